@@ -1,0 +1,143 @@
+"""The application: `create_app(settings)`, and `app` for `uvicorn app.main:app`."""
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Any
+
+import structlog
+from starlette.routing import Router
+from starlette.types import ASGIApp
+
+from app.counter.live import Live
+from app.counter.routes import COUNTERS, CounterState
+from app.counter.store import CounterStore
+from app.counter.tally import Tally
+from app.routes import all_routes, templates_of, with_metrics
+from app.settings import Settings, SettingsError, load_settings
+from app.store.client import Store
+from app.store.connect import Single, Topology, topology
+from app.store.embedded import Embedded
+from app.web.edge import Edge
+from app.web.lifecycle import Lifecycle, keep_descriptors_private
+from app.web.log import AccessLog, LogFile, configure_logging
+from app.web.metrics import Metrics, Reading
+from app.web.pages import Pages
+from app.web.scrape import own_port
+
+FLUSH = 0.7
+"""Seconds that the end of the service waits for visits which Redis has not acknowledged."""
+LOG_EVERY = 0.2
+"""Seconds for which access lines may be kept before they are written."""
+
+
+def create_app(settings: Settings) -> ASGIApp:
+    """The whole service as one ASGI application; everything it uses is opened by its lifespan."""
+    pages, access = Pages(), AccessLog()
+    routes = all_routes()
+    metrics = Metrics(templates_of(routes), settings.metrics_file)
+    router = Router(
+        with_metrics(routes, metrics, settings),
+        redirect_slashes=False,
+        lifespan=partial(lifespan, settings, pages, metrics, access),
+    )
+    return Edge(router, settings, pages, metrics, access)
+
+
+@contextlib.asynccontextmanager
+async def lifespan(
+    settings: Settings, pages: Pages, metrics: Metrics, access: AccessLog, _: object
+) -> AsyncIterator[CounterState]:
+    """Opens what requests use, in the order in which it is needed, and closes it in reverse."""
+    async with contextlib.AsyncExitStack() as stack:
+        log_file = LogFile(settings.log_file)
+        stack.callback(log_file.close)
+        configure_logging(settings, log_file)
+        access.open(log_file, enabled=settings.log_level in {"debug", "info"})
+        stack.callback(access.flush)
+        lifecycle = Lifecycle()
+        stack.enter_context(lifecycle.listening(partial(_reopen, log_file, access)))
+        keep_descriptors_private()
+
+        places = _places(settings, stack)
+        store = await stack.enter_async_context(Store(places, settings.redis_timeout))
+        barrier = await stack.enter_async_context(store.sibling())
+        counter = CounterStore(store, barrier)
+        live = Live(store, counter, COUNTERS)
+        tally = Tally(counter, most_waiting=settings.max_waiting_hits, changed=live.changed)
+        metrics.add(*_readings(store, tally, live))
+        stack.callback(metrics.close)
+        await stack.enter_async_context(own_port(metrics, settings))
+        await stack.enter_async_context(_background(tally.run(), live.run(), _every(LOG_EVERY, access.flush, metrics.gather)))
+        stack.push_async_callback(tally.flush, FLUSH)
+        stack.callback(lifecycle.stopping.set)
+        yield CounterState(
+            settings=settings, store=store, pages=pages, lifecycle=lifecycle, tally=tally, live=live
+        )
+
+
+def _places(settings: Settings, stack: contextlib.AsyncExitStack) -> Topology:
+    if settings.redis_url is not None:
+        return topology(settings.redis_url.get_secret_value(), settings.redis_timeout)
+    embedded = Embedded(settings.data_dir)
+    embedded.hold()
+    stack.callback(embedded.release)
+    return Single(embedded.url, settings.redis_timeout, prepare=embedded.revive)
+
+
+@contextlib.asynccontextmanager
+async def _background(*work: Any) -> AsyncIterator[None]:
+    """Runs coroutines beside the requests; one that fails is logged, and the service goes on without it."""
+    tasks = [asyncio.create_task(_logged(coroutine)) for coroutine in work]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _logged(work: Any) -> None:
+    try:
+        await work
+    except Exception:
+        structlog.get_logger("app").exception("background work has stopped")
+        raise
+
+
+async def _every(seconds: float, *calls: Any) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        for call in calls:
+            call()
+
+
+def _reopen(log_file: LogFile, access: AccessLog) -> None:
+    access.flush()
+    log_file.reopen()
+
+
+def _readings(store: Store, tally: Tally, live: Live) -> list[Reading]:
+    return [
+        Reading("tallygate_visits", "Visits counted.", lambda: tally.counted, counter=True),
+        Reading("tallygate_visits_dropped", "Visits that found the queue full.", lambda: tally.dropped, counter=True),
+        Reading("tallygate_visits_waiting", "Visits that Redis has not acknowledged yet.", lambda: tally.waiting),
+        Reading("tallygate_batches", "Batches of visits applied.", lambda: tally.batches, counter=True),
+        Reading("tallygate_journal_batches", "Batches kept until they are durable.", lambda: len(tally.journal)),
+        Reading("tallygate_redis_commands", "Commands sent to Redis.", lambda: store.commands, counter=True),
+        Reading("tallygate_redis_connections", "Connections made to Redis.", lambda: store.connections, counter=True),
+        Reading("tallygate_streams", "Event streams open.", lambda: live.watchers),
+    ]
+
+
+def __getattr__(name: str) -> ASGIApp:
+    """`app`, made when a server asks for it: importing this module reads no settings (tests bring their own)."""
+    if name != "app":
+        raise AttributeError(name)
+    try:
+        return create_app(load_settings())
+    except SettingsError as error:
+        print(f"tallygate: {error}", file=sys.stderr)
+        raise SystemExit(2) from None

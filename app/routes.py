@@ -1,0 +1,34 @@
+"""Every URL of the service, on one page. The first route that matches answers, so the hot ones stand first."""
+
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from app.counter import routes as counter
+from app.settings import Settings
+from app.web import health, language, scrape
+from app.web.metrics import Metrics
+from app.web.pages import STATIC
+
+
+def all_routes() -> list[BaseRoute]:
+    """What does not depend on settings: pages, APIs, probes, files."""
+    return [
+        # counting: /, /api/visits, /events/visits
+        *counter.routes,
+        # probes: /live, /ready
+        *health.routes,
+        # the reader's language: POST /language
+        *language.routes,
+        # stylesheets, scripts, pictures
+        Mount("/static", StaticFiles(directory=STATIC)),
+    ]
+
+
+def with_metrics(routes: list[BaseRoute], metrics: Metrics, settings: Settings) -> list[BaseRoute]:
+    """The routes and, where a token is set, `/metrics`."""
+    return [*routes, scrape.public_route(metrics, settings)]
+
+
+def templates_of(routes: list[BaseRoute]) -> list[str]:
+    """The path templates, such as `/api/visits`: the values of the metrics' label `route`."""
+    return [route.path for route in routes if isinstance(route, (Route, Mount))]

@@ -1,0 +1,205 @@
+"""Every setting: its name, its default and what it is for.
+
+A value is taken from, in this order: the command line, `TALLYGATE_<NAME>` in the environment, `.env`,
+`TALLYGATE_<NAME>_FILE` (a file that holds the value: a mounted secret), the TOML file, the default.
+"""
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    InitSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+PREFIX = "TALLYGATE_"
+CONFIG_VARIABLE = "TALLYGATE_CONFIG"
+DEVELOPMENT_KEY = "development-only-secret-key"
+REDIS_SCHEMES = frozenset({
+    "redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster",
+})  # fmt: skip
+# Kubernetes describes a Service called "tallygate" to every pod by variables of these names.
+SERVICE_LINK = re.compile(r"TALLYGATE(_[A-Z0-9_]+)?_(SERVICE_(HOST|PORT).*|PORT_\d+_(TCP|UDP).*)")
+
+
+class SettingsError(Exception):
+    """A setting is unknown, missing or wrong; the text is one line that names it and says what to do."""
+
+
+class Settings(BaseSettings):
+    """What the operator decides. Immutable; made by `load_settings`, or directly in tests."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True, hide_input_in_errors=True
+    )
+
+    environment: Literal["development", "production"] = Field(
+        "development", description="`production` refuses every insecure default, such as the development secret key."
+    )
+    host: str = Field("127.0.0.1", description="Address to listen on; `0.0.0.0` or `::` for every one.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one and prints it.")
+    workers: int = Field(1, ge=1, le=64, description="Processes that answer requests.")
+    data_dir: Path = Field(
+        Path("data"), description="Folder of the embedded Valkey's data; made when missing. Unused with `redis_url`."
+    )
+    redis_url: SecretStr | None = Field(
+        None, description="The Redis or Valkey to use (see below); without it the service runs its own embedded Valkey."
+    )
+    redis_timeout: float = Field(
+        2.0, gt=0, le=60, description="Seconds until an unanswered command or connection attempt counts as failed."
+    )
+    secret_key: SecretStr = Field(
+        SecretStr(DEVELOPMENT_KEY),
+        description="Signs what leaves the service, such as cookies: 32 characters or more, the same for all workers.",
+    )
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Host names that requests may name, separated by commas; empty allows every well-formed one."
+    )
+    max_body_bytes: int = Field(1_048_576, ge=1024, description="Largest request body, in bytes; more is answered 413.")
+    max_streams: int = Field(10_000, ge=1, description="Event streams a worker keeps open; more are answered 503.")
+    max_waiting_hits: int = Field(
+        1_000_000, ge=1, description="Visits a worker keeps while Redis is away; more are dropped, and metrics say so."
+    )
+    log_file: Path | None = Field(
+        None, description="File for the log, opened again on SIGHUP so that it can be rotated; without it, stderr."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
+    metrics_port: int | None = Field(
+        None, ge=1, le=65535, description="Port of its own for Prometheus' `/metrics` (no sign-in there)."
+    )
+    metrics_token: SecretStr | None = Field(
+        None, description="With it, the public port serves `/metrics` too, for `Authorization: Bearer <token>`."
+    )
+    metrics_file: Path | None = Field(
+        None, description="File in which the workers of one server add up their metrics; `--workers` makes one."
+    )
+
+    @field_validator("allowed_hosts", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _known_scheme(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and urlsplit(value.get_secret_value()).scheme not in REDIS_SCHEMES:
+            raise ValueError(f"must begin with one of {', '.join(sorted(s + '://' for s in REDIS_SCHEMES))}")
+        return value
+
+    @model_validator(mode="after")
+    def _safe_in_production(self) -> Self:
+        if self.environment == "production":
+            key = self.secret_key.get_secret_value()
+            if key == DEVELOPMENT_KEY or len(key) < 32:
+                raise ValueError(
+                    "secret_key: production needs a key of its own of 32 characters or more: set "
+                    "TALLYGATE_SECRET_KEY, or TALLYGATE_SECRET_KEY_FILE, to the output of `openssl rand -hex 32`"
+                )
+        return self
+
+    @property
+    def production(self) -> bool:
+        return self.environment == "production"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what is passed in counts: `load_settings` reads the environment, so tests are left alone by it."""
+        return (init_settings,)
+
+
+def load_settings(arguments: Mapping[str, str] | None = None, config: str | None = None) -> Settings:
+    """The settings of this process.
+
+    `arguments` are values of the command line by setting name; `config` is the TOML file's path
+    (otherwise `TALLYGATE_CONFIG`). Raises SettingsError.
+    """
+    environment = {**_dotenv(Path(".env")), **os.environ}
+    variables = {k: v for k, v in environment.items() if k.startswith(PREFIX) and not SERVICE_LINK.fullmatch(k)}
+    config = config or variables.pop(CONFIG_VARIABLE, None)
+    variables.pop(CONFIG_VARIABLE, None)
+    sources = [
+        InitSettingsSource(Settings, dict(arguments or {})),
+        _Variables(_with_files(variables)),
+        InitSettingsSource(Settings, _toml(Path(config)) if config else {}),
+    ]
+    try:
+        return Settings(_build_sources=(tuple(sources), {}))
+    except ValidationError as error:
+        raise SettingsError(_first_line(error)) from None
+
+
+class _Variables(EnvSettingsSource):
+    """pydantic's reading of an environment (prefix, nested names, JSON), of variables that are given."""
+
+    def __init__(self, variables: dict[str, str]) -> None:
+        super().__init__(Settings)
+        self.env_vars = {name.lower(): value for name, value in variables.items()}
+
+
+def _dotenv(path: Path) -> dict[str, str]:
+    try:
+        return {name: value for name, value in dotenv_values(path).items() if value is not None}
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: cannot be read ({error})") from None
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read ({error.strerror}); see --config and {CONFIG_VARIABLE}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: is not valid TOML ({error})") from None
+
+
+def _with_files(variables: dict[str, str]) -> dict[str, str]:
+    """Values from `<NAME>_FILE` beside those given directly, which win; refuses names that are no setting."""
+    values: dict[str, str] = {}
+    for name, value in variables.items():
+        target = name
+        if not _is_setting(name) and name.endswith("_FILE") and _is_setting(name.removesuffix("_FILE")):
+            target = name.removesuffix("_FILE")
+            value = _secret_file(name, Path(value))
+        elif not _is_setting(name):
+            raise SettingsError(f"{name}: there is no such setting; `python -m app --help` lists them")
+        if target == name or target not in variables:
+            values[target] = value
+    return values
+
+
+def _is_setting(variable: str) -> bool:
+    return variable.removeprefix(PREFIX).split("__")[0].lower() in Settings.model_fields
+
+
+def _secret_file(name: str, path: Path) -> str:
+    try:
+        return path.read_text("utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError):
+        raise SettingsError(f"{name}: the file it names cannot be read; check the path and its permissions") from None
+
+
+def _first_line(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    name = ".".join(str(part) for part in first["loc"])
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        return f"{name}: there is no such setting; `python -m app --help` lists them"
+    return f"{name} ({PREFIX}{name.upper().replace('.', '__')}): {message}" if name else message

@@ -1,0 +1,19 @@
+"""Every key in Redis: this page is the schema.
+
+A part in braces is a Redis Cluster hash tag: keys that one script touches share it, so that one node holds them.
+
+| key | type | holds | lifetime |
+|---|---|---|---|
+| `{hits}:totals` | hash | a counter's name -> its total | for ever |
+| `{hits}:worker:<id>` | hash | `seq`: the last batch applied for that worker; `reply`: what was answered | 1 day unused |
+| `{hits}:changed` | channel | totals have changed: look again | - |
+"""
+
+HITS_TOTALS = "{hits}:totals"
+HITS_CHANGED = "{hits}:changed"
+HITS_WORKER_LIFETIME = 86_400_000
+"""Milliseconds after which a worker that went away is forgotten; a living one renews it every second."""
+
+
+def hits_worker(worker: str) -> str:
+    return f"{{hits}}:worker:{worker}"

@@ -1,0 +1,13 @@
+"""Answers as JSON."""
+
+from typing import Any
+
+import orjson
+from starlette.responses import Response
+
+
+def json_answer(content: Any, status: int = 200) -> Response:
+    """JSON of plain types, never cached: nearly every answer here depends on the moment or on who asks."""
+    response = Response(orjson.dumps(content), status, media_type="application/json")
+    response.headers["Cache-Control"] = "no-store"
+    return response

@@ -1,0 +1,118 @@
+"""The outermost layer, the only one that every request passes: one pure ASGI callable that does it all at once.
+
+Checks the Host header and the body's length, names the request, adds the security headers, turns errors into
+answers, counts, and writes the access line. Layers on top of each other would each cost a wrapper per message.
+"""
+
+import os
+from time import perf_counter
+
+import structlog
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.settings import Settings
+from app.web.errors import BadRequest, Problem, TooLarge, problem_of, problem_response
+from app.web.headers import SECURITY, STRICT_TRANSPORT, Hosts
+from app.web.log import AccessLog
+from app.web.metrics import OTHER, Metrics
+from app.web.pages import Pages
+
+PROBES = frozenset({"/live", "/ready"})
+"""Asked by an orchestrator under whatever address the process has: any Host will do."""
+BODILESS = frozenset({"GET", "HEAD"})
+
+
+class Edge:
+    def __init__(self, app: ASGIApp, settings: Settings, pages: Pages, metrics: Metrics, access: AccessLog) -> None:
+        self._app = app
+        self._limited = RequestBodyLimitMiddleware(app, settings.max_body_bytes)
+        self._most = settings.max_body_bytes
+        self._hosts = Hosts(settings)
+        self._pages = pages
+        self._metrics = metrics
+        self._access = access
+        self._log = structlog.get_logger("app")
+        self._prefix = os.urandom(5).hex()
+        self._count = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+        elif scope["type"] == "http":
+            scope["app"] = self  # Starlette's router raises its 404 and 405, instead of answering, where it sees one
+            await Exchange(self, scope, send).run(receive)
+        else:
+            await send({"type": "websocket.close", "code": 1000})
+
+    def _next_id(self) -> str:
+        """Unique among all requests of all workers; nothing secret, so a counter will do."""
+        self._count += 1
+        return f"{self._prefix}{self._count:06x}"
+
+    def _refusal(self, scope: Scope) -> Problem | None:
+        raw = scope["headers"]
+        headers = dict(raw)
+        if not self._hosts.allow(headers, raw) and scope["path"] not in PROBES:
+            return BadRequest("The Host header is missing, malformed or not one of ours.", field="Host")
+        if b"content-length" in headers and int(headers[b"content-length"]) > self._most:
+            return TooLarge()
+        return None
+
+
+class Exchange:
+    """One request and its answer."""
+
+    __slots__ = ("_edge", "_id", "_scope", "_send", "_size", "_started", "_status")
+
+    def __init__(self, edge: Edge, scope: Scope, send: Send) -> None:
+        self._edge = edge
+        self._scope = scope
+        self._send = send
+        self._started = perf_counter()
+        self._id = scope["state"]["request_id"] = edge._next_id()
+        self._status = 0
+        self._size = 0
+
+    async def run(self, receive: Receive) -> None:
+        edge, scope = self._edge, self._scope
+        try:
+            if refusal := edge._refusal(scope):
+                raise refusal
+            app = edge._app if scope["method"] in BODILESS else edge._limited
+            await app(scope, receive, self._answer)
+        except Exception as error:  # the boundary: whatever went wrong, the visitor gets an answer
+            problem = problem_of(error)
+            if problem.status == 500:
+                edge._log.exception("request failed", request_id=self._id, path=scope["path"])
+            if self._status:
+                raise  # too late for another answer: the server closes the connection
+            await problem_response(problem, scope, edge._pages, self._id)(scope, receive, self._answer)
+        finally:
+            self._note()
+
+    async def _answer(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+            message["headers"] = [*message["headers"], *SECURITY, (b"x-request-id", self._id.encode())]
+            if self._scope["scheme"] == "https":
+                message["headers"].append(STRICT_TRANSPORT)
+        else:
+            self._size += len(message.get("body", b""))
+        await self._send(message)
+
+    def _note(self) -> None:
+        edge, scope = self._edge, self._scope
+        seconds = perf_counter() - self._started
+        route = scope.get("route")
+        edge._metrics.request(getattr(route, "path", OTHER), self._status or 500, seconds)
+        client = scope["client"]
+        edge._access.add(
+            scope["method"],
+            scope["path"],
+            self._status,
+            seconds,
+            self._size,
+            client[0] if client else None,
+            self._id,
+        )

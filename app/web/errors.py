@@ -1,0 +1,129 @@
+"""One tree of errors, and one place that turns it into a page or into a problem document (RFC 9457).
+
+    Problem                 status, title, detail; what any handler may raise
+    ├── BadRequest          400, names the field that is wrong
+    ├── Forbidden           403
+    ├── NotFound            404
+    ├── MethodNotAllowed    405, with the methods that are allowed
+    ├── TooLarge            413
+    └── Unavailable         503, with the seconds after which to try again
+"""
+
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import Scope
+
+from app.store.client import StoreAway
+from app.web.answers import json_answer
+from app.web.negotiate import prefers_json
+from app.web.pages import Pages
+
+
+def N_(message: str) -> str:  # noqa: N802  gettext's customary name: marks a sentence that is translated later
+    return message
+
+
+class Problem(Exception):
+    """What went wrong, in words for the reader. `title` and `detail` are English sentences, translated when shown."""
+
+    status = 500
+    title = N_("Something went wrong")
+    detail: str | None = N_("The error was noted. Quote the reference below if you report it.")
+
+    def __init__(self, detail: str | None = None, **members: Any) -> None:
+        super().__init__(detail or self.detail)
+        self.detail = detail or self.detail
+        self.members = members
+        self.headers: dict[str, str] = {}
+
+
+class BadRequest(Problem):
+    status = 400
+    title = N_("Bad request")
+    detail = None
+
+    def __init__(self, detail: str, *, field: str) -> None:
+        super().__init__(detail, field=field)
+
+
+class Forbidden(Problem):
+    status = 403
+    title = N_("Not allowed")
+    detail = None
+
+
+class NotFound(Problem):
+    status = 404
+    title = N_("Page not found")
+    detail = N_("There is nothing at this address.")
+
+
+class MethodNotAllowed(Problem):
+    status = 405
+    title = N_("Method not allowed")
+    detail = N_("This address does not answer to that method.")
+
+    def __init__(self, allow: str) -> None:
+        super().__init__()
+        self.headers["Allow"] = allow
+
+
+class TooLarge(Problem):
+    status = 413
+    title = N_("Request too large")
+    detail = N_("The request is larger than this address accepts.")
+
+
+class Unavailable(Problem):
+    status = 503
+    title = N_("Service unavailable")
+    detail = N_("The counter's store is away. Please try again in a moment.")
+
+    def __init__(self, detail: str | None = None, *, retry_after: int = 2) -> None:
+        super().__init__(detail)
+        self.headers["Retry-After"] = str(retry_after)
+
+
+def problem_of(error: Exception) -> Problem:
+    """The problem that an exception means for whoever asked."""
+    match error:
+        case Problem():
+            return error
+        case StoreAway():
+            return Unavailable()
+        case HTTPException(status_code=404):
+            return NotFound()
+        case HTTPException(status_code=405):
+            return MethodNotAllowed((error.headers or {}).get("Allow", ""))
+        case HTTPException(status_code=413):
+            return TooLarge()
+        case HTTPException(status_code=status) if 400 <= status < 500:
+            return BadRequest(str(error.detail), field="body")
+        case _:
+            return Problem()
+
+
+def problem_response(problem: Problem, scope: Scope, pages: Pages, request_id: str) -> Response:
+    """The problem as a page in the reader's language, or as JSON for whoever prefers that."""
+    locale = pages.locale_of(scope)
+    title = pages.translate(locale, problem.title)
+    detail = pages.translate(locale, problem.detail) if problem.detail else None
+    if prefers_json(scope):
+        document = {"type": "about:blank", "title": title, "status": problem.status, "detail": detail}
+        document |= {"request_id": request_id, **problem.members}
+        response = json_answer({k: v for k, v in document.items() if v is not None}, problem.status)
+        response.headers["Content-Type"] = "application/problem+json"
+    else:
+        response = pages.page(
+            scope,
+            "error.html",
+            status_code=problem.status,
+            title=title,
+            detail=detail,
+            status=problem.status,
+            request_id=request_id,
+        )
+    response.headers.update(problem.headers)
+    return response

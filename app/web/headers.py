@@ -1,0 +1,42 @@
+"""What the headers of a request may say, and what every answer says about security."""
+
+import re
+
+from app.settings import Settings
+
+HOST = re.compile(rb"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?")
+CONTENT_SECURITY_POLICY = (
+    b"default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' https: data:; connect-src 'self'; "
+    b"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+RawHeaders = list[tuple[bytes, bytes]]
+SECURITY: RawHeaders = [
+    (b"content-security-policy", CONTENT_SECURITY_POLICY),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"same-origin"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+]
+STRICT_TRANSPORT = (b"strict-transport-security", b"max-age=31536000")
+
+
+class Hosts:
+    """The Host header's rules: exactly one, well-formed, and one of `allowed_hosts` where there are any."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._allowed = frozenset(host.lower().encode() for host in settings.allowed_hosts)
+        self._good: set[bytes] = set()
+
+    def allow(self, headers: dict[bytes, bytes], raw: RawHeaders) -> bool:
+        host = headers.get(b"host", b"")
+        if len(headers) != len(raw) and sum(name == b"host" for name, _ in raw) > 1:
+            return False
+        return host in self._good or self._check(host)
+
+    def _check(self, host: bytes) -> bool:
+        match = HOST.fullmatch(host)
+        if match is None or (self._allowed and match["name"].lower() not in self._allowed):
+            return False
+        if len(self._good) < 64:  # what a client sends must not grow without bound
+            self._good.add(host)
+        return True

@@ -1,0 +1,29 @@
+"""Is the process alive, and should it be sent requests?"""
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from app.store.client import StoreAway
+from app.store.keys import HITS_TOTALS
+from app.web.answers import json_answer
+from app.web.state import WebState
+
+
+async def live(request: Request[WebState]) -> Response:
+    """200 for as long as the process can answer, whatever Redis does: restarting it would not bring Redis back."""
+    return json_answer({"status": "live"})
+
+
+async def ready(request: Request[WebState]) -> Response:
+    """200 when requests may come; 503, with the reason, while stopping or without Redis."""
+    if request.state["lifecycle"].leaving:
+        return json_answer({"status": "unavailable", "reason": "stopping"}, 503)
+    try:
+        await request.state["store"].idempotent("EXISTS", HITS_TOTALS)
+    except StoreAway as error:
+        return json_answer({"status": "unavailable", "reason": f"redis: {error}"}, 503)
+    return json_answer({"status": "ready"})
+
+
+routes = [Route("/live", live), Route("/ready", ready)]

@@ -1,0 +1,28 @@
+"""The switch between languages: a form, remembered by a cookie."""
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from app.web.errors import BadRequest
+from app.web.locale import COOKIE, NAMES
+from app.web.state import WebState
+from app.web.urls import safe_path
+
+YEAR = 365 * 86_400
+
+
+async def switch(request: Request[WebState]) -> Response:
+    """`POST /language` with the fields `locale` and `next`."""
+    async with request.form(max_files=0, max_fields=10) as form:
+        locale, target = form.get("locale"), form.get("next")
+    if not isinstance(locale, str) or locale not in NAMES:
+        raise BadRequest(f"locale: must be one of {', '.join(NAMES)}", field="locale")
+    response = RedirectResponse(safe_path(target if isinstance(target, str) else None), 303)
+    response.set_cookie(
+        COOKIE, locale, max_age=YEAR, secure=request.url.scheme == "https", httponly=True, samesite="lax"
+    )
+    return response
+
+
+routes = [Route("/language", switch, methods=["POST"])]

@@ -1,0 +1,54 @@
+"""Languages: which there are, and which one a reader is answered in."""
+
+import gettext
+from functools import lru_cache
+from pathlib import Path
+
+FOLDER = Path(__file__).parent.parent / "locale"
+SOURCE = "en"
+NAMES = {"en": "English", "zh": "中文"}
+COOKIE = "locale"
+
+
+class Locales:
+    """The catalogs of every language, loaded once; messages are English sentences."""
+
+    def __init__(self) -> None:
+        self.catalogs: dict[str, gettext.NullTranslations] = {
+            code: gettext.translation("messages", FOLDER, [code], fallback=code == SOURCE) for code in NAMES
+        }
+
+    def translate(self, locale: str, message: str) -> str:
+        return self.catalogs[locale].gettext(message)
+
+
+@lru_cache(maxsize=1024)
+def choose(cookie: bytes, accept_language: bytes) -> str:
+    """The reader's language, from the raw Cookie and Accept-Language headers: the switch wins."""
+    for pair in cookie.decode("latin-1").split(";"):
+        name, _, value = pair.strip().partition("=")
+        if name == COOKIE and value in NAMES:
+            return value
+    return _preferred(accept_language.decode("latin-1"))
+
+
+def _preferred(accept_language: str) -> str:
+    """RFC 9110 12.5.4, by primary subtag: `zh-Hant-TW` is answered in `zh`."""
+    best, best_weight = SOURCE, 0.0
+    for item in accept_language.split(",")[:20]:
+        tag, _, parameter = item.strip().partition(";")
+        code = tag.split("-")[0].strip().lower()
+        weight = _weight(parameter)
+        if code in NAMES and weight > best_weight:
+            best, best_weight = code, weight
+    return best
+
+
+def _weight(parameter: str) -> float:
+    name, _, value = parameter.strip().partition("=")
+    if name.strip().lower() != "q":
+        return 1.0
+    try:
+        return float(value)
+    except ValueError:
+        return 0.0

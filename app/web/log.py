@@ -1,0 +1,154 @@
+"""Logs: structlog, JSON lines outside a terminal, one access line per request, no secret in any of them."""
+
+import logging
+import re
+import sys
+import time
+from collections.abc import Mapping, MutableMapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TextIO
+
+import orjson
+import structlog
+
+from app.settings import Settings
+
+SECRET_NAME = re.compile(r"pass|secret|token|cookie|authorization|api_?key|credential", re.IGNORECASE)
+SECRET_VALUES = (
+    (re.compile(r"(://[^/\s:@]*:)[^@\s/]+@"), r"\1[redacted]@"),  # a URL's password
+    (re.compile(r"(\?)[^\s\"']+"), r"\1[redacted]"),  # a URL's query
+    (re.compile(r"\b(Bearer|Basic)\s+\S+", re.IGNORECASE), r"\1 [redacted]"),
+)
+BUFFER = 256
+"""Access lines that are kept before they are written in one go; `flush` writes them after a moment anyway."""
+
+
+class LogFile:
+    """Where lines go: standard error, or a file that is opened again when something has moved it away."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._stream: TextIO = sys.stderr if path is None else path.open("a", encoding="utf-8")
+        self.terminal = self._stream.isatty()
+
+    def write(self, text: str) -> None:
+        self._stream.write(text)
+        self._stream.flush()
+
+    def reopen(self) -> None:
+        """Goes on in a new file under the old name; keeps the old file when that cannot be opened."""
+        if self._path is not None:
+            old, self._stream = self._stream, self._path.open("a", encoding="utf-8")
+            old.close()
+
+    def close(self) -> None:
+        if self._path is not None:
+            self._stream.close()
+
+
+class AccessLog:
+    """One line per request: method, path without its query, status, time, size, client, request id."""
+
+    def __init__(self) -> None:
+        self._file: LogFile | None = None
+        self._lines: list[bytes] = []
+        self._second, self._stamp = 0, ""
+
+    def open(self, file: LogFile, *, enabled: bool) -> None:
+        self._file = file if enabled else None
+
+    def add(
+        self, method: str, path: str, status: int, seconds: float, size: int, client: str | None, request_id: str
+    ) -> None:
+        if self._file is None:
+            return
+        if self._file.terminal:
+            self._file.write(f"{method} {path[:256]} {status} {seconds * 1000:.1f} ms {request_id}\n")
+            return
+        self._lines.append(
+            orjson.dumps({
+                "timestamp": self._now(),
+                "level": "info",
+                "event": "access",
+                "method": method,
+                "path": path[:256],
+                "status": status,
+                "ms": round(seconds * 1000, 2),
+                "bytes": size,
+                "client": client,
+                "request_id": request_id,
+            })
+        )
+        if len(self._lines) >= BUFFER:
+            self.flush()
+
+    def flush(self) -> None:
+        if self._lines and self._file is not None:
+            lines, self._lines = self._lines, []
+            self._file.write(b"\n".join(lines).decode() + "\n")
+
+    def _now(self) -> str:
+        now = time.time()
+        if int(now) != self._second:
+            self._second = int(now)
+            self._stamp = datetime.fromtimestamp(self._second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        return f"{self._stamp}.{int(now % 1 * 1000):03d}Z"
+
+
+class _Handler(logging.Handler):
+    def __init__(self, file: LogFile) -> None:
+        super().__init__()
+        self._file = file
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._file.write(self.format(record) + "\n")
+
+
+def configure_logging(settings: Settings, file: LogFile) -> None:
+    """Sends the log of this process, and of the libraries in it, to the file: for people on a terminal, else JSON."""
+    shared: list[structlog.types.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        redact,
+    ]
+    last: structlog.types.Processor = (
+        structlog.dev.ConsoleRenderer()
+        if file.terminal
+        else structlog.processors.JSONRenderer(serializer=lambda event, **_: orjson.dumps(event, default=str).decode())
+    )
+    handler = _Handler(file)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, last], foreign_pre_chain=shared
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(settings.log_level.upper())
+    for name in ("uvicorn", "uvicorn.error"):
+        logging.getLogger(name).handlers.clear()
+        logging.getLogger(name).propagate = True
+    logging.getLogger("uvicorn.error").setLevel(max(root.level, logging.WARNING))  # its "started" lines are ours
+    logging.getLogger("uvicorn.access").disabled = True
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+
+
+def redact(_: object, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+    """structlog's processor that blots out what looks like a secret, by name and by shape."""
+    for name, value in event.items():
+        if SECRET_NAME.search(name):
+            event[name] = "[redacted]"
+        elif isinstance(value, str):
+            for pattern, replacement in SECRET_VALUES:
+                value = pattern.sub(replacement, value)
+            event[name] = value
+    return event

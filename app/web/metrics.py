@@ -1,0 +1,139 @@
+"""Prometheus metrics that cost a request next to nothing and add up over all workers of a server.
+
+Each worker writes plain numbers into a row of its own of one shared memory map, and whoever is scraped sums the
+rows. A worker that follows a dead one goes on in its row, so no counter ever falls.
+"""
+
+import fcntl
+import mmap
+import os
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
+from starlette.responses import Response
+
+from app import __version__
+
+BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+"""Upper bounds of the request durations' histogram, in seconds."""
+CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
+ROWS = 64
+PER_ROUTE = len(CLASSES) + len(BUCKETS) + 2
+OTHER = "other"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A number that a part of the service knows about itself; read when metrics are gathered."""
+
+    name: str
+    help: str
+    read: Callable[[], float]
+    counter: bool = False
+
+
+class Metrics(Collector):
+    """The metrics of this worker, and of its siblings through the file. `routes` are the templates of all paths."""
+
+    def __init__(self, routes: list[str], file: Path | None) -> None:
+        self._routes = [*dict.fromkeys(routes), OTHER]
+        self._base = {route: index * PER_ROUTE for index, route in enumerate(self._routes)}
+        self._readings: list[Reading] = []
+        self._reading_base = len(self._routes) * PER_ROUTE
+        self._width = self._reading_base + 64
+        self._lock: int | None = None
+        self._memory, row = self._map(file)
+        self._row = self._memory[row * self._width : (row + 1) * self._width]
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+
+    def _map(self, file: Path | None) -> tuple[memoryview, int]:
+        """(all rows, the number of ours); the lock on our row's byte is what makes it ours."""
+        if file is None:
+            return memoryview(bytearray(self._width * 8)).cast("d"), 0
+        self._lock = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+        size = ROWS * self._width * 8
+        if os.fstat(self._lock).st_size < size:
+            os.ftruncate(self._lock, size)
+        row = next(row for row in range(ROWS) if self._claim(row))
+        return memoryview(mmap.mmap(self._lock, size)).cast("d"), row
+
+    def _claim(self, row: int) -> bool:
+        assert self._lock is not None
+        try:
+            fcntl.lockf(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, row)
+        except OSError:
+            return False
+        return True
+
+    def add(self, *readings: Reading) -> None:
+        """Adds numbers of this worker; gauges of all workers are summed as well."""
+        self._readings += readings
+
+    def request(self, route: str, status: int, seconds: float) -> None:
+        """Notes an answered request; `route` is its path's template, unknown ones count as "other"."""
+        row = self._row
+        base = self._base.get(route)
+        if base is None:
+            base = self._base[OTHER]
+        row[base + status // 100 - 1] += 1
+        base += len(CLASSES)
+        row[base + bisect_left(BUCKETS, seconds)] += 1
+        row[base + len(BUCKETS) + 1] += seconds
+
+    def gather(self) -> None:
+        """Writes this worker's readings to its row, for whichever worker is scraped."""
+        for index, reading in enumerate(self._readings):
+            self._row[self._reading_base + index] = reading.read()
+
+    def collect(self) -> Iterator[Metric]:
+        self.gather()
+        sums = [sum(self._memory[column :: self._width]) for column in range(self._width)]
+        requests = CounterMetricFamily("tallygate_requests", "Requests answered.", labels=["route", "status"])
+        durations = HistogramMetricFamily(
+            "tallygate_request_duration_seconds", "Time from the first byte in to the last byte out.", labels=["route"]
+        )
+        for route in self._routes:
+            base = self._base[route]
+            if not any(sums[base : base + len(CLASSES)]):
+                continue
+            for offset, name in enumerate(CLASSES):
+                if sums[base + offset]:
+                    requests.add_metric([route, name], sums[base + offset])
+            durations.add_metric([route], *_histogram(sums[base + len(CLASSES) : base + PER_ROUTE]))
+        yield requests
+        yield durations
+        for index, reading in enumerate(self._readings):
+            family = CounterMetricFamily if reading.counter else GaugeMetricFamily
+            yield family(reading.name, reading.help, value=sums[self._reading_base + index])
+        info = GaugeMetricFamily("tallygate_build_info", "The version that runs.", labels=["version"])
+        info.add_metric([__version__], 1)
+        yield info
+
+    def response(self) -> Response:
+        return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_LATEST)
+
+    def close(self) -> None:
+        """Gives the row back; counters stay in it, gauges go."""
+        for index, reading in enumerate(self._readings):
+            if not reading.counter:
+                self._row[self._reading_base + index] = 0
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+def _histogram(slots: list[float]) -> tuple[list[tuple[str, float]], float]:
+    """(cumulated buckets, sum of seconds) of one route's slots: a bucket each, one for longer ones, the sum."""
+    *counts, total = slots
+    cumulated, buckets = 0.0, []
+    for bound, count in zip([*map(str, BUCKETS), "+Inf"], counts, strict=True):
+        cumulated += count
+        buckets.append((bound, cumulated))
+    return buckets, total

@@ -1,0 +1,67 @@
+"""Pages: Jinja2 templates in the reader's language, and the static files they name."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from starlette.responses import HTMLResponse
+from starlette.types import Scope
+
+from app.web.locale import NAMES, Locales, choose
+
+APP = Path(__file__).parent.parent
+TEMPLATES, STATIC = APP / "templates", APP / "static"
+
+
+class Pages:
+    """Renders templates; one environment a language, so that a sentence is looked up once and no global is needed."""
+
+    def __init__(self) -> None:
+        self._locales = Locales()
+        self._versions = {
+            str(file.relative_to(STATIC)): hashlib.sha256(file.read_bytes()).hexdigest()[:12]
+            for file in STATIC.rglob("*")
+            if file.is_file()
+        }
+        self._environments = {locale: self._environment(locale) for locale in NAMES}
+
+    def _environment(self, locale: str) -> Environment:
+        environment = Environment(
+            loader=FileSystemLoader(TEMPLATES),
+            autoescape=True,
+            auto_reload=False,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            extensions=["jinja2.ext.i18n"],
+        )
+        catalog = self._locales.catalogs[locale]
+        environment.install_gettext_callables(  # type: ignore[attr-defined]  # added by the extension
+            catalog.gettext, catalog.ngettext, newstyle=True
+        )
+        environment.filters["number"] = "{:,}".format
+        environment.globals.update(
+            locale=locale, locales=list(NAMES.items()), static=self.static, user=None, flash=None
+        )
+        return environment
+
+    def static(self, name: str) -> str:
+        """The URL of a static file, with a version so that browsers may keep it for ever. KeyError if there is none."""
+        return f"/static/{name}?v={self._versions[name]}"
+
+    def translate(self, locale: str, message: str) -> str:
+        return self._locales.translate(locale, message)
+
+    def locale_of(self, scope: Scope) -> str:
+        headers = dict(scope["headers"])
+        return choose(headers.get(b"cookie", b""), headers.get(b"accept-language", b""))
+
+    def template(self, locale: str, name: str) -> Template:
+        return self._environments[locale].get_template(name)
+
+    def page(self, scope: Scope, name: str, *, status_code: int = 200, **context: Any) -> HTMLResponse:
+        """A template as an answer in the reader's language; never cached, because most pages depend on who asks."""
+        html = self.template(self.locale_of(scope), name).render(path=scope["path"], **context)
+        headers = {"Cache-Control": "no-store", "Vary": "Cookie, Accept, Accept-Language"}
+        return HTMLResponse(html, status_code, headers)

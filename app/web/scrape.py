@@ -1,0 +1,53 @@
+"""`/metrics`: on a port of its own, or on the public one for who knows the token; otherwise it does not exist."""
+
+import asyncio
+import hmac
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import uvicorn
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route, Router
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
+
+from app.settings import Settings
+from app.web.errors import NotFound
+from app.web.metrics import Metrics
+
+
+def public_route(metrics: Metrics, settings: Settings) -> Route:
+    token = settings.metrics_token.get_secret_value().encode() if settings.metrics_token else None
+
+    async def scrape(request: Request) -> Response:
+        given = request.headers.get("authorization", "").encode()
+        if token is None or not hmac.compare_digest(given, b"Bearer " + token):
+            raise NotFound
+        return metrics.response()
+
+    return Route("/metrics", scrape)
+
+
+@asynccontextmanager
+async def own_port(metrics: Metrics, settings: Settings) -> AsyncIterator[None]:
+    """Serves `/metrics` on `metrics_port`. The workers share the port: whichever answers, answers for all."""
+    if settings.metrics_port is None:
+        yield
+        return
+
+    async def scrape(request: Request) -> Response:
+        return metrics.response()
+
+    config = uvicorn.Config(Router([Route("/metrics", scrape)]), lifespan="off", log_config=None, access_log=False)
+    config.load()
+    server = await asyncio.get_running_loop().create_server(
+        lambda: H11Protocol(config=config, server_state=ServerState(), app_state={}),
+        host=settings.host,
+        port=settings.metrics_port,
+        reuse_port=True,
+    )
+    try:
+        yield
+    finally:
+        server.close()

@@ -1,0 +1,15 @@
+"""What the lifespan opens and every handler finds in `request.state`; features add what is theirs."""
+
+from typing import TypedDict
+
+from app.settings import Settings
+from app.store.client import Store
+from app.web.lifecycle import Lifecycle
+from app.web.pages import Pages
+
+
+class WebState(TypedDict):
+    settings: Settings
+    store: Store
+    pages: Pages
+    lifecycle: Lifecycle
