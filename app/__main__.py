@@ -17,6 +17,7 @@ from app.manual import settings_manual
 from app.settings import CONFIG_VARIABLE, PREFIX, Settings, SettingsError, load_settings
 from app.store.connect import topology
 from app.store.embedded import Embedded, EmbeddedError, server_binary
+from app.web.protocol import OneWriteProtocol
 
 STOP_LIMIT = 5
 """Seconds after which the requests that are still running at the end are cut off."""
@@ -64,6 +65,7 @@ def serve(settings: Settings, given: dict[str, str], config: str | None) -> int:
     _tell_workers(settings, given, config)
     server_config = uvicorn.Config(
         "app.main:app",
+        http=OneWriteProtocol,
         workers=settings.workers,
         lifespan="on",
         log_config=None,

@@ -17,11 +17,14 @@ from app.web.answers import json_answer
 from app.web.errors import Unavailable
 from app.web.locale import choose
 from app.web.negotiate import asks_for_json
+from app.web.pages import Pages
 from app.web.state import WebState
 
 HOME = "home"
 """The name of the home page's counter."""
 COUNTERS = (HOME,)
+EXAMPLE = 987_654_321
+"""Stands for the number in the page that is kept: once plain and once with separators, in this order."""
 JSON_HEADERS = [
     (b"content-type", b"application/json"),
     (b"cache-control", b"no-store"),
@@ -38,6 +41,9 @@ class CounterState(WebState):
 class Home:
     """`GET /`: raw ASGI, because it is the hot path; Request and Response objects would cost half as much again."""
 
+    def __init__(self) -> None:
+        self._pieces: dict[str, tuple[str, str, str]] = {}
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         state = cast(CounterState, scope["state"])
         headers = dict(scope["headers"])
@@ -47,14 +53,28 @@ class Home:
             body, kind = b'{"visits":%s}' % (b"null" if number is None else b"%d" % number), JSON_HEADERS
         else:
             locale = choose(headers.get(b"cookie", b""), headers.get(b"accept-language", b""))
-            template = state["pages"].template(locale, "counter/home.html")
-            body, kind = template.render(path="/", visits=number, counted=counted).encode(), HTML_HEADERS
-        await send({
-            "type": "http.response.start",
-            "status": 200,
-            "headers": [*kind, (b"content-length", b"%d" % len(body))],
-        })
+            if counted and number is not None:
+                body, kind = self._page(state["pages"], locale, number), HTML_HEADERS
+            else:
+                body, kind = _page(state["pages"], locale, number, counted=counted), HTML_HEADERS
+        length = (b"content-length", b"%d" % len(body))
+        await send({"type": "http.response.start", "status": 200, "headers": [*kind, length]})
         await send({"type": "http.response.body", "body": body})
+
+    def _page(self, pages: Pages, locale: str, number: int) -> bytes:
+        """The page of a counted visit: rendered once a language, for a number that is then replaced."""
+        pieces = self._pieces.get(locale)
+        if pieces is None:
+            html = _page(pages, locale, EXAMPLE, counted=True).decode()
+            start, rest = html.split(str(EXAMPLE))
+            pieces = self._pieces[locale] = (start, *rest.split(f"{EXAMPLE:,}"))
+        start, middle, end = pieces
+        return f"{start}{number}{middle}{number:,}{end}".encode()
+
+
+def _page(pages: Pages, locale: str, number: int | None, *, counted: bool) -> bytes:
+    template = pages.template(locale, "counter/home.html")
+    return template.render(path="/", visits=number, counted=counted).encode()
 
 
 async def visits(request: Request[CounterState]) -> Response:

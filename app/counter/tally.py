@@ -80,11 +80,12 @@ class Tally:
         self.counted = 0
         self.dropped = 0
         self.batches = 0
+        self._loop = asyncio.get_running_loop()  # asking for it costs a system call (getpid) before Python 3.12
         self._log = structlog.get_logger("app.counter")
 
     def hit(self, name: str) -> asyncio.Future[int | None]:
         """Counts one; the future holds the visitor's number, or None when it cannot be known in time."""
-        future: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[int | None] = self._loop.create_future()
         if self.waiting >= self._most_waiting:
             self.dropped += 1
             future.set_result(None)
@@ -94,8 +95,10 @@ class Tally:
         pending.added[name] = pending.added.get(name, 0) + 1
         if self._away:
             future.set_result(None)
+        elif name in pending.waiting:
+            pending.waiting[name].append(future)
         else:
-            pending.waiting.setdefault(name, []).append(future)
+            pending.waiting[name] = [future]
         self._wake.set()
         return future
 
@@ -136,7 +139,7 @@ class Tally:
     async def _deliver(self, batch: Batch) -> list[int]:
         """Sends the batch until it is answered."""
         increments = [part for pair in batch.added.items() for part in pair]
-        patience = asyncio.get_running_loop().call_later(PATIENCE, self._lose_patience)
+        patience = self._loop.call_later(PATIENCE, self._lose_patience)
         while True:
             try:
                 async with self._turn:

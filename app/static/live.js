@@ -19,7 +19,7 @@
       below.textContent = "";
     } else {
       headline.textContent = say(texts.arrived, total);
-      if (own !== null) below.textContent = say(texts.yours, own);
+      if (own !== null && texts.yours) below.textContent = say(texts.yours, own);
     }
     shown = total;
     hero.dataset.visits = total;

@@ -42,6 +42,7 @@ class Store:
         self._timeout = timeout
         self._wires: dict[str, Wire] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.get_running_loop()
 
     async def __aenter__(self) -> Self:
         with suppress(StoreAway):  # the service starts without Redis, and /ready says so
@@ -136,10 +137,10 @@ class Store:
             await self._topology.refresh()
 
     def _deadline(self) -> float:
-        return asyncio.get_running_loop().time() + self._timeout
+        return self._loop.time() + self._timeout
 
     def _left(self, deadline: float) -> float:
-        return deadline - asyncio.get_running_loop().time()
+        return deadline - self._loop.time()
 
 
 def _key(command: tuple[Argument, ...]) -> str:

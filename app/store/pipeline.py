@@ -49,6 +49,7 @@ class Wire:
         self._sent: deque[tuple[float, asyncio.Future[Reply]]] = deque()
         self._wake = asyncio.Event()
         self._changed = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
         self.error: str | None = "not connected yet"
         self.failing = False
         self.commands = 0
@@ -64,7 +65,7 @@ class Wire:
             raise StoreAway(self.error or "not connected", sent=False)
         if len(self._queued) + len(self._sent) >= self._limit:
             raise StoreAway("too many commands are waiting", sent=False)
-        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Reply] = self._loop.create_future()
         self._queued.append((b"".join(self._connection.pack_command(*command)), future))
         self.commands += 1
         self._wake.set()
@@ -80,13 +81,13 @@ class Wire:
 
     async def run(self) -> None:
         """Connects, serves, connects again, until cancelled."""
-        pause, lost = RECONNECT_FIRST, asyncio.get_running_loop().time()
+        pause, lost = RECONNECT_FIRST, self._loop.time()
         while True:
             try:
                 async with asyncio.timeout(self._timeout):
                     connection = await self._connect()
             except (RedisError, OSError) as error:  # OSError covers asyncio's TimeoutError
-                away = asyncio.get_running_loop().time() - lost
+                away = self._loop.time() - lost
                 self._now(None, str(error) or "connecting took too long", failing=away > GRACE)
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, RECONNECT_MOST)
@@ -101,7 +102,7 @@ class Wire:
                 self._abandon()
                 with suppress(RedisError, OSError):
                     await connection.disconnect(nowait=True)
-                lost = asyncio.get_running_loop().time()
+                lost = self._loop.time()
 
     def _now(self, connection: AbstractConnection | None, error: str | None, *, failing: bool = False) -> None:
         self._connection, self.error, self.failing = connection, error, failing
@@ -122,7 +123,7 @@ class Wire:
             await self._wake.wait()
             self._wake.clear()
             batch, self._queued = self._queued, []
-            now = asyncio.get_running_loop().time()
+            now = self._loop.time()
             self._sent.extend((now, future) for _, future in batch)
             await connection.send_packed_command([command for command, _ in batch], check_health=False)
 
@@ -152,7 +153,7 @@ class Wire:
         """Gives up a connection that is silent while answers are due: a dead peer sends no reset."""
         while True:
             await asyncio.sleep(self._timeout / 4)
-            if self._sent and asyncio.get_running_loop().time() - self._sent[0][0] > self._timeout:
+            if self._sent and self._loop.time() - self._sent[0][0] > self._timeout:
                 raise TimeoutError(f"no answer within {self._timeout:g} s")
 
     def _abandon(self) -> None:

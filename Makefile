@@ -1,0 +1,76 @@
+# Tallygate's commands: `make help` lists them.
+PYTHON ?= python3
+BIN := .venv/bin
+UV := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--custom-compile-command 'make lock'
+ARGS ?=
+
+.PHONY: help run dev test check faults bench lock docs messages clean
+.DEFAULT_GOAL := help
+
+help: ## List these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+run: .venv/run.done ## Run the service at http://127.0.0.1:8000, on its own Valkey, data in ./data
+	@exec $(BIN)/python -m app $(ARGS)
+
+dev: .venv/dev.done ## Run it with reload: edit a file, and the server starts again
+	@exec $(BIN)/uvicorn app.main:app --reload --reload-dir app --reload-include '*.html' --no-access-log $(ARGS)
+
+test: .venv/dev.done ## Run the tests, on a Valkey of their own, with coverage
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest $(ARGS)
+	@$(BIN)/coverage combine --quiet && $(BIN)/coverage report
+
+faults: .venv/dev.done ## Run the fault tests in full: kill, cut, fail over, for some ten minutes
+	@TALLYGATE_TEST_FAULTS=full $(BIN)/pytest -m faults $(ARGS)
+
+check: .venv/dev.done ## Check style, types, the floors, dependencies and scripts
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/deptry .
+	$(BIN)/shellcheck .ci/run
+
+format: .venv/dev.done ## Put the code into its form
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+bench: .venv/dev.done .venv-bench/done ## Measure the service beside its peers, and write docs/benchmarks.md (needs wrk)
+	@$(BIN)/python -m bench $(ARGS)
+
+lock: .venv/dev.done ## Lock the dependencies anew (UPGRADE=1: to their newest versions)
+	$(UV) $(if $(UPGRADE),--upgrade) pyproject.toml --output-file requirements/run.txt
+	$(UV) $(if $(UPGRADE),--upgrade) requirements/dev.in --output-file requirements/dev.txt
+	$(UV) $(if $(UPGRADE),--upgrade) requirements/bench.in --output-file requirements/bench.txt
+
+docs: .venv/dev.done ## Write docs/settings.md from the settings
+	$(BIN)/python -m app settings > docs/settings.md
+
+messages: .venv/dev.done ## Collect the sentences of the pages, and compile the translations
+	$(BIN)/pybabel --quiet extract --mapping babel.cfg --keywords N_ --no-location --omit-header --output .venv/messages.pot .
+	$(BIN)/pybabel --quiet update --input-file .venv/messages.pot --output-dir app/locale --no-fuzzy-matching --ignore-pot-creation-date
+	$(BIN)/pybabel --quiet compile --directory app/locale
+
+clean: ## Remove the environments and what tools left (never ./data)
+	rm -rf .venv .venv-bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Tallygate needs Python 3.11 or newer: make PYTHON=python3.13 $(MAKECMDGOALS)" >&2; exit 2; }
+	@$(PYTHON) -m venv .venv || \
+		{ rm -rf .venv; echo "Python's venv module is missing: apt-get install python3-venv" >&2; exit 2; }
+
+.venv/run.done: requirements/run.txt | .venv/bin/python
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.txt
+	@touch $@
+
+.venv/dev.done: requirements/dev.txt | .venv/bin/python
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $@ .venv/run.done
+
+.venv-bench/done: requirements/bench.txt
+	@$(PYTHON) -m venv .venv-bench
+	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
+	@touch $@

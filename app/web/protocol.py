@@ -1,0 +1,94 @@
+"""uvicorn's HTTP protocol with one change: a whole answer leaves in one write, its constant headers ready-made.
+
+uvicorn writes the head and the body with a system call each, and checks and joins every header of every answer.
+Together they are a fifth of what a small answer costs (docs/benchmarks.md). Everything out of the ordinary, such as
+streams, HEAD or 304, is left to uvicorn.
+"""
+
+from collections.abc import Awaitable
+from typing import Any
+
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import (
+    HEADER_RE,
+    HEADER_VALUE_RE,
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
+
+Header = tuple[bytes, bytes]
+VARYING = frozenset({b"x-request-id", b"content-length", b"set-cookie", b"location", b"date", b"etag"})
+NOT_ORDINARY = frozenset({b"connection", b"transfer-encoding"})
+MOST_READY = 512
+"""Constant headers that are kept ready; there are a few dozen, so this only bounds mistakes."""
+READY: dict[Header, bytes] = {}
+"""Constant headers as they are sent; a cache of what is the same for every connection of the process."""
+
+
+class OneWriteProtocol(HttpToolsProtocol):
+    """For uvicorn's setting `http`."""
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        super()._start_asgi_task(cycle, OneWrite(cycle, app, READY))
+
+
+class OneWrite:
+    """Holds the start of an answer until its body is there, as the ASGI specification allows."""
+
+    __slots__ = ("_app", "_cycle", "_ready", "_start")
+
+    def __init__(self, cycle: RequestResponseCycle, app: ASGI3Application, ready: dict[Header, bytes]) -> None:
+        self._cycle = cycle
+        self._app = app
+        self._ready = ready
+        self._start: Any = None
+
+    def __call__(self, scope: Any, receive: Any, _: Any) -> Awaitable[None]:
+        return self._app(scope, receive, self._send)
+
+    async def _send(self, message: Any) -> None:
+        cycle, start = self._cycle, self._start
+        if start is None:
+            if message["type"] == "http.response.start" and not cycle.response_started:
+                self._start = message
+            else:
+                await cycle.send(message)
+            return
+        self._start = None
+        if message.get("more_body") or cycle.flow.write_paused or not self._write(start, message.get("body", b"")):
+            await cycle.send(start)
+            await cycle.send(message)
+
+    def _write(self, start: Any, body: bytes) -> bool:
+        """Writes an ordinary answer; False, with nothing written, for any other. Raises RuntimeError for a header
+        that could split the answer."""
+        cycle = self._cycle
+        if cycle.disconnected or not cycle.keep_alive or cycle.scope["method"] == "HEAD" or start["status"] in (204, 304):
+            return False
+        ready, parts, length = self._ready, [STATUS_LINE[start["status"]]], None
+        for header in (*cycle.default_headers, *start["headers"]):
+            line = ready.get(header)
+            if line is None:
+                name, value = header
+                if name in NOT_ORDINARY:
+                    return False
+                if name == b"content-length":
+                    length = value
+                if HEADER_VALUE_RE.search(value) or (name not in VARYING and HEADER_RE.search(name)):
+                    raise RuntimeError("Invalid HTTP header.")
+                line = b"%s: %s\r\n" % header
+                if name not in VARYING and len(ready) < MOST_READY:
+                    ready[header] = line
+            parts.append(line)
+        if length is None or int(length) != len(body):
+            return False
+        parts.append(b"\r\n")
+        parts.append(body)
+        cycle.response_started = cycle.response_complete = True
+        cycle.waiting_for_100_continue = False
+        cycle.transport.write(b"".join(parts))
+        cycle.message_event.set()
+        cycle.on_response()
+        return True
+

@@ -1,0 +1,26 @@
+"""Starlette's router with a shortcut: a path without parameters is found in one look, however many routes there are."""
+
+from collections.abc import Awaitable, Sequence
+from typing import Any
+
+from starlette.routing import BaseRoute, Route, Router
+from starlette.types import Lifespan, Receive, Scope, Send
+
+
+class ExactRouter(Router):
+    """Finds what Starlette's would find; only faster. There are no redirects to or from a trailing slash."""
+
+    def __init__(self, routes: Sequence[BaseRoute], lifespan: Lifespan[Any]) -> None:
+        super().__init__(routes, redirect_slashes=False, lifespan=lifespan)
+        self._exact: dict[tuple[str, str], Route] = {}
+        for route in routes:
+            if isinstance(route, Route) and not route.param_convertors:
+                for method in route.methods or ():
+                    self._exact.setdefault((method, route.path), route)
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:  # type: ignore[override]
+        route = self._exact.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
+        if route is None or scope["root_path"]:
+            return super().__call__(scope, receive, send)
+        scope["route"], scope["endpoint"], scope["path_params"] = route, route.endpoint, {}
+        return route.app(scope, receive, send)
