@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
 
 import uvicorn
 from uvicorn.supervisors.multiprocess import Multiprocess
@@ -24,16 +25,21 @@ STOP_LIMIT = 5
 
 
 class Workers(Multiprocess):
-    """uvicorn's supervisor, which passes on the signals that are meant for the workers."""
+    """uvicorn's supervisor, whose workers hear of a signal at once; uvicorn looks for signals twice a second."""
+
+    def __init__(self, config: uvicorn.Config, listener: socket.socket) -> None:
+        super().__init__(config, [listener])
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
+            signal.signal(number, self._pass_on)
+
+    def _pass_on(self, number: int, _: FrameType | None) -> None:
+        for process in self.processes:
+            if process.pid is not None and process.exitcode is None:
+                os.kill(process.pid, number)
+        self.signal_queue.append(number)
 
     def handle_hup(self) -> None:
-        """Each worker opens its log file anew; uvicorn would restart them all."""
-        self._pass_on(signal.SIGHUP)
-
-    def _pass_on(self, number: signal.Signals) -> None:
-        for process in self.processes:
-            if process.pid is not None and process.is_alive():
-                os.kill(process.pid, number)
+        """Nothing: each worker opens its log file anew. uvicorn would restart them all."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -79,7 +85,7 @@ def serve(settings: Settings, given: dict[str, str], config: str | None) -> int:
     print(f"tallygate {__version__}: http://{f'[{host}]' if ':' in host else host}:{port} ({where})", flush=True)
     server = uvicorn.Server(server_config)
     if settings.workers > 1:
-        Workers(server_config, target=server.run, sockets=[listener]).run()
+        Workers(server_config, listener).run()
         return 0
     server.run(sockets=[listener])
     return 0 if server.started else 3

@@ -70,7 +70,9 @@ async def lifespan(
         metrics.add(*_readings(store, tally, live))
         stack.callback(metrics.close)
         await stack.enter_async_context(own_port(metrics, settings))
-        await stack.enter_async_context(_background(tally.run(), live.run(), _every(LOG_EVERY, access.flush, metrics.gather)))
+        await stack.enter_async_context(
+            _background(tally.run(), live.run(), _every(LOG_EVERY, access.flush, metrics.gather))
+        )
         stack.push_async_callback(tally.flush, FLUSH)
         stack.callback(lifecycle.stopping.set)
         # What has been made by now lives as long as the process: no need to look through it at every collection.
@@ -78,9 +80,7 @@ async def lifespan(
         gc.collect()
         gc.freeze()
         gc.set_threshold(20_000, 10, 10)
-        yield CounterState(
-            settings=settings, store=store, pages=pages, lifecycle=lifecycle, tally=tally, live=live
-        )
+        yield CounterState(settings=settings, store=store, pages=pages, lifecycle=lifecycle, tally=tally, live=live)
 
 
 def _places(settings: Settings, stack: contextlib.AsyncExitStack) -> Topology:

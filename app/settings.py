@@ -172,16 +172,12 @@ def _toml(path: Path) -> dict[str, Any]:
 
 def _with_files(variables: dict[str, str]) -> dict[str, str]:
     """Values from `<NAME>_FILE` beside those given directly, which win; refuses names that are no setting."""
-    values: dict[str, str] = {}
-    for name, value in variables.items():
-        target = name
-        if not _is_setting(name) and name.endswith("_FILE") and _is_setting(name.removesuffix("_FILE")):
-            target = name.removesuffix("_FILE")
-            value = _secret_file(name, Path(value))
-        elif not _is_setting(name):
+    values = {name: value for name, value in variables.items() if _is_setting(name)}
+    for name in variables.keys() - values.keys():
+        target = name.removesuffix("_FILE")
+        if target == name or not _is_setting(target):
             raise SettingsError(f"{name}: there is no such setting; `python -m app --help` lists them")
-        if target == name or target not in variables:
-            values[target] = value
+        values.setdefault(target, _secret_file(name, Path(variables[name])))
     return values
 
 

@@ -3,7 +3,7 @@
 import argparse
 import os
 from collections.abc import Sequence
-from datetime import date
+from datetime import UTC, datetime
 
 from bench import report
 from bench.arena import Arena, Sample, arena, lacking
@@ -27,9 +27,10 @@ def main() -> int:
     busy = os.getloadavg()[0]
     if busy > BUSY:
         print(f"Load average {busy:.1f}: the machine is in use, and the numbers will scatter.")
+    today = datetime.now(UTC).date()
     with arena() as place:
         circumstances = [
-            f"{date.today()}: {options.rounds} interleaved rounds of {options.seconds} s, {CONNECTIONS} connections",
+            f"{today}: {options.rounds} interleaved rounds of {options.seconds} s, {CONNECTIONS} connections",
             f"Machine: {describe()}; {place.cores}; load average {busy:.1f} before the run",
             f"Versions: Valkey {place.valkey.version}, wrk {wrk_version()}; peers: {peer_versions()}",
         ]

@@ -1,7 +1,7 @@
 """Totals as they change: one Redis subscription a worker, however many browsers watch."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 
 from app.counter.store import CounterStore
@@ -36,7 +36,7 @@ class Live:
             tasks.create_task(self._announce_all())
             tasks.create_task(self._listen())
 
-    async def watch(self, name: str, stopping: asyncio.Event) -> AsyncIterator[int | None]:
+    async def watch(self, name: str, stopping: asyncio.Event) -> AsyncGenerator[int | None]:
         """The counter's total now and after each change; None as a heartbeat. Ends when the server stops.
 
         A slow reader is not queued for: it gets the newest total when it comes back.

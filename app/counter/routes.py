@@ -67,7 +67,8 @@ class Home:
         if pieces is None:
             html = _page(pages, locale, EXAMPLE, counted=True).decode()
             start, rest = html.split(str(EXAMPLE))
-            pieces = self._pieces[locale] = (start, *rest.split(f"{EXAMPLE:,}"))
+            middle, end = rest.split(f"{EXAMPLE:,}")
+            pieces = self._pieces[locale] = (start, middle, end)
         start, middle, end = pieces
         return f"{start}{number}{middle}{number:,}{end}".encode()
 

@@ -20,7 +20,7 @@ from app.counter.store import CounterStore, Gap
 from app.store.client import ResponseError, StoreAway
 
 PATIENCE = 1.0
-"""Seconds that a visitor waits for a number; then the page says that it is unknown, and the visit counts all the same."""
+"""Seconds that a visitor waits for a number; then it is unknown to the page, and the visit counts all the same."""
 PAUSE = 0.1
 """Seconds between two attempts to send a batch while Redis is away."""
 BATCH = 500
@@ -116,7 +116,7 @@ class Tally:
         """Waits until everything is counted, for so long at most; logs what is lost after that."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while self.waiting:
+                while self.waiting:  # noqa: ASYNC110  happens once, at the end
                     await asyncio.sleep(0.005)
         if self.waiting:
             self._log.error("visits were lost: Redis did not come back in time", visits=self.waiting)

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import suppress
 from typing import Self
 
@@ -74,7 +74,7 @@ class Store:
             try:
                 return await wire.send(*command)
             except AskError as error:
-                wire = await self._wire_to(error.node_addr)
+                wire = await self._wire_to(f"{error.host}:{error.port}")
                 wire.send("ASKING")
                 return await wire.send(*command)
             except NOT_APPLIED as error:
@@ -85,7 +85,8 @@ class Store:
 
     async def idempotent(self, *command: Argument) -> Reply:
         """For reads, and writes that may be applied twice (SET, HSET, DEL, a script with a sequence number):
-        sent again after a lost connection, until the timeout."""
+        sent again after a lost connection, until the timeout.
+        """
         deadline = self._deadline()
         while True:
             try:
@@ -96,7 +97,7 @@ class Store:
                 if self._left(deadline) <= 0 or not await wire.wait_up(self._left(deadline)):
                     raise
 
-    async def subscribe(self, channel: str) -> AsyncIterator[bytes | None]:
+    async def subscribe(self, channel: str) -> AsyncGenerator[bytes | None]:
         """The messages of a channel, for ever; None after each (re)connection: something may have been missed."""
         while True:
             try:

@@ -70,7 +70,9 @@ class Behind:
         secret = options.pop("sentinel_password", None)
         user = options.pop("sentinel_username", None)
         common = _options(timeout)
-        sentinel = Sentinel(hosts, sentinel_kwargs=common | {"password": secret, "username": user})
+        sentinel: Any = Sentinel(  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
+            hosts, sentinel_kwargs=common | {"password": secret, "username": user}
+        )
         self._client = sentinel.master_for(service, db=int(db or 0), **common | options)
 
     def locate(self, key: str) -> str:
@@ -173,7 +175,7 @@ def _several(url: str, default_port: int) -> tuple[list[tuple[str, int]], str, d
 
 async def _connected(connection: AbstractConnection) -> AbstractConnection:
     try:
-        await connection.connect()
+        await connection.connect()  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
     except asyncio.CancelledError:
         await connection.disconnect(nowait=True)
         raise

@@ -5,7 +5,7 @@ A part in braces is a Redis Cluster hash tag: keys that one script touches share
 | key | type | holds | lifetime |
 |---|---|---|---|
 | `{hits}:totals` | hash | a counter's name -> its total | for ever |
-| `{hits}:worker:<id>` | hash | `seq`: the last batch applied for that worker; `reply`: what was answered | 1 day unused |
+| `{hits}:worker:<id>` | hash | `seq`: its last batch that was applied; `reply`: what was answered | 1 day unused |
 | `{hits}:changed` | channel | totals have changed: look again | - |
 """
 

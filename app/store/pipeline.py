@@ -15,7 +15,6 @@ from typing import Any
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ReadOnlyError, RedisError, ResponseError
 
-
 Argument = str | bytes | int | float
 Reply = Any
 Connect = Callable[[], Awaitable[AbstractConnection]]

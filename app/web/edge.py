@@ -5,13 +5,16 @@ answers, counts, and writes the access line. Layers on top of each other would e
 """
 
 import os
+import sys
+from functools import partial
 from time import perf_counter
 
 import structlog
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.settings import Settings
+from app.settings import Settings, SettingsError
+from app.store.embedded import EmbeddedError
 from app.web.errors import BadRequest, Problem, TooLarge, problem_of, problem_response
 from app.web.headers import SECURITY, STRICT_TRANSPORT, Hosts
 from app.web.log import AccessLog
@@ -38,7 +41,7 @@ class Edge:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, partial(_in_one_line, send))
         elif scope["type"] == "http":
             scope["app"] = self  # Starlette's router raises its 404 and 405, instead of answering, where it sees one
             await Exchange(self, scope, send).run(receive)
@@ -58,6 +61,14 @@ class Edge:
         if b"content-length" in headers and int(headers[b"content-length"]) > self._most:
             return TooLarge()
         return None
+
+
+async def _in_one_line(send: Send, message: Message) -> None:
+    """Passes on the lifespan's messages; says why a start failed without a traceback where the operator can mend it."""
+    error = sys.exc_info()[1]
+    if message["type"] == "lifespan.startup.failed" and isinstance(error, (SettingsError, EmbeddedError)):
+        message["message"] = f"tallygate: {error}"
+    await send(message)
 
 
 class Exchange:

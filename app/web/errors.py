@@ -1,12 +1,12 @@
 """One tree of errors, and one place that turns it into a page or into a problem document (RFC 9457).
 
-    Problem                 status, title, detail; what any handler may raise
-    ├── BadRequest          400, names the field that is wrong
-    ├── Forbidden           403
-    ├── NotFound            404
-    ├── MethodNotAllowed    405, with the methods that are allowed
-    ├── TooLarge            413
-    └── Unavailable         503, with the seconds after which to try again
+Problem                 status, title, detail; what any handler may raise
+├── BadRequest          400, names the field that is wrong
+├── Forbidden           403
+├── NotFound            404
+├── MethodNotAllowed    405, with the methods that are allowed
+├── TooLarge            413
+└── Unavailable         503, with the seconds after which to try again
 """
 
 from typing import Any

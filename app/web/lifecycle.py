@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -62,11 +63,11 @@ class Lifecycle:
 
 def keep_descriptors_private() -> None:
     """Makes every descriptor non-inheritable: uvicorn hands workers an inheritable listening socket, and a child
-    started by one of them would keep the port after the server has gone."""
-    folder = "/proc/self/fd" if os.path.isdir("/proc/self/fd") else "/dev/fd"
-    for name in os.listdir(folder):
-        if int(name) > 2:
+    started by one of them would keep the port after the server has gone.
+    """
+    for entry in list(Path("/dev/fd").iterdir()):
+        if int(entry.name) > 2:
             try:
-                os.set_inheritable(int(name), False)
+                os.set_inheritable(int(entry.name), False)
             except OSError:  # the listing's own descriptor, closed by now
                 continue

@@ -141,12 +141,11 @@ def configure_logging(settings: Settings, file: LogFile) -> None:
 
 
 def redact(_: object, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
-    """structlog's processor that blots out what looks like a secret, by name and by shape."""
+    """Structlog's processor that blots out what looks like a secret, by name and by shape."""
     for name, value in event.items():
         if SECRET_NAME.search(name):
             event[name] = "[redacted]"
         elif isinstance(value, str):
             for pattern, replacement in SECRET_VALUES:
-                value = pattern.sub(replacement, value)
-            event[name] = value
+                event[name] = pattern.sub(replacement, event[name])
     return event

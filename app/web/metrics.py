@@ -53,7 +53,7 @@ class Metrics(Collector):
         self._registry = CollectorRegistry()
         self._registry.register(self)
 
-    def _map(self, file: Path | None) -> tuple[memoryview, int]:
+    def _map(self, file: Path | None) -> "tuple[memoryview[float], int]":
         """(all rows, the number of ours); the lock on our row's byte is what makes it ours."""
         if file is None:
             return memoryview(bytearray(self._width * 8)).cast("d"), 0

@@ -62,9 +62,15 @@ class OneWrite:
 
     def _write(self, start: Any, body: bytes) -> bool:
         """Writes an ordinary answer; False, with nothing written, for any other. Raises RuntimeError for a header
-        that could split the answer."""
+        that could split the answer.
+        """
         cycle = self._cycle
-        if cycle.disconnected or not cycle.keep_alive or cycle.scope["method"] == "HEAD" or start["status"] in (204, 304):
+        if (
+            cycle.disconnected
+            or not cycle.keep_alive
+            or cycle.scope["method"] == "HEAD"
+            or start["status"] in (204, 304)
+        ):
             return False
         ready, parts, length = self._ready, [STATUS_LINE[start["status"]]], None
         for header in (*cycle.default_headers, *start["headers"]):
@@ -91,4 +97,3 @@ class OneWrite:
         cycle.message_event.set()
         cycle.on_response()
         return True
-
