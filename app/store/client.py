@@ -18,7 +18,7 @@ from redis.exceptions import (
 )
 
 from app.store.connect import Topology
-from app.store.pipeline import Argument, Reply, StoreAway, Wire
+from app.store.pipeline import Argument, Reply, StoreAway, Tracker, Wire
 
 __all__ = ["NoScriptError", "ResponseError", "Store", "StoreAway"]
 
@@ -37,9 +37,10 @@ class Store:
     an error that Redis answers.
     """
 
-    def __init__(self, topology: Topology, timeout: float) -> None:
+    def __init__(self, topology: Topology, timeout: float, tracker: Tracker | None = None) -> None:
         self._topology = topology
         self._timeout = timeout
+        self._tracker = tracker
         self._wires: dict[str, Wire] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
@@ -54,9 +55,14 @@ class Store:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def sibling(self) -> "Store":
-        """Another store on connections of its own, for commands that block theirs (WAITAOF)."""
-        return Store(self._topology, self._timeout)
+    def sibling(self, tracker: Tracker | None = None) -> "Store":
+        """Another store on connections of its own: for commands that block theirs (WAITAOF), or to track keys."""
+        return Store(self._topology, self._timeout, tracker)
+
+    @property
+    def up(self) -> bool:
+        """Whether every connection that has been used is there."""
+        return bool(self._wires) and all(wire.up for wire in self._wires.values())
 
     @property
     def commands(self) -> int:
@@ -118,7 +124,9 @@ class Store:
     async def _wire_to(self, node: str) -> Wire:
         wire = self._wires.get(node)
         if wire is None:
-            wire = self._wires[node] = Wire(lambda: self._topology.connect(node), timeout=self._timeout)
+            wire = self._wires[node] = Wire(
+                lambda: self._topology.connect(node), timeout=self._timeout, tracker=self._tracker
+            )
             self._tasks.add(asyncio.create_task(wire.run(), name=f"redis {node}"))
             await wire.wait_up(self._timeout)
         return wire

@@ -10,7 +10,7 @@ import math
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ReadOnlyError, RedisError, ResponseError
@@ -23,6 +23,20 @@ RECONNECT_FIRST, RECONNECT_MOST = 0.02, 1.0
 """Seconds between two attempts to connect: doubled from the first to the most."""
 GRACE = 0.5
 """Seconds for which callers wait for a lost connection to come back; after them they are refused at once."""
+
+
+PUSHED = object()
+"""Stands for a push message among the replies."""
+
+
+class Tracker(Protocol):
+    """Wants to know of every key that was read on its wire and has changed since (CLIENT TRACKING)."""
+
+    def changed(self, keys: list[bytes] | None) -> None:
+        """These keys, or None for all of them, may have other values now."""
+
+    def lost(self) -> None:
+        """The connection is gone, and with it all news."""
 
 
 class StoreAway(Exception):
@@ -39,8 +53,11 @@ class Wire:
     `timeout` (seconds) bounds the wait for an answer; `limit` is how many commands may wait to be sent or answered.
     """
 
-    def __init__(self, connect: Connect, *, timeout: float, limit: int = 10_000) -> None:
+    def __init__(
+        self, connect: Connect, *, timeout: float, limit: int = 10_000, tracker: Tracker | None = None
+    ) -> None:
         self._connect = connect
+        self._tracker = tracker
         self._timeout = timeout
         self._limit = limit
         self._connection: AbstractConnection | None = None
@@ -85,6 +102,7 @@ class Wire:
             try:
                 async with asyncio.timeout(self._timeout):
                     connection = await self._connect()
+                    await self._track(connection)
             except (RedisError, OSError) as error:  # OSError covers asyncio's TimeoutError
                 away = self._loop.time() - lost
                 self._now(None, str(error) or "connecting took too long", failing=away > GRACE)
@@ -99,9 +117,25 @@ class Wire:
             finally:
                 self._now(None, self.error or "the connection was lost")
                 self._abandon()
+                if self._tracker is not None:
+                    self._tracker.lost()
                 with suppress(RedisError, OSError):
                     await connection.disconnect(nowait=True)
                 lost = self._loop.time()
+
+    async def _track(self, connection: AbstractConnection) -> None:
+        if self._tracker is None:
+            return
+        tracker = self._tracker
+
+        async def pushed(message: list[Any]) -> object:
+            tracker.changed(message[1])
+            return PUSHED
+
+        # redis-py has client-side tracking for its synchronous client only; the parser is ready for ours.
+        connection._parser.set_invalidation_push_handler(pushed)
+        await connection.send_command("CLIENT", "TRACKING", "ON")
+        await connection.read_response()
 
     def _now(self, connection: AbstractConnection | None, error: str | None, *, failing: bool = False) -> None:
         self._connection, self.error, self.failing = connection, error, failing
@@ -129,7 +163,7 @@ class Wire:
     async def _read(self, connection: AbstractConnection) -> None:
         while True:
             try:
-                reply = await connection.read_response(timeout=math.inf, disconnect_on_error=False)
+                reply = await connection.read_response(timeout=math.inf, disconnect_on_error=False, push_request=True)
             except ReadOnlyError as error:
                 # The node was demoted: nothing was applied, and only a new connection finds its successor.
                 self._answer(StoreAway(str(error), sent=False))
@@ -137,7 +171,8 @@ class Wire:
             except ResponseError as error:
                 self._answer(error)
             else:
-                self._answer(reply)
+                if reply is not PUSHED:
+                    self._answer(reply)
 
     def _answer(self, reply: Reply) -> None:
         _, future = self._sent.popleft()

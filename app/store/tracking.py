@@ -1,0 +1,79 @@
+"""What was read from Redis, kept until Redis says that it has changed: a look costs no round trip, and is never old.
+
+The server notes which keys were read on a connection and pushes a message down the same connection when one of them
+changes (CLIENT TRACKING). Replies and messages come in order, so a late reply cannot undo a newer message; what was
+being read when its message came is used, but not kept. Without that connection nothing is kept.
+"""
+
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from app.store.client import Store, StoreAway
+
+T = TypeVar("T")
+Fields = dict[str, str]
+
+
+class TrackedHashes(Generic[T]):
+    """Redis hashes, parsed once. `parse` gets a hash's fields, never an empty one; at most `limit` are kept."""
+
+    def __init__(self, store: Store, parse: Callable[[str, Fields], T | None], limit: int = 20_000) -> None:
+        self._store = store
+        self._tracked = store.sibling(tracker=self)
+        self._parse = parse
+        self._limit = limit
+        self._kept: dict[str, T | None] = {}
+        self._reading: dict[str, int] = {}
+        self._outdated: set[str] = set()
+
+    async def __aenter__(self) -> "TrackedHashes[T]":
+        await self._tracked.__aenter__()
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self._tracked.__aexit__(*exception)
+
+    def kept(self, key: str) -> T | None:
+        """What is kept of the key: None when nothing is, or when there is no such hash."""
+        return self._kept.get(key)
+
+    async def read(self, key: str) -> T | None:
+        """The hash; None when there is none. Raises StoreAway."""
+        if key in self._kept:
+            return self._kept[key]
+        self._reading[key] = self._reading.get(key, 0) + 1
+        try:
+            try:
+                reply = await self._tracked.idempotent("HGETALL", key)
+            except StoreAway:
+                self.changed([key.encode()])
+                reply = await self._store.idempotent("HGETALL", key)
+            value = self._parse(key, {name.decode(): data.decode() for name, data in reply.items()}) if reply else None
+            if key not in self._outdated and self._tracked.up:
+                self._keep(key, value)
+            return value
+        finally:
+            self._reading[key] -= 1
+            if not self._reading[key]:
+                del self._reading[key]
+                self._outdated.discard(key)
+
+    def changed(self, keys: list[bytes] | None) -> None:
+        if keys is None:
+            self.lost()
+            return
+        for raw in keys:
+            key = raw.decode()
+            self._kept.pop(key, None)
+            if key in self._reading:
+                self._outdated.add(key)
+
+    def lost(self) -> None:
+        self._kept.clear()
+        self._outdated.update(self._reading)
+
+    def _keep(self, key: str, value: T | None) -> None:
+        if len(self._kept) >= self._limit:
+            for oldest in list(self._kept)[: self._limit // 10]:
+                del self._kept[oldest]
+        self._kept[key] = value
