@@ -133,7 +133,8 @@ class Wire:
             return PUSHED
 
         # redis-py has client-side tracking for its synchronous client only; the parser is ready for ours.
-        connection._parser.set_invalidation_push_handler(pushed)
+        parser: Any = connection._parser
+        parser.set_invalidation_push_handler(pushed)
         await connection.send_command("CLIENT", "TRACKING", "ON")
         await connection.read_response()
 
