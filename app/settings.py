@@ -8,6 +8,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -63,6 +64,48 @@ class Settings(BaseSettings):
         SecretStr(DEVELOPMENT_KEY),
         description="Signs what leaves the service, such as cookies: 32 characters or more, the same for all workers.",
     )
+    old_secret_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        (), description="Former secret keys, separated by commas: they still verify, but no longer sign."
+    )
+    session_store: Literal["redis", "cookie"] = Field(
+        "redis",
+        description="Where sessions are: in Redis, or whole in the cookie, in Flask's format: those cannot be revoked.",
+    )
+    session_cookie: str = Field(
+        "tallygate",
+        pattern="^[A-Za-z0-9_-]{1,64}$",
+        description="Name of the session cookie; `__Host-` before it over HTTPS.",
+    )
+    session_idle: int = Field(
+        14 * 86_400, ge=60, description="Seconds without a request after which a session ends (idle timeout)."
+    )
+    session_lifetime: int = Field(
+        90 * 86_400,
+        ge=60,
+        description="Seconds after signing in at which it ends in any case (absolute timeout).",
+    )
+    registration: Literal["closed", "invitation", "open"] = Field(
+        "closed", description="Who may sign up: nobody, who has an invitation link, or everybody."
+    )
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Addresses or networks whose X-Forwarded-For and X-Forwarded-Proto are believed, separated by commas "
+        "(`unix` for a unix socket); nobody's by default.",
+    )
+    legacy_flask_secret: SecretStr | None = Field(
+        None,
+        description="Secret key of a Flask app that was here before: its cookies are turned into sessions, once.",
+    )
+    legacy_tornado_secret: SecretStr | None = Field(
+        None,
+        description="Cookie secret of a Tornado app that was here before: likewise for its secure cookies.",
+    )
+    legacy_cookie: str = Field(
+        "", description="Name of the old app's cookie; by default `session` for Flask, `user` for Tornado."
+    )
+    legacy_user_key: str = Field(
+        "user", description="Key that holds the user's name in the old Flask session, or in the old cookie's JSON."
+    )
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Host names that requests may name, separated by commas; empty allows every well-formed one."
     )
@@ -85,10 +128,18 @@ class Settings(BaseSettings):
         None, description="File in which the workers of one server add up their metrics; `--workers` makes one."
     )
 
-    @field_validator("allowed_hosts", mode="before")
+    @field_validator("allowed_hosts", "old_secret_keys", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for place in value:
+            if place != "unix":
+                ip_network(place, strict=False)
+        return value
 
     @field_validator("redis_url")
     @classmethod

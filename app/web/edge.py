@@ -15,11 +15,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.settings import Settings, SettingsError
 from app.store.embedded import EmbeddedError
-from app.web.errors import BadRequest, Problem, TooLarge, problem_of, problem_response
+from app.web.csrf import SAFE, is_cross_site
+from app.web.errors import N_, BadRequest, Forbidden, Problem, TooLarge, problem_of, problem_response
 from app.web.headers import SECURITY, STRICT_TRANSPORT, Hosts
 from app.web.log import AccessLog
 from app.web.metrics import OTHER, Metrics
 from app.web.pages import Pages
+from app.web.proxies import Proxies
+from app.web.sessions import VISIT
 
 PROBES = frozenset({"/live", "/ready"})
 """Asked by an orchestrator under whatever address the process has: any Host will do."""
@@ -32,6 +35,7 @@ class Edge:
         self._limited = RequestBodyLimitMiddleware(app, settings.max_body_bytes)
         self._most = settings.max_body_bytes
         self._hosts = Hosts(settings)
+        self._proxies = Proxies(settings.trusted_proxies)
         self._pages = pages
         self._metrics = metrics
         self._access = access
@@ -58,7 +62,12 @@ class Edge:
         headers = dict(raw)
         if not self._hosts.allow(headers, raw) and scope["path"] not in PROBES:
             return BadRequest("The Host header is missing, malformed or not one of ours.", field="Host")
-        if b"content-length" in headers and int(headers[b"content-length"]) > self._most:
+        if self._proxies.any:
+            self._proxies.apply(scope, headers)
+        if scope["method"] not in SAFE and is_cross_site(scope["method"], scope["scheme"].encode(), headers):
+            return Forbidden(N_("The request comes from another site."))
+        length = headers.get(b"content-length", b"0")
+        if not length.isdigit() or int(length) > self._most:
             return TooLarge()
         return None
 
@@ -104,10 +113,12 @@ class Exchange:
 
     async def _answer(self, message: Message) -> None:
         if message["type"] == "http.response.start":
+            headers = message["headers"] = [*message["headers"], *SECURITY, (b"x-request-id", self._id.encode())]
+            if VISIT in self._scope:
+                await self._scope[VISIT].sessions.commit(self._scope, headers)
             self._status = message["status"]
-            message["headers"] = [*message["headers"], *SECURITY, (b"x-request-id", self._id.encode())]
             if self._scope["scheme"] == "https":
-                message["headers"].append(STRICT_TRANSPORT)
+                headers.append(STRICT_TRANSPORT)
         else:
             self._size += len(message.get("body", b""))
         await self._send(message)

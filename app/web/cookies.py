@@ -1,0 +1,58 @@
+"""Cookies, read strictly: only an exact name counts, and a name that comes twice counts for nothing.
+
+Starlette's parser strips odd bytes, so that a cookie which a neighbouring host has planted under a look-alike name
+would pass for ours, and takes the last of two.
+"""
+
+from starlette.types import Scope
+
+MOST_BYTES = 4096
+"""Of one Set-Cookie line; browsers drop longer ones without a word (RFC 6265, section 6.1)."""
+DELETED = "; Path=/; Max-Age=0; HttpOnly; SameSite=Lax"
+
+
+class CookieTooLarge(Exception):
+    """What was to go into a cookie does not fit into one."""
+
+
+def cookie_header(scope: Scope) -> bytes:
+    """The raw Cookie header, joined where HTTP/2 has split it; empty when there is none."""
+    return b"; ".join(value for name, value in scope["headers"] if name == b"cookie")
+
+
+def read_cookie(header: bytes, name: bytes) -> str | None:
+    """The cookie's value: None when it is missing, doubled, or anything but plain ASCII."""
+    found = None
+    for pair in header.split(b";"):
+        key, separator, value = pair.strip(b" \t").partition(b"=")
+        if key == name and separator:
+            if found is not None:
+                return None
+            found = value
+    return found.decode() if found is not None and found.isascii() else None
+
+
+def secure(scope: Scope) -> bool:
+    return bool(scope["scheme"] == "https")
+
+
+def full_name(name: str, scope: Scope) -> str:
+    """The cookie's name on this connection: over HTTPS `__Host-` has the browser keep other hosts from setting it."""
+    return f"__Host-{name}" if secure(scope) else name
+
+
+def set_cookie(scope: Scope, name: str, value: str, max_age: int) -> tuple[bytes, bytes]:
+    """A Set-Cookie header for `max_age` seconds. Raises CookieTooLarge."""
+    line = f"{full_name(name, scope)}={value}; Path=/; Max-Age={max_age}; HttpOnly; SameSite=Lax{_secure(scope)}"
+    if len(line) > MOST_BYTES:
+        raise CookieTooLarge(name)
+    return b"set-cookie", line.encode("latin-1")
+
+
+def delete_cookie(scope: Scope, full: str) -> tuple[bytes, bytes]:
+    """A Set-Cookie header that removes the cookie of this full name."""
+    return b"set-cookie", f"{full}={DELETED}{_secure(scope)}".encode("latin-1")
+
+
+def _secure(scope: Scope) -> str:
+    return "; Secure" if secure(scope) else ""

@@ -1,0 +1,64 @@
+"""Moving over: cookies of the Flask or Tornado app that was here before, each good for one session of ours."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from app.settings import Settings
+from app.web.cookies import read_cookie
+from app.web.flask_format import FlaskCookies
+from app.web.tornado_format import TornadoCookies
+
+
+@dataclass(frozen=True, slots=True)
+class OldCookie:
+    cookie: str
+    user: str
+    how: str
+    digest: str
+
+
+class LegacyCookies:
+    """Reads the cookies that `legacy_flask_secret` and `legacy_tornado_secret` verify."""
+
+    def __init__(self, settings: Settings, clock: Callable[[], float]) -> None:
+        flask, tornado = settings.legacy_flask_secret, settings.legacy_tornado_secret
+        self._flask = FlaskCookies([flask.get_secret_value()]) if flask else None
+        self._tornado = TornadoCookies(tornado.get_secret_value(), clock) if tornado else None
+        self._name = settings.legacy_cookie
+        self._key = settings.legacy_user_key
+        self.any = self._flask is not None or self._tornado is not None
+
+    def read(self, header: bytes) -> OldCookie | None:
+        """The old app's cookie in a raw Cookie header, with the user's name in it."""
+        if self._flask is not None:
+            name = self._name or "session"
+            cookie = read_cookie(header, name.encode())
+            data = self._flask.loads(cookie) if cookie else None
+            if cookie and data is not None:
+                return _old(name, cookie, data.get(self._key), "flask")
+        if self._tornado is not None:
+            name = self._name or "user"
+            cookie = (read_cookie(header, name.encode()) or "").strip('"')
+            value = self._tornado.loads(name, cookie) if cookie else None
+            if value is not None:
+                return _old(name, cookie, self._user(value), "tornado")
+        return None
+
+    def _user(self, value: bytes) -> object:
+        """The name in a Tornado cookie: the JSON string or object that Tornado's examples use, or the bare text."""
+        try:
+            text = value.decode()
+            data = json.loads(text)
+        except UnicodeDecodeError:
+            return None
+        except (ValueError, RecursionError):
+            return text
+        return data.get(self._key) if isinstance(data, dict) else data
+
+
+def _old(cookie: str, value: str, user: object, how: str) -> OldCookie | None:
+    if not isinstance(user, str) or not user:
+        return None
+    return OldCookie(cookie, user, how, hashlib.sha256(value.encode()).hexdigest())
