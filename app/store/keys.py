@@ -7,15 +7,34 @@ A part in braces is a Redis Cluster hash tag: keys that one script touches share
 | `{hits}:totals` | hash | a counter's name -> its total | for ever |
 | `{hits}:worker:<id>` | hash | `seq`: its last batch that was applied; `reply`: what was answered | 1 day unused |
 | `{hits}:changed` | channel | totals have changed: look again | - |
-| `session:<key>` | hash | a session: `u`ser, `c`reated, `s`een, `h`ow, `d`evice, `a`ddress, `x`: its data | idle timeout |
-| `sessions-of:<user>` | sorted set | keys of the user's sessions, by the time of their absolute timeout | absolute timeout |
+| `session:<key>` | hash | a session: user, created, seen, how, device, address, x (its data) | idle timeout |
+| `sessions-of:<user>` | sorted set | the user's sessions by the time of their absolute timeout | absolute timeout |
 | `legacy-used:<digest>` | string | an old app's cookie that was turned into a session: only once | 31 days |
+| `{accounts}:user:<id>` | hash | name, admin, disabled, locale, created, password (its hash) | for ever |
+| `{accounts}:names` | hash | a name's compare key -> the user's id | for ever |
+| `{accounts}:names:sorted` | sorted set | the compare keys in their order, to search | for ever |
+| `{accounts}:admins` | set | ids of the administrators who are not disabled | for ever |
+| `{accounts}:setup:nonce` | string | what the first administrator's link is derived from | until there is one |
+| `{accounts}:setup:printed` | string | a worker prints that link | 5 s |
+| `{accounts}:invitations` | sorted set | hashes of invitations, by when they end | until used or ended |
+| `{accounts}:invitation:<hash>` | hash | `by`, `created` | the invitation's |
+| `{accounts}:token:<hash>` | hash | an API token: user, name, created, expires | the token's |
+| `{accounts}:tokens:<user>` | sorted set | hashes of a user's API tokens, by when they end | for ever |
+| `{accounts}:audit` | stream | what happened to whom, the last 10,000 | for ever |
+| `{limits}:<rule>:<subject>` | string | when its allowance is whole again (GCRA), microseconds | until then |
 """
 
 HITS_TOTALS = "{hits}:totals"
 HITS_CHANGED = "{hits}:changed"
 HITS_WORKER_LIFETIME = 86_400_000
 """Milliseconds after which a worker that went away is forgotten; a living one renews it every second."""
+ACCOUNT_NAMES = "{accounts}:names"
+ACCOUNT_NAMES_SORTED = "{accounts}:names:sorted"
+ACCOUNT_ADMINS = "{accounts}:admins"
+SETUP_NONCE = "{accounts}:setup:nonce"
+SETUP_PRINTED = "{accounts}:setup:printed"
+INVITATIONS = "{accounts}:invitations"
+AUDIT = "{accounts}:audit"
 
 
 def hits_worker(worker: str) -> str:
@@ -32,3 +51,23 @@ def sessions_of(user: str) -> str:
 
 def legacy_used(digest: str) -> str:
     return f"legacy-used:{digest}"
+
+
+def user(user_id: str) -> str:
+    return f"{{accounts}}:user:{user_id}"
+
+
+def invitation(digest: str) -> str:
+    return f"{{accounts}}:invitation:{digest}"
+
+
+def token(digest: str) -> str:
+    return f"{{accounts}}:token:{digest}"
+
+
+def tokens_of(user_id: str) -> str:
+    return f"{{accounts}}:tokens:{user_id}"
+
+
+def limit(rule: str, subject: str) -> str:
+    return f"{{limits}}:{rule}:{subject}"

@@ -1,0 +1,117 @@
+"""What happened to accounts: a capped stream, newest first for whoever administers."""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum, auto
+
+from app.store import keys
+from app.store.client import Store
+
+KEPT = 10_000
+"""Entries; Redis keeps up to a hundred more, because it drops them by the block."""
+LONGEST = 200
+CURSOR = re.compile(r"[0-9]{1,19}-[0-9]{1,19}")
+
+
+class Event(StrEnum):
+    """Everything that is noted. Redis keeps the names (`sign_in`), so they do not change."""
+
+    SIGN_IN = auto()
+    SIGN_IN_FAILED = auto()
+    SIGN_IN_LIMITED = auto()
+    SIGN_OUT = auto()
+    SESSION_ENDED = auto()
+    PASSWORD_CHANGED = auto()
+    ROLE_CHANGED = auto()
+    DISABLED = auto()
+    ENABLED = auto()
+    USER_CREATED = auto()
+    INVITED = auto()
+    INVITATION_WITHDRAWN = auto()
+    TOKEN_CREATED = auto()
+    TOKEN_REVOKED = auto()
+    IDENTITY_LINKED = auto()
+    IDENTITY_UNLINKED = auto()
+    MOVED_OVER = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """`user` is the id of whom it happened to, `actor` of who did it; empty where nobody is known.
+
+    `at` is in Unix seconds, by Redis' clock. `event` is a plain text: an older service may have noted it.
+    """
+
+    id: str
+    at: float
+    event: str
+    user: str
+    actor: str
+    address: str
+    request_id: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuditPage:
+    """`before` asks for the next, older page; None: this is the last."""
+
+    entries: tuple[Entry, ...]
+    before: str | None
+
+
+class Audit:
+    """Raises StoreAway when Redis does not answer."""
+
+    def __init__(self, store: Store, *, kept: int = KEPT) -> None:
+        self._store = store
+        self._kept = kept
+
+    async def record(
+        self,
+        event: Event,
+        *,
+        user: str = "",
+        actor: str = "",
+        address: str = "",
+        request_id: str = "",
+        detail: str = "",
+    ) -> None:
+        """Notes it. Never a secret, and never what somebody typed as a name: it may have been a password.
+
+        After a lost answer it is noted again: twice is better than not at all.
+        """
+        facts = {"user": user, "actor": actor, "address": address, "request_id": request_id, "detail": detail}
+        fields = [part for name, value in facts.items() if value for part in (name, _limited(value))]
+        await self._store.idempotent("XADD", keys.AUDIT, "MAXLEN", "~", self._kept, "*", "event", event.value, *fields)
+
+    async def page(self, before: str | None = None, limit: int = 50) -> AuditPage:
+        """The newest entries, or those `before` an entry's id; nothing before what is no id."""
+        if before is not None and not CURSOR.fullmatch(before):
+            return AuditPage((), None)
+        newest = "+" if before is None else f"({before}"
+        found = await self._store.idempotent("XREVRANGE", keys.AUDIT, newest, "-", "COUNT", limit + 1)
+        entries = tuple(_entry(entry_id.decode(), fields) for entry_id, fields in found[:limit])
+        return AuditPage(entries, entries[-1].id if len(found) > limit else None)
+
+
+def _limited(value: str) -> bytes:
+    return value[:LONGEST].encode("utf-8", "replace")
+
+
+def _entry(entry_id: str, fields: list[bytes]) -> Entry:
+    facts = dict(zip(fields[::2], fields[1::2], strict=True))
+
+    def text(name: bytes) -> str:
+        return facts.get(name, b"").decode()
+
+    return Entry(
+        id=entry_id,
+        at=int(entry_id.partition("-")[0]) / 1000,
+        event=text(b"event"),
+        user=text(b"user"),
+        actor=text(b"actor"),
+        address=text(b"address"),
+        request_id=text(b"request_id"),
+        detail=text(b"detail"),
+    )

@@ -1,0 +1,72 @@
+"""Invitations: links that let one person sign up, once."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from app.accounts.secret import digest, looks_like_secret, new_secret
+from app.store import keys
+from app.store.client import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """What may be shown of an invitation. Times are in Unix seconds; `by` is the id of who invited."""
+
+    id: str
+    by: str
+    created: float
+    expires: float
+
+
+class Invitations:
+    """Raises StoreAway when Redis does not answer.
+
+    They are used up by `AccountStore.create(..., invitation=secret)`: in the moment in which the account is made,
+    so that a name which is taken costs nobody the invitation.
+    """
+
+    def __init__(self, store: Store, *, clock: Callable[[], float] = time.time) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def create(self, by: str, lifetime: int) -> str:
+        """The secret of a new invitation that is good for `lifetime` seconds."""
+        secret, now = new_secret(), self._clock()
+        key = keys.invitation(digest(secret))
+        await self._store.idempotent("ZREMRANGEBYSCORE", keys.INVITATIONS, "-inf", repr(now))
+        await self._store.idempotent("HSET", key, "by", by, "created", repr(now))
+        await self._store.idempotent("EXPIRE", key, lifetime)
+        await self._store.idempotent("ZADD", keys.INVITATIONS, repr(now + lifetime), digest(secret))
+        return secret
+
+    async def peek(self, secret: str) -> bool:
+        """Whether it can still be used."""
+        if not looks_like_secret(secret):
+            return False
+        expires = await self._store.idempotent("ZSCORE", keys.INVITATIONS, digest(secret))
+        return expires is not None and float(expires) > self._clock()
+
+    async def take(self, secret: str) -> bool:
+        """Uses it up: True once. For what does not make an account; after StoreAway it may be used all the same."""
+        if not await self.peek(secret):
+            return False
+        return bool(await self._store.once("ZREM", keys.INVITATIONS, digest(secret)))
+
+    async def list(self) -> tuple[Invitation, ...]:
+        """Those that can still be used, the next to end first."""
+        now = f"({self._clock()!r}"
+        living = await self._store.idempotent("ZRANGEBYSCORE", keys.INVITATIONS, now, "+inf", "WITHSCORES")
+        found = await asyncio.gather(*(self._invitation(one.decode(), float(expires)) for one, expires in living))
+        return tuple(filter(None, found))
+
+    async def withdraw(self, invitation_id: str) -> bool:
+        """Whether there was such an invitation."""
+        return bool(await self._store.once("ZREM", keys.INVITATIONS, invitation_id))
+
+    async def _invitation(self, invitation_id: str, expires: float) -> Invitation | None:
+        fields = await self._store.idempotent("HGETALL", keys.invitation(invitation_id))
+        if not fields:
+            return None
+        return Invitation(invitation_id, fields[b"by"].decode(), float(fields[b"created"]), expires)

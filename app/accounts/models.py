@@ -1,0 +1,49 @@
+"""Who has an account."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A person with an account. `created` is in Unix seconds; `locale` is None where the browser decides."""
+
+    id: str
+    name: str
+    is_admin: bool
+    disabled: bool
+    locale: str | None
+    created: float
+    has_password: bool
+
+    @classmethod
+    def from_hash(cls, user_id: str, fields: Mapping[bytes, bytes]) -> Self:
+        return cls(
+            id=user_id,
+            name=fields[b"name"].decode(),
+            is_admin=fields[b"admin"] == b"1",
+            disabled=fields[b"disabled"] == b"1",
+            locale=fields[b"locale"].decode() or None,
+            created=float(fields[b"created"]),
+            has_password=b"password" in fields,
+        )
+
+    def to_hash(self) -> list[str]:
+        """Field, value, field, value ...: all but the password's hash, which only the store handles."""
+        return [
+            "name", self.name,
+            "admin", str(int(self.is_admin)),
+            "disabled", str(int(self.disabled)),
+            "locale", self.locale or "",
+            "created", repr(self.created),
+        ]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class UserPage:
+    """Some users in the order of their names. `total` counts all that match; `after` asks for the next page."""
+
+    users: tuple[User, ...]
+    total: int
+    after: str | None

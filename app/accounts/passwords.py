@@ -1,0 +1,88 @@
+"""Passwords: hashed with Argon2id, in threads of their own beside the event loop."""
+
+import asyncio
+import base64
+import os
+import secrets
+import sys
+import threading
+import unicodedata
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from typing import TypeVar
+
+from argon2 import PasswordHasher, Type
+from argon2.exceptions import InvalidHashError, VerifyMismatchError
+
+from app.accounts.quality import LONGEST
+
+MEMORY, ROUNDS, LANES = 19_456, 2, 1
+"""KiB, passes and threads of one hash: the OWASP Password Storage Cheat Sheet's first choice."""
+SALT_BYTES, HASH_BYTES = 16, 32
+NICENESS = 10
+"""How far the hashing threads step back, so that requests go first where they share one core."""
+
+Result = TypeVar("Result")
+
+
+class Busy(Exception):
+    """More passwords are waiting to be hashed than is reasonable: try again in `retry_after` seconds."""
+
+    retry_after = 2
+
+
+class Passwords:
+    """Argon2id in `threads` threads; at most `waiting` more are kept waiting, then Busy is raised."""
+
+    def __init__(self, *, threads: int = 2, waiting: int = 32, memory: int = MEMORY, rounds: int = ROUNDS) -> None:
+        self._hasher = PasswordHasher(rounds, memory, LANES, HASH_BYTES, SALT_BYTES, type=Type.ID)
+        self._pool = ThreadPoolExecutor(threads, "argon2", initializer=_step_back)
+        self._room = threading.Semaphore(threads + waiting)
+        self._nobodys = f"$argon2id$v=19$m={memory},t={rounds},p={LANES}${_random(SALT_BYTES)}${_random(HASH_BYTES)}"
+
+    def close(self) -> None:
+        """Ends the threads after the hash that each is at; whoever waits is cancelled."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def hash(self, password: str) -> str:
+        return await self._beside(lambda: self._hasher.hash(prepared(password)))
+
+    async def verify(self, stored: str | None, password: str) -> bool:
+        """Whether it is the password of this hash; takes as long where there is none, for then nobody has it."""
+        return await self._beside(lambda: self._verified(stored, password))
+
+    def needs_rehash(self, stored: str) -> bool:
+        """Whether the hash was made with other parameters than today's."""
+        return self._hasher.check_needs_rehash(stored)
+
+    def _verified(self, stored: str | None, password: str) -> bool:
+        if len(password) > LONGEST:
+            stored, password = None, ""
+        try:
+            return self._hasher.verify(stored or self._nobodys, prepared(password))
+        except (VerifyMismatchError, InvalidHashError):
+            return False
+
+    async def _beside(self, work: Callable[[], Result]) -> Result:
+        if not self._room.acquire(blocking=False):
+            raise Busy
+        job: Future[Result] = self._pool.submit(work)
+        job.add_done_callback(lambda _: self._room.release())
+        return await asyncio.wrap_future(job)
+
+
+def prepared(password: str) -> bytes:
+    """What is hashed: the same bytes however a keyboard composes its characters (NIST SP 800-63B, 3.1.1.2)."""
+    return unicodedata.normalize("NFKC", password).encode("utf-8", "surrogatepass")
+
+
+def _random(count: int) -> str:
+    return base64.b64encode(secrets.token_bytes(count)).rstrip(b"=").decode()
+
+
+def _step_back() -> None:
+    """Only Linux has a priority per thread; elsewhere this would slow the whole process down."""
+    if sys.platform == "linux":
+        with suppress(OSError):  # a sandbox may forbid it
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)

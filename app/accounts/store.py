@@ -1,0 +1,226 @@
+"""Users in Redis. What has to hold between several keys is kept by scripts: a name is one user's, an administrator
+remains.
+"""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from app.accounts.models import User, UserPage
+from app.accounts.names import BadName, compare_key, normal
+from app.accounts.secret import digest
+from app.store import keys
+from app.store.client import Store
+from app.store.scripts import Script
+
+# The first line makes it safe to send again: whoever finds its own id has won the name the first time.
+CREATE = Script("""
+local user, names, sorted, admins, nonce, invitations = unpack(KEYS)
+local id, name, admin, first, invitation, now = unpack(ARGV, 1, 6)
+local owner = redis.call('HGET', names, name)
+if owner == id then return 'created' end
+if first == '1' and redis.call('SCARD', admins) > 0 then return 'administered' end
+if invitation ~= '' then
+  local expires = redis.call('ZSCORE', invitations, invitation)
+  if not expires or tonumber(expires) <= tonumber(now) then return 'uninvited' end
+end
+if owner then return 'taken' end
+redis.call('ZREM', invitations, invitation)
+redis.call('HSET', names, name, id)
+redis.call('ZADD', sorted, 0, name)
+redis.call('HSET', user, unpack(ARGV, 7))
+if admin == '1' then
+  redis.call('SADD', admins, id)
+  redis.call('DEL', nonce)
+end
+return 'created'
+""")
+CHANGE = Script("""
+local user, admins = unpack(KEYS)
+local id, field, value = unpack(ARGV)
+if redis.call('EXISTS', user) == 0 then return 'unknown' end
+local now = {admin = redis.call('HGET', user, 'admin'), disabled = redis.call('HGET', user, 'disabled')}
+now[field] = value
+if now.admin == '1' and now.disabled == '0' then
+  redis.call('SADD', admins, id)
+elseif redis.call('SISMEMBER', admins, id) == 1 then
+  if redis.call('SCARD', admins) == 1 then return 'last' end
+  redis.call('SREM', admins, id)
+end
+redis.call('HSET', user, field, value)
+return 'changed'
+""")
+REHASH = Script("""
+if redis.call('HGET', KEYS[1], 'password') == ARGV[1] then
+  redis.call('HSET', KEYS[1], 'password', ARGV[2])
+end
+""")
+NONCE = Script("""
+local admins, nonce = unpack(KEYS)
+if redis.call('SCARD', admins) > 0 then return false end
+redis.call('SET', nonce, ARGV[1], 'NX')
+return redis.call('GET', nonce)
+""")
+PRINTED_FOR = 5
+"""Seconds for which workers that start together leave the setup link to the first of them."""
+
+
+class NameTaken(Exception):
+    """Somebody has this name, or one that compares equal."""
+
+
+class BadInvitation(Exception):
+    """The invitation is unknown, used, withdrawn or too old."""
+
+
+class AdminExists(Exception):
+    """There is an administrator: the way in for the first one is closed."""
+
+
+class LastAdmin(Exception):
+    """The only administrator who can still sign in stays one."""
+
+
+class NoSuchUser(LookupError):
+    """No user has this id."""
+
+
+class AccountStore:
+    """Raises StoreAway when Redis does not answer. Every method may be called again after that."""
+
+    def __init__(self, store: Store, *, clock: Callable[[], float] = time.time) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def create(
+        self, name: str, password_hash: str | None, *, is_admin: bool = False, invitation: str | None = None
+    ) -> User:
+        """A new user, or none at all. With an `invitation` (its secret), that is used up in the same moment.
+
+        Raises BadName, BadInvitation, NameTaken.
+        """
+        return await self._create(name, password_hash, is_admin=is_admin, invitation=invitation)
+
+    async def create_first_admin(self, name: str, password_hash: str | None) -> User:
+        """Raises BadName, AdminExists, NameTaken."""
+        return await self._create(name, password_hash, is_admin=True, first=True)
+
+    async def _create(
+        self,
+        name: str,
+        password_hash: str | None,
+        *,
+        is_admin: bool,
+        first: bool = False,
+        invitation: str | None = None,
+    ) -> User:
+        name, now = normal(name), self._clock()
+        user = User(secrets.token_hex(16), name, is_admin, False, None, now, password_hash is not None)
+        fields = user.to_hash() + ([] if password_hash is None else ["password", password_hash])
+        touched = (
+            keys.user(user.id), keys.ACCOUNT_NAMES, keys.ACCOUNT_NAMES_SORTED, keys.ACCOUNT_ADMINS,
+            keys.SETUP_NONCE, keys.INVITATIONS,
+        )  # fmt: skip
+        invited = "" if invitation is None else digest(invitation)
+        outcome = await CREATE.run(
+            self._store, touched, user.id, compare_key(name), int(is_admin), int(first), invited, repr(now), *fields
+        )
+        match outcome:
+            case b"taken":
+                raise NameTaken(name)
+            case b"uninvited":
+                raise BadInvitation
+            case b"administered":
+                raise AdminExists
+        return user
+
+    async def has_admin(self) -> bool:
+        return bool(await self._store.idempotent("SCARD", keys.ACCOUNT_ADMINS))
+
+    async def by_id(self, user_id: str) -> User | None:
+        fields = await self._fields(user_id)
+        return User.from_hash(user_id, fields) if fields else None
+
+    async def by_name(self, name: str) -> User | None:
+        return (await self.credentials(name))[0]
+
+    async def credentials(self, name: str) -> tuple[User | None, str | None]:
+        """(the user, the password's hash) for somebody who signs in; the same work for a name that nobody has."""
+        try:
+            key = compare_key(normal(name))
+        except BadName:
+            key = ""
+        user_id = (await self._store.idempotent("HGET", keys.ACCOUNT_NAMES, key) or b"nobody").decode()
+        fields = await self._fields(user_id)
+        if not fields:
+            return None, None
+        return User.from_hash(user_id, fields), _text(fields.get(b"password"))
+
+    async def password_hash(self, user_id: str) -> str | None:
+        return _text(await self._store.idempotent("HGET", keys.user(user_id), "password"))
+
+    async def set_password(self, user_id: str, password_hash: str) -> None:
+        await self._change(user_id, "password", password_hash)
+
+    async def rehash(self, user_id: str, old: str, new: str) -> None:
+        """Another hash of the same password; does nothing where the password was changed meanwhile."""
+        await REHASH.run(self._store, [keys.user(user_id)], old, new)
+
+    async def set_admin(self, user_id: str, is_admin: bool) -> None:
+        """Raises LastAdmin, NoSuchUser."""
+        await self._change(user_id, "admin", int(is_admin))
+
+    async def set_disabled(self, user_id: str, disabled: bool) -> None:
+        """Raises LastAdmin, NoSuchUser."""
+        await self._change(user_id, "disabled", int(disabled))
+
+    async def set_locale(self, user_id: str, locale: str | None) -> None:
+        await self._change(user_id, "locale", locale or "")
+
+    async def search(self, prefix: str = "", after: str | None = None, limit: int = 50) -> UserPage:
+        """Users whose names begin with `prefix`, however it is spelled; `after` is what the page before says."""
+        start = compare_key(prefix).encode("utf-8", "replace")
+        least = b"[" + start if after is None else b"(" + after.encode("utf-8", "replace")
+        most = b"(" + start + b"\xff"  # no byte of UTF-8
+        total, found = await asyncio.gather(
+            self._store.idempotent("ZLEXCOUNT", keys.ACCOUNT_NAMES_SORTED, b"[" + start, most),
+            self._store.idempotent("ZRANGEBYLEX", keys.ACCOUNT_NAMES_SORTED, least, most, "LIMIT", 0, limit + 1),
+        )
+        names: list[bytes] = found[:limit]
+        following = names[-1].decode() if len(found) > limit else None
+        return UserPage(await self._users(names), total, following)
+
+    async def setup_nonce(self) -> str:
+        """Random, the same for all workers, until there is an administrator: then it raises AdminExists."""
+        nonce = await NONCE.run(self._store, [keys.ACCOUNT_ADMINS, keys.SETUP_NONCE], secrets.token_hex(16))
+        if nonce is None:
+            raise AdminExists
+        return str(nonce.decode())
+
+    async def first_to_print(self) -> bool:
+        """Whether this worker is the one that prints the setup link."""
+        return bool(await self._store.once("SET", keys.SETUP_PRINTED, "", "NX", "EX", PRINTED_FOR))
+
+    async def _fields(self, user_id: str) -> dict[bytes, bytes]:
+        fields: dict[bytes, bytes] = await self._store.idempotent("HGETALL", keys.user(user_id))
+        return fields
+
+    async def _users(self, names: Sequence[bytes]) -> tuple[User, ...]:
+        if not names:
+            return ()
+        ids = [user_id.decode() for user_id in await self._store.idempotent("HMGET", keys.ACCOUNT_NAMES, *names)]
+        hashes = await asyncio.gather(*map(self._fields, ids))
+        return tuple(User.from_hash(user_id, fields) for user_id, fields in zip(ids, hashes, strict=True))
+
+    async def _change(self, user_id: str, field: str, value: str | int) -> None:
+        match await CHANGE.run(self._store, [keys.user(user_id), keys.ACCOUNT_ADMINS], user_id, field, value):
+            case b"unknown":
+                raise NoSuchUser(user_id)
+            case b"last":
+                raise LastAdmin
+
+
+def _text(value: Any) -> str | None:
+    return value.decode() if isinstance(value, bytes) else None

@@ -1,0 +1,118 @@
+"""API tokens: secrets that stand in for a session in `/api/`, shown once and kept as their hash."""
+
+import asyncio
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from app.accounts.secret import digest, looks_like_secret, new_secret
+from app.store import keys
+from app.store.client import Store
+from app.store.scripts import Script
+
+PREFIX = "tgt_"
+"""Lets a scanner of repositories recognise a token that was committed."""
+MOST = 50
+LONGEST_NAME = 100
+
+ADD = Script("""
+local token, list = unpack(KEYS)
+local id, expires, now, most, lifetime = unpack(ARGV, 1, 5)
+if redis.call('ZSCORE', list, id) then return 1 end
+redis.call('ZREMRANGEBYSCORE', list, '-inf', now)
+if redis.call('ZCARD', list) >= tonumber(most) then return 0 end
+redis.call('ZADD', list, expires, id)
+redis.call('HSET', token, unpack(ARGV, 6))
+if lifetime ~= '' then redis.call('EXPIRE', token, lifetime) end
+return 1
+""")
+REVOKE = Script("""
+local token, list = unpack(KEYS)
+if redis.call('ZREM', list, ARGV[1]) == 0 then return 0 end
+return redis.call('DEL', token)
+""")
+
+
+class TooManyTokens(Exception):
+    """The user has as many tokens as one may have: an old one has to go first."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenInfo:
+    """What may be shown of a token. Times are in Unix seconds; `expires` is None where it never does."""
+
+    id: str
+    user_id: str
+    name: str
+    created: float
+    expires: float | None
+
+    @classmethod
+    def from_hash(cls, token_id: str, fields: Mapping[bytes, bytes]) -> Self:
+        expires = float(fields[b"expires"])
+        return cls(
+            id=token_id,
+            user_id=fields[b"user"].decode(),
+            name=fields[b"name"].decode(),
+            created=float(fields[b"created"]),
+            expires=None if math.isinf(expires) else expires,
+        )
+
+
+class ApiTokens:
+    """Raises StoreAway when Redis does not answer."""
+
+    def __init__(self, store: Store, *, clock: Callable[[], float] = time.time) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def create(self, user_id: str, name: str, lifetime: int | None = None) -> tuple[str, TokenInfo]:
+        """(the secret, which is never told again, what is kept); `lifetime` in seconds. Raises TooManyTokens."""
+        secret, now = PREFIX + new_secret(), self._clock()
+        name = name.encode("utf-8", "replace").decode()[:LONGEST_NAME]
+        token = TokenInfo(digest(secret), user_id, name, now, None if lifetime is None else now + lifetime)
+        expires = "inf" if token.expires is None else repr(token.expires)
+        fields = ("user", user_id, "name", name, "created", repr(now), "expires", expires)
+        added = await ADD.run(
+            self._store, [keys.token(token.id), keys.tokens_of(user_id)],
+            token.id, expires, repr(now), MOST, "" if lifetime is None else lifetime, *fields,
+        )  # fmt: skip
+        if not added:
+            raise TooManyTokens
+        return secret, token
+
+    async def by_secret(self, secret: str) -> TokenInfo | None:
+        """The token, unless it is unknown, revoked or too old. Whether its user is disabled is not looked at."""
+        if not secret.startswith(PREFIX) or not looks_like_secret(secret.removeprefix(PREFIX)):
+            return None
+        return await self._living(digest(secret))
+
+    async def list(self, user_id: str) -> tuple[TokenInfo, ...]:
+        """The user's tokens, newest first."""
+        found = await asyncio.gather(*map(self._living, await self._ids(user_id)))
+        return tuple(sorted(filter(None, found), key=lambda token: token.created, reverse=True))
+
+    async def revoke(self, user_id: str, token_id: str) -> bool:
+        """Whether the user had this token; it is dead at once."""
+        return bool(await REVOKE.run(self._store, [keys.token(token_id), keys.tokens_of(user_id)], token_id))
+
+    async def revoke_all(self, user_id: str) -> int:
+        """How many tokens the user had."""
+        ids = await self._ids(user_id)
+        if ids:
+            await self._store.idempotent("DEL", *map(keys.token, ids))
+            await self._store.idempotent("ZREM", keys.tokens_of(user_id), *ids)
+        return len(ids)
+
+    async def _ids(self, user_id: str) -> Sequence[str]:
+        found = await self._store.idempotent("ZRANGEBYSCORE", keys.tokens_of(user_id), f"({self._clock()!r}", "+inf")
+        return [token_id.decode() for token_id in found]
+
+    async def _living(self, token_id: str) -> TokenInfo | None:
+        fields = await self._store.idempotent("HGETALL", keys.token(token_id))
+        if not fields:
+            return None
+        token = TokenInfo.from_hash(token_id, fields)
+        return None if token.expires is not None and token.expires <= self._clock() else token
