@@ -2,17 +2,21 @@
 
 Problem                 status, title, detail; what any handler may raise
 ├── BadRequest          400, names the field that is wrong
+├── SignInRequired      401; a page is sent to sign in instead
 ├── Forbidden           403
 ├── NotFound            404
 ├── MethodNotAllowed    405, with the methods that are allowed
+├── Conflict            409
 ├── TooLarge            413
+├── TooMany             429, with the seconds after which to try again
 └── Unavailable         503, with the seconds after which to try again
 """
 
 from typing import Any
+from urllib.parse import quote
 
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.types import Scope
 
 from app.store.client import StoreAway
@@ -48,6 +52,19 @@ class BadRequest(Problem):
         super().__init__(detail, field=field)
 
 
+class SignInRequired(Problem):
+    """Nobody is signed in. `back` is the path to come back to."""
+
+    status = 401
+    title = N_("Sign in first")
+    detail = N_("This is only for who is signed in.")
+
+    def __init__(self, back: str | None = None) -> None:
+        query = f"?next={quote(back, safe='/')}" if back else ""
+        self.url = f"/sign-in{query}"
+        super().__init__(sign_in_url=self.url)
+
+
 class Forbidden(Problem):
     status = 403
     title = N_("Not allowed")
@@ -74,6 +91,21 @@ class TooLarge(Problem):
     status = 413
     title = N_("Request too large")
     detail = N_("The request is larger than this address accepts.")
+
+
+class Conflict(Problem):
+    status = 409
+    title = N_("That cannot be done now")
+
+
+class TooMany(Problem):
+    status = 429
+    title = N_("Too many attempts")
+    detail = N_("Please wait before you try again.")
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(retry_after=retry_after)
+        self.headers["Retry-After"] = str(retry_after)
 
 
 class Unavailable(Problem):
@@ -107,6 +139,8 @@ def problem_of(error: Exception) -> Problem:
 
 def problem_response(problem: Problem, scope: Scope, pages: Pages, request_id: str) -> Response:
     """The problem as a page in the reader's language, or as JSON for whoever prefers that."""
+    if isinstance(problem, SignInRequired) and not prefers_json(scope):
+        return RedirectResponse(problem.url, 303, {"Cache-Control": "no-store"})
     locale = pages.locale_of(scope)
     title = pages.translate(locale, problem.title)
     detail = pages.translate(locale, problem.detail) if problem.detail else None

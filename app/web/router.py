@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Sequence
 from typing import Any
 
+from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Route, Router
 from starlette.types import Lifespan, Receive, Scope, Send
 
@@ -13,13 +14,18 @@ class ExactRouter(Router):
     def __init__(self, routes: Sequence[BaseRoute], lifespan: Lifespan[Any]) -> None:
         super().__init__(routes, redirect_slashes=False, lifespan=lifespan)
         self._exact: dict[tuple[str, str], Route] = {}
+        self._allowed: dict[str, set[str]] = {}
         for route in routes:
             if isinstance(route, Route) and not route.param_convertors:
                 for method in route.methods or ():
                     self._exact.setdefault((method, route.path), route)
+                    self._allowed.setdefault(route.path, set()).add(method)
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:  # type: ignore[override]
         route = self._exact.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
+        if route is None and scope["type"] == "http" and scope["path"] in self._allowed:
+            # Starlette would name the methods of the first route of this path only.
+            raise HTTPException(405, headers={"Allow": ", ".join(sorted(self._allowed[scope["path"]]))})
         if route is None or scope["root_path"]:
             return super().__call__(scope, receive, send)
         scope["route"], scope["endpoint"], scope["path_params"] = route, route.endpoint, {}

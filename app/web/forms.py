@@ -1,0 +1,57 @@
+"""What people and programs send: form fields and JSON, checked by name, so that a 400 can say which one is wrong."""
+
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+
+from app.web.errors import BadRequest
+
+MOST_CHARACTERS = 2048
+"""Of one field."""
+MOST_FIELDS = 20
+KINDS = {str: "a text", bool: "true or false", int: "a whole number"}
+
+
+async def form_fields(request: Request[Any], *names: str) -> dict[str, str]:
+    """The named fields of a form, "" for a missing one. Raises BadRequest for one that is too long or a file."""
+    async with request.form(max_files=0, max_fields=MOST_FIELDS) as form:
+        given = {name: form.get(name, "") for name in names}
+    fields = {}
+    for name, value in given.items():
+        if not isinstance(value, str) or len(value) > MOST_CHARACTERS:
+            raise BadRequest(f"{name}: must be a text of at most {MOST_CHARACTERS} characters", field=name)
+        fields[name] = value
+    return fields
+
+
+async def json_fields(request: Request[Any], required: dict[str, type], optional: dict[str, type] | None = None) -> Any:
+    """The members of a JSON object, each of its type; optional ones that are missing or null are None.
+
+    Raises BadRequest. `application/json` is demanded: a form of another site cannot send that.
+    """
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise BadRequest("Content-Type: must be application/json", field="Content-Type")
+    try:
+        document = orjson.loads(await request.body())
+    except orjson.JSONDecodeError:
+        raise BadRequest("body: is not valid JSON", field="body") from None
+    if not isinstance(document, dict):
+        raise BadRequest("body: must be a JSON object", field="body")
+    kinds = required | (optional or {})
+    for name in document:
+        if name not in kinds:
+            raise BadRequest(f"{name[:64]}: there is no such field", field=name[:64])
+    return {name: _checked(name, document.get(name), kind, name in required) for name, kind in kinds.items()}
+
+
+def _checked(name: str, value: object, kind: type, required: bool) -> object:
+    if value is None and not required:
+        return None
+    if type(value) is not kind:
+        raise BadRequest(f"{name}: must be {KINDS[kind]}", field=name)
+    if isinstance(value, str) and len(value) > MOST_CHARACTERS:
+        raise BadRequest(f"{name}: must be at most {MOST_CHARACTERS} characters long", field=name)
+    if isinstance(value, int) and abs(value) > 2**53:
+        raise BadRequest(f"{name}: is too large", field=name)
+    return value

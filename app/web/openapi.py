@@ -1,0 +1,136 @@
+"""The OpenAPI document, put together from the API's own routes, so that it cannot say anything else than the code."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.routing import BaseRoute, Route
+
+from app import __version__
+
+Schema = dict[str, Any]
+PROBLEM: Schema = {
+    "type": "object",
+    "required": ["type", "title", "status"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "request_id": {"type": "string"},
+        "field": {"type": "string", "description": "The part of the request that is wrong."},
+        "sign_in_url": {"type": "string", "description": "Where a person signs in."},
+    },
+}
+STANDARD = {
+    400: "A part of the request is wrong; `field` names it.",
+    401: "Nobody is signed in; `sign_in_url` says where to.",
+    403: "The request comes from another site, or its sender may not do this.",
+    404: "There is no such thing.",
+    409: "It contradicts what there is.",
+    413: "The request is too large.",
+    429: "Too many attempts: wait as long as Retry-After says, in seconds.",
+    503: "Redis is away: try again after Retry-After seconds.",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operation:
+    """What one method of one path does, for the document."""
+
+    summary: str
+    tag: str
+    answers: dict[int, tuple[str, Schema | None]]
+    body: Schema | None = None
+    parameters: dict[str, str] = field(default_factory=dict)
+    problems: Sequence[int] = ()
+
+
+class ApiRoute(Route):
+    """A route of the API, with its description."""
+
+    def __init__(self, method: str, path: str, endpoint: Callable[..., Any], operation: Operation) -> None:
+        super().__init__(path, endpoint, methods=[method])
+        self.method = method
+        self.operation = operation
+
+
+def document(routes: Iterable[BaseRoute]) -> dict[str, Any]:
+    """The OpenAPI 3.1 document of all ApiRoutes among the routes."""
+    paths: dict[str, dict[str, Any]] = {}
+    for route in routes:
+        if isinstance(route, ApiRoute):
+            paths.setdefault(route.path, {})[route.method.lower()] = _describe(route)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Tallygate",
+            "version": __version__,
+            "description": "Signing in and counting, for front ends of their own.",
+        },
+        "paths": paths,
+        "components": {
+            "schemas": {"Problem": PROBLEM},
+            "securitySchemes": {
+                "session": {"type": "apiKey", "in": "cookie", "name": "tallygate"},
+                "token": {"type": "http", "scheme": "bearer"},
+            },
+        },
+    }
+
+
+def obj(**properties: Schema) -> Schema:
+    """An object's schema in which every property is required."""
+    return {
+        "type": "object",
+        "required": list(properties),
+        "properties": properties,
+        "additionalProperties": False,
+    }
+
+
+def array(items: Schema) -> Schema:
+    return {"type": "array", "items": items}
+
+
+TEXT: Schema = {"type": "string"}
+NUMBER: Schema = {"type": "number"}
+COUNT: Schema = {"type": "integer", "minimum": 0}
+FLAG: Schema = {"type": "boolean"}
+
+
+def nullable(schema: Schema) -> Schema:
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+def _describe(route: ApiRoute) -> dict[str, Any]:
+    operation = route.operation
+    described: dict[str, Any] = {
+        "operationId": f"{route.method.lower()}_{route.name}",
+        "summary": operation.summary,
+        "tags": [operation.tag],
+        "responses": {
+            str(status): {"description": text}
+            | ({"content": {"application/json": {"schema": schema}}} if schema else {})
+            for status, (text, schema) in operation.answers.items()
+        },
+    }
+    for status in sorted({*operation.problems, 400, 503}):
+        content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+        described["responses"][str(status)] = {"description": STANDARD[status], "content": content}
+    if 401 in operation.problems:
+        described["security"] = [{"session": []}, {"token": []}]
+    if operation.parameters:
+        described["parameters"] = [
+            {
+                "name": name,
+                "in": "path",
+                "required": True,
+                "description": text,
+                "schema": {"type": "string", "minLength": 1},
+            }
+            for name, text in operation.parameters.items()
+        ]
+    if operation.body:
+        described["requestBody"] = {"required": True, "content": {"application/json": {"schema": operation.body}}}
+    return described
