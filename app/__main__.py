@@ -6,11 +6,14 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 import uvicorn
+from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors.multiprocess import Multiprocess
 
 from app import __version__
@@ -18,8 +21,11 @@ from app.manual import settings_manual
 from app.settings import CONFIG_VARIABLE, PREFIX, Settings, SettingsError, load_settings
 from app.store.connect import topology
 from app.store.embedded import Embedded, EmbeddedError, server_binary
+from app.web.listener import listener
+from app.web.log import LogFile
 from app.web.protocol import OneWriteProtocol
 
+COMMANDS = ("serve", "check-config", "settings")
 STOP_LIMIT = 5
 """Seconds after which the requests that are still running at the end are cut off."""
 
@@ -27,8 +33,8 @@ STOP_LIMIT = 5
 class Workers(Multiprocess):
     """uvicorn's supervisor, whose workers hear of a signal at once; uvicorn looks for signals twice a second."""
 
-    def __init__(self, config: uvicorn.Config, listener: socket.socket) -> None:
-        super().__init__(config, [listener])
+    def __init__(self, config: uvicorn.Config, public: socket.socket) -> None:
+        super().__init__(config, [public])
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
             signal.signal(number, self._pass_on)
 
@@ -42,11 +48,29 @@ class Workers(Multiprocess):
         """Nothing: each worker opens its log file anew. uvicorn would restart them all."""
 
 
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong as every other part does: in one line, without repeating a value that may be a secret."""
+
+    def error(self, message: str) -> NoReturn:
+        raise SettingsError(message.removeprefix("argument "))
+
+    def command_line(self, argv: Sequence[str] | None) -> argparse.Namespace:
+        """The arguments. Raises SettingsError."""
+        arguments, unknown = self.parse_known_args(argv)
+        for name in unknown:
+            raise SettingsError(
+                f"{name.partition('=')[0]}: there is no such setting; `python -m app --help` lists them"
+            )
+        if arguments.command not in COMMANDS:
+            raise SettingsError(f"{arguments.command}: there is no such command; there are {', '.join(COMMANDS)}")
+        return arguments
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command; the exit code is 2 where settings or surroundings have to be changed first."""
-    arguments = _parser().parse_args(argv)
-    given = {name: value for name in Settings.model_fields if (value := getattr(arguments, name)) is not None}
     try:
+        arguments = _parser().command_line(argv)
+        given = {name: value for name in Settings.model_fields if (value := getattr(arguments, name)) is not None}
         if arguments.command == "settings":
             print(settings_manual(), end="")
             return 0
@@ -63,12 +87,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def serve(settings: Settings, given: dict[str, str], config: str | None) -> int:
     """Runs the server until it is told to stop. Raises SettingsError or EmbeddedError when it cannot start."""
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the service listens to it: it must never end it
-    listener = _listener(settings)
+    _mind_signals()
+    LogFile(settings.log_file).close()
+    if settings.metrics_port is not None:
+        listener(settings.host, settings.metrics_port, setting="metrics_port", shared=True).close()
+    public = listener(settings.host, settings.port, setting="port")
     embedded = Embedded(settings.data_dir) if settings.redis_url is None else None
     if embedded is not None:
         embedded.hold()
-    _tell_workers(settings, given, config)
     server_config = uvicorn.Config(
         "app.main:app",
         http=OneWriteProtocol,
@@ -80,15 +106,25 @@ def serve(settings: Settings, given: dict[str, str], config: str | None) -> int:
         proxy_headers=False,
         timeout_graceful_shutdown=STOP_LIMIT,
     )
-    host, port = listener.getsockname()[:2]
+    host, port = public.getsockname()[:2]
     where = "its own Valkey, data in " + str(settings.data_dir) if embedded else "redis_url"
     print(f"tallygate {__version__}: http://{f'[{host}]' if ':' in host else host}:{port} ({where})", flush=True)
-    server = uvicorn.Server(server_config)
-    if settings.workers > 1:
-        Workers(server_config, listener).run()
-        return 0
-    server.run(sockets=[listener])
-    return 0 if server.started else 3
+    with _told_to_workers(settings, given, config):
+        if settings.workers > 1:
+            workers = Workers(server_config, public)
+            workers.run()
+            return 2 if any(process.exitcode == STARTUP_FAILURE for process in workers.processes) else 0
+        server = uvicorn.Server(server_config)
+        server.run(sockets=[public])
+    return 0 if server.started else 2
+
+
+def _mind_signals() -> None:
+    """Until the service listens to them, no signal ends it but those that should; and those are a success."""
+    for number in (signal.SIGHUP, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)
+    for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises them once more when it has stopped
+        signal.signal(number, lambda *_: sys.exit(0))
 
 
 def _check(settings: Settings) -> None:
@@ -101,42 +137,30 @@ def _check(settings: Settings) -> None:
         raise SettingsError(f"redis_url ({PREFIX}REDIS_URL): {error}") from None
 
 
-def _listener(settings: Settings) -> socket.socket:
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listener = socket.socket(family)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((settings.host, settings.port))
-        listener.listen(2048)
-    except OSError as error:
-        raise SettingsError(
-            f"port: cannot listen on {settings.host}:{settings.port} ({error.strerror}): "
-            f"stop what is there, or set another {PREFIX}PORT or {PREFIX}HOST"
-        ) from None
-    return listener
-
-
-def _tell_workers(settings: Settings, given: dict[str, str], config: str | None) -> None:
+@contextmanager
+def _told_to_workers(settings: Settings, given: dict[str, str], config: str | None) -> Iterator[None]:
     """Leaves in the environment what the command line said: it is how workers, started anew, learn of it."""
     for name, value in given.items():
         os.environ[PREFIX + name.upper()] = value
     if config is not None:
         os.environ[CONFIG_VARIABLE] = str(Path(config).absolute())
-    if settings.workers > 1 and settings.metrics_file is None:
-        handle, path = tempfile.mkstemp(prefix="tallygate-metrics-")
-        os.close(handle)
-        os.environ[PREFIX + "METRICS_FILE"] = path
+    if settings.workers == 1 or settings.metrics_file is not None:
+        yield
+        return
+    with tempfile.NamedTemporaryFile(prefix="tallygate-metrics-") as file:
+        os.environ[PREFIX + "METRICS_FILE"] = file.name
+        yield
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m app", description="Tallygate signs people in and counts every visit."
+def _parser() -> Parser:
+    parser = Parser(
+        prog="python -m app", description="Tallygate signs people in and counts every visit.", allow_abbrev=False
     )
     parser.add_argument(
         "command",
         nargs="?",
         default="serve",
-        choices=("serve", "check-config", "settings"),
+        metavar="COMMAND",
         help="serve (the default), only check the settings, or print their manual (docs/settings.md)",
     )
     parser.add_argument("--version", action="version", version=f"tallygate {__version__}")

@@ -85,7 +85,10 @@ async def lifespan(
 
 def _places(settings: Settings, stack: contextlib.AsyncExitStack) -> Topology:
     if settings.redis_url is not None:
-        return topology(settings.redis_url.get_secret_value(), settings.redis_timeout)
+        try:
+            return topology(settings.redis_url.get_secret_value(), settings.redis_timeout)
+        except ValueError as error:
+            raise SettingsError(f"redis_url: {error}") from None
     embedded = Embedded(settings.data_dir)
     embedded.hold()
     stack.callback(embedded.release)

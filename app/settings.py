@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
@@ -30,8 +29,12 @@ DEVELOPMENT_KEY = "development-only-secret-key"
 REDIS_SCHEMES = frozenset({
     "redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster",
 })  # fmt: skip
-# Kubernetes describes a Service called "tallygate" to every pod by variables of these names.
-SERVICE_LINK = re.compile(r"TALLYGATE(_[A-Z0-9_]+)?_(SERVICE_(HOST|PORT).*|PORT_\d+_(TCP|UDP).*)")
+# Kubernetes describes a Service called "tallygate", or "tallygate-redis", to every pod by variables such as
+# TALLYGATE_SERVICE_HOST=10.0.0.7, TALLYGATE_PORT_8000_TCP_ADDR=10.0.0.7 and TALLYGATE_PORT=tcp://10.0.0.7:8000.
+SERVICE_LINK = re.compile(
+    r"TALLYGATE(_[A-Z0-9_]+)?_(SERVICE_(HOST|PORT)\w*=|PORT_\d+_(TCP|UDP|SCTP)\w*=|PORT=(tcp|udp|sctp)://)"
+)
+REDIS_PLACE = re.compile(r"([^:\[\]]*|\[[0-9A-Fa-f:.]+\])(:\d*)?")
 
 
 class SettingsError(Exception):
@@ -41,14 +44,12 @@ class SettingsError(Exception):
 class Settings(BaseSettings):
     """What the operator decides. Immutable; made by `load_settings`, or directly in tests."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True, hide_input_in_errors=True
-    )
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True)
 
     environment: Literal["development", "production"] = Field(
         "development", description="`production` refuses every insecure default, such as the development secret key."
     )
-    host: str = Field("127.0.0.1", description="Address to listen on; `0.0.0.0` or `::` for every one.")
+    host: str = Field("127.0.0.1", min_length=1, description="Address to listen on; `0.0.0.0` or `::` for every one.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one and prints it.")
     workers: int = Field(1, ge=1, le=64, description="Processes that answer requests.")
     data_dir: Path = Field(
@@ -62,6 +63,7 @@ class Settings(BaseSettings):
     )
     secret_key: SecretStr = Field(
         SecretStr(DEVELOPMENT_KEY),
+        min_length=1,
         description="Signs what leaves the service, such as cookies: 32 characters or more, the same for all workers.",
     )
     old_secret_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
@@ -89,8 +91,8 @@ class Settings(BaseSettings):
     )
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
-        description="Addresses or networks whose X-Forwarded-For and X-Forwarded-Proto are believed, separated by commas "
-        "(`unix` for a unix socket); nobody's by default.",
+        description="Addresses or networks whose X-Forwarded-For and X-Forwarded-Proto are believed, separated by "
+        "commas (`unix` for a unix socket); nobody's by default.",
     )
     legacy_flask_secret: SecretStr | None = Field(
         None,
@@ -143,9 +145,20 @@ class Settings(BaseSettings):
 
     @field_validator("redis_url")
     @classmethod
-    def _known_scheme(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and urlsplit(value.get_secret_value()).scheme not in REDIS_SCHEMES:
+    def _readable(cls, value: SecretStr | None) -> SecretStr | None:
+        """Other parts would complain of a bad URL, too, but quote from it what may be the password."""
+        if value is None:
+            return value
+        scheme, _, rest = value.get_secret_value().partition("://")
+        if scheme not in REDIS_SCHEMES:
             raise ValueError(f"must begin with one of {', '.join(sorted(s + '://' for s in REDIS_SCHEMES))}")
+        authority, *path = re.split("[/?#]", rest, maxsplit=1)
+        login, _, places = authority.rpartition("@")
+        stray = "@" in login or (scheme != "unix" and "@" in "".join(path)) or not rest.isascii()
+        if stray or not all(REDIS_PLACE.fullmatch(place) for place in places.split(",")):
+            raise ValueError(
+                "cannot be read: write special characters of the password as %2F (/), %40 (@), %3A (:) ..."
+            )
         return value
 
     @model_validator(mode="after")
@@ -183,7 +196,7 @@ def load_settings(arguments: Mapping[str, str] | None = None, config: str | None
     (otherwise `TALLYGATE_CONFIG`). Raises SettingsError.
     """
     environment = {**_dotenv(Path(".env")), **os.environ}
-    variables = {k: v for k, v in environment.items() if k.startswith(PREFIX) and not SERVICE_LINK.fullmatch(k)}
+    variables = {k: v for k, v in environment.items() if k.startswith(PREFIX) and not SERVICE_LINK.match(f"{k}={v}")}
     config = config or variables.pop(CONFIG_VARIABLE, None)
     variables.pop(CONFIG_VARIABLE, None)
     sources = [
@@ -198,7 +211,7 @@ def load_settings(arguments: Mapping[str, str] | None = None, config: str | None
 
 
 class _Variables(EnvSettingsSource):
-    """pydantic's reading of an environment (prefix, nested names, JSON), of variables that are given."""
+    """pydantic's reading of an environment (prefix, JSON), of variables that are given."""
 
     def __init__(self, variables: dict[str, str]) -> None:
         super().__init__(Settings)
@@ -222,25 +235,33 @@ def _toml(path: Path) -> dict[str, Any]:
 
 
 def _with_files(variables: dict[str, str]) -> dict[str, str]:
-    """Values from `<NAME>_FILE` beside those given directly, which win; refuses names that are no setting."""
-    values = {name: value for name, value in variables.items() if _is_setting(name)}
-    for name in variables.keys() - values.keys():
+    """Values from `<NAME>_FILE` beside those given directly, which win; refuses names that are no setting.
+
+    An empty variable counts as unset: that is what Compose makes of `${TALLYGATE_PORT:-}`.
+    """
+    given = {name: value for name, value in variables.items() if value}
+    values = {name: value for name, value in given.items() if _is_setting(name)}
+    for name in sorted(variables.keys() - values.keys()):
         target = name.removesuffix("_FILE")
-        if target == name or not _is_setting(target):
+        if not _is_setting(target):
             raise SettingsError(f"{name}: there is no such setting; `python -m app --help` lists them")
-        values.setdefault(target, _secret_file(name, Path(variables[name])))
+        if name in given:
+            values.setdefault(target, _secret_file(name, Path(given[name])))
     return values
 
 
 def _is_setting(variable: str) -> bool:
-    return variable.removeprefix(PREFIX).split("__")[0].lower() in Settings.model_fields
+    return variable.removeprefix(PREFIX).lower() in Settings.model_fields
 
 
 def _secret_file(name: str, path: Path) -> str:
     try:
-        return path.read_text("utf-8").rstrip("\r\n")
+        value = path.read_text("utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError):
         raise SettingsError(f"{name}: the file it names cannot be read; check the path and its permissions") from None
+    if not value:
+        raise SettingsError(f"{name}: the file it names is empty")
+    return value
 
 
 def _first_line(error: ValidationError) -> str:

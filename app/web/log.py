@@ -1,22 +1,24 @@
 """Logs: structlog, JSON lines outside a terminal, one access line per request, no secret in any of them."""
 
+import io
 import logging
 import re
 import sys
 import time
 from collections.abc import Mapping, MutableMapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import orjson
 import structlog
 
-from app.settings import Settings
+from app.settings import Settings, SettingsError
 
 SECRET_NAME = re.compile(r"pass|secret|token|cookie|authorization|api_?key|credential", re.IGNORECASE)
 SECRET_VALUES = (
-    (re.compile(r"(://[^/\s:@]*:)[^@\s/]+@"), r"\1[redacted]@"),  # a URL's password
+    (re.compile(r"(://[^/\s:@]*:)\S+@"), r"\1[redacted]@"),  # a URL's password, also where it holds "/" or "@"
     (re.compile(r"(\?)[^\s\"']+"), r"\1[redacted]"),  # a URL's query
     (re.compile(r"\b(Bearer|Basic)\s+\S+", re.IGNORECASE), r"\1 [redacted]"),
 )
@@ -29,23 +31,40 @@ class LogFile:
     """Where lines go: standard error, or a file that is opened again when something has moved it away."""
 
     def __init__(self, path: Path | None) -> None:
+        """Raises SettingsError where the file cannot be written."""
         self._path = path
-        self._stream: TextIO = sys.stderr if path is None else path.open("a", encoding="utf-8")
-        self.terminal = self._stream.isatty()
+        self._file = None if path is None else _opened(path)
+        self.terminal = path is None and sys.stderr.isatty()
 
     def write(self, text: str) -> None:
-        self._stream.write(text)
-        self._stream.flush()
+        """Writes, or does without: a full disk is no reason to answer nobody."""
+        with suppress(OSError):
+            if self._file is not None:
+                self._file.write(text.encode("utf-8", "replace"))
+            else:
+                sys.stderr.write(text)
+                sys.stderr.flush()
 
     def reopen(self) -> None:
-        """Goes on in a new file under the old name; keeps the old file when that cannot be opened."""
-        if self._path is not None:
-            old, self._stream = self._stream, self._path.open("a", encoding="utf-8")
+        """Goes on in a new file under the old name. Raises SettingsError, and keeps the old file, if there is none."""
+        if self._path is not None and self._file is not None:
+            old, self._file = self._file, _opened(self._path)
             old.close()
 
     def close(self) -> None:
-        if self._path is not None:
-            self._stream.close()
+        """What is still said after this goes to standard error."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def _opened(path: Path) -> io.FileIO:
+    try:
+        return io.FileIO(path, "a")
+    except OSError as error:
+        raise SettingsError(
+            f"log_file: {path} cannot be written ({error.strerror}): choose another, or change its folder's owner"
+        ) from None
 
 
 class AccessLog:
@@ -65,7 +84,7 @@ class AccessLog:
         if self._file is None:
             return
         if self._file.terminal:
-            self._file.write(f"{method} {path[:256]} {status} {seconds * 1000:.1f} ms {request_id}\n")
+            self._file.write(f"{method} {path[:256]!r} {status} {seconds * 1000:.1f} ms {request_id}\n")
             return
         # Put together by hand: a fifth of what a JSON library takes, and only the path can hold what JSON escapes.
         self._lines.append(
@@ -114,7 +133,7 @@ def configure_logging(settings: Settings, file: LogFile) -> None:
         redact,
     ]
     last: structlog.types.Processor = (
-        structlog.dev.ConsoleRenderer()
+        structlog.dev.ConsoleRenderer(repr_native_str=True, exception_formatter=structlog.dev.plain_traceback)
         if file.terminal
         else structlog.processors.JSONRenderer(serializer=lambda event, **_: orjson.dumps(event, default=str).decode())
     )
@@ -142,10 +161,21 @@ def configure_logging(settings: Settings, file: LogFile) -> None:
 
 def redact(_: object, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
     """Structlog's processor that blots out what looks like a secret, by name and by shape."""
-    for name, value in event.items():
-        if SECRET_NAME.search(name):
-            event[name] = "[redacted]"
-        elif isinstance(value, str):
+    return {name: _redacted(name, value) for name, value in event.items()}
+
+
+def _redacted(name: str, value: Any) -> Any:
+    match value:
+        case _ if SECRET_NAME.search(name):
+            return "[redacted]"
+        case Mapping():
+            return {str(key): _redacted(str(key), inner) for key, inner in value.items()}
+        case list() | tuple() | set():
+            return [_redacted("", inner) for inner in value]
+        case None | bool() | int() | float():
+            return value
+        case _:
+            text = str(value)
             for pattern, replacement in SECRET_VALUES:
-                event[name] = pattern.sub(replacement, event[name])
-    return event
+                text = pattern.sub(replacement, text)
+            return text

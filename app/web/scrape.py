@@ -14,6 +14,7 @@ from uvicorn.server import ServerState
 
 from app.settings import Settings
 from app.web.errors import NotFound
+from app.web.listener import listener
 from app.web.metrics import Metrics
 
 
@@ -43,9 +44,7 @@ async def own_port(metrics: Metrics, settings: Settings) -> AsyncIterator[None]:
     config.load()
     server = await asyncio.get_running_loop().create_server(
         lambda: H11Protocol(config=config, server_state=ServerState(), app_state={}),
-        host=settings.host,
-        port=settings.metrics_port,
-        reuse_port=True,
+        sock=listener(settings.host, settings.metrics_port, setting="metrics_port", shared=True),
     )
     try:
         yield
