@@ -1,13 +1,15 @@
 """What features see of Redis: commands with explicit rules on repeating them, and subscriptions."""
 
 import asyncio
-import math
 from collections.abc import AsyncGenerator
-from contextlib import suppress
+from contextlib import aclosing, suppress
+from functools import partial
 from typing import Self
 
+from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import (
     AskError,
+    BusyLoadingError,
     ClusterDownError,
     MasterDownError,
     MovedError,
@@ -18,14 +20,16 @@ from redis.exceptions import (
 )
 
 from app.store.connect import Topology
-from app.store.pipeline import Argument, Reply, StoreAway, Tracker, Wire
+from app.store.pipeline import Argument, Interrupted, Reply, StoreAway, Tracker, Wire
 
 __all__ = ["NoScriptError", "ResponseError", "Store", "StoreAway"]
 
 KEYLESS = frozenset({"PING", "INFO", "PUBLISH", "SCRIPT", "WAIT", "WAITAOF"})
-NOT_APPLIED = (MovedError, TryAgainError, ClusterDownError, MasterDownError)
+SCRIPTS = frozenset({"EVAL", "EVALSHA"})
+NOT_APPLIED = (MovedError, AskError, TryAgainError, ClusterDownError, MasterDownError, BusyLoadingError)
+"""What a node answers that has not applied the command, and does not refuse it for good."""
 PASSING = 0.05
-"""Seconds to wait while a cluster moves a slot or elects a primary."""
+"""Seconds to wait while a server loads its data, or a cluster moves a slot or elects a primary."""
 RESUBSCRIBE = 0.2
 """Seconds between two attempts to subscribe again."""
 
@@ -42,18 +46,25 @@ class Store:
         self._timeout = timeout
         self._tracker = tracker
         self._wires: dict[str, Wire] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._past_commands = self._past_connections = 0
+        self._look: asyncio.Task[None] | None = None
+        self._looked = float("-inf")
+        self._unknown = "no node is known yet"
+        self._closed = False
         self._loop = asyncio.get_running_loop()
 
     async def __aenter__(self) -> Self:
-        with suppress(StoreAway):  # the service starts without Redis, and /ready says so
+        with suppress(StoreAway, ResponseError):  # the service starts without Redis, and /ready says so
             await self.idempotent("PING")
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for task in self._tasks:
+        self._closed = True
+        tasks = [*self._tasks.values()] + ([self._look] if self._look else [])
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def sibling(self, tracker: Tracker | None = None) -> "Store":
         """Another store on connections of its own: for commands that block theirs (WAITAOF), or to track keys."""
@@ -66,94 +77,162 @@ class Store:
 
     @property
     def commands(self) -> int:
-        return sum(wire.commands for wire in self._wires.values())
+        return self._past_commands + sum(wire.commands for wire in self._wires.values())
 
     @property
     def connections(self) -> int:
-        return sum(wire.connections for wire in self._wires.values())
+        return self._past_connections + sum(wire.connections for wire in self._wires.values())
 
     async def once(self, *command: Argument) -> Reply:
         """For a command that must not be applied twice: after StoreAway with `sent`, nobody knows whether it was."""
-        deadline = self._deadline()
-        while True:
-            wire = await self._wire(command)
-            try:
-                return await wire.send(*command)
-            except AskError as error:
-                wire = await self._wire_to(f"{error.host}:{error.port}")
-                wire.send("ASKING")
-                return await wire.send(*command)
-            except NOT_APPLIED as error:
-                if self._left(deadline) <= 0:
-                    raise StoreAway(str(error), sent=False) from None
-                await asyncio.sleep(PASSING)
-                await self._refresh()
+        return await self._ask(command, self._loop.time() + self._timeout)
 
     async def idempotent(self, *command: Argument) -> Reply:
         """For reads, and writes that may be applied twice (SET, HSET, DEL, a script with a sequence number):
         sent again after a lost connection, until the timeout.
         """
-        deadline = self._deadline()
-        while True:
-            try:
-                return await self.once(*command)
-            except StoreAway:
-                await self._refresh()
-                wire = await self._wire(command)
-                if self._left(deadline) <= 0 or not await wire.wait_up(self._left(deadline)):
-                    raise
+        deadline = self._loop.time() + self._timeout
+        try:
+            return await self._ask(command, deadline)
+        except Interrupted as error:
+            return await self._ask_again(command, deadline, error)
 
     async def subscribe(self, channel: str) -> AsyncGenerator[bytes | None]:
         """The messages of a channel, for ever; None after each (re)connection: something may have been missed."""
         while True:
             try:
                 connection = await self._topology.connect(await self._node(channel))
-                try:
-                    await connection.send_command("SUBSCRIBE", channel)
-                    while True:
-                        kind, _, message = await connection.read_response(timeout=math.inf, push_request=True)
-                        yield None if kind == b"subscribe" else message
-                finally:
-                    await connection.disconnect(nowait=True)
-            except (RedisError, OSError):
+                async with aclosing(_messages(connection, channel, self._timeout)) as messages:
+                    async for message in messages:
+                        yield message
+            except (RedisError, OSError, StoreAway):
                 await asyncio.sleep(RESUBSCRIBE)
+                await self._refresh()
 
-    async def _wire(self, command: tuple[Argument, ...]) -> Wire:
-        return await self._wire_to(await self._node(_key(command)))
+    async def _ask(self, command: tuple[Argument, ...], deadline: float) -> Reply:
+        """Sends a command to the node that has its key; again, or elsewhere, where that node has not applied it."""
+        importing: str | None = None
+        while True:
+            wire = self._ready(command) if importing is None else None
+            wire = wire or await self._wire(command, importing, deadline)
+            if importing is not None:
+                wire.send("ASKING")
+            try:
+                return await wire.send(*command)
+            except NOT_APPLIED as error:
+                if self._loop.time() >= deadline:
+                    raise StoreAway(str(error), sent=False) from None
+                importing = f"{error.host}:{error.port}" if type(error) is AskError else None
+            if importing is None:
+                await asyncio.sleep(PASSING)
+                await self._refresh()
 
-    async def _wire_to(self, node: str) -> Wire:
-        wire = self._wires.get(node)
-        if wire is None:
-            wire = self._wires[node] = Wire(
-                lambda: self._topology.connect(node), timeout=self._timeout, tracker=self._tracker
-            )
-            self._tasks.add(asyncio.create_task(wire.run(), name=f"redis {node}"))
-            await wire.wait_up(self._timeout)
+    async def _ask_again(self, command: tuple[Argument, ...], deadline: float, error: StoreAway) -> Reply:
+        sent = error.sent
+        try:
+            async with asyncio.timeout_at(deadline):
+                while True:
+                    try:
+                        return await self._ask(command, deadline)
+                    except Interrupted as interrupted:
+                        error = interrupted
+                        sent = sent or error.sent
+        except TimeoutError:
+            raise StoreAway(str(error), sent=sent) from None
+        except StoreAway as away:
+            raise StoreAway(str(away), sent=sent) from None
+
+    def _ready(self, command: tuple[Argument, ...]) -> Wire | None:
+        """The wire to send it on, where that is known and connected: no more than a look."""
+        try:
+            wire = self._wires[self._topology.locate(_key(command))]
+        except KeyError:
+            return None
+        return wire if wire.up else None
+
+    async def _wire(self, command: tuple[Argument, ...], node: str | None, deadline: float) -> Wire:
+        """The wire of the node, or else of the one that has the command's key, as soon as it is connected."""
+        tried = None
+        while True:
+            node = node or await self._node(_key(command))
+            wire = self._wires.get(node) or self._open(node)
+            if await wire.wait_up(deadline):
+                return wire
+            if node == tried:
+                raise StoreAway(wire.error or "not connected", sent=False)
+            node, tried = None, node
+            await self._refresh()
+
+    def _open(self, node: str) -> Wire:
+        if self._closed:
+            raise StoreAway("the service stops", sent=False)
+        wire = Wire(partial(self._topology.connect, node), timeout=self._timeout, tracker=self._tracker)
+        task = asyncio.create_task(wire.run(), name=f"redis {node}")
+        task.add_done_callback(partial(self._ended, node))
+        self._wires[node], self._tasks[node] = wire, task
         return wire
 
-    async def _node(self, key: str) -> str:
+    def _ended(self, node: str, _: asyncio.Task[None]) -> None:
+        """Forgets a wire that was cancelled, or that an error of ours has ended: the next command opens another."""
+        wire = self._wires.pop(node)
+        del self._tasks[node]
+        self._past_commands += wire.commands
+        self._past_connections += wire.connections
+
+    async def _node(self, key: Argument) -> str:
+        with suppress(KeyError):
+            return self._topology.locate(key)
+        await self._refresh()
         try:
             return self._topology.locate(key)
         except KeyError:
-            try:
-                await self._topology.refresh()
-                return self._topology.locate(key)
-            except (RedisError, OSError, KeyError) as error:
-                raise StoreAway(str(error), sent=False) from None
+            raise StoreAway(self._unknown, sent=False) from None
 
     async def _refresh(self) -> None:
-        with suppress(RedisError, OSError):
+        """Looks where the keys are by now: one look for all who ask meanwhile, and no more of them than help."""
+        if self._look is None or self._look.done():
+            if self._loop.time() - self._looked < PASSING:
+                return
+            self._look = asyncio.create_task(self._look_around())
+        await asyncio.wait([self._look])
+
+    async def _look_around(self) -> None:
+        try:
             await self._topology.refresh()
+            self._unknown = "no node has this key"
+        except (RedisError, OSError) as error:
+            self._unknown = str(error) or "finding the nodes took too long"
+        self._looked = self._loop.time()
+        nodes = self._topology.nodes()
+        for node, wire in self._wires.items():
+            if wire.failing and node not in nodes:
+                self._tasks[node].cancel()
 
-    def _deadline(self) -> float:
-        return self._loop.time() + self._timeout
 
-    def _left(self, deadline: float) -> float:
-        return deadline - self._loop.time()
+async def _messages(connection: AbstractConnection, channel: str, patience: float) -> AsyncGenerator[bytes | None]:
+    """What comes down a subscription. In a silence it asks for a sign of life: a dead peer sends no reset."""
+    asked = False
+    try:
+        await connection.send_command("SUBSCRIBE", channel)
+        while True:
+            pushed: object = await connection.read_response(timeout=patience, push_request=True)
+            if pushed is None:
+                if asked:
+                    raise TimeoutError
+                await connection.send_command("PING")
+            asked = pushed is None
+            match pushed:
+                case [b"subscribe", *_]:
+                    yield None
+                case [b"message", _, bytes(message)]:
+                    yield message
+    finally:
+        await connection.disconnect(nowait=True)
 
 
-def _key(command: tuple[Argument, ...]) -> str:
-    name = str(command[0]).split()[0]
-    if name in KEYLESS:
-        return ""
-    return str(command[3 if name in {"EVAL", "EVALSHA"} else 1])
+def _key(command: tuple[Argument, ...]) -> Argument:
+    """The key that says which node of a cluster the command belongs to; any node will do for an empty one."""
+    name = command[0]
+    if name in SCRIPTS:
+        return command[3] if command[2] else ""
+    return "" if name in KEYLESS or len(command) == 1 else command[1]

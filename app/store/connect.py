@@ -1,54 +1,57 @@
 """From a URL to connections: a single server, Sentinel or Cluster, each as redis-py's own connections."""
 
 import asyncio
-from collections.abc import Callable
-from typing import Any, Protocol
-from urllib.parse import parse_qsl, unquote, urlsplit
+from collections.abc import Callable, Collection, Coroutine
+from contextlib import AsyncExitStack
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
-from redis.asyncio.connection import (
-    AbstractConnection,
-    Connection,
-    SSLConnection,
-    UnixDomainSocketConnection,
-    parse_url,
-)
+from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 from redis.crc import key_slot
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.maint_notifications import MaintNotificationsConfig
 
-SENTINEL_PORT, REDIS_PORT = 26379, 6379
+from app.store.address import Address, Host, parse
+
+T = TypeVar("T")
+Make = Callable[..., AbstractConnection]
 
 
 class Topology(Protocol):
     """Which nodes there are, which of them holds a key, and how to connect to one."""
 
-    def locate(self, key: str) -> str:
+    def locate(self, key: str | bytes | float) -> str:
         """The name of the node that holds the key; KeyError when `refresh` has to find out first."""
 
+    def nodes(self) -> Collection[str]:
+        """The names of all nodes that hold keys."""
+
     async def refresh(self) -> None:
-        """Looks again at which node holds what. Raises RedisError or OSError."""
+        """Looks again at which node holds what. Raises RedisError or OSError, in time."""
 
     async def connect(self, node: str) -> AbstractConnection:
-        """A new connection, ready for commands. Raises RedisError or OSError."""
+        """A new connection, ready for commands. Raises RedisError or OSError, in time."""
 
 
 class Single:
-    """One server, over TCP, TLS or a unix socket."""
+    """One server, over TCP, TLS or a unix socket. `prepare` is called before each attempt to connect."""
 
     def __init__(self, url: str, timeout: float, prepare: Callable[[], None] | None = None) -> None:
-        options: dict[str, Any] = {**parse_url(url)}
-        self._class: type[AbstractConnection] = options.pop("connection_class", Connection)
-        self._options = _options(timeout) | options
-        if issubclass(self._class, UnixDomainSocketConnection):
-            self._options.pop("socket_keepalive")
+        address = parse(url)
+        self._make = _maker(address)
+        if address.hosts:
+            self._make = partial(self._make, host=address.hosts[0][0], port=address.hosts[0][1])
+        self._timeout = timeout
         self._prepare = prepare
 
-    def locate(self, key: str) -> str:
+    def locate(self, key: str | bytes | float) -> str:
         return ""
+
+    def nodes(self) -> Collection[str]:
+        return ("",)
 
     async def refresh(self) -> None:
         return
@@ -56,127 +59,156 @@ class Single:
     async def connect(self, node: str) -> AbstractConnection:
         if self._prepare is not None:
             self._prepare()
-        return await _connected(self._class(**self._options))
+        async with asyncio.timeout(self._timeout):
+            return await _connected(self._make())
 
 
 class Behind:
     """The primary that Sentinel names, found anew at each connection."""
 
     def __init__(self, url: str, timeout: float) -> None:
-        hosts, path, options = _several(url, SENTINEL_PORT)
-        service, _, db = path.partition("/")
-        if not service:
-            raise ValueError("the URL has to name Sentinel's service: redis+sentinel://host:26379/service")
-        secret = options.pop("sentinel_password", None)
-        user = options.pop("sentinel_username", None)
-        common = _options(timeout)
-        sentinel: Any = Sentinel(  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
-            hosts, sentinel_kwargs=common | {"password": secret, "username": user}
-        )
-        self._client = sentinel.master_for(service, db=int(db or 0), **common | options)
+        address = parse(url)
+        self._make = _maker(address)
+        login = {"db": 0, "username": None, "password": None} | address.sentinel_login
+        self._make_sentinel = partial(self._make, **login)
+        self._sentinels = address.hosts
+        self._service = address.service
+        self._timeout = timeout
 
-    def locate(self, key: str) -> str:
+    def locate(self, key: str | bytes | float) -> str:
         return ""
+
+    def nodes(self) -> Collection[str]:
+        return ("",)
 
     async def refresh(self) -> None:
         return
 
     async def connect(self, node: str) -> AbstractConnection:
-        connection: AbstractConnection = self._client.connection_pool.make_connection()
-        return await _connected(connection)
+        async with asyncio.timeout(self._timeout):
+            host, port = await _first([self._primary(sentinel) for sentinel in self._sentinels])
+            return await _connected(self._make(host=host, port=port))
+
+    async def _primary(self, sentinel: Host) -> Host:
+        host, port = sentinel
+        place = await _answer(
+            self._make_sentinel(host=host, port=port), "SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._service
+        )
+        if place is None:
+            raise RedisConnectionError(f"Sentinel does not know the service {self._service}")
+        return place[0].decode(), int(place[1])
 
 
 class Cluster:
     """A Redis Cluster: each key's slot has its node."""
 
     def __init__(self, url: str, timeout: float) -> None:
-        hosts, _, options = _several(url, REDIS_PORT)
-        self._class = SSLConnection if options.pop("ssl", False) else Connection
-        self._options = _options(timeout) | options
-        self._seeds = [f"{host}:{port}" for host, port in hosts]
+        address = parse(url)
+        self._make = _maker(address)
+        self._timeout = timeout
+        self._seeds = [f"{host}:{port}" for host, port in address.hosts]
         self._slots: list[tuple[int, int, str]] = []
 
-    def locate(self, key: str) -> str:
-        slot = key_slot(key.encode())
+    def locate(self, key: str | bytes | float) -> str:
+        slot = key_slot(key if isinstance(key, bytes) else str(key).encode())
         for first, last, node in self._slots:
             if first <= slot <= last:
                 return node
         raise KeyError(key)
 
+    def nodes(self) -> Collection[str]:
+        return {node for *_, node in self._slots}
+
     async def refresh(self) -> None:
-        error: Exception = RedisConnectionError("no node of the cluster answers")
-        for node in dict.fromkeys([node for *_, node in self._slots] + self._seeds):
-            try:
-                connection = await self.connect(node)
-                try:
-                    await connection.send_command("CLUSTER", "SLOTS")
-                    ranges = await connection.read_response()
-                finally:
-                    await connection.disconnect(nowait=True)
-            except (RedisError, OSError) as failed:
-                error = failed
-                continue
-            own_host = node.rpartition(":")[0]
-            self._slots = [
-                (int(first), int(last), f"{primary[0].decode() if primary[0] else own_host}:{primary[1]}")
-                for first, last, primary, *_ in ranges
-            ]
-            return
-        raise error
+        known = dict.fromkeys([*self.nodes(), *self._seeds])
+        async with asyncio.timeout(self._timeout):
+            self._slots = await _first([self._slots_by(node) for node in known])
 
     async def connect(self, node: str) -> AbstractConnection:
+        async with asyncio.timeout(self._timeout):
+            return await _connected(self._connection(node))
+
+    def _connection(self, node: str) -> AbstractConnection:
         host, _, port = node.rpartition(":")
-        return await _connected(self._class(host=host.strip("[]"), port=int(port), **self._options))
+        return self._make(host=host, port=int(port))
+
+    async def _slots_by(self, node: str) -> list[tuple[int, int, str]]:
+        """Which slots are where, as this node sees it."""
+        ranges = await _answer(self._connection(node), "CLUSTER", "SLOTS")
+        if not ranges:
+            raise RedisConnectionError(f"{node} knows of no slots: it is not part of a cluster yet")
+        own_host = node.rpartition(":")[0]
+        return [
+            (int(first), int(last), f"{primary[0].decode() if primary[0] else own_host}:{primary[1]}")
+            for first, last, primary, *_ in ranges
+        ]
 
 
 def topology(url: str, timeout: float) -> Topology:
     """The topology of a redis_url; `timeout` bounds a connection attempt, in seconds. Raises ValueError."""
-    scheme = urlsplit(url).scheme
-    if scheme.endswith("+sentinel"):
-        return Behind(url, timeout)
-    if scheme.endswith("+cluster"):
-        return Cluster(url, timeout)
-    return Single(url, timeout)
+    match parse(url).kind:
+        case "sentinel":
+            return Behind(url, timeout)
+        case "cluster":
+            return Cluster(url, timeout)
+        case _:
+            return Single(url, timeout)
 
 
-def _options(timeout: float) -> dict[str, Any]:
-    """No retry and no read timeout of redis-py's: the wire has its own rules, which say what may be sent again."""
-    return {
+def _maker(address: Address) -> Make:
+    """Makes connections with the address' options. Raises ValueError for TLS files that cannot be used.
+
+    No retry and no read timeout of redis-py's: the wire has its own rules, which say what may be sent again.
+    """
+    options = address.options | {
         "protocol": 3,
         "retry": Retry(NoBackoff(), 0),
         "socket_timeout": None,
-        "socket_connect_timeout": timeout,
-        "socket_keepalive": True,
+        "socket_connect_timeout": None,
         "driver_info": None,
         "maint_notifications_config": MaintNotificationsConfig(enabled=False),
     }
-
-
-def _several(url: str, default_port: int) -> tuple[list[tuple[str, int]], str, dict[str, Any]]:
-    """(hosts, path, connection options) of a URL that names several hosts, separated by commas."""
-    parts = urlsplit(url)
-    login, _, places = parts.netloc.rpartition("@")
-    user, _, password = login.partition(":")
-    hosts = []
-    for place in places.split(","):
-        one = urlsplit(f"//{place}")
-        if not one.hostname:
-            raise ValueError(f"the URL names an empty host: {parts.scheme}://host:{default_port},host:{default_port}")
-        hosts.append((one.hostname, one.port or default_port))
-    options: dict[str, Any] = dict(parse_qsl(parts.query))
-    if user:
-        options["username"] = unquote(user)
-    if password:
-        options["password"] = unquote(password)
-    if parts.scheme.startswith("rediss"):
-        options["ssl"] = True
-    return hosts, parts.path.strip("/"), options
+    if address.kind == "unix":
+        return partial(UnixDomainSocketConnection, path=address.path, **options)
+    if not address.tls:
+        return partial(Connection, **options)
+    try:
+        SSLConnection(**options).ssl_context.get()
+    except OSError as error:
+        raise ValueError(f"the files of the ssl_ options cannot be used: {error}") from None
+    return partial(SSLConnection, **options)
 
 
 async def _connected(connection: AbstractConnection) -> AbstractConnection:
-    try:
+    async with AsyncExitStack() as unless_done:
+        unless_done.push_async_callback(connection.disconnect, nowait=True)
         await connection.connect()  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
-    except asyncio.CancelledError:
-        await connection.disconnect(nowait=True)
-        raise
+        unless_done.pop_all()
     return connection
+
+
+async def _answer(connection: AbstractConnection, *command: str) -> Any:
+    """The answer to one command, on a connection for it alone."""
+    try:
+        await _connected(connection)
+        await connection.send_command(*command)
+        return await connection.read_response()
+    finally:
+        await connection.disconnect(nowait=True)
+
+
+async def _first(attempts: list[Coroutine[Any, Any, T]]) -> T:
+    """The result of whichever succeeds first: one that hangs holds up nobody. Raises the last error if none does."""
+    error: Exception = RedisConnectionError("there is nobody to ask")
+    tasks = [asyncio.create_task(attempt) for attempt in attempts]
+    try:
+        for earliest in asyncio.as_completed(tasks):
+            try:
+                return await earliest
+            except (RedisError, OSError) as failed:
+                error = failed
+        raise error
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,52 +1,79 @@
 """The embedded server's keeper: starts it, starts it again when it dies, stops it when nobody uses it any more.
 
-Run as a script, detached, with nothing but the standard library: `python keeper.py FOLDER SERVER`.
-Each process that uses the server holds a shared lock on `users.lock`; the keeper waits until it can have that lock
-for itself. The kernel drops the locks of a killed process, so none of this can go stale.
+Run as a script with nothing but the standard library, `python keeper.py FOLDER SERVER`, it detaches itself.
+Three locks in the folder say who is there: each process that uses the server shares `users.lock`, and the keeper waits
+until it can have that one for itself; the keeper holds `keeper.lock`, and the server what it inherits, `server.lock`.
+The kernel drops the locks of a killed process, so none of this can go stale.
 """
 
 import ctypes
 import fcntl
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 TICK = 0.05
 """Seconds between two looks at the server and at its users."""
 LINGER = 1.0
 """Seconds that the server outlives its last user: `uvicorn --reload` is back within them."""
-HEALTHY = 2.0
-"""Seconds after which a server that ran has started well; one that dies sooner is not started again."""
+LARGEST_COMMAND = 1 << 20
+"""Bytes; more than what is lost of a file whose last command did not get to the disk."""
 PR_SET_PDEATHSIG = 1
 ON_LINUX = sys.platform == "linux"
+NEXT_COMMAND = re.compile(rb"\r\n\*\d+\r\n\$\d+\r\n")
 
 
 def main(folder: Path, server: str) -> int:
     os.umask(0o077)
-    keeper_lock = os.open(folder / "keeper.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    if not locked(keeper_lock):
-        return 0  # another keeper was faster
-    users_lock = os.open(folder / "users.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    failed = folder / "failed"
-    failed.unlink(missing_ok=True)
-    while True:
-        started, said = time.monotonic(), log_size(folder)
-        child = start(folder, server)
+    if not taken(lock_file(folder / "keeper.lock"), within=4 * TICK):
+        return 0  # another keeper was faster; `revive` holds this lock only for an instant, to look
+    users, data = lock_file(folder / "users.lock"), lock_file(folder / "server.lock")
+    (folder / "failed").unlink(missing_ok=True)
+    while not taken(
+        data, within=TICK
+    ):  # the server of a keeper that was killed: it must end before another uses its files
+        ask_to_leave(folder)
+        if deserted(users):
+            return 0
+    return keep(folder, server, users, data)
+
+
+def keep(folder: Path, server: str, users: int, data: int) -> int:
+    """Runs the server until nobody uses it (0), or until it says that it cannot run (1)."""
+    load_torn = False
+    while not deserted(users):
+        said = log_size(folder)
+        try:
+            child = start(folder, server, data, load_torn=load_torn)
+        except OSError as error:
+            fail(folder, f"{server}: {error.strerror}")
+            return 1
         while child.poll() is None:
-            if deserted(users_lock):
+            if deserted(users):
                 child.terminate()  # it writes its file to the end before it leaves
                 child.wait()
                 return 0
             time.sleep(TICK)
-        if time.monotonic() - started < HEALTHY:
-            failed.write_text(last_words(folder, said), "utf-8")
+        if child.returncode <= 0:
+            time.sleep(TICK)  # killed, or told to leave: nothing is wrong with the data
+        elif not load_torn and is_torn(folder):
+            load_torn = True
+        else:
+            fail(folder, last_words(folder, said))
             return 1
+    return 0
 
 
-def start(folder: Path, server: str) -> "subprocess.Popen[bytes]":
+def start(folder: Path, server: str, data: int, *, load_torn: bool) -> "subprocess.Popen[bytes]":
     options = {
         "port": "0",
         "unixsocket": "valkey.sock",
@@ -55,46 +82,74 @@ def start(folder: Path, server: str) -> "subprocess.Popen[bytes]":
         "logfile": "valkey.log",
         "appendonly": "yes",
         "appendfsync": "everysec",
+        "aof-load-truncated": "yes" if load_torn else "no",
         "save": "",
         "maxmemory-policy": "noeviction",
     }
     arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
     return subprocess.Popen(
-        [server, *arguments], cwd=folder, stdin=subprocess.DEVNULL, preexec_fn=die_with_me if ON_LINUX else None
+        [server, *arguments],
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        pass_fds=[data],
+        preexec_fn=partial(die_with, os.getpid(), libc_prctl()) if ON_LINUX else None,
     )
 
 
-def die_with_me() -> None:
+def libc_prctl() -> Callable[[int, int], int]:
+    prctl: Callable[[int, int], int] = ctypes.CDLL(None).prctl
+    return prctl
+
+
+def die_with(keeper: int, prctl: Callable[[int, int], int]) -> None:
     """Lets the kernel stop the server when the keeper itself is killed: nothing is left behind."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != keeper:
+        os._exit(0)  # it was killed before the kernel was told
 
 
-def deserted(users_lock: int) -> bool:
+def ask_to_leave(folder: Path) -> None:
+    """What the kernel does on Linux: elsewhere a server outlives a keeper that was killed."""
+    with suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(TICK)
+        connection.connect(str(folder / "valkey.sock"))
+        connection.sendall(b"SHUTDOWN\r\n")
+        connection.recv(64)
+
+
+def deserted(users: int) -> bool:
     """Whether nobody has used the server for LINGER seconds; then the lock is held, and newcomers wait for the end."""
     deadline = time.monotonic() + LINGER
-    while True:
-        try:
-            fcntl.flock(users_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
+    while taken(users):
         if time.monotonic() >= deadline:
             return True
-        fcntl.flock(users_lock, fcntl.LOCK_UN)
+        fcntl.flock(users, fcntl.LOCK_UN)
         time.sleep(TICK)
+    return False
 
 
-def locked(lock: int) -> bool:
-    """Takes the keeper's lock; waits a moment, because `revive` tries it for an instant to see whether it is held."""
-    deadline = time.monotonic() + 4 * TICK
+def lock_file(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+
+
+def taken(lock: int, within: float = 0) -> bool:
+    """Takes a lock for ourselves alone, unless somebody has it for longer than `within` seconds."""
+    deadline = time.monotonic() + within
     while True:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if time.monotonic() > deadline:
+            if time.monotonic() >= deadline:
                 return False
             time.sleep(TICK / 10)
         else:
             return True
+
+
+def fail(folder: Path, reason: str) -> None:
+    """Leaves the reason for whoever waits for the server; a reader finds all of it or nothing."""
+    (folder / "failed.new").write_text(reason, "utf-8")
+    (folder / "failed.new").replace(folder / "failed")
 
 
 def log_size(folder: Path) -> int:
@@ -104,10 +159,49 @@ def log_size(folder: Path) -> int:
 
 def last_words(folder: Path, offset: int) -> str:
     """What the server said before it gave up: the last warning that it wrote past the offset, in bytes."""
-    log = (folder / "valkey.log").read_bytes()[offset:].decode("utf-8", "replace")
-    warnings = [line.split(" # ", 1)[1] for line in log.splitlines() if " # " in line]
+    log = folder / "valkey.log"
+    text = log.read_bytes()[offset:].decode("utf-8", "replace") if log.exists() else ""
+    warnings = [line.split(" # ", 1)[1] for line in text.splitlines() if " # " in line]
     return warnings[-1] if warnings else "it gave no reason"
 
 
-if __name__ == "__main__":
+def is_torn(folder: Path) -> bool:
+    """Whether the append-only file is whole but for its last command or transaction, as the loss of power leaves it.
+
+    The server itself would take a wrong length in the middle for that, and cut off everything behind it.
+    """
+    files = sorted(folder.glob("appendonlydir/*.incr.aof"), key=lambda path: int(path.name.split(".")[-3]))
+    if not files:
+        return False
+    with files[-1].open("rb") as file:
+        whole = 0
+        while skip_command(file):
+            whole = file.tell()
+        file.seek(whole)
+        rest = file.read(LARGEST_COMMAND + 1)
+    return len(rest) <= LARGEST_COMMAND and not NEXT_COMMAND.search(rest)
+
+
+def skip_command(file: BinaryIO) -> bool:
+    """Moves past one command (`*2`, then `$3`, three bytes ...); False at anything else, such as the end."""
+    count = length(file, b"*")
+    if count is None:
+        return False
+    for _ in range(count):
+        size = length(file, b"$")
+        if size is None:
+            return False
+        file.seek(size, os.SEEK_CUR)
+        if file.read(2) != b"\r\n":
+            return False
+    return True
+
+
+def length(file: BinaryIO, kind: bytes) -> int | None:
+    line = file.readline(32)
+    number = line[1:-2]
+    return int(number) if line[:1] == kind and line[-2:] == b"\r\n" and number.isdigit() else None
+
+
+if __name__ == "__main__" and os.fork() == 0:
     sys.exit(main(Path(sys.argv[1]), sys.argv[2]))

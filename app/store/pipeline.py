@@ -9,11 +9,11 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from typing import Any, Protocol
 
 from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import BusyLoadingError, InvalidResponse, ReadOnlyError, RedisError, ResponseError
 
 Argument = str | bytes | int | float
 Reply = Any
@@ -25,8 +25,11 @@ GRACE = 0.5
 """Seconds for which callers wait for a lost connection to come back; after them they are refused at once."""
 
 
-PUSHED = object()
-"""Stands for a push message among the replies."""
+class Invalidation:
+    """A push message among the replies: these keys, or None for all of them, may have other values now."""
+
+    def __init__(self, keys: list[bytes] | None) -> None:
+        self.keys = keys
 
 
 class Tracker(Protocol):
@@ -47,10 +50,15 @@ class StoreAway(Exception):
         self.sent = sent
 
 
+class Interrupted(StoreAway):
+    """The connection was lost under the command, which another connection may answer."""
+
+
 class Wire:
     """A multiplexed connection to one Redis node, which connects again by itself for as long as `run` runs.
 
-    `timeout` (seconds) bounds the wait for an answer; `limit` is how many commands may wait to be sent or answered.
+    `connect` has to end by itself. `timeout` (seconds) bounds the wait for an answer; `limit` is how many commands
+    may wait to be sent or answered.
     """
 
     def __init__(
@@ -66,14 +74,20 @@ class Wire:
         self._wake = asyncio.Event()
         self._changed = asyncio.Event()
         self._loop = asyncio.get_running_loop()
+        self._down_since = self._loop.time()
+        self._refuse_from = self._down_since + timeout
         self.error: str | None = "not connected yet"
-        self.failing = False
         self.commands = 0
         self.connections = 0
 
     @property
     def up(self) -> bool:
         return self._connection is not None
+
+    @property
+    def failing(self) -> bool:
+        """Whether it has been away for so long that nobody is to wait for it."""
+        return self._connection is None and self._loop.time() >= self._refuse_from
 
     def send(self, *command: Argument) -> asyncio.Future[Reply]:
         """Queues a command for this tick's pipeline; the future holds the reply, a ResponseError or StoreAway."""
@@ -87,70 +101,78 @@ class Wire:
         self._wake.set()
         return future
 
-    async def wait_up(self, seconds: float) -> bool:
-        """Waits for the connection; False at once where it has been away for long."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                while not self.up and not self.failing:
+    async def wait_up(self, until: float) -> bool:
+        """Waits for the connection until then, by the loop's clock; False at once where it has been away for long."""
+        while not self.up:
+            latest = min(until, self._refuse_from)
+            if self._loop.time() >= latest:
+                return False
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(latest):
                     await self._changed.wait()
-        return self.up
+        return True
 
     async def run(self) -> None:
         """Connects, serves, connects again, until cancelled."""
-        pause, lost = RECONNECT_FIRST, self._loop.time()
+        pause = RECONNECT_FIRST
         while True:
             try:
-                async with asyncio.timeout(self._timeout):
-                    connection = await self._connect()
-                    await self._track(connection)
+                connection = await self._open()
             except (RedisError, OSError) as error:  # OSError covers asyncio's TimeoutError
-                away = self._loop.time() - lost
-                self._now(None, str(error) or "connecting took too long", failing=away > GRACE)
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, RECONNECT_MOST)
-                continue
-            pause = RECONNECT_FIRST
-            self.connections += 1
-            self._now(connection, None)
-            try:
+                self._refuse_from = min(self._refuse_from, self._down_since + GRACE)
+                self._now(None, str(error) or "connecting took too long")
+            else:
+                pause = RECONNECT_FIRST
                 await self._serve(connection)
-            finally:
-                self._now(None, self.error or "the connection was lost")
-                self._abandon()
-                if self._tracker is not None:
-                    self._tracker.lost()
-                with suppress(RedisError, OSError):
-                    await connection.disconnect(nowait=True)
-                lost = self._loop.time()
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, RECONNECT_MOST)
 
-    async def _track(self, connection: AbstractConnection) -> None:
-        if self._tracker is None:
-            return
-        tracker = self._tracker
+    async def _open(self) -> AbstractConnection:
+        connection = await self._connect()
+        async with AsyncExitStack() as unless_done:
+            unless_done.push_async_callback(connection.disconnect, nowait=True)
+            if self._tracker is not None:
+                await self._track(connection)
+            unless_done.pop_all()
+        return connection
 
-        async def pushed(message: list[Any]) -> object:
-            tracker.changed(message[1])
-            return PUSHED
-
-        # redis-py has client-side tracking for its synchronous client only; the parser is ready for ours.
-        parser: Any = connection._parser
-        parser.set_invalidation_push_handler(pushed)
-        await connection.send_command("CLIENT", "TRACKING", "ON")
-        await connection.read_response()
-
-    def _now(self, connection: AbstractConnection | None, error: str | None, *, failing: bool = False) -> None:
-        self._connection, self.error, self.failing = connection, error, failing
+    def _now(self, connection: AbstractConnection | None, error: str | None) -> None:
+        self._connection, self.error = connection, error
         self._changed.set()
         self._changed.clear()
 
     async def _serve(self, connection: AbstractConnection) -> None:
+        """Sends and reads until the connection is lost; whatever waits then is told so."""
+        reason = "the connection was lost"
+        self.connections += 1
+        self._now(connection, None)
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._write(connection))
                 tasks.create_task(self._read(connection))
                 tasks.create_task(self._watch())
-        except* (RedisError, OSError) as group:
-            self.error = str(group.exceptions[0])
+        except* (RedisError, OSError, RuntimeError) as group:  # RuntimeError: uvloop's, of a transport just closed
+            reason = str(group.exceptions[0]) or reason
+        finally:
+            self._down_since = self._loop.time()
+            self._refuse_from = self._down_since + GRACE
+            self._now(None, reason)
+            self._abandon(reason)
+            if self._tracker is not None:
+                self._tracker.lost()
+            with suppress(RedisError, OSError):
+                await connection.disconnect(nowait=True)
+
+    async def _track(self, connection: AbstractConnection) -> None:
+        async def invalidated(message: list[Any]) -> Invalidation:
+            return Invalidation(message[1])
+
+        # redis-py has client-side tracking for its synchronous client only; the parser is ready for ours.
+        parser: Any = connection._parser
+        parser.set_invalidation_push_handler(invalidated)
+        async with asyncio.timeout(self._timeout):
+            await connection.send_command("CLIENT", "TRACKING", "ON")
+            await connection.read_response()
 
     async def _write(self, connection: AbstractConnection) -> None:
         while True:
@@ -167,40 +189,47 @@ class Wire:
                 reply = await connection.read_response(timeout=math.inf, disconnect_on_error=False, push_request=True)
             except ReadOnlyError as error:
                 # The node was demoted: nothing was applied, and only a new connection finds its successor.
-                self._answer(StoreAway(str(error), sent=False))
+                self._answer(Interrupted(str(error), sent=False))
                 raise
-            except ResponseError as error:
+            except (ResponseError, BusyLoadingError) as error:
                 self._answer(error)
             else:
-                if reply is not PUSHED:
+                if isinstance(reply, Invalidation):
+                    assert self._tracker is not None
+                    self._tracker.changed(reply.keys)
+                else:
                     self._answer(reply)
 
     def _answer(self, reply: Reply) -> None:
-        _, future = self._sent.popleft()
-        if future.done():  # its caller was cancelled
-            return
+        try:
+            _, future = self._sent.popleft()
+        except IndexError:
+            raise InvalidResponse("Redis answered what nobody had asked") from None
         if isinstance(reply, Exception):
-            future.set_exception(reply)
-        else:
+            _fail(future, reply)
+        elif not future.done():  # else its caller was cancelled
             future.set_result(reply)
 
     async def _watch(self) -> None:
         """Gives up a connection that is silent while answers are due: a dead peer sends no reset."""
         while True:
-            await asyncio.sleep(self._timeout / 4)
-            if self._sent and self._loop.time() - self._sent[0][0] > self._timeout:
+            now = self._loop.time()
+            due = (self._sent[0][0] if self._sent else now) + self._timeout
+            if due <= now:
                 raise TimeoutError(f"no answer within {self._timeout:g} s")
+            await asyncio.sleep(due - now)
 
-    def _abandon(self) -> None:
-        reason = self.error or "the connection was lost"
+    def _abandon(self, reason: str) -> None:
         for _, future in self._sent:
-            if not future.done():
-                future.set_exception(StoreAway(reason, sent=True))
-                future.exception()  # nobody may be waiting any more: not worth a warning
+            _fail(future, Interrupted(reason, sent=True))
         for _, future in self._queued:
-            if not future.done():
-                future.set_exception(StoreAway(reason, sent=False))
-                future.exception()
+            _fail(future, Interrupted(reason, sent=False))
         self._sent.clear()
         self._queued.clear()
         self._wake.clear()
+
+
+def _fail(future: asyncio.Future[Reply], error: Exception) -> None:
+    if not future.done():
+        future.set_exception(error)
+        future.exception()  # nobody may be waiting any more: not worth a warning
