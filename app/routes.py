@@ -1,13 +1,12 @@
 """Every URL of the service, on one page. The first route that matches answers, so the hot ones stand first."""
 
 from starlette.routing import BaseRoute, Mount, Route
-from starlette.staticfiles import StaticFiles
 
 from app.counter import routes as counter
 from app.settings import Settings
 from app.web import health, language, scrape
 from app.web.metrics import Metrics
-from app.web.pages import STATIC
+from app.web.static import Static
 
 
 def all_routes() -> list[BaseRoute]:
@@ -20,7 +19,7 @@ def all_routes() -> list[BaseRoute]:
         # the reader's language: POST /language
         *language.routes,
         # stylesheets, scripts, pictures
-        Mount("/static", StaticFiles(directory=STATIC)),
+        Mount("/static", Static()),
     ]
 
 

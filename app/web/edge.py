@@ -61,7 +61,7 @@ class Edge:
         raw = scope["headers"]
         headers = dict(raw)
         if not self._hosts.allow(headers, raw) and scope["path"] not in PROBES:
-            return BadRequest("The Host header is missing, malformed or not one of ours.", field="Host")
+            return BadRequest(N_("The Host header is missing, malformed or not one of ours."), field="Host")
         if self._proxies.any:
             self._proxies.apply(scope, headers)
         if scope["method"] not in SAFE and is_cross_site(scope["method"], scope["scheme"].encode(), headers):

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import quote
 
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import RedirectResponse, Response
 from starlette.types import Scope
 
@@ -123,6 +124,8 @@ def problem_of(error: Exception) -> Problem:
     match error:
         case Problem():
             return error
+        case ClientDisconnect():
+            return BadRequest(N_("The request ended before it was whole."), field="body")
         case StoreAway():
             return Unavailable()
         case HTTPException(status_code=404):

@@ -1,6 +1,5 @@
 """Pages: Jinja2 templates in the reader's language, and the static files they name."""
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +8,9 @@ from starlette.responses import HTMLResponse
 from starlette.types import Scope
 
 from app.web.locale import NAMES, Locales, choose
+from app.web.static import versions
 
-APP = Path(__file__).parent.parent
-TEMPLATES, STATIC = APP / "templates", APP / "static"
+TEMPLATES = Path(__file__).parent.parent / "templates"
 
 
 class Pages:
@@ -19,11 +18,7 @@ class Pages:
 
     def __init__(self) -> None:
         self._locales = Locales()
-        self._versions = {
-            str(file.relative_to(STATIC)): hashlib.sha256(file.read_bytes()).hexdigest()[:12]
-            for file in STATIC.rglob("*")
-            if file.is_file()
-        }
+        self._versions = versions()
         self._environments = {locale: self._environment(locale) for locale in NAMES}
 
     def _environment(self, locale: str) -> Environment:
