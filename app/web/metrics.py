@@ -19,6 +19,7 @@ from prometheus_client.registry import Collector
 from starlette.responses import Response
 
 from app import __version__
+from app.settings import SettingsError
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 """Upper bounds of the request durations' histogram, in seconds."""
@@ -44,7 +45,7 @@ class Metrics(Collector):
     def __init__(self, routes: list[str], file: Path | None) -> None:
         self._routes = [*dict.fromkeys(routes), OTHER]
         self._base = {route: index * PER_ROUTE for index, route in enumerate(self._routes)}
-        self._readings: list[Reading] = []
+        self._readings: list[tuple[Reading, float]] = []
         self._reading_base = len(self._routes) * PER_ROUTE
         self._width = self._reading_base + 64
         self._lock: int | None = None
@@ -57,7 +58,10 @@ class Metrics(Collector):
         """(all rows, the number of ours); the lock on our row's byte is what makes it ours."""
         if file is None:
             return memoryview(bytearray(self._width * 8)).cast("d"), 0
-        self._lock = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            self._lock = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise SettingsError(f"metrics_file: {file} cannot be written ({error.strerror}): choose another") from None
         size = ROWS * self._width * 8
         if os.fstat(self._lock).st_size < size:
             os.ftruncate(self._lock, size)
@@ -73,8 +77,13 @@ class Metrics(Collector):
         return True
 
     def add(self, *readings: Reading) -> None:
-        """Adds numbers of this worker; gauges of all workers are summed as well."""
-        self._readings += readings
+        """Adds numbers of this worker; gauges of all workers are summed as well.
+
+        A counter goes on from what a worker before this one has left in the row.
+        """
+        for reading in readings:
+            left = self._row[self._reading_base + len(self._readings)] if reading.counter else 0.0
+            self._readings.append((reading, left))
 
     def request(self, route: str, status: int, seconds: float) -> None:
         """Notes an answered request; `route` is its path's template, unknown ones count as "other"."""
@@ -89,8 +98,8 @@ class Metrics(Collector):
 
     def gather(self) -> None:
         """Writes this worker's readings to its row, for whichever worker is scraped."""
-        for index, reading in enumerate(self._readings):
-            self._row[self._reading_base + index] = reading.read()
+        for index, (reading, left) in enumerate(self._readings):
+            self._row[self._reading_base + index] = left + reading.read()
 
     def collect(self) -> Iterator[Metric]:
         self.gather()
@@ -109,7 +118,7 @@ class Metrics(Collector):
             durations.add_metric([route], *_histogram(sums[base + len(CLASSES) : base + PER_ROUTE]))
         yield requests
         yield durations
-        for index, reading in enumerate(self._readings):
+        for index, (reading, _) in enumerate(self._readings):
             family = CounterMetricFamily if reading.counter else GaugeMetricFamily
             yield family(reading.name, reading.help, value=sums[self._reading_base + index])
         info = GaugeMetricFamily("tallygate_build_info", "The version that runs.", labels=["version"])
@@ -121,7 +130,7 @@ class Metrics(Collector):
 
     def close(self) -> None:
         """Gives the row back; counters stay in it, gauges go."""
-        for index, reading in enumerate(self._readings):
+        for index, (reading, _) in enumerate(self._readings):
             if not reading.counter:
                 self._row[self._reading_base + index] = 0
         if self._lock is not None:

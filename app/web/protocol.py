@@ -1,8 +1,10 @@
-"""uvicorn's HTTP protocol with one change: a whole answer leaves in one write, its constant headers ready-made.
+"""uvicorn's HTTP protocol, changed in two places: a whole answer leaves in one write, and a head has a limit.
 
 uvicorn writes the head and the body with a system call each, and checks and joins every header of every answer.
 Together they are a fifth of what a small answer costs (docs/benchmarks.md). Everything out of the ordinary, such as
 streams, HEAD or 304, is left to uvicorn.
+
+uvicorn takes heads of any length with httptools, which puts the pieces of a long header together in quadratic time.
 """
 
 from collections.abc import Awaitable
@@ -17,9 +19,13 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
+from app.web.headers import SECURITY
+
 Header = tuple[bytes, bytes]
 VARYING = frozenset({b"x-request-id", b"content-length", b"set-cookie", b"location", b"date", b"etag"})
 NOT_ORDINARY = frozenset({b"connection", b"transfer-encoding"})
+MOST_HEAD = 65_536
+"""Bytes of a request's head that may come after its first piece."""
 MOST_READY = 512
 """Constant headers that are kept ready; there are a few dozen, so this only bounds mistakes."""
 READY: dict[Header, bytes] = {}
@@ -28,6 +34,29 @@ READY: dict[Header, bytes] = {}
 
 class OneWriteProtocol(HttpToolsProtocol):
     """For uvicorn's setting `http`."""
+
+    _more_head = 0
+
+    def data_received(self, data: bytes) -> None:
+        began = self.scope
+        super().data_received(data)
+        if began is None or self.scope is not began or "method" in began:
+            self._more_head = 0
+            return
+        self._more_head += len(data)
+        if self._more_head > MOST_HEAD:
+            self._refuse(431, "The headers are too large.")
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(400, msg)
+
+    def _refuse(self, status: int, reason: str) -> None:
+        """Answers what never becomes a request, and hangs up."""
+        kind, length = (b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(reason))
+        headers = [*self.server_state.default_headers, kind, length, *SECURITY, (b"connection", b"close")]
+        lines = [b"%s: %s\r\n" % header for header in headers]
+        self.transport.write(b"".join([STATUS_LINE[status], *lines, b"\r\n", reason.encode()]))
+        self.transport.close()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         super()._start_asgi_task(cycle, OneWrite(cycle, app, READY))
