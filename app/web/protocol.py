@@ -38,7 +38,7 @@ class OneWriteProtocol(HttpToolsProtocol):
     _more_head = 0
 
     def data_received(self, data: bytes) -> None:
-        began = self.scope
+        began: Any = self.scope  # None before the first request, and without a method until its head is complete
         super().data_received(data)
         if began is None or self.scope is not began or "method" in began:
             self._more_head = 0
