@@ -8,7 +8,7 @@ uvicorn takes heads of any length with httptools, which puts the pieces of a lon
 """
 
 from collections.abc import Awaitable
-from typing import Any
+from typing import Any, cast
 
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import (
@@ -38,7 +38,7 @@ class OneWriteProtocol(HttpToolsProtocol):
     _more_head = 0
 
     def data_received(self, data: bytes) -> None:
-        began: Any = self.scope  # None before the first request, and without a method until its head is complete
+        began = cast(Any, self.scope)  # None before the first request; has no method until its head is complete
         super().data_received(data)
         if began is None or self.scope is not began or "method" in began:
             self._more_head = 0
