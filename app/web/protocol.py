@@ -40,10 +40,8 @@ class OneWriteProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         began = cast(Any, self.scope)  # None before the first request; has no method until its head is complete
         super().data_received(data)
-        if began is None or self.scope is not began or "method" in began:
-            self._more_head = 0
-            return
-        self._more_head += len(data)
+        more = began is not None and "method" not in began and self.scope is began
+        self._more_head = self._more_head + len(data) if more else 0
         if self._more_head > MOST_HEAD:
             self._refuse(431, "The headers are too large.")
 
