@@ -4,15 +4,18 @@ import asyncio
 import contextlib
 import gc
 import sys
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Any
 
 import structlog
 from starlette.types import ASGIApp
 
+from app.accounts.opening import open_accounts, print_setup_link
 from app.counter.live import Live
-from app.counter.routes import COUNTERS, CounterState
+from app.counter.routes import COUNTERS
+from app.counter.state import CounterState
 from app.counter.store import CounterStore
 from app.counter.tally import Tally
 from app.routes import all_routes, templates_of, with_metrics
@@ -34,21 +37,24 @@ LOG_EVERY = 0.2
 """Seconds for which access lines may be kept before they are written."""
 
 
-def create_app(settings: Settings) -> ASGIApp:
-    """The whole service as one ASGI application; everything it uses is opened by its lifespan."""
+def create_app(settings: Settings, clock: Callable[[], float] = time.time) -> ASGIApp:
+    """The whole service as one ASGI application; everything it uses is opened by its lifespan.
+
+    `clock` gives Unix seconds for what expires; tests move it.
+    """
     pages, access = Pages(), AccessLog()
     routes = all_routes()
     metrics = Metrics(templates_of(routes), settings.metrics_file)
     router = ExactRouter(
         with_metrics(routes, metrics, settings),
-        lifespan=partial(lifespan, settings, pages, metrics, access),
+        lifespan=partial(lifespan, settings, pages, metrics, access, clock),
     )
     return Edge(router, settings, pages, metrics, access)
 
 
 @contextlib.asynccontextmanager
 async def lifespan(
-    settings: Settings, pages: Pages, metrics: Metrics, access: AccessLog, _: object
+    settings: Settings, pages: Pages, metrics: Metrics, access: AccessLog, clock: Callable[[], float], _: object
 ) -> AsyncIterator[CounterState]:
     """Opens what requests use, in the order in which it is needed, and closes it in reverse."""
     async with contextlib.AsyncExitStack() as stack:
@@ -67,11 +73,17 @@ async def lifespan(
         counter = CounterStore(store, barrier)
         live = Live(store, counter, COUNTERS)
         tally = Tally(counter, most_waiting=settings.max_waiting_hits, changed=live.changed)
+        accounts = await stack.enter_async_context(open_accounts(settings, store, clock))
         metrics.add(*_readings(store, tally, live))
         stack.callback(metrics.close)
         await stack.enter_async_context(own_port(metrics, settings))
         await stack.enter_async_context(
-            _background(tally.run(), live.run(), _every(LOG_EVERY, access.flush, metrics.gather))
+            _background(
+                tally.run(),
+                live.run(),
+                _every(LOG_EVERY, access.flush, metrics.gather),
+                print_setup_link(accounts["accounts"], settings),
+            )
         )
         stack.push_async_callback(tally.flush, FLUSH)
         stack.callback(lifecycle.stopping.set)
@@ -80,7 +92,9 @@ async def lifespan(
         gc.collect()
         gc.freeze()
         gc.set_threshold(20_000, 10, 10)
-        yield CounterState(settings=settings, store=store, pages=pages, lifecycle=lifecycle, tally=tally, live=live)
+        yield CounterState(
+            settings=settings, store=store, pages=pages, lifecycle=lifecycle, tally=tally, live=live, **accounts
+        )
 
 
 def _places(settings: Settings, stack: contextlib.AsyncExitStack) -> Topology:

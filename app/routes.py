@@ -2,6 +2,7 @@
 
 from starlette.routing import BaseRoute, Mount, Route
 
+from app.accounts import routes as accounts
 from app.counter import routes as counter
 from app.settings import Settings
 from app.web import health, language, scrape
@@ -14,6 +15,8 @@ def all_routes() -> list[BaseRoute]:
     return [
         # counting: /, /api/visits, /events/visits
         *counter.routes,
+        # accounts: /api/session, /sign-in, /account, /admin ...
+        *accounts.routes,
         # probes: /live, /ready
         *health.routes,
         # the reader's language: POST /language

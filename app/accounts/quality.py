@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
-from app.web.errors import N_
+from app.web.locale import N_
 
 SHORTEST, LONGEST = 8, 256
 """Characters of a password; more are refused instead of cut off."""
@@ -20,7 +20,7 @@ LETTERS = (str.maketrans(SIGNS, "aabeiiosst"), str.maketrans(SIGNS, "aabellosst"
 """What signs stand for in p@ssw0rd; a 1 may be an i or an l."""
 END = re.compile(r"[\W\d_]+$")
 ENDS = re.compile(r"^[\W\d_]+|[\W\d_]+$")
-TRIMMINGS = 8
+TRIMMINGS = 10
 """Digits and signs around a word that add nothing: `password2024!` is tried as soon as `password`."""
 PATTERN = 4
 """Characters of a pattern which is no password, however often it is said."""
@@ -62,13 +62,19 @@ def _unit(text: str) -> str:
 
 
 def _cores(password: str) -> Iterator[str]:
-    """What is left of it without trimmings, repetition and signs for letters."""
+    """What is left of it without trimmings, signs for letters, signs between words, and repetition."""
     for text in (password, END.sub("", password), ENDS.sub("", password)):
         if len(password) - len(text) <= TRIMMINGS:
             for core in (text, *map(text.translate, LETTERS)):
-                yield from (core, _unit(core), re.sub(r"[\W_]", "", core))
+                yield from (core, _joined(core), _unit(_joined(core)))
 
 
 def _words_of(name: str) -> set[str]:
-    words = {name, re.sub(r"[\W_]", "", name), *re.split(r"[\W_]+", name), *re.split(r"[\W\d_]+", name)}
+    """The name, its part before an @, and their parts, also spelled backwards."""
+    local, _, _ = name.partition("@")
+    words = {_joined(name), _joined(local), *re.split(r"[\W_]+", name), *re.split(r"[\W\d_]+", name)}
     return {spelled for word in words if len(word) >= PART for spelled in (word, word[::-1])}
+
+
+def _joined(text: str) -> str:
+    return re.sub(r"[\W_]+", "", text)

@@ -5,13 +5,13 @@ changes (CLIENT TRACKING). Replies and messages come in order, so a late reply c
 being read when its message came is used, but not kept. Without that connection nothing is kept.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Generic, TypeVar
 
 from app.store.client import Store, StoreAway
 
 T = TypeVar("T")
-Fields = dict[str, str]
+Fields = Mapping[bytes, bytes]
 
 
 class TrackedHashes(Generic[T]):
@@ -48,7 +48,7 @@ class TrackedHashes(Generic[T]):
             except StoreAway:
                 self.changed([key.encode()])
                 reply = await self._store.idempotent("HGETALL", key)
-            value = self._parse(key, {name.decode(): data.decode() for name, data in reply.items()}) if reply else None
+            value = self._parse(key, reply) if reply else None
             if key not in self._outdated and self._tracked.up:
                 self._keep(key, value)
             return value

@@ -16,8 +16,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.settings import Settings, SettingsError
 from app.store.embedded import EmbeddedError
 from app.web.csrf import SAFE, is_cross_site
-from app.web.errors import N_, BadRequest, Forbidden, Problem, TooLarge, problem_of, problem_response
+from app.web.errors import BadRequest, Forbidden, Problem, TooLarge, problem_of, problem_response
 from app.web.headers import SECURITY, STRICT_TRANSPORT, Hosts
+from app.web.locale import N_
 from app.web.log import AccessLog
 from app.web.metrics import OTHER, Metrics
 from app.web.pages import Pages

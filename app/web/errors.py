@@ -3,6 +3,7 @@
 Problem                 status, title, detail; what any handler may raise
 ├── BadRequest          400, names the field that is wrong
 ├── SignInRequired      401; a page is sent to sign in instead
+├── WrongPassword       401
 ├── Forbidden           403
 ├── NotFound            404
 ├── MethodNotAllowed    405, with the methods that are allowed
@@ -22,12 +23,9 @@ from starlette.types import Scope
 
 from app.store.client import StoreAway
 from app.web.answers import json_answer
+from app.web.locale import N_
 from app.web.negotiate import prefers_json
 from app.web.pages import Pages
-
-
-def N_(message: str) -> str:  # noqa: N802  gettext's customary name: marks a sentence that is translated later
-    return message
 
 
 class Problem(Exception):
@@ -64,6 +62,12 @@ class SignInRequired(Problem):
         query = f"?next={quote(back, safe='/')}" if back else ""
         self.url = f"/sign-in{query}"
         super().__init__(sign_in_url=self.url)
+
+
+class WrongPassword(Problem):
+    status = 401
+    title = N_("Not signed in")
+    detail = N_("The name or the password is not right.")
 
 
 class Forbidden(Problem):

@@ -3,7 +3,9 @@
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
+from starlette.types import Scope
 
+from app.web.cookies import secure
 from app.web.errors import BadRequest
 from app.web.locale import COOKIE, NAMES
 from app.web.state import WebState
@@ -19,10 +21,13 @@ async def switch(request: Request[WebState]) -> Response:
     if not isinstance(locale, str) or locale not in NAMES:
         raise BadRequest(f"locale: must be one of {', '.join(NAMES)}", field="locale")
     response = RedirectResponse(safe_path(target if isinstance(target, str) else None), 303)
-    response.set_cookie(
-        COOKIE, locale, max_age=YEAR, secure=request.url.scheme == "https", httponly=True, samesite="lax"
-    )
+    remember(response, request.scope, locale)
     return response
+
+
+def remember(response: Response, scope: Scope, locale: str) -> None:
+    """Has the browser ask for this language from now on."""
+    response.set_cookie(COOKIE, locale, max_age=YEAR, secure=secure(scope), httponly=True, samesite="lax")
 
 
 routes = [Route("/language", switch, methods=["POST"])]

@@ -49,8 +49,10 @@ class Operation:
 class ApiRoute(Route):
     """A route of the API, with its description."""
 
-    def __init__(self, method: str, path: str, endpoint: Callable[..., Any], operation: Operation) -> None:
-        super().__init__(path, endpoint, methods=[method])
+    def __init__(
+        self, method: str, path: str, endpoint: Callable[..., Any], operation: Operation, name: str | None = None
+    ) -> None:
+        super().__init__(path, endpoint, methods=[method], name=name)
         self.method = method
         self.operation = operation
 

@@ -1,5 +1,7 @@
 """Pages: Jinja2 templates in the reader's language, and the static files they name."""
 
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,7 @@ class Pages:
         environment.install_gettext_callables(  # type: ignore[attr-defined]  # added by the extension
             catalog.gettext, catalog.ngettext, newstyle=True
         )
+        environment.filters |= {"when": partial(_when, locale), "iso": _iso}
         environment.filters["number"] = "{:,}".format
         environment.globals.update(
             locale=locale, locales=list(NAMES.items()), static=self.static, user=None, flash=None
@@ -60,3 +63,13 @@ class Pages:
         html = self.template(self.locale_of(scope), name).render(path=scope["path"], **context)
         headers = {"Cache-Control": "no-store", "Vary": "Cookie, Accept, Accept-Language"}
         return HTMLResponse(html, status_code, headers)
+
+
+def _when(locale: str, seconds: float) -> str:
+    """A moment in UTC, to the minute: the server does not know the reader's time zone."""
+    moment = datetime.fromtimestamp(seconds, UTC)
+    return f"{moment:%Y年%-m月%-d日 %H:%M} UTC" if locale == "zh" else f"{moment:%-d %b %Y, %H:%M} UTC"
+
+
+def _iso(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -96,11 +96,7 @@ class RedisSessions:
         members = await self._store.idempotent("ZRANGE", keys.sessions_of(user), 0, -1)
         names = [keys.session(member.decode()) for member in members]
         replies = await asyncio.gather(*(self._store.idempotent("HGETALL", name) for name in names))
-        found = [
-            self._alive(parse_session(name, {field.decode(): value.decode() for field, value in reply.items()}))
-            for name, reply in zip(names, replies, strict=True)
-            if reply
-        ]
+        found = [self._alive(parse_session(name, reply)) for name, reply in zip(names, replies, strict=True) if reply]
         return [session for session in found if session is not None]
 
     async def first_use(self, digest: str) -> bool:
@@ -151,6 +147,9 @@ class CookieSessions:
         session.changed()
         return session if now < seen + self._idle and now < created + self._lifetime else None
 
+    def remembered(self, cookie: str) -> Session | None:
+        return None
+
     async def create(self, session: Session) -> str:
         return self._dump(session)
 
@@ -192,13 +191,13 @@ def parse_session(name: str, fields: Fields) -> Session | None:
     try:
         return Session(
             key=name.removeprefix(keys.session("")),
-            user=fields["u"],
-            created=float(fields["c"]),
-            seen=float(fields["s"]),
-            how=fields.get("h", ""),
-            device=fields.get("d", ""),
-            address=fields.get("a", ""),
-            stored=fields.get("x", "{}"),
+            user=fields[b"u"].decode(),
+            created=float(fields[b"c"]),
+            seen=float(fields[b"s"]),
+            how=fields.get(b"h", b"").decode(),
+            device=fields.get(b"d", b"").decode(),
+            address=fields.get(b"a", b"").decode(),
+            stored=fields.get(b"x", b"{}").decode(),
         )
     except (KeyError, ValueError):
         return None

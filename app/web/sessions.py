@@ -22,6 +22,8 @@ VISIT = "tallygate.visit"
 """Where in the scope a request's dealings with sessions are noted; Edge commits them."""
 SEEN_EVERY = 60
 """Seconds between two notes of when a session was last used."""
+MOST_REMEMBERED = 10_000
+"""Cookie headers whose session cookie a worker remembers."""
 FLASH = "_flash"
 Adopt = Callable[[str], Awaitable[str | None]]
 """Finds the user (id) of the name that an old app's cookie holds."""
@@ -46,6 +48,10 @@ class Session:
         if self._data is None:
             self._data = json.loads(self.stored)
         return self._data
+
+    @property
+    def has_flash(self) -> bool:
+        return FLASH in self.stored
 
     def changed(self) -> bool:
         """Whether the data, however deep, is other than what is stored; then it counts as stored from here on.
@@ -72,6 +78,9 @@ class SessionStore(Protocol):
 
     async def load(self, cookie: str) -> Session | None:
         """The living session of a cookie; None for anything else."""
+
+    def remembered(self, cookie: str) -> Session | None:
+        """The living session when it is known without asking; None says nothing."""
 
     async def create(self, session: Session) -> str:
         """Stores a new session, gives it its key, and returns the cookie's value."""
@@ -114,6 +123,7 @@ class Sessions:
         self._store = store
         self._legacy = LegacyCookies(settings, clock)
         self._adopt = adopt
+        self._memos: tuple[dict[bytes, str], dict[bytes, str]] = ({}, {})
         self._clock = clock
 
     @property
@@ -127,13 +137,31 @@ class Sessions:
         if visit is None:
             visit = scope[VISIT] = Visit(self)
             header = cookie_header(scope)
-            cookie = read_cookie(header, full_name(self._name, scope).encode())
+            cookie = self._cookie(scope, header)
             found = await self._store.load(cookie) if cookie else None
             visit.session = found.copy() if found is not None else await self._move_over(scope, visit, header)
             if visit.session is not None:
                 await self._note_seen(scope, visit, visit.session)
         session: Session | None = visit.session
         return session
+
+    def remembered(self, scope: Scope, header: bytes) -> Session | None:
+        """The session of a raw Cookie header where this worker knows it already and need not note that it is in use;
+        None says nothing. What it returns must not be changed.
+        """
+        session = self._store.remembered(self._cookie(scope, header)) if header else None
+        return session if session is not None and self._clock() - session.seen < SEEN_EVERY else None
+
+    def _cookie(self, scope: Scope, header: bytes) -> str:
+        """The session cookie's value in the header; remembered, because a browser sends the same header each time."""
+        memo = self._memos[scope["scheme"] == "https"]
+        value = memo.get(header)
+        if value is None:
+            value = read_cookie(header, full_name(self._name, scope).encode()) or ""
+            if len(memo) >= MOST_REMEMBERED:
+                memo.clear()
+            memo[header] = value
+        return value
 
     async def begin(self, scope: Scope, user: str, how: str) -> Session:
         """Signs the visitor in with a new session; the one there was is dead (session fixation: ASVS 5.0, 7.2.4)."""
@@ -230,7 +258,7 @@ def flash(session: Session, message: str) -> None:
 
 def take_flash(session: Session) -> str | None:
     """The message that was left; it shows once."""
-    if FLASH not in session.stored:
+    if not session.has_flash:
         return None
     message: str | None = session.data.pop(FLASH, None)
     return message

@@ -1,0 +1,218 @@
+"""The API of accounts, for front ends of their own and for programs."""
+
+from typing import Any, cast
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from app.accounts import entry
+from app.accounts.audit import Event
+from app.accounts.guards import sign_in_required, user_of
+from app.accounts.models import User
+from app.accounts.pages.devices import devices_of, end_device
+from app.accounts.pages.tokens import DAY, MOST_DAYS
+from app.accounts.state import AccountState
+from app.accounts.tokens import LONGEST_NAME, TokenInfo, TooManyTokens
+from app.accounts.view import note
+from app.web.answers import json_answer
+from app.web.errors import BadRequest, Conflict, NotFound, WrongPassword
+from app.web.forms import json_fields
+from app.web.locale import N_
+from app.web.openapi import FLAG, NUMBER, TEXT, ApiRoute, Operation, array, nullable, obj
+
+USER = obj(id=TEXT, name=TEXT, is_admin=FLAG, locale=nullable(TEXT), created=NUMBER)
+SESSION = obj(id=TEXT, device=TEXT, address=TEXT, created=NUMBER, seen=NUMBER, how=TEXT, current=FLAG)
+TOKEN = obj(id=TEXT, name=TEXT, created=NUMBER, expires=nullable(NUMBER))
+LIMITED = {"type": "string", "maxLength": 2048}
+
+
+class CurrentSession:
+    """`GET /api/session`: the hot question of every front end, so it is raw ASGI, like the home page."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        state = cast(AccountState, scope["state"])
+        headers = dict(scope["headers"])
+        known = None
+        if b"authorization" not in headers:
+            known = state["people"].remembered(scope, headers.get(b"cookie", b""))
+        user = known[0] if known is not None else await user_of(Request(scope))
+        body = orjson.dumps({"user": _user(user)})
+        await send(
+            {
+                "type": "http.response.start",
+                "status": 200,
+                "headers": [*SESSION_HEADERS, (b"content-length", b"%d" % len(body))],
+            }
+        )
+        await send({"type": "http.response.body", "body": body})
+
+
+SESSION_HEADERS = [
+    (b"content-type", b"application/json"),
+    (b"cache-control", b"no-store"),
+    (b"vary", b"Cookie, Authorization"),
+]
+
+
+async def sign_in(request: Request[AccountState]) -> Response:
+    """`POST /api/session`."""
+    fields = await json_fields(request, {"username": str, "password": str})
+    user = await entry.sign_in(request, fields["username"], fields["password"])
+    if user is None:
+        raise WrongPassword
+    return json_answer({"user": _user(user)})
+
+
+async def sign_out(request: Request[AccountState]) -> Response:
+    """`DELETE /api/session`; nothing to do is no error."""
+    await entry.sign_out(request)
+    return Response(status_code=204)
+
+
+@sign_in_required
+async def account(request: Request[AccountState], user: User) -> Response:
+    """`GET /api/account`."""
+    return json_answer(_user(user))
+
+
+@sign_in_required
+async def list_sessions(request: Request[AccountState], user: User) -> Response:
+    """`GET /api/account/sessions`."""
+    return json_answer(
+        [
+            {
+                "id": each.key,
+                "device": each.device,
+                "address": each.address,
+                "created": each.created,
+                "seen": each.seen,
+                "how": each.how,
+                "current": each.current,
+            }
+            for each in await devices_of(request, user)
+        ]
+    )
+
+
+@sign_in_required
+async def end_session(request: Request[AccountState], user: User) -> Response:
+    """`DELETE /api/account/sessions/{id}`."""
+    await end_device(request, user, request.path_params["id"])
+    return Response(status_code=204)
+
+
+@sign_in_required
+async def list_tokens(request: Request[AccountState], user: User) -> Response:
+    """`GET /api/account/tokens`."""
+    return json_answer([_token(token) for token in await request.state["tokens"].list(user.id)])
+
+
+@sign_in_required
+async def create_token(request: Request[AccountState], user: User) -> Response:
+    """`POST /api/account/tokens`: the answer holds the token itself, which is never shown again."""
+    fields = await json_fields(request, {"name": str}, {"days": int})
+    name, days = fields["name"].strip(), fields["days"] or 0
+    if not name or len(name) > LONGEST_NAME:
+        raise BadRequest(f"name: must have 1 to {LONGEST_NAME} characters", field="name")
+    if not 0 <= days <= MOST_DAYS:
+        raise BadRequest(f"days: must be 0 (for ever) to {MOST_DAYS}", field="days")
+    try:
+        secret, token = await request.state["tokens"].create(user.id, name, days * DAY or None)
+    except TooManyTokens:
+        raise Conflict(N_("You have too many tokens: revoke one first.")) from None
+    await note(request, Event.TOKEN_CREATED, user=user, detail=name)
+    return json_answer(_token(token) | {"token": secret}, 201)
+
+
+@sign_in_required
+async def revoke_token(request: Request[AccountState], user: User) -> Response:
+    """`DELETE /api/account/tokens/{id}`."""
+    if not await request.state["tokens"].revoke(user.id, request.path_params["id"]):
+        raise NotFound
+    await note(request, Event.TOKEN_REVOKED, user=user)
+    return Response(status_code=204)
+
+
+def _user(user: User) -> dict[str, Any]:
+    return {
+        "id": user.id,
+        "name": user.name,
+        "is_admin": user.is_admin,
+        "locale": user.locale,
+        "created": user.created,
+    }
+
+
+def _token(token: TokenInfo) -> dict[str, Any]:
+    return {"id": token.id, "name": token.name, "created": token.created, "expires": token.expires}
+
+
+SIGN_IN = Operation(
+    summary="Sign in with a password",
+    tag="session",
+    body=obj(username=LIMITED, password=LIMITED),
+    answers={200: ("Signed in; the cookie is set.", obj(user=USER))},
+    problems=[401, 403, 413, 429],
+)
+SIGN_OUT = Operation(
+    summary="Sign out", tag="session", answers={204: ("Signed out; the session is dead.", None)}, problems=[403, 413]
+)
+CURRENT = Operation(
+    summary="Who is signed in", tag="session", answers={200: ("The user.", obj(user=USER))}, problems=[401]
+)
+ACCOUNT = Operation(summary="The own account", tag="account", answers={200: ("The user.", USER)}, problems=[401])
+SESSIONS = Operation(
+    summary="Where the user is signed in",
+    tag="account",
+    answers={200: ("The sessions, last used first.", array(SESSION))},
+    problems=[401],
+)
+END_SESSION = Operation(
+    summary="End one session",
+    tag="account",
+    parameters={"id": "The session's id."},
+    answers={204: ("Ended.", None)},
+    problems=[401, 403, 404, 413],
+)
+TOKENS = Operation(
+    summary="The user's API tokens",
+    tag="tokens",
+    answers={200: ("The tokens, newest first.", array(TOKEN))},
+    problems=[401],
+)
+CREATE_TOKEN = Operation(
+    summary="Create an API token",
+    tag="tokens",
+    body={
+        "type": "object",
+        "required": ["name"],
+        "additionalProperties": False,
+        "properties": {
+            "name": {"type": "string", "minLength": 1, "maxLength": LONGEST_NAME, "pattern": r"\S"},
+            "days": nullable({"type": "integer", "minimum": 0, "maximum": MOST_DAYS, "description": "0: for ever."}),
+        },
+    },
+    answers={201: ("The token, shown this once.", obj(**TOKEN["properties"], token=TEXT))},
+    problems=[401, 403, 409, 413],
+)
+REVOKE_TOKEN = Operation(
+    summary="Revoke an API token",
+    tag="tokens",
+    parameters={"id": "The token's id."},
+    answers={204: ("Revoked.", None)},
+    problems=[401, 403, 404, 413],
+)
+
+routes = [
+    ApiRoute("GET", "/api/session", CurrentSession(), CURRENT, name="current_session"),
+    ApiRoute("POST", "/api/session", sign_in, SIGN_IN),
+    ApiRoute("DELETE", "/api/session", sign_out, SIGN_OUT),
+    ApiRoute("GET", "/api/account", account, ACCOUNT),
+    ApiRoute("GET", "/api/account/sessions", list_sessions, SESSIONS),
+    ApiRoute("DELETE", "/api/account/sessions/{id}", end_session, END_SESSION),
+    ApiRoute("GET", "/api/account/tokens", list_tokens, TOKENS),
+    ApiRoute("POST", "/api/account/tokens", create_token, CREATE_TOKEN),
+    ApiRoute("DELETE", "/api/account/tokens/{id}", revoke_token, REVOKE_TOKEN),
+]

@@ -1,0 +1,49 @@
+"""Who may: `@sign_in_required` and `@admin_required` for handlers, which get the user as second argument."""
+
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.accounts.models import User
+from app.accounts.state import AccountState
+from app.web.errors import Forbidden, SignInRequired
+from app.web.locale import N_
+
+Handler = Callable[[Request[AccountState]], Awaitable[Response]]
+UserHandler = Callable[[Request[AccountState], User], Awaitable[Response]]
+
+
+def sign_in_required(handler: UserHandler) -> Handler:
+    """A page sends visitors to sign in and back again; the API answers 401 with `sign_in_url`."""
+
+    @wraps(handler)
+    async def guarded(request: Request[AccountState]) -> Response:
+        return await handler(request, await user_of(request))
+
+    return guarded
+
+
+def admin_required(handler: UserHandler) -> Handler:
+    """403 for who is signed in, but no administrator."""
+
+    @wraps(handler)
+    async def guarded(request: Request[AccountState]) -> Response:
+        user = await user_of(request)
+        if not user.is_admin:
+            raise Forbidden(N_("This is only for administrators."))
+        return await handler(request, user)
+
+    return guarded
+
+
+async def user_of(request: Request[Any]) -> User:
+    """The user who asks. Raises SignInRequired."""
+    user: User | None = await request.state["people"].current(request.scope)
+    if user is None:
+        query = request.scope["query_string"].decode("latin-1")
+        back = request.url.path + (f"?{query}" if query else "")
+        raise SignInRequired(back if request.method in {"GET", "HEAD"} else None)
+    return user

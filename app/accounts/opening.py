@@ -1,0 +1,100 @@
+"""Opens what accounts need, for the lifespan."""
+
+import asyncio
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TypedDict
+
+from app.accounts.audit import Audit
+from app.accounts.invitations import Invitations
+from app.accounts.limits import Limits
+from app.accounts.pages.setup import setup_token
+from app.accounts.passwords import Passwords
+from app.accounts.people import People, parse_user
+from app.accounts.store import AccountStore, AdminExists
+from app.accounts.tokens import ApiTokens
+from app.settings import Settings
+from app.store.client import Store, StoreAway
+from app.store.tracking import TrackedHashes
+from app.web.session_stores import CookieSessions, RedisSessions, parse_session
+from app.web.sessions import Adopt, Sessions, SessionStore
+
+RETRY = 1.0
+"""Seconds between two attempts to find out whether there is an administrator, while Redis is away."""
+
+
+class Accounts(TypedDict):
+    """What accounts add to the state of requests."""
+
+    accounts: AccountStore
+    audit: Audit
+    invitations: Invitations
+    limits: Limits
+    passwords: Passwords
+    people: People
+    sessions: Sessions
+    tokens: ApiTokens
+
+
+@asynccontextmanager
+async def open_accounts(
+    settings: Settings, store: Store, clock: Callable[[], float] = time.time
+) -> AsyncIterator[Accounts]:
+    """Everything for sessions and users. `clock` gives Unix seconds; tests move it."""
+    async with AsyncExitStack() as stack:
+        accounts = AccountStore(store, clock=clock)
+        users = await stack.enter_async_context(TrackedHashes(store, parse_user))
+        sessions = Sessions(settings, await _session_store(settings, store, stack, clock), _adopter(accounts), clock)
+        tokens = ApiTokens(store, clock=clock)
+        passwords = Passwords()
+        stack.callback(passwords.close)
+        yield Accounts(
+            accounts=accounts,
+            audit=Audit(store),
+            invitations=Invitations(store, clock=clock),
+            limits=Limits(store),
+            passwords=passwords,
+            people=People(sessions, users, tokens),
+            sessions=sessions,
+            tokens=tokens,
+        )
+
+
+async def print_setup_link(accounts: AccountStore, settings: Settings) -> None:
+    """Prints the way in for the first administrator, once a start, as soon as Redis can be asked."""
+    while True:
+        try:
+            token = await setup_token(accounts, settings)
+            first = await accounts.first_to_print()
+        except StoreAway:
+            await asyncio.sleep(RETRY)
+            continue
+        except AdminExists:
+            return
+        if first:
+            host = f"[{settings.host}]" if ":" in settings.host else settings.host
+            place = f"http://{host}:{settings.port}" if settings.port else ""
+            # To the terminal only: the log keeps no secrets.
+            print(f"tallygate: make the administrator's account at {place}/setup?token={token}", file=sys.stderr)
+        return
+
+
+async def _session_store(
+    settings: Settings, store: Store, stack: AsyncExitStack, clock: Callable[[], float]
+) -> SessionStore:
+    if settings.session_store == "cookie":
+        return CookieSessions(settings, clock)
+    cache = await stack.enter_async_context(TrackedHashes(store, parse_session))
+    return RedisSessions(store, cache, settings, clock)
+
+
+def _adopter(accounts: AccountStore) -> Adopt:
+    """Finds whom an old app's cookie names."""
+
+    async def adopt(name: str) -> str | None:
+        user = await accounts.by_name(name)
+        return user.id if user is not None and not user.disabled else None
+
+    return adopt

@@ -1,0 +1,80 @@
+"""A user's own account: language and password."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from app.accounts import entry
+from app.accounts.audit import Event
+from app.accounts.guards import sign_in_required
+from app.accounts.models import User
+from app.accounts.quality import WeakPassword
+from app.accounts.state import AccountState
+from app.accounts.view import allow, note, page, see_other
+from app.web.errors import BadRequest
+from app.web.forms import form_fields
+from app.web.language import remember
+from app.web.locale import COOKIE, N_, NAMES
+from app.web.sessions import flash
+
+
+@sign_in_required
+async def show(request: Request[AccountState], user: User) -> Response:
+    """`GET /account`."""
+    return await page(request, "accounts/account.html", field=None)
+
+
+@sign_in_required
+async def change(request: Request[AccountState], user: User) -> Response:
+    """`POST /account` with `locale`; empty: the browser decides."""
+    fields = await form_fields(request, "locale")
+    locale = fields["locale"] or None
+    if locale is not None and locale not in NAMES:
+        raise BadRequest(f"locale: must be one of {', '.join(NAMES)}, or empty", field="locale")
+    await request.state["accounts"].set_locale(user.id, locale)
+    await _say(request, N_("Saved."))
+    response = see_other("/account")
+    if locale is None:
+        response.delete_cookie(COOKIE)
+    else:
+        remember(response, request.scope, locale)
+    return response
+
+
+@sign_in_required
+async def change_password(request: Request[AccountState], user: User) -> Response:
+    """`POST /account/password` with `current`, `new` and `end_others` (on): this session goes on under a new id."""
+    fields = await form_fields(request, "current", "new", "end_others")
+    state = request.state
+    allow(await state["limits"].password_change(user.id))
+    stored = await state["accounts"].password_hash(user.id)
+    if stored is not None and not await entry.right_password(request, stored, fields["current"]):
+        return await _again(request, N_("The current password is not right."), "current")
+    try:
+        password_hash = await entry.new_password(request, user.name, fields["new"])
+    except WeakPassword as weak:
+        return await _again(request, weak.reason, "new")
+    await state["accounts"].set_password(user.id, password_hash)
+    session = await state["sessions"].begin(request.scope, user.id, "password")
+    if fields["end_others"]:
+        await state["sessions"].end_all(user.id, keep=session.key)
+    await note(request, Event.PASSWORD_CHANGED, user=user)
+    await _say(request, N_("The password is changed."))
+    return see_other("/account")
+
+
+async def _again(request: Request[AccountState], reason: str, field: str) -> Response:
+    return await page(request, "accounts/account.html", status_code=400, error=reason, field=field)
+
+
+async def _say(request: Request[AccountState], message: str) -> None:
+    session = await request.state["sessions"].open(request.scope)
+    if session is not None:
+        flash(session, message)
+
+
+routes = [
+    Route("/account", show, methods=["GET"]),
+    Route("/account", change, methods=["POST"]),
+    Route("/account/password", change_password, methods=["POST"]),
+]

@@ -1,0 +1,124 @@
+"""Administration: users, invitations, and what happened."""
+
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from app.accounts.audit import Entry, Event
+from app.accounts.guards import admin_required
+from app.accounts.models import User
+from app.accounts.state import AccountState
+from app.accounts.store import LastAdmin
+from app.accounts.view import allow, note, page, see_other
+from app.web.errors import BadRequest, Conflict, NotFound
+from app.web.forms import form_fields
+from app.web.locale import N_
+
+DAY = 86_400
+INVITATION_DAYS = frozenset({"1", "7", "30"})
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """An entry of the audit log with names for ids."""
+
+    time: float
+    event: str
+    user: str
+    actor: str
+    address: str
+    detail: str
+
+
+@admin_required
+async def users(request: Request[AccountState], admin: User) -> Response:
+    """`GET /admin/users?q=&after=`."""
+    return await _users(request)
+
+
+@admin_required
+async def act(request: Request[AccountState], admin: User) -> Response:
+    """`POST /admin/users/{id}` with `action`: disable, enable, end-sessions, make-admin or remove-admin."""
+    fields = await form_fields(request, "action")
+    user = await request.state["accounts"].by_id(request.path_params["id"])
+    if user is None:
+        raise NotFound
+    try:
+        await _do(request, admin, user, fields["action"])
+    except LastAdmin:
+        raise Conflict(N_("This is the last administrator.")) from None
+    return see_other("/admin/users")
+
+
+@admin_required
+async def invite(request: Request[AccountState], admin: User) -> Response:
+    """`POST /admin/invitations` with `days`; the page shows the link, once."""
+    fields = await form_fields(request, "days")
+    if fields["days"] not in INVITATION_DAYS:
+        raise BadRequest(f"days: must be one of {', '.join(sorted(INVITATION_DAYS, key=int))}", field="days")
+    allow(await request.state["limits"].inviting(admin.id))
+    secret = await request.state["invitations"].create(admin.id, int(fields["days"]) * DAY)
+    await note(request, Event.INVITED, user="", by=admin)
+    return await _users(request, invitation_link=f"{str(request.base_url).rstrip('/')}/sign-up?invitation={secret}")
+
+
+@admin_required
+async def audit(request: Request[AccountState], admin: User) -> Response:
+    """`GET /admin/audit?before=`."""
+    found = await request.state["audit"].page(request.query_params.get("before"))
+    names = {user_id: await _name(request, user_id) for entry in found.entries for user_id in (entry.user, entry.actor)}
+    events = [_happening(entry, names) for entry in found.entries]
+    return await page(request, "accounts/audit.html", events=events, more=found.before)
+
+
+async def _do(request: Request[AccountState], admin: User, user: User, action: str) -> None:
+    accounts, sessions = request.state["accounts"], request.state["sessions"]
+    match action:
+        case "disable":
+            await accounts.set_disabled(user.id, True)
+            await sessions.end_all(user.id)
+            await note(request, Event.DISABLED, user=user, by=admin)
+        case "enable":
+            await accounts.set_disabled(user.id, False)
+            await note(request, Event.ENABLED, user=user, by=admin)
+        case "end-sessions":
+            ended = await sessions.end_all(user.id)
+            await note(request, Event.SESSION_ENDED, user=user, by=admin, detail=str(ended))
+        case "make-admin" | "remove-admin":
+            await accounts.set_admin(user.id, action == "make-admin")
+            await note(request, Event.ROLE_CHANGED, user=user, by=admin, detail=action)
+        case _:
+            raise BadRequest("action: there is no such action", field="action")
+
+
+async def _users(request: Request[AccountState], *, invitation_link: str | None = None) -> Response:
+    query, after = request.query_params.get("q", "")[:64], request.query_params.get("after")
+    found = await request.state["accounts"].search(query, after)
+    return await page(
+        request,
+        "accounts/users.html",
+        users=found.users,
+        query=query,
+        total=found.total,
+        more=found.after,
+        invitation_link=invitation_link,
+    )
+
+
+async def _name(request: Request[AccountState], user_id: str) -> str:
+    user = await request.state["accounts"].by_id(user_id) if user_id else None
+    return user.name if user is not None else user_id
+
+
+def _happening(entry: Entry, names: dict[str, str]) -> Happening:
+    return Happening(entry.at, entry.event, names[entry.user], names[entry.actor], entry.address, entry.detail)
+
+
+routes = [
+    Route("/admin/users", users, methods=["GET"]),
+    Route("/admin/users/{id}", act, methods=["POST"]),
+    Route("/admin/invitations", invite, methods=["POST"]),
+    Route("/admin/audit", audit, methods=["GET"]),
+]

@@ -1,0 +1,80 @@
+"""Where a user is signed in: each device, and the end of any or all."""
+
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from app.accounts.audit import Event
+from app.accounts.guards import sign_in_required
+from app.accounts.models import User
+from app.accounts.state import AccountState
+from app.accounts.view import note, page, see_other
+from app.web.errors import NotFound
+from app.web.forms import form_fields
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A session as its user sees it. Times are in Unix seconds."""
+
+    key: str
+    device: str
+    address: str
+    created: float
+    seen: float
+    how: str
+    current: bool
+
+
+async def devices_of(request: Request[AccountState], user: User) -> list[Device]:
+    """The user's sessions, last used first; the one that asks is marked as current."""
+    own = await request.state["sessions"].open(request.scope)
+    current = own.key if own is not None else None
+    return [
+        Device(each.key, each.device, each.address, each.created, each.seen, each.how, each.key == current)
+        for each in await request.state["sessions"].of_user(user.id)
+    ]
+
+
+async def end_device(request: Request[AccountState], user: User, key: str) -> None:
+    """Ends one of the user's sessions. Raises NotFound."""
+    if not await request.state["sessions"].end_one(user.id, key):
+        raise NotFound
+    await note(request, Event.SESSION_ENDED, user=user)
+
+
+@sign_in_required
+async def show(request: Request[AccountState], user: User) -> Response:
+    """`GET /account/devices`."""
+    return await page(
+        request,
+        "accounts/devices.html",
+        sessions=await devices_of(request, user),
+        revocable=request.state["sessions"].revocable,
+    )
+
+
+@sign_in_required
+async def end(request: Request[AccountState], user: User) -> Response:
+    """`POST /account/devices/end` with the session's `key`."""
+    fields = await form_fields(request, "key")
+    await end_device(request, user, fields["key"])
+    return see_other("/account/devices")
+
+
+@sign_in_required
+async def end_others(request: Request[AccountState], user: User) -> Response:
+    """`POST /account/devices/end-others`."""
+    own = await request.state["sessions"].open(request.scope)
+    ended = await request.state["sessions"].end_all(user.id, keep=own.key if own is not None else None)
+    await note(request, Event.SESSION_ENDED, user=user, detail=f"{ended} others")
+    return see_other("/account/devices")
+
+
+routes = [
+    Route("/account/devices", show, methods=["GET"]),
+    Route("/account/devices/end", end, methods=["POST"]),
+    Route("/account/devices/end-others", end_others, methods=["POST"]),
+]

@@ -1,0 +1,75 @@
+"""The first administrator: by a link that the service prints when there is none."""
+
+import hashlib
+import hmac
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from app.accounts import entry
+from app.accounts.audit import Event
+from app.accounts.names import BadName
+from app.accounts.quality import WeakPassword
+from app.accounts.state import AccountState
+from app.accounts.store import AccountStore, AdminExists, NameTaken
+from app.accounts.view import address_of, allow, note, page, see_other
+from app.settings import Settings
+from app.web.errors import NotFound
+from app.web.forms import form_fields
+from app.web.locale import N_
+
+
+async def setup_token(accounts: AccountStore, settings: Settings) -> str:
+    """The link's token, the same in every worker. Raises AdminExists when there is nothing to set up any more."""
+    nonce = await accounts.setup_nonce()
+    key = settings.secret_key.get_secret_value().encode()
+    return hmac.new(key, b"setup:" + nonce.encode(), hashlib.sha256).hexdigest()
+
+
+async def show(request: Request[AccountState]) -> Response:
+    """`GET /setup?token=`."""
+    token = request.query_params.get("token", "")
+    await _check(request, token)
+    return await page(request, "accounts/setup.html", token=token, username="", field=None)
+
+
+async def send(request: Request[AccountState]) -> Response:
+    """`POST /setup` with `token`, `username` and `password`: makes the administrator and signs in."""
+    fields = await form_fields(request, "token", "username", "password")
+    await _check(request, fields["token"])
+    name = fields["username"]
+    try:
+        password_hash = await entry.new_password(request, name, fields["password"])
+        user = await request.state["accounts"].create_first_admin(name, password_hash)
+    except AdminExists:
+        raise NotFound from None
+    except (BadName, WeakPassword) as wrong:
+        field, reason = ("username" if isinstance(wrong, BadName) else "password"), wrong.reason
+    except NameTaken:
+        field, reason = "username", N_("This name is taken.")
+    else:
+        await note(request, Event.USER_CREATED, user=user, detail="setup")
+        await entry.let_in(request, user, "setup")
+        return see_other("/")
+    return await page(
+        request, "accounts/setup.html", token=fields["token"], username=name, error=reason, field=field, status_code=400
+    )
+
+
+async def _check(request: Request[AccountState], token: str) -> None:
+    """Raises NotFound for a wrong token, and for any once there is an administrator."""
+    state = request.state
+    allow(await state["limits"].setup(address_of(request)))
+    try:
+        right = await setup_token(state["accounts"], state["settings"])
+    except AdminExists:
+        raise NotFound from None
+    if not hmac.compare_digest(token.encode("utf-8", "replace"), right.encode()):
+        raise NotFound
+
+
+routes = [
+    Route("/setup", show, methods=["GET"]),
+    Route("/setup", send, methods=["POST"]),
+]

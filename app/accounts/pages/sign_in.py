@@ -1,0 +1,74 @@
+"""Signing in and out."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from app.accounts import entry
+from app.accounts.state import AccountState
+from app.accounts.view import page, see_other
+from app.web.forms import form_fields
+from app.web.language import remember
+from app.web.locale import N_
+from app.web.sessions import flash
+from app.web.urls import safe_path
+
+
+async def show(request: Request[AccountState]) -> Response:
+    """`GET /sign-in?next=`: the form; whoever is signed in goes on at once."""
+    target = safe_path(request.query_params.get("next"))
+    if await request.state["people"].current(request.scope) is not None:
+        return see_other(target)
+    return await _form(request, target)
+
+
+async def send(request: Request[AccountState]) -> Response:
+    """`POST /sign-in` with `username`, `password` and `next`."""
+    fields = await form_fields(request, "username", "password", "next")
+    target = safe_path(fields["next"])
+    user = await entry.sign_in(request, fields["username"], fields["password"])
+    if user is None:
+        wrong = N_("The name or the password is not right.")
+        return await _form(request, target, username=fields["username"], error=wrong, field="password", status_code=401)
+    session = await request.state["sessions"].open(request.scope)
+    if session is not None:
+        flash(session, N_("You are signed in."))
+    response = see_other(target)
+    if user.locale:
+        remember(response, request.scope, user.locale)
+    return response
+
+
+async def leave(request: Request[AccountState]) -> Response:
+    """`POST /sign-out`."""
+    await entry.sign_out(request)
+    return see_other("/")
+
+
+async def _form(
+    request: Request[AccountState],
+    target: str,
+    *,
+    username: str = "",
+    error: str | None = None,
+    field: str | None = None,
+    status_code: int = 200,
+) -> Response:
+    return await page(
+        request,
+        "accounts/sign_in.html",
+        status_code=status_code,
+        next=target,
+        username=username,
+        error=error,
+        field=field,
+        registration=request.state["settings"].registration,
+        providers=[],
+    )
+
+
+routes = [
+    Route("/sign-in", show, methods=["GET"]),
+    Route("/sign-in", send, methods=["POST"]),
+    Route("/sign-out", leave, methods=["POST"]),
+]

@@ -1,0 +1,85 @@
+"""Signing up: open to everybody, to who has an invitation, or to nobody, as the setting `registration` says."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from app.accounts import entry
+from app.accounts.audit import Event
+from app.accounts.names import BadName
+from app.accounts.quality import WeakPassword
+from app.accounts.state import AccountState
+from app.accounts.store import BadInvitation, NameTaken
+from app.accounts.view import address_of, allow, note, page, see_other
+from app.web.errors import Forbidden
+from app.web.forms import form_fields
+from app.web.locale import N_
+from app.web.urls import safe_path
+
+
+async def show(request: Request[AccountState]) -> Response:
+    """`GET /sign-up?next=&invitation=`."""
+    invitation = request.query_params.get("invitation")
+    await _check(request, invitation)
+    return await page(
+        request,
+        "accounts/sign_up.html",
+        next=safe_path(request.query_params.get("next")),
+        invitation=invitation,
+        username="",
+        field=None,
+    )
+
+
+async def send(request: Request[AccountState]) -> Response:
+    """`POST /sign-up` with `username`, `password`, `next` and perhaps `invitation`: makes the account and signs in."""
+    fields = await form_fields(request, "username", "password", "next", "invitation")
+    state, name, invitation = request.state, fields["username"], fields["invitation"] or None
+    allow(await state["limits"].sign_up(address_of(request)))
+    await _check(request, invitation)
+    try:
+        password_hash = await entry.new_password(request, name, fields["password"])
+        invited = invitation if state["settings"].registration == "invitation" else None
+        user = await state["accounts"].create(name, password_hash, invitation=invited)
+    except BadInvitation:
+        raise Forbidden(_uninvited()) from None
+    except (BadName, WeakPassword) as wrong:
+        field, reason = ("username" if isinstance(wrong, BadName) else "password"), wrong.reason
+    except NameTaken:
+        field, reason = "username", N_("This name is taken.")
+    else:
+        await note(request, Event.USER_CREATED, user=user, detail="sign-up")
+        await entry.let_in(request, user, "sign-up")
+        return see_other(safe_path(fields["next"]))
+    return await page(
+        request,
+        "accounts/sign_up.html",
+        next=safe_path(fields["next"]),
+        invitation=invitation,
+        username=name,
+        error=reason,
+        field=field,
+        status_code=400,
+    )
+
+
+async def _check(request: Request[AccountState], invitation: str | None) -> None:
+    """Raises Forbidden for who may not sign up."""
+    match request.state["settings"].registration:
+        case "open":
+            return
+        case "invitation":
+            if invitation is None or not await request.state["invitations"].peek(invitation):
+                raise Forbidden(_uninvited())
+        case _:
+            raise Forbidden(N_("Signing up is closed here."))
+
+
+def _uninvited() -> str:
+    return N_("Signing up needs an invitation that is still good.")
+
+
+routes = [
+    Route("/sign-up", show, methods=["GET"]),
+    Route("/sign-up", send, methods=["POST"]),
+]

@@ -1,0 +1,77 @@
+"""A user's API tokens."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from app.accounts.audit import Event
+from app.accounts.guards import sign_in_required
+from app.accounts.models import User
+from app.accounts.state import AccountState
+from app.accounts.tokens import LONGEST_NAME, TooManyTokens
+from app.accounts.view import note, page, see_other
+from app.web.errors import NotFound
+from app.web.forms import form_fields
+from app.web.locale import N_
+
+DAY = 86_400
+MOST_DAYS = 3650
+
+
+@sign_in_required
+async def show(request: Request[AccountState], user: User) -> Response:
+    """`GET /account/tokens`."""
+    return await _page(request, user)
+
+
+@sign_in_required
+async def create(request: Request[AccountState], user: User) -> Response:
+    """`POST /account/tokens` with `name` and `days` (0: for ever); the page shows the token, once."""
+    fields = await form_fields(request, "name", "days")
+    name, days = fields["name"].strip(), fields["days"]
+    if not name or len(name) > LONGEST_NAME:
+        return await _page(request, user, error=N_("Please enter a name of at most 100 characters."), field="name")
+    if not days.isascii() or not days.isdecimal() or not 0 <= int(days[:6]) <= MOST_DAYS:
+        return await _page(request, user, error=N_("Please choose a number of days."), field="days")
+    try:
+        secret, _ = await request.state["tokens"].create(user.id, name, int(days) * DAY or None)
+    except TooManyTokens:
+        return await _page(request, user, error=N_("You have too many tokens: revoke one first."))
+    await note(request, Event.TOKEN_CREATED, user=user, detail=name)
+    return await _page(request, user, new_token=secret)
+
+
+@sign_in_required
+async def revoke(request: Request[AccountState], user: User) -> Response:
+    """`POST /account/tokens/revoke` with the token's `id`."""
+    fields = await form_fields(request, "id")
+    if not await request.state["tokens"].revoke(user.id, fields["id"]):
+        raise NotFound
+    await note(request, Event.TOKEN_REVOKED, user=user)
+    return see_other("/account/tokens")
+
+
+async def _page(
+    request: Request[AccountState],
+    user: User,
+    *,
+    new_token: str | None = None,
+    error: str | None = None,
+    field: str | None = None,
+) -> Response:
+    return await page(
+        request,
+        "accounts/tokens.html",
+        status_code=400 if error else 200,
+        tokens=await request.state["tokens"].list(user.id),
+        new_token=new_token,
+        error=error,
+        field=field,
+    )
+
+
+routes = [
+    Route("/account/tokens", show, methods=["GET"]),
+    Route("/account/tokens", create, methods=["POST"]),
+    Route("/account/tokens/revoke", revoke, methods=["POST"]),
+]

@@ -1,0 +1,59 @@
+"""Who asks: the user behind a request's session or API token."""
+
+from starlette.types import Scope
+
+from app.accounts.models import User
+from app.accounts.tokens import PREFIX, ApiTokens
+from app.store import keys
+from app.store.tracking import Fields, TrackedHashes
+from app.web.sessions import Session, Sessions
+
+USER = "tallygate.user"
+BEARER = b"bearer "
+
+
+class People:
+    """Users are kept in each worker until Redis says that they have changed, like their sessions."""
+
+    def __init__(self, sessions: Sessions, users: TrackedHashes[User], tokens: ApiTokens) -> None:
+        self._sessions = sessions
+        self._users = users
+        self._tokens = tokens
+
+    async def current(self, scope: Scope) -> User | None:
+        """The user who asks; None for a visitor who is not signed in, or whose account is disabled.
+
+        An API token stands in for a session, in `/api/` only. Raises StoreAway: then nobody is let in.
+        """
+        if USER not in scope:
+            user_id = await self._user_id(scope)
+            scope[USER] = _able(await self._users.read(keys.user(user_id))) if user_id else None
+        user: User | None = scope[USER]
+        return user
+
+    def remembered(self, scope: Scope, cookies: bytes) -> tuple[User, Session] | None:
+        """The user and the session of a raw Cookie header where this worker knows both; None says nothing."""
+        session = self._sessions.remembered(scope, cookies)
+        user = _able(self._users.kept(keys.user(session.user))) if session is not None else None
+        return (user, session) if user is not None and session is not None else None
+
+    async def _user_id(self, scope: Scope) -> str | None:
+        authorization = dict(scope["headers"]).get(b"authorization", b"")
+        if authorization[: len(BEARER)].lower() == BEARER and scope["path"].startswith("/api/"):
+            secret = authorization[len(BEARER) :].decode("latin-1").strip()
+            token = await self._tokens.by_secret(secret) if secret.startswith(PREFIX) else None
+            return token.user_id if token is not None else None
+        session = await self._sessions.open(scope)
+        return session.user if session is not None else None
+
+
+def parse_user(key: str, fields: Fields) -> User | None:
+    """For TrackedHashes: the user of a hash's key and fields."""
+    try:
+        return User.from_hash(key.removeprefix(keys.user("")), fields)
+    except (KeyError, ValueError):
+        return None
+
+
+def _able(user: User | None) -> User | None:
+    return None if user is None or user.disabled else user

@@ -1,0 +1,63 @@
+"""What pages and handlers of accounts share: the page's frame with its user, and notes for the audit log."""
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from app.accounts.audit import Event
+from app.accounts.models import User
+from app.accounts.state import AccountState
+from app.web.errors import TooMany
+from app.web.sessions import take_flash
+
+
+async def page(
+    request: Request[AccountState], name: str, *, status_code: int = 200, error: str | None = None, **context: Any
+) -> Response:
+    """A template with the user, the flash message and the error in the reader's language."""
+    state, scope = request.state, request.scope
+    pages = state["pages"]
+    locale = pages.locale_of(scope)
+    user = await state["people"].current(scope)
+    session = await state["sessions"].open(scope)
+    message = take_flash(session) if session is not None else None
+    return pages.page(
+        scope,
+        name,
+        status_code=status_code,
+        user=user,
+        sign_in_url="/sign-in",
+        flash=pages.translate(locale, message) if message else None,
+        error=pages.translate(locale, error) if error else None,
+        **context,
+    )
+
+
+def see_other(path: str) -> Response:
+    """Where a form leads to: a page that can be loaded again without sending the form again."""
+    return RedirectResponse(path, 303, {"Cache-Control": "no-store"})
+
+
+def address_of(request: Request[Any]) -> str:
+    return request.client.host if request.client else ""
+
+
+def allow(wait: int) -> None:
+    """Raises TooMany when a limit says to wait, in seconds."""
+    if wait:
+        raise TooMany(wait)
+
+
+async def note(
+    request: Request[AccountState], event: Event, *, user: User | str, by: User | None = None, detail: str = ""
+) -> None:
+    """Writes to the audit log what happened to a user, and who did it if it was somebody else."""
+    await request.state["audit"].record(
+        event,
+        user=user if isinstance(user, str) else user.id,
+        actor=by.id if by is not None else "",
+        address=address_of(request),
+        request_id=request.scope["state"]["request_id"],
+        detail=detail,
+    )

@@ -1,0 +1,114 @@
+"""The home page, which counts its visits: the hot path."""
+
+from typing import cast
+
+import orjson
+from starlette.types import Receive, Scope, Send
+
+from app.accounts.models import User
+from app.counter.hits import counts
+from app.counter.state import CounterState
+from app.counter.tally import Tally
+from app.store.client import StoreAway
+from app.web.locale import choose
+from app.web.negotiate import asks_for_json
+from app.web.pages import Pages
+from app.web.sessions import take_flash
+
+HOME = "home"
+"""The name of the home page's counter."""
+EXAMPLE = 987_654_321
+"""Stands for the number in the page that is kept: once plain and once with separators, in this order."""
+MOST_KEPT = 1000
+"""Pages that are kept: one a language for visitors, and one for each signed-in user who came lately."""
+JSON_HEADERS = [
+    (b"content-type", b"application/json"),
+    (b"cache-control", b"no-store"),
+    (b"vary", b"Cookie, Accept, Accept-Language"),
+]
+HTML_HEADERS = [(b"content-type", b"text/html; charset=utf-8"), *JSON_HEADERS[1:]]
+Pieces = tuple[str, str, str]
+
+
+class Home:
+    """`GET /`: raw ASGI, because Request and Response objects would cost half as much again."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, User | None], Pieces] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        state = cast(CounterState, scope["state"])
+        headers = dict(scope["headers"])
+        counted = counts(scope["method"], headers)
+        hit = state["tally"].hit(HOME) if counted else None
+        user, flash = await _visitor(state, scope, headers.get(b"cookie", b""))
+        number = await _total(state["tally"]) if hit is None else await hit
+        if asks_for_json(headers.get(b"accept", b""), headers.get(b"sec-fetch-mode", b"navigate")):
+            body, kind = _json(number, user), JSON_HEADERS
+        else:
+            locale = choose(headers.get(b"cookie", b""), headers.get(b"accept-language", b""))
+            body, kind = self._page(state["pages"], locale, number, user, flash, counted=counted), HTML_HEADERS
+        length = (b"content-length", b"%d" % len(body))
+        await send({"type": "http.response.start", "status": 200, "headers": [*kind, length]})
+        await send({"type": "http.response.body", "body": body})
+
+    def _page(
+        self, pages: Pages, locale: str, number: int | None, user: User | None, flash: str | None, *, counted: bool
+    ) -> bytes:
+        """The page: for the usual visit rendered once, for a number that is then replaced."""
+        if flash is not None or number is None or not counted:
+            return _render(pages, locale, number, user, flash, counted=counted).encode()
+        pieces = self._kept.get((locale, user))
+        if pieces is None:
+            parts = _render(pages, locale, EXAMPLE, user, None, counted=True).split(str(EXAMPLE))
+            rest = parts[-1].split(f"{EXAMPLE:,}")
+            if len(parts) != 2 or len(rest) != 2:  # a user may be called like our example
+                return _render(pages, locale, number, user, None, counted=True).encode()
+            if len(self._kept) >= MOST_KEPT:
+                self._kept.clear()
+            pieces = self._kept[locale, user] = (parts[0], rest[0], rest[1])
+        start, middle, end = pieces
+        return f"{start}{number}{middle}{number:,}{end}".encode()
+
+
+def _render(
+    pages: Pages, locale: str, number: int | None, user: User | None, flash: str | None, *, counted: bool
+) -> str:
+    return pages.template(locale, "counter/home.html").render(
+        path="/",
+        visits=number,
+        counted=counted,
+        user=user,
+        sign_in_url="/sign-in",
+        flash=pages.translate(locale, flash) if flash else None,
+    )
+
+
+def _json(number: int | None, user: User | None) -> bytes:
+    visits = b"null" if number is None else b"%d" % number
+    if user is None:
+        return b'{"visits":%s}' % visits
+    return b'{"visits":%s,"user":{"name":%s}}' % (visits, orjson.dumps(user.name))
+
+
+async def _visitor(state: CounterState, scope: Scope, cookies: bytes) -> tuple[User | None, str | None]:
+    """Who is signed in, and the message that was left for them. While Redis is away nobody is, and the page shows."""
+    if not cookies:
+        return None, None
+    known = state["people"].remembered(scope, cookies)
+    if known is not None and not known[1].has_flash:
+        return known[0], None
+    try:
+        user = await state["people"].current(scope)
+        session = await state["sessions"].open(scope)
+    except StoreAway:
+        return None, None
+    return user, take_flash(session) if session is not None else None
+
+
+async def _total(tally: Tally) -> int | None:
+    try:
+        (total,) = await tally.totals(HOME)
+    except StoreAway:
+        return None
+    return total
