@@ -101,6 +101,7 @@ def serve(settings: Settings, given: dict[str, str], config: str | None) -> int:
         workers=settings.workers,
         lifespan="on",
         log_config=None,
+        log_level="error" if settings.log_level == "error" else "warning",
         access_log=False,
         server_header=False,
         proxy_headers=False,
