@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import multiprocessing
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
@@ -11,6 +12,7 @@ from typing import Any
 
 import structlog
 from starlette.types import ASGIApp
+from uvicorn.config import STARTUP_FAILURE
 
 from app.accounts.opening import open_accounts, print_setup_link
 from app.counter.live import Live
@@ -162,4 +164,5 @@ def __getattr__(name: str) -> ASGIApp:
         return create_app(load_settings())
     except SettingsError as error:
         print(f"tallygate: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
+        # A supervisor starts workers anew for ever, unless they leave with the code that tells it not to.
+        raise SystemExit(STARTUP_FAILURE if multiprocessing.parent_process() else 2) from None
