@@ -1,4 +1,4 @@
-"""What the tests of accounts share: the store on the session's Valkey, and a clock that they move."""
+"""What the tests of accounts share: stores on the session's Valkey, and a clock that they move."""
 
 from collections.abc import AsyncIterator
 
@@ -6,6 +6,7 @@ import pytest
 
 from app.store.client import Store
 from app.store.connect import topology
+from app.store.pipeline import Argument, Reply
 from tests.valkey import Valkey
 
 
@@ -22,6 +23,14 @@ class Clock:
         self.now += seconds
 
 
+class Stammering(Store):
+    """Sends twice whatever may be sent again, as after a lost answer, and tells the second answer."""
+
+    async def idempotent(self, *command: Argument) -> Reply:
+        await super().idempotent(*command)
+        return await super().idempotent(*command)
+
+
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
@@ -29,5 +38,11 @@ def clock() -> Clock:
 
 @pytest.fixture
 async def store(server: Valkey) -> AsyncIterator[Store]:
-    async with Store(topology(server.url, timeout=5), timeout=5) as store:
+    async with Store(topology(server.url, timeout=10), timeout=10) as store:
+        yield store
+
+
+@pytest.fixture
+async def stammering(server: Valkey) -> AsyncIterator[Store]:
+    async with Stammering(topology(server.url, timeout=10), timeout=10) as store:
         yield store
