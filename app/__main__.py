@@ -1,13 +1,14 @@
-"""The command line: `python -m app [serve|check-config|settings] [--setting value ...]`."""
+"""The command line: `python -m app [serve|check-config|settings|create-admin NAME] [--setting value ...]`."""
 
 import argparse
+import asyncio
 import os
 import signal
 import socket
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -17,6 +18,8 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors.multiprocess import Multiprocess
 
 from app import __version__
+from app.accounts.command import CommandError, create_admin
+from app.main import places
 from app.manual import settings_manual
 from app.settings import CONFIG_VARIABLE, PREFIX, Settings, SettingsError, load_settings
 from app.store.connect import topology
@@ -25,7 +28,7 @@ from app.web.listener import listener
 from app.web.log import LogFile
 from app.web.protocol import OneWriteProtocol
 
-COMMANDS = ("serve", "check-config", "settings")
+COMMANDS = ("serve", "check-config", "settings", "create-admin")
 STOP_LIMIT = 5
 """Seconds after which the requests that are still running at the end are cut off."""
 
@@ -79,8 +82,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.command == "check-config":
             print("tallygate: the settings are good")
             return 0
+        if arguments.command == "create-admin":
+            return _create_admin(settings, arguments.name)
         return serve(settings, given, arguments.config)
-    except (SettingsError, EmbeddedError) as error:
+    except (SettingsError, EmbeddedError, CommandError) as error:
         print(f"tallygate: {error}", file=sys.stderr)
         return 2
 
@@ -110,7 +115,7 @@ def serve(settings: Settings, given: dict[str, str], config: str | None) -> int:
     host, port = public.getsockname()[:2]
     where = "its own Valkey, data in " + str(settings.data_dir) if embedded else "redis_url"
     print(f"tallygate {__version__}: http://{f'[{host}]' if ':' in host else host}:{port} ({where})", flush=True)
-    with _told_to_workers(settings, given, config):
+    with _told_to_workers(settings, given | {"port": str(port)}, config):
         if settings.workers > 1:
             workers = Workers(server_config, public)
             workers.run()
@@ -118,6 +123,15 @@ def serve(settings: Settings, given: dict[str, str], config: str | None) -> int:
         server = uvicorn.Server(server_config)
         server.run(sockets=[public])
     return 0 if server.started else 2
+
+
+def _create_admin(settings: Settings, name: str | None) -> int:
+    if not name:
+        raise CommandError("create-admin: name the administrator: python -m app create-admin NAME")
+    with ExitStack() as stack:
+        nodes = places(settings, stack)
+        print(f"tallygate: {asyncio.run(create_admin(nodes, settings.redis_timeout, name))}")
+    return 0
 
 
 def _mind_signals() -> None:
@@ -162,8 +176,10 @@ def _parser() -> Parser:
         nargs="?",
         default="serve",
         metavar="COMMAND",
-        help="serve (the default), only check the settings, or print their manual (docs/settings.md)",
+        help=f"{', '.join(COMMANDS)}: run the service (the default), only check the settings, print their manual, "
+        "or make the first administrator (the password is asked for, or read from standard input)",
     )
+    parser.add_argument("name", nargs="?", metavar="NAME", help="create-admin: the administrator's name")
     parser.add_argument("--version", action="version", version=f"tallygate {__version__}")
     parser.add_argument("--config", metavar="FILE", help=f"TOML file with settings (also {CONFIG_VARIABLE})")
     for name, field in Settings.model_fields.items():

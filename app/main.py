@@ -69,8 +69,8 @@ async def lifespan(
         stack.enter_context(lifecycle.listening(partial(_reopen, log_file, access)))
         keep_descriptors_private()
 
-        places = _places(settings, stack)
-        store = await stack.enter_async_context(Store(places, settings.redis_timeout))
+        nodes = places(settings, stack)
+        store = await stack.enter_async_context(Store(nodes, settings.redis_timeout))
         barrier = await stack.enter_async_context(store.sibling())
         counter = CounterStore(store, barrier)
         live = Live(store, counter, COUNTERS)
@@ -99,7 +99,8 @@ async def lifespan(
         )
 
 
-def _places(settings: Settings, stack: contextlib.AsyncExitStack) -> Topology:
+def places(settings: Settings, stack: contextlib.ExitStack | contextlib.AsyncExitStack) -> Topology:
+    """Where Redis is: at redis_url, or our own, in use until the stack closes. Raises SettingsError, EmbeddedError."""
     if settings.redis_url is not None:
         try:
             return topology(settings.redis_url.get_secret_value(), settings.redis_timeout)

@@ -6,13 +6,14 @@ from app.accounts import routes as accounts
 from app.counter import routes as counter
 from app.settings import Settings
 from app.web import health, language, scrape
+from app.web.api_manual import manual_routes
 from app.web.metrics import Metrics
 from app.web.static import Static
 
 
 def all_routes() -> list[BaseRoute]:
     """What does not depend on settings: pages, APIs, probes, files."""
-    return [
+    routes: list[BaseRoute] = [
         # counting: /, /api/visits, /events/visits
         *counter.routes,
         # accounts: /api/session, /sign-in, /account, /admin ...
@@ -24,6 +25,8 @@ def all_routes() -> list[BaseRoute]:
         # stylesheets, scripts, pictures
         Mount("/static", Static()),
     ]
+    # the API's manual: /api/openapi.json, /api
+    return [*routes, *manual_routes(routes)]
 
 
 def with_metrics(routes: list[BaseRoute], metrics: Metrics, settings: Settings) -> list[BaseRoute]:

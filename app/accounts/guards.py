@@ -11,6 +11,7 @@ from app.accounts.models import User
 from app.accounts.state import AccountState
 from app.web.errors import Forbidden, SignInRequired
 from app.web.locale import N_
+from app.web.negotiate import prefers_json
 
 Handler = Callable[[Request[AccountState]], Awaitable[Response]]
 UserHandler = Callable[[Request[AccountState], User], Awaitable[Response]]
@@ -43,7 +44,13 @@ async def user_of(request: Request[Any]) -> User:
     """The user who asks. Raises SignInRequired."""
     user: User | None = await request.state["people"].current(request.scope)
     if user is None:
-        query = request.scope["query_string"].decode("latin-1")
-        back = request.url.path + (f"?{query}" if query else "")
-        raise SignInRequired(back if request.method in {"GET", "HEAD"} else None)
+        raise SignInRequired(_back(request))
     return user
+
+
+def _back(request: Request[Any]) -> str | None:
+    """The page to come back to after signing in; None where there is no page."""
+    if request.method not in {"GET", "HEAD"} or prefers_json(request.scope):
+        return None
+    query = request.scope["query_string"].decode("latin-1")
+    return request.url.path + (f"?{query}" if query else "")

@@ -11,6 +11,7 @@ from app.counter.home import HOME, Home
 from app.counter.state import CounterState
 from app.web.answers import json_answer
 from app.web.errors import Unavailable
+from app.web.openapi import COUNT, ApiRoute, Operation, obj
 
 COUNTERS = (HOME,)
 
@@ -40,8 +41,14 @@ async def _events(state: CounterState) -> AsyncIterator[str]:
     yield "event: bye\ndata: {}\n\n"
 
 
+VISITS = Operation(
+    summary="The home page's visits, without counting one",
+    tag="visits",
+    answers={200: ("The total.", obj(visits=COUNT))},
+)
+
 routes = [
     Route("/", Home(), methods=["GET"]),
-    Route("/api/visits", visits),
+    ApiRoute("GET", "/api/visits", visits, VISITS),
     Route("/events/visits", visit_events),
 ]

@@ -150,6 +150,7 @@ def configure_logging(settings: Settings, file: LogFile) -> None:
     for name in ("uvicorn", "uvicorn.error"):
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = True
+    logging.getLogger("httpx").setLevel(max(root.level, logging.WARNING))  # it would log every URL that we ask
     logging.getLogger("uvicorn.access").disabled = True
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

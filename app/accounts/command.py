@@ -1,0 +1,50 @@
+"""`python -m app create-admin NAME`: the administrator's account without a browser."""
+
+import getpass
+import sys
+
+from app.accounts.names import BadName
+from app.accounts.passwords import Passwords
+from app.accounts.quality import WeakPassword, check_quality
+from app.accounts.store import AccountStore, AdminExists, NameTaken
+from app.store.client import Store, StoreAway
+from app.store.connect import Topology
+
+
+class CommandError(Exception):
+    """What was asked for cannot be done; the text is one line that says why."""
+
+
+async def create_admin(topology: Topology, redis_timeout: float, name: str) -> str:
+    """Makes the first administrator, with a password that is asked for; the line to print. Raises CommandError."""
+    try:
+        async with Store(topology, redis_timeout) as store:
+            accounts = AccountStore(store)
+            if await accounts.has_admin():
+                raise AdminExists
+            password = _ask()
+            check_quality(password, name)
+            passwords = Passwords(threads=1)
+            try:
+                user = await accounts.create_first_admin(name, await passwords.hash(password))
+            finally:
+                passwords.close()
+    except AdminExists:
+        raise CommandError("there is an administrator already, who can make others in the administration") from None
+    except (BadName, WeakPassword) as wrong:
+        raise CommandError(wrong.reason) from None
+    except NameTaken:
+        raise CommandError("this name is taken") from None
+    except StoreAway as away:
+        raise CommandError(f"Redis does not answer ({away})") from None
+    return f"{user.name} is the administrator now"
+
+
+def _ask() -> str:
+    """From the terminal, twice, without showing it; else the first line of standard input."""
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\r\n")
+    password = getpass.getpass("Password: ")
+    if getpass.getpass("Again: ") != password:
+        raise CommandError("the two passwords are not the same")
+    return password
