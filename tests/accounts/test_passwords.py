@@ -16,8 +16,8 @@ from app.accounts.passwords import Busy, Passwords
 from app.accounts.quality import WeakPassword, check_quality
 
 QUICK = {"memory": 64, "rounds": 1}
-SLOW = {"memory": 65_536, "rounds": 4}
-"""Some 200 ms: long against the moment in which a test submits three of them."""
+SLOW = {"memory": 65_536, "rounds": 2}
+"""Some 100 ms: long against the moment in which a test submits three of them."""
 
 
 @pytest.fixture

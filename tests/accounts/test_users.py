@@ -110,7 +110,7 @@ async def test_the_first_administrator_cannot_take_over_a_user(accounts: Account
 
 
 async def test_what_the_setup_link_comes_from_stays_the_same_until_there_is_an_administrator(
-    accounts: AccountStore, store: Store
+    accounts: AccountStore, store: Store, server: Valkey
 ) -> None:
     nonces = await asyncio.gather(*(place.setup_nonce() for place in (accounts, AccountStore(store), accounts)))
     assert len(set(nonces)) == 1
@@ -120,6 +120,8 @@ async def test_what_the_setup_link_comes_from_stays_the_same_until_there_is_an_a
     await accounts.create_first_admin("admin", "a hash")
     with pytest.raises(AdminExists):
         await accounts.setup_nonce()
+    with server.client as client:
+        assert not client.exists("{accounts}:setup:nonce")
 
 
 async def test_a_service_that_starts_again_empty_has_another_setup_link(accounts: AccountStore, server: Valkey) -> None:
