@@ -3,16 +3,18 @@
 import http.client
 import shlex
 import socket
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlencode
 
-from bench.contestants import Contestant
+from bench.contestants import PASSWORD, SIGN_IN_FORM, Contestant
 from bench.load import load
 from bench.machine import PEERS, ROOT, BenchError, Cores, choose_cores
 from bench.processes import Process, running
@@ -53,6 +55,7 @@ class Server:
     contestant: Contestant
     process: Process
     url: str
+    headers: Mapping[str, str]
 
 
 class Arena:
@@ -81,17 +84,24 @@ class Arena:
             command = [word.format(**words) for word in shlex.split(contestant.command)]
             environment = {key: value.format(**words) for key, value in contestant.environment.items()}
             environment["REDIS_URL"] = self.valkey.url
+            if contestant.prepare:
+                prepare = [word.format(**words) for word in shlex.split(contestant.prepare)]
+                subprocess.run(prepare, input=PASSWORD, text=True, cwd=ROOT, capture_output=True, check=False)
             with running(command, folder, self.cores.server, environment) as process:
-                wait_until_answered(contestant, port, process, self.valkey.process)
-                yield Server(contestant, process, f"http://127.0.0.1:{port}{contestant.path}")
+                headers = dict(contestant.headers)
+                if contestant.sign_in:
+                    wait_until_answered(port, contestant.sign_in, headers, process, self.valkey.process)
+                    headers["Cookie"] = signed_in(port, contestant.sign_in)
+                wait_until_answered(port, contestant.path, headers, process, self.valkey.process)
+                yield Server(contestant, process, f"http://127.0.0.1:{port}{contestant.path}", headers)
 
     def measure(self, contestant: Contestant, seconds: int) -> Sample:
         """One round: start, warm up, load for so many seconds, stop."""
         with self.serve(contestant) as server:
-            load(server.url, contestant.headers, WARM_UP, self.cores.others)
+            load(server.url, server.headers, WARM_UP, self.cores.others)
             total = self._total(contestant)
             before = self._readings(server)
-            answers = load(server.url, contestant.headers, seconds, self.cores.others)
+            answers = load(server.url, server.headers, seconds, self.cores.others)
             after = self._readings(server)
             counted = self._total(contestant) - total
         if not answers.count:
@@ -143,8 +153,23 @@ def free_ports(count: int) -> list[int]:
         return [int(each.getsockname()[1]) for each in sockets]
 
 
-def wait_until_answered(contestant: Contestant, port: int, *processes: Process) -> None:
-    """Return with the first 200, asked for every 5 ms; raise if one of the processes ends meanwhile."""
+def signed_in(port: int, path: str) -> str:
+    """The Cookie header of who has signed in by this form."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE)
+    try:
+        form = {"Content-Type": "application/x-www-form-urlencoded"}
+        connection.request("POST", path, urlencode(SIGN_IN_FORM), form)
+        answer = connection.getresponse()
+        cookies = [value.partition(";")[0] for value in answer.headers.get_all("Set-Cookie", [])]
+    finally:
+        connection.close()
+    if not cookies:
+        raise BenchError(f"signing in at {path} set no cookie, but answered {answer.status}")
+    return "; ".join(cookies)
+
+
+def wait_until_answered(port: int, path: str, headers: Mapping[str, str], *processes: Process) -> None:
+    """Return with the first answer that is no error of the server's, asked for every 5 ms; raise if a process ends."""
     end = time.monotonic() + DEADLINE
     said = "nothing"
     while time.monotonic() < end:
@@ -152,9 +177,9 @@ def wait_until_answered(contestant: Contestant, port: int, *processes: Process) 
             each.check()
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE)
         try:
-            connection.request("GET", contestant.path, headers=dict(contestant.headers))
+            connection.request("GET", path, headers=dict(headers))
             status = connection.getresponse().status
-            if status == 200:
+            if status in {200, 405}:  # 405: there is such a path, for a form
                 return
             said = f"status {status}"
         except (OSError, http.client.HTTPException) as error:
@@ -162,4 +187,4 @@ def wait_until_answered(contestant: Contestant, port: int, *processes: Process) 
         finally:
             connection.close()
         time.sleep(0.005)
-    raise BenchError(f"{contestant.name} did not answer with 200 within {DEADLINE:g} s, but with {said}")
+    raise BenchError(f"{path} did not answer with 200 within {DEADLINE:g} s, but with {said}")

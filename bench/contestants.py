@@ -27,9 +27,16 @@ class Contestant:
     processes: int = 1
     needs: str = ""
     """A file it cannot do without, besides its own program; relative to the repository."""
+    prepare: str = ""
+    """A command to run once before, with PASSWORD as its input; it may fail where it was run before."""
+    sign_in: str = ""
+    """The path of a form that signs in; requests then carry the cookies that it sets."""
     total: str = ""
     """The Redis command that reads how many requests it has counted; empty if it counts none."""
 
+
+PASSWORD = "nothing but a bench"
+SIGN_IN_FORM = {"username": "bench", "password": PASSWORD}
 
 UVICORN = (
     "{peers}/uvicorn --host 127.0.0.1 --port {port} --workers {processes} --loop uvloop --http httptools"
@@ -47,6 +54,7 @@ TALLYGATE = (
     "{python} -m app --host 127.0.0.1 --port {port} --workers {processes} --redis-url {redis_url}"
     " --data-dir {folder}/data --log-file {folder}/tallygate.log"
 )
+CREATE_USER = "{python} -m app create-admin bench --redis-url {redis_url}"
 WITH_METRICS = {"TALLYGATE_METRICS_PORT": "{spare_port}"}
 OUR_TOTAL = "HGET {hits}:totals home"
 
@@ -67,6 +75,27 @@ TALLYGATE_HTML = Contestant(
     headers={"Accept": "text/html"},
     environment=WITH_METRICS,
     needs="app/__main__.py",
+    total=OUR_TOTAL,
+)
+TALLYGATE_SESSION = Contestant(
+    "tallygate-session",
+    "this service, everything on: `GET /api/session`, signed in",
+    TALLYGATE,
+    path="/api/session",
+    environment=WITH_METRICS,
+    needs="app/__main__.py",
+    prepare=CREATE_USER,
+    sign_in="/sign-in",
+)
+TALLYGATE_SIGNED_IN = Contestant(
+    "tallygate-signed-in",
+    "this service, everything on: `GET /` as JSON, signed in",
+    TALLYGATE,
+    headers={"Accept": "application/json"},
+    environment=WITH_METRICS,
+    needs="app/__main__.py",
+    prepare=CREATE_USER,
+    sign_in="/sign-in",
     total=OUR_TOTAL,
 )
 
@@ -99,4 +128,20 @@ CONTESTANTS = (
     ),
     TALLYGATE_JSON,
     TALLYGATE_HTML,
+    Contestant(
+        "flask-uwsgi-signed-in",
+        "Flask with sessions in Redis (Flask-Session), INCR, GET, uWSGI, 16 threads",
+        f"{UWSGI} --threads 16".replace("flask_app", "flask_session_app"),
+        sign_in="/sign-in",
+        total="GET flask-visits",
+    ),
+    Contestant(
+        "flask-gthread-signed-in",
+        "Flask with sessions in Redis (Flask-Session), INCR, GET, gunicorn, 16 threads",
+        f"{GUNICORN} --worker-class gthread --threads 16".replace("flask_app", "flask_session_app"),
+        sign_in="/sign-in",
+        total="GET flask-visits",
+    ),
+    TALLYGATE_SESSION,
+    TALLYGATE_SIGNED_IN,
 )

@@ -41,7 +41,7 @@ def _start(folder: Path) -> float:
     command += ["--data-dir", str(folder / "data"), "--log-file", str(folder / "tallygate.log")]
     begun = time.perf_counter()
     with running(command, folder) as process:
-        wait_until_answered(TALLYGATE_JSON, port, process)
+        wait_until_answered(port, TALLYGATE_JSON.path, TALLYGATE_JSON.headers, process)
         took = time.perf_counter() - begun
     _wait_until_alone(folder)
     return took
