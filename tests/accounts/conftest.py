@@ -7,20 +7,8 @@ import pytest
 from app.store.client import Store
 from app.store.connect import topology
 from app.store.pipeline import Argument, Reply
+from tests.clock import Clock
 from tests.valkey import Valkey
-
-
-class Clock:
-    """A clock that stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    def move(self, seconds: float) -> None:
-        self.now += seconds
 
 
 class Stammering(Store):

@@ -6,7 +6,7 @@ import pytest
 
 from app.accounts.invitations import Invitation, Invitations
 from app.store.client import Store
-from tests.accounts.conftest import Clock
+from tests.clock import Clock
 from tests.valkey import Valkey
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from app.accounts.tokens import MOST, ApiTokens, TokenInfo, TooManyTokens
 from app.store.client import Store
-from tests.accounts.conftest import Clock
+from tests.clock import Clock
 from tests.valkey import Valkey
 
 

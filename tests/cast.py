@@ -1,0 +1,37 @@
+"""The cast: alice, an administrator, and bob and charlie, who are not."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from app.accounts.models import User
+from tests.service import Running
+
+PASSWORD = "paper lantern over the river"
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    alice: User
+    bob: User
+    charlie: User
+
+
+async def make_cast(service: Running) -> Cast:
+    """Makes their accounts; all have the same PASSWORD."""
+    accounts = service.state["accounts"]
+    password_hash = await service.state["passwords"].hash(PASSWORD)
+    return Cast(
+        alice=await accounts.create("alice", password_hash, is_admin=True),
+        bob=await accounts.create("bob", password_hash),
+        charlie=await accounts.create("charlie", password_hash),
+    )
+
+
+async def signed_in(service: Running, name: str, password: str = PASSWORD, **options: Any) -> httpx.AsyncClient:
+    """A browser in which this user has signed in; the options are those of `Running.another_client`."""
+    client = service.another_client(**options)
+    answer = await client.post("/api/session", json={"username": name, "password": password})
+    assert answer.status_code == 200, answer.text
+    return client
