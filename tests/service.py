@@ -71,11 +71,16 @@ class Process:
     """`python -m app` (or another command) with an environment of the test's own."""
 
     def __init__(
-        self, folder: Path, *arguments: str, command: tuple[str, ...] = ("-m", "app"), **settings: str
+        self,
+        folder: Path,
+        *arguments: str,
+        command: tuple[str, ...] = ("-m", "app"),
+        source: Path = ROOT,
+        **settings: str,
     ) -> None:
         self.folder = folder
         environment = {k: v for k, v in os.environ.items() if not k.startswith("TALLYGATE_")}
-        environment |= {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+        environment |= {"PYTHONPATH": str(source), "PYTHONUNBUFFERED": "1"}
         environment |= {f"TALLYGATE_{name.upper()}": value for name, value in settings.items()}
         self._output = folder / f"output-{time.monotonic_ns()}.txt"
         folder.mkdir(parents=True, exist_ok=True)
