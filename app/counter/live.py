@@ -8,22 +8,28 @@ from app.counter.store import CounterStore
 from app.store.client import ResponseError, Store, StoreAway
 from app.store.keys import HITS_CHANGED
 
-ANNOUNCE_EVERY = 0.1
-"""Seconds: changes within them are announced once, so that a busy site costs Redis ten messages a second."""
+EVERY = 0.1
+"""Seconds: changes within them are announced once, and read once, so that a busy site costs Redis ten of each a
+second and worker.
+"""
 HEARTBEAT = 15.0
-"""Seconds after which a quiet stream says something, so that proxies keep it open."""
+"""Seconds after which a quiet stream says something, so that proxies keep it open. The totals are read as often even
+if nothing was announced: a subscription whose connection has died silently hears nothing.
+"""
 
 
 class Live:
-    """The totals of some counters, read anew whenever a worker announces a change."""
+    """The totals of some counters, read anew whenever a worker announces a change and somebody watches."""
 
     def __init__(self, store: Store, counter: CounterStore, names: tuple[str, ...]) -> None:
         self._store = store
         self._counter = counter
         self._names = names
         self._totals: dict[str, int] | None = None
+        self._stale = asyncio.Event()
         self._changed = asyncio.Event()
         self._announce = asyncio.Event()
+        self._farewell: asyncio.Task[None] | None = None
         self.watchers = 0
 
     def changed(self) -> None:
@@ -31,10 +37,11 @@ class Live:
         self._announce.set()
 
     async def run(self) -> None:
-        """Announces and listens, until cancelled."""
+        """Announces, listens and reads, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._announce_all())
             tasks.create_task(self._listen())
+            tasks.create_task(self._read_all())
 
     async def watch(self, name: str, stopping: asyncio.Event) -> AsyncGenerator[int | None]:
         """The counter's total now and after each change; None as a heartbeat. Ends when the server stops.
@@ -42,28 +49,30 @@ class Live:
         A slow reader is not queued for: it gets the newest total when it comes back.
         """
         self.watchers += 1
+        if self._farewell is None:
+            self._farewell = asyncio.create_task(self._wake_at(stopping))
+        if self._totals is None:
+            self._stale.set()
         try:
             told: int | None = None
-            if self._totals is None or self.watchers == 1:
-                await self._read()
             while not stopping.is_set():
                 changed = self._changed
                 total = self._totals[name] if self._totals else None
-                if total != told:
+                if total not in (None, told):
                     yield (told := total)
                     continue
-                with suppress(TimeoutError):
+                try:
                     async with asyncio.timeout(HEARTBEAT):
-                        await _either(changed, stopping)
-                        continue
-                yield None
+                        await changed.wait()
+                except TimeoutError:
+                    yield None
         finally:
             self.watchers -= 1
 
     async def _announce_all(self) -> None:
         while True:
             await self._announce.wait()
-            await asyncio.sleep(ANNOUNCE_EVERY)
+            await asyncio.sleep(EVERY)
             self._announce.clear()
             with suppress(StoreAway, ResponseError):
                 await self._counter.announce()
@@ -71,21 +80,32 @@ class Live:
     async def _listen(self) -> None:
         async with aclosing(self._store.subscribe(HITS_CHANGED)) as messages:
             async for _ in messages:
-                if self.watchers:
-                    await self._read()
+                self._stale.set()
 
-    async def _read(self) -> None:
-        with suppress(StoreAway, ResponseError):
-            totals = await self._counter.totals(self._names)
-            self._totals = dict(zip(self._names, totals, strict=True))
-            self._changed.set()
-            self._changed = asyncio.Event()
+    async def _read_all(self) -> None:
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(HEARTBEAT):
+                    await self._stale.wait()
+            self._stale.clear()
+            if not self.watchers:
+                self._totals = None
+                continue
+            try:
+                totals = dict(zip(self._names, await self._counter.totals(self._names), strict=True))
+            except StoreAway:
+                self._stale.set()
+            else:
+                if totals != self._totals:
+                    self._totals = totals
+                    self._wake()
+            await asyncio.sleep(EVERY)
 
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
 
-async def _either(*events: asyncio.Event) -> None:
-    waits = [asyncio.ensure_future(event.wait()) for event in events]
-    try:
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            wait.cancel()
+    async def _wake_at(self, stopping: asyncio.Event) -> None:
+        """One task for all streams: a stream that waited for two events would need two tasks a change."""
+        await stopping.wait()
+        self._wake()

@@ -1,14 +1,16 @@
 """The counter in Redis: one script that applies a batch exactly once, and the barrier that proves it durable."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.store.client import NoScriptError, ResponseError, Store
+from app.store.client import ResponseError, Store, StoreAway
 from app.store.keys import HITS_CHANGED, HITS_TOTALS, HITS_WORKER_LIFETIME, hits_worker
+from app.store.scripts import Script
 
-APPLY = """
+# A counter that cannot be added to (its total is no number, or too large) fails the whole batch: what the batch had
+# added by then is taken back, because a script that fails is not undone by Redis, and the batch will be sent again.
+APPLY = Script("""
 local last = tonumber(redis.call('HGET', KEYS[2], 'seq') or '0')
 local seq = tonumber(ARGV[1])
 if seq == last then
@@ -18,14 +20,20 @@ elseif seq ~= last + 1 then
 end
 local totals = {}
 for i = 3, #ARGV, 2 do
-  totals[#totals + 1] = redis.call('HINCRBY', KEYS[1], ARGV[i], ARGV[i + 1])
+  local total = redis.pcall('HINCRBY', KEYS[1], ARGV[i], ARGV[i + 1])
+  if type(total) == 'table' then
+    for j = 3, i - 2, 2 do
+      redis.call('HINCRBY', KEYS[1], ARGV[j], '-' .. ARGV[j + 1])
+    end
+    return total
+  end
+  totals[#totals + 1] = string.format('%.0f', total)
 end
 local reply = table.concat(totals, ' ')
 redis.call('HSET', KEYS[2], 'seq', seq, 'reply', reply)
 redis.call('PEXPIRE', KEYS[2], ARGV[2])
 return reply
-"""
-APPLY_SHA = hashlib.sha1(APPLY.encode(), usedforsecurity=False).hexdigest()
+""")
 BARRIER_WAIT = 200
 """Milliseconds that one look at the barrier may block its connection."""
 
@@ -39,11 +47,15 @@ class Gap(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Barriers:
-    """What the server can promise: a file that it syncs, replicas that it can wait for."""
+class Facts:
+    """What the server says of itself."""
 
     file: bool
+    """It writes an append-only file, and can say what is safe in it."""
     replicas: bool
+    """It has replicas that it can wait for."""
+    history: str
+    """Names its data's history: another one after each restart and each fail-over. Empty: it does not say."""
 
 
 class CounterStore:
@@ -53,47 +65,66 @@ class CounterStore:
         self._store = store
         self._barrier = barrier
 
+    @property
+    def connections(self) -> int:
+        """How often a connection was made: a new one may lead to a server that went back, or to another one."""
+        return self._store.connections
+
     async def apply(self, worker: str, sequence: int, increments: Sequence[str | int]) -> list[int]:
         """Adds `increments` (name, number, name, number ...) once, however often it is sent; the new totals in order.
 
-        Raises Gap unless `sequence` is the worker's last one or the next.
+        Raises Gap unless `sequence` is the worker's last one or the next, and ResponseError if Redis refuses:
+        then nothing was added.
         """
-        arguments = (2, HITS_TOTALS, hits_worker(worker), sequence, HITS_WORKER_LIFETIME, *increments)
-        try:
-            reply = await self._store.idempotent("EVALSHA", APPLY_SHA, *arguments)
-        except NoScriptError:
-            reply = await self._store.idempotent("EVAL", APPLY, *arguments)
+        keys = (HITS_TOTALS, hits_worker(worker))
+        reply = await APPLY.run(self._store, keys, sequence, HITS_WORKER_LIFETIME, *increments)
         if isinstance(reply, int):
             raise Gap(reply)
         return [int(total) for total in reply.split()]
 
+    async def last(self, worker: str) -> int:
+        """The sequence number of the worker's last batch there."""
+        return int(await self._store.idempotent("HGET", hits_worker(worker), "seq") or 0)
+
     async def totals(self, names: Sequence[str]) -> list[int]:
-        replies = await self._store.idempotent("HMGET", HITS_TOTALS, *names)
-        return [int(reply or 0) for reply in replies]
+        """The totals now. Raises StoreAway also where Redis answers, but not with totals."""
+        try:
+            replies = await self._store.idempotent("HMGET", HITS_TOTALS, *names)
+            return [int(reply or 0) for reply in replies]
+        except (ResponseError, ValueError) as error:
+            raise StoreAway(f"no totals: {error}", sent=False) from error
 
     async def announce(self) -> None:
         """Tells every worker that totals have changed."""
         await self._store.once("PUBLISH", HITS_CHANGED, "")
 
-    async def barriers(self) -> Barriers:
-        info: bytes = await self._barrier.idempotent("INFO", "persistence", "replication")
-        facts = dict(line.split(":", 1) for line in info.decode().splitlines() if ":" in line)
-        return Barriers(file=facts.get("aof_enabled") == "1", replicas=facts.get("connected_slaves", "0") != "0")
+    async def facts(self) -> Facts:
+        try:
+            info: bytes = await self._store.idempotent("INFO", "persistence", "replication")
+        except ResponseError:  # we may not ask: the barriers are tried all the same
+            return Facts(file=True, replicas=False, history="")
+        found = dict(line.split(":", 1) for line in info.decode().splitlines() if ":" in line)
+        return Facts(
+            file=found.get("aof_enabled") == "1",
+            replicas=found.get("connected_slaves", "0") != "0",
+            history=found.get("master_replid", ""),
+        )
 
-    async def settled(self, worker: str, barriers: Barriers) -> tuple[int, bool]:
-        """(the last batch that the server has, whether it promises to keep it).
+    async def settled(self, worker: str, *, file: bool, replicas: bool) -> tuple[int, bool]:
+        """(the last batch that the server has, whether its file and a replica of it have that, too).
 
         The barriers speak of what their own connection wrote, so it writes first: it renews the worker's lifetime.
+        On a connection that is newer than that they would promise anything.
         """
-        key = hits_worker(worker)
+        key, connections = hits_worker(worker), self._barrier.connections
         last = int(await self._barrier.idempotent("HGET", key, "seq") or 0)
         await self._barrier.idempotent("PEXPIRE", key, HITS_WORKER_LIFETIME)
         held = True
-        if barriers.file:
+        if file:
             held = await self._wait("WAITAOF", 1, 0)
-        if held and barriers.replicas:
+        if held and replicas:
             held = await self._wait("WAIT", 1)
-        return last, held
+        return last, held and self._barrier.connections == connections
 
     async def _wait(self, *command: Any) -> bool:
         try:

@@ -7,6 +7,7 @@ What Redis acknowledged it may still lose (power, fail-over): the journal keeps 
 """
 
 import asyncio
+import math
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from app.counter.journal import Journal
+from app.counter.server import Server
 from app.counter.store import CounterStore, Gap
 from app.store.client import ResponseError, StoreAway
 
@@ -23,6 +25,11 @@ PATIENCE = 1.0
 """Seconds that a visitor waits for a number; then it is unknown to the page, and the visit counts all the same."""
 PAUSE = 0.1
 """Seconds between two attempts to send a batch while Redis is away."""
+CONFIRM = 0.25
+"""Seconds between two looks at what Redis has and can promise to keep."""
+QUIET = 2.0
+"""Seconds for which no number is told after Redis was started again or replaced: while other workers still send what
+it had lost, a number could be one that a visitor of theirs was told before."""
 BATCH = 500
 """Most counters that one batch changes: a script blocks Redis while it runs."""
 
@@ -66,6 +73,7 @@ class Tally:
 
     def __init__(self, store: CounterStore, *, most_waiting: int, changed: Callable[[], None]) -> None:
         self._store = store
+        self._server = Server(store)
         self._most_waiting = most_waiting
         self._changed = changed
         self._pending = Batch()
@@ -75,6 +83,10 @@ class Tally:
         self._worker = uuid.uuid4().hex
         self._sequence = 0
         self._away = False
+        self._refusal: str | None = None
+        self._acknowledged = math.inf
+        self._connections = 0
+        self._quiet_until = 0.0
         self.journal = Journal()
         self.waiting = 0
         self.counted = 0
@@ -108,9 +120,12 @@ class Tally:
 
     async def run(self) -> None:
         """Sends batches, and confirms them, until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._send_all())
-            tasks.create_task(self.journal.confirm_all(self._confirm))
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._send_all())
+                tasks.create_task(self._confirm_all())
+        finally:
+            self._give_up()  # nobody is left who could tell them
 
     async def flush(self, seconds: float) -> None:
         """Waits until everything is counted, for so long at most; logs what is lost after that."""
@@ -122,6 +137,8 @@ class Tally:
             self._log.error("visits were lost: Redis did not come back in time", visits=self.waiting)
 
     async def _send_all(self) -> None:
+        with suppress(StoreAway):
+            await self._server.look()
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -129,7 +146,10 @@ class Tally:
                 self._sending = batch = self._pending.take()
                 totals = await self._deliver(batch)
                 self._sending = None
-                batch.tell(totals)
+                if time.monotonic() < self._quiet_until:
+                    batch.give_up()
+                else:
+                    batch.tell(totals)
                 count = sum(batch.added.values())
                 self.waiting -= count
                 self.counted += count
@@ -144,20 +164,16 @@ class Tally:
             try:
                 async with self._turn:
                     totals = await self._apply(increments)
-            except (StoreAway, ResponseError) as error:
-                if isinstance(error, ResponseError):
-                    self._log.error("Redis refuses to count", reason=str(error))
+            except StoreAway:
+                await asyncio.sleep(PAUSE)
+            except ResponseError as error:
+                self._refused(str(error))
                 await asyncio.sleep(PAUSE)
             else:
+                await self._meet()
                 patience.cancel()
-                self._away = False
+                self._away, self._refusal = False, None
                 return totals
-
-    def _lose_patience(self) -> None:
-        self._away = True
-        self._pending.give_up()
-        if self._sending is not None:
-            self._sending.give_up()
 
     async def _apply(self, increments: list[str | int]) -> list[int]:
         while True:
@@ -171,28 +187,69 @@ class Tally:
             self.journal.append(sequence, increments, time.monotonic())
             return totals
 
+    async def _meet(self) -> None:
+        """Looks who answered, if it was on a new connection: numbers are told only by the server that was there."""
+        connections = self._store.connections
+        if connections != self._connections:
+            same = False
+            with suppress(StoreAway):
+                same = await self._server.same_since(self._acknowledged)
+                self._connections = connections
+            if not same:
+                self._quiet_until = time.monotonic() + QUIET
+        self._acknowledged = time.monotonic()
+
     async def _restore(self, last: int) -> None:
-        """Sends again what the store had acknowledged and has lost. Whoever calls holds the turn."""
+        """Sends again what the store had acknowledged and has lost. Whoever calls holds the turn.
+
+        Wherever it ends early, the next batch meets a gap again, because the journal keeps its numbers.
+        """
         lost = self.journal.after(last)
+        if last == 0 and lost and await self._server.same_since(lost[0].acknowledged):
+            lost = []  # it has them, and forgot only this worker's record: expired, evicted, or emptied on purpose
         if not lost or lost[0].sequence != last + 1:
-            # It lost more than the journal remembers, or only forgot this worker: go on under a new name.
-            self._worker, self._sequence = uuid.uuid4().hex, 0
-            lost = self.journal.renumber(lost)
-        self._log.warning("Redis had lost visits; they are sent again", batches=len(lost))
-        for entry in lost:
-            await self._store.apply(self._worker, entry.sequence, entry.increments)
-            self._sequence = entry.sequence
+            # It forgot this worker, or lost more than the journal remembers: go on under a new name.
+            self._worker, self._sequence = uuid.uuid4().hex, len(lost)
+            self.journal.begin_anew(lost)
+        self._log.warning("Redis has gone back or forgot this worker", batches_sent_again=len(lost))
+        with suppress(Gap):
+            for entry in lost:
+                await self._store.apply(self._worker, entry.sequence, entry.increments)
+                entry.acknowledged = time.monotonic()
+
+    async def _confirm_all(self) -> None:
+        while True:
+            await asyncio.sleep(CONFIRM)
+            with suppress(StoreAway, ResponseError):  # there is nothing to confirm, then
+                await self._confirm()
 
     async def _confirm(self) -> None:
         """Looks whether the store still has what it acknowledged, and forgets what it cannot lose any more."""
         known, worker = self._sequence, self._worker
         if not known:
             return
-        last, held = await self._store.settled(worker, await self.journal.barriers(self._store))
-        if last < known and worker == self._worker:
+        last, held = await self._server.settled(worker)
+        if last < known:
             async with self._turn:
-                last, _ = await self._store.settled(worker, await self.journal.barriers(self._store))
-                if last < self._sequence and worker == self._worker:
+                last = await self._store.last(self._worker)
+                if last < self._sequence:
                     await self._restore(last)
-        elif held:
+        elif held and worker == self._worker:
             self.journal.forget(last, time.monotonic())
+
+    def _lose_patience(self) -> None:
+        if not self._away and self._refusal is None:
+            self._log.warning("Redis does not answer: visits wait to be counted", visits=self.waiting)
+        self._give_up()
+
+    def _give_up(self) -> None:
+        """Tells the visitors who wait, and those to come, that their number is unknown."""
+        self._away = True
+        self._pending.give_up()
+        if self._sending is not None:
+            self._sending.give_up()
+
+    def _refused(self, reason: str) -> None:
+        if reason != self._refusal:
+            self._log.error("Redis refuses to count: visits wait until it is mended", reason=reason)
+            self._refusal = reason

@@ -1,0 +1,43 @@
+"""What is known of the server behind the store: what it promises to keep, and since when it is the same one."""
+
+import time
+
+from app.counter.store import CounterStore, Facts
+
+LOOK = 5.0
+"""Seconds between two looks at what the server can promise."""
+REPLICA_MEMORY = 60.0
+"""Seconds for which a replica that has gone is still waited for: it may be about to become the primary."""
+
+
+class Server:
+    def __init__(self, store: CounterStore) -> None:
+        self._store = store
+        self._facts = Facts(file=True, replicas=False, history="")
+        self._looked = -LOOK
+        self._replica_seen = -REPLICA_MEMORY
+        self._since = -1.0
+
+    async def look(self) -> None:
+        """Asks it anew. Raises StoreAway."""
+        facts = await self._store.facts()
+        now = time.monotonic()
+        if facts.replicas:
+            self._replica_seen = now
+        if not facts.history or facts.history != self._facts.history:
+            self._since = now
+        self._facts, self._looked = facts, now
+
+    async def settled(self, worker: str) -> tuple[int, bool]:
+        """(the worker's last batch there, whether the server promises to keep it). Raises StoreAway."""
+        if time.monotonic() - self._looked >= LOOK:
+            await self.look()
+        replicas = time.monotonic() - self._replica_seen < REPLICA_MEMORY
+        return await self._store.settled(worker, file=self._facts.file, replicas=replicas)
+
+    async def same_since(self, moment: float) -> bool:
+        """Whether it has everything that it acknowledged since the moment (of the monotonic clock): it was not
+        started again since, and no other took its place.
+        """
+        await self.look()
+        return self._since <= moment
