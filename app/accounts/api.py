@@ -19,26 +19,31 @@ from app.accounts.view import note
 from app.web.answers import json_answer
 from app.web.errors import BadRequest, Conflict, NotFound, WrongPassword
 from app.web.forms import json_fields
+from app.web.headers import headers_of
 from app.web.locale import N_
 from app.web.openapi import FLAG, NUMBER, TEXT, ApiRoute, Operation, array, nullable, obj
 
 USER = obj(id=TEXT, name=TEXT, is_admin=FLAG, locale=nullable(TEXT), created=NUMBER)
 SESSION = obj(id=TEXT, device=TEXT, address=TEXT, created=NUMBER, seen=NUMBER, how=TEXT, current=FLAG)
 TOKEN = obj(id=TEXT, name=TEXT, created=NUMBER, expires=nullable(NUMBER))
+MOST_KEPT = 10_000
 LIMITED = {"type": "string", "maxLength": 2048}
 
 
 class CurrentSession:
     """`GET /api/session`: the hot question of every front end, so it is raw ASGI, like the home page."""
 
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[User, bytes]] = {}
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         state = cast(AccountState, scope["state"])
-        headers = dict(scope["headers"])
+        headers = headers_of(scope)
         known = None
         if b"authorization" not in headers:
             known = state["people"].remembered(scope, headers.get(b"cookie", b""))
         user = known[0] if known is not None else await user_of(Request(scope))
-        body = orjson.dumps({"user": _user(user)})
+        body = self._body(user)
         await send(
             {
                 "type": "http.response.start",
@@ -47,6 +52,17 @@ class CurrentSession:
             }
         )
         await send({"type": "http.response.body", "body": body})
+
+    def _body(self, user: User) -> bytes:
+        """The answer, made once for a user who does not change."""
+        kept = self._kept.get(user.id)
+        if kept is not None and kept[0] is user:
+            return kept[1]
+        if len(self._kept) >= MOST_KEPT:
+            self._kept.clear()
+        body = orjson.dumps({"user": _user(user)})
+        self._kept[user.id] = (user, body)
+        return body
 
 
 SESSION_HEADERS = [

@@ -6,6 +6,7 @@ from app.accounts.models import User
 from app.accounts.tokens import PREFIX, ApiTokens
 from app.store import keys
 from app.store.tracking import Fields, TrackedHashes
+from app.web.headers import headers_of
 from app.web.sessions import Session, Sessions
 
 USER = "tallygate.user"
@@ -38,7 +39,7 @@ class People:
         return (user, session) if user is not None and session is not None else None
 
     async def _user_id(self, scope: Scope) -> str | None:
-        authorization = dict(scope["headers"]).get(b"authorization", b"")
+        authorization = headers_of(scope).get(b"authorization", b"")
         if authorization[: len(BEARER)].lower() == BEARER and scope["path"].startswith("/api/"):
             secret = authorization[len(BEARER) :].decode("latin-1").strip()
             token = await self._tokens.by_secret(secret) if secret.startswith(PREFIX) else None

@@ -10,6 +10,7 @@ from app.counter.hits import counts
 from app.counter.state import CounterState
 from app.counter.tally import Tally
 from app.store.client import StoreAway
+from app.web.headers import headers_of
 from app.web.locale import choose
 from app.web.negotiate import asks_for_json
 from app.web.pages import Pages
@@ -38,7 +39,7 @@ class Home:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         state = cast(CounterState, scope["state"])
-        headers = dict(scope["headers"])
+        headers = headers_of(scope)
         counted = counts(scope["method"], headers)
         hit = state["tally"].hit(HOME) if counted else None
         user, flash = await _visitor(state, scope, headers.get(b"cookie", b""))

@@ -17,7 +17,7 @@ from app.settings import Settings, SettingsError
 from app.store.embedded import EmbeddedError
 from app.web.csrf import SAFE, is_cross_site
 from app.web.errors import BadRequest, Forbidden, Problem, TooLarge, problem_of, problem_response
-from app.web.headers import SECURITY, STRICT_TRANSPORT, Hosts
+from app.web.headers import SECURITY, STRICT_TRANSPORT, Hosts, headers_of
 from app.web.locale import N_
 from app.web.log import AccessLog
 from app.web.metrics import OTHER, Metrics
@@ -60,7 +60,7 @@ class Edge:
 
     def _refusal(self, scope: Scope) -> Problem | None:
         raw = scope["headers"]
-        headers = dict(raw)
+        headers = headers_of(scope)
         if not self._hosts.allow(headers, raw) and scope["path"] not in PROBES:
             return BadRequest(N_("The Host header is missing, malformed or not one of ours."), field="Host")
         if self._proxies.any:

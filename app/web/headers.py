@@ -2,6 +2,8 @@
 
 import re
 
+from starlette.types import Scope
+
 from app.settings import Settings
 
 HOST = re.compile(rb"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?")
@@ -9,6 +11,7 @@ CONTENT_SECURITY_POLICY = (
     b"default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' https: data:; connect-src 'self'; "
     b"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+HEADERS = "tallygate.headers"
 RawHeaders = list[tuple[bytes, bytes]]
 SECURITY: RawHeaders = [
     (b"content-security-policy", CONTENT_SECURITY_POLICY),
@@ -18,6 +21,14 @@ SECURITY: RawHeaders = [
     (b"cross-origin-resource-policy", b"same-origin"),
 ]
 STRICT_TRANSPORT = (b"strict-transport-security", b"max-age=31536000")
+
+
+def headers_of(scope: Scope) -> dict[bytes, bytes]:
+    """The request's headers by lower-case name, the last of several; made once a request."""
+    headers: dict[bytes, bytes] | None = scope.get(HEADERS)
+    if headers is None:
+        headers = scope[HEADERS] = dict(scope["headers"])
+    return headers
 
 
 class Hosts:

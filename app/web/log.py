@@ -22,7 +22,7 @@ SECRET_VALUES = (
     (re.compile(r"(\?)[^\s\"']+"), r"\1[redacted]"),  # a URL's query
     (re.compile(r"\b(Bearer|Basic)\s+\S+", re.IGNORECASE), r"\1 [redacted]"),
 )
-PLAIN = re.compile(r"[A-Za-z0-9/.:_~-]*")
+MOST_KNOWN = 1000
 BUFFER = 256
 """Access lines that are kept before they are written in one go; `flush` writes them after a moment anyway."""
 
@@ -73,6 +73,7 @@ class AccessLog:
     def __init__(self) -> None:
         self._file: LogFile | None = None
         self._lines: list[str] = []
+        self._known: dict[str, str] = {}
         self._second, self._stamp = 0, ""
 
     def open(self, file: LogFile, *, enabled: bool) -> None:
@@ -89,8 +90,8 @@ class AccessLog:
         # Put together by hand: a fifth of what a JSON library takes, and only the path can hold what JSON escapes.
         self._lines.append(
             f'{{"timestamp":"{self._now()}","level":"info","event":"access","method":"{method}",'
-            f'"path":{_quoted(path[:256])},"status":{status},"ms":{seconds * 1000:.2f},"bytes":{size},'
-            f'"client":{_quoted(client) if client else "null"},"request_id":"{request_id}"}}'
+            f'"path":{self._quoted(path)},"status":{status},"ms":{seconds * 1000:.2f},"bytes":{size},'
+            f'"client":{self._quoted(client) if client else "null"},"request_id":"{request_id}"}}'
         )
         if len(self._lines) >= BUFFER:
             self.flush()
@@ -100,17 +101,22 @@ class AccessLog:
             lines, self._lines = self._lines, []
             self._file.write("\n".join(lines) + "\n")
 
+    def _quoted(self, text: str) -> str:
+        """The beginning of a text as a JSON string; remembered, because most requests are for the same few paths."""
+        quoted = self._known.get(text)
+        if quoted is None:
+            quoted = orjson.dumps(text[:256].encode("utf-8", "replace").decode()).decode()
+            if len(self._known) >= MOST_KNOWN:
+                self._known.clear()
+            self._known[text] = quoted
+        return quoted
+
     def _now(self) -> str:
         now = time.time()
         if int(now) != self._second:
             self._second = int(now)
             self._stamp = datetime.fromtimestamp(self._second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
         return f"{self._stamp}.{int(now % 1 * 1000):03d}Z"
-
-
-def _quoted(text: str) -> str:
-    """The text as a JSON string."""
-    return f'"{text}"' if PLAIN.fullmatch(text) else orjson.dumps(text.encode("utf-8", "replace").decode()).decode()
 
 
 class _Handler(logging.Handler):

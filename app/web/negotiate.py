@@ -4,12 +4,14 @@ from functools import lru_cache
 
 from starlette.types import Scope
 
+from app.web.headers import headers_of
+
 
 def prefers_json(scope: Scope) -> bool:
     """JSON for `/api/`, for `Accept: application/json` without HTML, and for scripts in a page (Fetch Metadata)."""
     if scope["path"].startswith("/api/"):
         return True
-    headers = dict(scope["headers"])
+    headers = headers_of(scope)
     return asks_for_json(headers.get(b"accept", b""), headers.get(b"sec-fetch-mode", b"navigate"))
 
 

@@ -9,6 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from starlette.responses import HTMLResponse
 from starlette.types import Scope
 
+from app.web.headers import headers_of
 from app.web.locale import NAMES, Locales, choose
 from app.web.static import versions
 
@@ -52,7 +53,7 @@ class Pages:
         return self._locales.translate(locale, message)
 
     def locale_of(self, scope: Scope) -> str:
-        headers = dict(scope["headers"])
+        headers = headers_of(scope)
         return choose(headers.get(b"cookie", b""), headers.get(b"accept-language", b""))
 
     def template(self, locale: str, name: str) -> Template:

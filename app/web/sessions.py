@@ -15,7 +15,7 @@ from starlette.types import Scope
 from app.settings import Settings
 from app.web.cookies import cookie_header, delete_cookie, full_name, read_cookie, set_cookie
 from app.web.device import device_of
-from app.web.headers import RawHeaders
+from app.web.headers import RawHeaders, headers_of
 from app.web.legacy import LegacyCookies
 
 VISIT = "tallygate.visit"
@@ -168,7 +168,7 @@ class Sessions:
         before = await self.open(scope)
         visit: Visit = scope[VISIT]
         now = self._clock()
-        headers = dict(scope["headers"])
+        headers = headers_of(scope)
         client = scope["client"]
         session = Session(
             key="",
