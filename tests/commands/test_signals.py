@@ -1,0 +1,190 @@
+"""What the service does when it is told to stop, to drain, or to open its log anew."""
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.service import Process
+from tests.sockets import connected, exchange, streams, to_the_end, until
+
+Start = Callable[..., AbstractContextManager[Process]]
+ONE_AND_TWO = pytest.mark.parametrize("workers", ["1", "2"])
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+
+
+def children(pid: int) -> list[int]:
+    """The processes that this one has started."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def workers_of(service: Process) -> list[int]:
+    """The processes that answer requests."""
+    if service.process.args[-1] == "1":  # type: ignore[index]  # the arguments are a list
+        return [service.process.pid]
+    return [pid for pid in children(service.process.pid) if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text()]
+
+
+def paths_in(log: Path) -> list[str]:
+    lines = log.read_text().splitlines() if log.exists() else []
+    return [json.loads(line)["path"] for line in lines if '"access"' in line]
+
+
+@ONE_AND_TWO
+def test_sigterm_ends_it_at_once_with_a_hundred_streams_open(workers: str, start: Start) -> None:
+    with start("--workers", workers) as service, streams(service.url(), 100) as opened:
+        began = time.monotonic()
+        assert service.end() == 0
+        assert time.monotonic() - began < 3  # 0.3 s where nothing else runs; 5 s when a stream has to be cut off
+        for stream in opened:
+            assert to_the_end(stream).endswith(b"event: bye\ndata: {}\n\n\r\n0\r\n\r\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@ONE_AND_TWO
+def test_being_told_to_stop_is_a_success_and_says_nothing(number: signal.Signals, workers: str, start: Start) -> None:
+    with start("--workers", workers, log_level="warning") as service:
+        service.url()
+        assert service.end(number) == 0
+        assert [line for line in service.output.splitlines() if not line.startswith("tallygate")] == []
+
+
+def test_sigterm_before_it_has_started_is_a_success(start: Start) -> None:
+    with start() as service:
+        until(lambda: "http://" in service.output)
+        assert service.end() == 0
+        assert "Traceback" not in service.output
+
+
+def test_what_is_in_flight_is_finished(start: Start) -> None:
+    with start() as service:
+        url = service.url()
+        body = b"locale=zh&next=/"
+        head = b"POST /language HTTP/1.1\r\nHost: tallygate.test\r\nContent-Length: %d\r\n" % len(body)
+        kind = b"Content-Type: application/x-www-form-urlencoded\r\n\r\n"
+        with connected(url) as connection:
+            connection.sendall(head + kind + body[:5])
+            until(lambda: _answers(url))
+            service.process.send_signal(signal.SIGTERM)
+            until(lambda: not _answers(url))
+            connection.sendall(body[5:])
+            assert to_the_end(connection).startswith(b"HTTP/1.1 303 ")
+        assert service.end() == 0
+
+
+def _answers(url: str) -> bool:
+    try:
+        return exchange(url, b"GET /live HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n") != b""
+    except OSError:
+        return False
+
+
+@ONE_AND_TWO
+@on_linux
+def test_sighup_goes_on_in_a_new_log_file(workers: str, start: Start, tmp_path: Path) -> None:
+    log, old = tmp_path / "service.log", tmp_path / "service.log.1"
+    with start("--log-file", str(log), "--workers", workers) as service:
+        url = service.url()
+        until(lambda: "/live" in paths_in(log))
+        pids = workers_of(service)
+        assert len(pids) == int(workers)
+        until(lambda: all(_has_open(pid, log) for pid in pids))
+        log.rename(old)
+        service.process.send_signal(signal.SIGHUP)
+        until(lambda: all(_has_open(pid, log) for pid in pids))
+        assert not any(_has_open(pid, old) for pid in pids)
+        httpx.get(f"{url}/after", timeout=15)
+        until(lambda: "/after" in paths_in(log))
+        assert "/after" not in paths_in(old)
+        assert workers_of(service) == pids, "SIGHUP has ended a worker"
+        assert service.end() == 0
+
+
+def _has_open(pid: int, file: Path) -> bool:
+    opened = set()
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed since
+            opened.add(link.readlink())
+    return file in opened
+
+
+def test_sighup_keeps_the_old_file_where_a_new_one_cannot_be_opened(start: Start, tmp_path: Path) -> None:
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    log = folder / "service.log"
+    with start("--log-file", str(log)) as service:
+        url = service.url()
+        moved = folder.rename(tmp_path / "moved")
+        service.process.send_signal(signal.SIGHUP)
+        until(lambda: "cannot be written" in (moved / "service.log").read_text())
+        httpx.get(f"{url}/after", timeout=15)
+        until(lambda: "/after" in paths_in(moved / "service.log"))
+
+
+def test_sighup_without_a_log_file_and_while_starting_changes_nothing(start: Start) -> None:
+    with start() as service:
+        until(lambda: "http://" in service.output)
+        for _ in range(5):
+            service.process.send_signal(signal.SIGHUP)
+        url = service.url()
+        for _ in range(5):
+            service.process.send_signal(signal.SIGHUP)
+        assert httpx.get(f"{url}/live", timeout=15).status_code == 200
+        assert service.end() == 0
+
+
+@ONE_AND_TWO
+def test_sigusr1_asks_for_no_more_requests_but_answers_them(workers: str, start: Start) -> None:
+    with start("--workers", workers) as service:
+        url = service.url()
+        assert httpx.get(f"{url}/ready", timeout=15).status_code == 200
+        service.process.send_signal(signal.SIGUSR1)
+        until(lambda: {_ready(url) for _ in range(20)} == {503})
+        assert httpx.get(url, timeout=15).status_code == 200
+        assert service.end() == 0
+
+
+def _ready(url: str) -> int:
+    return httpx.get(f"{url}/ready", timeout=15).status_code
+
+
+@ONE_AND_TWO
+@on_linux
+def test_no_descriptor_reaches_a_child(workers: str, start: Start, tmp_path: Path) -> None:
+    """A child that inherits the listening socket keeps the port after the service has gone."""
+    with start("--log-file", str(tmp_path / "service.log"), "--workers", workers) as service, streams(service.url(), 5):
+        # Another worker may be starting still.
+        until(lambda: not any(_inheritable(pid) for pid in workers_of(service)))
+
+
+def _inheritable(pid: int) -> list[int]:
+    descriptors = [int(entry.name) for entry in Path(f"/proc/{pid}/fd").iterdir()]
+    return [fd for fd in descriptors if fd > 2 and not _closes_on_exec(pid, fd)]
+
+
+def _closes_on_exec(pid: int, fd: int) -> bool:
+    try:
+        info = Path(f"/proc/{pid}/fdinfo/{fd}").read_text()
+    except FileNotFoundError:  # closed since
+        return True
+    (flags,) = [line.split()[1] for line in info.splitlines() if line.startswith("flags:")]
+    return bool(int(flags, 8) & os.O_CLOEXEC)
+
+
+@on_linux
+def test_a_killed_worker_is_replaced_and_visitors_hardly_notice(start: Start) -> None:
+    with start("--workers", "2") as service:
+        url = service.url()
+        victim, survivor = workers_of(service)
+        os.kill(victim, signal.SIGKILL)
+        until(lambda: len(workers_of(service)) == 2 and victim not in workers_of(service))
+        assert survivor in workers_of(service)
+        until(lambda: _ready(url) == 200)
+        assert service.end() == 0

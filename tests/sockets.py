@@ -1,0 +1,74 @@
+"""Plain sockets: for what an HTTP client refuses to send, or does not show."""
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from urllib.parse import urlsplit
+
+PATIENCE = 15.0
+"""Seconds until an answer that should come counts as missing, on a busy machine."""
+
+
+def free_port() -> int:
+    """A port that nobody listens at for now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def until(true: Callable[[], bool], seconds: float = PATIENCE) -> None:
+    """Waits until it is so."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, f"not so within {seconds} s"
+        time.sleep(0.02)
+
+
+def connected(url: str) -> socket.socket:
+    parts = urlsplit(url)
+    assert parts.hostname is not None
+    return socket.create_connection((parts.hostname, parts.port or 80), timeout=PATIENCE)
+
+
+def exchange(url: str, request: bytes) -> bytes:
+    """Everything that the server says to these bytes until it hangs up; say `Connection: close` in them."""
+    with connected(url) as connection:
+        connection.sendall(request)
+        return to_the_end(connection)
+
+
+def to_the_end(connection: socket.socket) -> bytes:
+    """What still comes, until the other side hangs up."""
+    received = b""
+    while True:
+        try:
+            data = connection.recv(65536)
+        except ConnectionResetError:
+            return received
+        if not data:
+            return received
+        received += data
+
+
+def receive(connection: socket.socket, mark: bytes) -> bytes:
+    """What comes, up to and with the mark."""
+    received = b""
+    while mark not in received:
+        data = connection.recv(65536)
+        assert data, received
+        received += data
+    return received
+
+
+@contextmanager
+def streams(url: str, number: int) -> Iterator[list[socket.socket]]:
+    """Event streams that have told their first total."""
+    with ExitStack() as stack:
+        opened = [stack.enter_context(connected(url)) for _ in range(number)]
+        for connection in opened:
+            connection.sendall(b"GET /events/visits HTTP/1.1\r\nHost: tallygate.test\r\n\r\n")
+        for connection in opened:
+            receive(connection, b"event: visits")
+        yield opened
