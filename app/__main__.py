@@ -66,6 +66,8 @@ class Parser(argparse.ArgumentParser):
             )
         if arguments.command not in COMMANDS:
             raise SettingsError(f"{arguments.command}: there is no such command; there are {', '.join(COMMANDS)}")
+        if arguments.name and arguments.command != "create-admin":
+            raise SettingsError(f"{arguments.name}: {arguments.command} takes no name")
         return arguments
 
 
