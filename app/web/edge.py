@@ -10,7 +10,6 @@ from functools import partial
 from time import perf_counter
 
 import structlog
-from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.settings import Settings, SettingsError
@@ -33,7 +32,6 @@ BODILESS = frozenset({"GET", "HEAD"})
 class Edge:
     def __init__(self, app: ASGIApp, settings: Settings, pages: Pages, metrics: Metrics, access: AccessLog) -> None:
         self._app = app
-        self._limited = RequestBodyLimitMiddleware(app, settings.max_body_bytes)
         self._most = settings.max_body_bytes
         self._hosts = Hosts(settings)
         self._proxies = Proxies(settings.trusted_proxies)
@@ -100,8 +98,7 @@ class Exchange:
         try:
             if refusal := edge._refusal(scope):
                 raise refusal
-            app = edge._app if scope["method"] in BODILESS else edge._limited
-            await app(scope, receive, self._answer)
+            await edge._app(scope, receive if scope["method"] in BODILESS else self._limited(receive), self._answer)
         except Exception as error:  # the boundary: whatever went wrong, the visitor gets an answer
             problem = problem_of(error)
             if problem.status == 500:
@@ -111,6 +108,20 @@ class Exchange:
             await problem_response(problem, scope, edge._pages, self._id)(scope, receive, self._answer)
         finally:
             self._note()
+
+    def _limited(self, receive: Receive) -> Receive:
+        """For a body whose length nobody has told. What it returns raises TooLarge."""
+        left = self._edge._most
+
+        async def limited() -> Message:
+            nonlocal left
+            message = await receive()
+            left -= len(message.get("body", b""))
+            if left < 0:
+                raise TooLarge
+            return message
+
+        return limited
 
     async def _answer(self, message: Message) -> None:
         if message["type"] == "http.response.start":
