@@ -20,24 +20,29 @@ async def sign_in(request: Request[AccountState], name: str, password: str) -> U
     """
     state, key = request.state, compare_key(name)
     wait = await state["limits"].sign_in(key, address_of(request))
-    if wait:
+    if wait and not await state["limits"].sign_in_noted(address_of(request)):
         await note(request, Event.SIGN_IN_LIMITED, user="")
     allow(wait)
     user, stored = await state["accounts"].credentials(name)
     if not await right_password(request, stored, password) or user is None or user.disabled:
         await note(request, Event.SIGN_IN_FAILED, user=user or "")
         return None
-    if stored is not None and state["passwords"].needs_rehash(stored):
-        await state["accounts"].rehash(user.id, stored, await hashed(request, password))
     await state["limits"].signed_in(key)
     await let_in(request, user, "password")
+    # Whoever changed the password or disabled the user at this moment ended the sessions that there were: not this one.
+    now, stored_now = await state["accounts"].credentials(name)
+    if now is None or now.disabled or stored_now != stored:
+        await state["sessions"].end(request.scope)
+        return None
+    if stored is not None and state["passwords"].needs_rehash(stored):
+        await state["accounts"].replace_password(user.id, stored, await hashed(request, password))
     return user
 
 
 async def let_in(request: Request[AccountState], user: User, how: str) -> None:
-    """Begins the session of a user who has proved to be one."""
-    await request.state["sessions"].begin(request.scope, user.id, how)
+    """Begins the session of a user who has proved to be one: noted first, for no session goes unnoted."""
     await note(request, Event.SIGN_IN, user=user, detail=how)
+    await request.state["sessions"].begin(request.scope, user.id, how)
 
 
 async def sign_out(request: Request[AccountState]) -> None:

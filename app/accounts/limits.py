@@ -43,6 +43,7 @@ class Rule:
 
 SIGN_IN_ACCOUNT = Rule("sign-in-account", 10, 300)
 SIGN_IN_ADDRESS = Rule("sign-in-address", 50, 300)
+SIGN_IN_NOTED = Rule("sign-in-noted", 1, 60)
 SIGN_UP = Rule("sign-up", 10, 3600)
 SETUP = Rule("setup", 10, 3600)
 PASSWORD_CHANGE = Rule("password-change", 10, 3600)
@@ -67,6 +68,10 @@ class Limits:
     async def signed_in(self, name: str) -> None:
         """The right password: the account's allowance is whole again, the address's is not."""
         await self._store.idempotent("DEL", _key(SIGN_IN_ACCOUNT, name))
+
+    async def sign_in_noted(self, address: str) -> int:
+        """Once a minute for an address: a flood of refused attempts must not wash out the audit log."""
+        return await self._spend((SIGN_IN_NOTED, address_key(address)))
 
     async def sign_up(self, address: str) -> int:
         """10 an hour from an address."""

@@ -1,6 +1,9 @@
 """Opens what accounts need, for the lifespan."""
 
 import asyncio
+import multiprocessing
+import secrets
+import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
@@ -64,10 +67,12 @@ async def open_accounts(
 
 async def print_setup_link(accounts: AccountStore, settings: Settings) -> None:
     """Prints the way in for the first administrator, once a start, as soon as Redis can be asked."""
+    supervisor = multiprocessing.parent_process()
+    start = secrets.token_hex() if supervisor is None else f"{socket.gethostname()}:{supervisor.pid}"
     while True:
         try:
             token = await setup_token(accounts, settings)
-            first = await accounts.first_to_print()
+            first = await accounts.first_to_print(start)
         except StoreAway:
             await asyncio.sleep(RETRY)
             continue

@@ -52,10 +52,10 @@ end
 redis.call('HSET', user, field, value)
 return 'changed'
 """)
-REHASH = Script("""
-if redis.call('HGET', KEYS[1], 'password') == ARGV[1] then
-  redis.call('HSET', KEYS[1], 'password', ARGV[2])
-end
+REPLACE = Script("""
+local now = redis.call('HGET', KEYS[1], 'password')
+if now == ARGV[1] then redis.call('HSET', KEYS[1], 'password', ARGV[2]) end
+return (now == ARGV[1] or now == ARGV[2]) and 1 or 0
 """)
 NONCE = Script("""
 local admins, nonce = unpack(KEYS)
@@ -164,9 +164,9 @@ class AccountStore:
     async def set_password(self, user_id: str, password_hash: str) -> None:
         await self._change(user_id, "password", password_hash)
 
-    async def rehash(self, user_id: str, old: str, new: str) -> None:
-        """Another hash of the same password; does nothing where the password was changed meanwhile."""
-        await REHASH.run(self._store, [keys.user(user_id)], old, new)
+    async def replace_password(self, user_id: str, old: str, new: str) -> bool:
+        """Another hash in the place of the old one; False, with nothing done, where that was replaced meanwhile."""
+        return bool(await REPLACE.run(self._store, [keys.user(user_id)], old, new))
 
     async def set_admin(self, user_id: str, is_admin: bool) -> None:
         """Raises LastAdmin, NoSuchUser."""
@@ -199,9 +199,10 @@ class AccountStore:
             raise AdminExists
         return str(nonce.decode())
 
-    async def first_to_print(self) -> bool:
-        """Whether this worker is the one that prints the setup link."""
-        return bool(await self._store.once("SET", keys.SETUP_PRINTED, "", "NX", "EX", PRINTED_FOR))
+    async def first_to_print(self, start: str) -> bool:
+        """Whether this worker is the one of its start (by a name that its workers share) to print the setup link."""
+        printed = await self._store.once("SET", keys.SETUP_PRINTED, start, "EX", PRINTED_FOR, "GET")
+        return _text(printed) != start
 
     async def _fields(self, user_id: str) -> dict[bytes, bytes]:
         fields: dict[bytes, bytes] = await self._store.idempotent("HGETALL", keys.user(user_id))

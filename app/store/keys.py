@@ -15,7 +15,7 @@ A part in braces is a Redis Cluster hash tag: keys that one script touches share
 | `{accounts}:names:sorted` | sorted set | the compare keys in their order, to search | for ever |
 | `{accounts}:admins` | set | ids of the administrators who are not disabled | for ever |
 | `{accounts}:setup:nonce` | string | what the first administrator's link is derived from | until there is one |
-| `{accounts}:setup:printed` | string | a worker prints that link | 5 s |
+| `{accounts}:setup:printed` | string | the start whose workers need not print that link any more | 5 s |
 | `{accounts}:invitations` | sorted set | hashes of invitations, by when they end | until used or ended |
 | `{accounts}:invitation:<hash>` | hash | `by`, `created` | the invitation's |
 | `{accounts}:token:<hash>` | hash | an API token: user, name, created, expires | the token's |

@@ -17,6 +17,8 @@ from app.web.language import remember
 from app.web.locale import COOKIE, N_, NAMES
 from app.web.sessions import flash
 
+WRONG = N_("The current password is not right.")
+
 
 @sign_in_required
 async def show(request: Request[AccountState], user: User) -> Response:
@@ -49,12 +51,16 @@ async def change_password(request: Request[AccountState], user: User) -> Respons
     allow(await state["limits"].password_change(user.id))
     stored = await state["accounts"].password_hash(user.id)
     if stored is not None and not await entry.right_password(request, stored, fields["current"]):
-        return await _again(request, N_("The current password is not right."), "current")
+        await note(request, Event.SIGN_IN_FAILED, user=user, detail="password-change")
+        return await _again(request, WRONG, "current")
     try:
         password_hash = await entry.new_password(request, user.name, fields["new"])
     except WeakPassword as weak:
         return await _again(request, weak.reason, "new")
-    await state["accounts"].set_password(user.id, password_hash)
+    if stored is None:
+        await state["accounts"].set_password(user.id, password_hash)
+    elif not await state["accounts"].replace_password(user.id, stored, password_hash):
+        return await _again(request, WRONG, "current")
     session = await state["sessions"].begin(request.scope, user.id, "password")
     if fields["end_others"]:
         await state["sessions"].end_all(user.id, keep=session.key)

@@ -1,5 +1,6 @@
 """Administration: users, invitations, and what happened."""
 
+import asyncio
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -68,7 +69,8 @@ async def invite(request: Request[AccountState], admin: User) -> Response:
 async def audit(request: Request[AccountState], admin: User) -> Response:
     """`GET /admin/audit?before=`."""
     found = await request.state["audit"].page(request.query_params.get("before"))
-    names = {user_id: await _name(request, user_id) for entry in found.entries for user_id in (entry.user, entry.actor)}
+    ids = {user_id for entry in found.entries for user_id in (entry.user, entry.actor)}
+    names = dict(zip(ids, await asyncio.gather(*(_name(request, user_id) for user_id in ids)), strict=True))
     events = [_happening(entry, names) for entry in found.entries]
     return await page(request, "accounts/audit.html", events=events, more=found.before)
 

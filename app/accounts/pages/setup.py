@@ -60,12 +60,12 @@ async def send(request: Request[AccountState]) -> Response:
 async def _check(request: Request[AccountState], token: str) -> None:
     """Raises NotFound for a wrong token, and for any once there is an administrator."""
     state = request.state
-    allow(await state["limits"].setup(address_of(request)))
     try:
         right = await setup_token(state["accounts"], state["settings"])
     except AdminExists:
         raise NotFound from None
     if not hmac.compare_digest(token.encode("utf-8", "replace"), right.encode()):
+        allow(await state["limits"].setup(address_of(request)))
         raise NotFound
 
 

@@ -35,11 +35,13 @@ async def send(request: Request[AccountState]) -> Response:
     """`POST /sign-up` with `username`, `password`, `next` and perhaps `invitation`: makes the account and signs in."""
     fields = await form_fields(request, "username", "password", "next", "invitation")
     state, name, invitation = request.state, fields["username"], fields["invitation"] or None
-    allow(await state["limits"].sign_up(address_of(request)))
     await _check(request, invitation)
+    allow(await state["limits"].sign_up(address_of(request)))
+    invited = invitation if state["settings"].registration == "invitation" else None
+    if invited is not None:
+        allow(await state["limits"].invitation(invited))
     try:
         password_hash = await entry.new_password(request, name, fields["password"])
-        invited = invitation if state["settings"].registration == "invitation" else None
         user = await state["accounts"].create(name, password_hash, invitation=invited)
     except BadInvitation:
         raise Forbidden(_uninvited()) from None

@@ -1,5 +1,7 @@
 """A user's API tokens."""
 
+import re
+
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -31,7 +33,7 @@ async def create(request: Request[AccountState], user: User) -> Response:
     name, days = fields["name"].strip(), fields["days"]
     if not name or len(name) > LONGEST_NAME:
         return await _page(request, user, error=N_("Please enter a name of at most 100 characters."), field="name")
-    if not days.isascii() or not days.isdecimal() or not 0 <= int(days[:6]) <= MOST_DAYS:
+    if not re.fullmatch("[0-9]{1,4}", days) or int(days) > MOST_DAYS:
         return await _page(request, user, error=N_("Please choose a number of days."), field="days")
     try:
         secret, _ = await request.state["tokens"].create(user.id, name, int(days) * DAY or None)
