@@ -1,0 +1,190 @@
+"""What a visitor is told when something cannot be done: a page, or a problem document (RFC 9457)."""
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import httpx
+import pytest
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from app.routes import all_routes
+from app.settings import Settings
+from app.web.errors import Unavailable
+from tests.service import Running, running
+from tests.web.conftest import lines_of
+
+PAGE = {"Accept": "text/html"}
+JSON = {"Accept": "application/json"}
+SECRET = "hunter2-hunter2"
+
+
+async def test_an_unknown_path_is_answered_with_a_page(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/nowhere", headers=PAGE)
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert answer.headers["cache-control"] == "no-store"
+    assert "<h1>Page not found</h1>" in answer.text
+    assert f"<code>{answer.headers['x-request-id']}</code>" in answer.text
+
+
+async def test_an_unknown_path_is_answered_with_a_problem(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/nowhere", headers=JSON)
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.json() == {
+        "type": "about:blank",
+        "title": "Page not found",
+        "status": 404,
+        "detail": "There is nothing at this address.",
+        "request_id": answer.headers["x-request-id"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "kind"),
+    [
+        ("/nowhere", {}, "text/html"),
+        ("/nowhere", {"Accept": "*/*"}, "text/html"),
+        ("/nowhere", {"Accept": "text/html,application/json;q=0.9"}, "text/html"),
+        ("/nowhere", {"Accept": "application/json"}, "application/problem+json"),
+        ("/nowhere", {"Accept": "APPLICATION/JSON"}, "application/problem+json"),
+        ("/nowhere", {"Accept": "*/*", "Sec-Fetch-Mode": "cors"}, "application/problem+json"),
+        ("/nowhere", {"Accept": "text/html", "Sec-Fetch-Mode": "cors"}, "text/html"),
+        ("/nowhere", {"Accept": "*/*", "Sec-Fetch-Mode": "navigate"}, "text/html"),
+        ("/api/nowhere", {"Accept": "text/html"}, "application/problem+json"),
+    ],
+)
+async def test_who_asks_decides_between_the_two(
+    path: str, headers: dict[str, str], kind: str, client: httpx.AsyncClient
+) -> None:
+    answer = await client.get(path, headers=headers)
+    assert answer.headers["content-type"].split(";")[0] == kind
+
+
+@pytest.mark.parametrize("headers", [PAGE, JSON])
+async def test_a_reader_of_chinese_is_told_in_chinese(headers: dict[str, str], client: httpx.AsyncClient) -> None:
+    answer = await client.get("/nowhere", headers=headers | {"Accept-Language": "zh-CN"})
+    assert "页面不存在" in answer.text
+    assert "这个地址下什么也没有。" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("POST", "/", "GET, HEAD"),
+        ("DELETE", "/api/visits", "GET, HEAD"),
+        ("OPTIONS", "/live", "GET, HEAD"),
+        ("GET", "/language", "POST"),
+        ("PUT", "/static/style.css", "GET, HEAD"),
+    ],
+)
+async def test_a_wrong_method_is_told_which_would_be_right(
+    method: str, path: str, allowed: str, client: httpx.AsyncClient
+) -> None:
+    answer = await client.request(method, path, headers=JSON)
+    assert answer.status_code == 405
+    assert answer.json()["title"] == "Method not allowed"
+    assert sorted(answer.headers["allow"].split(", ")) == allowed.split(", ")
+
+
+async def test_a_bad_field_is_named(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/language", data={"locale": "tlh"}, headers=JSON)
+    assert answer.status_code == 400
+    problem = answer.json()
+    assert (problem["title"], problem["field"]) == ("Bad request", "locale")
+    assert problem["detail"] == "locale: must be one of en, zh"
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("multipart/form-data", b"x"),
+        ("multipart/form-data; boundary=b", b"--b\r\nnonsense"),
+        ("multipart/form-data; boundary=b", b'--b\r\nContent-Disposition: form-data; name="f"; filename="f"\r\n\r\n'),
+        ("application/x-www-form-urlencoded", b"&".join(b"field%d=1" % n for n in range(50))),
+        ("application/x-www-form-urlencoded", b"locale=%ff%fe"),
+        ("application/json", b'{"locale": "zh"}'),
+        ("text/plain", b""),
+    ],
+)
+async def test_a_bad_form_is_a_bad_request(kind: str, body: bytes, client: httpx.AsyncClient) -> None:
+    answer = await client.post("/language", content=body, headers=JSON | {"Content-Type": kind})
+    assert answer.status_code == 400
+    assert "field" in answer.json()
+
+
+@pytest.fixture
+async def small(make_settings: Callable[..., Settings]) -> AsyncIterator[Running]:
+    """A service that takes no more than a kilobyte."""
+    async with running(make_settings(max_body_bytes=1024)) as service:
+        yield service
+
+
+async def in_pieces(size: int) -> AsyncIterator[bytes]:
+    for _ in range(size // 100):
+        yield b"a" * 100
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", "/language"), ("GET", "/"), ("POST", "/nowhere")])
+async def test_a_body_that_says_it_is_too_large_is_refused(method: str, path: str, small: Running) -> None:
+    answer = await small.client.request(method, path, content=b"a" * 1025, headers=JSON)
+    assert (answer.status_code, answer.json()["title"]) == (413, "Request too large")
+
+
+async def test_a_body_that_does_not_say_so_is_refused_too(small: Running) -> None:
+    kind = {"Content-Type": "application/x-www-form-urlencoded"}
+    answer = await small.client.post("/language", content=in_pieces(2000), headers=JSON | kind)
+    assert (answer.status_code, answer.json()["title"]) == (413, "Request too large")
+
+
+async def test_a_body_just_within_the_limit_is_read(small: Running) -> None:
+    form = b"locale=zh&next=/" + b"a" * (1024 - 16)
+    kind = {"Content-Type": "application/x-www-form-urlencoded"}
+    assert (await small.client.post("/language", content=form, headers=kind)).status_code == 303
+
+
+async def broken(request: Request) -> Response:
+    raise RuntimeError(f"cannot reach redis://user:{SECRET}@redis.internal")
+
+
+async def away(request: Request) -> Response:
+    raise Unavailable(retry_after=7)
+
+
+@pytest.fixture
+async def faulty(
+    make_settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> AsyncIterator[Running]:
+    """The service with two pages more, which fail; its log is service.log."""
+    routes = [Route("/broken", broken), Route("/away", away)]
+    monkeypatch.setattr("app.main.all_routes", lambda: [*all_routes(), *routes])
+    async with running(make_settings(log_file=tmp_path / "service.log")) as service:
+        yield service
+
+
+@pytest.mark.parametrize("headers", [PAGE, JSON])
+async def test_an_error_of_ours_shows_nothing_of_the_inside(headers: dict[str, str], faulty: Running) -> None:
+    answer = await faulty.client.get("/broken", headers=headers)
+    assert answer.status_code == 500
+    assert "Something went wrong" in answer.text
+    assert answer.headers["x-request-id"] in answer.text
+    for inside in ("RuntimeError", "redis", SECRET, "Traceback", ".py"):
+        assert inside not in answer.text
+
+
+async def test_an_error_of_ours_is_logged_with_the_reference_that_the_visitor_has(
+    faulty: Running, tmp_path: Path
+) -> None:
+    reference = (await faulty.client.get("/broken?token=hunter2", headers=JSON)).json()["request_id"]
+    (line,) = [line for line in lines_of(tmp_path / "service.log") if line["event"] == "request failed"]
+    assert (line["request_id"], line["path"], line["level"]) == (reference, "/broken", "error")
+    assert "RuntimeError: cannot reach redis://user:[redacted]@redis.internal" in line["exception"]
+    assert "hunter2" not in (tmp_path / "service.log").read_text()
+
+
+async def test_what_is_away_says_when_to_come_back(faulty: Running) -> None:
+    answer = await faulty.client.get("/away", headers=JSON)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "7")
