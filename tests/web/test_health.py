@@ -1,0 +1,55 @@
+"""`/live` and `/ready`, as an orchestrator asks them."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from app.settings import Settings
+from tests.service import Running, running
+from tests.sockets import PATIENCE
+from tests.valkey import valkey
+
+
+async def ready_says(client: httpx.AsyncClient, status: int) -> dict[str, Any]:
+    """The answer of `/ready`, once it has this status."""
+    async with asyncio.timeout(PATIENCE):
+        while (answer := await client.get("/ready")).status_code != status:
+            await asyncio.sleep(0.02)
+    body: dict[str, Any] = answer.json()
+    return body
+
+
+async def test_both_say_yes_when_all_is_well(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/live")).json() == {"status": "live"}
+    assert (await client.get("/ready")).json() == {"status": "ready"}
+
+
+async def test_neither_is_kept_by_a_cache(client: httpx.AsyncClient) -> None:
+    for path in ("/live", "/ready"):
+        assert (await client.get(path)).headers["cache-control"] == "no-store"
+
+
+async def test_ready_says_why_not_and_recovers_when_redis_goes_and_comes_back(
+    make_settings: Callable[..., Settings], short_folder: Path
+) -> None:
+    with valkey(short_folder / "health") as server:
+        async with running(make_settings(redis_url=server.url, redis_timeout=0.3)) as service:
+            await ready_says(service.client, 200)
+            server.kill()
+            answer = await ready_says(service.client, 503)
+            assert answer["status"] == "unavailable"
+            assert answer["reason"].startswith("redis: ")
+            assert (await service.client.get("/live")).status_code == 200
+            server.start()
+            await ready_says(service.client, 200)
+
+
+async def test_ready_says_no_while_stopping_but_requests_are_answered(service: Running) -> None:
+    service.state["lifecycle"].stopping.set()
+    answer = await service.client.get("/ready")
+    assert (answer.status_code, answer.json()) == (503, {"status": "unavailable", "reason": "stopping"})
+    assert (await service.client.get("/live")).status_code == 200
+    assert (await service.client.get("/")).status_code == 200

@@ -1,0 +1,125 @@
+"""Where a redirect may lead: never off this site, however the target is written."""
+
+from urllib.parse import quote, unquote, urljoin, urlsplit
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from app.web.urls import safe_path
+
+HERE = "http://tallygate.test/sign-in"
+PARTS = [
+    "/",
+    "\\",
+    "//",
+    ".",
+    "..",
+    "@",
+    ":",
+    "?",
+    "#",
+    "%2f",
+    "%2F",
+    "%5c",
+    "%252f",
+    "%255C",
+    "%09",
+    "%0a",
+    "%00",
+    "\t",
+]
+PARTS += [
+    "\n",
+    "\r",
+    " ",
+    "http:",
+    "https://",
+    "javascript:",
+    "evil.example",
+    "tallygate.test",
+    "a",
+    "é",
+    "\x7f",
+    "％",
+    "／",
+]
+targets = st.lists(st.sampled_from(PARTS), max_size=8).map("".join) | st.text(max_size=40)
+
+
+def where_a_browser_goes(target: str) -> str:
+    """The scheme and host that a browser asks when it follows this target from a page of ours (WHATWG URL)."""
+    target = target.strip("".join(map(chr, range(33))))
+    target = "".join(sign for sign in target if sign not in "\t\n\r")
+    head = target.partition("?")[0].partition("#")[0]
+    target = head.replace("\\", "/") + target[len(head) :]
+    while target.startswith("///"):  # any number of slashes introduces a host
+        target = target[1:]
+    parts = urlsplit(urljoin(HERE, target))
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+@given(targets)
+@example("//evil.example")
+@example("/\\evil.example")
+@example("/%09/evil.example")
+@example("/%2fevil.example")
+@example("/%252fevil.example")
+@example("/%5cevil.example")
+@example("/..//evil.example")
+@example("https:evil.example")
+@example("javascript:alert(1)")
+@example("/@evil.example/")
+@example("/\u2028/evil.example")
+@example("/" * 3000)
+def test_a_redirect_never_leaves_the_site(target: str) -> None:
+    safe = safe_path(target)
+    assert safe in {target, "/"}
+    for form in (safe, unquote(safe), unquote(unquote(safe))):
+        assert where_a_browser_goes(form) == "http://tallygate.test"
+        assert form.isascii()
+        assert form.isprintable()
+        assert "\\" not in form
+
+
+@given(targets)
+def test_what_is_refused_stays_refused_when_it_is_encoded(target: str) -> None:
+    """Where the encoded form gets through, decoding it again does not lead off the site either."""
+    once = safe_path(quote(target))
+    assert where_a_browser_goes(unquote(once)) == "http://tallygate.test"
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/",
+        "/account/devices",
+        "/search?q=a//b&to=https://elsewhere.example/x@y",
+        "/page#part",
+        "/a/../b",
+        "/~user/file.tar.gz",
+        "/100%25",
+    ],
+)
+def test_an_ordinary_path_is_kept(target: str) -> None:
+    assert safe_path(target) == target
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "",
+        None,
+        "account",
+        "//evil.example",
+        "http://tallygate.test/",
+        "/a//b",
+        "/a@b",
+        "/a b",
+        "/a\nb",
+        "/" + "a" * 2048,
+    ],
+)
+def test_what_is_refused_becomes_the_fallback(target: str | None) -> None:
+    assert safe_path(target) == "/"
+    assert safe_path(target, "/account") == "/account"
