@@ -3,10 +3,10 @@
 from starlette.routing import BaseRoute, Mount, Route
 
 from app.accounts import routes as accounts
+from app.accounts.pages.api_manual import manual_routes
 from app.counter import routes as counter
 from app.settings import Settings
 from app.web import health, language, scrape
-from app.web.api_manual import manual_routes
 from app.web.metrics import Metrics
 from app.web.static import Static
 

@@ -13,11 +13,12 @@ from app.accounts.guards import sign_in_required, user_of
 from app.accounts.models import User
 from app.accounts.pages.devices import devices_of, end_device
 from app.accounts.pages.tokens import DAY, MOST_DAYS
+from app.accounts.people import api_secret
 from app.accounts.state import AccountState
 from app.accounts.tokens import LONGEST_NAME, TokenInfo, TooManyTokens
 from app.accounts.view import note
 from app.web.answers import json_answer
-from app.web.errors import BadRequest, Conflict, NotFound, WrongPassword
+from app.web.errors import BadRequest, Conflict, Forbidden, NotFound, WrongPassword
 from app.web.forms import json_fields
 from app.web.headers import headers_of
 from app.web.locale import N_
@@ -128,9 +129,11 @@ async def list_tokens(request: Request[AccountState], user: User) -> Response:
 @sign_in_required
 async def create_token(request: Request[AccountState], user: User) -> Response:
     """`POST /api/account/tokens`: the answer holds the token itself, which is never shown again."""
+    if api_secret(request.scope) is not None:  # a stolen one would outlive its end, and its being revoked
+        raise Forbidden(N_("A token cannot create tokens: sign in."))
     fields = await json_fields(request, {"name": str}, {"days": int})
     name, days = fields["name"].strip(), fields["days"] or 0
-    if not name or len(name) > LONGEST_NAME:
+    if not name or len(fields["name"]) > LONGEST_NAME:
         raise BadRequest(f"name: must have 1 to {LONGEST_NAME} characters", field="name")
     if not 0 <= days <= MOST_DAYS:
         raise BadRequest(f"days: must be 0 (for ever) to {MOST_DAYS}", field="days")
@@ -170,36 +173,35 @@ SIGN_IN = Operation(
     tag="session",
     body=obj(username=LIMITED, password=LIMITED),
     answers={200: ("Signed in; the cookie is set.", obj(user=USER))},
-    problems=[401, 403, 413, 429],
+    problems=[401, 429],
 )
-SIGN_OUT = Operation(
-    summary="Sign out", tag="session", answers={204: ("Signed out; the session is dead.", None)}, problems=[403, 413]
-)
+SIGN_OUT = Operation(summary="Sign out", tag="session", answers={204: ("Signed out; the session is dead.", None)})
 CURRENT = Operation(
-    summary="Who is signed in", tag="session", answers={200: ("The user.", obj(user=USER))}, problems=[401]
+    summary="Who is signed in", tag="session", answers={200: ("The user.", obj(user=USER))}, guarded=True
 )
-ACCOUNT = Operation(summary="The own account", tag="account", answers={200: ("The user.", USER)}, problems=[401])
+ACCOUNT = Operation(summary="The own account", tag="account", answers={200: ("The user.", USER)}, guarded=True)
 SESSIONS = Operation(
     summary="Where the user is signed in",
     tag="account",
     answers={200: ("The sessions, last used first.", array(SESSION))},
-    problems=[401],
+    guarded=True,
 )
 END_SESSION = Operation(
     summary="End one session",
     tag="account",
     parameters={"id": "The session's id."},
     answers={204: ("Ended.", None)},
-    problems=[401, 403, 404, 413],
+    problems=[404],
+    guarded=True,
 )
 TOKENS = Operation(
     summary="The user's API tokens",
     tag="tokens",
     answers={200: ("The tokens, newest first.", array(TOKEN))},
-    problems=[401],
+    guarded=True,
 )
 CREATE_TOKEN = Operation(
-    summary="Create an API token",
+    summary="Create an API token, for who is signed in by a session",
     tag="tokens",
     body={
         "type": "object",
@@ -211,14 +213,16 @@ CREATE_TOKEN = Operation(
         },
     },
     answers={201: ("The token, shown this once.", obj(**TOKEN["properties"], token=TEXT))},
-    problems=[401, 403, 409, 413],
+    problems=[409],
+    guarded=True,
 )
 REVOKE_TOKEN = Operation(
     summary="Revoke an API token",
     tag="tokens",
     parameters={"id": "The token's id."},
     answers={204: ("Revoked.", None)},
-    problems=[401, 403, 404, 413],
+    problems=[404],
+    guarded=True,
 )
 
 routes = [

@@ -3,7 +3,7 @@
 from starlette.types import Scope
 
 from app.accounts.models import User
-from app.accounts.tokens import PREFIX, ApiTokens
+from app.accounts.tokens import ApiTokens
 from app.store import keys
 from app.store.tracking import Fields, TrackedHashes
 from app.web.headers import headers_of
@@ -39,13 +39,20 @@ class People:
         return (user, session) if user is not None and session is not None else None
 
     async def _user_id(self, scope: Scope) -> str | None:
-        authorization = headers_of(scope).get(b"authorization", b"")
-        if authorization[: len(BEARER)].lower() == BEARER and scope["path"].startswith("/api/"):
-            secret = authorization[len(BEARER) :].decode("latin-1").strip()
-            token = await self._tokens.by_secret(secret) if secret.startswith(PREFIX) else None
+        secret = api_secret(scope)
+        if secret is not None:
+            token = await self._tokens.by_secret(secret)
             return token.user_id if token is not None else None
         session = await self._sessions.open(scope)
         return session.user if session is not None else None
+
+
+def api_secret(scope: Scope) -> str | None:
+    """What the request names as its API token; None where it comes without one."""
+    authorization = headers_of(scope).get(b"authorization", b"")
+    if authorization[: len(BEARER)].lower() != BEARER or not scope["path"].startswith("/api/"):
+        return None
+    return str(authorization[len(BEARER) :].decode("latin-1").strip())
 
 
 def parse_user(key: str, fields: Fields) -> User | None:

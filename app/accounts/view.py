@@ -21,7 +21,7 @@ async def page(
     locale = pages.locale_of(scope)
     user = await state["people"].current(scope)
     session = await state["sessions"].open(scope)
-    message = take_flash(session) if session is not None else None
+    message = take_flash(session) if session is not None and request.method != "HEAD" else None
     return pages.page(
         scope,
         name,

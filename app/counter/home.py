@@ -14,7 +14,7 @@ from app.web.headers import headers_of
 from app.web.locale import choose
 from app.web.negotiate import asks_for_json
 from app.web.pages import Pages
-from app.web.sessions import take_flash
+from app.web.sessions import Session, take_flash
 
 HOME = "home"
 """The name of the home page's counter."""
@@ -42,12 +42,13 @@ class Home:
         headers = headers_of(scope)
         counted = counts(scope["method"], headers)
         hit = state["tally"].hit(HOME) if counted else None
-        user, flash = await _visitor(state, scope, headers.get(b"cookie", b""))
+        user, session = await _visitor(state, scope, headers.get(b"cookie", b""))
         number = await _total(state["tally"]) if hit is None else await hit
         if asks_for_json(headers.get(b"accept", b""), headers.get(b"sec-fetch-mode", b"navigate")):
             body, kind = _json(number, user), JSON_HEADERS
         else:
             locale = choose(headers.get(b"cookie", b""), headers.get(b"accept-language", b""))
+            flash = take_flash(session) if session is not None and scope["method"] == "GET" else None
             body, kind = self._page(state["pages"], locale, number, user, flash, counted=counted), HTML_HEADERS
         length = (b"content-length", b"%d" % len(body))
         await send({"type": "http.response.start", "status": 200, "headers": [*kind, length]})
@@ -92,19 +93,17 @@ def _json(number: int | None, user: User | None) -> bytes:
     return b'{"visits":%s,"user":{"name":%s}}' % (visits, orjson.dumps(user.name))
 
 
-async def _visitor(state: CounterState, scope: Scope, cookies: bytes) -> tuple[User | None, str | None]:
-    """Who is signed in, and the message that was left for them. While Redis is away nobody is, and the page shows."""
+async def _visitor(state: CounterState, scope: Scope, cookies: bytes) -> tuple[User | None, Session | None]:
+    """Who is signed in, and the session if there may be a message in it. While Redis is away nobody is signed in."""
     if not cookies:
         return None, None
     known = state["people"].remembered(scope, cookies)
     if known is not None and not known[1].has_flash:
         return known[0], None
     try:
-        user = await state["people"].current(scope)
-        session = await state["sessions"].open(scope)
+        return await state["people"].current(scope), await state["sessions"].open(scope)
     except StoreAway:
         return None, None
-    return user, take_flash(session) if session is not None else None
 
 
 async def _total(tally: Tally) -> int | None:

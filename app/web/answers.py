@@ -7,7 +7,8 @@ from starlette.responses import Response
 
 
 def json_answer(content: Any, status: int = 200) -> Response:
-    """JSON of plain types, never cached: nearly every answer here depends on the moment or on who asks."""
+    """JSON of plain types, never cached: nearly every answer here depends on the moment, on who asks, and how."""
     response = Response(orjson.dumps(content), status, media_type="application/json")
     response.headers["Cache-Control"] = "no-store"
+    response.headers["Vary"] = "Cookie, Authorization, Accept, Accept-Language"
     return response

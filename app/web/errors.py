@@ -62,6 +62,7 @@ class SignInRequired(Problem):
         query = f"?next={quote(back, safe='/')}" if back else ""
         self.url = f"/sign-in{query}"
         super().__init__(sign_in_url=self.url)
+        self.headers["WWW-Authenticate"] = "Bearer"  # RFC 9110, 15.5.2: a 401 has one
 
 
 class WrongPassword(Problem):
@@ -116,7 +117,7 @@ class TooMany(Problem):
 class Unavailable(Problem):
     status = 503
     title = N_("Service unavailable")
-    detail = N_("The counter's store is away. Please try again in a moment.")
+    detail = N_("Signing in and counting are unavailable at this moment. Please try again soon.")
 
     def __init__(self, detail: str | None = None, *, retry_after: int = 2) -> None:
         super().__init__(detail)

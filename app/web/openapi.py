@@ -24,7 +24,7 @@ PROBLEM: Schema = {
 }
 STANDARD = {
     400: "A part of the request is wrong; `field` names it.",
-    401: "Nobody is signed in; `sign_in_url` says where to.",
+    401: "Nobody is signed in: `sign_in_url` says where to; or the name or the password is not right.",
     403: "The request comes from another site, or its sender may not do this.",
     404: "There is no such thing.",
     409: "It contradicts what there is.",
@@ -44,6 +44,8 @@ class Operation:
     body: Schema | None = None
     parameters: dict[str, str] = field(default_factory=dict)
     problems: Sequence[int] = ()
+    guarded: bool = False
+    """Whether it is for who is signed in only."""
 
 
 class ApiRoute(Route):
@@ -57,6 +59,12 @@ class ApiRoute(Route):
         self.operation = operation
 
 
+ALWAYS = (400, 413, 503)
+CHANGING = (403,)
+"""What is answered before an operation is asked at all; the second where it changes something."""
+WAIT: Schema = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}}}
+
+
 def document(routes: Iterable[BaseRoute]) -> dict[str, Any]:
     """The OpenAPI 3.1 document of all ApiRoutes among the routes."""
     paths: dict[str, dict[str, Any]] = {}
@@ -68,13 +76,18 @@ def document(routes: Iterable[BaseRoute]) -> dict[str, Any]:
         "info": {
             "title": "Tallygate",
             "version": __version__,
-            "description": "Signing in and counting, for front ends of their own.",
+            "description": "Signing in and counting, for front ends of their own and for programs.",
         },
         "paths": paths,
         "components": {
             "schemas": {"Problem": PROBLEM},
             "securitySchemes": {
-                "session": {"type": "apiKey", "in": "cookie", "name": "tallygate"},
+                "session": {
+                    "type": "apiKey",
+                    "in": "cookie",
+                    "name": "tallygate",
+                    "description": "Set by `POST /api/session`; over HTTPS its name is `__Host-tallygate`.",
+                },
                 "token": {"type": "http", "scheme": "bearer"},
             },
         },
@@ -117,10 +130,8 @@ def _describe(route: ApiRoute) -> dict[str, Any]:
             for status, (text, schema) in operation.answers.items()
         },
     }
-    for status in sorted({*operation.problems, 400, 503}):
-        content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-        described["responses"][str(status)] = {"description": STANDARD[status], "content": content}
-    if 401 in operation.problems:
+    described["responses"] |= {str(status): _problem(status) for status in _problems(route)}
+    if operation.guarded:
         described["security"] = [{"session": []}, {"token": []}]
     if operation.parameters:
         described["parameters"] = [
@@ -136,3 +147,15 @@ def _describe(route: ApiRoute) -> dict[str, Any]:
     if operation.body:
         described["requestBody"] = {"required": True, "content": {"application/json": {"schema": operation.body}}}
     return described
+
+
+def _problems(route: ApiRoute) -> list[int]:
+    operation = route.operation
+    changing = CHANGING if route.method != "GET" else ()
+    return sorted({*operation.problems, *ALWAYS, *changing, *((401,) if operation.guarded else ())})
+
+
+def _problem(status: int) -> Schema:
+    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    answer: Schema = {"description": STANDARD[status], "content": content}
+    return answer | {"headers": WAIT} if status in {429, 503} else answer

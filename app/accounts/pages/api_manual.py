@@ -8,9 +8,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from app.accounts.state import AccountState
+from app.accounts.view import page
 from app.web.answers import json_answer
-from app.web.openapi import ApiRoute, Schema, document
-from app.web.state import WebState
+from app.web.openapi import ApiRoute, Operation, Schema, document
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,20 +25,23 @@ class Line:
     description: str
 
 
-def manual_routes(routes: Sequence[BaseRoute]) -> list[BaseRoute]:
-    """`/api/openapi.json` and `/api`, about the ApiRoutes among these routes."""
-    described = document(routes)
+MANUAL = Operation(
+    summary="This manual, as an OpenAPI document", tag="manual", answers={200: ("The document.", {"type": "object"})}
+)
 
-    async def as_json(request: Request[WebState]) -> Response:
+
+def manual_routes(routes: Sequence[BaseRoute]) -> list[BaseRoute]:
+    """`/api/openapi.json` and `/api`, about the ApiRoutes among these routes, and itself."""
+
+    async def as_json(request: Request[AccountState]) -> Response:
         return json_answer(described)
 
-    async def as_page(request: Request[WebState]) -> Response:
-        pages = request.state["pages"]
-        return pages.page(
-            request.scope, "accounts/api.html", info=described["info"], groups=_groups(routes), sign_in_url="/sign-in"
-        )
+    async def as_page(request: Request[AccountState]) -> Response:
+        return await page(request, "accounts/api.html", info=described["info"], groups=groups)
 
-    return [Route("/api/openapi.json", as_json), Route("/api", as_page)]
+    own = ApiRoute("GET", "/api/openapi.json", as_json, MANUAL, name="manual")
+    described, groups = document([*routes, own]), _groups([*routes, own])
+    return [own, Route("/api", as_page, methods=["GET"])]
 
 
 def _groups(routes: Sequence[BaseRoute]) -> list[tuple[str, list[dict[str, Any]]]]:
