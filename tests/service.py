@@ -113,7 +113,7 @@ class Process:
 
     def _answers(self, url: str) -> bool:
         try:
-            return httpx.get(f"{url}/live", timeout=2).status_code == 200
+            return httpx.get(f"{url}/live", timeout=2, verify=False).status_code == 200
         except httpx.TransportError:
             return False
 
