@@ -1,9 +1,11 @@
 """`python -m app create-admin NAME`: the administrator's account without a browser."""
 
 import getpass
+import signal
 import sys
 
-from app.accounts.names import BadName
+from app.accounts.audit import Audit, Event
+from app.accounts.names import BadName, normal
 from app.accounts.passwords import Passwords
 from app.accounts.quality import WeakPassword, check_quality
 from app.accounts.store import AccountStore, AdminExists, NameTaken
@@ -17,18 +19,17 @@ class CommandError(Exception):
 
 async def create_admin(topology: Topology, redis_timeout: float, name: str) -> str:
     """Makes the first administrator, with a password that is asked for; the line to print. Raises CommandError."""
+    passwords = Passwords(threads=1)
     try:
+        normal(name)
         async with Store(topology, redis_timeout) as store:
             accounts = AccountStore(store)
             if await accounts.has_admin():
                 raise AdminExists
             password = _ask()
             check_quality(password, name)
-            passwords = Passwords(threads=1)
-            try:
-                user = await accounts.create_first_admin(name, await passwords.hash(password))
-            finally:
-                passwords.close()
+            user = await accounts.create_first_admin(name, await passwords.hash(password))
+            await Audit(store).record(Event.USER_CREATED, user=user.id, detail="create-admin")
     except AdminExists:
         raise CommandError("there is an administrator already, who can make others in the administration") from None
     except (BadName, WeakPassword) as wrong:
@@ -37,14 +38,27 @@ async def create_admin(topology: Topology, redis_timeout: float, name: str) -> s
         raise CommandError("this name is taken") from None
     except StoreAway as away:
         raise CommandError(f"Redis does not answer ({away})") from None
+    finally:
+        passwords.close()
     return f"{user.name} is the administrator now"
 
 
 def _ask() -> str:
     """From the terminal, twice, without showing it; else the first line of standard input."""
-    if not sys.stdin.isatty():
-        return sys.stdin.readline().rstrip("\r\n")
-    password = getpass.getpass("Password: ")
-    if getpass.getpass("Again: ") != password:
-        raise CommandError("the two passwords are not the same")
-    return password
+    # asyncio takes Ctrl-C for itself, and would look at it only after the password.
+    asyncios = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        if sys.stdin.isatty():
+            password = getpass.getpass("Password: ")
+            if getpass.getpass("Again: ") != password:
+                raise CommandError("the two passwords are not the same")
+        else:
+            password = sys.stdin.readline().rstrip("\r\n")
+        password.encode()  # without a locale Python lets odd bytes through, and no browser could ever send them
+        return password
+    except (EOFError, KeyboardInterrupt):
+        raise CommandError("no password was given") from None
+    except UnicodeError:
+        raise CommandError("the password is not valid UTF-8") from None
+    finally:
+        signal.signal(signal.SIGINT, asyncios)
