@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from urllib.parse import urlsplit
 
+import httpx
+
 PATIENCE = 15.0
 """Seconds until an answer that should come counts as missing, on a busy machine."""
 
@@ -24,6 +26,11 @@ def until(true: Callable[[], bool], seconds: float = PATIENCE) -> None:
     while not true():
         assert time.monotonic() < deadline, f"not so within {seconds} s"
         time.sleep(0.02)
+
+
+def get(url: str, headers: dict[str, str] | None = None) -> httpx.Response:
+    """Asks on a connection of its own, so that any worker may answer."""
+    return httpx.get(url, headers=headers, timeout=PATIENCE, verify=False)  # over http: no certificates to load
 
 
 def connected(url: str) -> socket.socket:

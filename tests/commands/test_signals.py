@@ -9,11 +9,10 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
-import httpx
 import pytest
 
 from tests.service import Process
-from tests.sockets import connected, exchange, streams, to_the_end, until
+from tests.sockets import connected, exchange, get, streams, to_the_end, until
 
 Start = Callable[..., AbstractContextManager[Process]]
 ONE_AND_TWO = pytest.mark.parametrize("workers", ["1", "2"])
@@ -100,7 +99,7 @@ def test_sighup_goes_on_in_a_new_log_file(workers: str, start: Start, tmp_path: 
         service.process.send_signal(signal.SIGHUP)
         until(lambda: all(_has_open(pid, log) for pid in pids))
         assert not any(_has_open(pid, old) for pid in pids)
-        httpx.get(f"{url}/after", timeout=15)
+        get(f"{url}/after")
         until(lambda: "/after" in paths_in(log))
         assert "/after" not in paths_in(old)
         assert workers_of(service) == pids, "SIGHUP has ended a worker"
@@ -124,7 +123,7 @@ def test_sighup_keeps_the_old_file_where_a_new_one_cannot_be_opened(start: Start
         moved = folder.rename(tmp_path / "moved")
         service.process.send_signal(signal.SIGHUP)
         until(lambda: "cannot be written" in (moved / "service.log").read_text())
-        httpx.get(f"{url}/after", timeout=15)
+        get(f"{url}/after")
         until(lambda: "/after" in paths_in(moved / "service.log"))
 
 
@@ -136,7 +135,7 @@ def test_sighup_without_a_log_file_and_while_starting_changes_nothing(start: Sta
         url = service.url()
         for _ in range(5):
             service.process.send_signal(signal.SIGHUP)
-        assert httpx.get(f"{url}/live", timeout=15).status_code == 200
+        assert get(f"{url}/live").status_code == 200
         assert service.end() == 0
 
 
@@ -144,15 +143,15 @@ def test_sighup_without_a_log_file_and_while_starting_changes_nothing(start: Sta
 def test_sigusr1_asks_for_no_more_requests_but_answers_them(workers: str, start: Start) -> None:
     with start("--workers", workers) as service:
         url = service.url()
-        assert httpx.get(f"{url}/ready", timeout=15).status_code == 200
+        assert get(f"{url}/ready").status_code == 200
         service.process.send_signal(signal.SIGUSR1)
         until(lambda: {_ready(url) for _ in range(20)} == {503})
-        assert httpx.get(url, timeout=15).status_code == 200
+        assert get(url).status_code == 200
         assert service.end() == 0
 
 
 def _ready(url: str) -> int:
-    return httpx.get(f"{url}/ready", timeout=15).status_code
+    return get(f"{url}/ready").status_code
 
 
 @ONE_AND_TWO

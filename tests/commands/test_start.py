@@ -5,11 +5,10 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-import httpx
 import pytest
 
 from tests.service import Process, process
-from tests.sockets import until
+from tests.sockets import get, until
 
 AS_JSON = {"Accept": "application/json"}
 Start = Callable[..., AbstractContextManager[Process]]
@@ -17,7 +16,7 @@ Start = Callable[..., AbstractContextManager[Process]]
 
 def visit(url: str) -> int:
     """The number that a new visitor is told."""
-    number: int = httpx.get(url, headers=AS_JSON, timeout=15).json()["visits"]
+    number: int = get(url, headers=AS_JSON).json()["visits"]
     return number
 
 
@@ -47,7 +46,7 @@ def test_two_workers_share_one_embedded_server(short_folder: Path) -> None:
         numbers: list[int] = []
         workers: set[str] = set()
         while len(workers) < 2:
-            answer = httpx.get(url, headers=AS_JSON, timeout=15)
+            answer = get(url, headers=AS_JSON)
             numbers.append(answer.json()["visits"])
             workers.add(answer.headers["x-request-id"][:10])  # its first part is the worker's
             assert len(numbers) < 500, "one worker answers everything"
@@ -60,7 +59,7 @@ def test_what_the_command_line_says_reaches_the_workers(start: Start, tmp_path: 
     log = tmp_path / "service.log"
     with start("--workers", "2", "--config", "server.toml", "--log-file", str(log)) as service:
         url = service.url()
-        answer = httpx.get(f"{url}/metrics", headers={"Authorization": "Bearer from-the-file"}, timeout=15)
+        answer = get(f"{url}/metrics", headers={"Authorization": "Bearer from-the-file"})
         assert answer.status_code == 200
         until(lambda: '"path":"/metrics"' in log.read_text())
 
@@ -114,8 +113,8 @@ def test_a_metrics_file_that_cannot_be_written_is_named(tmp_path: Path, start: S
 def test_the_service_starts_and_stays_without_redis(tmp_path: Path) -> None:
     with process(tmp_path, port="0", redis_url="redis://127.0.0.1:1", redis_timeout="0.2") as service:
         url = service.url()
-        assert httpx.get(f"{url}/ready", timeout=15).status_code == 503
-        assert httpx.get(url, headers=AS_JSON, timeout=15).json() == {"visits": None}
+        assert get(f"{url}/ready").status_code == 503
+        assert get(url, headers=AS_JSON).json() == {"visits": None}
         assert service.end() == 0
 
 

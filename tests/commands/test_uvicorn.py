@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.service import ROOT, Process, process
-from tests.sockets import until
+from tests.sockets import get, until
 
 UVICORN = ("-m", "uvicorn", "app.main:app", "--port", "0")
 AS_JSON = {"Accept": "application/json"}
@@ -18,7 +18,7 @@ Start = Callable[..., AbstractContextManager[Process]]
 
 def visit(url: str) -> int:
     """The number that a new visitor is told."""
-    number: int = httpx.get(url, headers=AS_JSON, timeout=15).json()["visits"]
+    number: int = get(url, headers=AS_JSON).json()["visits"]
     return number
 
 
@@ -34,7 +34,7 @@ def test_it_counts_with_its_own_server_and_leaves_the_data(workers: str, short_f
 
 def test_it_writes_its_own_access_lines_and_not_uvicorns(start: Start) -> None:
     with start(command=UVICORN) as service:
-        httpx.get(f"{service.url()}/nowhere?token=hunter2", timeout=15)
+        get(f"{service.url()}/nowhere?token=hunter2")
         until(lambda: '"path":"/nowhere"' in service.output)
         assert "hunter2" not in service.output
 
@@ -45,7 +45,7 @@ def test_it_reloads_and_goes_on_counting(short_folder: Path) -> None:
     with process(folder, "--reload", command=UVICORN, source=folder) as service:
         url = service.url()
         assert visit(url) == 1
-        before = httpx.get(f"{url}/live", timeout=15).headers["x-request-id"][:10]
+        before = get(f"{url}/live").headers["x-request-id"][:10]
         with (folder / "app" / "__init__.py").open("a") as module:
             module.write("\n# edited\n")
         until(lambda: _worker(url) not in {before, None}, seconds=30)
@@ -55,7 +55,7 @@ def test_it_reloads_and_goes_on_counting(short_folder: Path) -> None:
 def _worker(url: str) -> str | None:
     """What the names of a worker's requests begin with."""
     try:
-        return httpx.get(f"{url}/live", timeout=15).headers["x-request-id"][:10]
+        return get(f"{url}/live").headers["x-request-id"][:10]
     except httpx.TransportError:
         return None
 
