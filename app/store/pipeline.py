@@ -141,6 +141,11 @@ class Wire:
         self._changed.set()
         self._changed.clear()
 
+    def _lose(self, reason: str) -> None:
+        self._down_since = self._loop.time()
+        self._refuse_from = self._down_since + GRACE
+        self._now(None, reason)
+
     async def _serve(self, connection: AbstractConnection) -> None:
         """Sends and reads until the connection is lost; whatever waits then is told so."""
         reason = "the connection was lost"
@@ -154,9 +159,7 @@ class Wire:
         except* (RedisError, OSError, RuntimeError) as group:  # RuntimeError: uvloop's, of a transport just closed
             reason = str(group.exceptions[0]) or reason
         finally:
-            self._down_since = self._loop.time()
-            self._refuse_from = self._down_since + GRACE
-            self._now(None, reason)
+            self._lose(reason)
             self._abandon(reason)
             if self._tracker is not None:
                 self._tracker.lost()
@@ -184,13 +187,16 @@ class Wire:
             await connection.send_packed_command([command for command, _ in batch], check_health=False)
 
     async def _read(self, connection: AbstractConnection) -> None:
-        while True:
+        demoted: ReadOnlyError | None = None
+        while demoted is None or self._sent or self._queued:
             try:
                 reply = await connection.read_response(timeout=math.inf, disconnect_on_error=False, push_request=True)
             except ReadOnlyError as error:
-                # The node was demoted: nothing was applied, and only a new connection finds its successor.
+                # The node was demoted: nothing was applied, and only a new connection finds its successor. What was
+                # asked together with this is answered first: it need not be left in the dark.
                 self._answer(Interrupted(str(error), sent=False))
-                raise
+                self._lose(str(error))
+                demoted = error
             except (ResponseError, BusyLoadingError) as error:
                 self._answer(error)
             else:
@@ -199,6 +205,7 @@ class Wire:
                     self._tracker.changed(reply.keys)
                 else:
                     self._answer(reply)
+        raise demoted
 
     def _answer(self, reply: Reply) -> None:
         try:
@@ -211,9 +218,14 @@ class Wire:
             future.set_result(reply)
 
     async def _watch(self) -> None:
-        """Gives up a connection that is silent while answers are due: a dead peer sends no reset."""
+        """Gives up a connection that is silent while answers are due: a dead peer sends no reset.
+
+        Who waits for news asks for a sign of life, for otherwise no answer might ever be due.
+        """
         while True:
             now = self._loop.time()
+            if self._tracker is not None and not self._sent and not self._queued:
+                self.send("PING")
             due = (self._sent[0][0] if self._sent else now) + self._timeout
             if due <= now:
                 raise TimeoutError(f"no answer within {self._timeout:g} s")

@@ -46,7 +46,7 @@ class TrackedHashes(Generic[T]):
             try:
                 reply = await self._tracked.idempotent("HGETALL", key)
             except StoreAway:
-                self.changed([key.encode()])
+                self.forget(key)
                 reply = await self._store.idempotent("HGETALL", key)
             value = self._parse(key, reply) if reply else None
             if key not in self._outdated and self._tracked.up:
@@ -62,11 +62,14 @@ class TrackedHashes(Generic[T]):
         if keys is None:
             self.lost()
             return
-        for raw in keys:
-            key = raw.decode()
-            self._kept.pop(key, None)
-            if key in self._reading:
-                self._outdated.add(key)
+        for key in keys:
+            self.forget(key.decode())
+
+    def forget(self, key: str) -> None:
+        """Keeps nothing of the key: whoever has just changed it need not wait for the message that says so."""
+        self._kept.pop(key, None)
+        if key in self._reading:
+            self._outdated.add(key)
 
     def lost(self) -> None:
         self._kept.clear()

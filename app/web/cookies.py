@@ -45,7 +45,7 @@ def set_cookie(scope: Scope, name: str, value: str, max_age: int) -> tuple[bytes
     """A Set-Cookie header for `max_age` seconds. Raises CookieTooLarge."""
     line = f"{full_name(name, scope)}={value}; Path=/; Max-Age={max_age}; HttpOnly; SameSite=Lax{_secure(scope)}"
     if len(line) > MOST_BYTES:
-        raise CookieTooLarge(name)
+        raise CookieTooLarge(f"the cookie {name} would have {len(line)} bytes; browsers keep {MOST_BYTES} at most")
     return b"set-cookie", line.encode("latin-1")
 
 

@@ -5,6 +5,7 @@ Written from the format as Flask 3.1 documents and shows it; tested against the 
 
 import base64
 import json
+import time
 import uuid
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -12,30 +13,42 @@ from email.utils import format_datetime, parsedate_to_datetime
 from hashlib import sha1
 from typing import Any
 
-from itsdangerous import BadData, URLSafeTimedSerializer
+from itsdangerous import BadData, TimestampSigner, URLSafeTimedSerializer
 
 MAX_AGE = 31 * 86_400
 """Seconds; Flask's PERMANENT_SESSION_LIFETIME, which it applies to every session cookie."""
+
+
+class Html(str):
+    """Text that a template need not escape: what Flask's sessions bring back for a Markup."""
+
+    __slots__ = ()
+
+    def __html__(self) -> str:
+        return self
+
+
 TAGS: dict[str, Callable[[Any], Any]] = {
-    " t": lambda value: tuple(_untag(item) for item in value),
+    " t": tuple,
     " u": uuid.UUID,
     " b": base64.b64decode,
-    " m": str,
-    " d": parsedate_to_datetime,
-    " di": lambda value: {name.removesuffix("__"): _untag(item) for name, item in value.items()},
+    " m": Html,
+    " d": lambda text: _utc(parsedate_to_datetime(text)),
+    " di": lambda value: {name[:-2]: item for name, item in value.items()},
 }
 
 
 class FlaskCookies:
     """Reads and writes Flask's cookies under a list of keys, the current one last, as itsdangerous has it."""
 
-    def __init__(self, keys: Sequence[str], max_age: int = MAX_AGE) -> None:
+    def __init__(self, keys: Sequence[str], max_age: int = MAX_AGE, clock: Callable[[], float] = time.time) -> None:
         self._max_age = max_age
         self._serializer = URLSafeTimedSerializer(
             list(keys),
             salt="cookie-session",
-            serializer=_TaggedJson,
-            signer_kwargs={"key_derivation": "hmac", "digest_method": sha1},
+            serializer=TaggedJson,
+            signer=_ClockSigner,
+            signer_kwargs={"key_derivation": "hmac", "digest_method": sha1, "clock": clock},
         )
 
     def dumps(self, data: dict[str, Any]) -> str:
@@ -45,17 +58,28 @@ class FlaskCookies:
         """The session's data; None when the cookie is not a valid one of ours, or too old."""
         try:
             data = self._serializer.loads(cookie, max_age=self._max_age)
-        except (BadData, ValueError, TypeError, AttributeError, OverflowError, RecursionError):
-            return None  # validly signed by a careless holder of the key, yet no session
+        except (BadData, ValueError, OverflowError):  # the last two: a signed time that is none
+            return None
         return data if isinstance(data, dict) else None
 
 
-class _TaggedJson:
-    """What itsdangerous takes for a serializer: Flask's TaggedJSONSerializer."""
+class _ClockSigner(TimestampSigner):
+    """Signs by a clock that tests can move."""
+
+    def __init__(self, *arguments: Any, clock: Callable[[], float], **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._clock = clock
+
+    def get_timestamp(self) -> int:
+        return int(self._clock())
+
+
+class TaggedJson:
+    """What itsdangerous takes for a serializer: JSON in which Flask tags the types that JSON has not."""
 
     @staticmethod
     def dumps(value: Any) -> str:
-        return json.dumps(_tag(value), separators=(",", ":"))
+        return json.dumps(_tag(value), separators=(",", ":"), sort_keys=True)
 
     @staticmethod
     def loads(text: str) -> Any:
@@ -78,18 +102,24 @@ def _tag(value: Any) -> Any:
         case bytes():
             return {" b": base64.b64encode(value).decode()}
         case datetime():
-            return {" d": format_datetime(value.astimezone(UTC), usegmt=True)}
+            return {" d": format_datetime(_utc(value), usegmt=True)}
         case _:
-            return value
+            return {" m": str(value.__html__())} if hasattr(value, "__html__") else value
 
 
 def _untag(value: Any) -> Any:
+    """From the inside out, as Flask does it."""
     match value:
-        case dict() if len(value) == 1 and (name := next(iter(value))) in TAGS:
-            return TAGS[name](value[name])
         case dict():
-            return {name: _untag(item) for name, item in value.items()}
+            plain = {name: _untag(item) for name, item in value.items()}
+            tag = next(iter(plain)) if len(plain) == 1 else ""
+            return TAGS[tag](plain[tag]) if tag in TAGS else plain
         case list():
             return [_untag(item) for item in value]
         case _:
             return value
+
+
+def _utc(moment: datetime) -> datetime:
+    """In UTC, which Flask also takes a moment without time zone for."""
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

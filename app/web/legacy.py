@@ -13,6 +13,8 @@ from app.web.tornado_format import TornadoCookies
 
 @dataclass(frozen=True, slots=True)
 class OldCookie:
+    """`digest` tells cookies apart by what was signed: the signature itself can be written in several ways."""
+
     cookie: str
     user: str
     how: str
@@ -24,7 +26,7 @@ class LegacyCookies:
 
     def __init__(self, settings: Settings, clock: Callable[[], float]) -> None:
         flask, tornado = settings.legacy_flask_secret, settings.legacy_tornado_secret
-        self._flask = FlaskCookies([flask.get_secret_value()]) if flask else None
+        self._flask = FlaskCookies([flask.get_secret_value()], clock=clock) if flask else None
         self._tornado = TornadoCookies(tornado.get_secret_value(), clock) if tornado else None
         self._name = settings.legacy_cookie
         self._key = settings.legacy_user_key
@@ -32,19 +34,23 @@ class LegacyCookies:
 
     def read(self, header: bytes) -> OldCookie | None:
         """The old app's cookie in a raw Cookie header, with the user's name in it."""
-        if self._flask is not None:
-            name = self._name or "session"
-            cookie = read_cookie(header, name.encode())
-            data = self._flask.loads(cookie) if cookie else None
-            if cookie and data is not None:
-                return _old(name, cookie, data.get(self._key), "flask")
-        if self._tornado is not None:
-            name = self._name or "user"
-            cookie = (read_cookie(header, name.encode()) or "").strip('"')
-            value = self._tornado.loads(name, cookie) if cookie else None
-            if value is not None:
-                return _old(name, cookie, self._user(value), "tornado")
-        return None
+        return self._from_flask(header) or self._from_tornado(header)
+
+    def _from_flask(self, header: bytes) -> OldCookie | None:
+        name = self._name or "session"
+        cookie = read_cookie(header, name.encode()) if self._flask is not None else None
+        data = self._flask.loads(cookie) if self._flask is not None and cookie else None
+        if not cookie or data is None:
+            return None
+        return _old(name, data.get(self._key), "flask", signed=cookie.rpartition(".")[0])
+
+    def _from_tornado(self, header: bytes) -> OldCookie | None:
+        name = self._name or "user"
+        cookie = (read_cookie(header, name.encode()) or "").strip('"') if self._tornado is not None else ""
+        value = self._tornado.loads(name, cookie) if self._tornado is not None and cookie else None
+        if value is None:
+            return None
+        return _old(name, self._user(value), "tornado", signed=cookie.rpartition("|")[0])
 
     def _user(self, value: bytes) -> object:
         """The name in a Tornado cookie: the JSON string or object that Tornado's examples use, or the bare text."""
@@ -58,7 +64,7 @@ class LegacyCookies:
         return data.get(self._key) if isinstance(data, dict) else data
 
 
-def _old(cookie: str, value: str, user: object, how: str) -> OldCookie | None:
+def _old(cookie: str, user: object, how: str, *, signed: str) -> OldCookie | None:
     if not isinstance(user, str) or not user:
         return None
-    return OldCookie(cookie, user, how, hashlib.sha256(value.encode()).hexdigest())
+    return OldCookie(cookie, user, how, hashlib.sha256(signed.encode()).hexdigest())

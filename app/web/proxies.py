@@ -1,7 +1,8 @@
 """Who really asks, when the request came through proxies: believed only where the operator has named them."""
 
 from collections.abc import Mapping, Sequence
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from starlette.types import Scope
 
@@ -28,27 +29,27 @@ class Proxies:
         if proto in {b"http", b"https"}:
             scope["scheme"] = proto.decode()
         chain = b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for")
-        for address in reversed(chain.decode("latin-1").split(",")[-MOST:]):
-            if not _is_address(address.strip()):
+        for text in reversed(chain.decode("latin-1").split(",")[-MOST:]):
+            address = _address(text.strip())
+            if address is None:
                 return
-            scope["client"] = (address.strip(), 0)
-            if not self._trusts(address.strip()):
+            scope["client"] = (str(address), 0)
+            if not self._trusts(str(address)):
                 return
 
-    def _trusts(self, address: str) -> bool:
-        if not _is_address(address):
-            return False
-        parsed = ip_address(address)
-        return any(parsed in network for network in self._networks if _same_version(parsed.version, network))
+    def _trusts(self, text: str) -> bool:
+        address = _address(text)
+        return address is not None and any(address in network for network in self._networks)
 
 
-def _is_address(text: str) -> bool:
+@lru_cache(maxsize=4096)
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    """None for what is no address. An IPv4 one that a socket for both kinds shows as ::ffff:192.0.2.1 is IPv4."""
     try:
-        ip_address(text)
+        address = ip_address(text)
     except ValueError:
-        return False
-    return True
-
-
-def _same_version(version: int, network: IPv4Network | IPv6Network) -> bool:
-    return version == network.version
+        return None
+    if isinstance(address, IPv4Address):
+        return address
+    # A zone is free text, which a log or a page need not have from a header.
+    return address.ipv4_mapped or (None if address.scope_id else address)

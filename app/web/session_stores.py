@@ -6,7 +6,6 @@ import hashlib
 import secrets
 import time
 from collections.abc import Callable
-from typing import Any
 
 from itsdangerous import BadSignature, Signer
 
@@ -15,24 +14,34 @@ from app.store import keys
 from app.store.client import Store
 from app.store.scripts import Script
 from app.store.tracking import Fields, TrackedHashes
-from app.web.flask_format import MAX_AGE, FlaskCookies
-from app.web.sessions import Session
+from app.web.flask_format import MAX_AGE, FlaskCookies, TaggedJson
+from app.web.sessions import Changes, Session
 
 ID_BYTES = 24
-MOST_VERIFIED = 20_000
-"""Cookies whose signature a worker remembers to be good."""
-# Writes to a session that lives, and only then: a late write must not bring an ended one back.
-UPDATE = Script("""
-if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
-if ARGV[3] then redis.call('PEXPIREAT', KEYS[1], ARGV[3]) end
-return 1
+COOKIE_LENGTH = 32 + len(".") + 43
+"""Characters: the id and its SHA-256 signature, each in base64. What is longer or shorter was not made here."""
+MOST_SESSIONS = 1000
+"""Of one user: the oldest has to go when a program signs in again and again, and never out."""
+YEAR = 365 * 86_400
+# Both write to a session that lives, and only then: a late write must not bring an ended one back.
+TOUCH = Script("""
+if redis.call('EXISTS', KEYS[1]) == 0 then return end
+redis.call('HSET', KEYS[1], 's', ARGV[1])
+redis.call('PEXPIREAT', KEYS[1], ARGV[2])
+""")
+SAVE = Script("""
+if redis.call('EXISTS', KEYS[1]) == 0 then return end
+for i = 1, #ARGV, 2 do
+  local field, value = ARGV[i], ARGV[i + 1]
+  if value == '' then redis.call('HDEL', KEYS[1], field) else redis.call('HSET', KEYS[1], field, value) end
+end
 """)
 CREATE = Script("""
 redis.call('HSET', KEYS[1], unpack(ARGV, 2))
 redis.call('PEXPIREAT', KEYS[1], ARGV[1])
-return 1
 """)
+DATA = "x:"
+"""Before the names of a session's data, among the fields of its hash."""
 
 
 class RedisSessions:
@@ -48,25 +57,18 @@ class RedisSessions:
         self._idle, self._lifetime = settings.session_idle, settings.session_lifetime
         self._clock = clock
         self._signer = Signer(signing_keys(settings), "tallygate.session", digest_method=hashlib.sha256)
-        self._verified: dict[str, str] = {}
 
     async def load(self, cookie: str) -> Session | None:
         key = self._key(cookie)
         return self._alive(await self._cache.read(keys.session(key))) if key else None
 
-    def remembered(self, cookie: str) -> Session | None:
-        """The session when this worker knows it already; None says nothing."""
-        key = self._verified.get(cookie)
-        return self._alive(self._cache.kept(keys.session(key))) if key else None
+    def remembered(self, key: str) -> Session | None:
+        return self._alive(self._cache.kept(keys.session(key)))
 
     async def create(self, session: Session) -> str:
         secret = secrets.token_urlsafe(ID_BYTES)
         session.key = _digest(secret)
-        index, end = keys.sessions_of(session.user), session.created + self._lifetime
-        # Into the user's list first: what is not in there could not be ended with the others.
-        await self._store.idempotent("ZADD", index, end, session.key)
-        await self._store.idempotent("ZREMRANGEBYSCORE", index, "-inf", self._clock())
-        await self._store.idempotent("PEXPIREAT", index, int(end * 1000))
+        name, index = keys.session(session.key), keys.sessions_of(session.user)
         fields = {
             "u": session.user,
             "c": f"{session.created:.3f}",
@@ -76,21 +78,40 @@ class RedisSessions:
             "a": session.address,
         }
         flat = [part for pair in fields.items() if pair[1] for part in pair]
-        await CREATE.run(self._store, [keys.session(session.key)], self._expiry(session), *flat)
+        # Into the user's list first: what is not in there could not be ended with the others.
+        await self._store.idempotent("ZADD", index, int(session.created), session.key)
+        _, _, _, surplus = await asyncio.gather(
+            CREATE.run(self._store, [name], self._expiry(session), *flat),
+            self._store.idempotent("ZREMRANGEBYSCORE", index, "-inf", int(session.created - self._lifetime) - 1),
+            # Much longer than its sessions: the operator may make the absolute timeout longer meanwhile.
+            self._store.idempotent("EXPIREAT", index, int(session.created) + self._lifetime + YEAR),
+            self._store.idempotent("ZRANGE", index, 0, -MOST_SESSIONS - 1),
+        )
+        for key in surplus:
+            await self._end(key.decode(), session.user)
         return self._signer.sign(secret).decode()
 
-    async def save(self, session: Session) -> str | None:
-        await UPDATE.run(self._store, [keys.session(session.key)], "x", session.stored)
+    async def save(self, session: Session, changes: Changes) -> str | None:
+        name = keys.session(session.key)
+        await SAVE.run(self._store, [name], *(part for field in changes.items() for part in _argument(*field)))
+        self._cache.forget(name)
         return None
 
     async def touch(self, session: Session) -> str | None:
         name = keys.session(session.key)
-        await UPDATE.run(self._store, [name], "s", f"{session.seen:.0f}", self._expiry(session))
+        await TOUCH.run(self._store, [name], f"{session.seen:.0f}", self._expiry(session))
+        self._cache.forget(name)
         return None
 
     async def end(self, session: Session) -> None:
-        await self._store.idempotent("DEL", keys.session(session.key))
-        await self._store.idempotent("ZREM", keys.sessions_of(session.user), session.key)
+        await self._end(session.key, session.user)
+
+    async def _end(self, key: str, user: str) -> None:
+        """Out of the list last: as long as it may live, it can be found there."""
+        name = keys.session(key)
+        await self._store.idempotent("DEL", name)
+        self._cache.forget(name)
+        await self._store.idempotent("ZREM", keys.sessions_of(user), key)
 
     async def of_user(self, user: str) -> list[Session]:
         members = await self._store.idempotent("ZRANGE", keys.sessions_of(user), 0, -1)
@@ -103,16 +124,12 @@ class RedisSessions:
         return bool(await self._store.once("SET", keys.legacy_used(digest), 1, "NX", "EX", MAX_AGE))
 
     def _key(self, cookie: str) -> str | None:
-        key = self._verified.get(cookie)
-        if key is None:
-            try:
-                key = _digest(self._signer.unsign(cookie).decode())
-            except (BadSignature, UnicodeDecodeError):
-                return None
-            if len(self._verified) >= MOST_VERIFIED:
-                self._verified.clear()
-            self._verified[cookie] = key
-        return key
+        if len(cookie) != COOKIE_LENGTH:
+            return None
+        try:
+            return _digest(self._signer.unsign(cookie).decode())
+        except BadSignature:
+            return None
 
     def _alive(self, session: Session | None) -> Session | None:
         now = self._clock()
@@ -126,34 +143,40 @@ class RedisSessions:
 
 
 class CookieSessions:
-    """Sessions whole in the cookie, in Flask's format: nothing is stored here, and so nothing can be revoked."""
+    """Sessions whole in the cookie, in Flask's format: nothing is stored here, and so nothing can be revoked.
+
+    Of two requests at the same moment, the answer that the browser gets last has its data kept.
+    """
 
     revocable = False
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
-        self._cookies = FlaskCookies(signing_keys(settings), settings.session_lifetime)
+        self._cookies = FlaskCookies(signing_keys(settings), settings.session_lifetime, clock)
         self._idle, self._lifetime = settings.session_idle, settings.session_lifetime
         self._clock = clock
 
     async def load(self, cookie: str) -> Session | None:
-        data = self._cookies.loads(cookie) or {}
-        match data:
-            case {"user": str(user), "created": float(created) | int(created), "seen": float(seen) | int(seen)}:
-                rest = {name: value for name, value in data.items() if name not in RESERVED}
-                session = Session("", user, created, seen, str(data.get("how", "")), _data=rest)
-            case _:
-                return None
-        now = self._clock()
-        session.changed()
-        return session if now < seen + self._idle and now < created + self._lifetime else None
+        match self._cookies.loads(cookie):
+            case {
+                "user": str(user),
+                "created": float(created) | int(created),
+                "seen": float(seen) | int(seen),
+                "how": str(how),
+                **rest,
+            }:
+                now = self._clock()
+                if now < seen + self._idle and now < created + self._lifetime:
+                    stored = {str(name): TaggedJson.dumps(value) for name, value in rest.items()}
+                    return Session("", user, created, seen, how, stored=stored)
+        return None
 
-    def remembered(self, cookie: str) -> Session | None:
+    def remembered(self, key: str) -> Session | None:
         return None
 
     async def create(self, session: Session) -> str:
         return self._dump(session)
 
-    async def save(self, session: Session) -> str | None:
+    async def save(self, session: Session, changes: Changes) -> str | None:
         return self._dump(session)
 
     async def touch(self, session: Session) -> str | None:
@@ -169,16 +192,10 @@ class CookieSessions:
         return True
 
     def _dump(self, session: Session) -> str:
-        own: dict[str, Any] = {
-            "user": session.user,
-            "created": session.created,
-            "seen": int(session.seen),
-            "how": session.how,
-        }
+        own = {"user": session.user, "created": session.created, "seen": int(session.seen), "how": session.how}
+        if taken := own.keys() & session.data.keys():
+            raise TypeError(f"a session in the cookie needs {', '.join(sorted(taken))} for itself")
         return self._cookies.dumps(session.data | own)
-
-
-RESERVED = frozenset({"user", "created", "seen", "how"})
 
 
 def signing_keys(settings: Settings) -> list[str]:
@@ -197,10 +214,15 @@ def parse_session(name: str, fields: Fields) -> Session | None:
             how=fields.get(b"h", b"").decode(),
             device=fields.get(b"d", b"").decode(),
             address=fields.get(b"a", b"").decode(),
-            stored=fields.get(b"x", b"{}").decode(),
+            stored={k.decode().removeprefix(DATA): v.decode() for k, v in fields.items() if k.startswith(b"x:")},
         )
     except (KeyError, ValueError):
         return None
+
+
+def _argument(name: str, text: str | None) -> tuple[str, str]:
+    """For SAVE: a field and its new value; no JSON is empty, so an empty one removes the field."""
+    return DATA + name, text or ""
 
 
 def _digest(secret: str) -> str:

@@ -4,9 +4,9 @@ The cookie holds a random id, signed; the store holds the session under the id's
 alone nor the store alone is worth anything to a thief. Whoever does nothing that needs a session gets none.
 """
 
-import json
+import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -15,23 +15,31 @@ from starlette.types import Scope
 from app.settings import Settings
 from app.web.cookies import cookie_header, delete_cookie, full_name, read_cookie, set_cookie
 from app.web.device import device_of
+from app.web.flask_format import TaggedJson
 from app.web.headers import RawHeaders, headers_of
 from app.web.legacy import LegacyCookies
 
 VISIT = "tallygate.visit"
 """Where in the scope a request's dealings with sessions are noted; Edge commits them."""
 SEEN_EVERY = 60
-"""Seconds between two notes of when a session was last used."""
-MOST_REMEMBERED = 10_000
-"""Cookie headers whose session cookie a worker remembers."""
+"""Seconds between two notes of when a session was last used; a short idle timeout has them more often."""
+MOST_KNOWN, LONGEST_KNOWN = 10_000, 4096
+"""Cookie headers that a worker knows as some session's, and the bytes of the longest: strangers choose both."""
 FLASH = "_flash"
+Changes = dict[str, str | None]
+"""What of a session's data has changed, as tagged JSON by name; None for what was removed."""
 Adopt = Callable[[str], Awaitable[str | None]]
 """Finds the user (id) of the name that an old app's cookie holds."""
 
 
 @dataclass(slots=True)
 class Session:
-    """A signed-in visitor's session. `data` holds what an application keeps in it, as plain JSON types."""
+    """A signed-in visitor's session.
+
+    `data` holds what an application keeps in it: JSON's types, and those that Flask's sessions have, too (tuple,
+    bytes, UUID, datetime). Each name in it is stored for itself: of two requests that change different names at the
+    same moment both are kept, of two that change the same name the later one.
+    """
 
     key: str
     user: str
@@ -40,31 +48,35 @@ class Session:
     how: str
     device: str = ""
     address: str = ""
-    stored: str = "{}"
+    stored: Mapping[str, str] = field(default_factory=dict)
     _data: dict[str, Any] | None = field(default=None, repr=False)
 
     @property
     def data(self) -> dict[str, Any]:
         if self._data is None:
-            self._data = json.loads(self.stored)
+            self._data = {name: TaggedJson.loads(text) for name, text in self.stored.items()}
         return self._data
 
     @property
     def has_flash(self) -> bool:
         return FLASH in self.stored
 
-    def changed(self) -> bool:
-        """Whether the data, however deep, is other than what is stored; then it counts as stored from here on.
+    def changes(self) -> Changes:
+        """What of the data, however deep, is other than what is stored; from here on it counts as stored.
 
-        Raises TypeError for what JSON has no type for: it would not come back as it was.
+        Raises TypeError for what would not come back as it was.
         """
         if self._data is None:
-            return False
-        now = json.dumps(self._data, separators=(",", ":"), ensure_ascii=False)
-        if now == self.stored:
-            return False
+            return {}
+        now = {name: TaggedJson.dumps(value) for name, value in self._data.items()}
+        changes: Changes = {name: text for name, text in now.items() if self.stored.get(name) != text}
+        for name in changes:
+            kept = {name: self._data[name]}
+            if TaggedJson.loads(TaggedJson.dumps(kept)) != kept:
+                raise TypeError(f"a session cannot keep {name!r}: not of JSON's types all through")
+        changes |= dict.fromkeys(self.stored.keys() - now.keys())
         self.stored = now
-        return True
+        return changes
 
     def copy(self) -> "Session":
         """One for a single request: what a request does to its data must not show in others' before it is stored."""
@@ -79,13 +91,13 @@ class SessionStore(Protocol):
     async def load(self, cookie: str) -> Session | None:
         """The living session of a cookie; None for anything else."""
 
-    def remembered(self, cookie: str) -> Session | None:
-        """The living session when it is known without asking; None says nothing."""
+    def remembered(self, key: str) -> Session | None:
+        """The living session of a key when it is known without asking; None says nothing."""
 
     async def create(self, session: Session) -> str:
         """Stores a new session, gives it its key, and returns the cookie's value."""
 
-    async def save(self, session: Session) -> str | None:
+    async def save(self, session: Session, changes: Changes) -> str | None:
         """Stores changed data; the cookie's new value if it has to be set anew."""
 
     async def touch(self, session: Session) -> str | None:
@@ -101,11 +113,13 @@ class SessionStore(Protocol):
 
 @dataclass(slots=True)
 class Visit:
-    """What one request has to do with sessions."""
+    """What one request has to do with sessions. `cookies` are the Set-Cookie headers for its answer, by name."""
 
     sessions: "Sessions"
     session: Session | None = None
-    cookies: RawHeaders = field(default_factory=list)
+    opened: bool = False
+    committed: bool = False
+    cookies: dict[str, tuple[bytes, bytes]] = field(default_factory=dict)
 
 
 class Sessions:
@@ -120,10 +134,11 @@ class Sessions:
     ) -> None:
         self._name = settings.session_cookie
         self._lifetime = settings.session_lifetime
+        self._seen_every = min(SEEN_EVERY, settings.session_idle / 4)
         self._store = store
         self._legacy = LegacyCookies(settings, clock)
         self._adopt = adopt
-        self._memos: tuple[dict[bytes, str], dict[bytes, str]] = ({}, {})
+        self._known: tuple[dict[bytes, str], dict[bytes, str]] = ({}, {})
         self._clock = clock
 
     @property
@@ -133,42 +148,49 @@ class Sessions:
 
     async def open(self, scope: Scope) -> Session | None:
         """The request's session; None when the visitor is not signed in. Raises StoreAway."""
-        visit = scope.get(VISIT)
-        if visit is None:
-            visit = scope[VISIT] = Visit(self)
+        visit: Visit = scope.setdefault(VISIT, Visit(self))
+        if not visit.opened:
             header = cookie_header(scope)
-            cookie = self._cookie(scope, header)
+            cookie = read_cookie(header, full_name(self._name, scope).encode())
             found = await self._store.load(cookie) if cookie else None
-            visit.session = found.copy() if found is not None else await self._move_over(scope, visit, header)
-            if visit.session is not None:
+            if found is not None:
+                visit.session = found.copy()
+                self._know(scope, header, found.key)
                 await self._note_seen(scope, visit, visit.session)
-        session: Session | None = visit.session
-        return session
+            else:
+                await self._move_over(scope, visit, header)
+            visit.opened = True
+        return visit.session
 
     def remembered(self, scope: Scope, header: bytes) -> Session | None:
         """The session of a raw Cookie header where this worker knows it already and need not note that it is in use;
         None says nothing. What it returns must not be changed.
         """
-        session = self._store.remembered(self._cookie(scope, header)) if header else None
-        return session if session is not None and self._clock() - session.seen < SEEN_EVERY else None
+        key = self._known[scope["scheme"] == "https"].get(header)
+        # A header that comes twice may be a second Cookie header with another session in it: `open` looks at both.
+        if not key or len(headers_of(scope)) != len(scope["headers"]):
+            return None
+        session = self._store.remembered(key)
+        return session if session is not None and self._clock() - session.seen < self._seen_every else None
 
-    def _cookie(self, scope: Scope, header: bytes) -> str:
-        """The session cookie's value in the header; remembered, because a browser sends the same header each time."""
-        memo = self._memos[scope["scheme"] == "https"]
-        value = memo.get(header)
-        if value is None:
-            value = read_cookie(header, full_name(self._name, scope).encode()) or ""
-            if len(memo) >= MOST_REMEMBERED:
-                memo.clear()
-            memo[header] = value
-        return value
+    def _know(self, scope: Scope, header: bytes, key: str) -> None:
+        """Remembers a header's session: a browser sends the same header each time."""
+        known = self._known[scope["scheme"] == "https"]
+        if len(header) <= LONGEST_KNOWN:
+            if len(known) >= MOST_KNOWN:
+                known.clear()
+            known[header] = key
 
     async def begin(self, scope: Scope, user: str, how: str) -> Session:
-        """Signs the visitor in with a new session; the one there was is dead (session fixation: ASVS 5.0, 7.2.4)."""
+        """Signs the visitor in with a new session; the one there was is dead (session fixation: ASVS 5.0, 7.2.4).
+
+        Where it was the same user's, its data goes on in the new one.
+        """
         before = await self.open(scope)
-        visit: Visit = scope[VISIT]
+        return await self._start(scope, scope[VISIT], user, how, before)
+
+    async def _start(self, scope: Scope, visit: Visit, user: str, how: str, before: Session | None = None) -> Session:
         now = self._clock()
-        headers = headers_of(scope)
         client = scope["client"]
         session = Session(
             key="",
@@ -176,14 +198,15 @@ class Sessions:
             created=now,
             seen=now,
             how=how,
-            device=device_of(headers.get(b"user-agent", b"").decode("latin-1")),
+            device=device_of(headers_of(scope).get(b"user-agent", b"").decode("latin-1")),
             address=client[0] if client else "",
+            _data=before.data if before is not None and before.user == user else None,
         )
         value = await self._store.create(session)
-        visit.session = session
-        visit.cookies = [set_cookie(scope, self._name, value, self._lifetime)]
         if before is not None:
             await self._store.end(before)
+        visit.session = session
+        self._set_cookie(scope, visit, value)
         return session
 
     async def end(self, scope: Scope) -> None:
@@ -193,21 +216,27 @@ class Sessions:
         if session is not None:
             await self._store.end(session)
         visit.session = None
-        visit.cookies = [delete_cookie(scope, full_name(self._name, scope))]
+        full = full_name(self._name, scope)
+        visit.cookies[full] = delete_cookie(scope, full)
 
     async def commit(self, scope: Scope, headers: RawHeaders) -> None:
         """Stores what the request has changed, and adds the headers of an answer that depends on who asks."""
         visit: Visit = scope[VISIT]
-        if visit.session is not None and visit.session.changed():
-            value = await self._store.save(visit.session)
-            if value is not None:
-                visit.cookies = [set_cookie(scope, self._name, value, self._lifetime)]
-        headers += visit.cookies
+        if visit.session is not None and not visit.committed:
+            visit.committed = True  # if it fails, the answer that says so must not fail for the same reason
+            changes = visit.session.changes()
+            if changes:
+                self._set_cookie(scope, visit, await self._store.save(visit.session, changes))
+        headers += visit.cookies.values()
         names = {name.lower(): value for name, value in headers}
         if b"cache-control" not in names:
             headers.append((b"cache-control", b"no-store"))
         if b"cookie" not in names.get(b"vary", b"").lower():
             headers.append((b"vary", b"Cookie"))
+
+    def _set_cookie(self, scope: Scope, visit: Visit, value: str | None) -> None:
+        if value is not None:
+            visit.cookies[full_name(self._name, scope)] = set_cookie(scope, self._name, value, self._lifetime)
 
     async def of_user(self, user: str) -> list[Session]:
         """The user's sessions, last used first."""
@@ -225,30 +254,25 @@ class Sessions:
     async def end_all(self, user: str, keep: str | None = None) -> int:
         """Ends the user's sessions, all but the one of the key `keep`; how many."""
         ended = [session for session in await self._store.of_user(user) if session.key != keep]
-        for session in ended:
-            await self._store.end(session)
+        await asyncio.gather(*map(self._store.end, ended))
         return len(ended)
 
     async def _note_seen(self, scope: Scope, visit: Visit, session: Session) -> None:
         now = self._clock()
-        if now - session.seen < SEEN_EVERY:
-            return
-        session.seen = now
-        value = await self._store.touch(session)
-        if value is not None:
-            visit.cookies = [set_cookie(scope, self._name, value, self._lifetime)]
+        if now - session.seen >= self._seen_every:
+            session.seen = now
+            self._set_cookie(scope, visit, await self._store.touch(session))
 
-    async def _move_over(self, scope: Scope, visit: Visit, header: bytes) -> Session | None:
+    async def _move_over(self, scope: Scope, visit: Visit, header: bytes) -> None:
         """A session for who still has a valid cookie of the app that was here before."""
         old = self._legacy.read(header) if self._adopt is not None and self._legacy.any else None
         if old is None or self._adopt is None:
-            return None
+            return
         user = await self._adopt(old.user)
         if user is None or not await self._store.first_use(old.digest):
-            return None
-        session = await self.begin(scope, user, old.how)
-        visit.cookies.append(delete_cookie(scope, old.cookie))
-        return session
+            return
+        await self._start(scope, visit, user, old.how)
+        visit.cookies.setdefault(old.cookie, delete_cookie(scope, old.cookie))
 
 
 def flash(session: Session, message: str) -> None:
