@@ -7,8 +7,8 @@ A part in braces is a Redis Cluster hash tag: keys that one script touches share
 | `{hits}:totals` | hash | a counter's name -> its total | for ever |
 | `{hits}:worker:<id>` | hash | `seq`: its last batch that was applied; `reply`: what was answered | 1 day unused |
 | `{hits}:changed` | channel | totals have changed: look again | - |
-| `session:<key>` | hash | a session: user, created, seen, how, device, address, x (its data) | idle timeout |
-| `sessions-of:<user>` | sorted set | the user's sessions by the time of their absolute timeout | absolute timeout |
+| `session:<key>` | hash | a session: user, created, seen, how, device, address, `x:<name>` (its data) | idle timeout |
+| `sessions-of:<user>` | sorted set | the user's sessions by when they were opened | a year unused |
 | `legacy-used:<digest>` | string | an old app's cookie that was turned into a session: only once | 31 days |
 | `{accounts}:user:<id>` | hash | name, admin, disabled, locale, created, password (its hash) | for ever |
 | `{accounts}:names` | hash | a name's compare key -> the user's id | for ever |
