@@ -1,6 +1,7 @@
 """Visitors who come without pause, and what they were told."""
 
 import asyncio
+import inspect
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -94,7 +95,7 @@ async def until(done: Callable[[], Any] | Callable[[], Awaitable[Any]], *, what:
     deadline = time.monotonic() + seconds
     while True:
         answer = done()
-        if asyncio.iscoroutine(answer):
+        if inspect.isawaitable(answer):
             answer = await answer
         if answer:
             return answer

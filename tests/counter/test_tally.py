@@ -1,0 +1,177 @@
+"""The exact counter on the real Valkey: every visit once, to every visitor a number of its own."""
+
+import asyncio
+import itertools
+import signal
+from collections import Counter
+
+import pytest
+
+from app.counter import tally as module
+from app.counter.store import CounterStore, Gap
+from app.counter.tally import Tally
+from app.store.keys import HITS_TOTALS
+from tests.counter.conftest import counting
+from tests.counter.load import until
+from tests.counter.redis_side import roll_back, totals
+from tests.valkey import Valkey
+
+
+async def test_thousands_of_hits_at_once_get_distinct_numbers_without_a_gap(server: Valkey) -> None:
+    names = ["home", "about", "猫/ \r\n"]
+    async with counting(server.url) as one, counting(server.url) as other:
+        hits = []
+        for worker, name in itertools.islice(itertools.cycle(itertools.product((one, other), names)), 6000):
+            hits.append((name, worker.hit(name)))
+            if len(hits) % 70 == 0:
+                await asyncio.sleep(0)
+        numbers = {name: sorted([await hit for of, hit in hits if of == name]) for name in names}  # type: ignore[type-var]
+    assert numbers == {name: list(range(1, 2001)) for name in names}
+    assert totals(server) == dict.fromkeys(names, 2000)
+
+
+async def test_the_hits_of_a_tick_travel_as_one_batch(tally: Tally) -> None:
+    assert await asyncio.gather(*(tally.hit("home") for _ in range(100))) == list(range(1, 101))
+    assert (tally.batches, tally.counted, tally.waiting) == (1, 100, 0)
+
+
+async def test_a_tick_with_many_counters_is_cut_into_batches(server: Valkey, tally: Tally) -> None:
+    names = [f"page {n}" for n in range(2 * module.BATCH + 1)]
+    numbers = await asyncio.gather(*(tally.hit(name) for name in names * 2))
+    assert Counter(numbers) == {1: len(names), 2: len(names)}
+    assert tally.batches == 3
+    assert totals(server) == dict.fromkeys(names, 2)
+
+
+async def test_a_batch_that_is_sent_again_is_answered_again_and_adds_nothing(
+    server: Valkey, counter: CounterStore
+) -> None:
+    assert await counter.apply("w", 1, ["home", 3, "about", 1]) == [3, 1]
+    await counter.apply("other", 1, ["home", 5])
+    assert await counter.apply("w", 1, ["home", 3, "about", 1]) == [3, 1]
+    assert await counter.apply("w", 2, ["home", 1]) == [9]
+    assert totals(server) == {"home": 9, "about": 1}
+
+
+@pytest.mark.parametrize("sequence", [1, 4, 9])
+async def test_a_batch_out_of_turn_is_refused(server: Valkey, counter: CounterStore, sequence: int) -> None:
+    await counter.apply("w", 1, ["home", 1])
+    await counter.apply("w", 2, ["home", 1])
+    with pytest.raises(Gap) as gap:
+        await counter.apply("w", sequence, ["home", 1])
+    assert gap.value.last == 2
+    assert totals(server) == {"home": 2}
+
+
+async def test_a_total_beyond_what_lua_writes_in_full_is_told_in_full(server: Valkey, tally: Tally) -> None:
+    with server.client as client:
+        client.hset(HITS_TOTALS, "home", 123_456_789_012_345)
+    assert await tally.hit("home") == 123_456_789_012_346
+
+
+async def test_a_worker_leaves_a_record_that_ends_by_itself(server: Valkey, tally: Tally) -> None:
+    await tally.hit("home")
+    with server.client as client:
+        (record,) = client.keys("{hits}:worker:*")
+        assert 86_000 < client.ttl(record) <= 86_400
+
+
+async def test_a_visitor_is_not_kept_waiting_and_is_counted_when_redis_is_back(
+    server: Valkey, tally: Tally, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PATIENCE", 0.1)
+    assert await tally.hit("home") == 1
+    server.send(signal.SIGSTOP)
+    try:
+        first = tally.hit("home")
+        await asyncio.sleep(0)
+        early = [tally.hit("home") for _ in range(3)]
+        assert await asyncio.gather(first, *early) == [None] * 4
+        assert tally.hit("home").result() is None, "who comes later is told at once"
+        assert tally.waiting == 5
+    finally:
+        server.send(signal.SIGCONT)
+    await until(lambda: tally.waiting == 0, what="the visits to be counted")
+    assert await tally.hit("home") == 7
+    assert totals(server) == {"home": 7}
+
+
+async def test_visits_past_the_bound_are_dropped_and_said_to_be(own_server: Valkey) -> None:
+    async with counting(own_server.url, most_waiting=5) as tally:
+        assert await tally.hit("home") == 1
+        own_server.kill()
+        hits = [tally.hit("home") for _ in range(8)]
+        assert [hit.result() for hit in hits[5:]] == [None] * 3
+        assert (tally.waiting, tally.dropped) == (5, 3)
+        own_server.start()
+        await until(lambda: tally.waiting == 0, what="the visits to be counted")
+        assert await asyncio.gather(*hits[:5])
+    assert totals(own_server) == {"home": 6}
+
+
+async def test_a_visitor_who_leaves_is_counted_all_the_same(server: Valkey, tally: Tally) -> None:
+    leaving, staying = tally.hit("home"), tally.hit("home")
+    leaving.cancel()
+    assert await staying == 2
+    assert totals(server) == {"home": 2}
+
+
+async def test_flush_waits_until_all_is_counted(server: Valkey, tally: Tally) -> None:
+    for _ in range(10):
+        tally.hit("home")
+    await tally.flush(10)
+    assert totals(server) == {"home": 10}
+
+
+async def test_flush_gives_up_in_time_and_says_what_is_lost(
+    own_server: Valkey, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with counting(own_server.url) as tally:
+        own_server.kill()
+        tally.hit("home")
+        await tally.flush(0.05)
+        assert "visits were lost" in capsys.readouterr().out + caplog.text
+
+
+async def test_nobody_waits_for_a_tally_that_has_ended(own_server: Valkey) -> None:
+    async with counting(own_server.url) as tally:
+        assert await tally.hit("home") == 1
+        own_server.send(signal.SIGSTOP)
+        hit = tally.hit("home")
+    assert await hit is None
+    assert tally.hit("home").result() is None
+
+
+async def test_numbers_are_not_told_for_a_moment_after_redis_was_started_again(
+    own_server: Valkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "QUIET", 0.5)
+    async with counting(own_server.url) as tally:
+        assert await tally.hit("home") == 1
+        own_server.kill()
+        own_server.start()
+        assert await tally.hit("home") is None
+        number = await until(lambda: tally.hit("home"), what="a number")
+    assert totals(own_server) == {"home": number}
+
+
+async def test_a_lost_connection_alone_keeps_no_number_back(server: Valkey, tally: Tally) -> None:
+    for visits in range(1, 6):
+        assert await tally.hit("home") == visits
+        with server.client as client:
+            client.client_kill_filter(_type="normal", skipme=True)
+
+
+async def test_what_redis_has_lost_is_sent_again_before_the_next_batch(server: Valkey, tally: Tally) -> None:
+    for _ in range(5):
+        await tally.hit("home")
+    roll_back(server, batches=3)
+    assert await tally.hit("home") == 6
+
+
+async def test_what_redis_has_lost_is_sent_again_without_a_further_visit(server: Valkey, tally: Tally) -> None:
+    for _ in range(5):
+        await tally.hit("home")
+    roll_back(server, batches=3)
+    await until(lambda: totals(server) == {"home": 5}, what="the lost visits")
+    assert await tally.hit("home") == 6
