@@ -111,6 +111,13 @@ class Process:
             time.sleep(0.02)
         raise AssertionError(f"no answer within {seconds} s:\n{self.output}")
 
+    @property
+    def workers(self) -> list[int]:
+        """The processes that answer requests (on Linux): its workers, or it itself where it has none."""
+        own = self.process.pid
+        children = Path(f"/proc/{own}/task/{own}/children").read_text().split()
+        return [int(child) for child in children if _is_worker(child)] or [own]
+
     def _answers(self, url: str) -> bool:
         try:
             return httpx.get(f"{url}/live", timeout=2, verify=False).status_code == 200
@@ -122,6 +129,13 @@ class Process:
         if self.process.poll() is None:
             self.process.send_signal(number)
         return self.process.wait(seconds)
+
+
+def _is_worker(pid: str) -> bool:
+    try:
+        return "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:  # it has ended
+        return False
 
 
 @contextmanager
