@@ -1,14 +1,23 @@
-"""What the tests of accounts share: stores on the session's Valkey, and a clock that they move."""
+"""What the tests of accounts share: stores on the session's Valkey, a clock that they move, the cast's browsers."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
 
+import httpx
 import pytest
 
+from app.accounts.passwords import Passwords
+from app.settings import Settings
 from app.store.client import Store
 from app.store.connect import topology
 from app.store.pipeline import Argument, Reply
+from tests.cast import Cast, make_cast, signed_in
 from tests.clock import Clock
+from tests.service import Running, running
 from tests.valkey import Valkey
+
+Start = Callable[..., AbstractAsyncContextManager[Running]]
 
 
 class Stammering(Store):
@@ -34,3 +43,50 @@ async def store(server: Valkey) -> AsyncIterator[Store]:
 async def stammering(server: Valkey) -> AsyncIterator[Store]:
     async with Stammering(topology(server.url, timeout=10), timeout=10) as store:
         yield store
+
+
+@pytest.fixture
+def start(make_settings: Callable[..., Settings], clock: Clock) -> Start:
+    """Runs a worker with these settings, on the session's Valkey unless told otherwise.
+
+    Its hashes are cheap: what Argon2 costs, and that it does not hold up the loop, is tested elsewhere.
+    """
+
+    @asynccontextmanager
+    async def started(**changes: Any) -> AsyncIterator[Running]:
+        async with running(make_settings(**changes), clock=clock) as service:
+            service.state["passwords"].close()
+            service.state["passwords"] = Passwords(threads=1, memory=8, rounds=1)
+            yield service
+            service.state["passwords"].close()
+
+    return started
+
+
+@pytest.fixture
+async def service(start: Start) -> AsyncIterator[Running]:
+    async with start() as service:
+        yield service
+
+
+@pytest.fixture
+async def elsewhere(start: Start, service: Running) -> AsyncIterator[Running]:
+    """Another worker of the same service."""
+    async with start() as other:
+        yield other
+
+
+@pytest.fixture
+async def cast(service: Running) -> Cast:
+    return await make_cast(service)
+
+
+@pytest.fixture
+async def alice(service: Running, cast: Cast) -> httpx.AsyncClient:
+    """The administrator's browser."""
+    return await signed_in(service, "alice")
+
+
+@pytest.fixture
+async def bob(service: Running, cast: Cast) -> httpx.AsyncClient:
+    return await signed_in(service, "bob")

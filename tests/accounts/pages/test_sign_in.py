@@ -1,0 +1,259 @@
+"""Signing in and out: who is let in, who is not, and what either learns."""
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+from argon2 import PasswordHasher
+
+from tests.accounts.conftest import Start
+from tests.accounts.pages.reading import error_at, message, rows, same_browser, status, value_of
+from tests.cast import PASSWORD, Cast, signed_in
+from tests.service import Running
+
+WRONG = {"username": "bob", "password": "not that"}
+
+
+async def post(client: httpx.AsyncClient, name: str, password: str = PASSWORD, target: str = "/") -> httpx.Response:
+    return await client.post("/sign-in", data={"username": name, "password": password, "next": target})
+
+
+async def test_the_form_asks_for_a_name_and_a_password(client: httpx.AsyncClient) -> None:
+    page = await client.get("/sign-in", params={"next": "/account/devices"})
+    assert page.status_code == 200
+    assert '<form class="card form" method="post" action="/sign-in">' in page.text
+    assert 'autocomplete="username"' in page.text
+    assert 'autocomplete="current-password"' in page.text
+    assert value_of(page, "next") == "/account/devices"
+    assert "set-cookie" not in page.headers
+
+
+async def test_who_knows_the_password_is_in_and_is_greeted_once(client: httpx.AsyncClient, cast: Cast) -> None:
+    answer = await post(client, "bob", target="/account/devices")
+    assert answer.status_code == 303
+    assert answer.headers["location"] == "/account/devices"
+    home = await client.get("/")
+    assert message(home) == "You are signed in."
+    assert '<a class="who" href="/account">' in home.text
+    assert ">bob<" in home.text
+    again = await client.get("/")
+    assert message(again) is None
+    assert ">bob<" in again.text
+
+
+async def test_the_message_waits_for_a_page_that_shows_it(client: httpx.AsyncClient, cast: Cast) -> None:
+    await post(client, "bob")
+    await client.head("/")
+    await client.get("/", headers={"Accept": "application/json"})
+    await client.head("/account")
+    assert message(await client.get("/account")) == "You are signed in."
+    assert message(await client.get("/account")) is None
+
+
+async def test_a_name_may_be_spelled_in_any_way_that_is_the_same_name(client: httpx.AsyncClient, cast: Cast) -> None:
+    assert (await post(client, " ＢＯＢ ")).status_code == 303
+    assert await status(client) == 200
+
+
+async def test_who_is_signed_in_already_goes_on_at_once(bob: httpx.AsyncClient) -> None:
+    answer = await bob.get("/sign-in", params={"next": "/account"})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/account")
+    answer = await bob.get("/sign-in", params={"next": "/sign-in"})
+    assert answer.headers["location"] == "/sign-in"
+    assert (await bob.get("/sign-in")).headers["location"] == "/"
+
+
+def without_name(page: httpx.Response, name: str) -> str:
+    assert value_of(page, "username") == name
+    return page.text.replace(f'value="{name}"', "")
+
+
+async def test_wrong_unknown_and_disabled_get_the_same_answer_for_the_same_work(
+    service: Running, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await service.state["accounts"].set_disabled(cast.charlie.id, True)
+    verified: list[str] = []
+    verify = PasswordHasher.verify
+
+    def counted(hasher: PasswordHasher, *given: Any) -> bool:
+        verified.append("one")
+        return verify(hasher, *given)
+
+    monkeypatch.setattr(PasswordHasher, "verify", counted)
+    answers, asked = [], []
+    for name, password in (("bob", "not that"), ("nobody", PASSWORD), ("charlie", PASSWORD), ("no/name", PASSWORD)):
+        verified.clear()
+        async with service.another_client() as client:
+            before = service.state["store"].commands
+            page = await post(client, name, password)
+            asked.append(service.state["store"].commands - before)
+            api = await client.post("/api/session", json={"username": name, "password": password})
+        assert len(verified) == 2
+        told = {**api.json(), "request_id": ""}
+        same = {k: v for k, v in page.headers.items() if k not in {"x-request-id", "content-length"}}
+        answers.append((page.status_code, without_name(page, name), same, api.status_code, told))
+    assert answers[0][0] == answers[0][3] == 401
+    assert all(answer == answers[0] for answer in answers[1:])
+    assert len(set(asked)) == 1
+
+
+async def test_a_wrong_password_is_said_at_its_field_and_the_name_is_kept(
+    client: httpx.AsyncClient, cast: Cast
+) -> None:
+    page = await post(client, 'bo"b', "not that", "/account")
+    assert page.status_code == 401
+    assert error_at(page, "password") == "The name or the password is not right."
+    assert value_of(page, "username") == 'bo"b'
+    assert value_of(page, "next") == "/account"
+    assert "not that" not in page.text
+    assert "set-cookie" not in page.headers
+    assert await status(client) == 401
+
+
+async def test_a_page_for_who_is_signed_in_comes_after_signing_in(client: httpx.AsyncClient, cast: Cast) -> None:
+    answer = await client.get("/admin/users?q=b&after=a")
+    assert answer.status_code == 303
+    form = await client.get(answer.headers["location"])
+    target = value_of(form, "next")
+    assert target == "/admin/users?q=b&after=a"
+    answer = await post(client, "alice", target=target)
+    assert (answer.status_code, answer.headers["location"]) == (303, target)
+    assert rows(await client.get(target))[0].startswith("bob")
+
+
+@pytest.mark.parametrize("kind", [{"Accept": "application/json"}, {"Sec-Fetch-Mode": "cors", "Accept": "*/*"}])
+async def test_a_script_is_told_instead_of_sent_to_sign_in(client: httpx.AsyncClient, kind: dict[str, str]) -> None:
+    answer = await client.get("/account", headers=kind)
+    assert answer.status_code == 401
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["sign_in_url"] == "/sign-in"
+
+
+async def test_a_form_of_who_was_thrown_out_leads_to_signing_in(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/account/password", data={"current": PASSWORD, "new": PASSWORD})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in")
+
+
+async def test_answers_that_depend_on_who_asks_are_not_kept(bob: httpx.AsyncClient, client: httpx.AsyncClient) -> None:
+    for browser in (bob, client):
+        for path in ("/", "/sign-in", "/account", "/account/devices", "/account/tokens", "/admin/users", "/api"):
+            answer = await browser.get(path)
+            assert answer.headers["cache-control"] == "no-store", path
+            assert "cookie" in answer.headers["vary"].lower(), path
+    answer = await post(client, "bob")
+    assert answer.headers["cache-control"] == "no-store"
+
+
+async def test_signing_in_again_begins_another_session_and_ends_the_old_one(
+    bob: httpx.AsyncClient, service: Running
+) -> None:
+    before = same_browser(bob, service)
+    await post(bob, "bob")
+    assert await status(bob) == 200
+    assert await status(before) == 401
+
+
+async def test_signing_out_kills_the_session(bob: httpx.AsyncClient, service: Running) -> None:
+    before = same_browser(bob, service)
+    answer = await bob.post("/sign-out")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    assert "Max-Age=0" in answer.headers["set-cookie"]
+    assert not bob.cookies
+    assert await status(before) == 401
+    assert (await bob.post("/sign-out")).status_code == 303
+
+
+async def test_signing_out_is_no_link(bob: httpx.AsyncClient) -> None:
+    answer = await bob.get("/sign-out")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+    assert await status(bob) == 200
+
+
+@pytest.mark.parametrize("path", ["/sign-in", "/sign-out", "/account/password", "/api/session"])
+async def test_another_site_can_neither_sign_in_nor_out(bob: httpx.AsyncClient, path: str) -> None:
+    for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}, {"Origin": "null"}):
+        answer = await bob.post(path, data={"username": "alice", "password": PASSWORD}, headers=headers)
+        assert answer.status_code == 403
+    assert (await bob.get("/api/session")).json()["user"]["name"] == "bob"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"content": b"", "headers": {"Content-Type": "application/x-www-form-urlencoded"}},
+        {"content": b"\xff\xfe=\xfd&username", "headers": {"Content-Type": "application/x-www-form-urlencoded"}},
+        {"json": {"username": "bob", "password": PASSWORD}},
+        {"content": b"username=bob", "headers": {"Content-Type": "text/plain"}},
+        {"data": {"username": "", "password": ""}},
+        {"data": {"username": "bob", "password": "x" * 300}},
+    ],
+)
+async def test_an_odd_form_signs_nobody_in(client: httpx.AsyncClient, cast: Cast, sent: dict[str, Any]) -> None:
+    assert (await client.post("/sign-in", **sent)).status_code == 401
+
+
+@pytest.mark.parametrize("field", ["username", "password", "next"])
+async def test_a_field_that_is_too_long_or_a_file_is_named(client: httpx.AsyncClient, field: str) -> None:
+    long = await client.post("/sign-in", data={field: "x" * 2049})
+    assert long.status_code == 400
+    assert f"{field}: must be a text of at most 2048 characters" in long.text
+    file = await client.post("/sign-in", files={field: b"a file"})
+    assert file.status_code == 400
+
+
+async def test_the_language_of_the_account_is_remembered(client: httpx.AsyncClient, bob: httpx.AsyncClient) -> None:
+    await bob.post("/account", data={"locale": "zh"})
+    assert 'lang="en"' in (await client.get("/")).text
+    await post(client, "bob")
+    assert '<html lang="zh">' in (await client.get("/")).text
+    await client.post("/sign-out")
+    assert '<html lang="zh">' in (await client.get("/sign-in")).text
+
+
+async def test_the_answer_is_in_the_readers_language(client: httpx.AsyncClient, cast: Cast) -> None:
+    page = await client.post("/sign-in", data=WRONG, headers={"Accept-Language": "zh-CN"})
+    assert error_at(page, "password") == "名称或密码不正确。"
+
+
+@pytest.mark.parametrize(("registration", "link"), [("closed", False), ("invitation", False), ("open", True)])
+async def test_the_way_to_an_account_is_shown_where_there_is_one(start: Start, registration: str, link: bool) -> None:
+    async with start(registration=registration) as service:
+        page = await service.client.get("/sign-in")
+        assert ('href="/sign-up?next=/"' in page.text) is link
+
+
+async def test_who_changed_the_password_at_this_moment_has_thrown_out_this_sign_in_as_well(
+    service: Running, cast: Cast, client: httpx.AsyncClient
+) -> None:
+    """Between the look at the old password and the new session is time enough to change it and end all sessions."""
+    passwords, accounts = service.state["passwords"], service.state["accounts"]
+    verify = passwords.verify
+
+    async def slow(stored: str | None, password: str) -> bool:
+        right: bool = await verify(stored, password)
+        await accounts.set_password(cast.bob.id, await passwords.hash("another lantern entirely"))
+        await service.state["sessions"].end_all(cast.bob.id)
+        return right
+
+    passwords.verify = slow
+    assert (await post(client, "bob")).status_code == 401
+    assert await status(client) == 401
+    assert not await service.state["sessions"].of_user(cast.bob.id)
+
+
+async def test_two_tabs_may_sign_in_at_the_same_moment(service: Running, cast: Cast) -> None:
+    tabs = await asyncio.gather(*(signed_in(service, "bob") for _ in range(4)))
+    assert [await status(tab) for tab in tabs] == [200] * 4
+
+
+async def test_an_older_hash_is_renewed_when_its_owner_signs_in(
+    service: Running, cast: Cast, client: httpx.AsyncClient
+) -> None:
+    accounts = service.state["accounts"]
+    stronger = PasswordHasher(time_cost=2, memory_cost=16, parallelism=1).hash(PASSWORD)
+    await accounts.set_password(cast.bob.id, stronger)
+    assert (await post(client, "bob")).status_code == 303
+    assert "m=8,t=1" in await accounts.password_hash(cast.bob.id)
+    assert await status(client) == 200
+    assert (await post(client, "bob")).status_code == 303
