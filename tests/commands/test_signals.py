@@ -19,18 +19,6 @@ ONE_AND_TWO = pytest.mark.parametrize("workers", ["1", "2"])
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 
-def children(pid: int) -> list[int]:
-    """The processes that this one has started."""
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def workers_of(service: Process) -> list[int]:
-    """The processes that answer requests."""
-    if service.process.args[-1] == "1":  # type: ignore[index]  # the arguments are a list
-        return [service.process.pid]
-    return [pid for pid in children(service.process.pid) if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text()]
-
-
 def paths_in(log: Path) -> list[str]:
     lines = log.read_text().splitlines() if log.exists() else []
     return [json.loads(line)["path"] for line in lines if '"access"' in line]
@@ -92,8 +80,8 @@ def test_sighup_goes_on_in_a_new_log_file(workers: str, start: Start, tmp_path: 
     with start("--log-file", str(log), "--workers", workers) as service:
         url = service.url()
         until(lambda: "/live" in paths_in(log))
-        pids = workers_of(service)
-        assert len(pids) == int(workers)
+        until(lambda: len(service.workers) == int(workers))
+        pids = service.workers
         until(lambda: all(_has_open(pid, log) for pid in pids))
         log.rename(old)
         service.process.send_signal(signal.SIGHUP)
@@ -102,7 +90,7 @@ def test_sighup_goes_on_in_a_new_log_file(workers: str, start: Start, tmp_path: 
         get(f"{url}/after")
         until(lambda: "/after" in paths_in(log))
         assert "/after" not in paths_in(old)
-        assert workers_of(service) == pids, "SIGHUP has ended a worker"
+        assert service.workers == pids, "SIGHUP has ended a worker"
         assert service.end() == 0
 
 
@@ -160,7 +148,7 @@ def test_no_descriptor_reaches_a_child(workers: str, start: Start, tmp_path: Pat
     """A child that inherits the listening socket keeps the port after the service has gone."""
     with start("--log-file", str(tmp_path / "service.log"), "--workers", workers) as service, streams(service.url(), 5):
         # Another worker may be starting still.
-        until(lambda: not any(_inheritable(pid) for pid in workers_of(service)))
+        until(lambda: not any(_inheritable(pid) for pid in service.workers))
 
 
 def _inheritable(pid: int) -> list[int]:
@@ -181,9 +169,9 @@ def _closes_on_exec(pid: int, fd: int) -> bool:
 def test_a_killed_worker_is_replaced_and_visitors_hardly_notice(start: Start) -> None:
     with start("--workers", "2") as service:
         url = service.url()
-        victim, survivor = workers_of(service)
+        victim, survivor = service.workers
         os.kill(victim, signal.SIGKILL)
-        until(lambda: len(workers_of(service)) == 2 and victim not in workers_of(service))
-        assert survivor in workers_of(service)
+        until(lambda: len(service.workers) == 2 and victim not in service.workers)
+        assert survivor in service.workers
         until(lambda: _ready(url) == 200)
         assert service.end() == 0

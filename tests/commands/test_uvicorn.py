@@ -62,7 +62,8 @@ def _worker(url: str) -> str | None:
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_bad_settings_end_it_with_at_most_one_line_a_worker(workers: str, tmp_path: Path) -> None:
-    with process(tmp_path, "--workers", workers, command=UVICORN, nonsense="1") as service:
+    options = ["--workers", workers, "--timeout-worker-healthcheck", "1"]
+    with process(tmp_path, *options, command=UVICORN, nonsense="1") as service:
         service.process.wait(20)
         lines = [line for line in service.output.splitlines() if not line.startswith(("INFO", "ERROR"))]
     assert set(lines) == {"tallygate: TALLYGATE_NONSENSE: there is no such setting; `python -m app --help` lists them"}

@@ -164,11 +164,11 @@ def test_no_counter_falls_when_a_worker_is_killed_and_replaced(server: Valkey, t
             assert get(url).status_code == 200
         assert requests(scrape(), "/", "2xx") == 60
         until(lambda: visits() == 60)
-        pids = _workers(service.process.pid)
+        pids = service.workers
         os.kill(pids[0], signal.SIGKILL)
         least = 60.0
         deadline = time.monotonic() + PATIENCE
-        while _workers(service.process.pid) == pids or len(_workers(service.process.pid)) < 2:
+        while pids[0] in service.workers or len(service.workers) < 2:
             assert time.monotonic() < deadline
             least = min(least, _visits_or(visits, 60.0))
         for _ in range(40):
@@ -176,11 +176,6 @@ def test_no_counter_falls_when_a_worker_is_killed_and_replaced(server: Valkey, t
             least = min(least, visits())
         assert least == 60
         until(lambda: visits() == requests(scrape(), "/", "2xx") == 100)
-
-
-def _workers(pid: int) -> list[int]:
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [int(child) for child in children if "spawn_main" in Path(f"/proc/{child}/cmdline").read_text()]
 
 
 def _visits_or(visits: Callable[[], float], otherwise: float) -> float:
