@@ -182,7 +182,8 @@ class AccountStore:
     async def search(self, prefix: str = "", after: str | None = None, limit: int = 50) -> UserPage:
         """Users whose names begin with `prefix`, however it is spelled; `after` is what the page before says."""
         start = compare_key(prefix).encode("utf-8", "replace")
-        least = b"[" + start if after is None else b"(" + after.encode("utf-8", "replace")
+        last = None if after is None else after.encode("utf-8", "replace")
+        least = b"[" + start if last is None or last < start else b"(" + last
         most = b"(" + start + b"\xff"  # no byte of UTF-8
         total, found = await asyncio.gather(
             self._store.idempotent("ZLEXCOUNT", keys.ACCOUNT_NAMES_SORTED, b"[" + start, most),
