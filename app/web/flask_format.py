@@ -13,7 +13,9 @@ from email.utils import format_datetime, parsedate_to_datetime
 from hashlib import sha1
 from typing import Any
 
-from itsdangerous import BadData, TimestampSigner, URLSafeTimedSerializer
+from itsdangerous import BadData, URLSafeTimedSerializer
+
+from app.web.signatures import StrictTimestampSigner
 
 MAX_AGE = 31 * 86_400
 """Seconds; Flask's PERMANENT_SESSION_LIFETIME, which it applies to every session cookie."""
@@ -47,7 +49,7 @@ class FlaskCookies:
             list(keys),
             salt="cookie-session",
             serializer=TaggedJson,
-            signer=_ClockSigner,
+            signer=StrictTimestampSigner,
             signer_kwargs={"key_derivation": "hmac", "digest_method": sha1, "clock": clock},
         )
 
@@ -61,17 +63,6 @@ class FlaskCookies:
         except (BadData, ValueError, OverflowError):  # the last two: a signed time that is none
             return None
         return data if isinstance(data, dict) else None
-
-
-class _ClockSigner(TimestampSigner):
-    """Signs by a clock that tests can move."""
-
-    def __init__(self, *arguments: Any, clock: Callable[[], float], **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._clock = clock
-
-    def get_timestamp(self) -> int:
-        return int(self._clock())
 
 
 class TaggedJson:

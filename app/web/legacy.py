@@ -13,8 +13,6 @@ from app.web.tornado_format import TornadoCookies
 
 @dataclass(frozen=True, slots=True)
 class OldCookie:
-    """`digest` tells cookies apart by what was signed: the signature itself can be written in several ways."""
-
     cookie: str
     user: str
     how: str
@@ -38,19 +36,18 @@ class LegacyCookies:
 
     def _from_flask(self, header: bytes) -> OldCookie | None:
         name = self._name or "session"
-        cookie = read_cookie(header, name.encode()) if self._flask is not None else None
-        data = self._flask.loads(cookie) if self._flask is not None and cookie else None
-        if not cookie or data is None:
+        if self._flask is None or (cookie := read_cookie(header, name.encode())) is None:
             return None
-        return _old(name, data.get(self._key), "flask", signed=cookie.rpartition(".")[0])
+        data = self._flask.loads(cookie)
+        return _old(name, cookie, data.get(self._key), "flask") if data is not None else None
 
     def _from_tornado(self, header: bytes) -> OldCookie | None:
         name = self._name or "user"
-        cookie = (read_cookie(header, name.encode()) or "").strip('"') if self._tornado is not None else ""
-        value = self._tornado.loads(name, cookie) if self._tornado is not None and cookie else None
-        if value is None:
+        if self._tornado is None or (quoted := read_cookie(header, name.encode())) is None:
             return None
-        return _old(name, self._user(value), "tornado", signed=cookie.rpartition("|")[0])
+        cookie = quoted.strip('"')
+        value = self._tornado.loads(name, cookie)
+        return _old(name, cookie, self._user(value), "tornado") if value is not None else None
 
     def _user(self, value: bytes) -> object:
         """The name in a Tornado cookie: the JSON string or object that Tornado's examples use, or the bare text."""
@@ -64,7 +61,7 @@ class LegacyCookies:
         return data.get(self._key) if isinstance(data, dict) else data
 
 
-def _old(cookie: str, user: object, how: str, *, signed: str) -> OldCookie | None:
+def _old(cookie: str, value: str, user: object, how: str) -> OldCookie | None:
     if not isinstance(user, str) or not user:
         return None
-    return OldCookie(cookie, user, how, hashlib.sha256(signed.encode()).hexdigest())
+    return OldCookie(cookie, user, how, hashlib.sha256(value.encode()).hexdigest())

@@ -7,7 +7,7 @@ import secrets
 import time
 from collections.abc import Callable
 
-from itsdangerous import BadSignature, Signer
+from itsdangerous import BadSignature
 
 from app.settings import Settings
 from app.store import keys
@@ -16,10 +16,9 @@ from app.store.scripts import Script
 from app.store.tracking import Fields, TrackedHashes
 from app.web.flask_format import MAX_AGE, FlaskCookies, TaggedJson
 from app.web.sessions import Changes, Session
+from app.web.signatures import StrictSigner
 
 ID_BYTES = 24
-COOKIE_LENGTH = 32 + len(".") + 43
-"""Characters: the id and its SHA-256 signature, each in base64. What is longer or shorter was not made here."""
 MOST_SESSIONS = 1000
 """Of one user: the oldest has to go when a program signs in again and again, and never out."""
 YEAR = 365 * 86_400
@@ -56,7 +55,7 @@ class RedisSessions:
         self._cache = cache
         self._idle, self._lifetime = settings.session_idle, settings.session_lifetime
         self._clock = clock
-        self._signer = Signer(signing_keys(settings), "tallygate.session", digest_method=hashlib.sha256)
+        self._signer = StrictSigner(signing_keys(settings), "tallygate.session", digest_method=hashlib.sha256)
 
     async def load(self, cookie: str) -> Session | None:
         key = self._key(cookie)
@@ -124,8 +123,6 @@ class RedisSessions:
         return bool(await self._store.once("SET", keys.legacy_used(digest), 1, "NX", "EX", MAX_AGE))
 
     def _key(self, cookie: str) -> str | None:
-        if len(cookie) != COOKIE_LENGTH:
-            return None
         try:
             return _digest(self._signer.unsign(cookie).decode())
         except BadSignature:
