@@ -45,6 +45,7 @@ def parse(url: str) -> Address:
         raise ValueError("a # in it has to be written as %23")
     kind, tls = SCHEMES[parts.scheme]
     login, _, places = parts.netloc.rpartition("@")
+    hosts = () if kind == "unix" else _hosts(places, kind)
     options = _query(parts.query, kind, tls=tls) | _login(login)
     sentinel_login = {
         name: options.pop(f"sentinel_{name}") for name in ("username", "password") if f"sentinel_{name}" in options
@@ -52,7 +53,7 @@ def parse(url: str) -> Address:
     if kind == "unix":
         return Address(kind, path=_socket(parts), options=options)
     service, db = _service_and_db(parts.path, kind)
-    return Address(kind, tls, _hosts(places, kind), "", service, options | db, sentinel_login)
+    return Address(kind, tls, hosts, "", service, options | db, sentinel_login)
 
 
 def _hosts(places: str, kind: Kind) -> tuple[Host, ...]:
@@ -117,7 +118,7 @@ def _query(query: str, kind: Kind, *, tls: bool) -> dict[str, Any]:
     options = {}
     for name, text in parse_qsl(query, keep_blank_values=True):
         if name not in OPTIONS:
-            raise ValueError(f"there is no option {name}; there are {', '.join(OPTIONS)}")
+            raise ValueError(f"an option after its ? is none of {', '.join(OPTIONS)}")
         if name.startswith("ssl_") and not tls:
             raise ValueError(f"{name} needs TLS: rediss://")
         if name.startswith("sentinel_") and kind != "sentinel":

@@ -172,8 +172,11 @@ class Store:
         self._wires[node], self._tasks[node] = wire, task
         return wire
 
-    def _ended(self, node: str, _: asyncio.Task[None]) -> None:
+    def _ended(self, node: str, task: asyncio.Task[None]) -> None:
         """Forgets a wire that was cancelled, or that an error of ours has ended: the next command opens another."""
+        if not task.cancelled():
+            message = f"the connection to {node or 'Redis'} has ended by an error"
+            self._loop.call_exception_handler({"message": message, "exception": task.exception(), "task": task})
         wire = self._wires.pop(node)
         del self._tasks[node]
         self._past_commands += wire.commands

@@ -1,0 +1,52 @@
+"""What the store's tests share: stores on servers of their own, and waiting for what is to come."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+import pytest
+import uvloop
+
+from app.store.client import Store
+from app.store.connect import topology
+from tests.proxy import Proxy, proxy
+from tests.valkey import Valkey
+
+Opened = Callable[..., AbstractAsyncContextManager[Store]]
+
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The event loops that a test runs on, one after the other."""
+    if item.path.name == "test_faults.py":
+        return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+    return {"asyncio": asyncio.new_event_loop}
+
+
+@pytest.fixture
+def opened() -> Opened:
+    """Opens a store at a URL."""
+
+    @asynccontextmanager
+    async def opened(url: str, timeout: float = 5.0, **options: Any) -> AsyncIterator[Store]:
+        async with Store(topology(url, timeout), timeout, **options) as store:
+            yield store
+
+    return opened
+
+
+@pytest.fixture
+async def between(server: Valkey) -> AsyncIterator[Proxy]:
+    """A proxy in front of the session's Valkey."""
+    async with proxy(server.socket) as between:
+        yield between
+        # Every store is closed by now, so its connections here end by themselves: better than being cut off meanwhile.
+        if ending := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.wait(ending, timeout=5)
+
+
+@pytest.fixture
+async def store(server: Valkey, opened: Opened) -> AsyncIterator[Store]:
+    """A store on the session's Valkey."""
+    async with opened(server.url) as store:
+        yield store

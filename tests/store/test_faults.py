@@ -1,0 +1,176 @@
+"""What goes wrong on the way to Redis: nothing is lost that may be repeated, nothing is repeated that may not be.
+
+Run on both event loops, which differ in how a lost connection looks; uvicorn runs on uvloop.
+"""
+
+import asyncio
+import logging
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.store.client import Store, StoreAway
+from tests.proxy import Proxy
+from tests.store.conftest import Opened
+from tests.store.fake import fake
+from tests.store.waiting import PATIENCE, answers, free_ports, refused, soon
+from tests.valkey import Valkey, valkey
+
+
+@pytest.fixture
+def own_server(short_folder: Path, request: pytest.FixtureRequest) -> Iterator[Valkey]:
+    """A server that a test may stop and kill."""
+    with valkey(short_folder / f"own{abs(hash(request.node.name)) % 10**8}") as server:
+        yield server
+
+
+async def test_what_may_be_repeated_survives_connections_that_drop(server: Valkey, store: Store) -> None:
+    async def write(part: int) -> None:
+        for number in range(300):
+            assert await store.idempotent("SET", f"{part}:{number}", number) == b"OK"
+
+    writers = asyncio.gather(*(write(part) for part in range(10)))
+    with server.client as client:
+        while not writers.done():
+            client.client_kill_filter(_type="normal", skipme=True)
+            await asyncio.sleep(0.02)
+    await writers
+    assert store.connections > 2
+    assert await store.idempotent("DBSIZE") == 3000
+
+
+async def test_what_is_sent_once_is_never_repeated_when_its_answer_is_lost(between: Proxy, opened: Opened) -> None:
+    async with opened(between.url) as store:
+        for lost in range(1, 21):
+            between.lose_answer_to(b"INCR")
+            replies = await asyncio.gather(*(store.once("INCR", "n") for _ in range(5)), return_exceptions=True)
+            assert [isinstance(reply, StoreAway) and reply.sent for reply in replies] == [True] * 5
+            assert between.lost == lost
+            await answers(store, "PING")
+        assert await store.idempotent("GET", "n") == b"100"
+        assert store.connections == 21
+
+
+async def test_who_is_refused_before_anything_was_sent_is_told_so(opened: Opened) -> None:
+    port = free_ports(1)[0]
+    async with opened(f"redis://127.0.0.1:{port}", timeout=0.3) as store:
+        away = await refused(store.once("INCR", "n"))
+    assert not away.sent
+    assert str(port) in str(away)
+
+
+async def test_a_server_that_falls_silent_counts_as_away_after_the_timeout(
+    own_server: Valkey, opened: Opened
+) -> None:
+    async with opened(own_server.url, timeout=0.5) as store:
+        assert await store.idempotent("SET", "k", "v") == b"OK"
+        own_server.send(signal.SIGSTOP)
+        started = time.monotonic()
+        once, repeated = await asyncio.gather(refused(store.once("INCR", "n")), refused(store.idempotent("GET", "k")))
+        assert 0.4 < time.monotonic() - started < 2
+        assert once.sent
+        assert repeated.sent
+        assert str(once) == "no answer within 0.5 s"
+        started = time.monotonic()
+        for _ in range(5):  # by now callers need not wait to hear that it is away
+            await refused(store.idempotent("GET", "k"))
+        assert time.monotonic() - started < 2
+        own_server.send(signal.SIGCONT)
+        assert await answers(store, "GET", "k") == b"v"
+
+
+async def test_redis_may_come_after_the_service(short_folder: Path, opened: Opened) -> None:
+    server = Valkey(short_folder / "late")
+    started = time.monotonic()
+    async with opened(server.url) as store:
+        assert time.monotonic() - started < 4  # it did not wait for all of the timeout
+        started = time.monotonic()
+        away = await refused(store.idempotent("GET", "k"))
+        assert time.monotonic() - started < 1
+        assert not away.sent
+        server.start()
+        assert await answers(store, "PING") == b"PONG"
+        server.stop()
+
+
+async def test_a_killed_server_that_comes_back_is_found_with_its_data(own_server: Valkey, opened: Opened) -> None:
+    async with opened(own_server.url) as store:
+        for number in range(1, 4):
+            assert await answers(store, "INCR", "n") == number
+            own_server.kill()
+            await asyncio.to_thread(own_server.start)
+        assert await answers(store, "GET", "n") == b"3"
+        assert store.connections == 4
+
+
+async def test_a_demoted_primary_is_left_for_a_new_connection(server: Valkey, opened: Opened) -> None:
+    async with opened(server.url) as store:
+        with server.client as client:
+            client.replicaof("127.0.0.1", free_ports(1)[0])
+            asked = asyncio.create_task(store.idempotent("SET", "k", "v"))
+            await soon(lambda: store.connections > 2)
+            away = await refused(store.once("SET", "once", "v"))
+            client.replicaof("NO", "ONE")
+        assert not away.sent
+        assert await asked == b"OK"
+        assert await store.idempotent("GET", "once") is None
+        assert store.connections < 100  # it paused between two attempts
+
+
+async def test_an_answer_that_nobody_asked_for_ends_the_connection_not_the_store(opened: Opened) -> None:
+    def twice(command: list[bytes]) -> bytes:
+        return b"+first\r\n+second\r\n" if command == [b"GET", b"twice"] else b"+PONG\r\n"
+
+    async with fake(twice) as redis, opened(redis.url) as store:
+        assert await store.once("GET", "twice") == b"first"
+        await soon(lambda: redis.connections == 2)
+        assert await store.idempotent("GET", "other") == b"PONG"
+
+
+async def test_what_is_no_answer_at_all_ends_the_connection_not_the_store(opened: Opened) -> None:
+    def nonsense(command: list[bytes]) -> bytes:
+        return b"HTTP/1.1 400 Bad Request\r\n" if command[0] == b"GET" else b"+PONG\r\n"
+
+    async with fake(nonsense) as redis, opened(redis.url, timeout=0.3) as store:
+        assert (await refused(store.idempotent("GET", "k"))).sent
+        assert await answers(store, "PING") == b"PONG"
+
+
+async def test_an_error_of_our_own_ends_one_wire_and_is_logged(
+    opened: Opened, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A malformed redirection makes redis-py's parser raise ValueError, which nothing expects."""
+
+    def malformed(command: list[bytes]) -> bytes:
+        return b"-MOVED nowhere\r\n" if command[0] == b"GET" else b"+PONG\r\n"
+
+    async with fake(malformed) as redis, opened(redis.url, timeout=0.5) as store:
+        with caplog.at_level(logging.ERROR, "asyncio"):
+            assert (await refused(store.once("GET", "k"))).sent
+            assert await answers(store, "PING") == b"PONG"
+        assert store.connections == 2
+    assert "the connection to Redis has ended by an error" in caplog.text
+
+
+async def test_a_server_that_closes_every_connection_is_not_asked_without_pause(opened: Opened) -> None:
+    async with fake(lambda _: None) as redis, opened(redis.url, timeout=0.5) as store:
+        assert (await refused(store.idempotent("GET", "k"))).sent
+        assert 2 < redis.connections < 60
+
+
+async def test_commands_wait_a_moment_for_a_connection_that_comes_back(between: Proxy, opened: Opened) -> None:
+    async with opened(between.url) as store:
+        between.disconnect()
+        await soon(lambda: not store.up)
+        assert await store.once("INCR", "n") == 1
+        assert store.connections == 2
+
+
+async def test_a_wait_for_the_connection_ends_with_the_store(opened: Opened) -> None:
+    async with opened("redis://127.0.0.1:1", timeout=PATIENCE) as store:
+        task = asyncio.create_task(store.once("PING"))
+        await asyncio.sleep(0)
+    assert not (await refused(task)).sent

@@ -1,0 +1,60 @@
+"""Waiting for what is to come, with a deadline: nothing here takes longer than it has to."""
+
+import asyncio
+import socket
+import time
+from collections.abc import Awaitable, Callable
+
+from app.store.client import Store, StoreAway
+
+PATIENCE = 15.0
+"""Seconds; far more than anything takes, for machines that are busy with something else."""
+
+
+def until(condition: Callable[[], object], seconds: float = PATIENCE) -> float:
+    """Waits until the condition holds; how long that took, in seconds."""
+    started = time.monotonic()
+    while not condition():
+        assert time.monotonic() - started < seconds, "it did not come to that in time"
+        time.sleep(0.005)
+    return time.monotonic() - started
+
+
+async def soon(condition: Callable[[], object], seconds: float = PATIENCE) -> float:
+    """The same for what happens in this event loop."""
+    started = time.monotonic()
+    while not condition():
+        assert time.monotonic() - started < seconds, "it did not come to that in time"
+        await asyncio.sleep(0.005)
+    return time.monotonic() - started
+
+
+async def answers(store: Store, *command: str | int) -> object:
+    """What a command is answered as soon as the store is there (again)."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return await store.idempotent(*command)
+        except StoreAway:
+            assert time.monotonic() < deadline, "the store did not come back"
+            await asyncio.sleep(0.01)
+
+
+async def refused(asked: Awaitable[object]) -> StoreAway:
+    """The StoreAway that a command ends with."""
+    try:
+        reply = await asked
+    except StoreAway as away:
+        return away
+    raise AssertionError(f"it was answered: {reply!r}")
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on, all different."""
+    sockets = [socket.socket() for _ in range(count)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
