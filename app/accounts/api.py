@@ -5,7 +5,7 @@ from typing import Any, cast
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Scope
 
 from app.accounts import entry
 from app.accounts.audit import Event
@@ -23,6 +23,7 @@ from app.web.forms import json_fields
 from app.web.headers import headers_of
 from app.web.locale import N_
 from app.web.openapi import FLAG, NUMBER, TEXT, ApiRoute, Operation, array, nullable, obj
+from app.web.quick import Answer, QuickEndpoint
 
 USER = obj(id=TEXT, name=TEXT, is_admin=FLAG, locale=nullable(TEXT), created=NUMBER)
 SESSION = obj(id=TEXT, device=TEXT, address=TEXT, created=NUMBER, seen=NUMBER, how=TEXT, current=FLAG)
@@ -31,28 +32,21 @@ MOST_KEPT = 10_000
 LIMITED = {"type": "string", "maxLength": 2048}
 
 
-class CurrentSession:
-    """`GET /api/session`: the hot question of every front end, so it is raw ASGI, like the home page."""
+class CurrentSession(QuickEndpoint):
+    """`GET /api/session`: the hot question of every front end."""
 
     def __init__(self) -> None:
         self._kept: dict[str, tuple[User, bytes]] = {}
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        state = cast(AccountState, scope["state"])
+    def quick(self, scope: Scope) -> Answer | None:
         headers = headers_of(scope)
-        known = None
-        if b"authorization" not in headers:
-            known = state["people"].remembered(scope, headers.get(b"cookie", b""))
-        user = known[0] if known is not None else await user_of(Request(scope))
-        body = self._body(user)
-        await send(
-            {
-                "type": "http.response.start",
-                "status": 200,
-                "headers": [*SESSION_HEADERS, (b"content-length", b"%d" % len(body))],
-            }
-        )
-        await send({"type": "http.response.body", "body": body})
+        if b"authorization" in headers:
+            return None
+        known = cast(AccountState, scope["state"])["people"].remembered(scope, headers.get(b"cookie", b""))
+        return (SESSION_HEADERS, self._body(known[0])) if known is not None else None
+
+    async def slow(self, scope: Scope) -> Answer:
+        return SESSION_HEADERS, self._body(await user_of(Request(scope)))
 
     def _body(self, user: User) -> bytes:
         """The answer, made once for a user who does not change."""

@@ -4,33 +4,39 @@ Checks the Host header and the body's length, names the request, adds the securi
 answers, counts, and writes the access line. Layers on top of each other would each cost a wrapper per message.
 """
 
+import asyncio
 import os
 import sys
+from collections.abc import Callable
 from functools import partial
 from time import perf_counter
+from typing import cast
 
 import structlog
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.routing import Route, Router
+from starlette.types import Message, Receive, Scope, Send
 
 from app.settings import Settings, SettingsError
 from app.store.embedded import EmbeddedError
 from app.web.csrf import SAFE, is_cross_site
 from app.web.errors import BadRequest, Forbidden, Problem, TooLarge, problem_of, problem_response
-from app.web.headers import SECURITY, STRICT_TRANSPORT, Hosts, headers_of
+from app.web.headers import SECURITY, STRICT_TRANSPORT, Hosts, RawHeaders, headers_of
 from app.web.locale import N_
 from app.web.log import AccessLog
 from app.web.metrics import OTHER, Metrics
 from app.web.pages import Pages
 from app.web.proxies import Proxies
+from app.web.quick import Answer, Promise, QuickEndpoint
 from app.web.sessions import VISIT
 
 PROBES = frozenset({"/live", "/ready"})
 """Asked by an orchestrator under whatever address the process has: any Host will do."""
+Reply = Callable[[RawHeaders, bytes], None]
 BODILESS = frozenset({"GET", "HEAD"})
 
 
 class Edge:
-    def __init__(self, app: ASGIApp, settings: Settings, pages: Pages, metrics: Metrics, access: AccessLog) -> None:
+    def __init__(self, app: Router, settings: Settings, pages: Pages, metrics: Metrics, access: AccessLog) -> None:
         self._app = app
         self._most = settings.max_body_bytes
         self._hosts = Hosts(settings)
@@ -41,6 +47,13 @@ class Edge:
         self._log = structlog.get_logger("app")
         self._prefix = os.urandom(5).hex()
         self._count = 0
+        self._due: list[tuple[Scope, float, Answer, Reply]] = []
+        self._quick = {
+            (method, route.path): route
+            for route in app.routes
+            if isinstance(route, Route) and isinstance(route.endpoint, QuickEndpoint)
+            for method in route.methods or ()
+        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -50,6 +63,52 @@ class Edge:
             await Exchange(self, scope, send).run(receive)
         else:
             await send({"type": "websocket.close", "code": 1000})
+
+    def quick(self, scope: Scope, reply: Reply) -> bool:
+        """Answers a request for a QuickEndpoint through `reply`, at once or soon, without a task.
+
+        False, with nothing done, when it has to go the ordinary way.
+        """
+        route = self._quick.get((scope["method"], scope["path"]))
+        if route is None or self._refusal(scope) is not None:
+            return False
+        started = perf_counter()
+        outcome = cast(QuickEndpoint, route.endpoint).quick(scope)
+        if outcome is None:
+            return False
+        scope["route"] = route
+        if isinstance(outcome, Promise):
+            finish = outcome.finish
+            outcome.future.add_done_callback(lambda future: self._reply(scope, started, finish(future.result()), reply))
+        else:
+            # What is read in one tick is answered together: written one by one, answers wake their readers one by one.
+            if not self._due:
+                asyncio.get_running_loop().call_soon(self._reply_due)
+            self._due.append((scope, started, outcome, reply))
+        return True
+
+    def _reply_due(self) -> None:
+        due, self._due = self._due, []
+        for scope, started, answer, reply in due:
+            self._reply(scope, started, answer, reply)
+
+    def _reply(self, scope: Scope, started: float, answer: Answer, reply: Reply) -> None:
+        headers, body = answer
+        request_id = self._next_id()
+        length = (b"content-length", b"%d" % len(body))
+        complete = [*headers, length, *SECURITY, (b"x-request-id", request_id.encode())]
+        if scope["scheme"] == "https":
+            complete.append(STRICT_TRANSPORT)
+        reply(complete, body)
+        self._note(scope, started, 200, len(body), request_id)
+
+    def _note(self, scope: Scope, started: float, status: int, size: int, request_id: str) -> None:
+        ended = perf_counter()
+        route, client = scope.get("route"), scope["client"]
+        self._metrics.request(OTHER if route is None else route.path, status or 500, ended - started)
+        self._access.add(
+            scope["method"], scope["path"], status, ended - started, size, client[0] if client else None, request_id
+        )
 
     def _next_id(self) -> str:
         """Unique among all requests of all workers; nothing secret, so a counter will do."""
@@ -107,7 +166,7 @@ class Exchange:
                 raise  # too late for another answer: the server closes the connection
             await problem_response(problem, scope, edge._pages, self._id)(scope, receive, self._answer)
         finally:
-            self._note()
+            edge._note(scope, self._started, self._status, self._size, self._id)
 
     def _limited(self, receive: Receive) -> Receive:
         """For a body whose length nobody has told. What it returns raises TooLarge."""
@@ -134,19 +193,3 @@ class Exchange:
         else:
             self._size += len(message.get("body", b""))
         await self._send(message)
-
-    def _note(self) -> None:
-        edge, scope = self._edge, self._scope
-        seconds = perf_counter() - self._started
-        route = scope.get("route")
-        edge._metrics.request(getattr(route, "path", OTHER), self._status or 500, seconds)
-        client = scope["client"]
-        edge._access.add(
-            scope["method"],
-            scope["path"],
-            self._status,
-            seconds,
-            self._size,
-            client[0] if client else None,
-            self._id,
-        )

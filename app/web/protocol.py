@@ -1,4 +1,5 @@
-"""uvicorn's HTTP protocol, changed in two places: a whole answer leaves in one write, and a head has a limit.
+"""uvicorn's HTTP protocol, changed in three places: a whole answer leaves in one write, what is answered from memory
+takes no task, and a head has a limit.
 
 uvicorn writes the head and the body with a system call each, and checks and joins every header of every answer.
 Together they are a fifth of what a small answer costs (docs/benchmarks.md). Everything out of the ordinary, such as
@@ -8,6 +9,7 @@ uvicorn takes heads of any length with httptools, which puts the pieces of a lon
 """
 
 from collections.abc import Awaitable
+from functools import partial
 from typing import Any, cast
 
 from uvicorn._types import ASGI3Application
@@ -57,7 +59,20 @@ class OneWriteProtocol(HttpToolsProtocol):
         self.transport.close()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        super()._start_asgi_task(cycle, OneWrite(cycle, app, READY))
+        quick = getattr(app, "quick", None)
+        if quick is None or not quick(cycle.scope, partial(self._reply, cycle)):
+            super()._start_asgi_task(cycle, OneWrite(cycle, app, READY))
+
+    def _reply(self, cycle: RequestResponseCycle, headers: list[Header], body: bytes) -> None:
+        """Sends an answer that was made without a task; leaves it to uvicorn where the connection is to close."""
+        start: Any = {"type": "http.response.start", "status": 200, "headers": headers}
+
+        async def answered(scope: Any, receive: Any, send: Any) -> None:
+            await send(start)
+            await send({"type": "http.response.body", "body": body})
+
+        if cycle.flow.write_paused or not OneWrite(cycle, answered, READY).write(start, body):
+            super()._start_asgi_task(cycle, answered)
 
 
 class OneWrite:
@@ -83,11 +98,11 @@ class OneWrite:
                 await cycle.send(message)
             return
         self._start = None
-        if message.get("more_body") or cycle.flow.write_paused or not self._write(start, message.get("body", b"")):
+        if message.get("more_body") or cycle.flow.write_paused or not self.write(start, message.get("body", b"")):
             await cycle.send(start)
             await cycle.send(message)
 
-    def _write(self, start: Any, body: bytes) -> bool:
+    def write(self, start: Any, body: bytes) -> bool:
         """Writes an ordinary answer; False, with nothing written, for any other. Raises RuntimeError for a header
         that could split the answer.
         """

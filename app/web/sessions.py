@@ -173,6 +173,10 @@ class Sessions:
         session = self._store.remembered(key)
         return session if session is not None and self._clock() - session.seen < self._seen_every else None
 
+    def absent(self, scope: Scope, header: bytes) -> bool:
+        """Whether a raw Cookie header surely has nothing to do with sessions."""
+        return not self._legacy.any and full_name(self._name, scope).encode() not in header
+
     def _know(self, scope: Scope, header: bytes, key: str) -> None:
         """Remembers a header's session: a browser sends the same header each time."""
         known = self._known[scope["scheme"] == "https"]

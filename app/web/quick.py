@@ -1,0 +1,47 @@
+"""Endpoints that mostly answer from memory. Where the server can (app/web/protocol.py) they are asked directly, without
+a task of their own, which would cost as much as the answer; any other server reaches them as plain ASGI.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.types import Receive, Scope, Send
+
+from app.web.headers import RawHeaders
+
+Answer = tuple[RawHeaders, bytes]
+"""A 200's own headers, all but its length, and its body."""
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """An answer that waits for something. The future must hold no exception, and `finish` must not raise."""
+
+    future: "asyncio.Future[Any]"
+    finish: Callable[[Any], Answer]
+
+
+class QuickEndpoint:
+    """Gives `quick` for the usual request and `slow` for every other."""
+
+    def quick(self, scope: Scope) -> Answer | Promise | None:
+        """The answer when it takes no asking, or the promise of one; None, with nothing done, when it is for `slow`.
+
+        Must not raise.
+        """
+        raise NotImplementedError
+
+    async def slow(self, scope: Scope) -> Answer:
+        """The answer to any request."""
+        raise NotImplementedError
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        outcome = self.quick(scope)
+        if isinstance(outcome, Promise):
+            outcome = outcome.finish(await outcome.future)
+        headers, body = outcome if outcome is not None else await self.slow(scope)
+        length = (b"content-length", b"%d" % len(body))
+        await send({"type": "http.response.start", "status": 200, "headers": [*headers, length]})
+        await send({"type": "http.response.body", "body": body})
