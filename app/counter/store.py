@@ -55,7 +55,9 @@ class Facts:
     replicas: bool
     """It has replicas that it can wait for."""
     history: str
-    """Names its data's history: another one after each restart and each fail-over. Empty: it does not say."""
+    """Names its data's history: another one after each restart and fail-over, and harmlessly when a primary gets its
+    first replica. Empty: it does not say.
+    """
 
 
 class CounterStore:

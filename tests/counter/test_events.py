@@ -1,0 +1,197 @@
+"""The stream that tells of new visits: /events/visits."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack, aclosing
+from typing import Any
+
+import httpx
+import pytest
+
+from app.counter import live as module
+from app.counter.live import Live
+from app.settings import Settings
+from app.store.keys import HITS_CHANGED, HITS_TOTALS
+from tests.counter.load import until
+from tests.counter.streams import stream
+from tests.service import Running, running
+from tests.valkey import Valkey
+
+MakeSettings = Callable[..., Settings]
+
+
+def live_of(service: Running) -> Live:
+    live: Live = service.state["live"]
+    return live
+
+
+async def test_it_tells_the_total_at_once(service: Running, client: httpx.AsyncClient) -> None:
+    await client.get("/")
+    async with stream(service) as reader:
+        assert reader.status == 200
+        assert reader.headers["content-type"].startswith("text/event-stream")
+        assert reader.headers["cache-control"] == "no-store"
+        await reader.tells(1)
+        assert reader.text.startswith("retry: 2000\n\n")
+
+
+async def test_it_tells_nothing_before_the_first_visit_but_zero(service: Running) -> None:
+    async with stream(service) as reader:
+        await reader.tells(0)
+
+
+async def test_it_rises_with_the_visits_that_another_worker_counts(make_settings: MakeSettings) -> None:
+    async with running(make_settings()) as one, running(make_settings()) as other, stream(one) as reader:
+        await reader.tells(0)
+        for total in range(1, 4):
+            await other.client.get("/")
+            await reader.tells(total)
+
+
+async def test_a_worker_subscribes_once_for_all_its_streams(server: Valkey, make_settings: MakeSettings) -> None:
+    async with running(make_settings()) as one, running(make_settings()) as other, AsyncExitStack() as stack:
+        readers = [await stack.enter_async_context(stream(worker)) for worker in (one, other) for _ in range(20)]
+        await one.client.get("/")
+        for reader in readers:
+            await reader.tells(1)
+        with server.client as client:
+            assert client.pubsub_numsub(HITS_CHANGED) == [(HITS_CHANGED.encode(), 2)]
+            assert len(client.client_list(_type="pubsub")) == 2
+
+
+async def test_a_quiet_stream_says_that_it_is_still_there(service: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "HEARTBEAT", 0.02)
+    async with stream(service) as reader:
+        await reader.says(": still here\n\n: still here\n\n")
+        assert reader.totals == [0]
+
+
+async def test_it_says_goodbye_when_the_service_stops(service: Running) -> None:
+    async with stream(service) as first, stream(service) as second:
+        await first.tells(0)
+        await second.tells(0)
+        service.state["lifecycle"].stopping.set()
+        for reader in (first, second):
+            await reader.says("event: bye\ndata: {}\n\n")
+            await until(lambda: first.ended and second.ended, what="the end of the streams")
+    async with stream(service) as late:
+        await late.says("event: bye")
+
+
+async def test_a_slow_reader_gets_the_newest_total_and_nothing_is_kept_for_it(
+    service: Running, client: httpx.AsyncClient
+) -> None:
+    live = live_of(service)
+    async with aclosing(live.watch("home", asyncio.Event())) as slow, stream(service) as quick:
+        assert await anext(slow) == 0
+        for total in range(1, 6):
+            await client.get("/")
+            await quick.tells(total)
+        assert await anext(slow) == 5
+
+
+async def test_more_streams_than_allowed_are_refused(make_settings: MakeSettings) -> None:
+    async with running(make_settings(max_streams=2)) as service:
+        async with stream(service), stream(service) as second:
+            await second.tells(0)
+            refused = await service.client.get("/events/visits")
+            assert refused.status_code == 503
+            assert int(refused.headers["retry-after"]) > 0
+        await until(lambda: live_of(service).watchers == 0, what="the streams' end")
+        async with stream(service) as next_one:
+            await next_one.tells(0)
+
+
+async def test_a_head_request_is_answered_without_a_stream(service: Running) -> None:
+    head = await service.client.head("/events/visits")
+    assert head.status_code == 200
+    assert head.headers["content-type"].startswith("text/event-stream")
+    assert live_of(service).watchers == 0
+
+
+async def test_it_goes_on_after_redis_was_away(make_settings: MakeSettings, own_server: Valkey) -> None:
+    async with running(make_settings(redis_url=own_server.url)) as service, stream(service) as reader:
+        await reader.tells(0)
+        own_server.kill()
+        assert (await service.client.get("/")).status_code == 200
+        async with stream(service) as late:
+            await late.tells(0)
+            own_server.start()
+            await reader.tells(1)
+            await late.tells(1)
+
+
+async def test_one_that_is_opened_while_redis_is_away_tells_the_total_when_it_is_back(
+    make_settings: MakeSettings, own_server: Valkey
+) -> None:
+    with own_server.client as client:
+        client.hset(HITS_TOTALS, "home", 41)
+    own_server.kill()
+    settings = make_settings(redis_url=own_server.url, redis_timeout=0.2)
+    async with running(settings) as service, stream(service) as reader:
+        await reader.says("retry")
+        own_server.start()
+        await reader.tells(41)
+
+
+async def test_it_survives_totals_that_cannot_be_read(
+    server: Valkey, service: Running, client: httpx.AsyncClient
+) -> None:
+    with server.client as redis:
+        redis.hset(HITS_TOTALS, "home", "many")
+        async with stream(service) as reader:
+            await reader.says("retry")
+            assert (await client.get("/api/visits")).status_code == 503
+            redis.hset(HITS_TOTALS, "home", 7)
+            await reader.tells(7)
+
+
+async def test_what_was_announced_in_vain_is_noticed_in_the_end(
+    server: Valkey, service: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "HEARTBEAT", 0.2)
+    async with stream(service) as reader:
+        await reader.tells(0)
+        with server.client as client:
+            client.hset(HITS_TOTALS, "home", 3)
+        await reader.tells(3)
+
+
+async def test_a_busy_site_announces_and_reads_a_few_times_a_second(
+    server: Valkey, service: Running, client: httpx.AsyncClient
+) -> None:
+    def calls(command: str) -> int:
+        with server.client as redis:
+            stats: Any = redis.info("commandstats")
+        return int(stats.get(f"cmdstat_{command}", {"calls": 0})["calls"])
+
+    async with stream(service) as reader:
+        await reader.tells(0)
+        published, read = calls("publish"), calls("hmget")
+        started = asyncio.get_running_loop().time()
+        for _ in range(100):
+            await client.get("/")
+        await reader.tells(100)
+        tenths = (asyncio.get_running_loop().time() - started) / module.EVERY
+        assert calls("publish") - published <= tenths + 1
+        assert calls("hmget") - read <= tenths + 1
+
+
+async def test_nothing_is_read_while_nobody_watches(
+    server: Valkey, service: Running, client: httpx.AsyncClient
+) -> None:
+    async with stream(service) as reader:
+        await reader.tells(0)
+    with server.client as redis:
+
+        def calls(command: str) -> int:
+            stats: Any = redis.info("commandstats")
+            return int(stats.get(f"cmdstat_{command}", {"calls": 0})["calls"])
+
+        redis.config_resetstat()
+        for announced in range(1, 5):
+            await client.get("/")
+            await until(lambda announced=announced: calls("publish") == announced, what="the announcement")
+        async with stream(service) as reader:
+            await reader.tells(4)
+        assert calls("hmget") <= 2

@@ -1,0 +1,37 @@
+"""What counts as a visit."""
+
+import pytest
+
+from app.counter.hits import counts
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {b"sec-purpose": b"something-else"},
+        {b"purpose": b"preview"},
+        {b"accept": b"application/json", b"user-agent": b"prefetch"},
+    ],
+)
+def test_a_page_that_is_read_counts(headers: dict[bytes, bytes]) -> None:
+    assert counts("GET", headers)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {b"sec-purpose": b"prefetch"},
+        {b"sec-purpose": b"prefetch;prerender"},
+        {b"sec-purpose": b"Prefetch;anonymous-client-ip"},
+        {b"purpose": b"prefetch"},
+        {b"x-moz": b"prefetch"},
+    ],
+)
+def test_a_guess_at_what_may_be_read_next_does_not(headers: dict[bytes, bytes]) -> None:
+    assert not counts("GET", headers)
+
+
+@pytest.mark.parametrize("method", ["HEAD", "POST", "OPTIONS", "get"])
+def test_no_other_method_counts(method: str) -> None:
+    assert not counts(method, {})

@@ -1,0 +1,66 @@
+"""The journal keeps what Redis could still lose, and nothing else."""
+
+from app.counter.journal import SETTLED, Journal
+
+
+def journal_of(*acknowledged: float) -> Journal:
+    """A journal with a batch of each of these times."""
+    journal = Journal()
+    for sequence, moment in enumerate(acknowledged, 1):
+        journal.append(sequence, ["home", sequence], moment)
+    return journal
+
+
+def kept(journal: Journal) -> list[int]:
+    return [entry.sequence for entry in journal.after(0)]
+
+
+def test_what_the_server_has_is_kept_until_it_has_settled() -> None:
+    journal = journal_of(100, 101, 102)
+    journal.forget(last=3, now=100 + SETTLED - 0.1)
+    assert kept(journal) == [1, 2, 3]
+    journal.forget(last=3, now=101 + SETTLED)
+    assert kept(journal) == [3]
+    journal.forget(last=3, now=200)
+    assert len(journal) == 0
+
+
+def test_what_the_server_does_not_have_is_kept_however_old_it_is() -> None:
+    journal = journal_of(100, 101, 102)
+    journal.forget(last=1, now=1_000_000)
+    assert kept(journal) == [2, 3]
+
+
+def test_what_was_sent_again_has_to_settle_again() -> None:
+    journal = journal_of(100, 101, 102)
+    for entry in journal.after(0):
+        entry.acknowledged = 110
+    journal.forget(last=3, now=102 + SETTLED)
+    assert kept(journal) == [1, 2, 3]
+
+
+def test_it_knows_what_came_after_a_batch() -> None:
+    journal = journal_of(100, 101, 102)
+    assert [(entry.sequence, entry.increments) for entry in journal.after(1)] == [(2, ["home", 2]), (3, ["home", 3])]
+    assert journal.after(3) == []
+
+
+def test_under_a_new_name_its_batches_are_numbered_anew() -> None:
+    journal = journal_of(100, 101, 102)
+    journal.begin_anew(journal.after(1))
+    assert [(entry.sequence, entry.increments) for entry in journal.after(0)] == [(1, ["home", 2]), (2, ["home", 3])]
+    journal.append(3, ["home", 9], 103)
+    journal.forget(last=2, now=1_000)
+    assert kept(journal) == [3]
+
+
+def test_it_is_bounded_by_what_its_batches_hold_and_the_oldest_go_first() -> None:
+    journal = Journal(most=10)
+    for sequence in range(1, 8):
+        journal.append(sequence, ["home", 1], 100)
+    assert kept(journal) == [3, 4, 5, 6, 7]
+    journal.append(8, ["a", 1, "b", 1, "c", 1], 100)
+    assert kept(journal) == [6, 7, 8]
+    journal.begin_anew(journal.after(6))
+    journal.append(3, ["home", 1], 100)
+    assert kept(journal) == [1, 2, 3]
