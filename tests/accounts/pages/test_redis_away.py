@@ -1,0 +1,95 @@
+"""Redis goes away and comes back: nobody is let in meanwhile, and nobody has to sign in again."""
+
+import time
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.accounts.conftest import Start
+from tests.accounts.pages.reading import status, until
+from tests.cast import PASSWORD, make_cast, signed_in
+from tests.valkey import Valkey, valkey
+
+PAGES = ("/account", "/account/devices", "/account/tokens", "/admin/users", "/admin/audit")
+
+
+@pytest.fixture
+def fragile(short_folder: Path) -> Iterator[Valkey]:
+    """A server of the test's own, to take away."""
+    with valkey(short_folder / f"fragile{time.monotonic_ns()}") as server:
+        yield server
+
+
+async def test_signed_in_pages_say_that_it_is_unavailable_and_afterwards_everybody_is_still_in(
+    start: Start, fragile: Valkey
+) -> None:
+    async with AsyncExitStack() as stack:
+        options = {"redis_url": fragile.url, "redis_timeout": 0.3}
+        here, elsewhere = [await stack.enter_async_context(start(**options)) for _ in range(2)]
+        await make_cast(here)
+        alice, bob = await signed_in(here, "alice"), await signed_in(elsewhere, "bob")
+        token = (await bob.post("/api/account/tokens", json={"name": "backup"})).json()["token"]
+        program = elsewhere.another_client(headers={"Authorization": f"Bearer {token}"})
+        assert await status(program) == 200
+        fragile.stop()
+
+        async def gone() -> bool:
+            return {await status(alice), await status(bob), await status(program)} == {503}
+
+        await until(gone)
+        for path in PAGES:
+            page = await alice.get(path)
+            assert (page.status_code, page.headers["retry-after"]) == (503, "2")
+            assert "Signing in and counting are unavailable at this moment." in page.text
+        page = await alice.get("/account", headers={"Accept-Language": "zh"})
+        assert page.status_code == 503
+        assert "登录和计数暂时不可用" in page.text
+        await nobody_gets_in(here.another_client())
+        home = await alice.get("/")
+        assert home.status_code == 200
+        assert "alice" not in home.text
+
+        fragile.start()
+
+        async def back() -> bool:
+            return {await status(alice), await status(bob), await status(program)} == {200}
+
+        await until(back)
+        assert "alice" in (await alice.get("/")).text
+        assert (await bob.get("/account")).status_code == 200
+
+
+async def nobody_gets_in(visitor: httpx.AsyncClient) -> None:
+    assert (await visitor.get("/sign-in")).status_code == 200
+    for password in (PASSWORD, "not that"):
+        page = await visitor.post("/sign-in", data={"username": "alice", "password": password})
+        assert page.status_code == 503
+        answer = await visitor.post("/api/session", json={"username": "alice", "password": password})
+        assert answer.status_code == 503
+        assert answer.json()["status"] == 503
+    assert (await visitor.get("/setup?token=0")).status_code == 503
+    assert not visitor.cookies
+
+
+async def test_a_sign_in_that_redis_leaves_in_the_middle_leaves_nobody_in(start: Start, fragile: Valkey) -> None:
+    """After the right password, before the session: there is none, and no cookie that would name one."""
+    async with start(redis_url=fragile.url, redis_timeout=0.2) as service:
+        await make_cast(service)
+        verify = service.state["passwords"].verify
+
+        async def last(stored: str | None, password: str) -> bool:
+            right: bool = await verify(stored, password)
+            fragile.stop()
+            return right
+
+        service.state["passwords"].verify = last
+        visitor = service.another_client()
+        answer = await visitor.post("/sign-in", data={"username": "bob", "password": PASSWORD})
+        assert answer.status_code == 503
+        assert not visitor.cookies
+        fragile.start()
+        with fragile.client as client:
+            assert not list(client.scan_iter("session:*"))

@@ -1,0 +1,217 @@
+"""Signing up: closed, by invitation, or open."""
+
+import asyncio
+from collections import Counter
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from tests.accounts.conftest import Start
+from tests.accounts.pages.reading import error_at, message, shown_secret, status, value_of
+from tests.cast import PASSWORD, make_cast, signed_in
+from tests.clock import Clock
+from tests.service import Running
+
+NEW = "a lamp beside the harbour"
+
+
+async def sign_up(client: httpx.AsyncClient, name: str, password: str = NEW, **more: str) -> httpx.Response:
+    return await client.post("/sign-up", data={"username": name, "password": password, "next": "/account"} | more)
+
+
+async def invitation(service: Running, days: str = "7") -> str:
+    """The path of an invitation's link, as its page shows it."""
+    await make_cast(service)
+    alice = await signed_in(service, "alice")
+    link = urlsplit(shown_secret(await alice.post("/admin/invitations", data={"days": days})))
+    assert link.path == "/sign-up"
+    assert link.netloc == "tallygate.test"
+    return f"{link.path}?{link.query}"
+
+
+def secret_of(link: str) -> str:
+    return link.partition("invitation=")[2]
+
+
+async def test_it_is_closed_unless_the_settings_open_it(client: httpx.AsyncClient) -> None:
+    for answer in (await client.get("/sign-up"), await sign_up(client, "dora"), await sign_up(client, "dora")):
+        assert answer.status_code == 403
+        assert "Signing up is closed here." in answer.text
+    assert await status(client) == 401
+
+
+async def test_an_invitation_is_no_way_in_where_it_is_closed(start: Start) -> None:
+    async with start(registration="invitation") as service:
+        link = await invitation(service)
+    async with start() as service:
+        assert (await service.client.get(link)).status_code == 403
+        answer = await sign_up(service.client, "dora", invitation=secret_of(link))
+        assert answer.status_code == 403
+
+
+async def test_where_it_is_open_everybody_makes_an_account_and_is_in(start: Start) -> None:
+    async with start(registration="open") as service:
+        client = service.client
+        page = await client.get("/sign-up?next=/account")
+        assert page.status_code == 200
+        assert value_of(page, "next") == "/account"
+        assert 'autocomplete="new-password"' in page.text
+        answer = await sign_up(client, "Dora")
+        assert (answer.status_code, answer.headers["location"]) == (303, "/account")
+        user = (await client.get("/api/session")).json()["user"]
+        assert (user["name"], user["is_admin"]) == ("Dora", False)
+        assert (await client.get("/admin/users")).status_code == 403
+        assert await status(await signed_in(service, "dora", NEW)) == 200
+
+
+async def test_an_open_service_needs_no_invitation_and_minds_no_odd_one(start: Start) -> None:
+    async with start(registration="open") as service:
+        assert (await sign_up(service.client, "dora", invitation="odd")).status_code == 303
+
+
+@pytest.mark.parametrize(
+    ("name", "password", "field", "reason"),
+    [
+        ("", NEW, "username", "Please enter a name."),
+        ("d o r a", NEW, "username", "A name has no spaces and no invisible characters."),
+        ("<dora>", NEW, "username", 'A name has none of the characters / \\ : , ; < > ".'),
+        ("d" * 65, NEW, "username", "A name has at most 64 characters."),
+        ("dora", "", "password", "A password has at least 8 characters."),
+        ("dora", "x" * 300, "password", "A password has at most 256 characters."),
+        ("dora", "password", "password", "This password is among the first that somebody would try."),
+        ("dora", "dora-1990", "password", "This password is built on your name."),
+        ("ALICE", NEW, "username", "This name is taken."),
+    ],
+)
+async def test_what_is_wrong_is_said_at_its_field_and_nothing_is_made(
+    start: Start, name: str, password: str, field: str, reason: str
+) -> None:
+    async with start(registration="open") as service:
+        await make_cast(service)
+        before = (await service.state["accounts"].search()).total
+        page = await sign_up(service.client, name, password)
+        assert page.status_code == 400
+        assert error_at(page, field) == reason
+        assert value_of(page, "username") == name
+        assert value_of(page, "next") == "/account"
+        assert not service.client.cookies
+        assert (await service.state["accounts"].search()).total == before
+
+
+async def test_an_invitation_makes_one_account(start: Start) -> None:
+    async with start(registration="invitation") as service:
+        link = await invitation(service)
+        guest, late = service.another_client(), service.another_client()
+        page = await guest.get(link)
+        assert page.status_code == 200
+        assert value_of(page, "invitation") == secret_of(link)
+        assert (await late.get(link)).status_code == 200
+        assert (await sign_up(guest, "dora", invitation=secret_of(link))).status_code == 303
+        assert await status(guest) == 200
+        for answer in (await late.get(link), await sign_up(late, "eve", invitation=secret_of(link))):
+            assert answer.status_code == 403
+            assert "Signing up needs an invitation that is still good." in answer.text
+        assert await status(late) == 401
+
+
+async def test_a_mistake_costs_nobody_the_invitation(start: Start) -> None:
+    async with start(registration="invitation") as service:
+        secret = secret_of(await invitation(service))
+        assert (await sign_up(service.client, "alice", invitation=secret)).status_code == 400
+        page = await sign_up(service.client, "dora", "password", invitation=secret)
+        assert page.status_code == 400
+        assert value_of(page, "invitation") == secret
+        assert (await sign_up(service.client, "dora", invitation=secret)).status_code == 303
+
+
+async def test_an_invitation_ends(start: Start, clock: Clock) -> None:
+    async with start(registration="invitation") as service:
+        link = await invitation(service, days="1")
+        clock.move(86_399)
+        assert (await service.client.get(link)).status_code == 200
+        clock.move(1)
+        assert (await service.client.get(link)).status_code == 403
+        assert (await sign_up(service.client, "dora", invitation=secret_of(link))).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "link", ["/sign-up", "/sign-up?invitation=", "/sign-up?invitation=%00", f"/sign-up?invitation={'x' * 43}"]
+)
+async def test_nothing_but_an_invitation_will_do(start: Start, link: str) -> None:
+    async with start(registration="invitation") as service:
+        assert (await service.client.get(link)).status_code == 403
+        assert (await sign_up(service.client, "dora", invitation=secret_of(link))).status_code == 403
+
+
+async def test_of_two_who_use_one_invitation_at_the_same_moment_one_is_in(start: Start) -> None:
+    async with start(registration="invitation") as service, start(registration="invitation") as elsewhere:
+        secret = secret_of(await invitation(service))
+        guests = [one.another_client() for one in (service, elsewhere) * 2]
+        answers = await asyncio.gather(
+            *(sign_up(guest, f"dora{number}", invitation=secret) for number, guest in enumerate(guests))
+        )
+        assert Counter(answer.status_code for answer in answers) == {303: 1, 403: 3}
+        assert sorted([await status(guest) for guest in guests]) == [200, 401, 401, 401]
+        assert (await service.state["accounts"].search("dora")).total == 1
+
+
+async def test_of_two_who_want_one_name_at_the_same_moment_one_has_it_and_the_other_is_told(start: Start) -> None:
+    async with start(registration="open") as service, start(registration="open") as elsewhere:
+        guests = [one.another_client() for one in (service, elsewhere) * 2]
+        names = ["dora", "Dora", "DORA", "ｄｏｒａ"]
+        answers = await asyncio.gather(*map(sign_up, guests, names))
+        assert Counter(answer.status_code for answer in answers) == {303: 1, 400: 3}
+        told = [error_at(answer, "username") for answer in answers if answer.status_code == 400]
+        assert told == ["This name is taken."] * 3
+        assert sorted([await status(guest) for guest in guests]) == [200, 401, 401, 401]
+
+
+async def test_an_address_makes_ten_accounts_an_hour(start: Start) -> None:
+    async with start(registration="open") as service:
+        for number in range(10):
+            assert (await sign_up(service.another_client(), f"dora{number}")).status_code == 303
+        answer = await sign_up(service.client, "one-more")
+        assert answer.status_code == 429
+        assert 1 <= int(answer.headers["retry-after"]) <= 360
+        elsewhere = service.another_client(client=("198.51.100.1", 50000))
+        assert (await sign_up(elsewhere, "one-more")).status_code == 303
+
+
+async def test_one_invitation_is_not_good_for_asking_after_names_from_many_addresses(start: Start) -> None:
+    async with start(registration="invitation") as service:
+        secret = secret_of(await invitation(service))
+        answers = []
+        for number in range(21):
+            asking = service.another_client(client=(f"198.51.100.{number}", 50000))
+            answers.append((await sign_up(asking, "alice", invitation=secret)).status_code)
+        assert answers == [400] * 20 + [429]
+
+
+async def test_the_next_page_is_one_of_this_site(start: Start) -> None:
+    async with start(registration="open") as service:
+        answer = await service.client.post(
+            "/sign-up", data={"username": "dora", "password": NEW, "next": "//evil.example"}
+        )
+        assert answer.headers["location"] == "/"
+
+
+async def test_who_makes_another_account_leaves_the_first_one(start: Start) -> None:
+    async with start(registration="open") as service:
+        await make_cast(service)
+        bob = await signed_in(service, "bob")
+        assert (await sign_up(bob, "dora")).status_code == 303
+        assert (await bob.get("/api/session")).json()["user"]["name"] == "dora"
+        user = await service.state["accounts"].by_name("bob")
+        assert not await service.state["sessions"].of_user(user.id)
+        assert message(await bob.get("/")) is None
+
+
+async def test_a_hash_from_another_app_cannot_be_signed_up_with(start: Start) -> None:
+    """A password is what is hashed, not its hash: nobody is in who knows the hash only."""
+    async with start(registration="open") as service:
+        await make_cast(service)
+        stored = await service.state["accounts"].password_hash((await service.state["accounts"].by_name("bob")).id)
+        answer = await service.client.post("/sign-in", data={"username": "bob", "password": stored})
+        assert answer.status_code == 401
+        assert PASSWORD not in answer.text
