@@ -62,9 +62,7 @@ async def test_who_is_refused_before_anything_was_sent_is_told_so(opened: Opened
     assert str(port) in str(away)
 
 
-async def test_a_server_that_falls_silent_counts_as_away_after_the_timeout(
-    own_server: Valkey, opened: Opened
-) -> None:
+async def test_a_server_that_falls_silent_counts_as_away_after_the_timeout(own_server: Valkey, opened: Opened) -> None:
     async with opened(own_server.url, timeout=0.5) as store:
         assert await store.idempotent("SET", "k", "v") == b"OK"
         own_server.send(signal.SIGSTOP)
