@@ -1,0 +1,33 @@
+"""What the tests of sessions share: the service on a clock that they move, and its cast."""
+
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from app.settings import Settings
+from tests.cast import Cast, make_cast
+from tests.clock import Clock
+from tests.service import Running, running
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def service(make_settings: Callable[..., Settings], clock: Clock) -> AsyncIterator[Running]:
+    async with running(make_settings(), clock) as service:
+        yield service
+
+
+@pytest.fixture
+async def elsewhere(make_settings: Callable[..., Settings], clock: Clock) -> AsyncIterator[Running]:
+    """Another worker on the same Valkey."""
+    async with running(make_settings(), clock) as service:
+        yield service
+
+
+@pytest.fixture
+async def cast(service: Running) -> Cast:
+    return await make_cast(service)
