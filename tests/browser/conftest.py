@@ -1,0 +1,88 @@
+"""A real Chromium, the system's own, and a service for it to visit."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from tests.service import process
+from tests.valkey import Valkey
+
+CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+QUIET = [
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    executable = next(filter(None, map(shutil.which, CHROMIUMS)), None)
+    if executable is None:
+        pytest.skip("no Chromium here: apt-get install chromium")
+    sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=[*QUIET, *sandbox])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def url(short_folder: Path, server: Valkey) -> Iterator[str]:
+    """The address of a service that nobody has visited."""
+    with process(short_folder / "browser", port="0", redis_url=server.url) as service:
+        yield service.url()
+
+
+@pytest.fixture(scope="module")
+def visited(short_folder: Path, shared_server: Valkey) -> Iterator[str]:
+    """The address of a service for a whole file: whoever needs no certain number starts no process."""
+    with process(short_folder / "visited", port="0", redis_url=shared_server.url) as service:
+        yield service.url()
+
+
+class Visitor:
+    """Somebody with a browser of their own; `complaints` is what the browser's console says is wrong."""
+
+    def __init__(self, context: BrowserContext) -> None:
+        self.context = context
+        self.complaints: list[str] = []
+
+    def tab(self, url: str) -> Page:
+        """A new tab that has loaded the page."""
+        page = self.context.new_page()
+        page.on("console", lambda said: self._note(said.type, said.text))
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("requestfailed", lambda request: self._note_failure(request.url, request.failure or ""))
+        page.goto(url)
+        return page
+
+    def _note(self, kind: str, text: str) -> None:
+        if kind in {"error", "warning"}:
+            self.complaints.append(text)
+
+    def _note_failure(self, url: str, failure: str) -> None:
+        if failure != "net::ERR_ABORTED":  # the page was left
+            self.complaints.append(f"{url}: {failure}")
+
+
+@pytest.fixture
+def meet(chromium: Browser) -> Iterator[Callable[..., Visitor]]:
+    """Makes visitors. None of their browsers may have anything to complain about."""
+    visitors = []
+
+    def visitor(**options: Any) -> Visitor:
+        visitors.append(Visitor(chromium.new_context(**{"locale": "en-GB"} | options)))
+        return visitors[-1]
+
+    yield visitor
+    for one in visitors:
+        one.context.close()
+        assert one.complaints == []

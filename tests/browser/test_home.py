@@ -1,0 +1,98 @@
+"""A person opens the home page."""
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Visitor
+
+pytestmark = pytest.mark.browser
+Meet = Callable[..., Visitor]
+expect.set_options(timeout=15_000)  # milliseconds: on a busy machine
+
+
+def background(page: Page) -> int:
+    """How bright the page is, from 0 to 765."""
+    colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    return sum(int(part) for part in colour.removeprefix("rgb(").removesuffix(")").split(","))
+
+
+def test_a_visitor_sees_the_number_rise_live(meet: Meet, url: str) -> None:
+    alice, bob = meet(), meet()
+    first = alice.tab(url)
+    expect(first.locator("#visits")).to_have_text("You are visitor 1")
+    second = bob.tab(url)
+    expect(second.locator("#visits")).to_have_text("You are visitor 2")
+    expect(first.locator("#visits")).to_have_text("Visitor 2 just arrived")
+    expect(first.locator("#yours")).to_have_text("You were visitor 1")
+    assert httpx.get(url, headers={"Accept": "application/json"}, timeout=15).json() == {"visits": 3}
+    for tab in (first, second):
+        expect(tab.locator("#visits")).to_have_text("Visitor 3 just arrived")
+
+
+def test_two_tabs_of_one_browser_share_what_they_hear(meet: Meet, url: str) -> None:
+    alice = meet()
+    first, second = alice.tab(url), alice.tab(url)
+    expect(second.locator("#visits")).to_have_text("You are visitor 2")
+    expect(first.locator("#visits")).to_have_text("Visitor 2 just arrived")
+    first.close()
+    httpx.get(url, timeout=15)
+    expect(second.locator("#visits")).to_have_text("Visitor 3 just arrived")
+
+
+def test_the_language_can_be_switched_and_stays(meet: Meet, url: str) -> None:
+    page = meet().tab(url)
+    page.get_by_role("button", name="中文").click()
+    expect(page.locator("#visits")).to_have_text("您是第 2 位访客")
+    expect(page.locator("html")).to_have_attribute("lang", "zh")
+    page.reload()
+    expect(page.locator("#visits")).to_have_text("您是第 3 位访客")
+    page.get_by_role("button", name="English").click()
+    expect(page.locator("#visits")).to_have_text("You are visitor 4")
+
+
+def test_a_chinese_browser_is_answered_in_chinese(meet: Meet, visited: str) -> None:
+    expect(meet(locale="zh-CN").tab(visited).locator("#visits")).to_contain_text("您是第 ")
+
+
+def test_everything_works_without_javascript(meet: Meet, url: str) -> None:
+    alice = meet(java_script_enabled=False)
+    page = alice.tab(url)
+    expect(page.locator("#visits")).to_have_text("You are visitor 1")
+    page.get_by_role("button", name="中文").click()
+    expect(page.locator("#visits")).to_have_text("您是第 2 位访客")
+    page.get_by_role("link", name="JSON").click()
+    expect(page.locator("body")).to_contain_text('{"visits":2}')
+    alice.complaints.clear()  # beside plain JSON Chromium looks for a /favicon.ico
+
+
+def test_an_unknown_page_leads_home(meet: Meet, visited: str) -> None:
+    lost = meet()
+    page = lost.tab(f"{visited}/nowhere")
+    expect(page.get_by_role("heading")).to_have_text("Page not found")
+    lost.complaints.clear()  # Chromium complains of every 404
+    page.get_by_role("link", name="Back to the home page").click()
+    expect(page.locator("#visits")).to_contain_text("You are visitor ")
+
+
+@pytest.mark.parametrize(
+    "options", [{"width": 320, "height": 560}, {"width": 1280, "height": 800}], ids=["phone", "desk"]
+)
+def test_light_and_dark_fit_every_screen(options: Any, meet: Meet, visited: str) -> None:
+    light = meet(viewport=options, color_scheme="light").tab(visited)
+    dark = meet(viewport=options, color_scheme="dark").tab(visited)
+    assert background(light) > 600
+    assert background(dark) < 200
+    for page in (light, dark):
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "the page scrolls sideways"
+
+
+def test_the_keyboard_reaches_everything(meet: Meet, visited: str) -> None:
+    page = meet().tab(visited)
+    page.keyboard.press("Tab")
+    expect(page.get_by_text("Skip to content")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("main")).to_be_focused()
