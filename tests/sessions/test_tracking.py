@@ -1,0 +1,276 @@
+"""What was read from Redis is kept, and never old: here the keeping itself, on a real Valkey."""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import pytest
+
+from app.store.client import Store, StoreAway
+from app.store.connect import topology
+from app.store.tracking import Fields, TrackedHashes
+from tests.proxy import proxy
+from tests.valkey import Valkey
+
+Tracked = TrackedHashes[int]
+
+
+def parsed(key: str, fields: Fields) -> int | None:
+    return int(fields[b"n"]) if fields[b"n"].isdigit() else None
+
+
+@asynccontextmanager
+async def opened(url: str, timeout: float = 10, limit: int = 20_000) -> AsyncIterator[tuple[Store, Tracked]]:
+    """A store, and what is kept of its hashes."""
+    async with (
+        Store(topology(url, timeout), timeout) as store,
+        TrackedHashes(store, parsed, limit) as tracked,
+    ):
+        yield store, tracked
+
+
+@pytest.fixture
+async def pair(server: Valkey) -> AsyncIterator[tuple[Store, Tracked]]:
+    async with opened(server.url) as pair:
+        yield pair
+
+
+async def soon(condition: Callable[[], object] | Callable[[], Awaitable[object]], seconds: float = 15) -> None:
+    """Waits until the condition holds."""
+    async with asyncio.timeout(seconds):
+        while True:
+            holds = condition()
+            if await holds if isinstance(holds, Awaitable) else holds:
+                return
+            await asyncio.sleep(0.002)
+
+
+def tracking_clients(server: Valkey) -> list[int]:
+    """The ids of the connections that are told of changes."""
+    with server.client as client:
+        return [int(each["id"]) for each in client.client_list() if "t" in each["flags"]]
+
+
+async def test_what_was_read_is_not_asked_for_again(pair: tuple[Store, Tracked], server: Valkey) -> None:
+    store, tracked = pair
+    await store.idempotent("HSET", "k", "n", 1)
+    assert tracked.kept("k") is None
+    assert await tracked.read("k") == 1
+    with server.client as client:
+        before = client.info("commandstats")["cmdstat_hgetall"]["calls"]
+        for _ in range(20):
+            assert await tracked.read("k") == tracked.kept("k") == 1
+        assert client.info("commandstats")["cmdstat_hgetall"]["calls"] == before
+
+
+async def test_what_is_not_there_is_known_not_to_be_until_it_is(pair: tuple[Store, Tracked]) -> None:
+    store, tracked = pair
+    assert await tracked.read("k") is None
+    await store.idempotent("HSET", "k", "n", 1)
+
+    async def there() -> bool:
+        return await tracked.read("k") == 1
+
+    await soon(there)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("HSET", "k", "n", 2), ("DEL", "k"), ("PEXPIRE", "k", 0), ("HDEL", "k", "n"), ("RENAME", "k", "l"), ("FLUSHALL",)],
+)
+async def test_every_change_is_heard_of(pair: tuple[Store, Tracked], command: tuple[str | int, ...]) -> None:
+    store, tracked = pair
+    await store.idempotent("HSET", "k", "n", 1)
+    assert await tracked.read("k") == 1
+    await store.idempotent(*command)
+    await soon(lambda: tracked.kept("k") is None)
+    assert await tracked.read("k") == (2 if command[0] == "HSET" else None)
+
+
+async def test_what_is_forgotten_is_read_again(pair: tuple[Store, Tracked]) -> None:
+    store, tracked = pair
+    await store.idempotent("HSET", "k", "n", 1)
+    assert await tracked.read("k") == 1
+    await store.idempotent("HSET", "k", "n", 2)
+    tracked.forget("k")
+    assert await tracked.read("k") == 2
+
+
+async def test_what_is_forgotten_while_it_is_read_is_not_kept(pair: tuple[Store, Tracked]) -> None:
+    store, tracked = pair
+    await store.idempotent("HSET", "k", "n", 1)
+    reading = asyncio.create_task(tracked.read("k"))
+    await asyncio.sleep(0)
+    tracked.forget("k")
+    assert await reading == 1
+    assert tracked.kept("k") is None
+    assert await tracked.read("k") == tracked.kept("k") == 1
+
+
+async def test_what_cannot_be_read_as_one_is_none(pair: tuple[Store, Tracked]) -> None:
+    store, tracked = pair
+    await store.idempotent("HSET", "k", "n", "x")
+    assert await tracked.read("k") is None
+
+
+async def test_at_most_so_many_are_kept(server: Valkey) -> None:
+    async with opened(server.url, limit=20) as (store, tracked):
+        for number in range(50):
+            await store.idempotent("HSET", f"k{number}", "n", number)
+            assert await tracked.read(f"k{number}") == number
+            assert len(tracked._kept) <= 20
+        assert tracked.kept("k49") == 49
+        assert tracked.kept("k0") is None
+
+
+async def test_a_reader_who_gives_up_leaves_nothing_behind(pair: tuple[Store, Tracked]) -> None:
+    store, tracked = pair
+    await store.idempotent("HSET", "k", "n", 1)
+    reading = asyncio.create_task(tracked.read("k"))
+    await asyncio.sleep(0)
+    tracked.forget("k")
+    reading.cancel()
+    await asyncio.gather(reading, return_exceptions=True)
+    assert not tracked._reading
+    assert not tracked._outdated
+    assert await tracked.read("k") == tracked.kept("k") == 1
+
+
+async def test_nothing_is_kept_while_the_tracking_connection_is_down(server: Valkey) -> None:
+    async with opened(server.url) as (store, tracked):
+        await store.idempotent("HSET", "k", "n", 1)
+        assert await tracked.read("k") == 1
+        with server.client as client:
+            (connection,) = tracking_clients(server)
+            client.client_kill_filter(_id=connection)
+            await soon(lambda: tracked.kept("k") is None)
+            client.hset("k", "n", 2)
+        assert await tracked.read("k") == 2
+        await soon(lambda: tracking_clients(server))
+
+        async def kept_again() -> bool:
+            await tracked.read("k")
+            return tracked.kept("k") == 2
+
+        await soon(kept_again)
+        await store.idempotent("HSET", "k", "n", 3)
+        await soon(lambda: tracked.kept("k") is None)
+
+
+async def test_a_store_without_tracking_is_read_each_time(server: Valkey) -> None:
+    """A proxy or an ACL may refuse CLIENT TRACKING."""
+    with server.client as client:
+        client.acl_setuser("plain", enabled=True, nopass=True, keys=["*"], commands=["+@all", "-client|tracking"])
+    try:
+        async with opened(f"unix://plain:x@{server.socket}", timeout=0.5) as (store, tracked):
+            for number in range(3):
+                await store.idempotent("HSET", "k", "n", number)
+                assert await tracked.read("k") == number
+                assert tracked.kept("k") is None
+    finally:
+        with server.client as client:
+            client.acl_deluser("plain")
+
+
+async def test_a_network_that_goes_silent_does_not_leave_old_values(server: Valkey) -> None:
+    """No reset tells of it, and no answer is due: only asking for a sign of life finds out."""
+    async with proxy(server.socket) as between, opened(between.url, timeout=0.2) as (store, tracked):
+        await store.idempotent("HSET", "k", "n", 1)
+        assert await tracked.read("k") == 1
+        between.freeze()
+        await soon(lambda: tracked.kept("k") is None)
+        with pytest.raises(StoreAway):
+            await tracked.read("k")
+        with server.client as client:
+            client.hset("k", "n", 2)
+        between.thaw()
+
+        async def kept_again() -> bool:
+            try:
+                return await tracked.read("k") == tracked.kept("k") == 2
+            except StoreAway:
+                return False
+
+        await soon(kept_again)
+
+
+async def test_a_quiet_connection_stays(server: Valkey) -> None:
+    async with opened(server.url, timeout=0.1) as (store, tracked):
+        await store.idempotent("HSET", "k", "n", 1)
+        assert await tracked.read("k") == 1
+        with server.client as client:
+            pings = client.info("commandstats")["cmdstat_ping"]["calls"]
+            await soon(lambda: client.info("commandstats")["cmdstat_ping"]["calls"] >= pings + 5)
+        assert tracked.kept("k") == 1
+
+
+class Storm:
+    """Writers that only ever count up, and readers that note when they saw less than what had been written before."""
+
+    def __init__(self, seed: int) -> None:
+        self.chance = random.Random(seed)
+        self.written: dict[str, int] = {}
+        self.heard: list[tuple[float, str, int]] = []
+        self.until = time.monotonic() + 0.6
+
+    async def write(self, store: Store, key: str) -> None:
+        number = 0
+        while time.monotonic() < self.until:
+            number += 1
+            await store.idempotent("HSET", key, "n", number)
+            self.written[key] = number
+            await asyncio.sleep(self.chance.choice([0, 0, 0.001, 0.004]))
+
+    async def read(self, tracked: Tracked, keys: list[str]) -> None:
+        while time.monotonic() < self.until:
+            await tracked.read(self.chance.choice(keys))
+            await asyncio.sleep(self.chance.choice([0, 0, 0, 0.001]))
+
+    async def disturb(self, server: Valkey) -> None:
+        while time.monotonic() < self.until:
+            await asyncio.sleep(0.15)
+            with server.client as client:
+                for connection in tracking_clients(server):
+                    client.client_kill_filter(_id=connection)
+
+
+@pytest.mark.parametrize("disturbed", [False, True])
+async def test_after_a_storm_of_changes_and_reads_nothing_old_is_kept(server: Valkey, disturbed: bool) -> None:
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    storm = Storm(seed)
+    keys = [f"k{number}" for number in range(4)]
+    async with AsyncExitStack() as stack:
+        pairs = [await stack.enter_async_context(opened(server.url)) for _ in range(2)]
+        work: list[Any] = [storm.write(pairs[i % 2][0], key) for i, key in enumerate(keys)]
+        work += [storm.read(tracked, keys) for _, tracked in pairs for _ in range(4)]
+        await asyncio.gather(*work, *([storm.disturb(server)] if disturbed else []))
+        for _, tracked in pairs:
+            for key in keys:
+                await soon(lambda k=key, t=tracked: t.kept(k) in {None, storm.written[k]})
+            # What is left after the last message was kept after the last change, so it stays right.
+            assert [await tracked.read(key) for key in keys] == [storm.written[key] for key in keys]
+            assert not tracked._reading
+            assert not tracked._outdated
+
+
+async def test_who_writes_and_forgets_reads_what_was_written(pair: tuple[Store, Tracked]) -> None:
+    """Also while others read the same: each read after the write sees it."""
+    store, tracked = pair
+    done = asyncio.Event()
+
+    async def others() -> None:
+        while not done.is_set():
+            await tracked.read("k")
+            await asyncio.sleep(0)
+
+    readers = [asyncio.create_task(others()) for _ in range(5)]
+    for number in range(1, 300):
+        await store.idempotent("HSET", "k", "n", number)
+        tracked.forget("k")
+        assert await tracked.read("k") == number
+    done.set()
+    await asyncio.gather(*readers)
