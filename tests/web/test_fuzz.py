@@ -112,6 +112,25 @@ def test_no_bytes_on_the_socket_are_answered_with_an_error_of_ours(url: str, dat
         assert b"100" <= part[:3] < b"500"
 
 
+def fit_for_a_header(value: bytes) -> bytes:
+    """The value without what ends a header, or is refused in one."""
+    return bytes(byte for byte in value if byte >= 32 and byte != 127).strip()
+
+
+@given(path=st.sampled_from([b"/", b"/api/session", b"/api/visits"]), more=headers)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_every_request_is_answered_whatever_its_headers_hold(
+    url: str, path: bytes, more: list[tuple[bytes, bytes]]
+) -> None:
+    lines = [b"%s: %s\r\n" % (name, fit_for_a_header(value)) for name, value in more if name != b"content-length"]
+    request = b"GET %s HTTP/1.1\r\nHost: tallygate.test\r\n%s\r\n" % (path, b"".join(lines))
+    last = b"GET /live HTTP/1.1\r\nHost: tallygate.test\r\nConnection: close\r\n\r\n"
+    with connected(url) as connection:
+        connection.sendall(request + last)
+        answers = to_the_end(connection).split(b"HTTP/1.1 ")[1:]
+    assert [answer[:3] < b"500" for answer in answers] == [True, True]
+
+
 def test_after_all_that_it_still_runs(url: str) -> None:
     assert get(f"{url}/live").status_code == 200
 
