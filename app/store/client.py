@@ -152,13 +152,13 @@ class Store:
 
     async def _wire(self, command: tuple[Argument, ...], node: str | None, deadline: float) -> Wire:
         """The wire of the node, or else of the one that has the command's key, as soon as it is connected."""
-        tried = None
+        tried: str | None = None
         while True:
             node = node or await self._node(_key(command))
             wire = self._wires.get(node) or self._open(node)
             if await wire.wait_up(deadline):
                 return wire
-            if node == tried:
+            if node == tried or self._loop.time() >= deadline:
                 raise StoreAway(wire.error or "not connected", sent=False)
             node, tried = None, node
             await self._refresh()
