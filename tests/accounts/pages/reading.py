@@ -46,6 +46,11 @@ def rows(page: httpx.Response) -> list[str]:
     return [" ".join(unescape(re.sub("<[^>]+>", " ", row)).split()) for row in body.split("</tr>")[:-1]]
 
 
+def next_page(page: httpx.Response) -> str | None:
+    """Where the list goes on; None on its last page."""
+    return _text(page, r'href="([^"]+)" rel="next"')
+
+
 def _text(page: httpx.Response, pattern: str) -> str | None:
     found = re.search(pattern, page.text.partition("<main")[2], re.DOTALL)
     return unescape(found[1]) if found else None
