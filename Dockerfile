@@ -19,7 +19,7 @@ RUN apt-get update \
 # The workspace lies in the home directory because the dev container tools give that, and all in it, the local user's id.
 RUN useradd --uid 1000 --create-home --shell /bin/bash dev \
     && install --directory --owner dev --group dev /home/dev/tallygate
-USER dev
+USER 1000:1000
 WORKDIR /home/dev/tallygate
 COPY --chown=dev:dev requirements/dev.txt requirements/
 # As `make` would do it, down to the file by which it sees that it was done; its own text would change this layer's key.

@@ -5,11 +5,11 @@ UV := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate
 	--custom-compile-command 'make lock'
 ARGS ?=
 
-.PHONY: help run dev test check faults bench lock docs messages clean
+.PHONY: help run dev test test-containers check faults bench lock docs messages clean
 .DEFAULT_GOAL := help
 
 help: ## List these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' Makefile
 
 run: .venv/run.done ## Run the service at http://127.0.0.1:8000, on its own Valkey, data in ./data
 	@exec $(BIN)/python -m app $(ARGS)
@@ -25,6 +25,9 @@ test: .venv/dev.done ## Run the tests, on a Valkey of their own, with coverage
 
 faults: .venv/dev.done ## Run the fault tests in full: kill, cut, fail over, for some ten minutes
 	@TALLYGATE_TEST_FAULTS=full $(BIN)/pytest -m faults $(ARGS)
+
+test-containers: .venv/dev.done ## Build and run the images, the compose file and the dev container (needs an engine)
+	@TALLYGATE_TEST_CONTAINERS=1 $(BIN)/pytest tests/containers $(ARGS)
 
 check: .venv/dev.done ## Check style, types, the floors, dependencies and scripts
 	$(BIN)/ruff format --check

@@ -1,5 +1,5 @@
-"""uvicorn's HTTP protocol, changed in three places: a whole answer leaves in one write, what is answered from memory
-takes no task, and a head has a limit.
+"""uvicorn's HTTP protocol, changed in four places: a whole answer leaves in one write, what is answered from memory
+takes no task, a head has a limit, and who is about to leave keeps no connection.
 
 uvicorn writes the head and the body with a system call each, and checks and joins every header of every answer.
 Together they are a fifth of what a small answer costs (docs/benchmarks.md). Everything out of the ordinary, such as
@@ -59,6 +59,9 @@ class OneWriteProtocol(HttpToolsProtocol):
         self.transport.close()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        lifecycle = self.app_state.get("lifecycle")
+        if lifecycle is not None and lifecycle.leaving:
+            cycle.keep_alive = False  # a request that comes just as the connection is closed at the end would be lost
         quick = getattr(app, "quick", None)
         if quick is None or not quick(cycle.scope, partial(self._reply, cycle)):
             super()._start_asgi_task(cycle, OneWrite(cycle, app, READY))

@@ -1,0 +1,68 @@
+"""Backing the store up, and deploy/restore.sh, on a real Valkey; tests/containers does the same in containers."""
+
+import subprocess
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.service import ROOT, process
+from tests.valkey import Valkey, valkey
+
+AS_JSON = {"Accept": "application/json"}
+
+
+def restore(data: Path, back_up: bytes) -> subprocess.CompletedProcess[bytes]:
+    script = ROOT / "deploy" / "restore.sh"
+    return subprocess.run(
+        ["sh", script],
+        env={"DATA": str(data), "PATH": "/usr/bin:/bin"},
+        input=back_up,
+        capture_output=True,
+        check=False,
+    )
+
+
+def back_up(server: Valkey) -> bytes:
+    """What `redis-cli --rdb -` gets: the snapshot that a replica is sent."""
+    with server.client as client:
+        client.save()
+    return (server.folder / "dump.rdb").read_bytes()
+
+
+def visits(folder: Path, server: Valkey, more: int) -> int:
+    """The number that the last of so many visitors is told, by a service that runs only for them."""
+    with process(folder, port="0", redis_url=server.url) as service:
+        url = service.url()
+        return max(int(httpx.get(url, headers=AS_JSON, verify=False).json()["visits"]) for _ in range(more))
+
+
+def test_a_restored_store_has_what_was_backed_up_and_keeps_what_comes_after(short_folder: Path) -> None:
+    folder = short_folder / "restored"
+    with valkey(folder) as server:
+        assert visits(folder / "app", server, 3) == 3
+        saved = back_up(server)
+        assert visits(folder / "app", server, 2) == 5, "after the back-up: these will be gone"
+        server.stop()
+        done = restore(folder, saved)
+        assert done.returncode == 0, done.stderr
+        server.start()
+        assert visits(folder / "app", server, 1) == 4
+        server.kill()
+        server.start()
+        assert visits(folder / "app", server, 1) == 5, "what came after the restoration is durable, too"
+    assert (folder / "appendonlydir.before").is_dir()
+
+
+@pytest.mark.parametrize("wrong", [b"", b"<html>not found</html>"])
+def test_what_is_no_back_up_changes_nothing(tmp_path: Path, wrong: bytes) -> None:
+    kept = tmp_path / "appendonlydir" / "appendonly.aof.manifest"
+    kept.parent.mkdir()
+    kept.write_text("as it was", "utf-8")
+    done = restore(tmp_path, wrong)
+    assert (done.returncode, done.stderr) == (
+        2,
+        b"restore: standard input is not a back-up; nothing was changed\n",
+    )
+    assert kept.read_text("utf-8") == "as it was"
+    assert [path.name for path in tmp_path.iterdir()] == ["appendonlydir"]
