@@ -21,6 +21,8 @@ START_LIMIT = 60.0
 """Seconds to wait for the server to answer, not counting the time in which it says that it loads its data."""
 LOOK = 0.01
 """Seconds between two looks whether it does."""
+REVIVE_EVERY = 0.2
+"""Seconds between two looks whether there is a keeper: another process's may have been about to leave."""
 
 
 class EmbeddedError(Exception):
@@ -106,7 +108,7 @@ class Embedded:
 
     def _wait(self) -> None:
         self.revive()
-        deadline, next_look = time.monotonic() + START_LIMIT, time.monotonic() + 1
+        deadline, next_look = time.monotonic() + START_LIMIT, time.monotonic() + REVIVE_EVERY
         while not (answer := self._answer()).startswith(b"+PONG"):
             now = time.monotonic()
             if reason := self._failure():
@@ -116,7 +118,7 @@ class Embedded:
                 )
             if now > next_look:
                 self.revive()
-                next_look = now + 1
+                next_look = now + REVIVE_EVERY
             if answer.startswith(b"-LOADING"):  # it reads its file, however long that takes
                 deadline = now + START_LIMIT
             if now > deadline:

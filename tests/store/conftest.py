@@ -1,8 +1,10 @@
 """What the store's tests share: stores on servers of their own, and waiting for what is to come."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,8 @@ import uvloop
 from app.store.client import Store
 from app.store.connect import topology
 from tests.proxy import Proxy, proxy
+from tests.store.neighbours import deserted
+from tests.store.waiting import until
 from tests.valkey import Valkey
 
 Opened = Callable[..., AbstractAsyncContextManager[Store]]
@@ -50,3 +54,12 @@ async def store(server: Valkey, opened: Opened) -> AsyncIterator[Store]:
     """A store on the session's Valkey."""
     async with opened(server.url) as store:
         yield store
+
+
+@pytest.fixture(scope="module")
+def folders() -> Iterator[list[Path]]:
+    """The data folders of all tests here: at the end nobody may be left in any of them."""
+    folders: list[Path] = []
+    yield folders
+    for folder in folders:
+        until(partial(deserted, folder))
