@@ -26,21 +26,27 @@ def paths_in(log: Path) -> list[str]:
 
 @ONE_AND_TWO
 def test_sigterm_ends_it_at_once_with_a_hundred_streams_open(workers: str, start: Start) -> None:
-    with start("--workers", workers) as service, streams(service.url(), 100) as opened:
+    with start("--workers", workers, log_level="warning") as service, streams(service.url(), 100) as opened:
         began = time.monotonic()
         assert service.end() == 0
         assert time.monotonic() - began < 3  # 0.3 s where nothing else runs; 5 s when a stream has to be cut off
         for stream in opened:
             assert to_the_end(stream).endswith(b"event: bye\ndata: {}\n\n\r\n0\r\n\r\n")
+        assert said(service) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def said(service: Process) -> list[str]:
+    """What it has printed, beside what it prints for its operator when it starts."""
+    return [line for line in service.output.splitlines() if not line.startswith("tallygate")]
+
+
 @ONE_AND_TWO
-def test_being_told_to_stop_is_a_success_and_says_nothing(number: signal.Signals, workers: str, start: Start) -> None:
+def test_ctrl_c_is_a_success_and_says_nothing(workers: str, start: Start) -> None:
     with start("--workers", workers, log_level="warning") as service:
         service.url()
-        assert service.end(number) == 0
-        assert [line for line in service.output.splitlines() if not line.startswith("tallygate")] == []
+        os.killpg(service.process.pid, signal.SIGINT)  # a terminal tells everybody
+        assert service.end(signal.SIGINT) == 0
+        assert said(service) == []
 
 
 def test_sigterm_before_it_has_started_is_a_success(start: Start) -> None:
@@ -127,9 +133,8 @@ def test_sighup_without_a_log_file_and_while_starting_changes_nothing(start: Sta
         assert service.end() == 0
 
 
-@ONE_AND_TWO
-def test_sigusr1_asks_for_no_more_requests_but_answers_them(workers: str, start: Start) -> None:
-    with start("--workers", workers) as service:
+def test_sigusr1_asks_for_no_more_requests_but_answers_them(start: Start) -> None:
+    with start("--workers", "2") as service:
         url = service.url()
         assert get(f"{url}/ready").status_code == 200
         service.process.send_signal(signal.SIGUSR1)
@@ -163,15 +168,3 @@ def _closes_on_exec(pid: int, fd: int) -> bool:
         return True
     (flags,) = [line.split()[1] for line in info.splitlines() if line.startswith("flags:")]
     return bool(int(flags, 8) & os.O_CLOEXEC)
-
-
-@on_linux
-def test_a_killed_worker_is_replaced_and_visitors_hardly_notice(start: Start) -> None:
-    with start("--workers", "2") as service:
-        url = service.url()
-        victim, survivor = service.workers
-        os.kill(victim, signal.SIGKILL)
-        until(lambda: len(service.workers) == 2 and victim not in service.workers)
-        assert survivor in service.workers
-        until(lambda: _ready(url) == 200)
-        assert service.end() == 0

@@ -40,28 +40,24 @@ def test_one_command_starts_a_service_that_counts_and_keeps_its_data(short_folde
     assert (folder / "data").is_dir()
 
 
-def test_two_workers_share_one_embedded_server(short_folder: Path) -> None:
-    with process(short_folder / "two", "--workers", "2", "--port", "0") as service:
+def test_two_workers_share_one_embedded_server_and_the_command_line(short_folder: Path) -> None:
+    folder = short_folder / "two"
+    folder.mkdir()
+    (folder / "server.toml").write_text('metrics_token = "from-the-file"')
+    arguments = ["--workers", "2", "--port", "0", "--config", "server.toml", "--log-file", "service.log"]
+    with process(folder, *arguments) as service:
         url = service.url()
         numbers: list[int] = []
         workers: set[str] = set()
         while len(workers) < 2:
-            answer = get(url, headers=AS_JSON)
+            answer = get(url, AS_JSON)
             numbers.append(answer.json()["visits"])
             workers.add(answer.headers["x-request-id"][:10])  # its first part is the worker's
             assert len(numbers) < 500, "one worker answers everything"
         assert numbers == list(range(1, len(numbers) + 1))
+        assert get(f"{url}/metrics", {"Authorization": "Bearer from-the-file"}).status_code == 200
+        until(lambda: '"path":"/metrics"' in (folder / "service.log").read_text())
         assert service.end() == 0
-
-
-def test_what_the_command_line_says_reaches_the_workers(start: Start, tmp_path: Path) -> None:
-    (tmp_path / "server.toml").write_text('metrics_token = "from-the-file"')
-    log = tmp_path / "service.log"
-    with start("--workers", "2", "--config", "server.toml", "--log-file", str(log)) as service:
-        url = service.url()
-        answer = get(f"{url}/metrics", headers={"Authorization": "Bearer from-the-file"})
-        assert answer.status_code == 200
-        until(lambda: '"path":"/metrics"' in log.read_text())
 
 
 def test_a_taken_port_is_named(tmp_path: Path) -> None:
