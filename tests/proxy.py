@@ -16,7 +16,7 @@ class Proxy:
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._unwanted: bytes | None = None
-        self._connections: set[asyncio.Task[None]] = set()
+        self._connections: dict[asyncio.Task[None], list[asyncio.StreamWriter]] = {}
 
     @property
     def url(self) -> str:
@@ -35,40 +35,50 @@ class Proxy:
 
     def disconnect(self) -> None:
         """Closes every connection; new ones are welcome."""
-        for connection in self._connections:
-            connection.cancel()
+        for ends in self._connections.values():
+            for end in ends:
+                end.transport.abort()
+
+    async def close(self) -> None:
+        """Closes every connection, and waits until that is done."""
+        self.disconnect()
+        self.thaw()
+        await asyncio.gather(*self._connections)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        self._connections.add(task)
+        ends = self._connections[task] = [writer]
         try:
-            with suppress(OSError, asyncio.CancelledError):
-                await self._connect(reader, writer)
+            with suppress(OSError):
+                there, back = await asyncio.open_unix_connection(str(self.target))
+                ends.append(back)
+                if not writer.is_closing():
+                    await self._pass_on(reader, back, there, writer)
         finally:
-            self._connections.discard(task)
-            await _close(writer)
+            for end in ends:
+                end.close()
+                with suppress(OSError):
+                    await end.wait_closed()
+            del self._connections[task]
 
-    async def close(self) -> None:
-        """Closes every connection, and waits until that is done."""
-        closing = list(self._connections)
-        self.disconnect()
-        await asyncio.gather(*closing, return_exceptions=True)
-
-    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_unix_connection(str(self.target))
+    async def _pass_on(
+        self,
+        reader: asyncio.StreamReader,
+        back: asyncio.StreamWriter,
+        there: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        """Both ways, until one of them ends."""
         swallow = asyncio.Event()
         ways = {
             asyncio.create_task(self._forth(reader, back, swallow)),
             asyncio.create_task(self._back(there, writer, swallow)),
         }
-        try:
-            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for way in ways:
-                way.cancel()
-            await asyncio.gather(*ways, return_exceptions=True)
-            await _close(back)
+        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        for way in ways:
+            way.cancel()
+        await asyncio.gather(*ways, return_exceptions=True)
 
     async def _forth(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, swallow: asyncio.Event) -> None:
         while data := await reader.read(65536):
@@ -87,12 +97,6 @@ class Proxy:
                 return
             writer.write(data)
             await writer.drain()
-
-
-async def _close(writer: asyncio.StreamWriter) -> None:
-    writer.close()
-    with suppress(OSError):
-        await writer.wait_closed()
 
 
 @asynccontextmanager

@@ -1,11 +1,25 @@
 """The home page: which visitor you are."""
 
 import asyncio
+from collections.abc import Callable
 
 import httpx
 import pytest
 
+from app.counter import tally as tally_module
+from app.settings import Settings
+from app.store.keys import HITS_TOTALS
+from tests.counter.load import until
+from tests.counter.redis_side import totals
+from tests.service import running
+from tests.valkey import Valkey
+
 AS_JSON = {"Accept": "application/json"}
+BROWSER = {
+    "Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8",
+    "Sec-Fetch-Mode": "navigate",
+}
+VARY = "Cookie, Accept, Accept-Language"
 
 
 async def test_each_visitor_is_told_a_number_of_its_own(client: httpx.AsyncClient) -> None:
@@ -14,17 +28,147 @@ async def test_each_visitor_is_told_a_number_of_its_own(client: httpx.AsyncClien
 
 
 async def test_the_page_says_it_in_a_sentence(client: httpx.AsyncClient) -> None:
-    page = await client.get("/", headers={"Accept": "text/html"})
+    page = await client.get("/", headers=BROWSER)
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     assert ">You are visitor 1</h1>" in page.text
 
 
-@pytest.mark.parametrize("headers", [{"Sec-Purpose": "prefetch"}, {"Sec-Purpose": "prefetch;prerender"}])
+@pytest.mark.parametrize(
+    ("language", "sentence"), [("en", "You are visitor 1,024"), ("zh-CN,zh;q=0.9", "您是第 1,024 位访客")]
+)
+async def test_it_says_it_in_the_visitors_language(
+    server: Valkey, client: httpx.AsyncClient, language: str, sentence: str
+) -> None:
+    with server.client as redis:
+        redis.hset(HITS_TOTALS, "home", 1023)
+    page = await client.get("/", headers={"Accept-Language": language})
+    assert f">{sentence}</h1>" in page.text
+    assert f'<html lang="{language[:2]}' in page.text
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+async def test_a_page_that_is_kept_is_the_page_as_it_is_rendered(
+    server: Valkey, client: httpx.AsyncClient, make_settings: Callable[..., Settings], language: str
+) -> None:
+    """The number's digits and separators, in every place, as in an application that has kept nothing yet."""
+    for visits in (0, 999, 1_000, 987_654_321):
+        with server.client as redis:
+            redis.hset(HITS_TOTALS, "home", visits)
+        kept = await client.get("/", headers={"Accept-Language": language})
+        page = await client.get("/", headers={"Accept-Language": language})
+        with server.client as redis:
+            redis.hset(HITS_TOTALS, "home", visits + 1)
+        async with running(make_settings()) as another:
+            state = another.state
+            rendered = (
+                state["pages"]
+                .template(language, "counter/home.html")
+                .render(path="/", visits=visits + 2, counted=True, user=None, sign_in_url="/sign-in", flash=None)
+            )
+            fresh = await another.client.get("/", headers={"Accept-Language": language})
+        assert page.text == fresh.text == rendered
+        assert kept.text != page.text
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Accept": "application/json"},
+        {"Accept": "application/json, text/plain, */*", "Sec-Fetch-Mode": "cors"},
+        {"Accept": "*/*", "Sec-Fetch-Mode": "cors"},
+        {"Accept": "*/*", "Sec-Fetch-Mode": "same-origin"},
+    ],
+)
+async def test_a_program_gets_json(client: httpx.AsyncClient, headers: dict[str, str]) -> None:
+    answer = await client.get("/", headers=headers)
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json() == {"visits": 1}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [BROWSER, {"Accept": "*/*"}, {"Accept": ""}, {"Accept": "text/html, application/json"}],
+    ids=["browser", "curl", "nothing", "both"],
+)
+async def test_a_person_gets_the_page(client: httpx.AsyncClient, headers: dict[str, str]) -> None:
+    answer = await client.get("/", headers=headers)
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert 'id="visits"' in answer.text
+
+
+@pytest.mark.parametrize("headers", [AS_JSON, BROWSER])
+async def test_no_answer_may_be_kept_or_given_to_another(client: httpx.AsyncClient, headers: dict[str, str]) -> None:
+    for request in (client.get("/", headers=headers), client.get("/", headers=headers), client.head("/")):
+        answer = await request
+        assert (answer.headers["cache-control"], answer.headers["vary"]) == ("no-store", VARY)
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Sec-Purpose": "prefetch"}, {"Sec-Purpose": "prefetch;prerender"}, {"Purpose": "prefetch"}]
+)
 async def test_a_prefetch_does_not_count(client: httpx.AsyncClient, headers: dict[str, str]) -> None:
     assert (await client.get("/", headers=AS_JSON | headers)).json() == {"visits": 0}
     assert (await client.get("/", headers=AS_JSON)).json() == {"visits": 1}
+    page = await client.get("/", headers=BROWSER | headers)
+    assert ">1 visit so far</h1>" in page.text
 
 
 async def test_a_head_request_does_not_count(client: httpx.AsyncClient) -> None:
     assert (await client.head("/")).status_code == 200
     assert (await client.get("/api/visits")).json() == {"visits": 0}
+
+
+async def test_a_head_request_is_answered_like_a_visit(client: httpx.AsyncClient) -> None:
+    head, page = await client.head("/", headers=AS_JSON), await client.get("/", headers=AS_JSON)
+    names = set(page.headers) - {"x-request-id", "date"}
+    assert {name: head.headers[name] for name in names} == {name: page.headers[name] for name in names}
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+@pytest.mark.parametrize("path", ["/", "/api/visits", "/events/visits"])
+async def test_another_method_is_refused_and_counts_nothing(client: httpx.AsyncClient, path: str, method: str) -> None:
+    refused = await client.request(method, path, headers=AS_JSON)
+    assert refused.status_code == 405
+    assert {"GET", "HEAD"} == {allowed.strip() for allowed in refused.headers["allow"].split(",")}
+    assert (await client.get("/api/visits")).json() == {"visits": 0}
+
+
+async def test_the_total_is_read_without_counting(client: httpx.AsyncClient) -> None:
+    await client.get("/")
+    for _ in range(2):
+        answer = await client.get("/api/visits")
+        assert answer.json() == {"visits": 1}
+        assert answer.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize(("headers", "unknown"), [(AS_JSON, '{"visits":null}'), (BROWSER, "The number is away")])
+async def test_while_redis_is_away_the_number_is_unknown_and_the_visit_counts_later(
+    make_settings: Callable[..., Settings],
+    own_server: Valkey,
+    monkeypatch: pytest.MonkeyPatch,
+    headers: dict[str, str],
+    unknown: str,
+) -> None:
+    monkeypatch.setattr(tally_module, "PATIENCE", 0.1)
+    async with running(make_settings(redis_url=own_server.url, redis_timeout=0.5)) as service:
+        client = service.client
+        own_server.kill()
+        for request in (client.get("/", headers=headers), client.get("/", headers=headers | {"Purpose": "prefetch"})):
+            answer = await request
+            assert answer.status_code == 200
+            assert unknown in answer.text
+        assert (await client.head("/")).status_code == 200
+        api = await client.get("/api/visits")
+        assert api.status_code == 503
+        assert int(api.headers["retry-after"]) > 0
+        assert api.headers["content-type"] == "application/problem+json"
+        own_server.start()
+        await until(lambda: service.state["tally"].waiting == 0, what="the visit to be counted")
+        assert (await client.get("/api/visits")).json() == {"visits": 1}
+
+
+async def test_a_stop_counts_what_still_waits(make_settings: Callable[..., Settings], server: Valkey) -> None:
+    async with running(make_settings()) as service:
+        for _ in range(100):
+            service.state["tally"].hit("home")
+    assert totals(server) == {"home": 100}
