@@ -10,7 +10,6 @@ from app.web.headers import headers_of
 from app.web.sessions import Session, Sessions
 
 USER = "tallygate.user"
-BEARER = b"bearer "
 
 
 class People:
@@ -48,11 +47,21 @@ class People:
 
 
 def api_secret(scope: Scope) -> str | None:
-    """What the request names as its API token; None where it comes without one."""
-    authorization = headers_of(scope).get(b"authorization", b"")
-    if authorization[: len(BEARER)].lower() != BEARER or not scope["path"].startswith("/api/"):
+    """What the request gives as its API token, good or not; None where it comes without one.
+
+    Basic credentials are those of a proxy in front; any other kind is an attempt to be somebody, which fails.
+    """
+    authorization = headers_of(scope).get(b"authorization")
+    if authorization is None or not scope["path"].startswith("/api/"):
         return None
-    return str(authorization[len(BEARER) :].decode("latin-1").strip())
+    scheme, _, secret = authorization.decode("latin-1").partition(" ")
+    match scheme.lower():
+        case "basic":
+            return None
+        case "bearer":
+            return secret.strip()
+        case _:
+            return ""
 
 
 def parse_user(key: str, fields: Fields) -> User | None:

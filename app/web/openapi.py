@@ -132,7 +132,7 @@ def _describe(route: ApiRoute) -> dict[str, Any]:
     }
     described["responses"] |= {str(status): _problem(status) for status in _problems(route)}
     if operation.guarded:
-        described["security"] = [{"session": []}, {"token": []}]
+        described["security"] = [{"token": []}, {"session": []}]
     if operation.parameters:
         described["parameters"] = [
             {

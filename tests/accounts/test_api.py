@@ -1,0 +1,357 @@
+"""The API of accounts: front ends of their own, programs, and what either is told when something is wrong."""
+
+import re
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+
+from app.routes import all_routes
+from app.web.openapi import document
+from tests.accounts.conformity import Conformity
+from tests.accounts.conftest import Start
+from tests.accounts.pages.reading import same_browser, status, until, until_thrown_out
+from tests.cast import PASSWORD, Cast, make_cast, signed_in
+from tests.clock import Clock
+from tests.service import Running
+
+DAY = 86_400
+CREDENTIALS = {"username": "bob", "password": PASSWORD}
+FOR_WHO_IS_SIGNED_IN = [
+    ("GET", "/api/session"),
+    ("GET", "/api/account"),
+    ("GET", "/api/account/sessions"),
+    ("DELETE", "/api/account/sessions/x"),
+    ("GET", "/api/account/tokens"),
+    ("POST", "/api/account/tokens"),
+    ("DELETE", "/api/account/tokens/x"),
+]
+
+
+def problem(answer: httpx.Response, status_code: int) -> dict[str, Any]:
+    """The problem document of an answer, which has what every one has."""
+    assert answer.status_code == status_code, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["cache-control"] == "no-store"
+    told: dict[str, Any] = answer.json()
+    assert told["type"] == "about:blank"
+    assert told["status"] == status_code
+    assert told["title"]
+    assert told["request_id"] == answer.headers["x-request-id"]
+    return told
+
+
+@pytest.fixture(autouse=True)
+def true_to_the_document(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every answer of the API that a test here gets has to be one that the OpenAPI document describes."""
+    conformity = Conformity(document(all_routes()))
+    another_client = Running.another_client
+
+    async def check(answer: httpx.Response) -> None:
+        await answer.aread()
+        if answer.request.url.path.startswith("/api/"):
+            conformity.check(answer)
+
+    def watched(service: Running, **options: Any) -> httpx.AsyncClient:
+        return another_client(service, event_hooks={"response": [check]}, **options)
+
+    monkeypatch.setattr(Running, "another_client", watched)
+
+
+async def token_for(client: httpx.AsyncClient, **fields: Any) -> str:
+    answer = await client.post("/api/account/tokens", json={"name": "backup", **fields})
+    assert answer.status_code == 201, answer.text
+    secret: str = answer.json()["token"]
+    return secret
+
+
+def program(service: Running, secret: str, **options: Any) -> httpx.AsyncClient:
+    """A program that has a token."""
+    return service.another_client(headers={"Authorization": f"Bearer {secret}"}, **options)
+
+
+async def test_signing_in_tells_who_it_is_and_begins_a_session(client: httpx.AsyncClient, cast: Cast) -> None:
+    answer = await client.post("/api/session", json=CREDENTIALS)
+    assert answer.status_code == 200
+    user = answer.json()["user"]
+    assert user == {
+        "id": cast.bob.id, "name": "bob", "is_admin": False, "locale": None, "created": cast.bob.created,
+    }  # fmt: skip
+    assert (await client.get("/api/session")).json() == {"user": user}
+    assert (await client.get("/api/account")).json() == user
+    (session,) = (await client.get("/api/account/sessions")).json()
+    assert session.keys() == {"id", "device", "address", "created", "seen", "how", "current"}
+    assert (session["device"], session["address"], session["how"], session["current"]) == (
+        "Python", "192.0.2.1", "password", True,
+    )  # fmt: skip
+
+
+async def test_a_wrong_password_is_no_invitation_to_sign_in_elsewhere(client: httpx.AsyncClient, cast: Cast) -> None:
+    told = problem(await client.post("/api/session", json={"username": "bob", "password": "no"}), 401)
+    assert told["detail"] == "The name or the password is not right."
+    assert "set-cookie" not in (await client.post("/api/session", json={"username": "b", "password": "no"})).headers
+
+
+async def test_signing_out_ends_the_session_and_may_be_said_twice(bob: httpx.AsyncClient, service: Running) -> None:
+    before = same_browser(bob, service)
+    for _ in range(2):
+        answer = await bob.delete("/api/session")
+        assert (answer.status_code, answer.content) == (204, b"")
+    assert await status(before) == 401
+    assert not bob.cookies
+
+
+@pytest.mark.parametrize(("method", "path"), FOR_WHO_IS_SIGNED_IN)
+async def test_who_is_not_signed_in_is_told_where_to(client: httpx.AsyncClient, method: str, path: str) -> None:
+    answer = await client.request(method, path, json={"name": "x"} if method == "POST" else None)
+    told = problem(answer, 401)
+    assert told["sign_in_url"] == "/sign-in"
+    assert answer.headers["www-authenticate"] == "Bearer"
+    assert "cookie" in answer.headers["vary"].lower()
+    assert "location" not in answer.headers
+
+
+async def test_problems_are_in_the_readers_language(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/api/account", headers={"Accept-Language": "zh-Hans", "Accept": "text/html"})
+    assert problem(answer, 401)["title"] == "请先登录"
+
+
+async def test_every_answer_that_depends_on_who_asks_says_so(bob: httpx.AsyncClient, service: Running) -> None:
+    by_token = program(service, await token_for(bob))
+    for method, path in FOR_WHO_IS_SIGNED_IN:
+        for asking in (bob, by_token):
+            answer = await asking.request(method, path, json={"name": "x"} if method == "POST" else None)
+            assert answer.status_code != 401
+            assert answer.headers["cache-control"] == "no-store", path
+            if answer.status_code != 204:
+                assert {"cookie", "authorization"} <= set(re.split(", *", answer.headers["vary"].lower())), path
+
+
+async def test_a_session_is_ended_from_another_and_dead_at_once(
+    bob: httpx.AsyncClient, elsewhere: Running, service: Running
+) -> None:
+    phone = await signed_in(elsewhere, "bob")
+    sessions = (await bob.get("/api/account/sessions")).json()
+    assert [each["current"] for each in sessions].count(True) == 1
+    (other,) = [each["id"] for each in sessions if not each["current"]]
+    answer = await bob.delete(f"/api/account/sessions/{other}")
+    assert answer.status_code == 204
+    await until_thrown_out(phone)
+    problem(await bob.delete(f"/api/account/sessions/{other}"), 404)
+    assert await status(bob) == 200
+
+
+async def test_somebody_elses_session_and_token_are_not_found(bob: httpx.AsyncClient, alice: httpx.AsyncClient) -> None:
+    await token_for(alice)
+    (session,) = (await alice.get("/api/account/sessions")).json()
+    (token,) = (await alice.get("/api/account/tokens")).json()
+    problem(await bob.delete(f"/api/account/sessions/{session['id']}"), 404)
+    problem(await bob.delete(f"/api/account/tokens/{token['id']}"), 404)
+    assert await status(alice) == 200
+    assert (await alice.get("/api/account/tokens")).json() == [token]
+
+
+async def test_a_token_is_told_once(bob: httpx.AsyncClient, clock: Clock) -> None:
+    answer = await bob.post("/api/account/tokens", json={"name": " backup ", "days": 30})
+    assert answer.status_code == 201
+    created = answer.json()
+    assert re.fullmatch(r"tgt_[A-Za-z0-9_-]{43}", created.pop("token"))
+    assert (created["name"], created["expires"]) == ("backup", clock() + 30 * DAY)
+    assert (await bob.get("/api/account/tokens")).json() == [created]
+    assert (await bob.post("/api/account/tokens", json={"name": "ever", "days": None})).json()["expires"] is None
+
+
+async def test_a_token_stands_in_for_a_session_in_the_api_only(bob: httpx.AsyncClient, service: Running) -> None:
+    there = program(service, await token_for(bob))
+    assert (await there.get("/api/session")).json()["user"]["name"] == "bob"
+    assert (await there.get("/api/account")).json()["name"] == "bob"
+    (session,) = (await there.get("/api/account/sessions")).json()
+    assert session["current"] is False
+    assert (await there.get("/account")).status_code == 303
+    problem(await there.get("/account", headers={"Accept": "application/json"}), 401)
+    assert "user" not in (await there.get("/", headers={"Accept": "application/json"})).json()
+    assert (await there.delete(f"/api/account/sessions/{session['id']}")).status_code == 204
+    await until_thrown_out(bob)
+    assert await status(there) == 200
+
+
+async def test_a_token_creates_no_tokens(bob: httpx.AsyncClient, service: Running) -> None:
+    there = program(service, await token_for(bob), cookies=bob.cookies)
+    problem(await there.post("/api/account/tokens", json={"name": "offspring"}), 403)
+    assert len((await bob.get("/api/account/tokens")).json()) == 1
+
+
+async def test_a_revoked_token_is_dead_at_once_on_every_worker(bob: httpx.AsyncClient, elsewhere: Running) -> None:
+    there = program(elsewhere, await token_for(bob))
+    (token,) = (await there.get("/api/account/tokens")).json()
+    assert (await bob.delete(f"/api/account/tokens/{token['id']}")).status_code == 204
+    problem(await there.get("/api/account"), 401)
+    problem(await bob.delete(f"/api/account/tokens/{token['id']}"), 404)
+
+
+async def test_a_token_that_has_ended_is_nobody(bob: httpx.AsyncClient, service: Running, clock: Clock) -> None:
+    there = program(service, await token_for(bob, days=1))
+    clock.move(DAY - 1)
+    assert await status(there) == 200
+    clock.move(1)
+    problem(await there.get("/api/session"), 401)
+    assert not (await (await signed_in(service, "bob")).get("/api/account/tokens")).json()
+
+
+async def test_a_token_of_who_is_disabled_is_nobody(
+    alice: httpx.AsyncClient, bob: httpx.AsyncClient, cast: Cast, elsewhere: Running
+) -> None:
+    there = program(elsewhere, await token_for(bob))
+    assert await status(there) == 200
+    await alice.post(f"/admin/users/{cast.bob.id}", data={"action": "disable"})
+    await until_thrown_out(there)
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+@pytest.mark.parametrize("secret", ["", "tgt_", "tgt_" + "x" * 43, "x" * 43, "é", "a b", "tgt_" + "x" * 9000])
+async def test_garbage_is_nobody_even_beside_a_good_cookie(
+    bob: httpx.AsyncClient, service: Running, scheme: str, secret: str
+) -> None:
+    there = service.another_client(cookies=bob.cookies)
+    answer = await there.get("/api/session", headers=[(b"Authorization", f"{scheme} {secret}".encode())])
+    problem(answer, 401)
+
+
+async def test_the_cookie_is_ignored_beside_a_token(
+    bob: httpx.AsyncClient, alice: httpx.AsyncClient, service: Running
+) -> None:
+    secret = await token_for(bob)
+    there = program(service, secret, cookies=alice.cookies)
+    assert (await there.get("/api/session")).json()["user"]["name"] == "bob"
+    assert (await there.get("/api/account")).json()["name"] == "bob"
+    assert {each["current"] for each in (await there.get("/api/account/sessions")).json()} == {False}
+    home = (await there.get("/", headers={"Accept": "application/json"})).json()
+    assert home["user"]["name"] == "alice"  # not in /api/
+
+
+@pytest.mark.parametrize(
+    ("given", "who"), [("Basic Ym9iOm5v", "bob"), ("basic", "bob"), ("Digest x", None), ("", None)]
+)
+async def test_of_other_kinds_of_authorization_only_a_proxys_is_overlooked(
+    bob: httpx.AsyncClient, given: str, who: str | None
+) -> None:
+    for path in ("/api/session", "/api/account"):
+        answer = await bob.get(path, headers={"Authorization": given})
+        assert answer.status_code == (200 if who else 401)
+
+
+NAMED = [
+    ("/api/session", b"", "body"),
+    ("/api/session", b"not json", "body"),
+    ("/api/session", b"\xff\xfe", "body"),
+    ("/api/session", b'"text"', "body"),
+    ("/api/session", b"[]", "body"),
+    ("/api/session", b"[" * 100_000, "body"),
+    ("/api/session", b'{"a":' * 100_000, "body"),
+    ("/api/session", b"{}", "username"),
+    ("/api/session", b'{"username": "bob"}', "password"),
+    ("/api/session", b'{"username": null, "password": "x"}', "username"),
+    ("/api/session", b'{"username": 1, "password": "x"}', "username"),
+    ("/api/session", b'{"username": "bob", "password": ["x"]}', "password"),
+    ("/api/session", b'{"username": "bob", "password": "x", "admin": true}', "admin"),
+    ("/api/session", b'{"username": "' + b"x" * 2049 + b'", "password": "x"}', "username"),
+    ("/api/session", rb'{"username": "\ud800", "password": "x"}', "body"),
+    ("/api/account/tokens", b"{}", "name"),
+    ("/api/account/tokens", b'{"name": " "}', "name"),
+    ("/api/account/tokens", b'{"name": "' + b"x" * 101 + b'"}', "name"),
+    ("/api/account/tokens", b'{"name": "' + b" " * 101 + b'x"}', "name"),
+    ("/api/account/tokens", b'{"name": "x", "days": "1"}', "days"),
+    ("/api/account/tokens", b'{"name": "x", "days": true}', "days"),
+    ("/api/account/tokens", b'{"name": "x", "days": 1.5}', "days"),
+    ("/api/account/tokens", b'{"name": "x", "days": -1}', "days"),
+    ("/api/account/tokens", b'{"name": "x", "days": 3651}', "days"),
+    ("/api/account/tokens", b'{"name": "x", "days": 999999999999999999999999}', "days"),
+]
+
+
+@pytest.mark.parametrize(("path", "body", "field"), NAMED, ids=range(len(NAMED)))
+async def test_a_body_that_is_wrong_is_refused_with_the_field_named(
+    bob: httpx.AsyncClient, path: str, body: bytes, field: str
+) -> None:
+    answer = await bob.post(path, content=body, headers={"Content-Type": "application/json; charset=utf-8"})
+    assert problem(answer, 400)["field"] == field
+    assert not (await bob.get("/api/account/tokens")).json()
+
+
+@pytest.mark.parametrize("kind", [None, "text/plain", "application/x-www-form-urlencoded", "application/jsonp", ""])
+async def test_a_body_has_to_say_that_it_is_json(client: httpx.AsyncClient, cast: Cast, kind: str | None) -> None:
+    """Another site's form could send any of these, with the visitor's cookies."""
+    headers = {} if kind is None else {"Content-Type": kind}
+    answer = await client.post("/api/session", content=orjson.dumps(CREDENTIALS), headers=headers)
+    assert problem(answer, 400)["field"] == "Content-Type"
+    assert await status(client) == 401
+
+
+async def test_a_body_that_is_too_large_is_refused(bob: httpx.AsyncClient) -> None:
+    for path in ("/api/session", "/api/account/tokens", "/sign-in"):
+        answer = await bob.post(path, content=b" " * 1_048_577, headers={"Accept": "application/json"})
+        problem(answer, 413)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("PUT", "/api/session", "DELETE, GET, HEAD, POST"),
+        ("POST", "/api/account", "GET, HEAD"),
+        ("DELETE", "/api/account/tokens", "GET, HEAD, POST"),
+        ("GET", "/api/account/tokens/x", "DELETE"),
+        ("POST", "/api/account/sessions/x", "DELETE"),
+        ("PATCH", "/api/visits", "GET, HEAD"),
+    ],
+)
+async def test_another_method_is_refused_and_the_right_ones_are_named(
+    bob: httpx.AsyncClient, method: str, path: str, allowed: str
+) -> None:
+    answer = await bob.request(method, path)
+    problem(answer, 405)
+    assert answer.headers["allow"] == allowed
+
+
+@pytest.mark.parametrize("path", ["/api/nothing", "/api/", "/api/session/", "/api/account/sessions/", "/api/users"])
+async def test_what_there_is_not_is_not_found(bob: httpx.AsyncClient, path: str) -> None:
+    problem(await bob.get(path), 404)
+
+
+@pytest.mark.parametrize("path", ["/api/session", "/api/account/sessions/x", "/api/account/tokens/x"])
+async def test_another_site_changes_nothing(bob: httpx.AsyncClient, path: str) -> None:
+    for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}, {"Origin": "null"}):
+        problem(await bob.delete(path, headers=headers), 403)
+    assert await status(bob) == 200
+
+
+async def test_head_asks_as_get_does(bob: httpx.AsyncClient, client: httpx.AsyncClient) -> None:
+    for browser, expected in ((bob, 200), (client, 401)):
+        answer = await browser.head("/api/session")
+        assert answer.status_code == expected
+
+
+async def test_what_one_worker_remembers_is_what_redis_says(
+    alice: httpx.AsyncClient, bob: httpx.AsyncClient, cast: Cast, elsewhere: Running
+) -> None:
+    """The answer is made once for a user, and anew when that user has changed."""
+    there = same_browser(bob, elsewhere)
+    for action, is_admin in (("make-admin", True), ("remove-admin", False)):
+        assert (await there.get("/api/session")).json()["user"]["is_admin"] is not is_admin
+        await alice.post(f"/admin/users/{cast.bob.id}", data={"action": action})
+
+        async def told(expected: bool = is_admin) -> bool:
+            return (await there.get("/api/session")).json()["user"]["is_admin"] is expected
+
+        await until(told)
+
+
+async def test_sessions_in_cookies_work_as_well(start: Start) -> None:
+    async with start(session_store="cookie") as service:
+        await make_cast(service)
+        bob = await signed_in(service, "bob")
+        assert (await bob.get("/api/account")).json()["name"] == "bob"
+        assert (await bob.get("/api/account/sessions")).json() == []
+        assert (await program(service, await token_for(bob)).get("/api/account")).json()["name"] == "bob"
+        assert (await bob.delete("/api/session")).status_code == 204
+        assert await status(bob) == 401
