@@ -53,3 +53,9 @@ async def test_ready_says_no_while_stopping_but_requests_are_answered(service: R
     assert (answer.status_code, answer.json()) == (503, {"status": "unavailable", "reason": "stopping"})
     assert (await service.client.get("/live")).status_code == 200
     assert (await service.client.get("/")).status_code == 200
+
+
+async def test_the_end_of_the_service_is_a_stop_whoever_told_it(make_settings: Callable[..., Settings]) -> None:
+    async with running(make_settings()) as service:
+        assert not service.state["lifecycle"].leaving
+    assert service.state["lifecycle"].leaving

@@ -84,6 +84,7 @@ REQUESTS = {
     "GET": b"GET / HTTP/1.1\r\nHost: a\r\n" + CLOSE,
     "HEAD": b"HEAD / HTTP/1.1\r\nHost: a\r\n" + CLOSE,
     "kept alive": b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n" + CLOSE,
+    "HEAD, kept alive": b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n" + CLOSE,
     "HTTP/1.0": b"GET / HTTP/1.0\r\nHost: a\r\n\r\n",
     "a body nobody reads": b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nConnection: close\r\n\r\nabc",
 }
