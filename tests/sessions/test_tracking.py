@@ -99,12 +99,23 @@ async def test_what_is_forgotten_is_read_again(pair: tuple[Store, Tracked]) -> N
     assert await tracked.read("k") == 2
 
 
-async def test_what_is_forgotten_while_it_is_read_is_not_kept(pair: tuple[Store, Tracked]) -> None:
+@pytest.mark.parametrize(
+    "news",
+    [
+        lambda tracked: tracked.forget("k"),
+        lambda tracked: tracked.changed([b"j", b"k"]),
+        lambda tracked: tracked.changed(None),  # FLUSHALL
+        lambda tracked: tracked.lost(),
+    ],
+)
+async def test_what_changes_while_it_is_read_is_not_kept(
+    pair: tuple[Store, Tracked], news: Callable[[Tracked], None]
+) -> None:
     store, tracked = pair
     await store.idempotent("HSET", "k", "n", 1)
     reading = asyncio.create_task(tracked.read("k"))
     await asyncio.sleep(0)
-    tracked.forget("k")
+    news(tracked)
     assert await reading == 1
     assert tracked.kept("k") is None
     assert await tracked.read("k") == tracked.kept("k") == 1

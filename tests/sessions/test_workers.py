@@ -6,11 +6,14 @@ import statistics
 import time
 from collections.abc import Callable
 
+import pytest
+
 from app.settings import Settings
+from app.store.tracking import TrackedHashes
 from tests.cast import Cast
 from tests.clock import Clock
 from tests.service import Running, running
-from tests.sessions.opened import check, opened, session_of
+from tests.sessions.opened import check, committed, opened, session_of
 from tests.valkey import Valkey
 
 ROUNDS = 200
@@ -41,12 +44,32 @@ async def time_to_refuse(service: Running, elsewhere: Running, cast: Cast) -> fl
     return time.perf_counter() - ended
 
 
-async def test_a_worker_that_has_ended_a_session_refuses_it_at_once(service: Running, cast: Cast) -> None:
-    for _ in range(ROUNDS):
+async def test_a_worker_that_has_ended_a_session_refuses_it_at_once(
+    service: Running, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though the message that it has ended may still be on its way."""
+    monkeypatch.setattr(TrackedHashes, "changed", lambda tracked, keys: None)
+    for _ in range(20):
         cookie = await opened(service, cast.bob)
         assert await check(service, cookie) == 200
         assert await service.state["sessions"].end_all(cast.bob.id) == 1
         assert await check(service, cookie) == 401
+
+
+async def test_a_worker_that_has_changed_a_session_sees_it_at_once(
+    service: Running, cast: Cast, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TrackedHashes, "changed", lambda tracked, keys: None)
+    cookie = await opened(service, cast.bob)
+    for number in range(3):
+        scope, session = await session_of(service, cookie)
+        assert session.data == ({"number": number - 1} if number else {})
+        session.data["number"] = number
+        await committed(service, scope)
+        clock.move(60)
+        await check(service, cookie)
+        _, session = await session_of(service, cookie)
+        assert session.seen == clock()
 
 
 async def test_in_a_storm_of_beginnings_and_ends_nobody_is_let_in_who_was_out(
