@@ -1,0 +1,153 @@
+"""A person makes the first account, signs in on two devices, and throws one of them out."""
+
+import re
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from app.web.locale import Locales
+from tests.browser.conftest import Visitor
+from tests.cast import PASSWORD
+from tests.service import Process, process
+from tests.sockets import until
+from tests.valkey import Valkey
+
+pytestmark = pytest.mark.browser
+Meet = Callable[..., Visitor]
+Say = Callable[[str], str]
+expect.set_options(timeout=15_000)  # milliseconds: on a busy machine
+PHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605 Version/18.0 Mobile Safari/604.1"
+LINK = re.compile(r"http://\S+/setup\?token=\S+")
+
+
+@pytest.fixture
+def fresh(short_folder: Path, server: Valkey) -> Iterator[Process]:
+    """A service that nobody administers yet."""
+    with process(short_folder / "accounts", port="0", redis_url=server.url) as service:
+        until(lambda: LINK.search(service.output) is not None)
+        service.url()
+        yield service
+
+
+def link_of(service: Process) -> str:
+    found = LINK.search(service.output)
+    assert found is not None
+    return found[0]
+
+
+def fill(page: Page, say: Say, name: str, password: str, button: str) -> None:
+    page.get_by_label(say("Username")).fill(name)
+    page.get_by_label(say("Password"), exact=True).fill(password)
+    page.get_by_role("main").get_by_role("button", name=say(button)).click()
+
+
+def forgive(visitor: Visitor, status: int) -> None:
+    """The console tells of every answer that is an error, of the one that was asked for, too."""
+    (said,) = visitor.complaints
+    assert f"status of {status}" in said
+    visitor.complaints.clear()
+
+
+@pytest.mark.parametrize("javascript", [True, False], ids=["script", "plain"])
+@pytest.mark.parametrize("locale", ["en", "zh"])
+def test_from_the_setup_link_to_throwing_a_device_out(
+    meet: Meet, fresh: Process, locale: str, javascript: bool
+) -> None:
+    say = partial(Locales().translate, locale)
+    laptop = meet(locale=locale, java_script_enabled=javascript)
+    page = laptop.tab(link_of(fresh))
+    expect(page.locator("html")).to_have_attribute("lang", locale)
+    fill(page, say, "alice", PASSWORD, "Create the administrator")
+    page.get_by_role("link", name=say("Administration")).click()
+    expect(page.get_by_role("row", name="alice")).to_contain_text(say("Administrator"))
+    page.get_by_role("button", name=say("Sign out")).click()
+    expect(page.get_by_role("link", name=say("Sign in"))).to_be_visible()
+
+    page.goto(f"{fresh.url()}/account/devices")
+    fill(page, say, "alice", "not that", "Sign in")
+    expect(page.get_by_text(say("The name or the password is not right."))).to_be_visible()
+    expect(page.get_by_label(say("Username"))).to_have_value("alice")
+    expect(page.get_by_label(say("Password"), exact=True)).to_be_focused()
+    forgive(laptop, 401)
+    fill(page, say, "alice", PASSWORD, "Sign in")
+    expect(page).to_have_url(f"{fresh.url()}/account/devices")
+    expect(page.get_by_role("status")).to_have_text(say("You are signed in."))
+    expect(page.get_by_text(say("You are signed in nowhere else."))).to_be_visible()
+
+    phone = meet(locale=locale, java_script_enabled=javascript, user_agent=PHONE)
+    other = phone.tab(f"{fresh.url()}/sign-in")
+    fill(other, say, "alice", PASSWORD, "Sign in")
+    expect(other.get_by_role("status")).to_have_text(say("You are signed in."))
+    other.reload()
+    expect(other.get_by_role("status")).to_have_count(0)
+    expect(other.get_by_role("link", name="alice")).to_be_visible()
+
+    page.reload()
+    row = page.get_by_role("row").filter(has_text="iPhone")
+    row.get_by_role("button").click()
+    expect(page.get_by_role("row").filter(has_text="iPhone")).to_have_count(0)
+    expect(page.get_by_text(say("This device"))).to_be_visible()
+    other.get_by_role("link", name="alice").click()
+    expect(other).to_have_url(f"{fresh.url()}/sign-in?next=/account")
+    expect(other.get_by_role("heading", name=say("Sign in"))).to_be_visible()
+
+
+def test_the_setup_link_is_good_once(meet: Meet, fresh: Process) -> None:
+    alice, eve = meet(), meet()
+    page, late = alice.tab(link_of(fresh)), eve.tab(link_of(fresh))
+    fill(page, str, "alice", PASSWORD, "Create the administrator")
+    expect(page.get_by_role("link", name="alice")).to_be_visible()
+    fill(late, str, "eve", PASSWORD, "Create the administrator")
+    expect(late.get_by_role("heading", name="Page not found")).to_be_visible()
+    forgive(eve, 404)
+
+
+def test_a_password_is_changed_and_a_token_made(meet: Meet, fresh: Process) -> None:
+    alice = meet()
+    page = alice.tab(link_of(fresh))
+    fill(page, str, "alice", PASSWORD, "Create the administrator")
+    page.get_by_role("link", name="alice").click()
+    page.get_by_label("Current password").fill(PASSWORD)
+    page.get_by_label("New password").fill("12345678")
+    page.get_by_role("button", name="Change the password").click()
+    expect(page.get_by_label("New password")).to_be_focused()
+    forgive(alice, 400)
+    page.get_by_label("Current password").fill(PASSWORD)
+    page.get_by_label("New password").fill("a lamp beside the harbour")
+    page.get_by_role("button", name="Change the password").click()
+    expect(page.get_by_role("status")).to_have_text("The password is changed.")
+    page.get_by_role("link", name="API tokens").click()
+    page.get_by_label("Name", exact=True).fill("backup")
+    page.get_by_role("button", name="Create the token").click()
+    expect(page.locator("code.token")).to_have_text(re.compile("tgt_[A-Za-z0-9_-]{43}"))
+    page.get_by_role("button", name="Revoke: backup").click()
+    expect(page.get_by_text("You have no tokens.")).to_be_visible()
+
+
+def test_an_invited_person_signs_up_and_is_disabled(meet: Meet, short_folder: Path, server: Valkey) -> None:
+    settings = {"port": "0", "redis_url": server.url, "registration": "invitation"}
+    with process(short_folder / "invited", **settings) as service:
+        until(lambda: LINK.search(service.output) is not None)
+        service.url()
+        page = meet().tab(link_of(service))
+        fill(page, str, "alice", PASSWORD, "Create the administrator")
+        page.get_by_role("link", name="Administration").click()
+        page.get_by_role("button", name="Create the link").click()
+        link = page.locator("code.token").inner_text()
+        guest = meet()
+        other = guest.tab(link)
+        fill(other, str, "bob", PASSWORD, "Create the account")
+        expect(other.get_by_role("link", name="bob")).to_be_visible()
+        page.get_by_label("Search by name").fill("bo")
+        page.get_by_role("button", name="Search").click()
+        page.get_by_role("button", name="Disable: bob").click()
+        expect(page.get_by_role("row", name="bob")).to_contain_text("Disabled")
+        other.goto(f"{service.url()}/account")
+        fill(other, str, "bob", PASSWORD, "Sign in")
+        expect(other.get_by_text("The name or the password is not right.")).to_be_visible()
+        forgive(guest, 401)
+        page.get_by_role("link", name="Audit log").click()
+        expect(page.get_by_role("row").nth(1)).to_contain_text("Sign-in failed")
