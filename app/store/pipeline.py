@@ -224,7 +224,7 @@ class Wire:
         """
         while True:
             now = self._loop.time()
-            if self._tracker is not None and not self._sent and not self._queued:
+            if self._tracker is not None and self.up and not self._sent and not self._queued:
                 self.send("PING")
             due = (self._sent[0][0] if self._sent else now) + self._timeout
             if due <= now:

@@ -12,6 +12,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from app.store.client import ResponseError, Store
 from tests.store.cluster import Node, Nodes, cluster, keys_on
 from tests.store.conftest import Opened
+from tests.store.fake import fake
 from tests.store.waiting import answers, free_ports, refused, soon
 from tests.valkey import Valkey
 
@@ -168,6 +169,15 @@ async def test_a_server_that_is_no_cluster_says_so(server: Valkey, opened: Opene
         client.config_set("port", 0)
 
 
+async def test_a_node_outside_the_cluster_is_not_believed(nodes: Nodes, opened: Opened) -> None:
+    async with fake(lambda _: b"*0\r\n") as stranger:
+        alone, both = f"redis+cluster://127.0.0.1:{stranger.port}", f"{nodes.url},127.0.0.1:{stranger.port}"
+        async with opened(alone, timeout=0.3) as store:
+            assert "not part of a cluster yet" in str(await refused(store.idempotent("PING")))
+        async with opened(both) as store:
+            assert await store.idempotent("PING") == b"PONG"
+
+
 class Wandering:
     """A cluster of one node that is at another place at every look, and never to be reached."""
 
@@ -188,7 +198,7 @@ class Wandering:
 
 
 async def test_nodes_that_are_gone_for_good_are_forgotten() -> None:
-    async with Store(Wandering(), timeout=0.1) as store:
-        for _ in range(10):
+    async with Store(Wandering(), timeout=0.05) as store:
+        for _ in range(6):
             assert "nobody is at place-" in str(await refused(store.idempotent("PING")))
         await soon(lambda: sum(task.get_name().startswith("redis ") for task in asyncio.all_tasks()) <= 3)

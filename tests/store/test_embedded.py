@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from app.store import embedded as embedded_module
+from app.store import keeper
 from app.store.client import Store
 from app.store.connect import Single
 from app.store.embedded import Embedded, EmbeddedError
@@ -40,22 +41,17 @@ def test_processes_that_start_together_share_one_server(folder: Path) -> None:
         assert folder.stat().st_mode & 0o777 == 0o700
 
 
-def test_the_last_user_takes_the_server_along_and_leaves_the_data(folder: Path) -> None:
+def test_the_server_stays_for_the_last_user_and_ends_with_it(folder: Path) -> None:
     with users(folder, 2) as (first, second), client(folder) as asked:
         asked.set("k", "v")
-        first.kill()
-        second.kill()
-        assert until(partial(deserted, folder)) < 4  # one second of waiting for somebody new, and the end
-    with users(folder), client(folder) as asked:
-        assert asked.get("k") == "v"
-
-
-def test_a_user_who_leaves_leaves_the_server_to_the_others(folder: Path) -> None:
-    with users(folder, 2) as (first, _), client(folder) as asked:
         server = asked.info("server")["run_id"]
-        first.end()
+        first.kill()
         time.sleep(1.5)  # longer than a keeper waits before it stops the server
         assert asked.info("server")["run_id"] == server
+        second.kill()
+        assert until(partial(deserted, folder)) < 4  # it waits a second for somebody new, and ends
+    with users(folder), client(folder) as asked:
+        assert asked.get("k") == "v"
 
 
 def test_a_restart_finds_the_server_that_it_left(folder: Path) -> None:
@@ -223,6 +219,22 @@ def test_a_server_that_never_answers_is_given_up(folder: Path, tmp_path: Path, m
     monkeypatch.setattr(embedded_module, "START_LIMIT", 0.3)
     with pytest.raises(EmbeddedError, match=r"does not answer; see .*/valkey.log"):
         Embedded(folder).hold()
+
+
+def test_a_server_that_is_being_stopped_is_waited_for_but_not_for_ever(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.mkdir()
+    lock = keeper.lock_file(folder / "users.lock")
+    assert keeper.taken(lock)  # as a keeper does it
+    with User(folder).process as late, monkeypatch.context() as patch:
+        patch.setattr(embedded_module, "START_LIMIT", 0.2)
+        with pytest.raises(EmbeddedError, match="is stopping, and does not end"):
+            Embedded(folder).hold()
+        os.close(lock)
+        assert late.stdout is not None
+        assert late.stdout.readline() == b"holds\n"
+        late.communicate(timeout=PATIENCE)
 
 
 def test_a_server_that_is_killed_at_every_start_ends_with_its_users(

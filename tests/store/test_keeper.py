@@ -195,9 +195,14 @@ def test_a_keeper_mends_starts_again_and_leaves_with_the_last_user(folder: Path)
     assert not (folder / "valkey.sock").exists()
 
 
-def test_a_keeper_without_a_user_ends_by_itself(folder: Path) -> None:
-    assert run_keeper(folder).wait(15) == 0
+def test_a_keeper_without_a_user_ends_by_itself(folder: Path, original: Path) -> None:
+    """Also one that waits for a server to end."""
+    data = keeper.lock_file(original / "server.lock")
+    assert keeper.taken(data)
+    both = run_keeper(folder), run_keeper(original)
+    assert [running.wait(15) for running in both] == [0, 0]
     assert not (folder / "valkey.log").exists()
+    os.close(data)
 
 
 def test_a_keeper_says_what_it_could_not(folder: Path) -> None:
@@ -229,10 +234,3 @@ def test_a_server_that_outlived_its_keeper_is_asked_to_leave(folder: Path) -> No
         assert asked.info("server")["process_id"] != server.pid
         assert asked.get("n") == "500"
     assert running.wait(15) == 0
-
-
-def test_a_keeper_that_waits_for_a_server_to_end_does_not_wait_for_ever(folder: Path) -> None:
-    data = keeper.lock_file(folder / "server.lock")
-    assert keeper.taken(data)
-    assert run_keeper(folder).wait(15) == 0
-    os.close(data)

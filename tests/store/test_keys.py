@@ -1,0 +1,68 @@
+"""The keys in Redis are those of the page that describes them, and nothing else."""
+
+import inspect
+import re
+
+import pytest
+from redis.crc import key_slot
+
+from app.store import keys
+
+ROWS = re.findall(r"^\| `([^`]+)` \| ([^|]+) \| [^|]+ \| ([^|]+) \|$", keys.__doc__ or "", re.MULTILINE)
+PATTERNS = [pattern for pattern, *_ in ROWS]
+CONSTANTS = {name: value for name, value in vars(keys).items() if name.isupper() and isinstance(value, str)}
+MAKERS = dict(inspect.getmembers(keys, inspect.isfunction))
+
+
+def made(name: str) -> str:
+    """What a maker makes of `<1>`, `<2>` ..."""
+    maker = MAKERS[name]
+    key: str = maker(*(f"<{number}>" for number, _ in enumerate(inspect.signature(maker).parameters, 1)))
+    return key
+
+
+def numbered(pattern: str) -> str:
+    """The pattern with `<1>`, `<2>` ... in the place of its names."""
+    count = iter(range(1, 10))
+    return re.sub("<[^>]+>", lambda _: f"<{next(count)}>", pattern)
+
+
+def test_the_page_has_a_row_for_each_key_and_each_row_is_whole() -> None:
+    assert len(ROWS) >= 8
+    assert len(set(PATTERNS)) == len(PATTERNS)
+    assert (keys.__doc__ or "").count("\n| `") == len(ROWS)
+    assert {kind for _, kind, _ in ROWS} <= {"hash", "channel", "string", "set", "sorted set", "stream"}
+
+
+@pytest.mark.parametrize("name", CONSTANTS)
+def test_a_constant_is_in_the_table(name: str) -> None:
+    assert CONSTANTS[name] in PATTERNS
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_a_maker_makes_what_the_table_says(name: str) -> None:
+    assert made(name) in map(numbered, PATTERNS)
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_a_row_of_the_table_has_exactly_one_maker(pattern: str) -> None:
+    makers = [made(name) for name in MAKERS] + list(CONSTANTS.values())
+    assert makers.count(numbered(pattern)) == 1
+
+
+def test_keys_of_the_table_by_example() -> None:
+    assert keys.HITS_TOTALS == "{hits}:totals"
+    assert keys.hits_worker("a1") == "{hits}:worker:a1"
+    assert keys.session("5e") == "session:5e"
+    assert keys.sessions_of("7") == "sessions-of:7"
+
+
+def test_keys_with_the_same_tag_share_a_node_of_a_cluster() -> None:
+    assert key_slot(keys.HITS_TOTALS.encode()) == key_slot(keys.hits_worker("any}thing{").encode())
+    assert key_slot(keys.session("a").encode()) != key_slot(keys.session("b").encode())
+
+
+def test_a_worker_is_forgotten_after_a_day() -> None:
+    (row,) = [lifetime for pattern, _, lifetime in ROWS if pattern == "{hits}:worker:<id>"]
+    assert row == "1 day unused"
+    assert keys.HITS_WORKER_LIFETIME == 24 * 60 * 60 * 1000
