@@ -117,6 +117,15 @@ async def test_what_a_request_changes_shows_in_no_other_before_it_is_stored(serv
     assert service.state["sessions"].remembered(scope_of(cookie), cookie.encode()).data == BASKET
 
 
+async def test_within_a_request_all_have_the_same_session(service: Running, cast: Cast) -> None:
+    scope, session = await session_of(service, await opened(service, cast.bob))
+    assert await service.state["sessions"].open(scope) is session
+    begun = await service.state["sessions"].begin(scope, cast.charlie.id, "password")
+    assert await service.state["sessions"].open(scope) is begun
+    await service.state["sessions"].end(scope)
+    assert await service.state["sessions"].open(scope) is None
+
+
 async def test_of_two_requests_that_change_different_names_both_are_kept(
     service: Running, elsewhere: Running, cast: Cast
 ) -> None:
