@@ -19,6 +19,8 @@ from app.web.signatures import StrictTimestampSigner
 
 MAX_AGE = 31 * 86_400
 """Seconds; Flask's PERMANENT_SESSION_LIFETIME, which it applies to every session cookie."""
+SKEW = 60
+"""Seconds by which the clocks of two servers may differ."""
 
 
 class Html(str):
@@ -45,6 +47,7 @@ class FlaskCookies:
 
     def __init__(self, keys: Sequence[str], max_age: int = MAX_AGE, clock: Callable[[], float] = time.time) -> None:
         self._max_age = max_age
+        self._clock = clock
         self._serializer = URLSafeTimedSerializer(
             list(keys),
             salt="cookie-session",
@@ -59,10 +62,11 @@ class FlaskCookies:
     def loads(self, cookie: str) -> dict[str, Any] | None:
         """The session's data; None when the cookie is not a valid one of ours, or too old."""
         try:
-            data = self._serializer.loads(cookie, max_age=self._max_age)
+            data, moment = self._serializer.loads(cookie, return_timestamp=True)
         except (BadData, ValueError, OverflowError):  # the last two: a signed time that is none
             return None
-        return data if isinstance(data, dict) else None
+        age = self._clock() - moment.timestamp()
+        return data if isinstance(data, dict) and -SKEW < age <= self._max_age else None
 
 
 class TaggedJson:
