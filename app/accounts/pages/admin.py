@@ -105,6 +105,7 @@ async def _users(request: Request[AccountState], *, invitation_link: str | None 
         query=query,
         total=found.total,
         more=found.after,
+        inviting=request.state["settings"].registration != "closed",
         invitation_link=invitation_link,
     )
 

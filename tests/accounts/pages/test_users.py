@@ -190,3 +190,14 @@ async def test_no_host_but_an_allowed_one_gets_into_an_invitations_link(start: S
             answer = await alice.post("/admin/invitations", data={"days": "7"}, headers=headers)
             assert answer.status_code == (400 if "Host" in headers else 200)
             assert "evil.example" not in answer.text
+
+
+@pytest.mark.parametrize(("registration", "offered"), [("closed", False), ("invitation", True), ("open", True)])
+async def test_nobody_is_invited_where_the_link_would_lead_nowhere(
+    start: Start, registration: str, offered: bool
+) -> None:
+    async with start(registration=registration) as service:
+        await make_cast(service)
+        page = await (await signed_in(service, "alice")).get("/admin/users")
+        assert ("Create the link" in page.text) is offered
+        assert ("Signing up is closed: nobody can be invited" in page.text) is not offered
