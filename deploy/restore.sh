@@ -1,5 +1,5 @@
 #!/bin/sh
-# Puts a back-up (`redis-cli --rdb - > store.rdb`) in the place of the store's data, where the store does not run:
+# Puts a back-up (backup.sh) in the place of the store's data, where the store does not run:
 #   sh restore.sh < store.rdb
 # in a container that has the volume at /data (docs/deploy.md shows how). What was there stays, as appendonlydir.before.
 # With the append-only file on, Redis and Valkey read nothing but that: so the back-up becomes its base.

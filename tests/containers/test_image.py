@@ -1,0 +1,150 @@
+"""The production image: what is in it, and how it starts, runs and ends."""
+
+import re
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.containers.engine import SECRET_KEY, Container, build, container, docker, run, until, volume
+from tests.service import ROOT
+
+MEGABYTE = 1_000_000
+LEAST_RIGHTS = ("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges")
+PRODUCTION = (*LEAST_RIGHTS, "--env", f"TALLYGATE_SECRET_KEY={SECRET_KEY}")
+
+
+@pytest.fixture
+def service(image: str, store: str) -> Iterator[Container]:
+    """The service with as few rights as it needs, on a Redis of its own."""
+    with container(image, "--network", store, *PRODUCTION) as service:
+        yield service
+
+
+def test_an_unchanged_source_is_built_in_seconds(image: str) -> None:
+    seconds = build(image, "production")
+    print(f"cached build: {seconds:.1f} s")
+    assert seconds < 15
+
+
+def test_our_layers_are_small(image: str) -> None:
+    base = re.findall(r"^FROM (\S+) AS base$", (ROOT / "Dockerfile").read_text("utf-8"), flags=re.MULTILINE)[0]
+    ours = _size(image) - _size(base)
+    print(f"our layers: {ours / MEGABYTE:.1f} MB")
+    assert 0 < ours < 120 * MEGABYTE
+
+
+def test_nothing_that_builds_or_installs_is_in_it(image: str) -> None:
+    found = docker(
+        "run", "--rm", image, "sh", "-c", "command -v pip gcc make git curl; python -m ensurepip", check=False
+    )
+    assert found == ""
+    assert "pip" not in docker("run", "--rm", image, "ls", "/usr/local/lib/python3.13/site-packages")
+
+
+def test_only_what_runs_is_in_it(image: str) -> None:
+    assert docker("run", "--rm", image, "ls").split() == ["app"]
+    assert docker("run", "--rm", image, "id", "-u") == "10001"
+
+
+def test_it_starts_with_few_rights_and_is_ready_within_two_seconds(service: Container) -> None:
+    service.ready()
+    docker("stop", service.name)
+    docker("start", service.name)
+    seconds = service.ready()
+    print(f"start to ready: {seconds:.2f} s")
+    assert seconds < 2
+    assert service.exec("touch", "/srv/tallygate/x", check=False).returncode != 0
+
+
+def test_an_idle_worker_is_small(service: Container) -> None:
+    service.ready()
+    service.visit()
+    status = service.exec("cat", "/proc/1/status").stdout
+    resident = int(re.findall(r"VmRSS:\s+(\d+) kB", status)[0]) / 1000
+    print(f"resident: {resident:.0f} MB")
+    assert resident < 80
+
+
+def test_the_engine_finds_it_healthy(service: Container) -> None:
+    until(lambda: service.inspect("{{.State.Health.Status}}") == "healthy", "it is healthy", seconds=40, pause=0.5)
+
+
+def test_it_stops_on_sigterm_with_every_visit_counted(image: str, store: str) -> None:
+    with container(image, "--network", store, *PRODUCTION) as service:
+        service.ready()
+        numbers = [service.visit() for _ in range(5)]
+        began = time.monotonic()
+        docker("stop", "--time", "10", service.name)
+        seconds = time.monotonic() - began
+        print(f"stop: {seconds:.2f} s")
+        assert seconds < 5
+        assert service.inspect("{{.State.ExitCode}}") == "0"
+        docker("start", service.name)
+        service.ready()
+        assert service.visits() == max(numbers) == 5
+
+
+def test_it_leaves_in_two_steps_as_kubernetes_does_it(service: Container) -> None:
+    service.ready()
+    service.exec("/bin/sh", "-c", "kill -USR1 1")
+    until(lambda: service.status("/ready") == 503, "/ready says 503")
+    assert service.status("/live") == 200
+    assert service.visit() == 1, "who comes late is still served"
+
+
+def test_without_a_secret_it_ends_with_one_line_that_names_the_setting(image: str) -> None:
+    done = run("docker", "run", "--rm", image, check=False)
+    assert done.returncode == 2
+    (line,) = (done.stdout + done.stderr).strip().splitlines()
+    assert "TALLYGATE_SECRET_KEY" in line
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ("TALLYGATE_NO_SUCH=1", "TALLYGATE_NO_SUCH"),
+        ("TALLYGATE_WORKERS=many", "workers"),
+        ("TALLYGATE_REDIS_URL=", "data_dir"),
+    ],
+    ids=["unknown", "bad", "unwritable"],
+)
+def test_what_has_to_be_changed_is_said_in_one_line(image: str, wrong: str, named: str) -> None:
+    """An empty redis_url asks for the embedded Valkey, whose folder a read-only root cannot hold without a volume."""
+    done = run("docker", "run", "--rm", *PRODUCTION, "--env", wrong, image, check=False)
+    assert done.returncode == 2
+    (line,) = (done.stdout + done.stderr).strip().splitlines()
+    assert named in line
+
+
+def test_a_port_that_is_taken_is_said_in_one_line(service: Container) -> None:
+    service.ready()
+    done = service.exec("python", "-m", "app", check=False)
+    assert done.returncode == 2
+    assert "port: cannot listen" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_without_its_store_it_is_alive_but_not_ready_and_is_not_restarted(image: str) -> None:
+    with container(image, *PRODUCTION, "--env", "TALLYGATE_REDIS_TIMEOUT=0.5", "--restart", "always") as service:
+        until(lambda: service.status("/live") == 200, "/live says 200")
+        assert service.status("/ready") == 503
+        until(lambda: service.inspect("{{.State.Health.Status}}") == "healthy", "it is healthy", seconds=40, pause=0.5)
+        assert service.inspect("{{.RestartCount}}") == "0"
+
+
+def test_the_embedded_valkey_is_there_when_asked_for_and_keeps_what_it_counted(image: str) -> None:
+    with (
+        volume() as data,
+        container(image, *PRODUCTION, "--env", "TALLYGATE_REDIS_URL=", "--volume", f"{data}:/data") as service,
+    ):
+        service.ready()
+        assert [service.visit() for _ in range(3)] == [1, 2, 3]
+        docker("kill", "--signal", "KILL", service.name)
+        docker("start", service.name)
+        service.ready()
+        assert service.visit() == 4
+
+
+def _size(image: str) -> int:
+    return int(docker("image", "inspect", "--format", "{{.Size}}", image))
