@@ -21,6 +21,7 @@ A value is taken from the first of these that has it:
 5. the TOML file named by `--config` or `TALLYGATE_CONFIG`: `port = 9000`;
 6. the default.
 
+An empty variable counts as unset, and what Kubernetes tells every pod about a Service called `tallygate` is ignored.
 An unknown name, a value that does not fit, or an insecure default in production stops the start with one line that
 names the setting, and exit code 2. `python -m app check-config` only checks.
 
