@@ -1,11 +1,14 @@
 """The cast: alice, an administrator, and bob and charlie, who are not."""
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import httpx
+from argon2 import PasswordHasher
 
 from app.accounts.models import User
+from app.accounts.passwords import LANES, MEMORY, ROUNDS, prepared
 from tests.service import Running
 
 PASSWORD = "paper lantern over the river"
@@ -21,12 +24,17 @@ class Cast:
 async def make_cast(service: Running) -> Cast:
     """Makes their accounts; all have the same PASSWORD."""
     accounts = service.state["accounts"]
-    password_hash = await service.state["passwords"].hash(PASSWORD)
     return Cast(
-        alice=await accounts.create("alice", password_hash, is_admin=True),
-        bob=await accounts.create("bob", password_hash),
-        charlie=await accounts.create("charlie", password_hash),
+        alice=await accounts.create("alice", password_hash(), is_admin=True),
+        bob=await accounts.create("bob", password_hash()),
+        charlie=await accounts.create("charlie", password_hash()),
     )
+
+
+@cache
+def password_hash() -> str:
+    """Made once for all tests: hashing takes time, on purpose."""
+    return PasswordHasher(ROUNDS, MEMORY, LANES).hash(prepared(PASSWORD))
 
 
 async def signed_in(service: Running, name: str, password: str = PASSWORD, **options: Any) -> httpx.AsyncClient:
