@@ -4,15 +4,14 @@ A value is taken from, in this order: the command line, `TALLYGATE_<NAME>` in th
 `TALLYGATE_<NAME>_FILE` (a file that holds the value: a mounted secret), the TOML file, the default.
 """
 
+import json
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
@@ -23,22 +22,25 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-PREFIX = "TALLYGATE_"
-CONFIG_VARIABLE = "TALLYGATE_CONFIG"
+from app.setting_sources import (
+    CONFIG_VARIABLE,
+    PREFIX,
+    SettingsError,
+    dotenv,
+    own_variables,
+    provider_tables,
+    toml,
+    with_files,
+)
+
+__all__ = ["CONFIG_VARIABLE", "PREFIX", "Settings", "SettingsError", "load_settings"]
+
 DEVELOPMENT_KEY = "development-only-secret-key"
 REDIS_SCHEMES = frozenset({
     "redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster",
 })  # fmt: skip
-# Kubernetes describes a Service called "tallygate", or "tallygate-redis", to every pod by variables such as
-# TALLYGATE_SERVICE_HOST=10.0.0.7, TALLYGATE_PORT_8000_TCP_ADDR=10.0.0.7 and TALLYGATE_PORT=tcp://10.0.0.7:8000.
-SERVICE_LINK = re.compile(
-    r"TALLYGATE(_[A-Z0-9_]+)?_(SERVICE_(HOST|PORT)\w*=|PORT_\d+_(TCP|UDP|SCTP)\w*=|PORT=(tcp|udp|sctp)://)"
-)
+PROVIDER_NAME = re.compile(r"(?=.{1,32}$)[a-z0-9]+([_-][a-z0-9]+)*")
 REDIS_PLACE = re.compile(r"([^:\[\]]*|\[[0-9A-Fa-f:.]+\])(:\d*)?")
-
-
-class SettingsError(Exception):
-    """A setting is unknown, missing or wrong; the text is one line that names it and says what to do."""
 
 
 class Settings(BaseSettings):
@@ -88,6 +90,19 @@ class Settings(BaseSettings):
     )
     registration: Literal["closed", "invitation", "open"] = Field(
         "closed", description="Who may sign up: nobody, who has an invitation link, or everybody."
+    )
+    oauth: Annotated[dict[str, dict[str, Any]], NoDecode] = Field(
+        {},
+        repr=False,
+        description="Providers to sign in with, each a table `[oauth.<name>]` of the TOML file, or variables such as "
+        "`TALLYGATE_OAUTH__<NAME>__ISSUER`, or all in one as JSON (see docs/oauth.md).",
+    )
+    oauth_timeout: float = Field(
+        8.0, gt=0, le=60, description="Seconds until a provider that has not answered counts as away."
+    )
+    oauth_private_addresses: bool | None = Field(
+        None,
+        description="Whether providers may be at private addresses, and without HTTPS; by default in development only.",
     )
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
@@ -143,6 +158,26 @@ class Settings(BaseSettings):
                 ip_network(place, strict=False)
         return value
 
+    @field_validator("oauth", mode="before")
+    @classmethod
+    def _tables(cls, value: object) -> object:
+        """One variable may hold all of them, as JSON."""
+        try:
+            return json.loads(value) if isinstance(value, str) else value
+        except ValueError:
+            raise ValueError("is not valid JSON") from None
+
+    @field_validator("oauth")
+    @classmethod
+    def _named(cls, value: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        """What is in the tables is each provider's business: a mistake there must not keep the others out."""
+        for name in value:
+            if not PROVIDER_NAME.fullmatch(name):
+                raise ValueError(
+                    f"{name[:64]}: a provider's name has 1 to 32 small letters and digits, with single - or _ between"
+                )
+        return value
+
     @field_validator("redis_url")
     @classmethod
     def _readable(cls, value: SecretStr | None) -> SecretStr | None:
@@ -176,6 +211,11 @@ class Settings(BaseSettings):
     def production(self) -> bool:
         return self.environment == "production"
 
+    @property
+    def private_providers(self) -> bool:
+        """Whether providers may be at private addresses, and without HTTPS."""
+        return not self.production if self.oauth_private_addresses is None else self.oauth_private_addresses
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -195,14 +235,15 @@ def load_settings(arguments: Mapping[str, str] | None = None, config: str | None
     `arguments` are values of the command line by setting name; `config` is the TOML file's path
     (otherwise `TALLYGATE_CONFIG`). Raises SettingsError.
     """
-    environment = {**_dotenv(Path(".env")), **os.environ}
-    variables = {k: v for k, v in environment.items() if k.startswith(PREFIX) and not SERVICE_LINK.match(f"{k}={v}")}
+    variables = own_variables({**dotenv(Path(".env")), **os.environ})
     config = config or variables.pop(CONFIG_VARIABLE, None)
     variables.pop(CONFIG_VARIABLE, None)
+    values = with_files(variables, Settings.model_fields)
     sources = [
         InitSettingsSource(Settings, dict(arguments or {})),
-        _Variables(_with_files(variables)),
-        InitSettingsSource(Settings, _toml(Path(config)) if config else {}),
+        _Variables(values),
+        InitSettingsSource(Settings, {"oauth": tables} if (tables := provider_tables(values)) else {}),
+        InitSettingsSource(Settings, toml(Path(config)) if config else {}),
     ]
     try:
         return Settings(_build_sources=(tuple(sources), {}))
@@ -216,52 +257,6 @@ class _Variables(EnvSettingsSource):
     def __init__(self, variables: dict[str, str]) -> None:
         super().__init__(Settings)
         self.env_vars = {name.lower(): value for name, value in variables.items()}
-
-
-def _dotenv(path: Path) -> dict[str, str]:
-    try:
-        return {name: value for name, value in dotenv_values(path).items() if value is not None}
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: cannot be read ({error})") from None
-
-
-def _toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise SettingsError(f"{path}: cannot be read ({error.strerror}); see --config and {CONFIG_VARIABLE}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: is not valid TOML ({error})") from None
-
-
-def _with_files(variables: dict[str, str]) -> dict[str, str]:
-    """Values from `<NAME>_FILE` beside those given directly, which win; refuses names that are no setting.
-
-    An empty variable counts as unset: that is what Compose makes of `${TALLYGATE_PORT:-}`.
-    """
-    given = {name: value for name, value in variables.items() if value}
-    values = {name: value for name, value in given.items() if _is_setting(name)}
-    for name in sorted(variables.keys() - values.keys()):
-        target = name.removesuffix("_FILE")
-        if not _is_setting(target):
-            raise SettingsError(f"{name}: there is no such setting; `python -m app --help` lists them")
-        if name in given:
-            values.setdefault(target, _secret_file(name, Path(given[name])))
-    return values
-
-
-def _is_setting(variable: str) -> bool:
-    return variable.removeprefix(PREFIX).lower() in Settings.model_fields
-
-
-def _secret_file(name: str, path: Path) -> str:
-    try:
-        value = path.read_text("utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError):
-        raise SettingsError(f"{name}: the file it names cannot be read; check the path and its permissions") from None
-    if not value:
-        raise SettingsError(f"{name}: the file it names is empty")
-    return value
 
 
 def _first_line(error: ValidationError) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from app.__main__ import main
 from app.manual import settings_manual
-from app.settings import Settings, load_settings
+from app.settings import Settings, SettingsError, load_settings
 from tests.service import ROOT
 
 SOURCES = ["command line", "environment", ".env", "file of a secret", "TOML", "default"]
@@ -158,3 +158,50 @@ def test_a_module_run_as_a_program_ends_with_the_commands_code(bare: Path) -> No
     assert ended.stderr.splitlines() == [
         "tallygate: port (TALLYGATE_PORT): Input should be a valid integer, unable to parse string as an integer"
     ]
+
+
+def test_providers_come_from_toml_and_variables_together(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (bare / "server.toml").write_text('[oauth.corp]\ntype = "oidc"\nissuer = "https://old.example"\n')
+    (bare / "secret").write_text("hush\n")
+    monkeypatch.setenv("TALLYGATE_OAUTH__CORP__ISSUER", "https://new.example")
+    monkeypatch.setenv("TALLYGATE_OAUTH__CORP__CLIENT_SECRET_FILE", "secret")
+    monkeypatch.setenv("TALLYGATE_OAUTH__CORP__ALLOW__DOMAINS", "corp.example")
+    monkeypatch.setenv("TALLYGATE_OAUTH__MY_HUB__TYPE", "github")
+    settings = load_settings(config="server.toml")
+    assert settings.oauth == {
+        "corp": {
+            "type": "oidc",
+            "issuer": "https://new.example",
+            "client_secret": "hush",
+            "allow": {"domains": "corp.example"},
+        },
+        "my_hub": {"type": "github"},
+    }
+    assert "hush" not in repr(settings)
+
+
+def test_providers_may_be_one_variable_of_json(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TALLYGATE_OAUTH", '{"hub": {"type": "github"}}')
+    assert load_settings().oauth == {"hub": {"type": "github"}}
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"TALLYGATE_OAUTH": "{"}, "is not valid JSON"),
+        ({"TALLYGATE_OAUTH": "[]"}, "valid dictionary"),
+        ({"TALLYGATE_OAUTH": '{"a b": {}}'}, "a provider's name"),
+        ({"TALLYGATE_OAUTH__CORP": "x"}, "there is no such setting"),
+        ({"TALLYGATE_OAUTH__CORP__ALLOW": "x", "TALLYGATE_OAUTH__CORP__ALLOW__DOMAINS": "y"}, "contradicts"),
+        ({"TALLYGATE_OAUTH__CORP__CLIENT_SECRET_FILE": "missing"}, "cannot be read"),
+    ],
+)
+def test_a_bad_table_of_providers_is_refused_in_one_line(
+    variables: dict[str, str], said: str, bare: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=said) as refused:
+        load_settings()
+    assert "TALLYGATE_OAUTH" in str(refused.value)
+    assert "\n" not in str(refused.value)
