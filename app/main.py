@@ -20,6 +20,8 @@ from app.counter.routes import COUNTERS
 from app.counter.state import CounterState
 from app.counter.store import CounterStore
 from app.counter.tally import Tally
+from app.oauth.opening import open_oauth
+from app.oauth.state import OAuthState
 from app.routes import all_routes, templates_of, with_metrics
 from app.settings import Settings, SettingsError, load_settings
 from app.store.client import Store
@@ -37,6 +39,10 @@ FLUSH = 0.7
 """Seconds that the end of the service waits for visits which Redis has not acknowledged."""
 LOG_EVERY = 0.2
 """Seconds for which access lines may be kept before they are written."""
+
+
+class State(CounterState, OAuthState):
+    """What all features together add to the state of requests."""
 
 
 def create_app(settings: Settings, clock: Callable[[], float] = time.time) -> ASGIApp:
@@ -57,7 +63,7 @@ def create_app(settings: Settings, clock: Callable[[], float] = time.time) -> AS
 @contextlib.asynccontextmanager
 async def lifespan(
     settings: Settings, pages: Pages, metrics: Metrics, access: AccessLog, clock: Callable[[], float], _: object
-) -> AsyncIterator[CounterState]:
+) -> AsyncIterator[State]:
     """Opens what requests use, in the order in which it is needed, and closes it in reverse."""
     async with contextlib.AsyncExitStack() as stack:
         log_file = LogFile(settings.log_file)
@@ -76,6 +82,7 @@ async def lifespan(
         live = Live(store, counter, COUNTERS)
         tally = Tally(counter, most_waiting=settings.max_waiting_hits, changed=live.changed)
         accounts = await stack.enter_async_context(open_accounts(settings, store, clock))
+        oauth = await stack.enter_async_context(open_oauth(settings, store, clock))
         metrics.add(*_readings(store, tally, live))
         stack.callback(metrics.close)
         await stack.enter_async_context(own_port(metrics, settings))
@@ -94,8 +101,15 @@ async def lifespan(
         gc.collect()
         gc.freeze()
         gc.set_threshold(20_000, 10, 10)
-        yield CounterState(
-            settings=settings, store=store, pages=pages, lifecycle=lifecycle, tally=tally, live=live, **accounts
+        yield State(
+            settings=settings,
+            store=store,
+            pages=pages,
+            lifecycle=lifecycle,
+            tally=tally,
+            live=live,
+            **accounts,
+            **oauth,
         )
 
 

@@ -5,6 +5,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from app.accounts import routes as accounts
 from app.accounts.pages.api_manual import manual_routes
 from app.counter import routes as counter
+from app.oauth import routes as oauth
 from app.settings import Settings
 from app.web import health, language, scrape
 from app.web.metrics import Metrics
@@ -18,6 +19,8 @@ def all_routes() -> list[BaseRoute]:
         *counter.routes,
         # accounts: /api/session, /sign-in, /account, /admin ...
         *accounts.routes,
+        # signing in elsewhere: /oauth/{provider}/start, /account/identities ...
+        *oauth.routes,
         # probes: /live, /ready
         *health.routes,
         # the reader's language: POST /language

@@ -7,7 +7,7 @@ from app.accounts.models import User
 from app.accounts.names import compare_key
 from app.accounts.passwords import Busy
 from app.accounts.quality import check_quality
-from app.accounts.state import AccountState
+from app.accounts.state import AccountState, S
 from app.accounts.view import address_of, allow, note
 from app.web.errors import Unavailable
 from app.web.locale import N_
@@ -39,7 +39,7 @@ async def sign_in(request: Request[AccountState], name: str, password: str) -> U
     return user
 
 
-async def let_in(request: Request[AccountState], user: User, how: str) -> None:
+async def let_in(request: Request[S], user: User, how: str) -> None:
     """Begins the session of a user who has proved to be one: noted first, for no session goes unnoted."""
     await note(request, Event.SIGN_IN, user=user, detail=how)
     await request.state["sessions"].begin(request.scope, user.id, how)

@@ -1,4 +1,6 @@
-"""Who may: `@sign_in_required` and `@admin_required` for handlers, which get the user as second argument."""
+"""Who may: `@sign_in_required`, `@fresh_sign_in_required` and `@admin_required` for handlers, which get the user as
+second argument.
+"""
 
 from collections.abc import Awaitable, Callable
 from functools import wraps
@@ -8,33 +10,46 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.accounts.models import User
-from app.accounts.state import AccountState
-from app.web.errors import Forbidden, SignInRequired
+from app.accounts.state import S
+from app.web.errors import Forbidden, FreshSignInRequired, SignInRequired
 from app.web.locale import N_
 from app.web.negotiate import prefers_json
 
-Handler = Callable[[Request[AccountState]], Awaitable[Response]]
-UserHandler = Callable[[Request[AccountState], User], Awaitable[Response]]
+Handler = Callable[[Request[S]], Awaitable[Response]]
+UserHandler = Callable[[Request[S], User], Awaitable[Response]]
 
 
-def sign_in_required(handler: UserHandler) -> Handler:
+def sign_in_required(handler: UserHandler[S]) -> Handler[S]:
     """A page sends visitors to sign in and back again; the API answers 401 with `sign_in_url`."""
 
     @wraps(handler)
-    async def guarded(request: Request[AccountState]) -> Response:
+    async def guarded(request: Request[S]) -> Response:
         return await handler(request, await user_of(request))
 
     return guarded
 
 
-def admin_required(handler: UserHandler) -> Handler:
+def admin_required(handler: UserHandler[S]) -> Handler[S]:
     """403 for who is signed in, but no administrator."""
 
     @wraps(handler)
-    async def guarded(request: Request[AccountState]) -> Response:
+    async def guarded(request: Request[S]) -> Response:
         user = await user_of(request)
         if not user.is_admin:
             raise Forbidden(N_("This is only for administrators."))
+        return await handler(request, user)
+
+    return guarded
+
+
+def fresh_sign_in_required(handler: UserHandler[S]) -> Handler[S]:
+    """For what decides who can sign in: an old session is sent to sign in again, and then to the account page."""
+
+    @wraps(handler)
+    async def guarded(request: Request[S]) -> Response:
+        user = await user_of(request)
+        if not await request.state["sessions"].fresh(request.scope):
+            raise FreshSignInRequired("/account")
         return await handler(request, user)
 
     return guarded

@@ -48,6 +48,7 @@ SIGN_UP = Rule("sign-up", 10, 3600)
 SETUP = Rule("setup", 10, 3600)
 PASSWORD_CHANGE = Rule("password-change", 10, 3600)
 INVITATION = Rule("invitation", 20, 3600)
+ELSEWHERE = Rule("elsewhere", 50, 300)
 INVITING = Rule("inviting", 50, 3600)
 
 
@@ -88,6 +89,10 @@ class Limits:
     async def invitation(self, secret: str) -> int:
         """20 an hour with one invitation."""
         return await self._spend((INVITATION, secret))
+
+    async def elsewhere(self, address: str) -> int:
+        """50 in 5 minutes from an address: each makes us ask a provider."""
+        return await self._spend((ELSEWHERE, address_key(address)))
 
     async def inviting(self, user_id: str) -> int:
         """50 invitations an hour by a user."""

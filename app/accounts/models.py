@@ -47,3 +47,15 @@ class UserPage:
     users: tuple[User, ...]
     total: int
     after: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """A provider that can be signed in with: the button says `label`, and leads to `/oauth/<name>/start`."""
+
+    name: str
+    label: str
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        return self.name, self.label

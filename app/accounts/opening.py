@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TypedDict
 
 from app.accounts.audit import Audit
+from app.accounts.identities import Identities
 from app.accounts.invitations import Invitations
 from app.accounts.limits import Limits
 from app.accounts.pages.setup import setup_token
@@ -33,6 +34,7 @@ class Accounts(TypedDict):
 
     accounts: AccountStore
     audit: Audit
+    identities: Identities
     invitations: Invitations
     limits: Limits
     passwords: Passwords
@@ -56,6 +58,7 @@ async def open_accounts(
         yield Accounts(
             accounts=accounts,
             audit=Audit(store),
+            identities=Identities(store, clock=clock),
             invitations=Invitations(store, clock=clock),
             limits=Limits(store),
             passwords=passwords,

@@ -1,8 +1,13 @@
 """What handlers that know users find in `request.state`."""
 
+from collections.abc import Sequence
+from typing import TypeVar
+
 from app.accounts.audit import Audit
+from app.accounts.identities import Identities
 from app.accounts.invitations import Invitations
 from app.accounts.limits import Limits
+from app.accounts.models import Elsewhere
 from app.accounts.passwords import Passwords
 from app.accounts.people import People
 from app.accounts.store import AccountStore
@@ -14,9 +19,15 @@ from app.web.state import WebState
 class AccountState(WebState):
     accounts: AccountStore
     audit: Audit
+    elsewhere: Sequence[Elsewhere]
+    identities: Identities
     invitations: Invitations
     limits: Limits
     passwords: Passwords
     people: People
     sessions: Sessions
     tokens: ApiTokens
+
+
+S = TypeVar("S", bound=AccountState)
+"""The state of any feature that knows users."""

@@ -7,13 +7,13 @@ from starlette.responses import RedirectResponse, Response
 
 from app.accounts.audit import Event
 from app.accounts.models import User
-from app.accounts.state import AccountState
+from app.accounts.state import S
 from app.web.errors import TooMany
 from app.web.sessions import take_flash
 
 
 async def page(
-    request: Request[AccountState], name: str, *, status_code: int = 200, error: str | None = None, **context: Any
+    request: Request[S], name: str, *, status_code: int = 200, error: str | None = None, **context: Any
 ) -> Response:
     """A template with the user, the flash message and the error in the reader's language."""
     state, scope = request.state, request.scope
@@ -50,7 +50,7 @@ def allow(wait: int) -> None:
 
 
 async def note(
-    request: Request[AccountState], event: Event, *, user: User | str, by: User | None = None, detail: str = ""
+    request: Request[S], event: Event, *, user: User | str, by: User | None = None, detail: str = ""
 ) -> None:
     """Writes to the audit log what happened to a user, and who did it if it was somebody else."""
     await request.state["audit"].record(

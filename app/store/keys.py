@@ -21,6 +21,13 @@ A part in braces is a Redis Cluster hash tag: keys that one script touches share
 | `{accounts}:token:<hash>` | hash | an API token: user, name, created, expires | the token's |
 | `{accounts}:tokens:<user>` | sorted set | hashes of a user's API tokens, by when they end | for ever |
 | `{accounts}:audit` | stream | what happened to whom, the last 10,000 | for ever |
+| `{accounts}:identity:<hash>` | hash | user, issuer, subject, provider, name, picture, linked | for ever |
+| `{accounts}:identities:<user>` | set | hashes of a user's identities elsewhere | for ever |
+| `oauth:document:<hash>` | string | what a provider publishes (by URL), and since when we have it | 30 days |
+| `oauth:refetch:<hash>` | string | it was fetched anew because of an unknown key | 1 min |
+| `oauth:attempt:<hash>` | string | a sign-in elsewhere that came back: its outcome | 15 min |
+| `oauth:logout:<hash>` | string | a provider's logout token that was obeyed: only once | 10 min |
+| `oauth:session:<hash>` | string | a provider's session -> the user | absolute timeout |
 | `{limits}:<rule>:<subject>` | string | when its allowance is whole again (GCRA), microseconds | until then |
 """
 
@@ -71,3 +78,31 @@ def tokens_of(user_id: str) -> str:
 
 def limit(rule: str, subject: str) -> str:
     return f"{{limits}}:{rule}:{subject}"
+
+
+def identity(digest: str) -> str:
+    return f"{{accounts}}:identity:{digest}"
+
+
+def identities_of(user_id: str) -> str:
+    return f"{{accounts}}:identities:{user_id}"
+
+
+def oauth_document(digest: str) -> str:
+    return f"oauth:document:{digest}"
+
+
+def oauth_refetch(digest: str) -> str:
+    return f"oauth:refetch:{digest}"
+
+
+def oauth_attempt(digest: str) -> str:
+    return f"oauth:attempt:{digest}"
+
+
+def oauth_logout(digest: str) -> str:
+    return f"oauth:logout:{digest}"
+
+
+def oauth_session(digest: str) -> str:
+    return f"oauth:session:{digest}"

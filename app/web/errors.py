@@ -3,6 +3,7 @@
 Problem                 status, title, detail; what any handler may raise
 ├── BadRequest          400, names the field that is wrong
 ├── SignInRequired      401; a page is sent to sign in instead
+│   └── FreshSignInRequired
 ├── WrongPassword       401
 ├── Forbidden           403
 ├── NotFound            404
@@ -63,6 +64,16 @@ class SignInRequired(Problem):
         self.url = f"/sign-in{query}"
         super().__init__(sign_in_url=self.url)
         self.headers["WWW-Authenticate"] = "Bearer"  # RFC 9110, 15.5.2: a 401 has one
+
+
+class FreshSignInRequired(SignInRequired):
+    """Somebody is signed in, but not since a moment ago: it may be who has found the browser open."""
+
+    detail = N_("For this, please sign in again.")
+
+    def __init__(self, back: str) -> None:
+        super().__init__(back)
+        self.url = self.members["sign_in_url"] = f"{self.url}&again=1"
 
 
 class WrongPassword(Problem):

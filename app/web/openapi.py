@@ -30,6 +30,7 @@ STANDARD = {
     409: "It contradicts what there is.",
     413: "The request is too large.",
     429: "Too many attempts: wait as long as Retry-After says, in seconds.",
+    502: "The provider does not answer, or not as it should.",
     503: "Redis is away: try again after Retry-After seconds.",
 }
 

@@ -25,6 +25,8 @@ SEEN_EVERY = 60
 """Seconds between two notes of when a session was last used; a short idle timeout has them more often."""
 MOST_KNOWN, LONGEST_KNOWN = 10_000, 4096
 """Cookie headers that a worker knows as some session's, and the bytes of the longest: strangers choose both."""
+FRESH = 600
+"""Seconds after signing in for which nobody asks whether it is still the same person."""
 FLASH = "_flash"
 Changes = dict[str, str | None]
 """What of a session's data has changed, as tagged JSON by name; None for what was removed."""
@@ -212,6 +214,11 @@ class Sessions:
         visit.session = session
         self._set_cookie(scope, visit, value)
         return session
+
+    async def fresh(self, scope: Scope) -> bool:
+        """Whether the visitor has signed in a moment ago."""
+        session = await self.open(scope)
+        return session is not None and self._clock() - session.created < FRESH
 
     async def end(self, scope: Scope) -> None:
         """Signs the visitor out."""

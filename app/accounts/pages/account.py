@@ -23,7 +23,7 @@ WRONG = N_("The current password is not right.")
 @sign_in_required
 async def show(request: Request[AccountState], user: User) -> Response:
     """`GET /account`."""
-    return await page(request, "accounts/account.html", field=None)
+    return await _page(request, user)
 
 
 @sign_in_required
@@ -52,15 +52,15 @@ async def change_password(request: Request[AccountState], user: User) -> Respons
     stored = await state["accounts"].password_hash(user.id)
     if stored is not None and not await entry.right_password(request, stored, fields["current"]):
         await note(request, Event.SIGN_IN_FAILED, user=user, detail="password-change")
-        return await _again(request, WRONG, "current")
+        return await _page(request, user, WRONG, "current")
     try:
         password_hash = await entry.new_password(request, user.name, fields["new"])
     except WeakPassword as weak:
-        return await _again(request, weak.reason, "new")
+        return await _page(request, user, weak.reason, "new")
     if stored is None:
         await state["accounts"].set_password(user.id, password_hash)
     elif not await state["accounts"].replace_password(user.id, stored, password_hash):
-        return await _again(request, WRONG, "current")
+        return await _page(request, user, WRONG, "current")
     session = await state["sessions"].begin(request.scope, user.id, "password")
     if fields["end_others"]:
         await state["sessions"].end_all(user.id, keep=session.key)
@@ -69,8 +69,18 @@ async def change_password(request: Request[AccountState], user: User) -> Respons
     return see_other("/account")
 
 
-async def _again(request: Request[AccountState], reason: str, field: str) -> Response:
-    return await page(request, "accounts/account.html", status_code=400, error=reason, field=field)
+async def _page(
+    request: Request[AccountState], user: User, error: str | None = None, field: str | None = None
+) -> Response:
+    return await page(
+        request,
+        "accounts/account.html",
+        status_code=400 if error else 200,
+        error=error,
+        field=field,
+        identities=await request.state["identities"].of_user(user.id),
+        elsewhere=request.state["elsewhere"],
+    )
 
 
 async def _say(request: Request[AccountState], message: str) -> None:

@@ -5,7 +5,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app.accounts import entry
-from app.accounts.state import AccountState
+from app.accounts.state import AccountState, S
 from app.accounts.view import page, see_other
 from app.web.forms import form_fields
 from app.web.language import remember
@@ -15,11 +15,11 @@ from app.web.urls import safe_path
 
 
 async def show(request: Request[AccountState]) -> Response:
-    """`GET /sign-in?next=`: the form; whoever is signed in goes on at once."""
+    """`GET /sign-in?next=&again=`: the form; whoever is signed in goes on at once, unless it is to be done `again`."""
     target = safe_path(request.query_params.get("next"))
-    if await request.state["people"].current(request.scope) is not None:
+    if "again" not in request.query_params and await request.state["people"].current(request.scope) is not None:
         return see_other(target)
-    return await _form(request, target)
+    return await form(request, target)
 
 
 async def send(request: Request[AccountState]) -> Response:
@@ -29,7 +29,7 @@ async def send(request: Request[AccountState]) -> Response:
     user = await entry.sign_in(request, fields["username"], fields["password"])
     if user is None:
         wrong = N_("The name or the password is not right.")
-        return await _form(request, target, username=fields["username"], error=wrong, field="password", status_code=401)
+        return await form(request, target, username=fields["username"], error=wrong, field="password", status_code=401)
     session = await request.state["sessions"].open(request.scope)
     if session is not None:
         flash(session, N_("You are signed in."))
@@ -45,15 +45,17 @@ async def leave(request: Request[AccountState]) -> Response:
     return see_other("/")
 
 
-async def _form(
-    request: Request[AccountState],
+async def form(
+    request: Request[S],
     target: str,
     *,
     username: str = "",
     error: str | None = None,
     field: str | None = None,
     status_code: int = 200,
+    reference: str | None = None,
 ) -> Response:
+    """The sign-in page; with the `reference` under which the log has more about the error."""
     return await page(
         request,
         "accounts/sign_in.html",
@@ -63,7 +65,8 @@ async def _form(
         error=error,
         field=field,
         registration=request.state["settings"].registration,
-        providers=[],
+        reference=reference,
+        providers=request.state["elsewhere"],
     )
 
 

@@ -26,6 +26,7 @@ async def show(request: Request[AccountState]) -> Response:
         "accounts/sign_up.html",
         next=safe_path(request.query_params.get("next")),
         invitation=invitation,
+        providers=request.state["elsewhere"],
         username="",
         field=None,
     )
@@ -58,6 +59,7 @@ async def send(request: Request[AccountState]) -> Response:
         "accounts/sign_up.html",
         next=safe_path(fields["next"]),
         invitation=invitation,
+        providers=request.state["elsewhere"],
         username=name,
         error=reason,
         field=field,

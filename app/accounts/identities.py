@@ -1,0 +1,156 @@
+"""Who users are elsewhere: identities, each (issuer, subject), each one user's."""
+
+import asyncio
+import hashlib
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Self
+
+from app.accounts.models import User
+from app.accounts.names import compare_key, normal
+from app.accounts.secret import digest
+from app.accounts.store import BadInvitation, NameTaken
+from app.store import keys
+from app.store.client import Store
+from app.store.scripts import Script
+
+LINK = Script("""
+local identity, identities, user = unpack(KEYS)
+local hash, id = unpack(ARGV, 1, 2)
+local owner = redis.call('HGET', identity, 'user')
+if owner then return owner == id and 'linked' or 'taken' end
+if redis.call('EXISTS', user) == 0 then return 'unknown' end
+redis.call('HSET', identity, 'user', id, unpack(ARGV, 3))
+redis.call('SADD', identities, hash)
+return 'linked'
+""")
+# The last way in stays: without a password, one identity must remain.
+UNLINK = Script("""
+local identity, identities, user = unpack(KEYS)
+if redis.call('SISMEMBER', identities, ARGV[1]) == 0 then return 'unknown' end
+if redis.call('SCARD', identities) == 1 and redis.call('HEXISTS', user, 'password') == 0 then return 'last' end
+redis.call('SREM', identities, ARGV[1])
+redis.call('DEL', identity)
+return 'unlinked'
+""")
+# Who signs in for the first time: the user with the identity, and the invitation used up, or nothing. The first line
+# makes it safe to send again, and gives both of two first sign-ins at the same moment the same user.
+JOIN = Script("""
+local user, names, sorted, invitations, identity, identities = unpack(KEYS)
+local id, name, invitation, now, hash, count = unpack(ARGV, 1, 6)
+local owner = redis.call('HGET', identity, 'user')
+if owner then return owner end
+if invitation ~= '' then
+  local expires = redis.call('ZSCORE', invitations, invitation)
+  if not expires or tonumber(expires) <= tonumber(now) then return 'uninvited' end
+end
+if redis.call('HEXISTS', names, name) == 1 then return 'taken' end
+redis.call('ZREM', invitations, invitation)
+redis.call('HSET', names, name, id)
+redis.call('ZADD', sorted, 0, name)
+redis.call('HSET', user, unpack(ARGV, 7, 6 + count))
+redis.call('HSET', identity, 'user', id, unpack(ARGV, 7 + count))
+redis.call('SADD', identities, hash)
+return id
+""")
+
+
+class IdentityTaken(Exception):
+    """The identity is linked to another user."""
+
+
+class LastWayIn(Exception):
+    """Without this identity the user could not sign in any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """`provider` is the name in the settings; `name` and `picture` are what it calls the user; `linked` is Unix time.
+
+    `id` is a hash of issuer and subject: who knows it knows neither.
+    """
+
+    issuer: str
+    subject: str
+    provider: str
+    name: str = ""
+    picture: str = ""
+    linked: float = 0.0
+
+    @property
+    def id(self) -> str:
+        """No issuer holds a NUL, so that no two pairs give the same text."""
+        return hashlib.sha256(f"{self.issuer}\0{self.subject}".encode("utf-8", "surrogatepass")).hexdigest()
+
+    @classmethod
+    def from_hash(cls, fields: Mapping[bytes, bytes]) -> Self:
+        texts = {name: fields.get(name.encode(), b"").decode("utf-8", "replace") for name in TEXTS}
+        return cls(**texts, linked=float(fields.get(b"linked", 0)))
+
+    def to_hash(self) -> list[str]:
+        """Field, value, field, value ..."""
+        named = {name: getattr(self, name) for name in TEXTS} | {"linked": repr(self.linked)}
+        return [part.encode("utf-8", "replace").decode() for pair in named.items() for part in pair]
+
+
+TEXTS = ("issuer", "subject", "provider", "name", "picture")
+
+
+class Identities:
+    """Raises StoreAway when Redis does not answer. Every method may be called again after that."""
+
+    def __init__(self, store: Store, *, clock: Callable[[], float] = time.time) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def user_of(self, identity: Identity) -> str | None:
+        """The id of the user whose identity it is."""
+        owner = await self._store.idempotent("HGET", keys.identity(identity.id), "user")
+        return owner.decode() if owner is not None else None
+
+    async def link(self, user_id: str, identity: Identity) -> None:
+        """Raises IdentityTaken."""
+        touched = (keys.identity(identity.id), keys.identities_of(user_id), keys.user(user_id))
+        linked = replace(identity, linked=self._clock())
+        if await LINK.run(self._store, touched, identity.id, user_id, *linked.to_hash()) == b"taken":
+            raise IdentityTaken
+
+    async def join(self, name: str, identity: Identity, invitation: str | None = None) -> tuple[str, bool]:
+        """(the id of the identity's user, whether that is a new one, of this name and without a password).
+
+        Raises BadName, NameTaken, BadInvitation.
+        """
+        name, now = normal(name), self._clock()
+        user = User(secrets.token_hex(16), name, False, False, None, now, False)
+        fields = user.to_hash()
+        touched = (
+            keys.user(user.id), keys.ACCOUNT_NAMES, keys.ACCOUNT_NAMES_SORTED, keys.INVITATIONS,
+            keys.identity(identity.id), keys.identities_of(user.id),
+        )  # fmt: skip
+        invited = "" if invitation is None else digest(invitation)
+        facts = (user.id, compare_key(name), invited, repr(now), identity.id, len(fields))
+        match await JOIN.run(self._store, touched, *facts, *fields, *replace(identity, linked=now).to_hash()):
+            case b"taken":
+                raise NameTaken(name)
+            case b"uninvited":
+                raise BadInvitation
+            case owner:
+                return owner.decode(), owner.decode() == user.id
+
+    async def unlink(self, user_id: str, identity_id: str) -> bool:
+        """Whether the user had such an identity. Raises LastWayIn."""
+        touched = (keys.identity(identity_id), keys.identities_of(user_id), keys.user(user_id))
+        outcome = await UNLINK.run(self._store, touched, identity_id)
+        if outcome == b"last":
+            raise LastWayIn
+        return bool(outcome == b"unlinked")
+
+    async def of_user(self, user_id: str) -> tuple[Identity, ...]:
+        """The user's identities, the first linked first."""
+        ids = await self._store.idempotent("SMEMBERS", keys.identities_of(user_id))
+        hashes = await asyncio.gather(
+            *(self._store.idempotent("HGETALL", keys.identity(one.decode())) for one in sorted(ids))
+        )
+        return tuple(sorted(map(Identity.from_hash, filter(None, hashes)), key=lambda identity: identity.linked))

@@ -1,0 +1,49 @@
+"""The API of signing in elsewhere, for front ends of their own."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.oauth import flow
+from app.oauth.state import OAuthState
+from app.web.answers import json_answer
+from app.web.forms import json_fields
+from app.web.openapi import TEXT, ApiRoute, Operation, array, nullable, obj
+
+
+async def list_providers(request: Request[OAuthState]) -> Response:
+    """`GET /api/oauth`."""
+    return json_answer([{"name": each.name, "label": each.label} for each in request.state["elsewhere"]])
+
+
+async def start(request: Request[OAuthState]) -> Response:
+    """`POST /api/oauth/{provider}/start`."""
+    flow.provider_of(request)
+    fields = await json_fields(request, {}, {"next": str, "invitation": str})
+    url, cookies = await flow.start(request, fields["next"], invitation=fields["invitation"] or "")
+    response = json_answer({"url": url})
+    response.raw_headers += cookies
+    return response
+
+
+PROVIDERS = Operation(
+    summary="Who can be signed in with",
+    tag="session",
+    answers={200: ("The providers.", array(obj(name=TEXT, label=TEXT)))},
+)
+START = Operation(
+    summary="Begin to sign in with a provider",
+    tag="session",
+    parameters={"provider": "The provider's name."},
+    body={
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {"next": nullable(TEXT), "invitation": nullable(TEXT)},
+    },
+    answers={200: ("Where to send the browser; it comes back to `next`, signed in.", obj(url=TEXT))},
+    problems=[403, 404, 413, 502],
+)
+
+routes = [
+    ApiRoute("GET", "/api/oauth", list_providers, PROVIDERS, name="list_providers"),
+    ApiRoute("POST", "/api/oauth/{provider}/start", start, START, name="start_oauth"),
+]

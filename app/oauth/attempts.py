@@ -1,0 +1,111 @@
+"""Attempts to sign in elsewhere: each in a signed cookie of its own, so that two tabs can both finish; used once."""
+
+import asyncio
+import hashlib
+import hmac
+import time
+from collections.abc import Callable
+from dataclasses import astuple, dataclass
+
+import orjson
+from itsdangerous import BadData, URLSafeSerializer
+from starlette.types import Scope
+
+from app.accounts.secret import digest
+from app.oauth.models import Attempt
+from app.settings import Settings
+from app.store import keys
+from app.store.client import Store
+from app.web.cookies import cookie_header, delete_cookie, full_name, read_cookie, set_cookie
+from app.web.headers import RawHeaders
+from app.web.session_stores import signing_keys
+
+LIFETIME = 600
+"""Seconds from the start to the callback."""
+KEPT = 900
+"""Seconds for which it is known how an attempt ended."""
+PATIENCE = 10.0
+"""Seconds to wait for the same callback that is being dealt with at this moment."""
+MOST_BYTES = 4096
+"""Of all attempts' cookies of one browser: every request carries them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an attempt ended: who came in, and where it led; nobody, when it failed."""
+
+    user: str = ""
+    next: str = "/"
+
+
+class Attempts:
+    """The methods that are coroutines raise StoreAway."""
+
+    def __init__(self, settings: Settings, store: Store, clock: Callable[[], float] = time.time) -> None:
+        self._prefix = f"{settings.session_cookie}-oauth-"
+        self._store = store
+        self.now = clock
+        self._serializer = URLSafeSerializer(
+            signing_keys(settings), salt="tallygate.oauth", signer_kwargs={"digest_method": hashlib.sha256}
+        )
+
+    def begin(self, scope: Scope, attempt: Attempt) -> RawHeaders:
+        """The headers that keep it in the browser, and let go of the oldest ones that were left unfinished."""
+        cookie = set_cookie(scope, self._name(attempt.state), self._dump(attempt), LIFETIME)
+        headers, room = [cookie], MOST_BYTES - len(cookie[1])
+        for name, size in reversed(self._present(scope)):  # browsers send the oldest first (RFC 6265, 5.4)
+            room -= size
+            if room < 0:
+                headers.append(delete_cookie(scope, name))
+        return headers
+
+    def find(self, scope: Scope, state: str) -> Attempt | None:
+        """The attempt of this state that this very browser has begun, and not long ago."""
+        value = read_cookie(cookie_header(scope), full_name(self._name(state), scope).encode("utf-8", "replace"))
+        try:
+            attempt = Attempt(*self._serializer.loads(value or ""))
+        except (BadData, TypeError):
+            return None
+        if not hmac.compare_digest(attempt.state.encode(), state.encode("utf-8", "replace")):
+            return None
+        return attempt if self.now() < attempt.at + LIFETIME else None
+
+    def forget(self, scope: Scope, state: str) -> tuple[bytes, bytes]:
+        return delete_cookie(scope, full_name(self._name(state), scope))
+
+    async def take(self, state: str) -> bool:
+        """Whether this is the first time that it comes back; from here on it is not."""
+        return bool(await self._store.once("SET", _key(state), b"", "NX", "EX", KEPT))
+
+    async def finish(self, state: str, outcome: Outcome) -> None:
+        await self._store.idempotent("SET", _key(state), orjson.dumps(outcome), "EX", KEPT)
+
+    async def running(self, state: str) -> bool:
+        """Whether its callback is being dealt with at this moment."""
+        return bool(await self._store.idempotent("GET", _key(state)) == b"")
+
+    async def outcome(self, state: str) -> Outcome | None:
+        """How it ended, as soon as it has; None for one that nobody has finished."""
+        deadline = asyncio.get_running_loop().time() + PATIENCE
+        while (kept := await self._store.idempotent("GET", _key(state))) == b"":
+            if asyncio.get_running_loop().time() > deadline:
+                return None
+            await asyncio.sleep(0.05)
+        return Outcome(**orjson.loads(kept)) if kept else None
+
+    def _dump(self, attempt: Attempt) -> str:
+        return str(self._serializer.dumps(astuple(attempt)))
+
+    def _name(self, state: str) -> str:
+        return self._prefix + state[:12]
+
+    def _present(self, scope: Scope) -> list[tuple[str, int]]:
+        """(name, size) of the attempts' cookies that the browser has sent."""
+        prefix = full_name(self._prefix, scope).encode()
+        pairs = [pair.strip() for pair in cookie_header(scope).split(b";")]
+        names = {pair.partition(b"=")[0]: len(pair) for pair in pairs if pair.startswith(prefix) and pair.isascii()}
+        return [(name.decode(), size) for name, size in names.items()]
+
+
+def _key(state: str) -> str:
+    return keys.oauth_attempt(digest(state))

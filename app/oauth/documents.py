@@ -1,0 +1,100 @@
+"""What providers publish about themselves, kept in Redis for all workers: an hour, or longer while they are away."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from app.accounts.secret import digest
+from app.oauth.errors import ProviderDown
+from app.oauth.http import Outside
+from app.store import keys
+from app.store.client import Store
+
+FRESH = 3600
+"""Seconds for which a document is used without asking for it again."""
+KEPT = 30 * 86_400
+"""Seconds for which one outlives its provider's absence."""
+RETRY = 60
+"""Seconds between two attempts to renew a document, and between two looks for an unknown key."""
+PATIENCE = 2.0
+"""Seconds to wait for what another worker is fetching at this moment."""
+JSON_TYPES = ("application/json", "application/jwk-set+json")
+
+
+class Documents:
+    """Raises StoreAway when Redis does not answer, and ProviderDown or ProviderAnswer where there is no document."""
+
+    def __init__(self, store: Store, outside: Outside, clock: Callable[[], float] = time.time) -> None:
+        self._store = store
+        self._outside = outside
+        self._clock = clock
+        self._fetching: dict[str, asyncio.Task[dict[str, Any]]] = {}
+        self._parsed: dict[str, tuple[bytes, float, dict[str, Any]]] = {}
+
+    async def get(self, url: str) -> dict[str, Any]:
+        """The document, of the last hour if its provider can be asked."""
+        kept = await self._kept(url)
+        if kept is None:
+            return await self._fetch(url)
+        at, document = kept
+        if self._clock() - at < FRESH or not await self._first(url, "renew"):
+            return document
+        try:
+            return await self._fetch(url)
+        except ProviderDown:
+            return document
+
+    async def renewed(self, url: str) -> dict[str, Any]:
+        """The document fetched anew, but at most once a minute, whoever asks; then the one that there is."""
+        if await self._first(url, "key"):
+            return await self._fetch(url)
+        asked = float(await self._store.idempotent("GET", _slot(url, "key")) or 0)
+        deadline = asyncio.get_running_loop().time() + PATIENCE
+        while True:
+            at, document = await self._kept(url) or (0.0, {})
+            if at >= asked or asyncio.get_running_loop().time() > deadline:
+                return document
+            await asyncio.sleep(0.05)
+
+    async def _kept(self, url: str) -> tuple[float, dict[str, Any]] | None:
+        raw: bytes | None = await self._store.idempotent("GET", keys.oauth_document(digest(url)))
+        if raw is None:
+            return None
+        memo = self._parsed.get(url)
+        if memo is None or memo[0] != raw:
+            kept = orjson.loads(raw)
+            memo = self._parsed[url] = (raw, kept["at"], kept["document"])
+        return memo[1], memo[2]
+
+    async def _fetch(self, url: str) -> dict[str, Any]:
+        """One request for all who ask meanwhile; it goes on when one of them leaves."""
+        task = self._fetching.get(url)
+        if task is None:
+            task = self._fetching[url] = asyncio.create_task(self._fetch_now(url))
+            task.add_done_callback(lambda done: self._fetched(url, done))
+        return await asyncio.shield(task)
+
+    def _fetched(self, url: str, task: asyncio.Task[dict[str, Any]]) -> None:
+        del self._fetching[url]
+        if not task.cancelled():
+            task.exception()  # whoever waited has it; where nobody is left, nobody misses it
+
+    async def _fetch_now(self, url: str) -> dict[str, Any]:
+        answer = await self._outside.get(url)
+        if answer.status != 200:
+            raise ProviderDown(f"{answer.what}: {answer.status}")
+        document = answer.json(*JSON_TYPES)
+        kept = orjson.dumps({"at": self._clock(), "document": document})
+        await self._store.idempotent("SET", keys.oauth_document(digest(url)), kept, "EX", KEPT)
+        return document
+
+    async def _first(self, url: str, why: str) -> bool:
+        """Whether nobody has asked for this within the last minute."""
+        return bool(await self._store.once("SET", _slot(url, why), repr(self._clock()), "NX", "EX", RETRY))
+
+
+def _slot(url: str, why: str) -> str:
+    return keys.oauth_refetch(digest(f"{why} {url}"))

@@ -1,0 +1,143 @@
+"""Asking providers: with limits of time and size, no redirects, and nothing private unless that is allowed."""
+
+import asyncio
+import ipaddress
+import json
+import socket
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from app.oauth.errors import ProviderAnswer, ProviderDown
+
+MOST_BYTES = 512 * 1024
+"""Of one answer; the largest that providers give are key sets of some ten thousand."""
+AWAY = frozenset({429, 500, 502, 503, 504})
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`what` names the request for the log: a method and an address without its query."""
+
+    what: str
+    status: int
+    content_type: str
+    body: bytes
+
+    def json(self, *types: str) -> dict[str, Any]:
+        """The body as a JSON object, where the Content-Type is one of `types`, or JSON's. Raises ProviderAnswer."""
+        if self.content_type not in (types or ("application/json",)):
+            raise ProviderAnswer(f"{self.what}: {self.status} with Content-Type {self.content_type[:64]!r}")
+        try:
+            # Some answers (WeChat's) hold control characters, and say no charset.
+            document = json.loads(self.body.decode("utf-8"), strict=False)
+        except (ValueError, RecursionError):
+            raise ProviderAnswer(f"{self.what}: {self.status} with a body that is not JSON") from None
+        if not isinstance(document, dict):
+            raise ProviderAnswer(f"{self.what}: {self.status} with JSON that is no object")
+        return document
+
+
+class Outside:
+    """HTTP to providers."""
+
+    def __init__(self, *, timeout: float, private: bool) -> None:
+        limits = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=30)
+        self._timeout = timeout
+        self._client = httpx.AsyncClient(
+            transport=None if private else _PublicOnly(limits),
+            limits=limits,
+            timeout=timeout,
+            trust_env=False,
+            follow_redirects=False,
+            headers={"Accept": "application/json", "User-Agent": "tallygate"},
+        )
+
+    async def __aenter__(self) -> "Outside":
+        await self._client.__aenter__()
+        return self
+
+    async def __aexit__(self, *exception: Any) -> None:
+        await self._client.__aexit__(*exception)
+
+    async def get(self, url: str, **options: Any) -> Answer:
+        return await self._ask("GET", url, **options)
+
+    async def post(self, url: str, form: dict[str, str], **options: Any) -> Answer:
+        """Sent once: a code that was sent twice is a code that was stolen, for a provider."""
+        return await self._ask("POST", url, data=form, **options)
+
+    async def _ask(self, method: str, url: str, **options: Any) -> Answer:
+        """Raises ProviderDown, ProviderAnswer."""
+        what = f"{method} {url.partition('?')[0]}"
+        try:
+            async with asyncio.timeout(self._timeout), self._client.stream(method, url, **options) as response:
+                answer = Answer(what, response.status_code, _content_type(response), await _body(response, what))
+        except TimeoutError:
+            raise ProviderDown(f"{what}: no answer within {self._timeout:g} s") from None
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise ProviderDown(f"{what}: {type(error).__name__}") from None
+        if answer.status in AWAY:
+            raise ProviderDown(f"{what}: {answer.status}")
+        if 300 <= answer.status < 400:
+            raise ProviderAnswer(f"{what}: {answer.status}, a redirect, which is not followed")
+        return answer
+
+
+class _PublicOnly(httpx.AsyncBaseTransport):
+    """Connects to public addresses only, and to the very address that was looked at: a name may change its mind.
+
+    Each host has connections of its own, because a connection's certificate was checked for one host.
+    """
+
+    def __init__(self, limits: httpx.Limits) -> None:
+        self._limits = limits
+        self._transports: dict[str, httpx.AsyncHTTPTransport] = {}
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        host = request.url.host
+        address = await _public_address(host, request.url.port or 443)
+        if host not in self._transports:
+            self._transports[host] = httpx.AsyncHTTPTransport(trust_env=False, limits=self._limits)
+        request.extensions = {**request.extensions, "sni_hostname": host}
+        request.url = request.url.copy_with(host=address)
+        return await self._transports[host].handle_async_request(request)
+
+    async def aclose(self) -> None:
+        for transport in self._transports.values():
+            await transport.aclose()
+
+
+async def _public_address(host: str, port: int) -> str:
+    """An address of the host. Raises httpx.ConnectError where any of them is not public."""
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise httpx.ConnectError(f"{host}: {error}") from None
+    addresses = [str(sockaddr[0]) for *_, sockaddr in found]
+    if not addresses or not all(is_public(address) for address in addresses):
+        raise httpx.UnsupportedProtocol(f"{host} is at a private address")
+    return addresses[0]
+
+
+def is_public(address: str) -> bool:
+    parsed = ipaddress.ip_address(address.partition("%")[0])
+    embedded = getattr(parsed, "ipv4_mapped", None) or getattr(parsed, "sixtofour", None)
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed in ipaddress.ip_network("64:ff9b::/96"):
+        embedded = ipaddress.IPv4Address(int(parsed) & 0xFFFFFFFF)
+    checked = embedded or parsed
+    return bool(checked.is_global and not checked.is_multicast)
+
+
+def _content_type(response: httpx.Response) -> str:
+    return str(response.headers.get("content-type", "")).partition(";")[0].strip().lower()
+
+
+async def _body(response: httpx.Response, what: str) -> bytes:
+    body = b""
+    async for piece in response.aiter_bytes(64 * 1024):
+        body += piece
+        if len(body) > MOST_BYTES:
+            raise ProviderAnswer(f"{what}: more than {MOST_BYTES} bytes")
+    return body

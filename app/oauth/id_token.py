@@ -1,0 +1,80 @@
+"""What an ID token, and a logout token, must say (OpenID Connect Core 3.1.3.7, Back-Channel Logout 2.6). Pure."""
+
+import hashlib
+import hmac
+from typing import Any
+
+from app.oauth.jose import BadToken
+from app.oauth.models import base64url
+
+LEEWAY = 60
+"""Seconds by which two clocks may differ."""
+LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
+LOGOUT_AGE = 300
+"""Seconds after which a logout token is too old to be obeyed."""
+
+
+def check_id_token(
+    claims: dict[str, Any], *, issuer: str, client_id: str, nonce: str, access_token: str, now: float
+) -> None:
+    """Raises BadToken."""
+    check_common(claims, issuer=issuer, client_id=client_id, now=now)
+    if _number(claims, "exp") <= now - LEEWAY:
+        raise BadToken("has expired")
+    if not _text(claims, "sub"):
+        raise BadToken("has no sub")
+    if not hmac.compare_digest(_text(claims, "nonce").encode(), nonce.encode()):
+        raise BadToken("has another nonce")
+    if "at_hash" in claims and _text(claims, "at_hash") not in _hashes(access_token):
+        raise BadToken("belongs to another access token (at_hash)")
+
+
+def check_logout_token(claims: dict[str, Any], *, issuer: str, client_id: str, now: float) -> None:
+    """Raises BadToken."""
+    check_common(claims, issuer=issuer, client_id=client_id, now=now)
+    if "exp" in claims and _number(claims, "exp") <= now - LEEWAY:
+        raise BadToken("has expired")
+    if _number(claims, "iat") < now - LOGOUT_AGE:
+        raise BadToken("is too old")
+    if "nonce" in claims:
+        raise BadToken("has a nonce, like an ID token")
+    if not _text(claims, "jti"):
+        raise BadToken("has no jti")
+    events = claims.get("events")
+    if not isinstance(events, dict) or not isinstance(events.get(LOGOUT_EVENT), dict):
+        raise BadToken("is of no logout")
+    if not _text(claims, "sub") and not _text(claims, "sid"):
+        raise BadToken("names neither a sub nor a sid")
+
+
+def check_common(claims: dict[str, Any], *, issuer: str, client_id: str, now: float) -> None:
+    if claims.get("iss") != issuer:
+        raise BadToken("has another issuer")
+    audience = claims.get("aud")
+    audiences = audience if isinstance(audience, list) else [audience]
+    if client_id not in audiences:
+        raise BadToken("is for another audience")
+    if (len(audiences) > 1 or "azp" in claims) and claims.get("azp") != client_id:
+        raise BadToken("is for another party (azp)")
+    if _number(claims, "iat") > now + LEEWAY:
+        raise BadToken("was issued in the future")
+    if "nbf" in claims and _number(claims, "nbf") > now + LEEWAY:
+        raise BadToken("is not valid yet")
+
+
+def _number(claims: dict[str, Any], name: str) -> float:
+    value = claims.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e12:
+        raise BadToken(f"has no {name}")
+    return value
+
+
+def _text(claims: dict[str, Any], name: str) -> str:
+    value = claims.get(name)
+    return value if isinstance(value, str) and len(value) <= 255 else ""
+
+
+def _hashes(access_token: str) -> set[str]:
+    """The left half of the hash that goes with the algorithm: SHA-512 for Ed25519, SHA-256 for all others here."""
+    sha256, sha512 = hashlib.sha256(access_token.encode()), hashlib.sha512(access_token.encode())
+    return {base64url(sha256.digest()[:16]), base64url(sha512.digest()[:32])}

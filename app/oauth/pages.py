@@ -1,0 +1,98 @@
+"""Signing in elsewhere: out, back, and the identities of the account page."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from app.accounts.audit import Event
+from app.accounts.guards import fresh_sign_in_required
+from app.accounts.identities import LastWayIn
+from app.accounts.models import User
+from app.accounts.pages import sign_in
+from app.accounts.state import AccountState
+from app.accounts.view import note, page, see_other
+from app.oauth import flow
+from app.oauth.errors import OAuthProblem
+from app.oauth.state import OAuthState
+from app.web.answers import json_answer
+from app.web.errors import Conflict, NotFound
+from app.web.forms import form_fields
+from app.web.headers import RawHeaders
+from app.web.locale import N_
+from app.web.negotiate import prefers_json
+from app.web.urls import safe_path
+
+LONGEST_INVITATION = 64
+
+
+async def start(request: Request[OAuthState]) -> Response:
+    """`GET /oauth/{provider}/start?next=&invitation=`: on to the provider; a front end gets the address as JSON."""
+    target = request.query_params.get("next")
+    invitation = request.query_params.get("invitation", "")[:LONGEST_INVITATION]
+    try:
+        url, cookies = await flow.start(request, target, invitation=invitation)
+    except OAuthProblem as problem:
+        return await _failed(request, problem, target)
+    response = json_answer({"url": url}) if prefers_json(request.scope) else see_other(url)
+    return _with(response, cookies)
+
+
+async def callback(request: Request[OAuthState]) -> Response:
+    """`GET /oauth/{provider}/callback`, to which the provider sends the browser; JSON for a front end that calls it."""
+    state = request.query_params.get("state", "")
+    forget = request.state["attempts"].forget(request.scope, state)
+    try:
+        target = await flow.finish(request)
+    except OAuthProblem as problem:
+        return _with(await _failed(request, problem, None), [forget])
+    response = json_answer({"next": target}) if prefers_json(request.scope) else see_other(target)
+    return _with(response, [forget])
+
+
+@fresh_sign_in_required
+async def link(request: Request[OAuthState], user: User) -> Response:
+    """`POST /account/identities/{provider}`: on to the provider, by a page: a form may not lead to another site."""
+    url, cookies = await flow.start(request, "/account", user=user)
+    if prefers_json(request.scope):
+        return _with(json_answer({"url": url}), cookies)
+    label = flow.provider_of(request).label
+    return _with(await page(request, "oauth/onward.html", provider=label, url=url), cookies)
+
+
+@fresh_sign_in_required
+async def unlink(request: Request[AccountState], user: User) -> Response:
+    """`POST /account/identities/unlink` with the identity's `id`."""
+    fields = await form_fields(request, "id")
+    try:
+        if not await request.state["identities"].unlink(user.id, fields["id"]):
+            raise NotFound
+    except LastWayIn:
+        raise Conflict(N_("This is the only way in that you have: set a password first.")) from None
+    await note(request, Event.IDENTITY_UNLINKED, user=user)
+    return see_other("/account")
+
+
+async def _failed(request: Request[OAuthState], problem: OAuthProblem, target: str | None) -> Response:
+    """The sign-in page again, with what went wrong and the reference that the log has, too."""
+    if prefers_json(request.scope):
+        raise problem
+    return await sign_in.form(
+        request,
+        safe_path(target),
+        error=problem.detail,
+        status_code=problem.status,
+        reference=request.scope["state"]["request_id"],
+    )
+
+
+def _with(response: Response, headers: RawHeaders) -> Response:
+    response.raw_headers += headers
+    return response
+
+
+routes = [
+    Route("/oauth/{provider}/start", start, methods=["GET"]),
+    Route("/oauth/{provider}/callback", callback, methods=["GET"]),
+    Route("/account/identities/unlink", unlink, methods=["POST"]),
+    Route("/account/identities/{provider}", link, methods=["POST"]),
+]

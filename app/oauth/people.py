@@ -1,0 +1,98 @@
+"""From a person elsewhere to a user here."""
+
+import secrets
+from collections.abc import Iterator
+
+from starlette.requests import Request
+
+from app.accounts import entry
+from app.accounts.audit import Event
+from app.accounts.identities import Identity, IdentityTaken
+from app.accounts.models import User
+from app.accounts.names import FORBIDDEN, LONGEST, BadName, normal
+from app.accounts.store import BadInvitation, NameTaken
+from app.accounts.view import note
+from app.oauth.errors import NotWelcome
+from app.oauth.models import Attempt, Person
+from app.oauth.provider import Provider
+from app.oauth.state import OAuthState
+from app.web.errors import Conflict
+from app.web.locale import N_
+
+NUMBERED = 9
+"""Names such as alice-2 that are tried before one is made up."""
+
+
+async def sign_in(request: Request[OAuthState], provider: Provider, person: Person, attempt: Attempt) -> User:
+    """Begins the session of the person's user, whom a first sign-in makes. Raises NotWelcome."""
+    identity, state = _identity(provider, person), request.state
+    user_id = await state["identities"].user_of(identity)
+    if user_id is None:
+        user_id = await _join(request, provider, person, identity, attempt.invitation)
+    user = await state["accounts"].by_id(user_id)
+    if user is None or user.disabled:
+        await note(request, Event.SIGN_IN_FAILED, user=user_id, detail=provider.name)
+        raise NotWelcome("the user is disabled", N_("This account is disabled."))
+    await entry.let_in(request, user, provider.name)
+    # Whoever unlinked the identity or disabled the user at this moment ended the sessions that there were: not this.
+    now = await state["accounts"].by_id(user_id)
+    if now is None or now.disabled or await state["identities"].user_of(identity) != user_id:
+        await state["sessions"].end(request.scope)
+        raise NotWelcome("the identity is no longer the user's", N_("This account is disabled."))
+    return user
+
+
+async def link(request: Request[OAuthState], provider: Provider, person: Person, user: User) -> None:
+    """Makes it one of the user's identities. Raises Conflict."""
+    try:
+        await request.state["identities"].link(user.id, _identity(provider, person))
+    except IdentityTaken:
+        raise Conflict(N_("This identity is linked to another account.")) from None
+    await note(request, Event.IDENTITY_LINKED, user=user, detail=provider.name)
+
+
+async def _join(
+    request: Request[OAuthState], provider: Provider, person: Person, identity: Identity, invitation: str
+) -> str:
+    welcome = provider.rule.allows(person)
+    if not welcome and not invitation:
+        raise NotWelcome(f"{provider.name}: its rule lets in nobody like that")
+    for name in usernames(person):
+        try:
+            user_id, new = await request.state["identities"].join(name, identity, None if welcome else invitation)
+        except NameTaken:
+            continue
+        except BadInvitation:
+            raise NotWelcome(
+                "the invitation is not good", N_("Signing up needs an invitation that is still good.")
+            ) from None
+        if new:
+            await note(request, Event.USER_CREATED, user=user_id, detail=provider.name)
+        return user_id
+    raise AssertionError("a random name was taken")
+
+
+def usernames(person: Person) -> Iterator[str]:
+    """What the user may be called, the best first; the last is random."""
+    wanted = [name for name in map(_username, person.names) if name]
+    yield from wanted
+    for name in wanted[:1]:
+        yield from (f"{name[: LONGEST - 2]}-{number}" for number in range(2, NUMBERED + 1))
+    first = wanted[0][: LONGEST - 9] if wanted else "user"
+    yield f"{first}-{secrets.token_hex(4)}"
+    yield f"user-{secrets.token_hex(8)}"
+
+
+def _username(name: str) -> str:
+    """What is allowed of a name; empty when that is nothing."""
+    parts = "".join(" " if character in FORBIDDEN else character for character in name).split()
+    try:
+        return normal("-".join(parts)[:LONGEST])
+    except BadName:
+        return ""
+
+
+def _identity(provider: Provider, person: Person) -> Identity:
+    return Identity(
+        person.issuer, person.subject, provider.name, name=person.name or person.email or "", picture=person.picture
+    )

@@ -1,0 +1,68 @@
+"""What every provider is: its settings, and the few things that the flow asks of it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Protocol, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+
+from app.oauth.documents import Documents
+from app.oauth.errors import Misconfigured
+from app.oauth.http import Outside
+from app.oauth.models import Attempt, Person
+from app.oauth.rules import Rule
+
+
+def _words(value: object) -> object:
+    return value.split() if isinstance(value, str) else value
+
+
+Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
+"""A list, or in an environment variable its words."""
+
+
+class ProviderSettings(BaseModel):
+    """What all tables `[oauth.<name>]` have. `label` is what the button says."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    type: str
+    label: str = ""
+    allow: Rule = Rule()
+
+    @classmethod
+    def read(cls, name: str, table: Mapping[str, Any]) -> Self:
+        """Raises Misconfigured."""
+        try:
+            return cls.model_validate(table)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(str(part) for part in ("oauth", name, *first["loc"]))
+            raise Misconfigured(f"{where}: {first['msg'].removeprefix('Value error, ')}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What a provider works with. `private`: it may be at a private address, and without HTTPS."""
+
+    outside: Outside
+    documents: Documents
+    clock: Callable[[], float]
+    private: bool
+
+
+class Provider(Protocol):
+    """Somebody who can say who a visitor is."""
+
+    name: str
+    label: str
+    rule: Rule
+
+    async def authorization_url(self, attempt: Attempt, redirect_uri: str, user_agent: str) -> str:
+        """Where to send the browser. Raises ProviderDown, ProviderAnswer."""
+
+    async def check_sender(self, answer: Mapping[str, str]) -> None:
+        """Raises BadCallback when the callback's parameters are another provider's."""
+
+    async def identify(self, attempt: Attempt, answer: Mapping[str, str], redirect_uri: str) -> Person:
+        """Who it is, for the callback's parameters, which hold a `code`. Raises any OAuthProblem."""

@@ -1,0 +1,226 @@
+"""OpenID Connect by discovery: Google, Microsoft, Keycloak, Authentik, GitLab, Feishu and any other."""
+
+import base64
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+from urllib.parse import quote_plus, urlencode, urlsplit
+
+from pydantic import Field, SecretStr
+
+from app.oauth.documents import Documents
+from app.oauth.errors import BadCallback, Misconfigured, ProviderAnswer, ProviderDown
+from app.oauth.http import Answer, Outside
+from app.oauth.id_token import check_id_token
+from app.oauth.jose import BadToken, UnknownKey, verified
+from app.oauth.models import Attempt, Claims, Person, text
+from app.oauth.provider import ProviderSettings, Tools, Words
+
+DISCOVERY = "/.well-known/openid-configuration"
+NAMES = ("preferred_username", "nickname", "name")
+RESTART = frozenset({"invalid_grant"})
+"""The code is used, too old or of another sign-in: beginning anew helps."""
+
+
+class OidcSettings(ProviderSettings):
+    issuer: str = Field(min_length=1)
+    client_id: str = Field(min_length=1)
+    client_secret: SecretStr | None = None
+    scopes: Words = ("openid", "profile", "email")
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """What a provider says of itself."""
+
+    authorization_endpoint: str
+    token_endpoint: str
+    jwks_uri: str
+    userinfo_endpoint: str
+    end_session_endpoint: str
+    sends_iss: bool
+    basic: bool
+    """Whether the client's secret goes into the header, as is the default, or into the form."""
+
+    @classmethod
+    def of(cls, document: dict[str, Any], issuer: str, *, private: bool) -> Self:
+        """Raises ProviderAnswer."""
+        if document.get("issuer") != issuer:
+            raise ProviderAnswer(f"the discovery document of {issuer} names another issuer")
+        methods = document.get("token_endpoint_auth_methods_supported") or ["client_secret_basic"]
+        endpoints = {name: text(document, name, 2048) for name in ENDPOINTS}
+        for name, url in endpoints.items():
+            if (name in REQUIRED and not url) or (url and not is_web_address(url, private=private)):
+                raise ProviderAnswer(f"the discovery document of {issuer} has no good {name}")
+        return cls(
+            **endpoints,
+            sends_iss=document.get("authorization_response_iss_parameter_supported") is True,
+            basic="client_secret_basic" in methods or "client_secret_post" not in methods,
+        )
+
+
+REQUIRED = ("authorization_endpoint", "token_endpoint", "jwks_uri")
+ENDPOINTS = (*REQUIRED, "userinfo_endpoint", "end_session_endpoint")
+
+
+class Oidc:
+    """A provider of OpenID Connect."""
+
+    def __init__(self, name: str, table: Mapping[str, Any], tools: Tools) -> None:
+        """Raises Misconfigured."""
+        self._settings = settings = OidcSettings.read(name, table)
+        if not is_web_address(settings.issuer, private=tools.private):
+            raise Misconfigured(f"oauth.{name}.issuer: must be an address that begins with https://")
+        if "openid" not in settings.scopes:
+            raise Misconfigured(f"oauth.{name}.scopes: must contain openid")
+        self.name = name
+        self.label = settings.label or name.capitalize()
+        self.rule = settings.allow
+        self.issuer = settings.issuer
+        self.client_id = settings.client_id
+        self._outside: Outside = tools.outside
+        self._documents: Documents = tools.documents
+        self._clock: Callable[[], float] = tools.clock
+        self._private = tools.private
+
+    async def metadata(self) -> Metadata:
+        """Raises ProviderDown, ProviderAnswer."""
+        document = await self._documents.get(self.issuer.rstrip("/") + DISCOVERY)
+        return Metadata.of(document, self.issuer, private=self._private)
+
+    async def authorization_url(self, attempt: Attempt, redirect_uri: str, user_agent: str) -> str:
+        endpoint = (await self.metadata()).authorization_endpoint
+        query = {
+            "response_type": "code",
+            "client_id": self.client_id,
+            "redirect_uri": redirect_uri,
+            "scope": " ".join(self._settings.scopes),
+            "state": attempt.state,
+            "nonce": attempt.nonce,
+            "code_challenge": attempt.challenge,
+            "code_challenge_method": "S256",
+        }
+        return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(query)}"
+
+    async def check_sender(self, answer: Mapping[str, str]) -> None:
+        """RFC 9207: an answer says whose it is, if it says so at all; it must where the provider promises it."""
+        if "iss" not in answer and not (await self.metadata()).sends_iss:
+            return
+        if answer.get("iss") != self.issuer:
+            raise BadCallback("the callback's iss is missing, or another provider's")
+
+    async def identify(self, attempt: Attempt, answer: Mapping[str, str], redirect_uri: str) -> Person:
+        metadata = await self.metadata()
+        tokens = await self._exchange(metadata, answer["code"], attempt.verifier, redirect_uri)
+        id_token, access_token = text(tokens, "id_token", 1 << 20), text(tokens, "access_token", 1 << 16)
+        if not id_token or not access_token or text(tokens, "token_type").lower() != "bearer":
+            raise ProviderAnswer(f"{self.issuer}: the answer lacks an id_token, or a bearer's access_token")
+        try:
+            claims = await self.verified(id_token)
+            check_id_token(
+                claims,
+                issuer=self.issuer,
+                client_id=self.client_id,
+                nonce=attempt.nonce,
+                access_token=access_token,
+                now=self._clock(),
+            )
+        except BadToken as bad:
+            raise ProviderAnswer(f"{self.issuer}: the ID token {bad}") from None
+        if metadata.userinfo_endpoint and self._lacks(claims):
+            claims = {**await self._userinfo(metadata, access_token, claims["sub"]), **claims}
+        return self._person(claims, id_token)
+
+    async def verified(self, token: str) -> dict[str, Any]:
+        """The claims of a token that this provider has signed; a new key is looked for. Raises BadToken."""
+        jwks_uri = (await self.metadata()).jwks_uri
+        try:
+            return verified(token, await self._documents.get(jwks_uri))
+        except UnknownKey:
+            return verified(token, await self._documents.renewed(jwks_uri))
+
+    async def _exchange(self, metadata: Metadata, code: str, verifier: str, redirect_uri: str) -> dict[str, Any]:
+        form = {
+            "grant_type": "authorization_code",
+            "code": code,
+            "redirect_uri": redirect_uri,
+            "code_verifier": verifier,
+        }
+        return self._granted(await self._token_request(metadata, form))
+
+    async def _token_request(self, metadata: Metadata, form: dict[str, str]) -> Answer:
+        secret = self._settings.client_secret
+        if secret is None:
+            return await self._outside.post(metadata.token_endpoint, form | {"client_id": self.client_id})
+        password = secret.get_secret_value()
+        if not metadata.basic:
+            form |= {"client_id": self.client_id, "client_secret": password}
+            return await self._outside.post(metadata.token_endpoint, form)
+        return await self._outside.post(metadata.token_endpoint, form, headers=_basic(self.client_id, password))
+
+    def _granted(self, answer: Answer) -> dict[str, Any]:
+        tokens = answer.json()
+        if answer.status == 200:
+            return tokens
+        why = f"{answer.what}: {answer.status} {text(tokens, 'error', 64)!r}"
+        if tokens.get("error") in RESTART:
+            raise BadCallback(why)
+        if tokens.get("error") == "temporarily_unavailable":
+            raise ProviderDown(why)
+        raise ProviderAnswer(why)
+
+    def _lacks(self, claims: Claims) -> bool:
+        """Whether the ID token leaves out what the scopes ask for, or what the rule looks at."""
+        wanted = set(self.rule.claims)
+        if "email" in self._settings.scopes:
+            wanted |= {"email"}
+        named = "profile" not in self._settings.scopes or any(name in claims for name in NAMES)
+        return not named or not wanted <= claims.keys()
+
+    async def _userinfo(self, metadata: Metadata, access_token: str, subject: str) -> dict[str, Any]:
+        answer = await self._outside.get(
+            metadata.userinfo_endpoint, headers={"Authorization": f"Bearer {access_token}"}
+        )
+        if answer.status != 200:
+            raise ProviderAnswer(f"{answer.what}: {answer.status}")
+        claims = answer.json()
+        if claims.get("sub") != subject:
+            raise ProviderAnswer(f"{answer.what}: is about another sub")
+        return claims
+
+    def _person(self, claims: Claims, id_token: str) -> Person:
+        email = text(claims, "email") if claims.get("email_verified") is True else ""
+        names = (text(claims, "preferred_username"), text(claims, "nickname"), email.partition("@")[0])
+        return Person(
+            issuer=self.issuer,
+            subject=claims["sub"],
+            names=tuple(filter(None, (*names, text(claims, "name")))),
+            name=text(claims, "name") or text(claims, "preferred_username"),
+            email=email or None,
+            picture=picture(claims, "picture"),
+            claims=claims,
+            session=text(claims, "sid"),
+            id_token=id_token,
+        )
+
+
+def picture(claims: Claims, name: str) -> str:
+    url = text(claims, name, 1024)
+    return url if url.startswith("https://") else ""
+
+
+def is_web_address(url: str, *, private: bool) -> bool:
+    """An absolute https:// address; http:// only where private ones are allowed."""
+    try:
+        parts = urlsplit(url)
+        good = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return False
+    plain = url.isascii() and url.isprintable() and " " not in url and not parts.fragment and "@" not in parts.netloc
+    return good and plain and parts.scheme in ({"https", "http"} if private else {"https"})
+
+
+def _basic(client_id: str, password: str) -> dict[str, str]:
+    """RFC 6749 2.3.1: both are form-encoded before they are joined."""
+    pair = f"{quote_plus(client_id)}:{quote_plus(password)}"
+    return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}

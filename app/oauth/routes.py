@@ -1,0 +1,7 @@
+"""The routes of signing in elsewhere: /oauth/..., /account/identities/..., /api/oauth..."""
+
+from starlette.routing import BaseRoute
+
+from app.oauth import api, pages
+
+routes: list[BaseRoute] = [*api.routes, *pages.routes]

@@ -1,0 +1,60 @@
+"""Who may have an account because a provider says so: pure."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
+
+from app.oauth.models import Person
+
+
+def _list(value: object) -> object:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+List = Annotated[tuple[str, ...], BeforeValidator(_list)]
+
+
+class Rule(BaseModel):
+    """Everybody; or who has a verified address at one of the domains and, for each claim, one of its values.
+
+    With neither, nobody but who was invited.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    everybody: bool = False
+    domains: List = ()
+    claims: Mapping[str, List] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _word(cls, value: Any) -> Any:
+        match value:
+            case "everybody" | "invited":
+                return {"everybody": value == "everybody"}
+            case str():
+                raise ValueError('must be "everybody", "invited" or a table of `domains` and `claims`')
+        return value
+
+    def allows(self, person: Person) -> bool:
+        """Whether this person may have an account without an invitation."""
+        if self.everybody:
+            return True
+        if not self.domains and not self.claims:
+            return False
+        if self.domains and _domain(person.email) not in {domain.lower() for domain in self.domains}:
+            return False
+        return all(_has(person.claims.get(name), values) for name, values in self.claims.items())
+
+
+def _domain(email: str | None) -> str | None:
+    """The domain of an address that has one @ only: `a@evil@corp.com` is nowhere."""
+    local, _, domain = (email or "").partition("@")
+    return domain.lower() if local and domain and "@" not in domain else None
+
+
+def _has(claim: object, values: tuple[str, ...]) -> bool:
+    """Whether a claim, or a member of it where it is a list, is one of the values."""
+    members = claim if isinstance(claim, list) else [claim]
+    return any(isinstance(member, str) and member in values for member in members)
