@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from app.accounts.secret import digest
-from app.oauth.errors import ProviderDown
+from app.oauth.errors import ProviderAnswer, ProviderDown
 from app.oauth.http import Outside
 from app.store import keys
 from app.store.client import Store
@@ -22,6 +22,7 @@ RETRY = 60
 PATIENCE = 2.0
 """Seconds to wait for what another worker is fetching at this moment."""
 JSON_TYPES = ("application/json", "application/jwk-set+json")
+Check = Callable[[dict[str, Any]], object]
 
 
 class Documents:
@@ -34,23 +35,23 @@ class Documents:
         self._fetching: dict[str, asyncio.Task[dict[str, Any]]] = {}
         self._parsed: dict[str, tuple[bytes, float, dict[str, Any]]] = {}
 
-    async def get(self, url: str) -> dict[str, Any]:
-        """The document, of the last hour if its provider can be asked."""
+    async def get(self, url: str, check: Check) -> dict[str, Any]:
+        """The document, of the last hour if its provider can be asked. `check` raises ProviderAnswer for a bad one."""
         kept = await self._kept(url)
         if kept is None:
-            return await self._fetch(url)
+            return await self._fetch(url, check)
         at, document = kept
         if self._clock() - at < FRESH or not await self._first(url, "renew"):
             return document
         try:
-            return await self._fetch(url)
-        except ProviderDown:
+            return await self._fetch(url, check)
+        except (ProviderDown, ProviderAnswer):
             return document
 
-    async def renewed(self, url: str) -> dict[str, Any]:
+    async def renewed(self, url: str, check: Check) -> dict[str, Any]:
         """The document fetched anew, but at most once a minute, whoever asks; then the one that there is."""
         if await self._first(url, "key"):
-            return await self._fetch(url)
+            return await self._fetch(url, check)
         asked = float(await self._store.idempotent("GET", _slot(url, "key")) or 0)
         deadline = asyncio.get_running_loop().time() + PATIENCE
         while True:
@@ -69,11 +70,11 @@ class Documents:
             memo = self._parsed[url] = (raw, kept["at"], kept["document"])
         return memo[1], memo[2]
 
-    async def _fetch(self, url: str) -> dict[str, Any]:
+    async def _fetch(self, url: str, check: Check) -> dict[str, Any]:
         """One request for all who ask meanwhile; it goes on when one of them leaves."""
         task = self._fetching.get(url)
         if task is None:
-            task = self._fetching[url] = asyncio.create_task(self._fetch_now(url))
+            task = self._fetching[url] = asyncio.create_task(self._fetch_now(url, check))
             task.add_done_callback(lambda done: self._fetched(url, done))
         return await asyncio.shield(task)
 
@@ -82,11 +83,12 @@ class Documents:
         if not task.cancelled():
             task.exception()  # whoever waited has it; where nobody is left, nobody misses it
 
-    async def _fetch_now(self, url: str) -> dict[str, Any]:
+    async def _fetch_now(self, url: str, check: Check) -> dict[str, Any]:
         answer = await self._outside.get(url)
         if answer.status != 200:
             raise ProviderDown(f"{answer.what}: {answer.status}")
         document = answer.json(*JSON_TYPES)
+        check(document)
         kept = orjson.dumps({"at": self._clock(), "document": document})
         await self._store.idempotent("SET", keys.oauth_document(digest(url)), kept, "EX", KEPT)
         return document

@@ -85,8 +85,7 @@ class Oidc:
 
     async def metadata(self) -> Metadata:
         """Raises ProviderDown, ProviderAnswer."""
-        document = await self._documents.get(self.issuer.rstrip("/") + DISCOVERY)
-        return Metadata.of(document, self.issuer, private=self._private)
+        return self._read(await self._documents.get(self.issuer.rstrip("/") + DISCOVERY, self._read))
 
     async def authorization_url(self, attempt: Attempt, redirect_uri: str, user_agent: str) -> str:
         endpoint = (await self.metadata()).authorization_endpoint
@@ -135,9 +134,12 @@ class Oidc:
         """The claims of a token that this provider has signed; a new key is looked for. Raises BadToken."""
         jwks_uri = (await self.metadata()).jwks_uri
         try:
-            return verified(token, await self._documents.get(jwks_uri))
+            return verified(token, await self._documents.get(jwks_uri, _check_key_set))
         except UnknownKey:
-            return verified(token, await self._documents.renewed(jwks_uri))
+            return verified(token, await self._documents.renewed(jwks_uri, _check_key_set))
+
+    def _read(self, document: dict[str, Any]) -> Metadata:
+        return Metadata.of(document, self.issuer, private=self._private)
 
     async def _exchange(self, metadata: Metadata, code: str, verifier: str, redirect_uri: str) -> dict[str, Any]:
         form = {
@@ -202,6 +204,11 @@ class Oidc:
             session=text(claims, "sid"),
             id_token=id_token,
         )
+
+
+def _check_key_set(document: dict[str, Any]) -> None:
+    if not isinstance(document.get("keys"), list):
+        raise ProviderAnswer("the key set holds no keys")
 
 
 def picture(claims: Claims, name: str) -> str:
