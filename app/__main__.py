@@ -21,6 +21,7 @@ from app import __version__
 from app.accounts.command import CommandError, create_admin
 from app.main import places
 from app.manual import settings_manual
+from app.oauth.configured import configured
 from app.settings import CONFIG_VARIABLE, PREFIX, Settings, SettingsError, load_settings
 from app.store.connect import topology
 from app.store.embedded import Embedded, EmbeddedError, server_binary
@@ -82,6 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         settings = load_settings(given, arguments.config)
         _check(settings)
         if arguments.command == "check-config":
+            _check_providers(settings)
             print("tallygate: the settings are good")
             return 0
         if arguments.command == "create-admin":
@@ -152,6 +154,13 @@ def _check(settings: Settings) -> None:
         topology(settings.redis_url.get_secret_value(), settings.redis_timeout)
     except ValueError as error:
         raise SettingsError(f"redis_url ({PREFIX}REDIS_URL): {error}") from None
+
+
+def _check_providers(settings: Settings) -> None:
+    """The service starts without a provider whose table is wrong, and says so in the log."""
+    _, mistakes = configured(settings)
+    if mistakes:
+        raise SettingsError("\ntallygate: ".join(mistakes))
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from app.oauth import people
 from app.oauth.attempts import Outcome
 from app.oauth.errors import BadCallback, Denied, OAuthProblem, ProviderAnswer, ProviderDown
 from app.oauth.models import Attempt
-from app.oauth.provider import Provider
+from app.oauth.provider import Provider, Visitor
 from app.oauth.state import OAuthState
 from app.web.errors import NotFound, Problem
 from app.web.headers import RawHeaders, headers_of
@@ -46,9 +46,8 @@ async def start(
         user=user.id if user is not None else "",
         invitation=invitation,
     )
-    agent = headers_of(request.scope).get(b"user-agent", b"").decode("latin-1")
     try:
-        url = await provider.authorization_url(attempt, redirect_uri(request, provider), agent)
+        url = await provider.authorization_url(attempt, visitor_of(request, provider))
     except OAuthProblem as problem:
         log_failure(request, provider, problem)
         raise
@@ -72,7 +71,7 @@ async def _finish(request: Request[OAuthState], provider: Provider, answer: Mapp
         return await _late(request, state)
     if attempt.provider != provider.name:
         raise BadCallback(f"the attempt is one with {attempt.provider}")
-    await provider.check_sender(answer)
+    await provider.check_answer(answer)
     allow(await request.state["limits"].elsewhere(address_of(request)))
     if not await attempts.take(state):
         return await _again(request, attempt)
@@ -95,7 +94,7 @@ async def _come_in(
         wants_link = await request.state["people"].current(request.scope)
         if wants_link is None or wants_link.id != attempt.user:
             raise BadCallback("who wanted to link an identity is not signed in any more")
-    person = await provider.identify(attempt, answer, redirect_uri(request, provider))
+    person = await provider.identify(attempt, answer, visitor_of(request, provider))
     if wants_link is not None:
         await people.link(request, provider, person, wants_link)
         return wants_link.id
@@ -153,8 +152,11 @@ def _refused(answer: Mapping[str, str]) -> None:
             raise ProviderAnswer(why)
 
 
-def redirect_uri(request: Request[OAuthState], provider: Provider) -> str:
-    return f"{str(request.base_url).rstrip('/')}/oauth/{provider.name}/callback"
+def visitor_of(request: Request[OAuthState], provider: Provider) -> Visitor:
+    return Visitor(
+        redirect_uri=f"{str(request.base_url).rstrip('/')}/oauth/{provider.name}/callback",
+        user_agent=headers_of(request.scope).get(b"user-agent", b"").decode("latin-1"),
+    )
 
 
 def log_failure(request: Request[OAuthState], provider: Provider, problem: Problem) -> None:

@@ -25,15 +25,19 @@ class Answer:
     content_type: str
     body: bytes
 
-    def json(self, *types: str) -> dict[str, Any]:
-        """The body as a JSON object, where the Content-Type is one of `types`, or JSON's. Raises ProviderAnswer."""
+    def value(self, *types: str) -> Any:
+        """The body as JSON, where the Content-Type is one of `types`, or JSON's. Raises ProviderAnswer."""
         if self.content_type not in (types or ("application/json",)):
             raise ProviderAnswer(f"{self.what}: {self.status} with Content-Type {self.content_type[:64]!r}")
         try:
             # Some answers (WeChat's) hold control characters, and say no charset.
-            document = json.loads(self.body.decode("utf-8"), strict=False)
+            return json.loads(self.body.decode("utf-8"), strict=False)
         except (ValueError, RecursionError):
             raise ProviderAnswer(f"{self.what}: {self.status} with a body that is not JSON") from None
+
+    def json(self, *types: str) -> dict[str, Any]:
+        """Likewise, a JSON object. Raises ProviderAnswer."""
+        document = self.value(*types)
         if not isinstance(document, dict):
             raise ProviderAnswer(f"{self.what}: {self.status} with JSON that is no object")
         return document
@@ -85,6 +89,10 @@ class Outside:
         return answer
 
 
+class PrivateAddress(httpx.TransportError):
+    """The host is inside the own network, or nowhere."""
+
+
 class _PublicOnly(httpx.AsyncBaseTransport):
     """Connects to public addresses only, and to the very address that was looked at: a name may change its mind.
 
@@ -110,14 +118,14 @@ class _PublicOnly(httpx.AsyncBaseTransport):
 
 
 async def _public_address(host: str, port: int) -> str:
-    """An address of the host. Raises httpx.ConnectError where any of them is not public."""
+    """An address of the host. Raises PrivateAddress where any of them is."""
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
         raise httpx.ConnectError(f"{host}: {error}") from None
     addresses = [str(sockaddr[0]) for *_, sockaddr in found]
     if not addresses or not all(is_public(address) for address in addresses):
-        raise httpx.UnsupportedProtocol(f"{host} is at a private address")
+        raise PrivateAddress(host)
     return addresses[0]
 
 

@@ -62,3 +62,9 @@ def text(claims: Claims, name: str, most: int = 255) -> str:
     """A claim as a text; empty where it is missing, something else, or longer than anybody needs."""
     value = claims.get(name)
     return value if isinstance(value, str) and len(value) <= most else ""
+
+
+def picture(claims: Claims, name: str) -> str:
+    """A claim as the address of a picture; empty where it is none that a page may show."""
+    url = text(claims, name, 1024)
+    return url if url.startswith("https://") else ""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Protocol, Self
+from typing import Annotated, Any, Generic, Protocol, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
@@ -31,10 +31,10 @@ class ProviderSettings(BaseModel):
     allow: Rule = Rule()
 
     @classmethod
-    def read(cls, name: str, table: Mapping[str, Any]) -> Self:
+    def read(cls, name: str, table: Mapping[str, Any], *, private: bool) -> Self:
         """Raises Misconfigured."""
         try:
-            return cls.model_validate(table)
+            return cls.model_validate(table, context={"private": private})
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(str(part) for part in ("oauth", name, *first["loc"]))
@@ -51,6 +51,14 @@ class Tools:
     private: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who wants to sign in, as far as a provider has to know."""
+
+    redirect_uri: str
+    user_agent: str
+
+
 class Provider(Protocol):
     """Somebody who can say who a visitor is."""
 
@@ -58,11 +66,24 @@ class Provider(Protocol):
     label: str
     rule: Rule
 
-    async def authorization_url(self, attempt: Attempt, redirect_uri: str, user_agent: str) -> str:
+    async def authorization_url(self, attempt: Attempt, visitor: Visitor) -> str:
         """Where to send the browser. Raises ProviderDown, ProviderAnswer."""
 
-    async def check_sender(self, answer: Mapping[str, str]) -> None:
-        """Raises BadCallback when the callback's parameters are another provider's."""
+    async def check_answer(self, answer: Mapping[str, str]) -> None:
+        """Looks at the callback's parameters before anything is done with them. Raises BadCallback where they are
+        another provider's, and Denied.
+        """
 
-    async def identify(self, attempt: Attempt, answer: Mapping[str, str], redirect_uri: str) -> Person:
+    async def identify(self, attempt: Attempt, answer: Mapping[str, str], visitor: Visitor) -> Person:
         """Who it is, for the callback's parameters, which hold a `code`. Raises any OAuthProblem."""
+
+
+T = TypeVar("T", bound=ProviderSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind(Generic[T]):
+    """A type of provider: what its table holds, and how one is made of that."""
+
+    settings: type[T]
+    make: Callable[[str, T, Tools], Provider]

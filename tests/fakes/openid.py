@@ -13,34 +13,22 @@ from urllib.parse import unquote_plus, urlencode
 
 from joserfc import jwk, jws
 from starlette.applications import Starlette
-from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from tests.fakes.noted import Asked, Noted, without_gone
+
 CLIENT_ID = "tallygate client"
 CLIENT_SECRET = "s3cret: of/the+client"
-Answer = Callable[[], Response]
 RSA = jwk.RSAKey.generate_key(2048, {"kid": "rsa", "use": "sig"})
 OTHER_RSA = jwk.RSAKey.generate_key(2048, {"kid": "other", "use": "sig"})
 EC = jwk.ECKey.generate_key("P-256", {"kid": "ec", "use": "sig"})
 ED = jwk.OKPKey.generate_key("Ed25519", {"kid": "ed", "use": "sig"})
 Key = jwk.RSAKey | jwk.ECKey | jwk.OKPKey
-GONE = object()
-"""The value of a claim that is left out."""
 
 
 @dataclass
-class Asked:
-    """One request that the provider got."""
-
-    path: str
-    query: dict[str, str]
-    form: dict[str, str]
-    headers: dict[str, str]
-
-
-@dataclass
-class FakeOpenId:
+class FakeOpenId(Noted):
     """Each attribute is something that a test may change."""
 
     issuer: str = ""
@@ -56,18 +44,16 @@ class FakeOpenId:
     tokens: dict[str, Any] = field(default_factory=dict)
     callback: dict[str, Any] = field(default_factory=dict)
     id_token: Callable[[str], str] = lambda token: token
-    instead: dict[str, Answer] = field(default_factory=dict)
-    asked: list[Asked] = field(default_factory=list)
     codes: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def app(self) -> Starlette:
         return Starlette(
             routes=[
-                Route("/.well-known/openid-configuration", self._noted(self._discovery)),
-                Route("/authorize", self._noted(self._authorize)),
-                Route("/token", self._noted(self._token), methods=["POST"]),
-                Route("/jwks", self._noted(self._jwks)),
-                Route("/userinfo", self._noted(self._userinfo)),
+                Route("/.well-known/openid-configuration", self.noted(self._discovery)),
+                Route("/authorize", self.noted(self._authorize)),
+                Route("/token", self.noted(self._token), methods=["POST"]),
+                Route("/jwks", self.noted(self._jwks)),
+                Route("/userinfo", self.noted(self._userinfo)),
             ]
         )
 
@@ -75,14 +61,11 @@ class FakeOpenId:
         """As new, at the same address."""
         self.__dict__.update(FakeOpenId(issuer=self.issuer).__dict__)
 
-    def count(self, path: str) -> int:
-        return sum(one.path == path for one in self.asked)
-
     def signed(self, claims: dict[str, Any]) -> str:
         """A token of these claims, with whatever is to be wrong with its header and signature."""
         key = self.sign_with or self.keys[0]
         header = {"alg": self.algorithm, "kid": key.kid} | self.header
-        header = {name: value for name, value in header.items() if value is not GONE}
+        header = without_gone(header)
         payload = json.dumps(claims).encode()
         if self.algorithm == "none":
             return f"{_b64(json.dumps(header).encode())}.{_b64(payload)}."
@@ -91,17 +74,6 @@ class FakeOpenId:
             return f"{signing_input}.{_b64(hmac.digest(key.as_pem(private=False), signing_input.encode(), 'sha256'))}"
         signature = jws.JWSRegistry.algorithms[self.algorithm].sign(signing_input.encode(), key)
         return f"{signing_input}.{_b64(signature)}"
-
-    def _noted(self, handler: Callable[[Asked], Response]) -> Callable[[Request[Any]], Any]:
-        async def endpoint(request: Request[Any]) -> Response:
-            form = {name: str(value) for name, value in (await request.form()).items()}
-            asked = Asked(request.url.path, dict(request.query_params), form, dict(request.headers))
-            self.asked.append(asked)
-            if asked.path in self.instead:
-                return self.instead[asked.path]()
-            return handler(asked)
-
-        return endpoint
 
     def _discovery(self, asked: Asked) -> Response:
         document = {
@@ -113,7 +85,7 @@ class FakeOpenId:
             "id_token_signing_alg_values_supported": ["none", "HS256", "RS256", "ES256", "EdDSA"],
             "authorization_response_iss_parameter_supported": True,
         }
-        return JSONResponse(_without_gone(document | self.metadata))
+        return JSONResponse(without_gone(document | self.metadata))
 
     def _authorize(self, asked: Asked) -> Response:
         assert asked.query["response_type"] == "code"
@@ -122,7 +94,7 @@ class FakeOpenId:
         code = secrets.token_urlsafe(16)
         self.codes[code] = asked.query
         answer = {"code": code, "state": asked.query["state"], "iss": self.issuer} | self.callback
-        return RedirectResponse(f"{asked.query['redirect_uri']}?{urlencode(_without_gone(answer))}")
+        return RedirectResponse(f"{asked.query['redirect_uri']}?{urlencode(without_gone(answer))}")
 
     def _token(self, asked: Asked) -> Response:
         basic = base64.b64decode(asked.headers["authorization"].removeprefix("Basic ")).decode()
@@ -146,20 +118,16 @@ class FakeOpenId:
             "access_token": access_token,
             "token_type": "Bearer",
             "expires_in": 300,
-            "id_token": self.id_token(self.signed(_without_gone(claims | self.claims))),
+            "id_token": self.id_token(self.signed(without_gone(claims | self.claims))),
         }
-        return JSONResponse(_without_gone(tokens | self.tokens))
+        return JSONResponse(without_gone(tokens | self.tokens))
 
     def _jwks(self, asked: Asked) -> Response:
         return JSONResponse({"keys": [key.as_dict(private=False) for key in self.keys]})
 
     def _userinfo(self, asked: Asked) -> Response:
         assert asked.headers["authorization"].startswith("Bearer ")
-        return JSONResponse(_without_gone(self.user | self.userinfo))
-
-
-def _without_gone(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not GONE}
+        return JSONResponse(without_gone(self.user | self.userinfo))
 
 
 def _b64(data: bytes) -> str:

@@ -10,7 +10,8 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 
 from app.settings import Settings
 from tests.clock import Clock
-from tests.fakes.openid import GONE, OTHER_RSA, RSA, FakeOpenId
+from tests.fakes.noted import GONE
+from tests.fakes.openid import OTHER_RSA, RSA, FakeOpenId
 from tests.oauth.conftest import corp
 from tests.oauth.walk import Walk
 from tests.service import Running, running

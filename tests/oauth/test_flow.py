@@ -9,7 +9,8 @@ import pytest
 from starlette.responses import JSONResponse, Response
 
 from tests.clock import Clock
-from tests.fakes.openid import GONE, FakeOpenId
+from tests.fakes.noted import GONE
+from tests.fakes.openid import FakeOpenId
 from tests.oauth.conftest import corp
 from tests.oauth.walk import Walk
 from tests.service import Running

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.fakes.openid import CLIENT_ID, EC, ED, GONE, OTHER_RSA, RSA, FakeOpenId
+from tests.fakes.noted import GONE
+from tests.fakes.openid import CLIENT_ID, EC, ED, OTHER_RSA, RSA, FakeOpenId
 from tests.oauth.walk import Walk
 
 Change = Callable[[FakeOpenId], object]

@@ -1,11 +1,14 @@
 """Every type of provider: adding one is a file here and a line."""
 
-from collections.abc import Callable, Mapping
 from typing import Any
 
-from app.oauth.provider import Provider, Tools
-from app.oauth.providers.oidc import Oidc
+from app.oauth.provider import Kind
+from app.oauth.providers.github import GitHub, GitHubSettings
+from app.oauth.providers.oidc import Oidc, OidcSettings
+from app.oauth.providers.wechat import WeChat, WeChatSettings
 
-PROVIDERS: dict[str, Callable[[str, Mapping[str, Any], Tools], Provider]] = {
-    "oidc": Oidc,
+PROVIDERS: dict[str, Kind[Any]] = {
+    "oidc": Kind(OidcSettings, Oidc),
+    "github": Kind(GitHubSettings, GitHub),
+    "wechat": Kind(WeChatSettings, WeChat),
 }

@@ -4,17 +4,18 @@ import base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
-from urllib.parse import quote_plus, urlencode, urlsplit
+from urllib.parse import quote_plus, urlencode
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 
+from app.oauth.addresses import WebAddress, is_web_address
 from app.oauth.documents import Documents
-from app.oauth.errors import BadCallback, Misconfigured, ProviderAnswer, ProviderDown
+from app.oauth.errors import BadCallback, ProviderAnswer, ProviderDown
 from app.oauth.http import Answer, Outside
 from app.oauth.id_token import check_id_token
 from app.oauth.jose import BadToken, UnknownKey, verified
-from app.oauth.models import Attempt, Claims, Person, text
-from app.oauth.provider import ProviderSettings, Tools, Words
+from app.oauth.models import Attempt, Claims, Person, picture, text
+from app.oauth.provider import ProviderSettings, Tools, Visitor, Words
 
 DISCOVERY = "/.well-known/openid-configuration"
 NAMES = ("preferred_username", "nickname", "name")
@@ -23,10 +24,17 @@ RESTART = frozenset({"invalid_grant"})
 
 
 class OidcSettings(ProviderSettings):
-    issuer: str = Field(min_length=1)
+    issuer: WebAddress
     client_id: str = Field(min_length=1)
     client_secret: SecretStr | None = None
     scopes: Words = ("openid", "profile", "email")
+
+    @field_validator("scopes")
+    @classmethod
+    def _openid(cls, scopes: tuple[str, ...]) -> tuple[str, ...]:
+        if "openid" not in scopes:
+            raise ValueError("must contain openid")
+        return scopes
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +55,10 @@ class Metadata:
         """Raises ProviderAnswer."""
         if document.get("issuer") != issuer:
             raise ProviderAnswer(f"the discovery document of {issuer} names another issuer")
-        methods = document.get("token_endpoint_auth_methods_supported") or ["client_secret_basic"]
+        methods = document.get("token_endpoint_auth_methods_supported")
+        only_post = (
+            isinstance(methods, list) and "client_secret_post" in methods and "client_secret_basic" not in methods
+        )
         endpoints = {name: text(document, name, 2048) for name in ENDPOINTS}
         for name, url in endpoints.items():
             if (name in REQUIRED and not url) or (url and not is_web_address(url, private=private)):
@@ -55,7 +66,7 @@ class Metadata:
         return cls(
             **endpoints,
             sends_iss=document.get("authorization_response_iss_parameter_supported") is True,
-            basic="client_secret_basic" in methods or "client_secret_post" not in methods,
+            basic=not only_post,
         )
 
 
@@ -66,13 +77,8 @@ ENDPOINTS = (*REQUIRED, "userinfo_endpoint", "end_session_endpoint")
 class Oidc:
     """A provider of OpenID Connect."""
 
-    def __init__(self, name: str, table: Mapping[str, Any], tools: Tools) -> None:
-        """Raises Misconfigured."""
-        self._settings = settings = OidcSettings.read(name, table)
-        if not is_web_address(settings.issuer, private=tools.private):
-            raise Misconfigured(f"oauth.{name}.issuer: must be an address that begins with https://")
-        if "openid" not in settings.scopes:
-            raise Misconfigured(f"oauth.{name}.scopes: must contain openid")
+    def __init__(self, name: str, settings: OidcSettings, tools: Tools) -> None:
+        self._settings = settings
         self.name = name
         self.label = settings.label or name.capitalize()
         self.rule = settings.allow
@@ -87,12 +93,12 @@ class Oidc:
         """Raises ProviderDown, ProviderAnswer."""
         return self._read(await self._documents.get(self.issuer.rstrip("/") + DISCOVERY, self._read))
 
-    async def authorization_url(self, attempt: Attempt, redirect_uri: str, user_agent: str) -> str:
+    async def authorization_url(self, attempt: Attempt, visitor: Visitor) -> str:
         endpoint = (await self.metadata()).authorization_endpoint
         query = {
             "response_type": "code",
             "client_id": self.client_id,
-            "redirect_uri": redirect_uri,
+            "redirect_uri": visitor.redirect_uri,
             "scope": " ".join(self._settings.scopes),
             "state": attempt.state,
             "nonce": attempt.nonce,
@@ -101,16 +107,16 @@ class Oidc:
         }
         return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(query)}"
 
-    async def check_sender(self, answer: Mapping[str, str]) -> None:
+    async def check_answer(self, answer: Mapping[str, str]) -> None:
         """RFC 9207: an answer says whose it is, if it says so at all; it must where the provider promises it."""
         if "iss" not in answer and not (await self.metadata()).sends_iss:
             return
         if answer.get("iss") != self.issuer:
             raise BadCallback("the callback's iss is missing, or another provider's")
 
-    async def identify(self, attempt: Attempt, answer: Mapping[str, str], redirect_uri: str) -> Person:
+    async def identify(self, attempt: Attempt, answer: Mapping[str, str], visitor: Visitor) -> Person:
         metadata = await self.metadata()
-        tokens = await self._exchange(metadata, answer["code"], attempt.verifier, redirect_uri)
+        tokens = await self._exchange(metadata, answer["code"], attempt.verifier, visitor.redirect_uri)
         id_token, access_token = text(tokens, "id_token", 1 << 20), text(tokens, "access_token", 1 << 16)
         if not id_token or not access_token or text(tokens, "token_type").lower() != "bearer":
             raise ProviderAnswer(f"{self.issuer}: the answer lacks an id_token, or a bearer's access_token")
@@ -165,7 +171,7 @@ class Oidc:
         if answer.status == 200:
             return tokens
         why = f"{answer.what}: {answer.status} {text(tokens, 'error', 64)!r}"
-        if tokens.get("error") in RESTART:
+        if text(tokens, "error") in RESTART:
             raise BadCallback(why)
         if tokens.get("error") == "temporarily_unavailable":
             raise ProviderDown(why)
@@ -209,22 +215,6 @@ class Oidc:
 def _check_key_set(document: dict[str, Any]) -> None:
     if not isinstance(document.get("keys"), list):
         raise ProviderAnswer("the key set holds no keys")
-
-
-def picture(claims: Claims, name: str) -> str:
-    url = text(claims, name, 1024)
-    return url if url.startswith("https://") else ""
-
-
-def is_web_address(url: str, *, private: bool) -> bool:
-    """An absolute https:// address; http:// only where private ones are allowed."""
-    try:
-        parts = urlsplit(url)
-        good = bool(parts.hostname) and (parts.port is None or parts.port > 0)
-    except ValueError:
-        return False
-    plain = url.isascii() and url.isprintable() and " " not in url and not parts.fragment and "@" not in parts.netloc
-    return good and plain and parts.scheme in ({"https", "http"} if private else {"https"})
 
 
 def _basic(client_id: str, password: str) -> dict[str, str]:

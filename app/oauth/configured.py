@@ -1,0 +1,34 @@
+"""The tables of providers, each looked at for itself: a mistake in one must not keep the others out."""
+
+from collections.abc import Callable
+
+from app.oauth.errors import Misconfigured
+from app.oauth.provider import Provider, ProviderSettings, Tools
+from app.oauth.providers import PROVIDERS
+from app.settings import Settings
+
+RESERVED = frozenset({"password", "setup", "sign-up", "flask", "tornado", "unlink"})
+"""Other ways to come in, by which sessions are marked, too; and a word of an address."""
+Make = Callable[[Tools], Provider]
+
+
+def configured(settings: Settings) -> tuple[dict[str, Make], list[str]]:
+    """(how to make each provider whose table is good, a line for each other)."""
+    good: dict[str, Make] = {}
+    mistakes = []
+    for name, table in settings.oauth.items():
+        try:
+            good[name] = _make(name, table, private=settings.private_providers)
+        except Misconfigured as mistake:
+            mistakes.append(str(mistake))
+    return good, mistakes
+
+
+def _make(name: str, table: dict[str, object], *, private: bool) -> Make:
+    if name in RESERVED:
+        raise Misconfigured(f"oauth.{name}: this name is taken, choose another")
+    kind = PROVIDERS.get(str(table.get("type")))
+    if kind is None:
+        raise Misconfigured(f"oauth.{name}.type: must be one of {', '.join(sorted(PROVIDERS))}")
+    settings: ProviderSettings = kind.settings.read(name, table, private=private)
+    return lambda tools: kind.make(name, settings, tools)

@@ -1,0 +1,101 @@
+"""GitHub, and GitHub Enterprise: OAuth 2 with an API of its own for who it is."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from pydantic import Field, SecretStr
+
+from app.oauth.addresses import BaseAddress
+from app.oauth.errors import BadCallback, ProviderAnswer
+from app.oauth.http import Answer
+from app.oauth.models import Attempt, Person, picture, text
+from app.oauth.provider import ProviderSettings, Tools, Visitor, Words
+
+RESTART = frozenset({"bad_verification_code"})
+"""The code is used, or too old: beginning anew helps."""
+
+
+class GitHubSettings(ProviderSettings):
+    client_id: str = Field(min_length=1)
+    client_secret: SecretStr
+    base_url: BaseAddress = "https://github.com"
+    api_url: BaseAddress = "https://api.github.com"
+    scopes: Words = ("read:user", "user:email")
+
+
+class GitHub:
+    def __init__(self, name: str, settings: GitHubSettings, tools: Tools) -> None:
+        self._settings = settings
+        self._outside = tools.outside
+        self.name = name
+        self.label = settings.label or "GitHub"
+        self.rule = settings.allow
+
+    async def authorization_url(self, attempt: Attempt, visitor: Visitor) -> str:
+        query = {
+            "client_id": self._settings.client_id,
+            "redirect_uri": visitor.redirect_uri,
+            "scope": " ".join(self._settings.scopes),
+            "state": attempt.state,
+            "code_challenge": attempt.challenge,
+            "code_challenge_method": "S256",
+        }
+        return f"{self._settings.base_url}/login/oauth/authorize?{urlencode(query)}"
+
+    async def check_answer(self, answer: Mapping[str, str]) -> None:
+        """GitHub need not say whose the answer is (RFC 9207); where something else is said, it is not GitHub's."""
+        ours = {self._settings.base_url, f"{self._settings.base_url}/login/oauth"}
+        if "iss" in answer and answer["iss"] not in ours:
+            raise BadCallback("the callback's iss is another provider's")
+
+    async def identify(self, attempt: Attempt, answer: Mapping[str, str], visitor: Visitor) -> Person:
+        bearer = {"Authorization": f"Bearer {await self._access_token(attempt, answer['code'], visitor)}"}
+        user, email = await asyncio.gather(self._user(bearer), self._email(bearer))
+        return Person(
+            issuer=self._settings.base_url,
+            subject=str(user["id"]),
+            names=tuple(filter(None, (text(user, "login"), text(user, "name")))),
+            name=text(user, "name") or text(user, "login"),
+            email=email,
+            picture=picture(user, "avatar_url"),
+            claims=user,
+        )
+
+    async def _access_token(self, attempt: Attempt, code: str, visitor: Visitor) -> str:
+        form = {
+            "client_id": self._settings.client_id,
+            "client_secret": self._settings.client_secret.get_secret_value(),
+            "code": code,
+            "redirect_uri": visitor.redirect_uri,
+            "code_verifier": attempt.verifier,
+        }
+        answer = await self._outside.post(f"{self._settings.base_url}/login/oauth/access_token", form)
+        tokens = answer.json()
+        token = text(tokens, "access_token")
+        if answer.status == 200 and token and text(tokens, "token_type").lower() == "bearer":
+            return token
+        why = f"{answer.what}: {answer.status} {text(tokens, 'error', 64)!r}"  # 200 for errors, too
+        raise BadCallback(why) if text(tokens, "error") in RESTART else ProviderAnswer(why)
+
+    async def _user(self, bearer: dict[str, str]) -> dict[str, Any]:
+        answer = await self._api("/user", bearer)
+        user = answer.json()
+        # An id is a number for ever; a login can be given to somebody else.
+        if answer.status != 200 or type(user.get("id")) is not int or user["id"] <= 0:
+            raise ProviderAnswer(f"{answer.what}: {answer.status} without an id")
+        return user
+
+    async def _email(self, bearer: dict[str, str]) -> str | None:
+        """The primary address, if it is verified; None as well where we may not know it."""
+        answer = await self._api("/user/emails", bearer)
+        listed = answer.value() if answer.status == 200 else []
+        primary = [one for one in listed if isinstance(one, dict) and one.get("primary") is True] if listed else []
+        if len(primary) != 1 or primary[0].get("verified") is not True:
+            return None
+        return text(primary[0], "email") or None
+
+    async def _api(self, path: str, bearer: dict[str, str]) -> Answer:
+        headers = bearer | {"Accept": "application/vnd.github+json"}
+        return await self._outside.get(self._settings.api_url + path, headers=headers)

@@ -1,0 +1,116 @@
+"""WeChat (微信): a code to scan with the phone, or inside WeChat's own browser its consent page.
+
+Its answers are JSON called text/plain, with status 200 for errors, too: `errcode` tells.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from pydantic import Field, SecretStr
+
+from app.oauth.addresses import BaseAddress
+from app.oauth.errors import BadCallback, Denied, NotWelcome, ProviderAnswer, ProviderDown
+from app.oauth.models import Attempt, Person, picture, text
+from app.oauth.provider import ProviderSettings, Tools, Visitor
+from app.web.locale import N_
+
+RESTART = frozenset({40029, 40163, 41008, 42003})
+"""The code is not valid, used, missing or too old: beginning anew helps."""
+BUSY = frozenset({-1, 45009, 45011})
+
+
+class WeChatSettings(ProviderSettings):
+    """`appid` is a website app's of the open platform; `inside_appid` a service account's, used inside WeChat."""
+
+    appid: str = Field(min_length=1)
+    secret: SecretStr
+    inside_appid: str = ""
+    inside_secret: SecretStr = SecretStr("")
+    open_url: BaseAddress = "https://open.weixin.qq.com"
+    api_url: BaseAddress = "https://api.weixin.qq.com"
+
+
+class WeChat:
+    def __init__(self, name: str, settings: WeChatSettings, tools: Tools) -> None:
+        self._settings = settings
+        self._outside = tools.outside
+        self.name = name
+        self.label = settings.label or "微信 WeChat"
+        self.rule = settings.allow
+
+    async def authorization_url(self, attempt: Attempt, visitor: Visitor) -> str:
+        """Parameters in this order, and with the fragment: WeChat insists. There is no PKCE, and no nonce."""
+        inside = _inside(visitor)
+        page, scope = ("oauth2/authorize", "snsapi_userinfo") if inside else ("qrconnect", "snsapi_login")
+        query = {
+            "appid": self._app(visitor)[0],
+            "redirect_uri": visitor.redirect_uri,
+            "response_type": "code",
+            "scope": scope,
+            "state": attempt.state,
+        }
+        return f"{self._settings.open_url}/connect/{page}?{urlencode(query)}#wechat_redirect"
+
+    async def check_answer(self, answer: Mapping[str, str]) -> None:
+        if "iss" in answer:
+            raise BadCallback("the callback's iss is another provider's")
+        if answer.get("code", "") in {"", "authdeny"} and "error" not in answer:
+            raise Denied("the callback has no code")
+
+    async def identify(self, attempt: Attempt, answer: Mapping[str, str], visitor: Visitor) -> Person:
+        appid, secret = self._app(visitor)
+        query = {"appid": appid, "secret": secret, "code": answer["code"], "grant_type": "authorization_code"}
+        tokens = await self._ask("/sns/oauth2/access_token", query)
+        if tokens.get("is_snapshotuser") in (1, "1"):
+            raise NotWelcome(
+                "a snapshot user", N_("WeChat shows this page to a visitor only: open it in full, and sign in again.")
+            )
+        access_token, openid = text(tokens, "access_token", 1024), text(tokens, "openid")
+        if not access_token or not openid:
+            raise ProviderAnswer("WeChat's answer lacks an access_token, or an openid")
+        user = await self._ask("/sns/userinfo", {"access_token": access_token, "openid": openid, "lang": "zh_CN"})
+        if user.get("openid") != openid:
+            raise ProviderAnswer("WeChat's user is about another openid")
+        unionid = text(user, "unionid") or text(tokens, "unionid")
+        nickname = text(user, "nickname")
+        return Person(
+            issuer=self._settings.open_url,
+            # The unionid is the same for all apps of a company; without one it is an openid of one app.
+            subject=f"unionid:{unionid}" if unionid else f"openid:{appid}:{openid}",
+            names=(nickname,) if nickname else (),
+            name=nickname,
+            picture=picture(user, "headimgurl"),
+            claims=user,
+        )
+
+    def _app(self, visitor: Visitor) -> tuple[str, str]:
+        settings = self._settings
+        if _inside(visitor) and settings.inside_appid:
+            return settings.inside_appid, settings.inside_secret.get_secret_value()
+        return settings.appid, settings.secret.get_secret_value()
+
+    async def _ask(self, path: str, query: dict[str, str]) -> dict[str, Any]:
+        answer = await self._outside.get(f"{self._settings.api_url}{path}", params=query)
+        document = answer.json("text/plain", "application/json")
+        code = _errcode(document)
+        if answer.status == 200 and not code:
+            return document
+        why = f"{answer.what}: {answer.status}, errcode {code}"
+        if code in BUSY:
+            raise ProviderDown(why)
+        raise BadCallback(why) if code in RESTART else ProviderAnswer(why)
+
+
+def _errcode(document: dict[str, Any]) -> int:
+    """0 where all is well; sometimes the number comes as a text."""
+    code = document.get("errcode", 0)
+    try:
+        return int(code) if isinstance(code, int | str) else 1
+    except ValueError:
+        return 1
+
+
+def _inside(visitor: Visitor) -> bool:
+    """Whether the page is shown by WeChat itself."""
+    return "micromessenger" in visitor.user_agent.lower()

@@ -1,0 +1,92 @@
+"""Where providers may be: nowhere inside the own network, whatever a name leads to."""
+
+import asyncio
+import socket
+from typing import Any
+
+import pytest
+
+from app.oauth.addresses import is_web_address
+from app.oauth.errors import ProviderDown
+from app.oauth.http import Outside, is_public
+from tests.fakes.openid import FakeOpenId
+
+PRIVATE = [
+    "127.0.0.1", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1",
+    "255.255.255.255", "::", "::1", "fe80::1%eth0", "fd00::1", "ff02::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1",
+    "2002:7f00:1::", "192.0.2.1",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("address", PRIVATE)
+def test_an_address_is_private(address: str) -> None:
+    assert not is_public(address)
+
+
+@pytest.mark.parametrize("address", ["1.1.1.1", "140.82.121.4", "2606:4700:4700::1111", "64:ff9b::101:101"])
+def test_an_address_is_public(address: str) -> None:
+    assert is_public(address)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "127.1", "0x7f000001"])
+async def test_a_private_address_is_not_asked(host: str, provider: FakeOpenId) -> None:
+    port = provider.issuer.rpartition(":")[2]
+    async with Outside(timeout=5, private=False) as outside:
+        with pytest.raises(ProviderDown) as refused:
+            await outside.get(f"http://{host}:{port}/jwks")
+    assert refused.value.why.endswith("PrivateAddress")
+    assert not provider.asked
+
+
+@pytest.fixture
+def resolving(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
+    """Names of the test's own, and what they lead to."""
+    names: dict[str, list[str]] = {}
+    real = asyncio.BaseEventLoop.getaddrinfo
+
+    async def getaddrinfo(loop: asyncio.BaseEventLoop, host: Any, port: Any, **options: Any) -> Any:
+        if host in names:
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in names[host]]
+        return await real(loop, host, port, **options)
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", getaddrinfo)
+    return names
+
+
+@pytest.mark.parametrize("addresses", [["10.0.0.1"], ["1.1.1.1", "10.0.0.1"], []])
+async def test_a_name_that_leads_to_a_private_address_is_not_asked(
+    addresses: list[str], resolving: dict[str, list[str]]
+) -> None:
+    resolving["provider.example"] = addresses
+    async with Outside(timeout=5, private=False) as outside:
+        with pytest.raises(ProviderDown) as refused:
+            await outside.get("https://provider.example/")
+    assert refused.value.why.endswith("PrivateAddress")
+
+
+async def test_private_addresses_are_asked_where_that_is_allowed(provider: FakeOpenId) -> None:
+    async with Outside(timeout=5, private=True) as outside:
+        assert (await outside.get(f"{provider.issuer}/jwks")).status == 200
+
+
+@pytest.mark.parametrize(
+    ("url", "private", "good"),
+    [
+        ("https://a.example", False, True),
+        ("https://a.example:8443/x?y", False, True),
+        ("http://a.example", False, False),
+        ("http://127.0.0.1:9000", True, True),
+        ("ftp://a.example", True, False),
+        ("a.example", True, False),
+        ("https://", True, False),
+        ("https://user@a.example", True, False),
+        ("https://a.example/#x", True, False),
+        ("https://a.example/\n", True, False),
+        ("https://ä.example/", True, False),
+        ("https://a.example:0", True, False),
+        ("https://a.example:x", True, False),
+        ("https://[::1", True, False),
+    ],
+)
+def test_a_web_address_is(url: str, private: bool, good: bool) -> None:
+    assert is_web_address(url, private=private) == good
