@@ -1,7 +1,7 @@
 """What handlers that know users find in `request.state`."""
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from app.accounts.audit import Audit
 from app.accounts.identities import Identities
@@ -12,12 +12,20 @@ from app.accounts.passwords import Passwords
 from app.accounts.people import People
 from app.accounts.store import AccountStore
 from app.accounts.tokens import ApiTokens
-from app.web.sessions import Sessions
+from app.web.sessions import Session, Sessions
 from app.web.state import WebState
+
+
+class Farewell(Protocol):
+    """Knows where else somebody who signs out may have to."""
+
+    async def __call__(self, session: Session, home: str) -> str | None:
+        """The address to go on to, which leads back `home`; None where there is nothing else to do."""
 
 
 class AccountState(WebState):
     accounts: AccountStore
+    farewell: Farewell
     audit: Audit
     elsewhere: Sequence[Elsewhere]
     identities: Identities

@@ -1,6 +1,7 @@
 """What pages and handlers of accounts share: the page's frame with its user, and notes for the audit log."""
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -37,6 +38,11 @@ async def page(
 def see_other(path: str) -> Response:
     """Where a form leads to: a page that can be loaded again without sending the form again."""
     return RedirectResponse(path, 303, {"Cache-Control": "no-store"})
+
+
+async def onward(request: Request[S], url: str) -> Response:
+    """A page that leads to another site at once: the answer to a form may not (CSP, form-action)."""
+    return await page(request, "accounts/onward.html", url=url, site=urlsplit(url).hostname)
 
 
 def address_of(request: Request[Any]) -> str:

@@ -54,6 +54,16 @@ class Person:
     id_token: str = field(default="", repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class LoggedOut:
+    """Whose sessions a provider ends: all of a subject, or those of one session there. `id` is the message's own."""
+
+    id: str
+    issuer: str
+    subject: str
+    session: str
+
+
 def base64url(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 

@@ -3,18 +3,23 @@
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TypedDict
 
 import structlog
 
 from app.accounts.models import Elsewhere
+from app.accounts.state import Farewell
 from app.oauth.attempts import Attempts
 from app.oauth.configured import configured
 from app.oauth.documents import Documents
+from app.oauth.errors import OAuthProblem
 from app.oauth.http import Outside
+from app.oauth.memory import Memory
 from app.oauth.provider import Provider, Tools
 from app.settings import Settings
 from app.store.client import Store
+from app.web.sessions import Session
 
 
 class OAuth(TypedDict):
@@ -22,14 +27,18 @@ class OAuth(TypedDict):
 
     attempts: Attempts
     elsewhere: Sequence[Elsewhere]
+    farewell: Farewell
+    memory: Memory
     providers: Mapping[str, Provider]
 
 
 @asynccontextmanager
 async def open_oauth(settings: Settings, store: Store, clock: Callable[[], float] = time.time) -> AsyncIterator[OAuth]:
     """A provider whose table is wrong is named in the log; the others work."""
+    attempts, memory = Attempts(settings, store, clock), Memory(settings, store, clock)
     if not settings.oauth:
-        yield OAuth(attempts=Attempts(settings, store, clock), elsewhere=[], providers={})
+        farewell = partial(sign_out_url, memory, {})
+        yield OAuth(attempts=attempts, elsewhere=[], farewell=farewell, memory=memory, providers={})
         return
     async with Outside(timeout=settings.oauth_timeout, private=settings.private_providers) as outside:
         tools = Tools(outside, Documents(store, outside, clock), clock, settings.private_providers)
@@ -38,4 +47,19 @@ async def open_oauth(settings: Settings, store: Store, clock: Callable[[], float
             structlog.get_logger("app").error("a provider is left out", why=mistake)
         providers = {name: make(tools) for name, make in good.items()}
         buttons = [Elsewhere(each.name, each.label) for each in providers.values()]
-        yield OAuth(attempts=Attempts(settings, store, clock), elsewhere=buttons, providers=providers)
+        farewell = partial(sign_out_url, memory, providers)
+        yield OAuth(attempts=attempts, elsewhere=buttons, farewell=farewell, memory=memory, providers=providers)
+
+
+async def sign_out_url(memory: Memory, providers: Mapping[str, Provider], session: Session, home: str) -> str | None:
+    """Where to go on to after signing out here; a provider that is away does not keep anybody from that."""
+    provider = providers.get(session.how)
+    if provider is None:
+        return None
+    try:
+        url = await provider.sign_out_url(await memory.id_token(session), home)
+    except OAuthProblem as problem:
+        structlog.get_logger("app").warning("signing out elsewhere failed", provider=provider.name, why=problem.why)
+        return None
+    await memory.forget(session)
+    return url

@@ -10,9 +10,9 @@ from app.accounts.identities import LastWayIn
 from app.accounts.models import User
 from app.accounts.pages import sign_in
 from app.accounts.state import AccountState
-from app.accounts.view import note, page, see_other
+from app.accounts.view import note, onward, see_other
 from app.oauth import flow
-from app.oauth.errors import OAuthProblem
+from app.oauth.errors import BadCallback, OAuthProblem
 from app.oauth.state import OAuthState
 from app.web.answers import json_answer
 from app.web.errors import Conflict, NotFound
@@ -23,6 +23,7 @@ from app.web.negotiate import prefers_json
 from app.web.urls import safe_path
 
 LONGEST_INVITATION = 64
+MOST_FIELDS = 20
 
 
 async def start(request: Request[OAuthState]) -> Response:
@@ -55,8 +56,7 @@ async def link(request: Request[OAuthState], user: User) -> Response:
     url, cookies = await flow.start(request, "/account", user=user)
     if prefers_json(request.scope):
         return _with(json_answer({"url": url}), cookies)
-    label = flow.provider_of(request).label
-    return _with(await page(request, "oauth/onward.html", provider=label, url=url), cookies)
+    return _with(await onward(request, url), cookies)
 
 
 @fresh_sign_in_required
@@ -70,6 +70,24 @@ async def unlink(request: Request[AccountState], user: User) -> Response:
         raise Conflict(N_("This is the only way in that you have: set a password first.")) from None
     await note(request, Event.IDENTITY_UNLINKED, user=user)
     return see_other("/account")
+
+
+async def back_channel_logout(request: Request[OAuthState]) -> Response:
+    """`POST /oauth/{provider}/logout` with `logout_token`: the provider ends sessions (Back-Channel Logout 1.0)."""
+    provider, state = flow.provider_of(request), request.state
+    async with request.form(max_files=0, max_fields=MOST_FIELDS) as form:
+        tokens = form.getlist("logout_token")
+    try:
+        if len(tokens) != 1 or not isinstance(tokens[0], str):
+            raise BadCallback("there is not one logout_token")
+        ended = await provider.logged_out(tokens[0])
+        user, count = await state["memory"].end(state["sessions"], state["identities"], ended)
+    except OAuthProblem as problem:
+        flow.log_failure(request, provider, problem)
+        return json_answer({"error": "invalid_request"}, problem.status)
+    if count:
+        await note(request, Event.SESSION_ENDED, user=user, detail=provider.name)
+    return json_answer({})
 
 
 async def _failed(request: Request[OAuthState], problem: OAuthProblem, target: str | None) -> Response:
@@ -93,6 +111,7 @@ def _with(response: Response, headers: RawHeaders) -> Response:
 routes = [
     Route("/oauth/{provider}/start", start, methods=["GET"]),
     Route("/oauth/{provider}/callback", callback, methods=["GET"]),
+    Route("/oauth/{provider}/logout", back_channel_logout, methods=["POST"]),
     Route("/account/identities/unlink", unlink, methods=["POST"]),
     Route("/account/identities/{provider}", link, methods=["POST"]),
 ]

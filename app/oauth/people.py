@@ -39,6 +39,9 @@ async def sign_in(request: Request[OAuthState], provider: Provider, person: Pers
     if now is None or now.disabled or await state["identities"].user_of(identity) != user_id:
         await state["sessions"].end(request.scope)
         raise NotWelcome("the identity is no longer the user's", N_("This account is disabled."))
+    session = await state["sessions"].open(request.scope)
+    if session is not None:
+        await state["memory"].keep(session, person)
     return user
 
 

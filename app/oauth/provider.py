@@ -1,16 +1,18 @@
 """What every provider is: its settings, and the few things that the flow asks of it."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Generic, Protocol, Self, TypeVar
+from typing import Annotated, Any, Generic, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from app.oauth.documents import Documents
 from app.oauth.errors import Misconfigured
 from app.oauth.http import Outside
-from app.oauth.models import Attempt, Person
+from app.oauth.models import Attempt, LoggedOut, Person
 from app.oauth.rules import Rule
+from app.web.errors import NotFound
 
 
 def _words(value: object) -> object:
@@ -59,23 +61,36 @@ class Visitor:
     user_agent: str
 
 
-class Provider(Protocol):
+class Provider(ABC):
     """Somebody who can say who a visitor is."""
 
     name: str
     label: str
     rule: Rule
 
+    @abstractmethod
     async def authorization_url(self, attempt: Attempt, visitor: Visitor) -> str:
         """Where to send the browser. Raises ProviderDown, ProviderAnswer."""
 
-    async def check_answer(self, answer: Mapping[str, str]) -> None:
+    async def check_answer(self, answer: Mapping[str, str]) -> None:  # noqa: B027  nothing to find wrong is fine
         """Looks at the callback's parameters before anything is done with them. Raises BadCallback where they are
         another provider's, and Denied.
         """
 
+    @abstractmethod
     async def identify(self, attempt: Attempt, answer: Mapping[str, str], visitor: Visitor) -> Person:
         """Who it is, for the callback's parameters, which hold a `code`. Raises any OAuthProblem."""
+
+    async def sign_out_url(self, id_token: str, home: str) -> str | None:
+        """Where to send a browser that has signed out here, so that it does there, too; None where that is not wanted.
+
+        Raises ProviderDown, ProviderAnswer.
+        """
+        return None
+
+    async def logged_out(self, token: str) -> LoggedOut:
+        """Whose sessions the provider ends. Raises OAuthProblem."""
+        raise NotFound
 
 
 T = TypeVar("T", bound=ProviderSettings)

@@ -4,9 +4,11 @@ from collections.abc import Mapping
 
 from app.accounts.state import AccountState
 from app.oauth.attempts import Attempts
+from app.oauth.memory import Memory
 from app.oauth.provider import Provider
 
 
 class OAuthState(AccountState):
     attempts: Attempts
+    memory: Memory
     providers: Mapping[str, Provider]

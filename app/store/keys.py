@@ -28,6 +28,7 @@ A part in braces is a Redis Cluster hash tag: keys that one script touches share
 | `oauth:attempt:<hash>` | string | a sign-in elsewhere that came back: its outcome | 15 min |
 | `oauth:logout:<hash>` | string | a provider's logout token that was obeyed: only once | 10 min |
 | `oauth:session:<hash>` | string | a provider's session -> the user | absolute timeout |
+| `oauth:tokens:<session>` | string | the tokens of a session's sign-in elsewhere, encrypted | absolute timeout |
 | `{limits}:<rule>:<subject>` | string | when its allowance is whole again (GCRA), microseconds | until then |
 """
 
@@ -106,3 +107,7 @@ def oauth_logout(digest: str) -> str:
 
 def oauth_session(digest: str) -> str:
     return f"oauth:session:{digest}"
+
+
+def oauth_tokens(session_key: str) -> str:
+    return f"oauth:tokens:{session_key}"

@@ -6,7 +6,7 @@ from starlette.routing import Route
 
 from app.accounts import entry
 from app.accounts.state import AccountState, S
-from app.accounts.view import page, see_other
+from app.accounts.view import onward, page, see_other
 from app.web.forms import form_fields
 from app.web.language import remember
 from app.web.locale import N_
@@ -40,9 +40,11 @@ async def send(request: Request[AccountState]) -> Response:
 
 
 async def leave(request: Request[AccountState]) -> Response:
-    """`POST /sign-out`."""
+    """`POST /sign-out`; on to the provider where that is to be signed out of, too."""
+    session = await request.state["sessions"].open(request.scope)
+    url = await request.state["farewell"](session, str(request.base_url)) if session is not None else None
     await entry.sign_out(request)
-    return see_other("/")
+    return see_other("/") if url is None else await onward(request, url)
 
 
 async def form(

@@ -11,7 +11,7 @@ from app.oauth.addresses import BaseAddress
 from app.oauth.errors import BadCallback, ProviderAnswer
 from app.oauth.http import Answer
 from app.oauth.models import Attempt, Person, picture, text
-from app.oauth.provider import ProviderSettings, Tools, Visitor, Words
+from app.oauth.provider import Provider, ProviderSettings, Tools, Visitor, Words
 
 RESTART = frozenset({"bad_verification_code"})
 """The code is used, or too old: beginning anew helps."""
@@ -25,7 +25,7 @@ class GitHubSettings(ProviderSettings):
     scopes: Words = ("read:user", "user:email")
 
 
-class GitHub:
+class GitHub(Provider):
     def __init__(self, name: str, settings: GitHubSettings, tools: Tools) -> None:
         self._settings = settings
         self._outside = tools.outside

@@ -12,10 +12,10 @@ from app.oauth.addresses import WebAddress, is_web_address
 from app.oauth.documents import Documents
 from app.oauth.errors import BadCallback, ProviderAnswer, ProviderDown
 from app.oauth.http import Answer, Outside
-from app.oauth.id_token import check_id_token
+from app.oauth.id_token import check_id_token, check_logout_token
 from app.oauth.jose import BadToken, UnknownKey, verified
-from app.oauth.models import Attempt, Claims, Person, picture, text
-from app.oauth.provider import ProviderSettings, Tools, Visitor, Words
+from app.oauth.models import Attempt, Claims, LoggedOut, Person, picture, text
+from app.oauth.provider import Provider, ProviderSettings, Tools, Visitor, Words
 
 DISCOVERY = "/.well-known/openid-configuration"
 NAMES = ("preferred_username", "nickname", "name")
@@ -28,6 +28,8 @@ class OidcSettings(ProviderSettings):
     client_id: str = Field(min_length=1)
     client_secret: SecretStr | None = None
     scopes: Words = ("openid", "profile", "email")
+    sign_out_there: bool = False
+    """Whether signing out here leads to the provider, to sign out there, too."""
 
     @field_validator("scopes")
     @classmethod
@@ -74,7 +76,7 @@ REQUIRED = ("authorization_endpoint", "token_endpoint", "jwks_uri")
 ENDPOINTS = (*REQUIRED, "userinfo_endpoint", "end_session_endpoint")
 
 
-class Oidc:
+class Oidc(Provider):
     """A provider of OpenID Connect."""
 
     def __init__(self, name: str, settings: OidcSettings, tools: Tools) -> None:
@@ -105,7 +107,7 @@ class Oidc:
             "code_challenge": attempt.challenge,
             "code_challenge_method": "S256",
         }
-        return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(query)}"
+        return _with_query(endpoint, query)
 
     async def check_answer(self, answer: Mapping[str, str]) -> None:
         """RFC 9207: an answer says whose it is, if it says so at all; it must where the provider promises it."""
@@ -135,6 +137,22 @@ class Oidc:
         if metadata.userinfo_endpoint and self._lacks(claims):
             claims = {**await self._userinfo(metadata, access_token, claims["sub"]), **claims}
         return self._person(claims, id_token)
+
+    async def sign_out_url(self, id_token: str, home: str) -> str | None:
+        endpoint = (await self.metadata()).end_session_endpoint if self._settings.sign_out_there else ""
+        if not endpoint:
+            return None
+        query = {"client_id": self.client_id, "post_logout_redirect_uri": home}
+        query |= {"id_token_hint": id_token} if id_token else {}
+        return _with_query(endpoint, query)
+
+    async def logged_out(self, token: str) -> LoggedOut:
+        try:
+            claims = await self.verified(token)
+            check_logout_token(claims, issuer=self.issuer, client_id=self.client_id, now=self._clock())
+        except BadToken as bad:
+            raise BadCallback(f"{self.issuer}: the logout token {bad}") from None
+        return LoggedOut(text(claims, "jti"), self.issuer, text(claims, "sub"), text(claims, "sid"))
 
     async def verified(self, token: str) -> dict[str, Any]:
         """The claims of a token that this provider has signed; a new key is looked for. Raises BadToken."""
@@ -215,6 +233,10 @@ class Oidc:
 def _check_key_set(document: dict[str, Any]) -> None:
     if not isinstance(document.get("keys"), list):
         raise ProviderAnswer("the key set holds no keys")
+
+
+def _with_query(endpoint: str, query: dict[str, str]) -> str:
+    return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(query)}"
 
 
 def _basic(client_id: str, password: str) -> dict[str, str]:

@@ -12,7 +12,7 @@ from pydantic import Field, SecretStr
 from app.oauth.addresses import BaseAddress
 from app.oauth.errors import BadCallback, Denied, NotWelcome, ProviderAnswer, ProviderDown
 from app.oauth.models import Attempt, Person, picture, text
-from app.oauth.provider import ProviderSettings, Tools, Visitor
+from app.oauth.provider import Provider, ProviderSettings, Tools, Visitor
 from app.web.locale import N_
 
 RESTART = frozenset({40029, 40163, 41008, 42003})
@@ -31,7 +31,7 @@ class WeChatSettings(ProviderSettings):
     api_url: BaseAddress = "https://api.weixin.qq.com"
 
 
-class WeChat:
+class WeChat(Provider):
     def __init__(self, name: str, settings: WeChatSettings, tools: Tools) -> None:
         self._settings = settings
         self._outside = tools.outside
