@@ -55,8 +55,11 @@ class Memory:
         if session.key:
             await self._store.idempotent("DEL", keys.oauth_tokens(session.key))
 
-    async def end(self, sessions: Sessions, identities: Identities, ended: LoggedOut) -> tuple[str, int]:
-        """Ends the sessions that a provider has ended: (whose, how many). Raises BadCallback for a repetition."""
+    async def end(self, sessions: Sessions, identities: Identities, how: str, ended: LoggedOut) -> tuple[str, int]:
+        """Ends the sessions that a provider has ended: (whose, how many). Raises BadCallback for a repetition.
+
+        Those that were begun `how` (by its name) only: a session's data outlives a change of the password.
+        """
         first = keys.oauth_logout(digest(f"{ended.issuer}\0{ended.id}"))
         if not await self._store.once("SET", first, b"", "NX", "EX", LOGOUT_KEPT):
             raise BadCallback("the logout token comes again")
@@ -64,7 +67,7 @@ class Memory:
         count = 0
         for session in await sessions.of_user(user) if user else []:
             theirs = session.data.get(DATA) or {}
-            same = theirs.get("iss") == ended.issuer and ended.subject in {"", theirs.get("sub")}
+            same = session.how == how and theirs.get("iss") == ended.issuer and ended.subject in {"", theirs.get("sub")}
             if same and ended.session in {"", theirs.get("sid")}:
                 count += await sessions.end_one(user, session.key)
                 await self.forget(session)

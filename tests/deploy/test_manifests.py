@@ -5,7 +5,7 @@ from pathlib import Path
 import kubernetes_validate  # type: ignore[import-untyped]  # it carries no types
 import pytest
 
-from app.settings import SERVICE_LINK
+from app.setting_sources import SERVICE_LINK
 from app.web import health
 from tests.deploy.files import OVERLAYS, PINNED, Document, is_setting, kustomize, pods, the
 
