@@ -2,10 +2,11 @@
 
 from collections.abc import AsyncIterator, Callable
 
+import httpx
 import pytest
 
 from app.settings import Settings
-from tests.cast import Cast, make_cast
+from tests.cast import Cast, make_cast, signed_in
 from tests.clock import Clock
 from tests.service import Running, running
 
@@ -31,3 +32,8 @@ async def elsewhere(make_settings: Callable[..., Settings], clock: Clock) -> Asy
 @pytest.fixture
 async def cast(service: Running) -> Cast:
     return await make_cast(service)
+
+
+@pytest.fixture
+async def signed_in_bob(service: Running, cast: Cast) -> httpx.AsyncClient:
+    return await signed_in(service, "bob")
