@@ -38,9 +38,8 @@ def main(folder: Path, server: str) -> int:
         return 0  # another keeper was faster; `revive` holds this lock only for an instant, to look
     users, data = lock_file(folder / "users.lock"), lock_file(folder / "server.lock")
     (folder / "failed").unlink(missing_ok=True)
-    while not taken(
-        data, within=TICK
-    ):  # the server of a keeper that was killed: it must end before another uses its files
+    while not taken(data, within=TICK):
+        # The server of a keeper that was killed: it has to end before another one uses its files.
         ask_to_leave(folder)
         if deserted(users):
             return 0

@@ -126,6 +126,26 @@ async def test_a_host_of_several_addresses_is_found(server: Valkey, opened: Open
     await between.close()
 
 
+async def test_a_server_that_accepts_and_never_greets_is_tried_again(opened: Opened) -> None:
+    accepted = 0
+    async with fake(lambda _: b"+PONG\r\n") as redis:
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal accepted
+            accepted += 1
+            if accepted > 2:
+                await redis.serve(reader, writer)
+            else:
+                await reader.read(-1)  # until the other side gives up
+                writer.close()
+
+        listener = await asyncio.start_server(serve, "127.0.0.1", 0)
+        async with opened(f"redis://127.0.0.1:{listener.sockets[0].getsockname()[1]}", timeout=0.2) as store:
+            assert await answers(store, "PING") == b"PONG"
+            assert accepted == 3
+        listener.close()
+
+
 async def test_a_server_that_loads_its_data_is_waited_for(short_folder: Path, opened: Opened) -> None:
     with valkey(short_folder / "loads") as server:
         with server.client as client, client.pipeline() as pipeline:

@@ -111,6 +111,7 @@ async def test_a_killed_server_that_comes_back_is_found_with_its_data(own_server
     async with opened(own_server.url) as store:
         for number in range(1, 4):
             assert await answers(store, "INCR", "n") == number
+            await store.once("WAITAOF", 1, 0, 1000)  # while a sync is under way, an answer may come before the write
             own_server.kill()
             await asyncio.to_thread(own_server.start)
         assert await answers(store, "GET", "n") == b"3"
