@@ -130,9 +130,9 @@ class RedisSessions:
 
     def _alive(self, session: Session | None) -> Session | None:
         now = self._clock()
-        if session is None or now >= session.seen + self._idle or now >= session.created + self._lifetime:
-            return None
-        return session
+        if session is not None and now < session.seen + self._idle and now < session.created + self._lifetime:
+            return session
+        return None
 
     def _expiry(self, session: Session) -> int:
         """Milliseconds: the idle or the absolute timeout, whichever comes first."""

@@ -177,7 +177,8 @@ class Sessions:
 
     def absent(self, scope: Scope, header: bytes) -> bool:
         """Whether a raw Cookie header surely has nothing to do with sessions."""
-        return not self._legacy.any and full_name(self._name, scope).encode() not in header
+        alone = len(headers_of(scope)) == len(scope["headers"])
+        return alone and not self._legacy.any and full_name(self._name, scope).encode() not in header
 
     def _know(self, scope: Scope, header: bytes, key: str) -> None:
         """Remembers a header's session: a browser sends the same header each time."""

@@ -134,6 +134,8 @@ async def test_cookies_in_several_headers_are_read_as_one(service: Running, cast
     cookie = await opened(service, cast.bob)
     for _ in range(2):
         assert (await asked(service, ["a=1", cookie, "b=2"])).status_code == 200
+        home = await asked(service, ["a=1", cookie, "b=2"], path="/")
+        assert "bob" in home.text
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Moving over: who was signed in with the old Flask app or Tornado site stays so, with a session of ours."""
 
 import asyncio
+import hmac
 import json
 import time
 from collections.abc import AsyncIterator, Callable
@@ -177,6 +178,25 @@ async def test_tornados_version_1_is_refused(service: Running, cast: Cast) -> No
 
 async def test_a_tornado_cookie_of_another_name_is_refused(service: Running, cast: Cast) -> None:
     assert await check(service, from_tornado("bob", name="remembered")) == 401
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        "", "|", "1:0|", "1:0|1:1|4:user|4:Ym9i|1:x|", "1:0|{time}|4:user|5:Ym9i|", "1:0|{time}|4:user|Ym9i|",
+        "1:0|{time}|4:user|999999:Ym9i|", "1:0|{time}|4:user|-4:Ym9i|", "1:0|1:x|4:user|4:Ym9i|",
+        "1:0|{time}|4:user|3:Ym9|", "1:0|{time}|4:user|4:Ym!i|",
+        "1:0|5000:" + "9" * 5000 + "|4:user|4:Ym9i|", "1:0|{time}|4:user|4:Ym9i",
+    ],
+)  # fmt: skip
+async def test_a_signed_tornado_cookie_of_another_form_is_nobody(service: Running, cast: Cast, fields: str) -> None:
+    stamp = str(int(time.time()))
+    text = "2|" + fields.replace("{time}", f"{len(stamp)}:{stamp}")
+    signature = hmac.new(TORNADO.encode(), text.encode(), "sha256").hexdigest()
+    assert await check(service, f"user={text}{signature}") == 401
+    good = f"2|1:0|{len(stamp)}:{stamp}|4:user|4:Ym9i|"
+    signature = hmac.new(TORNADO.encode(), good.encode(), "sha256").hexdigest()
+    assert await check(service, f"user={good}{signature}") == 200
 
 
 async def test_a_key_of_several_that_tornado_had_is_good(service: Running, cast: Cast) -> None:

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import httpx
 import pytest
 
 from app.settings import Settings
 from app.web.session_stores import MOST_SESSIONS
+from app.web.sessions import FRESH
 from tests.cast import PASSWORD, Cast, signed_in
 from tests.clock import Clock
 from tests.service import Running, running
@@ -274,6 +276,31 @@ async def test_a_late_write_does_not_bring_an_ended_session_back(
     with server.client as client:
         assert not list(client.scan_iter("session:*"))
     assert await service.state["sessions"].open(late) is None
+
+
+@pytest.mark.parametrize("spoilt", [{"c": "x"}, {"u": None}, {"s": "nan"}, {"u": b"\xff"}])
+async def test_a_session_that_is_spoilt_in_redis_is_none(
+    service: Running, cast: Cast, server: Valkey, spoilt: dict[str, Any]
+) -> None:
+    cookie = await opened(service, cast.bob)
+    with server.client as client:
+        (key,) = client.scan_iter("session:*")
+        for name, value in spoilt.items():
+            if value is None:
+                client.hdel(key, name)
+            else:
+                client.hset(key, name, value)
+    assert await check(service, cookie) == 401
+    assert await service.state["sessions"].of_user(cast.bob.id) == []
+
+
+async def test_a_session_is_fresh_for_a_moment(service: Running, cast: Cast, clock: Clock) -> None:
+    cookie = await opened(service, cast.bob)
+    sessions = service.state["sessions"]
+    assert await sessions.fresh(scope_of(cookie))
+    assert not await sessions.fresh(scope_of())
+    clock.move(FRESH)
+    assert not await sessions.fresh(scope_of(cookie))
 
 
 @pytest.mark.parametrize(
