@@ -2,7 +2,7 @@
 
 import json
 import socket
-from typing import Any
+from typing import Any, Self
 
 Message = dict[str, Any]
 
@@ -10,9 +10,17 @@ Message = dict[str, Any]
 class Debugger:
     """A connection to debugpy."""
 
-    def __init__(self, host: str, port: int, seconds: float = 30) -> None:
-        self._stream = socket.create_connection((host, port), seconds).makefile("rwb")
+    def __init__(self, port: int, seconds: float = 60) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port), seconds)
+        self._stream = self._socket.makefile("rwb")
         self._number = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.close()
+        self._socket.close()
 
     def ask(self, command: str, **arguments: Any) -> None:
         self._number += 1

@@ -4,8 +4,10 @@ import subprocess
 from pathlib import Path
 
 import httpx
+import kubernetes_validate  # type: ignore[import-untyped]  # it carries no types
 import pytest
 
+from tests.deploy.files import kustomize, the
 from tests.service import ROOT, process
 from tests.valkey import Valkey, valkey
 
@@ -66,3 +68,16 @@ def test_what_is_no_back_up_changes_nothing(tmp_path: Path, wrong: bytes) -> Non
     )
     assert kept.read_text("utf-8") == "as it was"
     assert [path.name for path in tmp_path.iterdir()] == ["appendonlydir"]
+
+
+def test_in_kubernetes_a_pod_holds_the_stores_volume_for_it(k8s: Path) -> None:
+    (pod,) = kustomize(k8s / "restore")
+    kubernetes_validate.validate(pod, "1.33", strict=True)
+    redis = the("StatefulSet", "redis", kustomize(k8s / "base"))["spec"]
+    (claim,) = redis["volumeClaimTemplates"]
+    (volume,) = pod["spec"]["volumes"]
+    assert volume["persistentVolumeClaim"]["claimName"] == f"{claim['metadata']['name']}-redis-0"
+    (container,), (original,) = pod["spec"]["containers"], redis["template"]["spec"]["containers"]
+    assert container["securityContext"] == original["securityContext"]
+    assert container["image"] == original["image"]
+    assert pod["spec"]["securityContext"]["runAsUser"] == redis["template"]["spec"]["securityContext"]["runAsUser"]
