@@ -57,7 +57,7 @@ async def test_kill_9_of_the_embedded_server_loses_and_doubles_nothing(tmp_path:
     embedded = Embedded(data)
     async with serving(tmp_path, data_dir=str(data)) as service:
         async with under_load(service) as visits:
-            for _ in range(times(3, 30)):
+            for _ in range(times(2, 30)):
                 os.kill(_pid(client), signal.SIGKILL)
                 await visits.told(1000)
         visits.assert_distinct()

@@ -25,7 +25,7 @@ AT_ONCE = ("--repl-diskless-sync-delay", "0")
 async def test_a_file_cut_back_to_its_last_sync_leaves_the_total_right(tmp_path: Path, short_folder: Path) -> None:
     with valkey(short_folder / "cut") as server:
         async with serving(tmp_path, redis_url=server.url) as service, under_load(service) as visits:
-            for _ in range(times(3, 20)):
+            for _ in range(times(2, 20)):
                 file, synced = await asyncio.to_thread(_sync, server)
                 await asyncio.sleep(random.uniform(0.3, UNSYNCED))
                 await asyncio.to_thread(server.kill)
