@@ -31,10 +31,11 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip("making certificates needs the openssl command: apt-get install openssl")
     folder = tmp_path_factory.mktemp("authority")
     key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
-    openssl(folder, "req", "-x509", *key, "-subj", "/CN=Tests", "-keyout", "ca.key", "-out", "ca.pem")
-    (folder / "names").write_text("subjectAltName=DNS:localhost")
+    usage = ("-addext", "keyUsage=critical,keyCertSign,cRLSign")  # which Python insists on since 3.13
+    openssl(folder, "req", "-x509", *key, *usage, "-subj", "/CN=Tests", "-keyout", "ca.key", "-out", "ca.pem")
+    (folder / "extensions").write_text("subjectAltName=DNS:localhost\nauthorityKeyIdentifier=keyid\n")
     openssl(folder, "req", "-new", *key, "-subj", "/CN=localhost", "-keyout", "key.pem", "-out", "request")
-    signing = ("-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-extfile", "names")
+    signing = ("-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-extfile", "extensions")
     openssl(folder, "x509", "-req", "-in", "request", *signing, "-out", "cert.pem")
     return folder
 
