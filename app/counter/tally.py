@@ -84,7 +84,7 @@ class Tally:
         self._sequence = 0
         self._away = False
         self._refusal: str | None = None
-        self._acknowledged = math.inf
+        self._met = math.inf
         self._connections = 0
         self._quiet_until = 0.0
         self.journal = Journal()
@@ -137,8 +137,6 @@ class Tally:
             self._log.error("visits were lost: Redis did not come back in time", visits=self.waiting)
 
     async def _send_all(self) -> None:
-        with suppress(StoreAway):
-            await self._server.look()
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -188,16 +186,19 @@ class Tally:
             return totals
 
     async def _meet(self) -> None:
-        """Looks who answered, if it was on a new connection: numbers are told only by the server that was there."""
+        """Looks who is there after each new connection: only the server that was there before can tell numbers at once.
+
+        The first is believed.
+        """
         connections = self._store.connections
         if connections != self._connections:
             same = False
             with suppress(StoreAway):
-                same = await self._server.same_since(self._acknowledged)
+                same = await self._server.same_since(self._met)
                 self._connections = connections
             if not same:
                 self._quiet_until = time.monotonic() + QUIET
-        self._acknowledged = time.monotonic()
+        self._met = time.monotonic()
 
     async def _restore(self, last: int) -> None:
         """Sends again what the store had acknowledged and has lost. Whoever calls holds the turn.
@@ -219,9 +220,10 @@ class Tally:
 
     async def _confirm_all(self) -> None:
         while True:
-            await asyncio.sleep(CONFIRM)
+            await self._meet()
             with suppress(StoreAway, ResponseError):  # there is nothing to confirm, then
                 await self._confirm()
+            await asyncio.sleep(CONFIRM)
 
     async def _confirm(self) -> None:
         """Looks whether the store still has what it acknowledged, and forgets what it cannot lose any more."""

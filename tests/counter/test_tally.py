@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import signal
+import time
 from collections import Counter
 
 import pytest
@@ -153,6 +154,18 @@ async def test_numbers_are_not_told_for_a_moment_after_redis_was_started_again(
         assert await tally.hit("home") is None
         number = await until(lambda: tally.hit("home"), what="a number")
     assert totals(own_server) == {"home": number}
+
+
+async def test_a_visitor_who_comes_long_after_redis_was_started_again_is_told_a_number(
+    own_server: Valkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "QUIET", 0.1)
+    async with counting(own_server.url) as tally:
+        assert await tally.hit("home") == 1
+        own_server.kill()
+        own_server.start()
+        await until(lambda: 0 < tally._quiet_until < time.monotonic(), what="the end of the silence")
+        assert await tally.hit("home") == 2
 
 
 async def test_a_lost_connection_alone_keeps_no_number_back(server: Valkey, tally: Tally) -> None:
