@@ -30,8 +30,10 @@ async def sign_in(request: Request[AccountState], name: str, password: str) -> U
     await state["limits"].signed_in(key)
     await let_in(request, user, "password")
     # Whoever changed the password or disabled the user at this moment ended the sessions that there were: not this one.
+    # Another sign-in may have renewed the hash of the same password.
     now, stored_now = await state["accounts"].credentials(name)
-    if now is None or now.disabled or stored_now != stored:
+    changed = stored_now != stored and not await right_password(request, stored_now, password)
+    if now is None or now.disabled or changed:
         await state["sessions"].end(request.scope)
         return None
     if stored is not None and state["passwords"].needs_rehash(stored):
