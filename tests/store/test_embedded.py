@@ -130,7 +130,7 @@ def test_what_a_crash_left_in_the_folder_does_not_matter(folder: Path) -> None:
         assert not (folder / "failed").exists()
 
 
-@pytest.mark.parametrize("name", ["with space", "with'quote\"s", "100%#?", "数据", "$HOME", "-port"])
+@pytest.mark.parametrize("name", ["with space'and\"quotes", "100%#?", "数据", "-port"])
 async def test_a_folder_may_have_any_name(folder: Path, folders: list[Path], name: str) -> None:
     folders.append(folder / name)
     embedded = Embedded(folder / name)
