@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from app.routes import all_routes
@@ -154,12 +154,20 @@ async def away(request: Request) -> Response:
     raise Unavailable(retry_after=7)
 
 
+async def late(request: Request) -> Response:
+    async def pieces() -> AsyncIterator[str]:
+        yield "the beginning"
+        raise RuntimeError("too late for another answer")
+
+    return StreamingResponse(pieces())
+
+
 @pytest.fixture
 async def faulty(
     make_settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> AsyncIterator[Running]:
-    """The service with two pages more, which fail; its log is service.log."""
-    routes = [Route("/broken", broken), Route("/away", away)]
+    """The service with pages that fail; its log is service.log."""
+    routes = [Route("/broken", broken), Route("/away", away), Route("/late", late)]
     monkeypatch.setattr("app.main.all_routes", lambda: [*all_routes(), *routes])
     async with running(make_settings(log_file=tmp_path / "service.log")) as service:
         yield service
@@ -188,3 +196,10 @@ async def test_an_error_of_ours_is_logged_with_the_reference_that_the_visitor_ha
 async def test_what_is_away_says_when_to_come_back(faulty: Running) -> None:
     answer = await faulty.client.get("/away", headers=JSON)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "7")
+
+
+async def test_an_error_within_an_answer_ends_it_and_is_logged(faulty: Running, tmp_path: Path) -> None:
+    answer = await faulty.client.get("/late")
+    assert (answer.status_code, answer.text) == (200, "the beginning")
+    (line,) = [line for line in lines_of(tmp_path / "service.log") if line["event"] == "request failed"]
+    assert (line["request_id"], line["path"]) == (answer.headers["x-request-id"], "/late")
