@@ -13,8 +13,8 @@ from app.settings import Settings
 from app.store.client import Store
 from app.store.connect import topology
 from app.store.tracking import TrackedHashes
+from app.web.session import Session
 from app.web.session_stores import RedisSessions, parse_session
-from app.web.sessions import Session
 from bench.command import positive, run
 from bench.valkey import Valkey, running_valkey
 

@@ -22,8 +22,9 @@ from app.accounts.tokens import ApiTokens
 from app.settings import Settings
 from app.store.client import Store, StoreAway
 from app.store.tracking import TrackedHashes
+from app.web.session import SessionStore
 from app.web.session_stores import CookieSessions, RedisSessions, parse_session
-from app.web.sessions import Adopt, Sessions, SessionStore
+from app.web.sessions import Adopt, Sessions
 
 RETRY = 1.0
 """Seconds between two attempts to find out whether there is an administrator, while Redis is away."""

@@ -7,7 +7,8 @@ from app.accounts.tokens import ApiTokens
 from app.store import keys
 from app.store.tracking import Fields, TrackedHashes
 from app.web.headers import headers_of
-from app.web.sessions import Session, Sessions
+from app.web.session import Session
+from app.web.sessions import Sessions
 
 USER = "tallygate.user"
 

@@ -10,7 +10,7 @@ from app.accounts.audit import Event
 from app.accounts.models import User
 from app.accounts.state import S
 from app.web.errors import TooMany
-from app.web.sessions import take_flash
+from app.web.session import take_flash
 
 
 async def page(

@@ -16,7 +16,7 @@ from app.web.locale import choose
 from app.web.negotiate import asks_for_json
 from app.web.pages import Pages
 from app.web.quick import Answer, Promise, QuickEndpoint
-from app.web.sessions import Session, take_flash
+from app.web.session import Session, take_flash
 
 HOME = "home"
 """The name of the home page's counter."""

@@ -16,8 +16,9 @@ from app.oauth.models import LoggedOut, Person
 from app.settings import Settings
 from app.store import keys
 from app.store.client import Store
+from app.web.session import Session
 from app.web.session_stores import signing_keys
-from app.web.sessions import Session, Sessions
+from app.web.sessions import Sessions
 
 HEADER = {"alg": "dir", "enc": "A256GCM"}
 ALGORITHMS = ["dir", "A256GCM"]

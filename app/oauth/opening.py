@@ -19,7 +19,7 @@ from app.oauth.memory import Memory
 from app.oauth.provider import Provider, Tools
 from app.settings import Settings
 from app.store.client import Store
-from app.web.sessions import Session
+from app.web.session import Session
 
 
 class OAuth(TypedDict):

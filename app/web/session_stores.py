@@ -15,7 +15,7 @@ from app.store.client import Store
 from app.store.scripts import Script
 from app.store.tracking import Fields, TrackedHashes
 from app.web.flask_format import MAX_AGE, FlaskCookies, TaggedJson
-from app.web.sessions import Changes, Session
+from app.web.session import Changes, Session
 from app.web.signatures import StrictSigner
 
 ID_BYTES = 24

@@ -6,7 +6,7 @@ import httpx
 from starlette.types import Scope
 
 from app.accounts.models import User
-from app.web.sessions import Session
+from app.web.session import Session
 from tests.service import Running
 
 HTTPS = "https://tallygate.test"

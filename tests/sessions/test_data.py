@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from starlette.types import Scope
 
 from app.settings import Settings
-from app.web.sessions import flash, take_flash
+from app.web.session import flash, take_flash
 from tests.cast import Cast, make_cast
 from tests.service import Running, running
 from tests.sessions.opened import check, committed, data_of, opened, scope_of, session_of

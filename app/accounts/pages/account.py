@@ -15,7 +15,7 @@ from app.web.errors import BadRequest
 from app.web.forms import form_fields
 from app.web.language import remember
 from app.web.locale import COOKIE, N_, NAMES
-from app.web.sessions import flash
+from app.web.session import flash
 
 WRONG = N_("The current password is not right.")
 

@@ -10,7 +10,7 @@ from app.accounts.view import onward, page, see_other
 from app.web.forms import form_fields
 from app.web.language import remember
 from app.web.locale import N_
-from app.web.sessions import flash
+from app.web.session import flash
 from app.web.urls import safe_path
 
 
