@@ -1,5 +1,6 @@
 """Sessions without the cost of passwords: opened through the service's own `sessions`, used through HTTP."""
 
+import asyncio
 from typing import Any
 
 import httpx
@@ -54,3 +55,15 @@ async def asked(service: Running, cookies: list[str], url: str = HTTPS, path: st
     headers = [(b"cookie", cookie.encode("latin-1")) for cookie in cookies]
     client = service.another_client(base_url=url)
     return await client.get(path, headers=headers)
+
+
+def cookie_of(client: httpx.AsyncClient) -> str:
+    """The Cookie header that this browser sends."""
+    return "; ".join(f"{cookie.name}={cookie.value}" for cookie in client.cookies.jar)
+
+
+async def until_refused(service: Running, cookie: str) -> None:
+    """Waits until another worker has heard of it."""
+    async with asyncio.timeout(10):
+        while await check(service, cookie) != 401:
+            await asyncio.sleep(0.001)
