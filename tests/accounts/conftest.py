@@ -1,12 +1,14 @@
 """What the tests of accounts share: stores on the session's Valkey, a clock that they move, the cast's browsers."""
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import httpx
 import pytest
 
+from app.accounts.models import User
 from app.accounts.passwords import Passwords
 from app.settings import Settings
 from app.store.client import Store
@@ -90,3 +92,9 @@ async def alice(service: Running, cast: Cast) -> httpx.AsyncClient:
 @pytest.fixture
 async def bob(service: Running, cast: Cast) -> httpx.AsyncClient:
     return await signed_in(service, "bob")
+
+
+async def outcomes(attempts: Iterable[Awaitable[User]]) -> tuple[list[User], list[BaseException]]:
+    """(what came out, what was raised) of attempts at the same moment."""
+    results: list[Any] = await asyncio.gather(*attempts, return_exceptions=True)
+    return [one for one in results if isinstance(one, User)], [one for one in results if not isinstance(one, User)]

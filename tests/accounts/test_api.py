@@ -1,22 +1,19 @@
 """The API of accounts: front ends of their own, programs, and what either is told when something is wrong."""
 
 import re
-from typing import Any
 
 import httpx
 import orjson
 import pytest
 
-from app.routes import all_routes
-from app.web.openapi import document
-from tests.accounts.conformity import Conformity
+from tests.accounts.asking import problem, program, token_for, true_to_the_document
 from tests.accounts.conftest import Start
 from tests.accounts.pages.reading import same_browser, status, until, until_thrown_out
 from tests.cast import PASSWORD, Cast, make_cast, signed_in
-from tests.clock import Clock
 from tests.service import Running
 
 DAY = 86_400
+__all__ = ["true_to_the_document"]
 CREDENTIALS = {"username": "bob", "password": PASSWORD}
 FOR_WHO_IS_SIGNED_IN = [
     ("GET", "/api/session"),
@@ -27,48 +24,6 @@ FOR_WHO_IS_SIGNED_IN = [
     ("POST", "/api/account/tokens"),
     ("DELETE", "/api/account/tokens/x"),
 ]
-
-
-def problem(answer: httpx.Response, status_code: int) -> dict[str, Any]:
-    """The problem document of an answer, which has what every one has."""
-    assert answer.status_code == status_code, answer.text
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert answer.headers["cache-control"] == "no-store"
-    told: dict[str, Any] = answer.json()
-    assert told["type"] == "about:blank"
-    assert told["status"] == status_code
-    assert told["title"]
-    assert told["request_id"] == answer.headers["x-request-id"]
-    return told
-
-
-@pytest.fixture(autouse=True)
-def true_to_the_document(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every answer of the API that a test here gets has to be one that the OpenAPI document describes."""
-    conformity = Conformity(document(all_routes()))
-    another_client = Running.another_client
-
-    async def check(answer: httpx.Response) -> None:
-        await answer.aread()
-        if answer.request.url.path.startswith("/api/"):
-            conformity.check(answer)
-
-    def watched(service: Running, **options: Any) -> httpx.AsyncClient:
-        return another_client(service, event_hooks={"response": [check]}, **options)
-
-    monkeypatch.setattr(Running, "another_client", watched)
-
-
-async def token_for(client: httpx.AsyncClient, **fields: Any) -> str:
-    answer = await client.post("/api/account/tokens", json={"name": "backup", **fields})
-    assert answer.status_code == 201, answer.text
-    secret: str = answer.json()["token"]
-    return secret
-
-
-def program(service: Running, secret: str, **options: Any) -> httpx.AsyncClient:
-    """A program that has a token."""
-    return service.another_client(headers={"Authorization": f"Bearer {secret}"}, **options)
 
 
 async def test_signing_in_tells_who_it_is_and_begins_a_session(client: httpx.AsyncClient, cast: Cast) -> None:
@@ -150,95 +105,6 @@ async def test_somebody_elses_session_and_token_are_not_found(bob: httpx.AsyncCl
     problem(await bob.delete(f"/api/account/tokens/{token['id']}"), 404)
     assert await status(alice) == 200
     assert (await alice.get("/api/account/tokens")).json() == [token]
-
-
-async def test_a_token_is_told_once(bob: httpx.AsyncClient, clock: Clock) -> None:
-    answer = await bob.post("/api/account/tokens", json={"name": " backup ", "days": 30})
-    assert answer.status_code == 201
-    created = answer.json()
-    assert re.fullmatch(r"tgt_[A-Za-z0-9_-]{43}", created.pop("token"))
-    assert (created["name"], created["expires"]) == ("backup", clock() + 30 * DAY)
-    assert (await bob.get("/api/account/tokens")).json() == [created]
-    assert (await bob.post("/api/account/tokens", json={"name": "ever", "days": None})).json()["expires"] is None
-
-
-async def test_a_token_stands_in_for_a_session_in_the_api_only(bob: httpx.AsyncClient, service: Running) -> None:
-    there = program(service, await token_for(bob))
-    assert (await there.get("/api/session")).json()["user"]["name"] == "bob"
-    assert (await there.get("/api/account")).json()["name"] == "bob"
-    (session,) = (await there.get("/api/account/sessions")).json()
-    assert session["current"] is False
-    assert (await there.get("/account")).status_code == 303
-    problem(await there.get("/account", headers={"Accept": "application/json"}), 401)
-    assert "user" not in (await there.get("/", headers={"Accept": "application/json"})).json()
-    assert (await there.delete(f"/api/account/sessions/{session['id']}")).status_code == 204
-    await until_thrown_out(bob)
-    assert await status(there) == 200
-
-
-async def test_a_token_creates_no_tokens(bob: httpx.AsyncClient, service: Running) -> None:
-    there = program(service, await token_for(bob), cookies=bob.cookies)
-    problem(await there.post("/api/account/tokens", json={"name": "offspring"}), 403)
-    assert len((await bob.get("/api/account/tokens")).json()) == 1
-
-
-async def test_a_revoked_token_is_dead_at_once_on_every_worker(bob: httpx.AsyncClient, elsewhere: Running) -> None:
-    there = program(elsewhere, await token_for(bob))
-    (token,) = (await there.get("/api/account/tokens")).json()
-    assert (await bob.delete(f"/api/account/tokens/{token['id']}")).status_code == 204
-    problem(await there.get("/api/account"), 401)
-    problem(await bob.delete(f"/api/account/tokens/{token['id']}"), 404)
-
-
-async def test_a_token_that_has_ended_is_nobody(bob: httpx.AsyncClient, service: Running, clock: Clock) -> None:
-    there = program(service, await token_for(bob, days=1))
-    clock.move(DAY - 1)
-    assert await status(there) == 200
-    clock.move(1)
-    problem(await there.get("/api/session"), 401)
-    assert not (await (await signed_in(service, "bob")).get("/api/account/tokens")).json()
-
-
-async def test_a_token_of_who_is_disabled_is_nobody(
-    alice: httpx.AsyncClient, bob: httpx.AsyncClient, cast: Cast, elsewhere: Running
-) -> None:
-    there = program(elsewhere, await token_for(bob))
-    assert await status(there) == 200
-    await alice.post(f"/admin/users/{cast.bob.id}", data={"action": "disable"})
-    await until_thrown_out(there)
-
-
-@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
-@pytest.mark.parametrize("secret", ["", "tgt_", "tgt_" + "x" * 43, "x" * 43, "é", "a b", "tgt_" + "x" * 9000])
-async def test_garbage_is_nobody_even_beside_a_good_cookie(
-    bob: httpx.AsyncClient, service: Running, scheme: str, secret: str
-) -> None:
-    there = service.another_client(cookies=bob.cookies)
-    answer = await there.get("/api/session", headers=[(b"Authorization", f"{scheme} {secret}".encode())])
-    problem(answer, 401)
-
-
-async def test_the_cookie_is_ignored_beside_a_token(
-    bob: httpx.AsyncClient, alice: httpx.AsyncClient, service: Running
-) -> None:
-    secret = await token_for(bob)
-    there = program(service, secret, cookies=alice.cookies)
-    assert (await there.get("/api/session")).json()["user"]["name"] == "bob"
-    assert (await there.get("/api/account")).json()["name"] == "bob"
-    assert {each["current"] for each in (await there.get("/api/account/sessions")).json()} == {False}
-    home = (await there.get("/", headers={"Accept": "application/json"})).json()
-    assert home["user"]["name"] == "alice"  # not in /api/
-
-
-@pytest.mark.parametrize(
-    ("given", "who"), [("Basic Ym9iOm5v", "bob"), ("basic", "bob"), ("Digest x", None), ("", None)]
-)
-async def test_of_other_kinds_of_authorization_only_a_proxys_is_overlooked(
-    bob: httpx.AsyncClient, given: str, who: str | None
-) -> None:
-    for path in ("/api/session", "/api/account"):
-        answer = await bob.get(path, headers={"Authorization": given})
-        assert answer.status_code == (200 if who else 401)
 
 
 NAMED = [

@@ -1,8 +1,6 @@
 """Users in Redis: made whole or not at all, one to a name, and never without an administrator."""
 
 import asyncio
-from collections.abc import Awaitable, Iterable
-from typing import Any
 
 import pytest
 
@@ -11,6 +9,7 @@ from app.accounts.models import User, UserPage
 from app.accounts.names import BadName
 from app.accounts.store import AccountStore, AdminExists, BadInvitation, LastAdmin, NameTaken, NoSuchUser
 from app.store.client import Store
+from tests.accounts.conftest import outcomes
 from tests.clock import Clock
 from tests.valkey import Valkey
 
@@ -19,12 +18,6 @@ from tests.valkey import Valkey
 def accounts(request: pytest.FixtureRequest, clock: Clock) -> AccountStore:
     """Everything holds as well when each command is sent twice."""
     return AccountStore(request.getfixturevalue(request.param), clock=clock)
-
-
-async def outcomes(attempts: Iterable[Awaitable[User]]) -> tuple[list[User], list[BaseException]]:
-    """(what came out, what was raised) of attempts at the same moment."""
-    results: list[Any] = await asyncio.gather(*attempts, return_exceptions=True)
-    return [one for one in results if isinstance(one, User)], [one for one in results if not isinstance(one, User)]
 
 
 def user_keys(server: Valkey) -> list[bytes]:

@@ -1,0 +1,104 @@
+"""API tokens: they stand in for a session in the API, and nowhere else."""
+
+import re
+
+import httpx
+import pytest
+
+from tests.accounts.asking import problem, program, token_for, true_to_the_document
+from tests.accounts.pages.reading import status, until_thrown_out
+from tests.cast import Cast, signed_in
+from tests.clock import Clock
+from tests.service import Running
+
+DAY = 86_400
+__all__ = ["true_to_the_document"]
+
+
+async def test_a_token_is_told_once(bob: httpx.AsyncClient, clock: Clock) -> None:
+    answer = await bob.post("/api/account/tokens", json={"name": " backup ", "days": 30})
+    assert answer.status_code == 201
+    created = answer.json()
+    assert re.fullmatch(r"tgt_[A-Za-z0-9_-]{43}", created.pop("token"))
+    assert (created["name"], created["expires"]) == ("backup", clock() + 30 * DAY)
+    assert (await bob.get("/api/account/tokens")).json() == [created]
+    assert (await bob.post("/api/account/tokens", json={"name": "ever", "days": None})).json()["expires"] is None
+
+
+async def test_a_token_stands_in_for_a_session_in_the_api_only(bob: httpx.AsyncClient, service: Running) -> None:
+    there = program(service, await token_for(bob))
+    assert (await there.get("/api/session")).json()["user"]["name"] == "bob"
+    assert (await there.get("/api/account")).json()["name"] == "bob"
+    (session,) = (await there.get("/api/account/sessions")).json()
+    assert session["current"] is False
+    assert (await there.get("/account")).status_code == 303
+    problem(await there.get("/account", headers={"Accept": "application/json"}), 401)
+    assert "user" not in (await there.get("/", headers={"Accept": "application/json"})).json()
+    assert (await there.delete(f"/api/account/sessions/{session['id']}")).status_code == 204
+    await until_thrown_out(bob)
+    assert await status(there) == 200
+
+
+async def test_a_token_creates_no_tokens(bob: httpx.AsyncClient, service: Running) -> None:
+    there = program(service, await token_for(bob), cookies=bob.cookies)
+    problem(await there.post("/api/account/tokens", json={"name": "offspring"}), 403)
+    assert len((await bob.get("/api/account/tokens")).json()) == 1
+
+
+async def test_a_revoked_token_is_dead_at_once_on_every_worker(bob: httpx.AsyncClient, elsewhere: Running) -> None:
+    there = program(elsewhere, await token_for(bob))
+    (token,) = (await there.get("/api/account/tokens")).json()
+    assert (await bob.delete(f"/api/account/tokens/{token['id']}")).status_code == 204
+    problem(await there.get("/api/account"), 401)
+    problem(await bob.delete(f"/api/account/tokens/{token['id']}"), 404)
+
+
+async def test_a_token_that_has_ended_is_nobody(bob: httpx.AsyncClient, service: Running, clock: Clock) -> None:
+    there = program(service, await token_for(bob, days=1))
+    clock.move(DAY - 1)
+    assert await status(there) == 200
+    clock.move(1)
+    problem(await there.get("/api/session"), 401)
+    assert not (await (await signed_in(service, "bob")).get("/api/account/tokens")).json()
+
+
+async def test_a_token_of_who_is_disabled_is_nobody(
+    alice: httpx.AsyncClient, bob: httpx.AsyncClient, cast: Cast, elsewhere: Running
+) -> None:
+    there = program(elsewhere, await token_for(bob))
+    assert await status(there) == 200
+    await alice.post(f"/admin/users/{cast.bob.id}", data={"action": "disable"})
+    await until_thrown_out(there)
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+@pytest.mark.parametrize("secret", ["", "tgt_", "tgt_" + "x" * 43, "x" * 43, "é", "a b", "tgt_" + "x" * 9000])
+async def test_garbage_is_nobody_even_beside_a_good_cookie(
+    bob: httpx.AsyncClient, service: Running, scheme: str, secret: str
+) -> None:
+    there = service.another_client(cookies=bob.cookies)
+    answer = await there.get("/api/session", headers=[(b"Authorization", f"{scheme} {secret}".encode())])
+    problem(answer, 401)
+
+
+async def test_the_cookie_is_ignored_beside_a_token(
+    bob: httpx.AsyncClient, alice: httpx.AsyncClient, service: Running
+) -> None:
+    secret = await token_for(bob)
+    there = program(service, secret, cookies=alice.cookies)
+    assert (await there.get("/api/session")).json()["user"]["name"] == "bob"
+    assert (await there.get("/api/account")).json()["name"] == "bob"
+    assert {each["current"] for each in (await there.get("/api/account/sessions")).json()} == {False}
+    home = (await there.get("/", headers={"Accept": "application/json"})).json()
+    assert home["user"]["name"] == "alice"  # not in /api/
+
+
+@pytest.mark.parametrize(
+    ("given", "who"), [("Basic Ym9iOm5v", "bob"), ("basic", "bob"), ("Digest x", None), ("", None)]
+)
+async def test_of_other_kinds_of_authorization_only_a_proxys_is_overlooked(
+    bob: httpx.AsyncClient, given: str, who: str | None
+) -> None:
+    for path in ("/api/session", "/api/account"):
+        answer = await bob.get(path, headers={"Authorization": given})
+        assert answer.status_code == (200 if who else 401)
