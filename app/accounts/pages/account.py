@@ -11,7 +11,7 @@ from app.accounts.models import User
 from app.accounts.quality import WeakPassword
 from app.accounts.state import AccountState
 from app.accounts.view import allow, note, page, see_other
-from app.web.errors import BadRequest
+from app.web.errors import BadRequest, FreshSignInRequired
 from app.web.forms import form_fields
 from app.web.language import remember
 from app.web.locale import COOKIE, N_, NAMES
@@ -50,6 +50,8 @@ async def change_password(request: Request[AccountState], user: User) -> Respons
     state = request.state
     allow(await state["limits"].password_change(user.id))
     stored = await state["accounts"].password_hash(user.id)
+    if stored is None and not await state["sessions"].fresh(request.scope):
+        raise FreshSignInRequired("/account")
     if stored is not None and not await entry.right_password(request, stored, fields["current"]):
         await note(request, Event.SIGN_IN_FAILED, user=user, detail="password-change")
         return await _page(request, user, WRONG, "current")

@@ -6,7 +6,8 @@ import httpx
 import pytest
 
 from tests.accounts.pages.reading import error_at, message, same_browser, status, until_thrown_out
-from tests.cast import PASSWORD, Cast, signed_in
+from tests.cast import PASSWORD, signed_in
+from tests.clock import Clock
 from tests.service import Running
 
 NEW = "a lamp beside the harbour"
@@ -144,13 +145,17 @@ async def test_guessing_the_current_password_is_limited(bob: httpx.AsyncClient, 
     assert await knows(service, "bob", PASSWORD)
 
 
-async def test_who_has_no_password_yet_sets_one(bob: httpx.AsyncClient, cast: Cast, service: Running) -> None:
+async def test_who_has_no_password_yet_sets_one(bob: httpx.AsyncClient, clock: Clock, service: Running) -> None:
     dora = await service.state["accounts"].create("dora", None)
     await service.state["sessions"].end_all(dora.id)
     browser = await as_user(service, bob, dora.id)
     page = await browser.get("/account")
     assert "Set a password" in page.text
     assert 'name="current"' not in page.text
+    clock.move(600)
+    answer = await change(browser, current="")  # perhaps of who has found the browser open
+    assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in?next=/account&again=1")
+    clock.move(-600)
     assert (await change(browser, current="")).status_code == 303
     assert await knows(service, "dora", NEW)
     assert error_at(await change(browser, current="", new=PASSWORD), "current") is not None

@@ -20,7 +20,7 @@ EVIL = [
     "/%252f/evil.example", "/%2e%2e//evil.example", "/.//evil.example", "//evil.example@tallygate.test",
     "http://tallygate.test@evil.example", "/@evil.example", "http://tallygate.test.evil.example", "／／evil.example",
     "/\u2028/evil.example", "//[::1]", "///\tevil.example", "/%09/evil.example", "/%0d%0aSet-Cookie:x=y",
-    "evil.example", "http://tallygate.test/", "?next=//evil.example", "",
+    "/account\\evil.example", "/account%5C", "evil.example", "http://tallygate.test/", "?next=//evil.example", "",
 ]  # fmt: skip
 GOOD = [
     "/",

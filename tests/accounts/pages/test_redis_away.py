@@ -8,9 +8,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from app.store.client import StoreAway
 from tests.accounts.conftest import Start
 from tests.accounts.pages.reading import status, until
-from tests.cast import PASSWORD, make_cast, signed_in
+from tests.cast import PASSWORD, Cast, make_cast, signed_in
+from tests.service import Running
 from tests.valkey import Valkey, valkey
 
 PAGES = ("/account", "/account/devices", "/account/tokens", "/admin/users", "/admin/audit")
@@ -72,6 +74,20 @@ async def nobody_gets_in(visitor: httpx.AsyncClient) -> None:
         assert answer.json()["status"] == 503
     assert (await visitor.get("/setup?token=0")).status_code == 503
     assert not visitor.cookies
+
+
+async def test_a_sign_in_that_cannot_be_noted_does_not_take_place(
+    service: Running, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object, **__: object) -> None:
+        raise StoreAway("gone", sent=False)
+
+    monkeypatch.setattr(service.state["audit"], "record", away)
+    credentials = {"username": "bob", "password": PASSWORD}
+    assert (await service.client.post("/sign-in", data=credentials)).status_code == 503
+    assert (await service.client.post("/api/session", json=credentials)).status_code == 503
+    assert not service.client.cookies
+    assert not await service.state["sessions"].of_user(cast.bob.id)
 
 
 async def test_a_sign_in_that_redis_leaves_in_the_middle_leaves_nobody_in(start: Start, fragile: Valkey) -> None:

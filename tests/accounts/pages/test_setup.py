@@ -116,9 +116,10 @@ def link_in(service: Process) -> str:
 
 def test_each_start_prints_one_link_until_there_is_an_administrator(tmp_path: Path, server: Valkey) -> None:
     settings = {"redis_url": server.url, "port": "0"}
-    with process(tmp_path, **settings, log_file=str(tmp_path / "log")) as service:
-        first = link_in(service)
-        assert first.startswith(service.url())
+    for _ in range(2):  # also where one start follows close on another
+        with process(tmp_path, **settings, log_file=str(tmp_path / "log")) as service:
+            first = link_in(service)
+            assert first.startswith(service.url())
     with process(tmp_path, "--workers", "2", **settings) as service:
         url = service.url()
         workers: set[str] = set()
