@@ -11,11 +11,13 @@ import pytest
 from app.accounts.pages.setup import setup_token
 from tests.accounts.conftest import Start
 from tests.accounts.pages.reading import error_at, status, value_of
+from tests.accounts.pages.reading import until as eventually
 from tests.cast import PASSWORD, make_cast
 from tests.service import Process, Running, process
 from tests.sockets import until
-from tests.valkey import Valkey
+from tests.valkey import Valkey, valkey
 
+LINK_WITHOUT_PORT = re.compile(r"/setup\?token=[0-9a-f]{64}\n")
 LINK = re.compile(r"make the administrator's account at (http://127\.0\.0\.1:\d+/setup\?token=[0-9a-f]{64})\n")
 
 
@@ -146,6 +148,24 @@ def test_each_start_prints_one_link_until_there_is_an_administrator(tmp_path: Pa
         service.url()
         service.end()
         assert "/setup" not in service.output
+
+
+async def test_the_link_is_printed_as_soon_as_redis_can_be_asked(
+    start: Start, short_folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with valkey(short_folder / "late") as late:
+        late.stop()
+        async with start(redis_url=late.url, redis_timeout=0.2) as service:
+            assert (await service.client.get("/setup")).status_code == 503
+            late.start()
+            shown = ""
+
+            async def printed() -> bool:
+                nonlocal shown
+                shown += capfd.readouterr().err
+                return LINK_WITHOUT_PORT.search(shown) is not None
+
+            await eventually(printed)
 
 
 async def test_no_link_is_good_where_there_is_an_administrator(service: Running, client: httpx.AsyncClient) -> None:
