@@ -4,6 +4,7 @@
 # in the store's container (docs/deploy.md shows how). By a file, because what `--rdb -` writes ends in a mark that
 # no server can read.
 set -eu
+umask 077
 file=${DATA:-/data}/back-up.rdb
 trap 'rm -f "$file"' EXIT
 "$(command -v redis-cli || command -v valkey-cli)" --rdb "$file" >&2

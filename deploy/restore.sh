@@ -4,6 +4,7 @@
 # in a container that has the volume at /data (docs/deploy.md shows how). What was there stays, as appendonlydir.before.
 # With the append-only file on, Redis and Valkey read nothing but that: so the back-up becomes its base.
 set -eu
+umask 077
 cd "${DATA:-/data}"
 
 new=appendonlydir.new
