@@ -35,9 +35,9 @@ CMD ["sleep", "infinity"]
 # ---- dependencies: a layer that changes only with the lock file ------------------------------------------------------
 FROM base AS dependencies
 COPY requirements/run.txt /run.txt
-RUN --mount=type=cache,target=/root/.cache/pip \
+RUN --mount=type=cache,target=/var/cache/pip \
     python -m venv --without-pip /opt/tallygate \
-    && python -m pip --python /opt/tallygate install --require-hashes --only-binary :all: --requirement /run.txt
+    && python -m pip --cache-dir /var/cache/pip --python /opt/tallygate install --require-hashes --only-binary :all: --requirement /run.txt
 
 
 # ---- code: ours, compiled, because the production file system is read-only -------------------------------------------

@@ -19,7 +19,7 @@ LONG_FUNCTIONS = {
     "app/main.py:lifespan",  # what is opened, in its order: one list, better read in one piece
 }
 REGISTRIES = r"pypi\.org|pythonhosted\.org|files\.python|registry\.npmjs|index-url|extra-index|find-links|trusted-host"
-MACHINE = r"/work/(main|shared)\b|/tmp/x/|\.pyenv/"
+MACHINE = r"/(home|Users)/(?!dev/)[a-z]+/|\.pyenv/"
 
 
 def tracked(*patterns: str) -> list[Path]:
