@@ -29,7 +29,8 @@ class Lifecycle:
         """Listens to signals until the end of the block; does nothing outside the main thread.
 
         uvicorn tells the application of its end only after the last connection has closed, which an open event
-        stream never does: so the stop is learned from the signal itself, and uvicorn's handler runs after ours.
+        stream never does: so the stop is learned from the signal itself, and uvicorn's handler runs after ours. Only
+        once: a second Ctrl-C would have uvicorn leave without the lifespan's end, and so without the visits that wait.
         """
         loop = asyncio.get_running_loop()
         try:
@@ -39,8 +40,13 @@ class Lifecycle:
             yield
             return
         before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+        told = False
 
         def stop(number: int, frame: FrameType | None) -> None:
+            nonlocal told
+            if told:
+                return
+            told = True
             loop.call_soon_threadsafe(self.stopping.set)
             handler: Any = before[signal.Signals(number)]
             if callable(handler):

@@ -44,7 +44,8 @@ def said(service: Process) -> list[str]:
 def test_ctrl_c_is_a_success_and_says_nothing(workers: str, start: Start) -> None:
     with start("--workers", workers, log_level="warning") as service:
         service.url()
-        os.killpg(service.process.pid, signal.SIGINT)  # a terminal tells everybody
+        os.killpg(service.process.pid, signal.SIGINT)  # a terminal tells everybody,
+        time.sleep(0.002)  # and whoever has started it tells it once more
         assert service.end(signal.SIGINT) == 0
         assert said(service) == []
 

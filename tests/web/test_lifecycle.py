@@ -65,6 +65,18 @@ async def test_sigterm_is_heard_before_the_server_acts_on_it(on_sigterm: Callabl
     assert signal.getsignal(signal.SIGTERM) is servers
 
 
+async def test_a_second_signal_does_not_hurry_the_server(on_sigterm: Callable[[Any], None]) -> None:
+    """Else uvicorn would leave at once, and the visits that wait to be counted would be lost."""
+    told: list[int] = []
+    on_sigterm(lambda number, _: told.append(number))
+    lifecycle = Lifecycle()
+    with lifecycle.listening(lambda: None):
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+        await so(lifecycle.stopping.is_set)
+    assert told == [signal.SIGTERM]
+
+
 async def test_a_server_that_does_nothing_on_sigterm_still_does_nothing(on_sigterm: Callable[[Any], None]) -> None:
     on_sigterm(signal.SIG_IGN)
     lifecycle = Lifecycle()
