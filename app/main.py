@@ -81,8 +81,9 @@ async def lifespan(
         counter = CounterStore(store, barrier)
         live = Live(store, counter, COUNTERS)
         tally = Tally(counter, most_waiting=settings.max_waiting_hits, changed=live.changed)
-        accounts = await stack.enter_async_context(open_accounts(settings, store, clock))
         oauth = await stack.enter_async_context(open_oauth(settings, store, clock))
+        recheck = oauth["refresher"].recheck
+        accounts = await stack.enter_async_context(open_accounts(settings, store, recheck, clock))
         metrics.add(*_readings(store, tally, live))
         stack.callback(metrics.close)
         await stack.enter_async_context(own_port(metrics, settings))

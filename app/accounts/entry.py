@@ -1,5 +1,7 @@
 """Coming in and going out, the same for pages and for the API."""
 
+import math
+
 from starlette.requests import Request
 
 from app.accounts.audit import Event
@@ -11,6 +13,7 @@ from app.accounts.state import AccountState, S
 from app.accounts.view import address_of, allow, note
 from app.web.errors import Unavailable
 from app.web.locale import N_
+from app.web.session import Session
 
 
 async def sign_in(request: Request[AccountState], name: str, password: str) -> User | None:
@@ -41,10 +44,10 @@ async def sign_in(request: Request[AccountState], name: str, password: str) -> U
     return user
 
 
-async def let_in(request: Request[S], user: User, how: str) -> None:
+async def let_in(request: Request[S], user: User, how: str, recheck_at: float = math.inf) -> Session:
     """Begins the session of a user who has proved to be one: noted first, for no session goes unnoted."""
     await note(request, Event.SIGN_IN, user=user, detail=how)
-    await request.state["sessions"].begin(request.scope, user.id, how)
+    return await request.state["sessions"].begin(request.scope, user.id, how, recheck_at)
 
 
 async def sign_out(request: Request[AccountState]) -> None:

@@ -24,7 +24,7 @@ from app.store.client import Store, StoreAway
 from app.store.tracking import TrackedHashes
 from app.web.session import SessionStore
 from app.web.session_stores import CookieSessions, RedisSessions, parse_session
-from app.web.sessions import Adopt, Sessions
+from app.web.sessions import Adopt, Recheck, Sessions
 
 RETRY = 1.0
 """Seconds between two attempts to find out whether there is an administrator, while Redis is away."""
@@ -46,13 +46,14 @@ class Accounts(TypedDict):
 
 @asynccontextmanager
 async def open_accounts(
-    settings: Settings, store: Store, clock: Callable[[], float] = time.time
+    settings: Settings, store: Store, recheck: Recheck | None = None, clock: Callable[[], float] = time.time
 ) -> AsyncIterator[Accounts]:
     """Everything for sessions and users. `clock` gives Unix seconds; tests move it."""
     async with AsyncExitStack() as stack:
         accounts = AccountStore(store, clock=clock)
         users = await stack.enter_async_context(TrackedHashes(store, parse_user))
-        sessions = Sessions(settings, await _session_store(settings, store, stack, clock), _adopter(accounts), clock)
+        places = await _session_store(settings, store, stack, clock)
+        sessions = Sessions(settings, places, _adopter(accounts), recheck, clock)
         tokens = ApiTokens(store, clock=clock)
         passwords = Passwords()
         stack.callback(passwords.close)

@@ -32,9 +32,10 @@ MOST_BYTES = 4096
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an attempt ended: who came in, and where it led; nobody, when it failed."""
+    """How an attempt ended: who came in, in which session, and where it led; nobody, when it failed."""
 
     user: str = ""
+    session: str = ""
     next: str = "/"
 
 

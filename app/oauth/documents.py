@@ -12,6 +12,7 @@ from app.oauth.errors import ProviderAnswer, ProviderDown
 from app.oauth.http import Outside
 from app.store import keys
 from app.store.client import Store
+from app.web.single_flight import SingleFlight
 
 FRESH = 3600
 """Seconds for which a document is used without asking for it again."""
@@ -32,7 +33,7 @@ class Documents:
         self._store = store
         self._outside = outside
         self._clock = clock
-        self._fetching: dict[str, asyncio.Task[dict[str, Any]]] = {}
+        self._fetching: SingleFlight[dict[str, Any]] = SingleFlight()
         self._parsed: dict[str, tuple[bytes, float, dict[str, Any]]] = {}
 
     async def get(self, url: str, check: Check) -> dict[str, Any]:
@@ -71,17 +72,7 @@ class Documents:
         return memo[1], memo[2]
 
     async def _fetch(self, url: str, check: Check) -> dict[str, Any]:
-        """One request for all who ask meanwhile; it goes on when one of them leaves."""
-        task = self._fetching.get(url)
-        if task is None:
-            task = self._fetching[url] = asyncio.create_task(self._fetch_now(url, check))
-            task.add_done_callback(lambda done: self._fetched(url, done))
-        return await asyncio.shield(task)
-
-    def _fetched(self, url: str, task: asyncio.Task[dict[str, Any]]) -> None:
-        del self._fetching[url]
-        if not task.cancelled():
-            task.exception()  # whoever waited has it; where nobody is left, nobody misses it
+        return await self._fetching.join(url, lambda: self._fetch_now(url, check))
 
     async def _fetch_now(self, url: str, check: Check) -> dict[str, Any]:
         answer = await self._outside.get(url)

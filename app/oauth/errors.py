@@ -3,6 +3,7 @@
 OAuthProblem            a Problem: a page, or JSON, in the reader's language
 ├── BadCallback         400, what came back does not belong to a sign-in of this browser
 ├── Denied              403, the person, or the provider, refused
+├── Revoked             403, the provider does not vouch for the session any more
 ├── NotWelcome          403, the provider's rule lets nobody in like that
 ├── ProviderDown        502, no answer, or one that says so
 └── ProviderAnswer      502, an answer that cannot be believed
@@ -30,6 +31,11 @@ class BadCallback(OAuthProblem):
 class Denied(OAuthProblem):
     status = 403
     detail = N_("The sign-in was cancelled.")
+
+
+class Revoked(OAuthProblem):
+    status = 403
+    detail = N_("The provider has ended this sign-in. Please sign in again.")
 
 
 class NotWelcome(OAuthProblem):

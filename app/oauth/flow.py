@@ -5,7 +5,6 @@ from collections.abc import Mapping
 import structlog
 from starlette.requests import Request
 
-from app.accounts import entry
 from app.accounts.models import User
 from app.accounts.view import address_of, allow
 from app.oauth import people
@@ -16,6 +15,7 @@ from app.oauth.provider import Provider, Visitor
 from app.oauth.state import OAuthState
 from app.web.errors import NotFound, Problem
 from app.web.headers import RawHeaders, headers_of
+from app.web.session import Session
 from app.web.urls import safe_path
 
 LONGEST = 4096
@@ -77,8 +77,8 @@ async def _finish(request: Request[OAuthState], provider: Provider, answer: Mapp
         return await _again(request, attempt)
     outcome = Outcome()
     try:
-        user = await _come_in(request, provider, attempt, answer)
-        outcome = Outcome(user, attempt.next)
+        session = await _come_in(request, provider, attempt, answer)
+        outcome = Outcome(session.user, session.key, attempt.next)
     finally:
         await attempts.finish(state, outcome)
     return attempt.next
@@ -86,19 +86,20 @@ async def _finish(request: Request[OAuthState], provider: Provider, answer: Mapp
 
 async def _come_in(
     request: Request[OAuthState], provider: Provider, attempt: Attempt, answer: Mapping[str, str]
-) -> str:
-    """The id of the user who is signed in now."""
+) -> Session:
+    """The session in which somebody is signed in now."""
     _refused(answer)
-    wants_link = None
+    user, session = None, None
     if attempt.user:
-        wants_link = await request.state["people"].current(request.scope)
-        if wants_link is None or wants_link.id != attempt.user:
+        user = await request.state["people"].current(request.scope)
+        session = await request.state["sessions"].open(request.scope)
+        if user is None or session is None or user.id != attempt.user:
             raise BadCallback("who wanted to link an identity is not signed in any more")
     person = await provider.identify(attempt, answer, visitor_of(request, provider))
-    if wants_link is not None:
-        await people.link(request, provider, person, wants_link)
-        return wants_link.id
-    return (await people.sign_in(request, provider, person, attempt)).id
+    if user is None or session is None:
+        return await people.sign_in(request, provider, person, attempt)
+    await people.link(request, provider, person, user)
+    return session
 
 
 async def _again(request: Request[OAuthState], attempt: Attempt) -> str:
@@ -111,7 +112,7 @@ async def _again(request: Request[OAuthState], attempt: Attempt) -> str:
     if user is None and running and not attempt.user:
         user = await request.state["accounts"].by_id(outcome.user)
         if user is not None and not user.disabled:
-            await entry.let_in(request, user, attempt.provider)
+            await people.sign_in_again(request, user, attempt.provider, outcome.session)
             return outcome.next
     if user is None or user.id != outcome.user:
         raise BadCallback("the attempt has come back before, to somebody else")

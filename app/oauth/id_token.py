@@ -15,15 +15,15 @@ LOGOUT_AGE = 300
 
 
 def check_id_token(
-    claims: dict[str, Any], *, issuer: str, client_id: str, nonce: str, access_token: str, now: float
+    claims: dict[str, Any], *, issuer: str, client_id: str, nonce: str | None, access_token: str, now: float
 ) -> None:
-    """Raises BadToken."""
+    """`nonce` is None for a token that was given for a refresh token (Core 12.2). Raises BadToken."""
     check_common(claims, issuer=issuer, client_id=client_id, now=now)
     if _number(claims, "exp") <= now - LEEWAY:
         raise BadToken("has expired")
     if not _text(claims, "sub"):
         raise BadToken("has no sub")
-    if not hmac.compare_digest(_text(claims, "nonce").encode(), nonce.encode()):
+    if nonce is not None and not hmac.compare_digest(_text(claims, "nonce").encode(), nonce.encode()):
         raise BadToken("has another nonce")
     if "at_hash" in claims and _text(claims, "at_hash") not in _hashes(access_token):
         raise BadToken("belongs to another access token (at_hash)")

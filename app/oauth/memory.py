@@ -1,8 +1,11 @@
-"""What is remembered of a sign-in elsewhere for as long as its session lasts; tokens are encrypted."""
+"""What is remembered of a sign-in elsewhere for as long as its session lasts: encrypted, for it holds tokens."""
 
 import hashlib
 import hmac
 from collections.abc import Callable
+from dataclasses import astuple, dataclass
+from math import inf
+from typing import Self
 
 import orjson
 from joserfc import jwe
@@ -12,7 +15,7 @@ from joserfc.jwk import OctKey
 from app.accounts.identities import Identities, Identity
 from app.accounts.secret import digest
 from app.oauth.errors import BadCallback
-from app.oauth.models import LoggedOut, Person
+from app.oauth.models import LoggedOut, Tokens
 from app.settings import Settings
 from app.store import keys
 from app.store.client import Store
@@ -24,12 +27,29 @@ HEADER = {"alg": "dir", "enc": "A256GCM"}
 ALGORITHMS = ["dir", "A256GCM"]
 LOGOUT_KEPT = 600
 """Seconds for which a provider's logout is known to have been obeyed; it is refused when it is older than that."""
-DATA = "oauth"
-"""Where in a session's data it is noted whose it is elsewhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a session comes from: whose it is at the provider, in which session there, and the tokens given for it."""
+
+    issuer: str
+    subject: str
+    session: str
+    tokens: Tokens
+
+    def dump(self) -> bytes:
+        return orjson.dumps([self.issuer, self.subject, self.session, astuple(self.tokens)])
+
+    @classmethod
+    def load(cls, plain: bytes) -> Self:
+        issuer, subject, session, (id_token, refresh_token, recheck_at, client) = orjson.loads(plain)
+        never = recheck_at is None  # JSON knows no infinity
+        return cls(issuer, subject, session, Tokens(id_token, refresh_token, inf if never else recheck_at, client))
 
 
 class Memory:
-    """Raises StoreAway when Redis does not answer."""
+    """Raises StoreAway when Redis does not answer. Nothing is kept of a session that is whole in its cookie."""
 
     def __init__(self, settings: Settings, store: Store, clock: Callable[[], float]) -> None:
         self._store = store
@@ -37,41 +57,39 @@ class Memory:
         self._clock = clock
         self._keys = [_derived(key) for key in reversed(signing_keys(settings))]
 
-    async def keep(self, session: Session, person: Person) -> None:
-        """Notes in a new session whose it is elsewhere."""
-        session.data[DATA] = {"iss": person.issuer, "sub": person.subject, "sid": person.session}
-        if person.session:
-            name = _session_name(person.issuer, person.session)
+    async def keep(self, session: Session, origin: Origin) -> None:
+        """Notes where a new session comes from."""
+        if not session.key:
+            return
+        if origin.session:
+            name = _session_name(origin.issuer, origin.session)
             await self._store.idempotent("SET", name, session.user, "EX", self._lifetime)
-        if person.id_token and session.key:  # a session that is whole in its cookie has no room for it
-            sealed = self._seal({"id_token": person.id_token})
-            await self._store.idempotent("SET", keys.oauth_tokens(session.key), sealed, "EX", self._lifetime)
+        name = keys.session_origin(session.key)
+        await self._store.idempotent("SET", name, self._seal(origin), "EX", self._lifetime)
 
-    async def id_token(self, session: Session) -> str:
-        """The ID token of the session's sign-in; empty where there is none."""
-        sealed = await self._store.idempotent("GET", keys.oauth_tokens(session.key)) if session.key else None
-        return self._open(sealed.decode()).get("id_token", "") if sealed is not None else ""
+    async def renew(self, session: Session, origin: Origin) -> None:
+        """Replaces what is kept, unless the session has ended meanwhile."""
+        await self._store.idempotent("SET", keys.session_origin(session.key), self._seal(origin), "XX", "KEEPTTL")
+
+    async def origin(self, session: Session) -> Origin | None:
+        """None where the session was not begun elsewhere."""
+        sealed = await self._store.idempotent("GET", keys.session_origin(session.key)) if session.key else None
+        return self._open(sealed.decode()) if sealed is not None else None
 
     async def forget(self, session: Session) -> None:
-        if session.key:
-            await self._store.idempotent("DEL", keys.oauth_tokens(session.key))
+        await self._store.idempotent("DEL", keys.session_origin(session.key))
 
-    async def end(self, sessions: Sessions, identities: Identities, how: str, ended: LoggedOut) -> tuple[str, int]:
-        """Ends the sessions that a provider has ended: (whose, how many). Raises BadCallback for a repetition.
-
-        Those that were begun `how` (by its name) only: a session's data outlives a change of the password.
-        """
+    async def end(self, sessions: Sessions, identities: Identities, ended: LoggedOut) -> tuple[str, int]:
+        """Ends the sessions that a provider has ended: (whose, how many). Raises BadCallback for a repetition."""
         first = keys.oauth_logout(digest(f"{ended.issuer}\0{ended.id}"))
         if not await self._store.once("SET", first, b"", "NX", "EX", LOGOUT_KEPT):
             raise BadCallback("the logout token comes again")
         user = await self._user(identities, ended)
         count = 0
         for session in await sessions.of_user(user) if user else []:
-            theirs = session.data.get(DATA) or {}
-            same = session.how == how and theirs.get("iss") == ended.issuer and ended.subject in {"", theirs.get("sub")}
-            if same and ended.session in {"", theirs.get("sid")}:
+            origin = await self.origin(session)
+            if origin is not None and ended.ends(origin.issuer, origin.subject, origin.session):
                 count += await sessions.end_one(user, session.key)
-                await self.forget(session)
         return user, count
 
     async def _user(self, identities: Identities, ended: LoggedOut) -> str:
@@ -80,19 +98,17 @@ class Memory:
         found = await self._store.idempotent("GET", _session_name(ended.issuer, ended.session))
         return found.decode() if found is not None else ""
 
-    def _seal(self, tokens: dict[str, str]) -> str:
-        return jwe.encrypt_compact(HEADER, orjson.dumps(tokens), self._keys[0], algorithms=ALGORITHMS)
+    def _seal(self, origin: Origin) -> str:
+        return jwe.encrypt_compact(HEADER, origin.dump(), self._keys[0], algorithms=ALGORITHMS)
 
-    def _open(self, sealed: str) -> dict[str, str]:
-        """Empty where none of our keys has sealed it."""
+    def _open(self, sealed: str) -> Origin | None:
+        """None where none of our keys has sealed it."""
         for key in self._keys:
             try:
-                plain = jwe.decrypt_compact(sealed, key, algorithms=ALGORITHMS).plaintext
+                return Origin.load(jwe.decrypt_compact(sealed, key, algorithms=ALGORITHMS).plaintext or b"")
             except (JoseError, ValueError):
                 continue
-            tokens: dict[str, str] = orjson.loads(plain or b"{}")
-            return tokens
-        return {}
+        return None
 
 
 def _derived(key: str) -> OctKey:

@@ -2,12 +2,16 @@
 
 import base64
 import hashlib
+import math
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 Claims = Mapping[str, Any]
+LONGEST_TOKEN = 64 * 1024
+USUAL_LIFETIME, SHORTEST_LIFETIME = 3600, 60
+"""Seconds that an access token lives: where the provider does not say (RFC 6749, 5.1), and at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,33 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
+class Tokens:
+    """What a provider has given for one session, to which of our clients there, where they are several.
+
+    `recheck_at`, in Unix seconds, is when the refresh token is to be used; never where there is none.
+    """
+
+    id_token: str = field(default="", repr=False)
+    refresh_token: str = field(default="", repr=False)
+    recheck_at: float = math.inf
+    client: str = ""
+
+    @classmethod
+    def of(cls, answer: Claims, *, now: float, refresh: bool, before: "Tokens | None" = None) -> "Tokens":
+        """From a token endpoint's answer (RFC 6749, 5.1 and 6); what a later one leaves out stays as it was `before`.
+
+        Refresh tokens are kept only where they are to be used.
+        """
+        old = before or cls()
+        refresh_token = (text(answer, "refresh_token", LONGEST_TOKEN) or old.refresh_token) if refresh else ""
+        return cls(
+            id_token=text(answer, "id_token", LONGEST_TOKEN) or old.id_token,
+            refresh_token=refresh_token,
+            recheck_at=now + _lifetime(answer) if refresh_token else math.inf,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Person:
     """Who somebody is for a provider: (issuer, subject) for ever; the rest as of now.
 
@@ -51,7 +82,7 @@ class Person:
     picture: str = ""
     claims: Claims = field(default_factory=dict, repr=False)
     session: str = ""
-    id_token: str = field(default="", repr=False)
+    tokens: Tokens = Tokens()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +94,22 @@ class LoggedOut:
     subject: str
     session: str
 
+    def ends(self, issuer: str, subject: str, session: str) -> bool:
+        """Whether it is about a session there, of this subject; each of the two may have been left out."""
+        return self.issuer == issuer and self.subject in {"", subject} and self.session in {"", session}
+
 
 def base64url(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _lifetime(answer: Claims) -> float:
+    seconds = answer.get("expires_in")
+    if isinstance(seconds, str) and seconds.isdecimal() and len(seconds) < 10:
+        seconds = int(seconds)
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < 1e9:
+        return USUAL_LIFETIME
+    return max(seconds, SHORTEST_LIFETIME)
 
 
 def text(claims: Claims, name: str, most: int = 255) -> str:

@@ -17,6 +17,7 @@ from app.oauth.errors import OAuthProblem
 from app.oauth.http import Outside
 from app.oauth.memory import Memory
 from app.oauth.provider import Provider, Tools
+from app.oauth.refresh import Refresher
 from app.settings import Settings
 from app.store.client import Store
 from app.web.session import Session
@@ -30,25 +31,27 @@ class OAuth(TypedDict):
     farewell: Farewell
     memory: Memory
     providers: Mapping[str, Provider]
+    refresher: Refresher
 
 
 @asynccontextmanager
 async def open_oauth(settings: Settings, store: Store, clock: Callable[[], float] = time.time) -> AsyncIterator[OAuth]:
     """A provider whose table is wrong is named in the log; the others work."""
-    attempts, memory = Attempts(settings, store, clock), Memory(settings, store, clock)
-    if not settings.oauth:
-        farewell = partial(sign_out_url, memory, {})
-        yield OAuth(attempts=attempts, elsewhere=[], farewell=farewell, memory=memory, providers={})
-        return
     async with Outside(timeout=settings.oauth_timeout, private=settings.private_providers) as outside:
         tools = Tools(outside, Documents(store, outside, clock), clock, settings.private_providers)
         good, mistakes = configured(settings)
         for mistake in mistakes:
             structlog.get_logger("app").error("a provider is left out", why=mistake)
         providers = {name: make(tools) for name, make in good.items()}
-        buttons = [Elsewhere(each.name, each.label) for each in providers.values()]
-        farewell = partial(sign_out_url, memory, providers)
-        yield OAuth(attempts=attempts, elsewhere=buttons, farewell=farewell, memory=memory, providers=providers)
+        memory = Memory(settings, store, clock)
+        yield OAuth(
+            attempts=Attempts(settings, store, clock),
+            elsewhere=[Elsewhere(each.name, each.label) for each in providers.values()],
+            farewell=partial(sign_out_url, memory, providers),
+            memory=memory,
+            providers=providers,
+            refresher=Refresher(providers, memory, store, clock, timeout=settings.oauth_timeout),
+        )
 
 
 async def sign_out_url(memory: Memory, providers: Mapping[str, Provider], session: Session, home: str) -> str | None:
@@ -56,10 +59,9 @@ async def sign_out_url(memory: Memory, providers: Mapping[str, Provider], sessio
     provider = providers.get(session.how)
     if provider is None:
         return None
+    origin = await memory.origin(session)
     try:
-        url = await provider.sign_out_url(await memory.id_token(session), home)
+        return await provider.sign_out_url(origin.tokens.id_token if origin is not None else "", home)
     except OAuthProblem as problem:
         structlog.get_logger("app").warning("signing out elsewhere failed", provider=provider.name, why=problem.why)
         return None
-    await memory.forget(session)
-    return url

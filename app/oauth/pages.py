@@ -81,7 +81,7 @@ async def back_channel_logout(request: Request[OAuthState]) -> Response:
         if len(tokens) != 1 or not isinstance(tokens[0], str):
             raise BadCallback("there is not one logout_token")
         ended = await provider.logged_out(tokens[0])
-        user, count = await state["memory"].end(state["sessions"], state["identities"], provider.name, ended)
+        user, count = await state["memory"].end(state["sessions"], state["identities"], ended)
     except OAuthProblem as problem:
         flow.log_failure(request, provider, problem)
         return json_answer({"error": "invalid_request"}, problem.status)

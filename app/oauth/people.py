@@ -12,19 +12,21 @@ from app.accounts.models import User
 from app.accounts.names import FORBIDDEN, LONGEST, BadName, normal
 from app.accounts.store import BadInvitation, NameTaken
 from app.accounts.view import note
-from app.oauth.errors import NotWelcome
+from app.oauth.errors import BadCallback, NotWelcome
+from app.oauth.memory import Origin
 from app.oauth.models import Attempt, Person
 from app.oauth.provider import Provider
 from app.oauth.state import OAuthState
 from app.web.errors import Conflict
 from app.web.locale import N_
+from app.web.session import Session
 
 NUMBERED = 9
 """Names such as alice-2 that are tried before one is made up."""
 
 
-async def sign_in(request: Request[OAuthState], provider: Provider, person: Person, attempt: Attempt) -> User:
-    """Begins the session of the person's user, whom a first sign-in makes. Raises NotWelcome."""
+async def sign_in(request: Request[OAuthState], provider: Provider, person: Person, attempt: Attempt) -> Session:
+    """Begins a session of the person's user, whom a first sign-in makes. Raises NotWelcome."""
     identity, state = _identity(provider, person), request.state
     user_id = await state["identities"].user_of(identity)
     if user_id is None:
@@ -33,16 +35,29 @@ async def sign_in(request: Request[OAuthState], provider: Provider, person: Pers
     if user is None or user.disabled:
         await note(request, Event.SIGN_IN_FAILED, user=user_id, detail=provider.name)
         raise NotWelcome("the user is disabled", N_("This account is disabled."))
-    await entry.let_in(request, user, provider.name)
+    session = await entry.let_in(request, user, provider.name, person.tokens.recheck_at)
     # Whoever unlinked the identity or disabled the user at this moment ended the sessions that there were: not this.
     now = await state["accounts"].by_id(user_id)
     if now is None or now.disabled or await state["identities"].user_of(identity) != user_id:
         await state["sessions"].end(request.scope)
         raise NotWelcome("the identity is no longer the user's", N_("This account is disabled."))
-    session = await state["sessions"].open(request.scope)
-    if session is not None:
-        await state["memory"].keep(session, person)
-    return user
+    await state["memory"].keep(session, Origin(person.issuer, person.subject, person.session, person.tokens))
+    return session
+
+
+async def sign_in_again(request: Request[OAuthState], user: User, how: str, key: str) -> None:
+    """Begins another session in the place of the one of this key, whose cookie the browser has not waited for."""
+    sessions, memory = request.state["sessions"], request.state["memory"]
+    if not sessions.revocable:
+        await entry.let_in(request, user, how)
+        return
+    first = next((each for each in await sessions.of_user(user.id) if each.key == key), None)
+    origin = await memory.origin(first) if first is not None else None
+    if first is None or origin is None:
+        raise BadCallback("the session of this sign-in has ended meanwhile")
+    session = await entry.let_in(request, user, how, first.recheck_at)
+    await memory.keep(session, origin)
+    await sessions.end_one(user.id, key)
 
 
 async def link(request: Request[OAuthState], provider: Provider, person: Person, user: User) -> None:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from app.oauth.documents import Documents
 from app.oauth.errors import Misconfigured
 from app.oauth.http import Outside
-from app.oauth.models import Attempt, LoggedOut, Person
+from app.oauth.models import Attempt, LoggedOut, Person, Tokens
 from app.oauth.rules import Rule
 from app.web.errors import NotFound
 
@@ -31,6 +31,8 @@ class ProviderSettings(BaseModel):
     type: str
     label: str = ""
     allow: Rule = Rule()
+    refresh: bool = False
+    """Whether the provider is asked again, by its refresh token, when the access token of a sign-in expires."""
 
     @classmethod
     def read(cls, name: str, table: Mapping[str, Any], *, private: bool) -> Self:
@@ -80,6 +82,14 @@ class Provider(ABC):
     @abstractmethod
     async def identify(self, attempt: Attempt, answer: Mapping[str, str], visitor: Visitor) -> Person:
         """Who it is, for the callback's parameters, which hold a `code`. Raises any OAuthProblem."""
+
+    @abstractmethod
+    async def refresh(self, tokens: Tokens, subject: str) -> Tokens:
+        """The tokens that replace these (RFC 6749, 6), which are the subject's.
+
+        Raises Revoked where the provider no longer vouches for the person, and any other OAuthProblem where it
+        cannot be told.
+        """
 
     async def sign_out_url(self, id_token: str, home: str) -> str | None:
         """Where to send a browser that has signed out here, so that it does there, too; None where that is not wanted.

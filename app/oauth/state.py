@@ -6,9 +6,11 @@ from app.accounts.state import AccountState
 from app.oauth.attempts import Attempts
 from app.oauth.memory import Memory
 from app.oauth.provider import Provider
+from app.oauth.refresh import Refresher
 
 
 class OAuthState(AccountState):
     attempts: Attempts
     memory: Memory
     providers: Mapping[str, Provider]
+    refresher: Refresher

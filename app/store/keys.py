@@ -7,7 +7,8 @@ A part in braces is a Redis Cluster hash tag: keys that one script touches share
 | `{hits}:totals` | hash | a counter's name -> its total | for ever |
 | `{hits}:worker:<id>` | hash | `seq`: its last batch that was applied; `reply`: what was answered | 1 day unused |
 | `{hits}:changed` | channel | totals have changed: look again | - |
-| `session:<key>` | hash | a session: user, created, seen, how, device, address, `x:<name>` (its data) | idle timeout |
+| `session:<key>` | hash | a session: user, created, seen, how, device, address, its data | idle timeout |
+| `session-origin:<key>` | string | whose a session is at a provider, and its tokens, encrypted | absolute timeout |
 | `sessions-of:<user>` | sorted set | the user's sessions by when they were opened | a year unused |
 | `legacy-used:<digest>` | string | an old app's cookie that was turned into a session: only once | 31 days |
 | `{accounts}:user:<id>` | hash | name, admin, disabled, locale, created, password (its hash) | for ever |
@@ -28,7 +29,7 @@ A part in braces is a Redis Cluster hash tag: keys that one script touches share
 | `oauth:attempt:<hash>` | string | a sign-in elsewhere that came back: its outcome | 15 min |
 | `oauth:logout:<hash>` | string | a provider's logout token that was obeyed: only once | 10 min |
 | `oauth:session:<hash>` | string | a provider's session -> the user | absolute timeout |
-| `oauth:tokens:<session>` | string | the tokens of a session's sign-in elsewhere, encrypted | absolute timeout |
+| `oauth:refreshing:<session>` | string | who is asking a provider for new tokens at this moment | a minute or two |
 | `{limits}:<rule>:<subject>` | string | when its allowance is whole again (GCRA), microseconds | until then |
 """
 
@@ -51,6 +52,10 @@ def hits_worker(worker: str) -> str:
 
 def session(key: str) -> str:
     return f"session:{key}"
+
+
+def session_origin(key: str) -> str:
+    return f"session-origin:{key}"
 
 
 def sessions_of(user: str) -> str:
@@ -109,5 +114,5 @@ def oauth_session(digest: str) -> str:
     return f"oauth:session:{digest}"
 
 
-def oauth_tokens(session_key: str) -> str:
-    return f"oauth:tokens:{session_key}"
+def oauth_refreshing(session_key: str) -> str:
+    return f"oauth:refreshing:{session_key}"

@@ -1,7 +1,8 @@
 """One session: who, on which device, since when, and what an application keeps in it; and where sessions are kept."""
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from app.web.flask_format import TaggedJson
@@ -18,6 +19,8 @@ class Session:
     `data` holds what an application keeps in it: JSON's types, and those that Flask's sessions have, too (tuple,
     bytes, UUID, datetime). Each name in it is stored for itself: of two requests that change different names at the
     same moment both are kept, of two that change the same name the later one.
+
+    Times are Unix seconds; from `recheck_at` on, whoever vouched for the user is asked again before anybody is let in.
     """
 
     key: str
@@ -27,6 +30,7 @@ class Session:
     how: str
     device: str = ""
     address: str = ""
+    recheck_at: float = math.inf
     stored: Mapping[str, str] = field(default_factory=dict)
     _data: dict[str, Any] | None = field(default=None, repr=False)
 
@@ -59,7 +63,7 @@ class Session:
 
     def copy(self) -> "Session":
         """One for a single request: what a request does to its data must not show in others' before it is stored."""
-        return Session(self.key, self.user, self.created, self.seen, self.how, self.device, self.address, self.stored)
+        return replace(self, _data=None)
 
 
 class SessionStore(Protocol):
@@ -81,6 +85,9 @@ class SessionStore(Protocol):
 
     async def touch(self, session: Session) -> str | None:
         """Notes `seen`; the cookie's new value if it has to be set anew."""
+
+    async def vouch(self, session: Session) -> None:
+        """Notes `recheck_at`."""
 
     async def end(self, session: Session) -> None: ...
 

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import hashlib
+import math
 import secrets
 import time
 from collections.abc import Callable
@@ -75,6 +76,7 @@ class RedisSessions:
             "h": session.how,
             "d": session.device,
             "a": session.address,
+            "r": f"{session.recheck_at:.0f}" if session.recheck_at < math.inf else "",
         }
         flat = [part for pair in fields.items() if pair[1] for part in pair]
         # Into the user's list first: what is not in there could not be ended with the others.
@@ -102,13 +104,20 @@ class RedisSessions:
         self._cache.forget(name)
         return None
 
+    async def vouch(self, session: Session) -> None:
+        name = keys.session(session.key)
+        await SAVE.run(self._store, [name], "r", f"{session.recheck_at:.0f}" if session.recheck_at < math.inf else "")
+        self._cache.forget(name)
+
     async def end(self, session: Session) -> None:
         await self._end(session.key, session.user)
 
     async def _end(self, key: str, user: str) -> None:
         """Out of the list last: as long as it may live, it can be found there."""
         name = keys.session(key)
-        await self._store.idempotent("DEL", name)
+        await asyncio.gather(
+            self._store.idempotent("DEL", name), self._store.idempotent("DEL", keys.session_origin(key))
+        )
         self._cache.forget(name)
         await self._store.idempotent("ZREM", keys.sessions_of(user), key)
 
@@ -179,6 +188,9 @@ class CookieSessions:
     async def touch(self, session: Session) -> str | None:
         return self._dump(session)
 
+    async def vouch(self, session: Session) -> None:
+        return
+
     async def end(self, session: Session) -> None:
         return
 
@@ -211,6 +223,7 @@ def parse_session(name: str, fields: Fields) -> Session | None:
             how=fields.get(b"h", b"").decode(),
             device=fields.get(b"d", b"").decode(),
             address=fields.get(b"a", b"").decode(),
+            recheck_at=float(fields.get(b"r", math.inf)),
             stored={k.decode().removeprefix(DATA): v.decode() for k, v in fields.items() if k.startswith(b"x:")},
         )
     except (KeyError, ValueError):

@@ -5,9 +5,10 @@ alone nor the store alone is worth anything to a thief. Whoever does nothing tha
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from starlette.types import Scope
 
@@ -17,6 +18,7 @@ from app.web.device import device_of
 from app.web.headers import RawHeaders, headers_of
 from app.web.legacy import LegacyCookies
 from app.web.session import Session, SessionStore
+from app.web.single_flight import SingleFlight
 
 VISIT = "tallygate.visit"
 """Where in the scope a request's dealings with sessions are noted; Edge commits them."""
@@ -28,6 +30,8 @@ FRESH = 600
 """Seconds after signing in for which nobody asks whether it is still the same person."""
 Adopt = Callable[[str], Awaitable[str | None]]
 """Finds the user (id) of the name that an old app's cookie holds."""
+Recheck = Callable[[Session], Awaitable[float | None]]
+"""Asks whoever vouched for a session's user: when to ask again (Unix seconds); None where they no longer do."""
 
 
 @dataclass(slots=True)
@@ -49,6 +53,7 @@ class Sessions:
         settings: Settings,
         store: SessionStore,
         adopt: Adopt | None = None,
+        recheck: Recheck | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._name = settings.session_cookie
@@ -57,6 +62,8 @@ class Sessions:
         self._store = store
         self._legacy = LegacyCookies(settings, clock)
         self._adopt = adopt
+        self._recheck = recheck
+        self._rechecking: SingleFlight[Session | None] = SingleFlight()
         self._known: tuple[dict[bytes, str], dict[bytes, str]] = ({}, {})
         self._clock = clock
 
@@ -71,7 +78,7 @@ class Sessions:
         if not visit.opened:
             header = cookie_header(scope)
             cookie = read_cookie(header, full_name(self._name, scope).encode())
-            found = await self._store.load(cookie) if cookie else None
+            found = await self._load(cookie) if cookie else None
             if found is not None:
                 visit.session = found.copy()
                 self._know(scope, header, found.key)
@@ -81,16 +88,34 @@ class Sessions:
             visit.opened = True
         return visit.session
 
+    async def _load(self, cookie: str) -> Session | None:
+        """The living session of a cookie, of which somebody has made sure not long ago, where that is wanted."""
+        found = await self._store.load(cookie)
+        if found is None or self._clock() < found.recheck_at:
+            return found
+        return await self._rechecking.join(found.key, lambda: self._vouched(found))
+
+    async def _vouched(self, session: Session) -> Session | None:
+        again = math.inf if self._recheck is None else await self._recheck(session)
+        if again is None:
+            await self._store.end(session)
+            return None
+        vouched = replace(session, recheck_at=again)
+        await self._store.vouch(vouched)
+        return vouched
+
     def remembered(self, scope: Scope, header: bytes) -> Session | None:
-        """The session of a raw Cookie header where this worker knows it already and need not note that it is in use;
-        None says nothing. What it returns must not be changed.
+        """The session of a raw Cookie header where this worker knows it already, and need neither note that it is in
+        use nor have it rechecked; None says nothing. What it returns must not be changed.
         """
         key = self._known[scope["scheme"] == "https"].get(header)
         # A header that comes twice may be a second Cookie header with another session in it: `open` looks at both.
         if not key or len(headers_of(scope)) != len(scope["headers"]):
             return None
-        session = self._store.remembered(key)
-        return session if session is not None and self._clock() - session.seen < self._seen_every else None
+        session, now = self._store.remembered(key), self._clock()
+        if session is None or now - session.seen >= self._seen_every or now >= session.recheck_at:
+            return None
+        return session
 
     def absent(self, scope: Scope, header: bytes) -> bool:
         """Whether a raw Cookie header surely has nothing to do with sessions."""
@@ -105,15 +130,23 @@ class Sessions:
                 known.clear()
             known[header] = key
 
-    async def begin(self, scope: Scope, user: str, how: str) -> Session:
+    async def begin(self, scope: Scope, user: str, how: str, recheck_at: float = math.inf) -> Session:
         """Signs the visitor in with a new session; the one there was is dead (session fixation: ASVS 5.0, 7.2.4).
 
         Where it was the same user's, its data goes on in the new one.
         """
         before = await self.open(scope)
-        return await self._start(scope, scope[VISIT], user, how, before)
+        return await self._start(scope, scope[VISIT], user, how, recheck_at, before)
 
-    async def _start(self, scope: Scope, visit: Visit, user: str, how: str, before: Session | None = None) -> Session:
+    async def _start(
+        self,
+        scope: Scope,
+        visit: Visit,
+        user: str,
+        how: str,
+        recheck_at: float = math.inf,
+        before: Session | None = None,
+    ) -> Session:
         now = self._clock()
         client = scope["client"]
         session = Session(
@@ -124,6 +157,7 @@ class Sessions:
             how=how,
             device=device_of(headers_of(scope).get(b"user-agent", b"").decode("latin-1")),
             address=client[0] if client else "",
+            recheck_at=recheck_at,
             _data=before.data if before is not None and before.user == user else None,
         )
         value = await self._store.create(session)

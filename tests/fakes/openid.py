@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 import secrets
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -45,6 +46,13 @@ class FakeOpenId(Noted):
     callback: dict[str, Any] = field(default_factory=dict)
     id_token: Callable[[str], str] = lambda token: token
     codes: dict[str, dict[str, str]] = field(default_factory=dict)
+    refresh_tokens: list[str] | None = None
+    """All that were given; only the last one is good. None: it gives none."""
+    rotates: bool = True
+    """Whether each refresh replaces the refresh token."""
+    refreshed: dict[str, Any] = field(default_factory=dict)
+    hold: threading.Event | None = None
+    """What it waits for before it refreshes."""
 
     def app(self) -> Starlette:
         return Starlette(
@@ -99,6 +107,8 @@ class FakeOpenId(Noted):
     def _token(self, asked: Asked) -> Response:
         basic = base64.b64decode(asked.headers["authorization"].removeprefix("Basic ")).decode()
         assert [unquote_plus(part) for part in basic.split(":")] == [CLIENT_ID, CLIENT_SECRET]
+        if asked.form["grant_type"] == "refresh_token":
+            return self._refresh(asked.form["refresh_token"])
         begun = self.codes.pop(asked.form["code"], None)
         verifier = asked.form["code_verifier"].encode()
         if begun is None or _b64(hashlib.sha256(verifier).digest()) != begun["code_challenge"]:
@@ -120,7 +130,29 @@ class FakeOpenId(Noted):
             "expires_in": 300,
             "id_token": self.id_token(self.signed(without_gone(claims | self.claims))),
         }
-        return JSONResponse(without_gone(tokens | self.tokens))
+        return JSONResponse(without_gone(tokens | self._next_refresh_token() | self.tokens))
+
+    def _refresh(self, token: str) -> Response:
+        if self.hold is not None:
+            assert self.hold.wait(10)
+        if not self.refresh_tokens or token != self.refresh_tokens[-1]:
+            self.refresh_tokens = []  # it was stolen: nothing is good any more (RFC 9700, 4.14.2)
+            return JSONResponse({"error": "invalid_grant"}, 400)
+        tokens = {"access_token": secrets.token_urlsafe(16), "token_type": "bearer", "expires_in": 300}
+        next_token = self._next_refresh_token() if self.rotates else {}
+        return JSONResponse(without_gone(tokens | next_token | self.refreshed))
+
+    def _next_refresh_token(self) -> dict[str, str]:
+        if self.refresh_tokens is None:
+            return {}
+        self.refresh_tokens.append(f"refresh-{secrets.token_urlsafe(16)}")
+        return {"refresh_token": self.refresh_tokens[-1]}
+
+    def new_id_token(self, **claims: Any) -> str:
+        """As it may come with a refresh: without a nonce."""
+        now = int(self.now())
+        usual = {"iss": self.issuer, "aud": CLIENT_ID, "sub": self.user["sub"], "iat": now, "exp": now + 300}
+        return self.signed(without_gone(usual | claims))
 
     def _jwks(self, asked: Asked) -> Response:
         return JSONResponse({"keys": [key.as_dict(private=False) for key in self.keys]})

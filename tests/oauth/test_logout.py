@@ -65,7 +65,7 @@ async def test_a_provider_that_is_away_keeps_nobody_from_signing_out(
 async def test_tokens_are_stored_encrypted(walk: Walk, server: Valkey) -> None:
     await walk.whole()
     with server.client as client:
-        (name,) = client.scan_iter("oauth:tokens:*")
+        (name,) = client.scan_iter("session-origin:*")
         stored = client.get(name)
         everything = b"".join(client.dump(key) or b"" for key in client.scan_iter("*"))
     assert stored.startswith(b"eyJ")

@@ -8,13 +8,13 @@ from urllib.parse import urlencode
 from pydantic import Field, SecretStr
 
 from app.oauth.addresses import BaseAddress
-from app.oauth.errors import BadCallback, ProviderAnswer
+from app.oauth.errors import BadCallback, OAuthProblem, ProviderAnswer, Revoked
 from app.oauth.http import Answer
-from app.oauth.models import Attempt, Person, picture, text
+from app.oauth.models import Attempt, Claims, Person, Tokens, picture, text
 from app.oauth.provider import Provider, ProviderSettings, Tools, Visitor, Words
 
-RESTART = frozenset({"bad_verification_code"})
-"""The code is used, or too old: beginning anew helps."""
+REFUSALS: dict[str, type[OAuthProblem]] = {"bad_verification_code": BadCallback, "bad_refresh_token": Revoked}
+"""A code, or a refresh token, that is used or too old: beginning anew helps."""
 
 
 class GitHubSettings(ProviderSettings):
@@ -29,6 +29,7 @@ class GitHub(Provider):
     def __init__(self, name: str, settings: GitHubSettings, tools: Tools) -> None:
         self._settings = settings
         self._outside = tools.outside
+        self._clock = tools.clock
         self.name = name
         self.label = settings.label or "GitHub"
         self.rule = settings.allow
@@ -51,7 +52,9 @@ class GitHub(Provider):
             raise BadCallback("the callback's iss is another provider's")
 
     async def identify(self, attempt: Attempt, answer: Mapping[str, str], visitor: Visitor) -> Person:
-        bearer = {"Authorization": f"Bearer {await self._access_token(attempt, answer['code'], visitor)}"}
+        form = {"code": answer["code"], "redirect_uri": visitor.redirect_uri, "code_verifier": attempt.verifier}
+        answered = await self._token_request(form)
+        bearer = {"Authorization": f"Bearer {text(answered, 'access_token')}"}
         user, email = await asyncio.gather(self._user(bearer), self._email(bearer))
         return Person(
             issuer=self._settings.base_url,
@@ -61,23 +64,29 @@ class GitHub(Provider):
             email=email,
             picture=picture(user, "avatar_url"),
             claims=user,
+            tokens=self._tokens(answered),
         )
 
-    async def _access_token(self, attempt: Attempt, code: str, visitor: Visitor) -> str:
-        form = {
+    async def refresh(self, tokens: Tokens, subject: str) -> Tokens:
+        """Apps whose tokens expire have refresh tokens; each is good for once."""
+        answered = await self._token_request({"grant_type": "refresh_token", "refresh_token": tokens.refresh_token})
+        return self._tokens(answered, before=tokens)
+
+    def _tokens(self, answered: Claims, before: Tokens | None = None) -> Tokens:
+        return Tokens.of(answered, now=self._clock(), refresh=self._settings.refresh, before=before)
+
+    async def _token_request(self, form: dict[str, str]) -> dict[str, Any]:
+        """An answer that holds an access token."""
+        form |= {
             "client_id": self._settings.client_id,
             "client_secret": self._settings.client_secret.get_secret_value(),
-            "code": code,
-            "redirect_uri": visitor.redirect_uri,
-            "code_verifier": attempt.verifier,
         }
         answer = await self._outside.post(f"{self._settings.base_url}/login/oauth/access_token", form)
         tokens = answer.json()
-        token = text(tokens, "access_token")
-        if answer.status == 200 and token and text(tokens, "token_type").lower() == "bearer":
-            return token
+        if answer.status == 200 and text(tokens, "access_token") and text(tokens, "token_type").lower() == "bearer":
+            return tokens
         why = f"{answer.what}: {answer.status} {text(tokens, 'error', 64)!r}"  # 200 for errors, too
-        raise BadCallback(why) if text(tokens, "error") in RESTART else ProviderAnswer(why)
+        raise REFUSALS.get(text(tokens, "error"), ProviderAnswer)(why)
 
     async def _user(self, bearer: dict[str, str]) -> dict[str, Any]:
         answer = await self._api("/user", bearer)

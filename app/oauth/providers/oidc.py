@@ -10,11 +10,11 @@ from pydantic import Field, SecretStr, field_validator
 
 from app.oauth.addresses import WebAddress, is_web_address
 from app.oauth.documents import Documents
-from app.oauth.errors import BadCallback, ProviderAnswer, ProviderDown
+from app.oauth.errors import BadCallback, ProviderAnswer, ProviderDown, Revoked
 from app.oauth.http import Answer, Outside
 from app.oauth.id_token import check_id_token, check_logout_token
 from app.oauth.jose import BadToken, UnknownKey, verified
-from app.oauth.models import Attempt, Claims, LoggedOut, Person, picture, text
+from app.oauth.models import LONGEST_TOKEN, Attempt, Claims, LoggedOut, Person, Tokens, picture, text
 from app.oauth.provider import Provider, ProviderSettings, Tools, Visitor, Words
 
 DISCOVERY = "/.well-known/openid-configuration"
@@ -102,6 +102,8 @@ class Oidc(Provider):
             "client_id": self.client_id,
             "redirect_uri": visitor.redirect_uri,
             "scope": " ".join(self._settings.scopes),
+            # Core 11: offline access is granted only where the person was asked for it.
+            **({"prompt": "consent"} if "offline_access" in self._settings.scopes else {}),
             "state": attempt.state,
             "nonce": attempt.nonce,
             "code_challenge": attempt.challenge,
@@ -118,25 +120,28 @@ class Oidc(Provider):
 
     async def identify(self, attempt: Attempt, answer: Mapping[str, str], visitor: Visitor) -> Person:
         metadata = await self.metadata()
-        tokens = await self._exchange(metadata, answer["code"], attempt.verifier, visitor.redirect_uri)
-        id_token, access_token = text(tokens, "id_token", 1 << 20), text(tokens, "access_token", 1 << 16)
-        if not id_token or not access_token or text(tokens, "token_type").lower() != "bearer":
-            raise ProviderAnswer(f"{self.issuer}: the answer lacks an id_token, or a bearer's access_token")
-        try:
-            claims = await self.verified(id_token)
-            check_id_token(
-                claims,
-                issuer=self.issuer,
-                client_id=self.client_id,
-                nonce=attempt.nonce,
-                access_token=access_token,
-                now=self._clock(),
-            )
-        except BadToken as bad:
-            raise ProviderAnswer(f"{self.issuer}: the ID token {bad}") from None
+        answered = await self._exchange(metadata, answer["code"], attempt.verifier, visitor.redirect_uri)
+        id_token, access_token = text(answered, "id_token", 1 << 20), self._access_token(answered)
+        if not id_token:
+            raise ProviderAnswer(f"{self.issuer}: the answer lacks an id_token")
+        claims = await self._claims(id_token, access_token, nonce=attempt.nonce)
         if metadata.userinfo_endpoint and self._lacks(claims):
             claims = {**await self._userinfo(metadata, access_token, claims["sub"]), **claims}
-        return self._person(claims, id_token)
+        return self._person(claims, self._tokens(answered))
+
+    async def refresh(self, tokens: Tokens, subject: str) -> Tokens:
+        """OpenID Connect Core 12: the answer may hold an ID token, which is about the same subject then."""
+        form = {"grant_type": "refresh_token", "refresh_token": tokens.refresh_token}
+        answer = await self._token_request(await self.metadata(), form)
+        if answer.status == 400 and answer.json().get("error") == "invalid_grant":
+            raise Revoked(f"{answer.what}: invalid_grant")
+        answered = self._granted(answer)
+        access_token = self._access_token(answered)
+        if id_token := text(answered, "id_token", 1 << 20):
+            claims = await self._claims(id_token, access_token)
+            if claims["sub"] != subject:
+                raise Revoked(f"{answer.what}: is about another sub")
+        return self._tokens(answered, before=tokens)
 
     async def sign_out_url(self, id_token: str, home: str) -> str | None:
         endpoint = (await self.metadata()).end_session_endpoint if self._settings.sign_out_there else ""
@@ -153,6 +158,30 @@ class Oidc(Provider):
         except BadToken as bad:
             raise BadCallback(f"{self.issuer}: the logout token {bad}") from None
         return LoggedOut(text(claims, "jti"), self.issuer, text(claims, "sub"), text(claims, "sid"))
+
+    def _access_token(self, answered: Claims) -> str:
+        access_token = text(answered, "access_token", LONGEST_TOKEN)
+        if not access_token or text(answered, "token_type").lower() != "bearer":
+            raise ProviderAnswer(f"{self.issuer}: the answer lacks a bearer's access_token")
+        return access_token
+
+    async def _claims(self, id_token: str, access_token: str, nonce: str | None = None) -> dict[str, Any]:
+        try:
+            claims = await self.verified(id_token)
+            check_id_token(
+                claims,
+                issuer=self.issuer,
+                client_id=self.client_id,
+                nonce=nonce,
+                access_token=access_token,
+                now=self._clock(),
+            )
+        except BadToken as bad:
+            raise ProviderAnswer(f"{self.issuer}: the ID token {bad}") from None
+        return claims
+
+    def _tokens(self, answered: Claims, before: Tokens | None = None) -> Tokens:
+        return Tokens.of(answered, now=self._clock(), refresh=self._settings.refresh, before=before)
 
     async def verified(self, token: str) -> dict[str, Any]:
         """The claims of a token that this provider has signed; a new key is looked for. Raises BadToken."""
@@ -214,7 +243,7 @@ class Oidc(Provider):
             raise ProviderAnswer(f"{answer.what}: is about another sub")
         return claims
 
-    def _person(self, claims: Claims, id_token: str) -> Person:
+    def _person(self, claims: Claims, tokens: Tokens) -> Person:
         email = text(claims, "email") if claims.get("email_verified") is True else ""
         names = (text(claims, "preferred_username"), text(claims, "nickname"), email.partition("@")[0])
         return Person(
@@ -226,7 +255,7 @@ class Oidc(Provider):
             picture=picture(claims, "picture"),
             claims=claims,
             session=text(claims, "sid"),
-            id_token=id_token,
+            tokens=tokens,
         )
 
 

@@ -4,20 +4,26 @@ Its answers are JSON called text/plain, with status 200 for errors, too: `errcod
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
 from pydantic import Field, SecretStr
 
 from app.oauth.addresses import BaseAddress
-from app.oauth.errors import BadCallback, Denied, NotWelcome, ProviderAnswer, ProviderDown
-from app.oauth.models import Attempt, Person, picture, text
+from app.oauth.errors import BadCallback, Denied, NotWelcome, OAuthProblem, ProviderAnswer, ProviderDown, Revoked
+from app.oauth.models import Attempt, Claims, Person, Tokens, picture, text
 from app.oauth.provider import Provider, ProviderSettings, Tools, Visitor
 from app.web.locale import N_
 
-RESTART = frozenset({40029, 40163, 41008, 42003})
-"""The code is not valid, used, missing or too old: beginning anew helps."""
-BUSY = frozenset({-1, 45009, 45011})
+REFUSALS: dict[int, type[OAuthProblem]] = {
+    # the code is not valid, used, missing or too old: beginning anew helps
+    **dict.fromkeys((40029, 40163, 41008, 42003), BadCallback),
+    # the refresh token is not valid, or too old; the person has changed the password
+    **dict.fromkeys((40030, 42002, 42007), Revoked),
+    # busy; the day's, or the minute's, quota is used up
+    **dict.fromkeys((-1, 45009, 45011), ProviderDown),
+}
 
 
 class WeChatSettings(ProviderSettings):
@@ -35,6 +41,7 @@ class WeChat(Provider):
     def __init__(self, name: str, settings: WeChatSettings, tools: Tools) -> None:
         self._settings = settings
         self._outside = tools.outside
+        self._clock = tools.clock
         self.name = name
         self.label = settings.label or "微信 WeChat"
         self.rule = settings.allow
@@ -82,7 +89,16 @@ class WeChat(Provider):
             name=nickname,
             picture=picture(user, "headimgurl"),
             claims=user,
+            tokens=self._tokens(tokens, appid),
         )
+
+    async def refresh(self, tokens: Tokens, subject: str) -> Tokens:
+        query = {"appid": tokens.client, "grant_type": "refresh_token", "refresh_token": tokens.refresh_token}
+        return self._tokens(await self._ask("/sns/oauth2/refresh_token", query), tokens.client, before=tokens)
+
+    def _tokens(self, answered: Claims, appid: str, before: Tokens | None = None) -> Tokens:
+        tokens = Tokens.of(answered, now=self._clock(), refresh=self._settings.refresh, before=before)
+        return replace(tokens, client=appid)
 
     def _app(self, visitor: Visitor) -> tuple[str, str]:
         settings = self._settings
@@ -97,9 +113,7 @@ class WeChat(Provider):
         if answer.status == 200 and not code:
             return document
         why = f"{answer.what}: {answer.status}, errcode {code}"
-        if code in BUSY:
-            raise ProviderDown(why)
-        raise BadCallback(why) if code in RESTART else ProviderAnswer(why)
+        raise REFUSALS.get(code, ProviderAnswer)(why)
 
 
 def _errcode(document: dict[str, Any]) -> int:

@@ -1,0 +1,103 @@
+"""Staying fresh: whoever came in by a provider stays for as long as it vouches for them."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+
+import structlog
+
+from app.accounts.audit import Audit, Event
+from app.oauth.errors import OAuthProblem, Revoked
+from app.oauth.memory import Memory, Origin
+from app.oauth.models import Tokens
+from app.oauth.provider import Provider
+from app.store import keys
+from app.store.client import Store, StoreAway
+from app.store.scripts import Script
+from app.web.session import Session
+
+RETRY = 60
+"""Seconds after which a provider that could not say anything is asked again."""
+PAUSE = 0.05
+"""Seconds between two looks whether another worker has its answer."""
+RELEASE = Script("if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end")
+
+
+class Refresher:
+    """Asks providers again, once for all workers: a provider may take a refresh token that comes twice for a stolen
+    one, and revoke everything (RFC 9700, 4.14.2). `timeout` is a provider's, in seconds, for one request.
+    """
+
+    def __init__(
+        self,
+        providers: Mapping[str, Provider],
+        memory: Memory,
+        store: Store,
+        clock: Callable[[], float],
+        *,
+        timeout: float,
+    ) -> None:
+        self._providers = providers
+        self._memory = memory
+        self._store = store
+        self._audit = Audit(store)
+        self._clock = clock
+        self._patience = timeout + 2
+        self._longest = int(4 * timeout) + 10
+
+    async def recheck(self, session: Session) -> float | None:
+        """When to ask again, in Unix seconds; None where the session has to end. Raises StoreAway."""
+        deadline = asyncio.get_running_loop().time() + self._patience
+        while asyncio.get_running_loop().time() < deadline:
+            async with self._turn(session) as ours:
+                if ours:
+                    return await self._recheck(session)
+            await asyncio.sleep(PAUSE)
+        return self._clock() + RETRY
+
+    async def _recheck(self, session: Session) -> float | None:
+        origin = await self._memory.origin(session)
+        if origin is None:  # another worker has heard that it has to end
+            return None
+        if self._clock() < origin.tokens.recheck_at:  # another worker has asked meanwhile
+            return origin.tokens.recheck_at
+        try:
+            tokens = await self._asked(session.how, origin)
+        except Revoked as revoked:
+            await self._over(session, revoked.why)
+            return None
+        await self._memory.renew(session, replace(origin, tokens=tokens))
+        return tokens.recheck_at
+
+    async def _asked(self, name: str, origin: Origin) -> Tokens:
+        """The session's tokens from now on. Raises Revoked."""
+        provider = self._providers.get(name)
+        if provider is None:
+            raise Revoked("it is not configured any more")
+        try:
+            return await provider.refresh(origin.tokens, origin.subject)
+        except Revoked:
+            raise
+        except OAuthProblem as problem:  # being away, or talking nonsense, says nothing about the person
+            structlog.get_logger("app").warning("a session was not rechecked", provider=name, why=problem.why)
+            return replace(origin.tokens, recheck_at=self._clock() + RETRY)
+
+    async def _over(self, session: Session, why: str) -> None:
+        """Forgets the tokens at once: whoever waits for this turn must not ask once more."""
+        await self._memory.forget(session)
+        structlog.get_logger("app").info("a provider has ended a session", provider=session.how, why=why)
+        await self._audit.record(Event.SESSION_ENDED, user=session.user, detail=session.how)
+
+    @asynccontextmanager
+    async def _turn(self, session: Session) -> AsyncIterator[bool]:
+        """Whether it is this worker's turn; should it die meanwhile, another's turn comes when the lock expires."""
+        lock, name = keys.oauth_refreshing(session.key), secrets.token_hex(8)
+        ours = bool(await self._store.once("SET", lock, name, "NX", "EX", self._longest))
+        try:
+            yield ours
+        finally:
+            if ours:
+                with suppress(StoreAway):
+                    await RELEASE.run(self._store, [lock], name)
