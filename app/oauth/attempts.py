@@ -85,6 +85,13 @@ class Attempts:
         """Whether its callback is being dealt with at this moment."""
         return bool(await self._store.idempotent("GET", _key(state)) == b"")
 
+    async def take_again(self, state: str) -> Outcome | None:
+        """The outcome, which whoever asks now deals with: nobody else has it until it is finished once more."""
+        while outcome := await self.outcome(state):
+            if await self._store.once("SET", _key(state), b"", "XX", "GET", "EX", KEPT):
+                return outcome
+        return None
+
     async def outcome(self, state: str) -> Outcome | None:
         """How it ended, as soon as it has; None for one that nobody has finished."""
         deadline = asyncio.get_running_loop().time() + PATIENCE

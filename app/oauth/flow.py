@@ -1,6 +1,7 @@
 """One flow for all providers: out to one of them, and back."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import structlog
 from starlette.requests import Request
@@ -112,10 +113,23 @@ async def _again(request: Request[OAuthState], attempt: Attempt) -> str:
     if user is None and running and not attempt.user:
         user = await request.state["accounts"].by_id(outcome.user)
         if user is not None and not user.disabled:
-            await people.sign_in_again(request, user, attempt.provider, outcome.session)
-            return outcome.next
+            return await _instead(request, attempt, user)
     if user is None or user.id != outcome.user:
         raise BadCallback("the attempt has come back before, to somebody else")
+    return outcome.next
+
+
+async def _instead(request: Request[OAuthState], attempt: Attempt, user: User) -> str:
+    """Signs in by this answer, and no longer by the one before, whose cookie the browser has not waited for."""
+    attempts = request.state["attempts"]
+    outcome = await attempts.take_again(attempt.state)
+    if outcome is None:
+        raise BadCallback("the attempt has come back too often")
+    try:
+        session = await people.sign_in_again(request, user, attempt.provider, outcome.session)
+        outcome = replace(outcome, session=session.key)
+    finally:
+        await attempts.finish(attempt.state, outcome)
     return outcome.next
 
 

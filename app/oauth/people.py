@@ -45,12 +45,11 @@ async def sign_in(request: Request[OAuthState], provider: Provider, person: Pers
     return session
 
 
-async def sign_in_again(request: Request[OAuthState], user: User, how: str, key: str) -> None:
-    """Begins another session in the place of the one of this key, whose cookie the browser has not waited for."""
+async def sign_in_again(request: Request[OAuthState], user: User, how: str, key: str) -> Session:
+    """Begins another session in the place of the one of this key. Raises BadCallback where that has ended."""
     sessions, memory = request.state["sessions"], request.state["memory"]
     if not sessions.revocable:
-        await entry.let_in(request, user, how)
-        return
+        return await entry.let_in(request, user, how)
     first = next((each for each in await sessions.of_user(user.id) if each.key == key), None)
     origin = await memory.origin(first) if first is not None else None
     if first is None or origin is None:
@@ -58,6 +57,7 @@ async def sign_in_again(request: Request[OAuthState], user: User, how: str, key:
     session = await entry.let_in(request, user, how, first.recheck_at)
     await memory.keep(session, origin)
     await sessions.end_one(user.id, key)
+    return session
 
 
 async def link(request: Request[OAuthState], provider: Provider, person: Person, user: User) -> None:

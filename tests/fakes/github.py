@@ -44,12 +44,16 @@ class FakeGitHub(Noted):
 
     def _token(self, asked: Asked) -> Response:
         assert asked.headers["accept"] == "application/json"
+        if asked.form["client_secret"] != "hub secret":
+            return JSONResponse({"error": "incorrect_client_credentials"})
+        tokens = {"access_token": "gho_x", "scope": "read:user,user:email", "token_type": "bearer"}
+        if asked.form.get("grant_type") == "refresh_token":
+            if asked.form["refresh_token"] != self.tokens.get("refresh_token"):
+                return JSONResponse({"error": "bad_refresh_token"})
+            return JSONResponse(tokens | self.tokens)
         begun = self.codes.pop(asked.form["code"], None)
         digest = hashlib.sha256(asked.form["code_verifier"].encode()).digest()
         if begun is None or base64.urlsafe_b64encode(digest).rstrip(b"=").decode() != begun["code_challenge"]:
             return JSONResponse({"error": "bad_verification_code"})
         assert asked.form["redirect_uri"] == begun["redirect_uri"]
-        if asked.form["client_secret"] != "hub secret":
-            return JSONResponse({"error": "incorrect_client_credentials"})
-        tokens = {"access_token": "gho_x", "scope": "read:user,user:email", "token_type": "bearer"}
         return JSONResponse(without_gone(tokens | self.tokens))

@@ -21,6 +21,8 @@ class FakeWeChat(Noted):
     tokens: dict[str, Any] = field(default_factory=dict)
     callback: dict[str, Any] = field(default_factory=dict)
     codes: dict[str, str] = field(default_factory=dict)
+    refusal: int = 0
+    """The errcode with which it refuses to refresh."""
 
     def app(self) -> Starlette:
         return Starlette(
@@ -28,6 +30,7 @@ class FakeWeChat(Noted):
                 Route("/connect/qrconnect", self.noted(self._consent)),
                 Route("/connect/oauth2/authorize", self.noted(self._consent)),
                 Route("/sns/oauth2/access_token", self.noted(self._token)),
+                Route("/sns/oauth2/refresh_token", self.noted(self._refresh)),
                 Route("/sns/userinfo", self.noted(self._userinfo)),
             ]
         )
@@ -48,10 +51,20 @@ class FakeWeChat(Noted):
             return odd_json({"errcode": 40125, "errmsg": "invalid appsecret, rid: 1"})
         if self.codes.pop(asked.query["code"], None) != appid:
             return odd_json({"errcode": 40029, "errmsg": "invalid code, rid: 2"})
+        return self._tokens(f"REFRESH {appid}")
+
+    def _refresh(self, asked: Asked) -> Response:
+        if self.refusal:
+            return odd_json({"errcode": self.refusal, "errmsg": "refused, rid: 3"})
+        assert asked.query["grant_type"] == "refresh_token"
+        assert asked.query["refresh_token"] == f"REFRESH {asked.query['appid']}"
+        return self._tokens(asked.query["refresh_token"])
+
+    def _tokens(self, refresh_token: str) -> Response:
         tokens = {
             "access_token": "ACCESS",
             "expires_in": 7200,
-            "refresh_token": "REFRESH",
+            "refresh_token": refresh_token,
             "openid": self.user["openid"],
             "scope": "snsapi_login",
         }

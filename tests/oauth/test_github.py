@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from starlette.responses import JSONResponse
 
+from tests.clock import Clock
 from tests.fakes.github import PRIMARY, FakeGitHub
 from tests.fakes.noted import GONE
 from tests.fakes.serving import served
@@ -34,6 +35,7 @@ def tables(hub: FakeGitHub, served_hub: tuple[FakeGitHub, str]) -> dict[str, dic
         "base_url": served_hub[1],
         "api_url": f"{served_hub[1]}/api/",
         "allow": {"domains": ["corp.example"]},
+        "refresh": True,
     }
     return {"hub": table}
 
@@ -110,3 +112,21 @@ async def test_another_providers_iss_is_refused(walk: Walk, hub: FakeGitHub) -> 
     callback = await walk.there(await walk.out("hub"))
     assert (await walk.back(f"{callback}&iss=https://evil.example")).status_code == 400
     assert hub.count("/login/oauth/access_token") == 0
+
+
+async def test_an_app_whose_tokens_expire_is_asked_again(walk: Walk, hub: FakeGitHub, clock: Clock) -> None:
+    hub.tokens = {"refresh_token": "ghr_1", "expires_in": 28_800, "refresh_token_expires_in": 15_811_200}
+    await walk.whole("hub")
+    clock.move(28_800)
+    assert await walk.user() is not None
+    assert hub.count("/login/oauth/access_token") == 2
+    clock.move(28_800)
+    hub.tokens = {"refresh_token": "ghr_2"}
+    assert await walk.user() is None
+
+
+async def test_an_app_whose_tokens_do_not_expire_is_not(walk: Walk, hub: FakeGitHub, clock: Clock) -> None:
+    await walk.whole("hub")
+    clock.move(100_000)
+    assert await walk.user() is not None
+    assert hub.count("/login/oauth/access_token") == 1

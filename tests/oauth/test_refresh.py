@@ -188,6 +188,18 @@ async def test_an_id_token_that_can_not_be_verified_tells_nothing(
     assert len(refreshes(provider)) == 1
 
 
+async def test_a_callback_that_came_twice_is_rechecked_as_well(
+    walk: Walk, provider: FakeOpenId, clock: Clock, service: Running
+) -> None:
+    callback = await walk.there(await walk.out())
+    for answer in await asyncio.gather(*(walk.back(callback) for _ in range(4))):
+        assert answer.headers["location"] == "/"
+    assert len((await walk.browser.get("/api/account/sessions")).json()) == 1
+    clock.move(LIFETIME)
+    provider.refresh_tokens = []
+    assert await walk.user() is None
+
+
 async def test_who_does_not_want_it_is_never_asked_about(walk: Walk, provider: FakeOpenId, clock: Clock) -> None:
     await walk.whole("never")
     clock.move(10 * LIFETIME)

@@ -8,6 +8,7 @@ import pytest
 from starlette.responses import HTMLResponse
 
 from app.settings import Settings
+from tests.clock import Clock
 from tests.fakes.noted import GONE
 from tests.fakes.serving import served
 from tests.fakes.wechat import SECRETS, FakeWeChat, odd_json
@@ -41,6 +42,7 @@ def tables(wechat: FakeWeChat, served_wechat: tuple[FakeWeChat, str]) -> dict[st
         "open_url": served_wechat[1],
         "api_url": served_wechat[1],
         "allow": "everybody",
+        "refresh": True,
     }
     return {"wechat": table}
 
@@ -142,3 +144,25 @@ async def test_a_rule_about_addresses_lets_nobody_in(
     tables["wechat"]["allow"] = {"domains": ["corp.example"]}
     async with running(make_settings(oauth=tables)) as service:
         assert (await Walk(service.client).whole("wechat")).status_code == 403
+
+
+@pytest.mark.parametrize("inside", [True, False])
+async def test_wechat_is_asked_again_when_the_token_expires(
+    inside: bool, walk: Walk, wechat: FakeWeChat, clock: Clock
+) -> None:
+    walk.browser.headers["user-agent"] = INSIDE if inside else "Firefox"
+    await walk.whole("wechat")
+    for _ in range(2):
+        clock.move(7200)
+        assert await walk.user() is not None
+    assert wechat.count("/sns/oauth2/refresh_token") == 2
+
+
+@pytest.mark.parametrize(("errcode", "stays"), [(42007, False), (42002, False), (40030, False), (-1, True)])
+async def test_wechat_ends_a_session_by_its_errcode(
+    errcode: int, stays: bool, walk: Walk, wechat: FakeWeChat, clock: Clock
+) -> None:
+    await walk.whole("wechat")
+    wechat.refusal = errcode
+    clock.move(7200)
+    assert (await walk.user() is not None) is stays
