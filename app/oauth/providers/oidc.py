@@ -2,18 +2,18 @@
 
 import base64
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 from urllib.parse import quote_plus, urlencode
 
 from pydantic import Field, SecretStr, field_validator
 
-from app.oauth.addresses import WebAddress, is_web_address
+from app.oauth.addresses import WebAddress
 from app.oauth.documents import Documents
 from app.oauth.errors import BadCallback, ProviderAnswer, ProviderDown, Revoked
 from app.oauth.http import Answer, Outside
 from app.oauth.id_token import check_id_token, check_logout_token
 from app.oauth.jose import BadToken, UnknownKey, verified
+from app.oauth.metadata import Metadata
 from app.oauth.models import LONGEST_TOKEN, Attempt, Claims, LoggedOut, Person, Tokens, picture, text
 from app.oauth.provider import Provider, ProviderSettings, Tools, Visitor, Words
 
@@ -37,43 +37,6 @@ class OidcSettings(ProviderSettings):
         if "openid" not in scopes:
             raise ValueError("must contain openid")
         return scopes
-
-
-@dataclass(frozen=True, slots=True)
-class Metadata:
-    """What a provider says of itself."""
-
-    authorization_endpoint: str
-    token_endpoint: str
-    jwks_uri: str
-    userinfo_endpoint: str
-    end_session_endpoint: str
-    sends_iss: bool
-    basic: bool
-    """Whether the client's secret goes into the header, as is the default, or into the form."""
-
-    @classmethod
-    def of(cls, document: dict[str, Any], issuer: str, *, private: bool) -> Self:
-        """Raises ProviderAnswer."""
-        if document.get("issuer") != issuer:
-            raise ProviderAnswer(f"the discovery document of {issuer} names another issuer")
-        methods = document.get("token_endpoint_auth_methods_supported")
-        only_post = (
-            isinstance(methods, list) and "client_secret_post" in methods and "client_secret_basic" not in methods
-        )
-        endpoints = {name: text(document, name, 2048) for name in ENDPOINTS}
-        for name, url in endpoints.items():
-            if (name in REQUIRED and not url) or (url and not is_web_address(url, private=private)):
-                raise ProviderAnswer(f"the discovery document of {issuer} has no good {name}")
-        return cls(
-            **endpoints,
-            sends_iss=document.get("authorization_response_iss_parameter_supported") is True,
-            basic=not only_post,
-        )
-
-
-REQUIRED = ("authorization_endpoint", "token_endpoint", "jwks_uri")
-ENDPOINTS = (*REQUIRED, "userinfo_endpoint", "end_session_endpoint")
 
 
 class Oidc(Provider):

@@ -1,62 +1,22 @@
 """Staying fresh: a session lasts for as long as its provider vouches for it."""
 
 import asyncio
-import threading
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import JSONResponse
 
 from app.settings import Settings
 from tests.clock import Clock
-from tests.fakes.openid import OTHER_RSA, FakeOpenId
+from tests.fakes.openid import FakeOpenId
 from tests.oauth.conftest import corp
+from tests.oauth.refresh.conftest import LIFETIME, held, refreshes, so
 from tests.oauth.walk import Walk
 from tests.service import Running, running
 from tests.sockets import PATIENCE
 from tests.valkey import Valkey
-
-LIFETIME = 300
-"""Seconds that the provider's access tokens live."""
-
-
-@pytest.fixture
-def tables(provider: FakeOpenId) -> dict[str, dict[str, Any]]:
-    provider.refresh_tokens = []
-    return {"corp": corp(provider, refresh=True), "never": corp(provider, label="Never")}
-
-
-@pytest.fixture
-async def inside(walk: Walk, clock: Clock) -> Walk:
-    """Somebody whose access token has just expired."""
-    await walk.whole()
-    clock.move(LIFETIME)
-    return walk
-
-
-def refreshes(provider: FakeOpenId) -> list[str]:
-    """The refresh tokens that it was asked with."""
-    forms = [asked.form for asked in provider.asked if asked.path == "/token"]
-    return [form["refresh_token"] for form in forms if form["grant_type"] == "refresh_token"]
-
-
-@asynccontextmanager
-async def held(provider: FakeOpenId) -> AsyncIterator[None]:
-    """Within the block the provider answers no refresh."""
-    provider.hold = threading.Event()
-    try:
-        yield
-    finally:
-        provider.hold.set()
-
-
-async def so(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not true():
-            await asyncio.sleep(0.005)
 
 
 async def test_nobody_asks_before_the_token_expires(walk: Walk, provider: FakeOpenId, clock: Clock) -> None:
@@ -142,52 +102,6 @@ async def test_invalid_grant_ends_the_session_for_good(
     assert (entries[0].event, entries[0].detail) == ("session_ended", "corp")
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        lambda: JSONResponse({}, 500),
-        lambda: JSONResponse({"error": "temporarily_unavailable"}, 400),
-        lambda: JSONResponse({"error": "invalid_client"}, 401),
-        lambda: HTMLResponse("<h1>We will be back</h1>"),
-        lambda: Response(b"{", media_type="application/json"),
-        lambda: JSONResponse({"token_type": "bearer"}),
-    ],
-)
-async def test_a_provider_that_can_not_tell_ends_nothing_and_is_asked_again_in_a_minute(
-    answer: Callable[[], Response], inside: Walk, provider: FakeOpenId, clock: Clock
-) -> None:
-    provider.instead["/token"] = answer
-    for seconds in (0, 59):
-        clock.move(seconds)
-        assert await inside.user() is not None
-    assert len(refreshes(provider)) == 1
-    provider.instead.clear()
-    clock.move(1)
-    assert await inside.user() is not None
-    assert provider.refresh_tokens is not None
-    assert refreshes(provider) == [provider.refresh_tokens[0]] * 2
-
-
-async def test_a_new_id_token_may_come_with_it(inside: Walk, provider: FakeOpenId) -> None:
-    provider.refreshed["id_token"] = provider.new_id_token()
-    assert await inside.user() is not None
-
-
-async def test_an_id_token_about_somebody_else_ends_the_session(inside: Walk, provider: FakeOpenId) -> None:
-    provider.refreshed["id_token"] = provider.new_id_token(sub="somebody else")
-    assert await inside.user() is None
-
-
-async def test_an_id_token_that_can_not_be_verified_tells_nothing(
-    inside: Walk, provider: FakeOpenId, clock: Clock
-) -> None:
-    provider.sign_with = OTHER_RSA
-    provider.refreshed["id_token"] = provider.new_id_token(sub="somebody else")
-    assert await inside.user() is not None
-    assert await inside.user() is not None
-    assert len(refreshes(provider)) == 1
-
-
 async def test_a_callback_that_came_twice_is_rechecked_as_well(
     walk: Walk, provider: FakeOpenId, clock: Clock, service: Running
 ) -> None:
@@ -216,66 +130,12 @@ async def test_where_there_is_no_refresh_token_a_session_lasts_as_any_other(
     assert await walk.user() is not None
 
 
-@pytest.mark.parametrize("lifetime", [None, 0, -5, "soon", True, 1e300, {}])
-async def test_a_lifetime_that_makes_no_sense_is_an_hour(
-    lifetime: Any, walk: Walk, provider: FakeOpenId, clock: Clock
-) -> None:
-    provider.tokens["expires_in"] = lifetime
-    await walk.whole()
-    clock.move(3599)
-    assert await walk.user() is not None
-    assert refreshes(provider) == []
-    clock.move(1)
-    assert await walk.user() is not None
-    assert len(refreshes(provider)) == 1
-
-
 async def test_a_provider_is_asked_once_a_minute_at_most(walk: Walk, provider: FakeOpenId, clock: Clock) -> None:
     provider.tokens["expires_in"] = "1"
     await walk.whole()
     clock.move(59)
     assert await walk.user() is not None
     assert refreshes(provider) == []
-
-
-async def test_a_provider_that_is_not_configured_any_more_vouches_for_nobody(
-    inside: Walk, make_settings: Callable[..., Settings], clock: Clock
-) -> None:
-    async with running(make_settings(oauth={}), clock) as later:
-        assert await Walk(later.another_client(cookies=inside.browser.cookies)).user() is None
-
-
-async def test_a_session_without_its_tokens_has_to_be_begun_anew(inside: Walk, server: Valkey) -> None:
-    with server.client as client:
-        client.delete(*client.scan_iter("session-origin:*"))
-    assert await inside.user() is None
-
-
-async def test_a_worker_that_dies_while_it_asks_keeps_nobody_out(
-    inside: Walk, provider: FakeOpenId, server: Valkey, clock: Clock, monkeypatch: pytest.MonkeyPatch, service: Running
-) -> None:
-    monkeypatch.setattr(service.state["refresher"], "_patience", 0.1)
-    with server.client as client:
-        (session,) = client.scan_iter("session:*")
-        client.set(f"oauth:refreshing:{session.decode().removeprefix('session:')}", "the dead worker", ex=30)
-        assert await inside.user() is not None
-        assert refreshes(provider) == []
-        client.delete(*client.scan_iter("oauth:refreshing:*"))
-    clock.move(60)
-    assert await inside.user() is not None
-    assert len(refreshes(provider)) == 1
-
-
-async def test_who_signs_out_meanwhile_stays_signed_out(inside: Walk, provider: FakeOpenId, server: Valkey) -> None:
-    async with held(provider):
-        asking = asyncio.create_task(inside.user())
-        await so(lambda: refreshes(provider) != [])
-        with server.client as client:  # another worker ends the session
-            client.delete(*client.scan_iter("session*"))
-    await asking
-    assert await inside.user() is None
-    with server.client as client:
-        assert list(client.scan_iter("session*")) == []
 
 
 async def test_the_tokens_end_with_their_session(walk: Walk, server: Valkey) -> None:

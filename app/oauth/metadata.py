@@ -1,0 +1,44 @@
+"""What an OpenID provider says of itself (OpenID Connect Discovery 1.0, section 3)."""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+from app.oauth.addresses import is_web_address
+from app.oauth.errors import ProviderAnswer
+from app.oauth.models import text
+
+REQUIRED = ("authorization_endpoint", "token_endpoint", "jwks_uri")
+ENDPOINTS = (*REQUIRED, "userinfo_endpoint", "end_session_endpoint")
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """The part of it that is used here. Endpoints are addresses; empty where there is none."""
+
+    authorization_endpoint: str
+    token_endpoint: str
+    jwks_uri: str
+    userinfo_endpoint: str
+    end_session_endpoint: str
+    sends_iss: bool
+    basic: bool
+    """Whether the client's secret goes into the header, as is the default, or into the form."""
+
+    @classmethod
+    def of(cls, document: dict[str, Any], issuer: str, *, private: bool) -> Self:
+        """Raises ProviderAnswer."""
+        if document.get("issuer") != issuer:
+            raise ProviderAnswer(f"the discovery document of {issuer} names another issuer")
+        methods = document.get("token_endpoint_auth_methods_supported")
+        only_post = (
+            isinstance(methods, list) and "client_secret_post" in methods and "client_secret_basic" not in methods
+        )
+        endpoints = {name: text(document, name, 2048) for name in ENDPOINTS}
+        for name, url in endpoints.items():
+            if (name in REQUIRED and not url) or (url and not is_web_address(url, private=private)):
+                raise ProviderAnswer(f"the discovery document of {issuer} has no good {name}")
+        return cls(
+            **endpoints,
+            sends_iss=document.get("authorization_response_iss_parameter_supported") is True,
+            basic=not only_post,
+        )
