@@ -19,11 +19,15 @@ from tests.sockets import PATIENCE
 from tests.valkey import Valkey
 
 
-async def test_nobody_asks_before_the_token_expires(walk: Walk, provider: FakeOpenId, clock: Clock) -> None:
+async def test_the_provider_is_asked_when_the_token_expires(walk: Walk, provider: FakeOpenId, clock: Clock) -> None:
     await walk.whole()
     clock.move(LIFETIME - 1)
-    assert await walk.user() is not None
+    for _ in range(3):  # by now the worker knows the session without looking
+        assert await walk.user() is not None
     assert refreshes(provider) == []
+    clock.move(1)
+    assert await walk.user() is not None
+    assert len(refreshes(provider)) == 1
 
 
 async def test_each_token_is_used_once_and_in_its_turn(inside: Walk, provider: FakeOpenId, clock: Clock) -> None:
@@ -66,7 +70,9 @@ async def test_it_goes_on_when_who_began_it_has_left(inside: Walk, provider: Fak
     assert len(refreshes(provider)) == 1
 
 
+@pytest.mark.parametrize("good", [True, False])
 async def test_workers_share_one_refresh(
+    good: bool,
     inside: Walk,
     provider: FakeOpenId,
     tables: dict[str, Any],
@@ -74,17 +80,32 @@ async def test_workers_share_one_refresh(
     clock: Clock,
     server: Valkey,
 ) -> None:
+    if not good:
+        provider.refresh_tokens = []
     async with running(make_settings(oauth=tables, oauth_timeout=PATIENCE), clock) as other:
         elsewhere = Walk(other.another_client(cookies=inside.browser.cookies))
         async with held(provider):
             first = asyncio.create_task(inside.user())
             await so(lambda: refreshes(provider) != [])
             second = asyncio.create_task(elsewhere.user())
-            with server.client as client:
+            with server.client as client:  # the second looks again and again whether it is its turn
                 before = client.info("commandstats")["cmdstat_set"]["calls"]
                 await so(lambda: client.info("commandstats")["cmdstat_set"]["calls"] > before + 1)
             assert not second.done()
-        assert await first == await second is not None
+        assert [await first is not None, await second is not None] == [good, good]
+    assert len(refreshes(provider)) == 1
+
+
+async def test_who_waited_for_a_refusal_does_not_ask_once_more(
+    inside: Walk, provider: FakeOpenId, service: Running, server: Valkey
+) -> None:
+    """Even before whoever was refused has ended the session."""
+    provider.refresh_tokens = []
+    with server.client as client:
+        (name,) = client.scan_iter("sessions-of:*")
+    (session,) = await service.state["sessions"].of_user(name.decode().removeprefix("sessions-of:"))
+    for _ in range(2):
+        assert await service.state["refresher"].recheck(session) is None
     assert len(refreshes(provider)) == 1
 
 
