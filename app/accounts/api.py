@@ -23,7 +23,7 @@ from app.web.forms import json_fields
 from app.web.headers import headers_of
 from app.web.locale import N_
 from app.web.openapi import FLAG, NUMBER, TEXT, ApiRoute, Operation, array, nullable, obj
-from app.web.quick import Answer, QuickEndpoint
+from app.web.quick import Answer, Head, QuickEndpoint
 
 USER = obj(id=TEXT, name=TEXT, is_admin=FLAG, locale=nullable(TEXT), created=NUMBER)
 SESSION = obj(id=TEXT, device=TEXT, address=TEXT, created=NUMBER, seen=NUMBER, how=TEXT, current=FLAG)
@@ -43,10 +43,10 @@ class CurrentSession(QuickEndpoint):
         if b"authorization" in headers:
             return None
         known = cast(AccountState, scope["state"])["people"].remembered(scope, headers.get(b"cookie", b""))
-        return (SESSION_HEADERS, self._body(known[0])) if known is not None else None
+        return (SESSION_HEAD, self._body(known[0])) if known is not None else None
 
     async def slow(self, scope: Scope) -> Answer:
-        return SESSION_HEADERS, self._body(await user_of(Request(scope)))
+        return SESSION_HEAD, self._body(await user_of(Request(scope)))
 
     def _body(self, user: User) -> bytes:
         """The answer, made once for a user who does not change."""
@@ -60,11 +60,9 @@ class CurrentSession(QuickEndpoint):
         return body
 
 
-SESSION_HEADERS = [
-    (b"content-type", b"application/json"),
-    (b"cache-control", b"no-store"),
-    (b"vary", b"Cookie, Authorization"),
-]
+SESSION_HEAD = Head(
+    (b"content-type", b"application/json"), (b"cache-control", b"no-store"), (b"vary", b"Cookie, Authorization")
+)
 
 
 async def sign_in(request: Request[AccountState]) -> Response:

@@ -15,7 +15,7 @@ from app.web.headers import headers_of
 from app.web.locale import choose
 from app.web.negotiate import asks_for_json
 from app.web.pages import Pages
-from app.web.quick import Answer, Promise, QuickEndpoint
+from app.web.quick import Answer, Head, Promise, QuickEndpoint
 from app.web.session import Session, take_flash
 
 HOME = "home"
@@ -24,12 +24,9 @@ EXAMPLE = 987_654_321
 """Stands for the number in the page that is kept: once plain and once with separators, in this order."""
 MOST_KEPT = 1000
 """Pages that are kept: one a language for visitors, and one for each signed-in user who came lately."""
-JSON_HEADERS = [
-    (b"content-type", b"application/json"),
-    (b"cache-control", b"no-store"),
-    (b"vary", b"Cookie, Accept, Accept-Language"),
-]
-HTML_HEADERS = [(b"content-type", b"text/html; charset=utf-8"), *JSON_HEADERS[1:]]
+PRIVATE = ((b"cache-control", b"no-store"), (b"vary", b"Cookie, Accept, Accept-Language"))
+JSON_HEAD = Head((b"content-type", b"application/json"), *PRIVATE)
+HTML_HEAD = Head((b"content-type", b"text/html; charset=utf-8"), *PRIVATE)
 Pieces = tuple[str, str, str]
 
 
@@ -45,11 +42,12 @@ class Home(QuickEndpoint):
         headers = headers_of(scope)
         cookies = headers.get(b"cookie", b"")
         user, flash = None, False
-        if cookies and not state["sessions"].absent(scope, cookies):
+        if cookies:
             known = state["people"].remembered(scope, cookies)
-            if known is None:
+            if known is not None:
+                user, flash = known[0], known[1].has_flash
+            elif not state["sessions"].absent(scope, cookies):
                 return None
-            user, flash = known[0], known[1].has_flash
         if not counts(scope["method"], headers):
             return None
         if asks_for_json(headers.get(b"accept", b""), headers.get(b"sec-fetch-mode", b"navigate")):
@@ -72,15 +70,15 @@ class Home(QuickEndpoint):
         flash = take_flash(session) if session is not None and scope["method"] == "GET" else None
         if counted and flash is None:
             return self._page(state["pages"], locale, user, number)
-        return HTML_HEADERS, _render(state["pages"], locale, number, user, flash, counted=counted).encode()
+        return HTML_HEAD, _render(state["pages"], locale, number, user, flash, counted=counted).encode()
 
     def _page(self, pages: Pages, locale: str, user: User | None, number: int | None) -> Answer:
         """The page of a counted visit: rendered once, for a number that is then replaced."""
         pieces = self._kept.get((locale, user)) or self._keep(pages, locale, user)
         if number is None or pieces is None:
-            return HTML_HEADERS, _render(pages, locale, number, user, None, counted=True).encode()
+            return HTML_HEAD, _render(pages, locale, number, user, None, counted=True).encode()
         start, middle, end = pieces
-        return HTML_HEADERS, f"{start}{number}{middle}{number:,}{end}".encode()
+        return HTML_HEAD, f"{start}{number}{middle}{number:,}{end}".encode()
 
     def _keep(self, pages: Pages, locale: str, user: User | None) -> Pieces | None:
         """What stands around the numbers; None for a user who is called like our example."""
@@ -110,8 +108,8 @@ def _render(
 def _json(user: User | None, number: int | None) -> Answer:
     visits = b"null" if number is None else b"%d" % number
     if user is None:
-        return JSON_HEADERS, b'{"visits":%s}' % visits
-    return JSON_HEADERS, b'{"visits":%s,"user":{"name":%s}}' % (visits, orjson.dumps(user.name))
+        return JSON_HEAD, b'{"visits":%s}' % visits
+    return JSON_HEAD, b'{"visits":%s,"user":{"name":%s}}' % (visits, orjson.dumps(user.name))
 
 
 async def _visitor(state: CounterState, scope: Scope, cookies: bytes) -> tuple[User | None, Session | None]:

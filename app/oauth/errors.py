@@ -34,8 +34,9 @@ class Denied(OAuthProblem):
 
 
 class Revoked(OAuthProblem):
+    """Never shown: whoever it is about is signed out."""
+
     status = 403
-    detail = N_("The provider has ended this sign-in. Please sign in again.")
 
 
 class NotWelcome(OAuthProblem):

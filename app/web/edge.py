@@ -20,7 +20,7 @@ from app.settings import Settings, SettingsError
 from app.store.embedded import EmbeddedError
 from app.web.csrf import SAFE, is_cross_site
 from app.web.errors import BadRequest, Forbidden, Problem, TooLarge, problem_of, problem_response
-from app.web.headers import SECURITY, STRICT_TRANSPORT, Hosts, RawHeaders, headers_of
+from app.web.headers import SECURITY, STRICT_TRANSPORT, Hosts, headers_of
 from app.web.locale import N_
 from app.web.log import AccessLog
 from app.web.metrics import OTHER, Metrics
@@ -31,7 +31,8 @@ from app.web.sessions import VISIT
 
 PROBES = frozenset({"/live", "/ready"})
 """Asked by an orchestrator under whatever address the process has: any Host will do."""
-Reply = Callable[[RawHeaders, bytes], None]
+Reply = Callable[[bytes, bytes], None]
+"""Sends a 200: its header lines, each with its end, and its body."""
 BODILESS = frozenset({"GET", "HEAD"})
 
 
@@ -93,13 +94,10 @@ class Edge:
             self._reply(scope, started, answer, reply)
 
     def _reply(self, scope: Scope, started: float, answer: Answer, reply: Reply) -> None:
-        headers, body = answer
+        head, body = answer
         request_id = self._next_id()
-        length = (b"content-length", b"%d" % len(body))
-        complete = [*headers, length, *SECURITY, (b"x-request-id", request_id.encode())]
-        if scope["scheme"] == "https":
-            complete.append(STRICT_TRANSPORT)
-        reply(complete, body)
+        constant = head.secure if scope["scheme"] == "https" else head.plain
+        reply(b"%bcontent-length: %d\r\nx-request-id: %b\r\n" % (constant, len(body), request_id.encode()), body)
         self._note(scope, started, 200, len(body), request_id)
 
     def _note(self, scope: Scope, started: float, status: int, size: int, request_id: str) -> None:

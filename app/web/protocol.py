@@ -66,16 +66,19 @@ class OneWriteProtocol(HttpToolsProtocol):
         if quick is None or not quick(cycle.scope, partial(self._reply, cycle)):
             super()._start_asgi_task(cycle, OneWrite(cycle, app, READY))
 
-    def _reply(self, cycle: RequestResponseCycle, headers: list[Header], body: bytes) -> None:
-        """Sends an answer that was made without a task; leaves it to uvicorn where the connection is to close."""
-        start: Any = {"type": "http.response.start", "status": 200, "headers": headers}
+    def _reply(self, cycle: RequestResponseCycle, lines: bytes, body: bytes) -> None:
+        """Sends a 200 that was made without a task; leaves it to uvicorn where the connection is to close."""
 
         async def answered(scope: Any, receive: Any, send: Any) -> None:
-            await send(start)
+            headers = [line.split(b": ", 1) for line in lines.splitlines()]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
             await send({"type": "http.response.body", "body": body})
 
-        if cycle.flow.write_paused or not OneWrite(cycle, answered, READY).write(start, body):
+        if cycle.flow.write_paused or not _is_ordinary(cycle):
             super()._start_asgi_task(cycle, answered)
+        else:
+            default = b"".join(b"%b: %b\r\n" % header for header in cycle.default_headers)
+            _send(cycle, b"".join([STATUS_LINE[200], default, lines, b"\r\n", body]))
 
 
 class OneWrite:
@@ -110,12 +113,7 @@ class OneWrite:
         that could split the answer.
         """
         cycle = self._cycle
-        if (
-            cycle.disconnected
-            or not cycle.keep_alive
-            or cycle.scope["method"] == "HEAD"
-            or start["status"] in (204, 304)
-        ):
+        if not _is_ordinary(cycle) or start["status"] in (204, 304):
             return False
         ready, parts, length = self._ready, [STATUS_LINE[start["status"]]], None
         for header in (*cycle.default_headers, *start["headers"]):
@@ -136,9 +134,18 @@ class OneWrite:
             return False
         parts.append(b"\r\n")
         parts.append(body)
-        cycle.response_started = cycle.response_complete = True
-        cycle.waiting_for_100_continue = False
-        cycle.transport.write(b"".join(parts))
-        cycle.message_event.set()
-        cycle.on_response()
+        _send(cycle, b"".join(parts))
         return True
+
+
+def _is_ordinary(cycle: RequestResponseCycle) -> bool:
+    return not cycle.disconnected and cycle.keep_alive and cycle.scope["method"] != "HEAD"
+
+
+def _send(cycle: RequestResponseCycle, answer: bytes) -> None:
+    """What uvicorn does for a whole answer, which is all of the cycle's."""
+    cycle.response_started = cycle.response_complete = True
+    cycle.waiting_for_100_continue = False
+    cycle.transport.write(answer)
+    cycle.message_event.set()
+    cycle.on_response()
