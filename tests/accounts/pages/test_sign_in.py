@@ -213,7 +213,7 @@ async def test_the_language_of_the_account_is_remembered(client: httpx.AsyncClie
 
 async def test_the_answer_is_in_the_readers_language(client: httpx.AsyncClient, cast: Cast) -> None:
     page = await client.post("/sign-in", data=WRONG, headers={"Accept-Language": "zh-CN"})
-    assert error_at(page, "password") == "名称或密码不正确。"
+    assert error_at(page, "password") == "用户名或密码不正确。"
 
 
 @pytest.mark.parametrize(("registration", "link"), [("closed", False), ("invitation", False), ("open", True)])
