@@ -10,7 +10,7 @@ from app.accounts.audit import Event
 from app.accounts.models import User
 from app.accounts.state import S
 from app.web.errors import TooMany
-from app.web.session import take_flash
+from app.web.session import flash, take_flash
 
 
 async def page(
@@ -43,6 +43,13 @@ def see_other(path: str) -> Response:
 async def onward(request: Request[S], url: str) -> Response:
     """A page that leads to another site at once: the answer to a form may not (CSP, form-action)."""
     return await page(request, "accounts/onward.html", url=url, site=urlsplit(url).hostname)
+
+
+async def say(request: Request[S], message: str) -> None:
+    """Leaves a message (an English sentence) for the next page; nothing where nobody is signed in any more."""
+    session = await request.state["sessions"].open(request.scope)
+    if session is not None:
+        flash(session, message)
 
 
 def address_of(request: Request[Any]) -> str:

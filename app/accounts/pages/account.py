@@ -10,12 +10,11 @@ from app.accounts.guards import sign_in_required
 from app.accounts.models import User
 from app.accounts.quality import WeakPassword
 from app.accounts.state import AccountState
-from app.accounts.view import allow, note, page, see_other
+from app.accounts.view import allow, note, page, say, see_other
 from app.web.errors import BadRequest, FreshSignInRequired
 from app.web.forms import form_fields
 from app.web.language import remember
 from app.web.locale import COOKIE, N_, NAMES
-from app.web.session import flash
 
 WRONG = N_("The current password is not right.")
 
@@ -34,7 +33,7 @@ async def change(request: Request[AccountState], user: User) -> Response:
     if locale is not None and locale not in NAMES:
         raise BadRequest(f"locale: must be one of {', '.join(NAMES)}, or empty", field="locale")
     await request.state["accounts"].set_locale(user.id, locale)
-    await _say(request, N_("Saved."))
+    await say(request, N_("Saved."))
     response = see_other("/account")
     if locale is None:
         response.delete_cookie(COOKIE)
@@ -67,7 +66,7 @@ async def change_password(request: Request[AccountState], user: User) -> Respons
     if fields["end_others"]:
         await state["sessions"].end_all(user.id, keep=session.key)
     await note(request, Event.PASSWORD_CHANGED, user=user)
-    await _say(request, N_("The password is changed."))
+    await say(request, N_("The password is changed."))
     return see_other("/account")
 
 
@@ -83,12 +82,6 @@ async def _page(
         identities=await request.state["identities"].of_user(user.id),
         elsewhere=request.state["elsewhere"],
     )
-
-
-async def _say(request: Request[AccountState], message: str) -> None:
-    session = await request.state["sessions"].open(request.scope)
-    if session is not None:
-        flash(session, message)
 
 
 routes = [

@@ -12,13 +12,25 @@ from app.accounts.guards import admin_required
 from app.accounts.models import User
 from app.accounts.state import AccountState
 from app.accounts.store import LastAdmin
-from app.accounts.view import allow, note, page, see_other
+from app.accounts.view import allow, note, page, say, see_other
 from app.web.errors import BadRequest, Conflict, NotFound
 from app.web.forms import form_fields
 from app.web.locale import N_
+from app.web.urls import safe_path
 
 DAY = 86_400
 INVITATION_DAYS = frozenset({"1", "7", "30"})
+USERS = "/admin/users"
+DONE = {
+    "disable": N_("The account is disabled and signed out everywhere."),
+    "enable": N_("The account is enabled again."),
+    "end-sessions": N_("All sessions of the account have ended."),
+    "make-admin": N_("The account is an administrator now."),
+    "remove-admin": N_("The account is no longer an administrator."),
+}
+"""What can be done to a user, and what is said afterwards."""
+ASKED = frozenset(DONE) - {"enable"}
+"""What somebody would miss, or be surprised by: a page asks before it is done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +52,26 @@ async def users(request: Request[AccountState], admin: User) -> Response:
 
 
 @admin_required
-async def act(request: Request[AccountState], admin: User) -> Response:
-    """`POST /admin/users/{id}` with `action`: disable, enable, end-sessions, make-admin or remove-admin."""
-    fields = await form_fields(request, "action")
-    user = await request.state["accounts"].by_id(request.path_params["id"])
-    if user is None:
+async def ask(request: Request[AccountState], admin: User) -> Response:
+    """`GET /admin/users/{id}/{action}?next=`: says what the action does, and does it only when told so."""
+    subject, action = await _subject(request), request.path_params["action"]
+    if action not in ASKED:
         raise NotFound
+    back = safe_path(request.query_params.get("next"), USERS)
+    return await page(request, "accounts/ask.html", subject=subject, action=action, back=back)
+
+
+@admin_required
+async def act(request: Request[AccountState], admin: User) -> Response:
+    """`POST /admin/users/{id}` with `action` (disable, enable, end-sessions, make-admin or remove-admin) and `next`."""
+    fields = await form_fields(request, "action", "next")
+    subject = await _subject(request)
     try:
-        await _do(request, admin, user, fields["action"])
+        await _do(request, admin, subject, fields["action"])
     except LastAdmin:
         raise Conflict(N_("This is the last administrator.")) from None
-    return see_other("/admin/users")
+    await say(request, DONE[fields["action"]])
+    return see_other(safe_path(fields["next"], USERS))
 
 
 @admin_required
@@ -68,11 +89,20 @@ async def invite(request: Request[AccountState], admin: User) -> Response:
 @admin_required
 async def audit(request: Request[AccountState], admin: User) -> Response:
     """`GET /admin/audit?before=`."""
-    found = await request.state["audit"].page(request.query_params.get("before"))
+    before = request.query_params.get("before")
+    found = await request.state["audit"].page(before)
     ids = {user_id for entry in found.entries for user_id in (entry.user, entry.actor)}
     names = dict(zip(ids, await asyncio.gather(*(_name(request, user_id) for user_id in ids)), strict=True))
     events = [_happening(entry, names) for entry in found.entries]
-    return await page(request, "accounts/audit.html", events=events, more=found.before)
+    return await page(request, "accounts/audit.html", events=events, before=before, more=found.before)
+
+
+async def _subject(request: Request[AccountState]) -> User:
+    """The user whom the path names. Raises NotFound."""
+    user = await request.state["accounts"].by_id(request.path_params["id"])
+    if user is None:
+        raise NotFound
+    return user
 
 
 async def _do(request: Request[AccountState], admin: User, user: User, action: str) -> None:
@@ -103,6 +133,7 @@ async def _users(request: Request[AccountState], *, invitation_link: str | None 
         "accounts/users.html",
         users=found.users,
         query=query,
+        after=after,
         total=found.total,
         more=found.after,
         inviting=request.state["settings"].registration != "closed",
@@ -120,8 +151,9 @@ def _happening(entry: Entry, names: dict[str, str]) -> Happening:
 
 
 routes = [
-    Route("/admin/users", users, methods=["GET"]),
+    Route(USERS, users, methods=["GET"]),
     Route("/admin/users/{id}", act, methods=["POST"]),
+    Route("/admin/users/{id}/{action}", ask, methods=["GET"]),
     Route("/admin/invitations", invite, methods=["POST"]),
     Route("/admin/audit", audit, methods=["GET"]),
 ]

@@ -6,11 +6,10 @@ from starlette.routing import Route
 
 from app.accounts import entry
 from app.accounts.state import AccountState, S
-from app.accounts.view import onward, page, see_other
+from app.accounts.view import onward, page, say, see_other
 from app.web.forms import form_fields
 from app.web.language import remember
 from app.web.locale import N_
-from app.web.session import flash
 from app.web.urls import safe_path
 
 
@@ -30,9 +29,7 @@ async def send(request: Request[AccountState]) -> Response:
     if user is None:
         wrong = N_("The name or the password is not right.")
         return await form(request, target, username=fields["username"], error=wrong, field="password", status_code=401)
-    session = await request.state["sessions"].open(request.scope)
-    if session is not None:
-        flash(session, N_("You are signed in."))
+    await say(request, N_("You are signed in."))
     response = see_other(target)
     if user.locale:
         remember(response, request.scope, user.locale)

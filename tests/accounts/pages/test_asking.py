@@ -1,0 +1,98 @@
+"""The administration asks before it does what somebody would miss, without a script."""
+
+import httpx
+import pytest
+
+from tests.accounts.pages.reading import message, rows
+from tests.cast import Cast
+from tests.service import Running
+
+QUESTIONS = {
+    "disable": "Disable bob?",
+    "end-sessions": "End all sessions of bob?",
+    "make-admin": "Make bob an administrator?",
+}
+
+
+@pytest.mark.parametrize("action", QUESTIONS)
+async def test_the_list_leads_to_a_question_that_changes_nothing(
+    alice: httpx.AsyncClient, bob: httpx.AsyncClient, service: Running, cast: Cast, action: str
+) -> None:
+    path = f"/admin/users/{cast.bob.id}/{action}"
+    assert f'href="{path}?next=/admin/users"' in (await alice.get("/admin/users")).text
+    page = await alice.get(path)
+    assert page.status_code == 200
+    assert f'<h1 class="name">{QUESTIONS[action]}</h1>' in page.text
+    assert f'action="/admin/users/{cast.bob.id}"' in page.text
+    assert f'name="action" value="{action}"' in page.text
+    assert await service.state["accounts"].by_id(cast.bob.id) == cast.bob
+    assert (await bob.get("/account")).status_code == 200
+
+
+async def test_no_button_of_the_list_does_more_than_enable(alice: httpx.AsyncClient, cast: Cast) -> None:
+    await alice.post(f"/admin/users/{cast.charlie.id}", data={"action": "disable"})
+    page = (await alice.get("/admin/users")).text
+    assert page.count('name="action"') == page.count('name="action" value="enable"') == 1
+
+
+async def test_an_administrator_is_warned_of_their_own_account(alice: httpx.AsyncClient, cast: Cast) -> None:
+    own, other = [await alice.get(f"/admin/users/{user.id}/end-sessions") for user in (cast.alice, cast.bob)]
+    assert "This is your own account." in own.text
+    assert "This is your own account." not in other.text
+
+
+@pytest.mark.parametrize(
+    ("action", "said"),
+    [
+        ("disable", "The account is disabled and signed out everywhere."),
+        ("enable", "The account is enabled again."),
+        ("end-sessions", "All sessions of the account have ended."),
+        ("make-admin", "The account is an administrator now."),
+        ("remove-admin", "The account is no longer an administrator."),
+    ],
+)
+async def test_what_was_done_is_said_on_the_list_where_it_was(
+    alice: httpx.AsyncClient, cast: Cast, action: str, said: str
+) -> None:
+    place = "/admin/users?q=b"
+    answer = await alice.post(f"/admin/users/{cast.bob.id}", data={"action": action, "next": place})
+    assert (answer.status_code, answer.headers["location"]) == (303, place)
+    page = await alice.get(place)
+    assert message(page) == said
+    assert [row.split()[0] for row in rows(page)] == ["bob"]
+
+
+async def test_a_question_leads_back_to_the_page_of_the_list(
+    alice: httpx.AsyncClient, service: Running, cast: Cast
+) -> None:
+    for number in range(60):
+        await service.state["accounts"].create(f"user{number:03}", None)
+    page = await alice.get("/admin/users", params={"q": "user", "after": "user049"})
+    place = "/admin/users?q=user&amp;after=user049"
+    assert "?next=/admin/users%3Fq%3Duser%26after%3Duser049" in page.text
+    assert f'name="next" value="{place}"' in page.text  # the language's switch, too
+    question = await alice.get(f"/admin/users/{cast.bob.id}/disable", params={"next": place.replace("&amp;", "&")})
+    assert f'<a class="button secondary" href="{place}">Cancel</a>' in question.text
+    assert f'name="next" value="{place}"' in question.text
+
+
+@pytest.mark.parametrize(
+    "target", ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)"]
+)
+async def test_neither_answer_leads_to_another_site(alice: httpx.AsyncClient, cast: Cast, target: str) -> None:
+    question = await alice.get(f"/admin/users/{cast.bob.id}/end-sessions", params={"next": target})
+    assert '<a class="button secondary" href="/admin/users">Cancel</a>' in question.text
+    answer = await alice.post(f"/admin/users/{cast.bob.id}", data={"action": "end-sessions", "next": target})
+    assert answer.headers["location"] == "/admin/users"
+
+
+async def test_only_administrators_are_asked(bob: httpx.AsyncClient, client: httpx.AsyncClient, cast: Cast) -> None:
+    path = f"/admin/users/{cast.alice.id}/disable"
+    assert (await bob.get(path)).status_code == 403
+    assert (await client.get(path)).headers["location"] == f"/sign-in?next={path}"
+
+
+@pytest.mark.parametrize("action", ["enable", "delete", "DISABLE", "%00"])
+async def test_there_is_no_other_question(alice: httpx.AsyncClient, cast: Cast, action: str) -> None:
+    assert (await alice.get(f"/admin/users/{cast.bob.id}/{action}")).status_code == 404
+    assert (await alice.get("/admin/users/nobody/disable")).status_code == 404
