@@ -176,6 +176,7 @@ def problem_response(problem: Problem, scope: Scope, pages: Pages, request_id: s
             title=title,
             detail=detail,
             status=problem.status,
+            wait=problem.members.get("retry_after"),
             request_id=request_id,
         )
     response.headers.update(problem.headers)
