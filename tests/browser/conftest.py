@@ -1,6 +1,7 @@
 """A real Chromium, the system's own, and a service for it to visit."""
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,10 +10,12 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from tests.service import process
+from tests.service import Process, process
+from tests.sockets import until
 from tests.valkey import Valkey
 
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+LINK = re.compile(r"http://\S+/setup\?token=\S+")
 QUIET = [
     "--disable-gpu",
     "--disable-background-networking",
@@ -46,6 +49,21 @@ def visited(short_folder: Path, shared_server: Valkey) -> Iterator[str]:
     """The address of a service for a whole file: whoever needs no certain number starts no process."""
     with process(short_folder / "visited", port="0", redis_url=shared_server.url) as service:
         yield service.url()
+
+
+@pytest.fixture
+def fresh(short_folder: Path, server: Valkey) -> Iterator[Process]:
+    """A service that nobody administers yet."""
+    with process(short_folder / "accounts", port="0", redis_url=server.url) as service:
+        until(lambda: LINK.search(service.output) is not None)
+        service.url()
+        yield service
+
+
+def link_of(service: Process) -> str:
+    found = LINK.search(service.output)
+    assert found is not None
+    return found[0]
 
 
 class Visitor:

@@ -1,7 +1,7 @@
 """A person makes the first account, signs in on two devices, and throws one of them out."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from app.web.locale import Locales
-from tests.browser.conftest import Visitor
+from tests.browser.conftest import LINK, Visitor, link_of
 from tests.cast import PASSWORD
 from tests.service import Process, process
 from tests.sockets import until
@@ -20,22 +20,6 @@ Meet = Callable[..., Visitor]
 Say = Callable[[str], str]
 expect.set_options(timeout=15_000)  # milliseconds: on a busy machine
 PHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605 Version/18.0 Mobile Safari/604.1"
-LINK = re.compile(r"http://\S+/setup\?token=\S+")
-
-
-@pytest.fixture
-def fresh(short_folder: Path, server: Valkey) -> Iterator[Process]:
-    """A service that nobody administers yet."""
-    with process(short_folder / "accounts", port="0", redis_url=server.url) as service:
-        until(lambda: LINK.search(service.output) is not None)
-        service.url()
-        yield service
-
-
-def link_of(service: Process) -> str:
-    found = LINK.search(service.output)
-    assert found is not None
-    return found[0]
 
 
 def fill(page: Page, say: Say, name: str, password: str, button: str) -> None:
