@@ -136,6 +136,7 @@ async def _users(request: Request[AccountState], *, invitation_link: str | None 
         after=after,
         total=found.total,
         more=found.after,
+        revocable=request.state["sessions"].revocable,
         inviting=request.state["settings"].registration != "closed",
         invitation_link=invitation_link,
     )

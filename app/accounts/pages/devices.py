@@ -10,9 +10,10 @@ from app.accounts.audit import Event
 from app.accounts.guards import sign_in_required
 from app.accounts.models import User
 from app.accounts.state import AccountState
-from app.accounts.view import note, page, see_other
+from app.accounts.view import note, page, say, see_other
 from app.web.errors import NotFound
 from app.web.forms import form_fields
+from app.web.locale import N_
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ async def end(request: Request[AccountState], user: User) -> Response:
     """`POST /account/devices/end` with the session's `key`."""
     fields = await form_fields(request, "key")
     await end_device(request, user, fields["key"])
+    await say(request, N_("The session has ended."))
     return see_other("/account/devices")
 
 
@@ -70,6 +72,8 @@ async def end_others(request: Request[AccountState], user: User) -> Response:
     own = await request.state["sessions"].open(request.scope)
     ended = await request.state["sessions"].end_all(user.id, keep=own.key if own is not None else None)
     await note(request, Event.SESSION_ENDED, user=user, detail=f"{ended} others")
+    if ended:
+        await say(request, N_("All other sessions have ended."))
     return see_other("/account/devices")
 
 

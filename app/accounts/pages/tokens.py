@@ -11,7 +11,7 @@ from app.accounts.guards import sign_in_required
 from app.accounts.models import User
 from app.accounts.state import AccountState
 from app.accounts.tokens import LONGEST_NAME, TooManyTokens
-from app.accounts.view import note, page, see_other
+from app.accounts.view import note, page, say, see_other
 from app.web.errors import NotFound
 from app.web.forms import form_fields
 from app.web.locale import N_
@@ -50,6 +50,7 @@ async def revoke(request: Request[AccountState], user: User) -> Response:
     if not await request.state["tokens"].revoke(user.id, fields["id"]):
         raise NotFound
     await note(request, Event.TOKEN_REVOKED, user=user)
+    await say(request, N_("The token is revoked."))
     return see_other("/account/tokens")
 
 

@@ -3,8 +3,9 @@
 import httpx
 import pytest
 
+from tests.accounts.conftest import Start
 from tests.accounts.pages.reading import message, rows
-from tests.cast import Cast
+from tests.cast import Cast, make_cast, signed_in
 from tests.service import Running
 
 QUESTIONS = {
@@ -96,3 +97,12 @@ async def test_only_administrators_are_asked(bob: httpx.AsyncClient, client: htt
 async def test_there_is_no_other_question(alice: httpx.AsyncClient, cast: Cast, action: str) -> None:
     assert (await alice.get(f"/admin/users/{cast.bob.id}/{action}")).status_code == 404
     assert (await alice.get("/admin/users/nobody/disable")).status_code == 404
+
+
+@pytest.mark.parametrize(("store", "offered"), [("redis", True), ("cookie", False)])
+async def test_sessions_are_ended_only_where_they_can_be(start: Start, store: str, offered: bool) -> None:
+    async with start(session_store=store) as service:
+        await make_cast(service)
+        page = await (await signed_in(service, "alice")).get("/admin/users")
+        assert ("End sessions" in page.text) is offered
+        assert "Disable: bob" in page.text

@@ -32,6 +32,7 @@ async def test_an_account_takes_ten_wrong_passwords_then_not_even_the_right_one(
     assert answer.status_code == 429
     assert 1 <= int(answer.headers["retry-after"]) <= 30
     assert "Too many attempts" in answer.text
+    assert "The next attempt is possible in 1 minute." in answer.text
     assert await status(service.client) == 401
     assert await attempt(service.client, "charlie", PASSWORD) == 200
 

@@ -5,7 +5,7 @@ import re
 import httpx
 import pytest
 
-from tests.accounts.pages.reading import alert, error_at, rows, shown_secret, status
+from tests.accounts.pages.reading import alert, error_at, message, rows, shown_secret, status
 from tests.cast import signed_in
 from tests.clock import Clock
 from tests.service import Running
@@ -43,7 +43,9 @@ async def test_a_revoked_token_is_dead_at_once_on_every_worker(
     answer = await bob.post("/account/tokens/revoke", data={"id": token["id"]})
     assert (answer.status_code, answer.headers["location"]) == (303, "/account/tokens")
     assert await status(there) == 401
-    assert not rows(await bob.get("/account/tokens"))
+    page = await bob.get("/account/tokens")
+    assert message(page) == "The token is revoked."
+    assert not rows(page)
     assert (await bob.post("/account/tokens/revoke", data={"id": token["id"]})).status_code == 404
 
 
