@@ -17,6 +17,8 @@ LOOKS: dict[str, dict[str, Any]] = {
     "phone": {"viewport": {"width": 375, "height": 812}, "color_scheme": "dark", "locale": "zh-CN"},
 }
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+WIDTHS = (320, 640, 641, 768, 769, 1280)
+"""CSS pixels, at both sides of each change of the layout: no page scrolls sideways."""
 FINGER = 44
 """CSS pixels: what is pressed is as high as this on a phone (WCAG 2.2, 2.5.5). A checkbox is pressed by its label."""
 TOO_SMALL = """least => [...document.querySelectorAll("a, button, input:not([type=hidden]), select, summary")]
@@ -29,7 +31,10 @@ TOO_SMALL = """least => [...document.querySelectorAll("a, button, input:not([typ
 def check(page: Page, look: str) -> None:
     found = Axe().run(page, options={"runOnly": RULES})
     assert found.response["violations"] == [], f"{page.url}\n{found.generate_report()}"
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{page.url} scrolls sideways"
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 800})
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{page.url} at {width}"
+    page.set_viewport_size(LOOKS[look]["viewport"])
     if look == "phone":
         assert page.evaluate(TOO_SMALL, FINGER) == [], page.url
 
