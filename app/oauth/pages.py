@@ -16,7 +16,7 @@ from app.oauth.errors import BadCallback, OAuthProblem
 from app.oauth.state import OAuthState
 from app.web.answers import json_answer
 from app.web.errors import Conflict, NotFound
-from app.web.forms import form_fields
+from app.web.forms import form_fields, form_of
 from app.web.headers import RawHeaders
 from app.web.locale import N_
 from app.web.negotiate import prefers_json
@@ -75,8 +75,7 @@ async def unlink(request: Request[AccountState], user: User) -> Response:
 async def back_channel_logout(request: Request[OAuthState]) -> Response:
     """`POST /oauth/{provider}/logout` with `logout_token`: the provider ends sessions (Back-Channel Logout 1.0)."""
     provider, state = flow.provider_of(request), request.state
-    async with request.form(max_files=0, max_fields=MOST_FIELDS) as form:
-        tokens = form.getlist("logout_token")
+    tokens = (await form_of(request)).getlist("logout_token")
     try:
         if len(tokens) != 1 or not isinstance(tokens[0], str):
             raise BadCallback("there is not one logout_token")
