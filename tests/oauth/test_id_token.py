@@ -6,6 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from joserfc import jwk
+from joserfc.errors import SecurityWarning
+from starlette.responses import JSONResponse
 
 from tests.fakes.noted import GONE
 from tests.fakes.openid import CLIENT_ID, EC, ED, OTHER_RSA, RSA, FakeOpenId
@@ -49,6 +52,22 @@ def other_payload(provider: FakeOpenId) -> None:
     provider.id_token = changed
 
 
+def short_key(provider: FakeOpenId) -> None:
+    with pytest.warns(SecurityWarning):
+        provider.keys = [jwk.RSAKey.generate_key(1024, {"kid": "rsa"})]
+
+
+def odd_curve(provider: FakeOpenId) -> None:
+    provider.keys, provider.algorithm = [EC], "ES256"
+    published = EC.as_dict(private=False) | {"crv": "P-999"}
+    provider.instead["/jwks"] = lambda: JSONResponse({"keys": [published]})
+
+
+def no_header_value(provider: FakeOpenId) -> None:
+    provider.claims = {"at_hash": GONE}
+    provider.tokens = {"access_token": "é"}
+
+
 LIES: dict[str, Change] = {
     "another issuer": says(iss="https://evil.example"),
     "no issuer": says(iss=GONE),
@@ -63,6 +82,7 @@ LIES: dict[str, Change] = {
     "a sub that is no text": says(sub=["248289761001"]),
     "a sub without end": says(sub="x" * 256),
     "no nonce": says(nonce=GONE),
+    "a nonce that is no Unicode": says(nonce="\ud800"),
     "another nonce": says(nonce="n-0S6_WzA2Mj"),
     "no iat": says(iat=GONE),
     "no exp": says(exp=GONE),
@@ -87,6 +107,8 @@ LIES: dict[str, Change] = {
     "an algorithm that is a list": signs(header={"alg": ["RS256"]}),
     "RS384, which nobody asked for": signs(algorithm="RS384"),
     "ES256 with a key for RSA": signs(header={"alg": "ES256"}),
+    "a key that is too short": short_key,
+    "a key on a curve that nobody knows": odd_curve,
     "changed after signing": other_payload,
     "missing": gives(id_token=GONE),
     "empty": gives(id_token=""),
@@ -100,6 +122,7 @@ LIES: dict[str, Change] = {
     "of 100 KB": says(much="x" * 100_000),
     "of 1 MB": says(much="x" * 1_000_000),
     "no access token": gives(access_token=GONE),
+    "an access token that no header can hold": no_header_value,
     "a token that is no bearer's": gives(token_type="DPoP"),
     "no token type": gives(token_type=GONE),
 }

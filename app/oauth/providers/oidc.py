@@ -14,7 +14,7 @@ from app.oauth.http import Answer, Outside
 from app.oauth.id_token import check_id_token, check_logout_token
 from app.oauth.jose import BadToken, UnknownKey, verified
 from app.oauth.metadata import Metadata
-from app.oauth.models import LONGEST_TOKEN, Attempt, Claims, LoggedOut, Person, Tokens, picture, text
+from app.oauth.models import Attempt, Claims, LoggedOut, Person, Tokens, picture, text, token
 from app.oauth.provider import Provider, ProviderSettings, Tools, Visitor, Words
 
 DISCOVERY = "/.well-known/openid-configuration"
@@ -123,7 +123,7 @@ class Oidc(Provider):
         return LoggedOut(text(claims, "jti"), self.issuer, text(claims, "sub"), text(claims, "sid"))
 
     def _access_token(self, answered: Claims) -> str:
-        access_token = text(answered, "access_token", LONGEST_TOKEN)
+        access_token = token(answered, "access_token")
         if not access_token or text(answered, "token_type").lower() != "bearer":
             raise ProviderAnswer(f"{self.issuer}: the answer lacks a bearer's access_token")
         return access_token
