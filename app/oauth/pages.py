@@ -22,14 +22,11 @@ from app.web.locale import N_
 from app.web.negotiate import prefers_json
 from app.web.urls import safe_path
 
-LONGEST_INVITATION = 64
-MOST_FIELDS = 20
-
 
 async def start(request: Request[OAuthState]) -> Response:
     """`GET /oauth/{provider}/start?next=&invitation=`: on to the provider; a front end gets the address as JSON."""
     target = request.query_params.get("next")
-    invitation = request.query_params.get("invitation", "")[:LONGEST_INVITATION]
+    invitation = request.query_params.get("invitation", "")
     try:
         url, cookies = await flow.start(request, target, invitation=invitation)
     except OAuthProblem as problem:
@@ -45,9 +42,9 @@ async def callback(request: Request[OAuthState]) -> Response:
     try:
         target = await flow.finish(request)
     except OAuthProblem as problem:
-        return _with(await _failed(request, problem, None), [forget])
+        return _with(await _failed(request, problem, None), forget)
     response = json_answer({"next": target}) if prefers_json(request.scope) else see_other(target)
-    return _with(response, [forget])
+    return _with(response, forget)
 
 
 @fresh_sign_in_required
