@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse
 
 from tests.fakes.noted import GONE
 from tests.fakes.openid import CLIENT_ID, EC, ED, OTHER_RSA, RSA, FakeOpenId
+from tests.oauth.conftest import Start
 from tests.oauth.walk import Walk
 
 Change = Callable[[FakeOpenId], object]
@@ -190,6 +191,30 @@ async def test_userinfo_must_be_about_the_same_sub(
     assert answer.status_code == 502
     assert await walk.user() is None
     assert users() == 0
+
+
+CEO, MALLORY = {"email": "ceo@corp.example"}, {"email": "mallory@evil.example"}
+VERIFIED = {"email_verified": True}
+
+
+@pytest.mark.parametrize(
+    ("claims", "userinfo", "allowed"),
+    [
+        (CEO | VERIFIED, MALLORY, True),
+        (CEO, MALLORY | VERIFIED, False),
+        (VERIFIED, CEO, False),
+        (MALLORY, CEO | VERIFIED, True),
+        (CEO | {"email_verified": False}, CEO | VERIFIED, False),
+        ({}, CEO | VERIFIED, True),
+    ],
+    ids=str,
+)
+async def test_an_address_is_verified_by_who_tells_it(
+    claims: dict[str, Any], userinfo: dict[str, Any], allowed: bool, start: Start, provider: FakeOpenId
+) -> None:
+    provider.claims, provider.userinfo = claims, userinfo
+    async with start(allow={"domains": ["corp.example"]}) as service:
+        assert (await Walk(service.client).whole()).status_code == (303 if allowed else 403)
 
 
 async def test_userinfo_cannot_change_what_the_id_token_says(walk: Walk, provider: FakeOpenId) -> None:

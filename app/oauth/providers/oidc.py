@@ -89,7 +89,7 @@ class Oidc(Provider):
             raise ProviderAnswer(f"{self.issuer}: the answer lacks an id_token")
         claims = await self._claims(id_token, access_token, nonce=attempt.nonce)
         if metadata.userinfo_endpoint and self._lacks(claims):
-            claims = {**await self._userinfo(metadata, access_token, claims["sub"]), **claims}
+            claims = _together(claims, await self._userinfo(metadata, access_token, claims["sub"]))
         return self._person(claims, self._tokens(answered))
 
     async def refresh(self, tokens: Tokens, subject: str) -> Tokens:
@@ -220,6 +220,15 @@ class Oidc(Provider):
             session=text(claims, "sid"),
             tokens=tokens,
         )
+
+
+def _together(claims: Claims, userinfo: Claims) -> dict[str, Any]:
+    """What the ID token says counts; but whether an address is verified is said of the one beside it."""
+    together = {**userinfo, **claims}
+    for place in (claims, userinfo):
+        if place.keys() >= {"email", "email_verified"}:
+            return together | {"email": place["email"], "email_verified": place["email_verified"]}
+    return together | {"email_verified": False}
 
 
 def _check_key_set(document: dict[str, Any]) -> None:
