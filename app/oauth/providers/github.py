@@ -99,8 +99,9 @@ class GitHub(Provider):
     async def _email(self, bearer: dict[str, str]) -> str | None:
         """The primary address, if it is verified; None as well where we may not know it."""
         answer = await self._api("/user/emails", bearer)
-        listed = answer.value() if answer.status == 200 else []
-        primary = [one for one in listed if isinstance(one, dict) and one.get("primary") is True] if listed else []
+        listed = answer.value() if answer.status == 200 else None
+        every = listed if isinstance(listed, list) else []
+        primary = [one for one in every if isinstance(one, dict) and one.get("primary") is True]
         if len(primary) != 1 or primary[0].get("verified") is not True:
             return None
         return text(primary[0], "email") or None
