@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import hmac
+import re
 import time
 from collections.abc import Callable
 from dataclasses import astuple, dataclass
@@ -26,6 +27,7 @@ KEPT = 900
 """Seconds for which it is known how an attempt ended."""
 PATIENCE = 10.0
 """Seconds to wait for the same callback that is being dealt with at this moment."""
+STATE = re.compile("[0-9a-f]{32}")
 MOST_BYTES = 4096
 """Of all attempts' cookies of one browser: every request carries them."""
 
@@ -71,8 +73,9 @@ class Attempts:
             return None
         return attempt if self.now() < attempt.at + LIFETIME else None
 
-    def forget(self, scope: Scope, state: str) -> tuple[bytes, bytes]:
-        return delete_cookie(scope, full_name(self._name(state), scope))
+    def forget(self, scope: Scope, state: str) -> RawHeaders:
+        """What removes the attempt's cookie; nothing for a state that is none, and would get into that header."""
+        return [delete_cookie(scope, full_name(self._name(state), scope))] if STATE.fullmatch(state) else []
 
     async def take(self, state: str) -> bool:
         """Whether this is the first time that it comes back; from here on it is not."""

@@ -1,11 +1,10 @@
 """What providers publish about themselves, kept in Redis for all workers: an hour, or longer while they are away."""
 
 import asyncio
+import json
 import time
 from collections.abc import Callable
 from typing import Any
-
-import orjson
 
 from app.accounts.secret import digest
 from app.oauth.errors import ProviderAnswer, ProviderDown
@@ -67,7 +66,7 @@ class Documents:
             return None
         memo = self._parsed.get(url)
         if memo is None or memo[0] != raw:
-            kept = orjson.loads(raw)
+            kept = json.loads(raw)
             memo = self._parsed[url] = (raw, kept["at"], kept["document"])
         return memo[1], memo[2]
 
@@ -80,7 +79,7 @@ class Documents:
             raise ProviderDown(f"{answer.what}: {answer.status}")
         document = answer.json(*JSON_TYPES)
         check(document)
-        kept = orjson.dumps({"at": self._clock(), "document": document})
+        kept = json.dumps({"at": self._clock(), "document": document})
         await self._store.idempotent("SET", keys.oauth_document(digest(url)), kept, "EX", KEPT)
         return document
 

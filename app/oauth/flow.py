@@ -7,6 +7,7 @@ import structlog
 from starlette.requests import Request
 
 from app.accounts.models import User
+from app.accounts.secret import looks_like_secret
 from app.accounts.view import address_of, allow
 from app.oauth import people
 from app.oauth.attempts import Outcome
@@ -45,7 +46,7 @@ async def start(
         next=safe_path(target),
         at=int(attempts.now()),
         user=user.id if user is not None else "",
-        invitation=invitation,
+        invitation=invitation if looks_like_secret(invitation) else "",  # there is not much room in a cookie
     )
     try:
         url = await provider.authorization_url(attempt, visitor_of(request, provider))

@@ -14,6 +14,8 @@ from app.oauth.errors import ProviderAnswer, ProviderDown
 MOST_BYTES = 512 * 1024
 """Of one answer; the largest that providers give are key sets of some ten thousand."""
 AWAY = frozenset({429, 500, 502, 503, 504})
+GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
+"""All of IPv6 that is given out. Elsewhere are site-local addresses, and IPv4 ones in a form that routers may know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ class Outside:
                 answer = Answer(what, response.status_code, _content_type(response), await _body(response, what))
         except TimeoutError:
             raise ProviderDown(f"{what}: no answer within {self._timeout:g} s") from None
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:  # the last: a host that is no name
             raise ProviderDown(f"{what}: {type(error).__name__}") from None
         if answer.status in AWAY:
             raise ProviderDown(f"{what}: {answer.status}")
@@ -135,7 +137,8 @@ def is_public(address: str) -> bool:
     if isinstance(parsed, ipaddress.IPv6Address) and parsed in ipaddress.ip_network("64:ff9b::/96"):
         embedded = ipaddress.IPv4Address(int(parsed) & 0xFFFFFFFF)
     checked = embedded or parsed
-    return bool(checked.is_global and not checked.is_multicast)
+    given_out = checked.version == 4 or checked in GLOBAL_UNICAST
+    return bool(given_out and checked.is_global and not checked.is_multicast)
 
 
 def _content_type(response: httpx.Response) -> str:

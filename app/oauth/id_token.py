@@ -5,7 +5,7 @@ import hmac
 from typing import Any
 
 from app.oauth.jose import BadToken
-from app.oauth.models import base64url
+from app.oauth.models import base64url, text
 
 LEEWAY = 60
 """Seconds by which two clocks may differ."""
@@ -21,11 +21,11 @@ def check_id_token(
     check_common(claims, issuer=issuer, client_id=client_id, now=now)
     if _number(claims, "exp") <= now - LEEWAY:
         raise BadToken("has expired")
-    if not _text(claims, "sub"):
+    if not text(claims, "sub"):
         raise BadToken("has no sub")
-    if nonce is not None and not hmac.compare_digest(_text(claims, "nonce").encode(), nonce.encode()):
+    if nonce is not None and not hmac.compare_digest(text(claims, "nonce").encode(), nonce.encode()):
         raise BadToken("has another nonce")
-    if "at_hash" in claims and _text(claims, "at_hash") not in _hashes(access_token):
+    if "at_hash" in claims and text(claims, "at_hash") not in _hashes(access_token):
         raise BadToken("belongs to another access token (at_hash)")
 
 
@@ -38,12 +38,12 @@ def check_logout_token(claims: dict[str, Any], *, issuer: str, client_id: str, n
         raise BadToken("is too old")
     if "nonce" in claims:
         raise BadToken("has a nonce, like an ID token")
-    if not _text(claims, "jti"):
+    if not text(claims, "jti"):
         raise BadToken("has no jti")
     events = claims.get("events")
     if not isinstance(events, dict) or not isinstance(events.get(LOGOUT_EVENT), dict):
         raise BadToken("is of no logout")
-    if not _text(claims, "sub") and not _text(claims, "sid"):
+    if not text(claims, "sub") and not text(claims, "sid"):
         raise BadToken("names neither a sub nor a sid")
 
 
@@ -67,11 +67,6 @@ def _number(claims: dict[str, Any], name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e12:
         raise BadToken(f"has no {name}")
     return value
-
-
-def _text(claims: dict[str, Any], name: str) -> str:
-    value = claims.get(name)
-    return value if isinstance(value, str) and len(value) <= 255 else ""
 
 
 def _hashes(access_token: str) -> set[str]:

@@ -73,9 +73,11 @@ def _key(header: dict[str, Any], kind: str, key_set: Any) -> PublicKey:
     if not fitting:
         raise UnknownKey("is signed with a key that the provider does not publish")
     try:
-        key = jwk.import_key(fitting[0])
-    except (JoseError, ValueError, TypeError):
-        raise BadToken("is signed with a key that cannot be read") from None
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", SecurityWarning)  # RSA with less than 2,048 bits (RFC 7518, 3.3)
+            key = jwk.import_key(fitting[0])
+    except (JoseError, LookupError, ValueError, TypeError, SecurityWarning):
+        raise BadToken("is signed with a key that is too short, or cannot be read") from None
     if not isinstance(key, PublicKey):
         raise BadToken("is signed with a key of another type")
     return key

@@ -81,8 +81,8 @@ class Memory:
 
     async def end(self, sessions: Sessions, identities: Identities, ended: LoggedOut) -> tuple[str, int]:
         """Ends the sessions that a provider has ended: (whose, how many). Raises BadCallback for a repetition."""
-        first = keys.oauth_logout(digest(f"{ended.issuer}\0{ended.id}"))
-        if not await self._store.once("SET", first, b"", "NX", "EX", LOGOUT_KEPT):
+        obeyed = keys.oauth_logout(digest(f"{ended.issuer}\0{ended.id}"))
+        if await self._store.idempotent("EXISTS", obeyed):
             raise BadCallback("the logout token comes again")
         user = await self._user(identities, ended)
         count = 0
@@ -90,6 +90,8 @@ class Memory:
             origin = await self.origin(session)
             if origin is not None and ended.ends(origin.issuer, origin.subject, origin.session):
                 count += await sessions.end_one(user, session.key)
+        # Noted last: when Redis goes away in the middle, the provider has to be able to say it again.
+        await self._store.idempotent("SET", obeyed, b"", "EX", LOGOUT_KEPT)
         return user, count
 
     async def _user(self, identities: Identities, ended: LoggedOut) -> str:

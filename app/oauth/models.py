@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import math
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,6 +13,8 @@ Claims = Mapping[str, Any]
 LONGEST_TOKEN = 64 * 1024
 USUAL_LIFETIME, SHORTEST_LIFETIME = 3600, 60
 """Seconds that an access token lives: where the provider does not say (RFC 6749, 5.1), and at least."""
+HALVES = re.compile("[\ud800-\udfff]")
+"""Halves of characters: JSON can spell them alone, but they can be neither sent nor stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +116,15 @@ def _lifetime(answer: Claims) -> float:
 
 
 def text(claims: Claims, name: str, most: int = 255) -> str:
-    """A claim as a text; empty where it is missing, something else, or longer than anybody needs."""
+    """A claim as a text; empty where it is missing, something else, no valid Unicode, or longer than anybody needs."""
     value = claims.get(name)
-    return value if isinstance(value, str) and len(value) <= most else ""
+    return value if isinstance(value, str) and len(value) <= most and not HALVES.search(value) else ""
+
+
+def token(answer: Claims, name: str) -> str:
+    """A token that can be sent on in a header (RFC 6749, appendix A.12); else empty."""
+    value = text(answer, name, LONGEST_TOKEN)
+    return value if value.isascii() and value.isprintable() else ""
 
 
 def picture(claims: Claims, name: str) -> str:

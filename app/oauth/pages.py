@@ -16,20 +16,17 @@ from app.oauth.errors import BadCallback, OAuthProblem
 from app.oauth.state import OAuthState
 from app.web.answers import json_answer
 from app.web.errors import Conflict, NotFound
-from app.web.forms import form_fields
+from app.web.forms import form_fields, form_of
 from app.web.headers import RawHeaders
 from app.web.locale import N_
 from app.web.negotiate import prefers_json
 from app.web.urls import safe_path
 
-LONGEST_INVITATION = 64
-MOST_FIELDS = 20
-
 
 async def start(request: Request[OAuthState]) -> Response:
     """`GET /oauth/{provider}/start?next=&invitation=`: on to the provider; a front end gets the address as JSON."""
     target = request.query_params.get("next")
-    invitation = request.query_params.get("invitation", "")[:LONGEST_INVITATION]
+    invitation = request.query_params.get("invitation", "")
     try:
         url, cookies = await flow.start(request, target, invitation=invitation)
     except OAuthProblem as problem:
@@ -45,9 +42,9 @@ async def callback(request: Request[OAuthState]) -> Response:
     try:
         target = await flow.finish(request)
     except OAuthProblem as problem:
-        return _with(await _failed(request, problem, None), [forget])
+        return _with(await _failed(request, problem, None), forget)
     response = json_answer({"next": target}) if prefers_json(request.scope) else see_other(target)
-    return _with(response, [forget])
+    return _with(response, forget)
 
 
 @fresh_sign_in_required
@@ -75,8 +72,7 @@ async def unlink(request: Request[AccountState], user: User) -> Response:
 async def back_channel_logout(request: Request[OAuthState]) -> Response:
     """`POST /oauth/{provider}/logout` with `logout_token`: the provider ends sessions (Back-Channel Logout 1.0)."""
     provider, state = flow.provider_of(request), request.state
-    async with request.form(max_files=0, max_fields=MOST_FIELDS) as form:
-        tokens = form.getlist("logout_token")
+    tokens = (await form_of(request)).getlist("logout_token")
     try:
         if len(tokens) != 1 or not isinstance(tokens[0], str):
             raise BadCallback("there is not one logout_token")

@@ -3,6 +3,8 @@
 from typing import Any
 
 import orjson
+from python_multipart.multipart import parse_options_header
+from starlette.datastructures import FormData
 from starlette.requests import Request
 
 from app.web.errors import BadRequest
@@ -13,12 +15,23 @@ MOST_FIELDS = 20
 KINDS = {str: "a text", bool: "true or false", int: "a whole number"}
 
 
+async def form_of(request: Request[Any]) -> FormData:
+    """A form without files. Raises BadRequest.
+
+    Browsers name no charset. Python knows some that are none: `undefined`, or `unicode_escape`, which makes halves of
+    characters.
+    """
+    kind, options = parse_options_header(request.headers.get("content-type"))
+    if kind == b"multipart/form-data" and options.get(b"charset", b"utf-8").lower() != b"utf-8":
+        raise BadRequest("Content-Type: a form must be in UTF-8", field="Content-Type")
+    return await request.form(max_files=0, max_fields=MOST_FIELDS)
+
+
 async def form_fields(request: Request[Any], *names: str) -> dict[str, str]:
     """The named fields of a form, "" for a missing one. Raises BadRequest for one that is too long or a file."""
-    async with request.form(max_files=0, max_fields=MOST_FIELDS) as form:
-        given = {name: form.get(name, "") for name in names}
-    fields = {}
-    for name, value in given.items():
+    form, fields = await form_of(request), {}
+    for name in names:
+        value = form.get(name, "")
         if not isinstance(value, str) or len(value) > MOST_CHARACTERS:
             raise BadRequest(f"{name}: must be a text of at most {MOST_CHARACTERS} characters", field=name)
         fields[name] = value

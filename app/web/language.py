@@ -7,6 +7,7 @@ from starlette.types import Scope
 
 from app.web.cookies import secure
 from app.web.errors import BadRequest
+from app.web.forms import form_of
 from app.web.locale import COOKIE, NAMES
 from app.web.state import WebState
 from app.web.urls import safe_path
@@ -16,8 +17,8 @@ YEAR = 365 * 86_400
 
 async def switch(request: Request[WebState]) -> Response:
     """`POST /language` with the fields `locale` and `next`."""
-    async with request.form(max_files=0, max_fields=10) as form:
-        locale, target = form.get("locale"), form.get("next")
+    form = await form_of(request)
+    locale, target = form.get("locale"), form.get("next")
     if not isinstance(locale, str) or locale not in NAMES:
         raise BadRequest(f"locale: must be one of {', '.join(NAMES)}", field="locale")
     response = RedirectResponse(safe_path(target if isinstance(target, str) else None), 303)

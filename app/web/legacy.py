@@ -10,6 +10,9 @@ from app.web.cookies import read_cookie
 from app.web.flask_format import FlaskCookies
 from app.web.tornado_format import TornadoCookies
 
+OLD_APPS = frozenset({"flask", "tornado"})
+"""How a session was begun that took the place of an old cookie."""
+
 
 @dataclass(frozen=True, slots=True)
 class OldCookie:

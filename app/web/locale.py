@@ -8,6 +8,8 @@ FOLDER = Path(__file__).parent.parent / "locale"
 SOURCE = "en"
 NAMES = {"en": "English", "zh": "中文"}
 COOKIE = "locale"
+LONGEST = 8192
+"""Bytes that are looked at of each header: strangers choose them, and some are remembered."""
 
 
 def N_(message: str) -> str:  # noqa: N802  gettext's customary name: marks a sentence that is translated later
@@ -26,9 +28,13 @@ class Locales:
         return self.catalogs[locale].gettext(message)
 
 
-@lru_cache(maxsize=1024)
 def choose(cookie: bytes, accept_language: bytes) -> str:
     """The reader's language, from the raw Cookie and Accept-Language headers: the switch wins."""
+    return _chosen(cookie[:LONGEST], accept_language[:LONGEST])
+
+
+@lru_cache(maxsize=1024)
+def _chosen(cookie: bytes, accept_language: bytes) -> str:
     for pair in cookie.decode("latin-1").split(";"):
         name, _, value = pair.strip().partition("=")
         if name == COOKIE and value in NAMES:

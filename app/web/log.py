@@ -103,9 +103,10 @@ class AccessLog:
 
     def _quoted(self, text: str) -> str:
         """The beginning of a text as a JSON string; remembered, because most requests are for the same few paths."""
+        text = text[:256]
         quoted = self._known.get(text)
         if quoted is None:
-            quoted = orjson.dumps(text[:256].encode("utf-8", "replace").decode()).decode()
+            quoted = orjson.dumps(text.encode("utf-8", "replace").decode()).decode()
             if len(self._known) >= MOST_KNOWN:
                 self._known.clear()
             self._known[text] = quoted

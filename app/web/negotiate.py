@@ -6,6 +6,9 @@ from starlette.types import Scope
 
 from app.web.headers import headers_of
 
+LONGEST = 1024
+"""Bytes that are looked at of each header: strangers choose them, and some are remembered."""
+
 
 def prefers_json(scope: Scope) -> bool:
     """JSON for `/api/`, for `Accept: application/json` without HTML, and for scripts in a page (Fetch Metadata)."""
@@ -15,9 +18,13 @@ def prefers_json(scope: Scope) -> bool:
     return asks_for_json(headers.get(b"accept", b""), headers.get(b"sec-fetch-mode", b"navigate"))
 
 
-@lru_cache(maxsize=512)
 def asks_for_json(accept: bytes, fetch_mode: bytes) -> bool:
     """The rule for any other path, from the two headers alone."""
+    return _asks_for_json(accept[:LONGEST], fetch_mode[:LONGEST])
+
+
+@lru_cache(maxsize=512)
+def _asks_for_json(accept: bytes, fetch_mode: bytes) -> bool:
     accept = accept.lower()
     if b"text/html" in accept:
         return False

@@ -16,7 +16,7 @@ from app.settings import Settings
 from app.web.cookies import cookie_header, delete_cookie, full_name, read_cookie, set_cookie
 from app.web.device import device_of
 from app.web.headers import RawHeaders, headers_of
-from app.web.legacy import LegacyCookies
+from app.web.legacy import OLD_APPS, LegacyCookies
 from app.web.session import Session, SessionStore
 from app.web.single_flight import SingleFlight
 
@@ -168,9 +168,11 @@ class Sessions:
         return session
 
     async def fresh(self, scope: Scope) -> bool:
-        """Whether the visitor has signed in a moment ago."""
+        """Whether the visitor has signed in a moment ago: who brought an old app's cookie did that long before."""
         session = await self.open(scope)
-        return session is not None and self._clock() - session.created < FRESH
+        if session is None or session.how in OLD_APPS:
+            return False
+        return self._clock() - session.created < FRESH
 
     async def end(self, scope: Scope) -> None:
         """Signs the visitor out."""

@@ -25,7 +25,8 @@ FIELDS = [
 KINDS = [
     "application/x-www-form-urlencoded", "application/x-www-form-urlencoded; charset=utf-16", "multipart/form-data",
     "multipart/form-data; boundary=x", 'multipart/form-data; boundary=""', "multipart/form-data; boundary=" + "x" * 80,
-    "multipart/form-data; boundary=é", "application/json", "application/json; charset=latin-1", "text/plain", "", ";",
+    "multipart/form-data; boundary=é", "multipart/form-data; boundary=x; charset=punycode",
+    "application/json", "application/json; charset=latin-1", "text/plain", "", ";",
 ]  # fmt: skip
 READ = [
     "/", "/sign-in", "/sign-up", "/setup", "/account", "/account/devices", "/account/tokens", "/admin/users",

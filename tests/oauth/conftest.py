@@ -14,6 +14,8 @@ from tests.oauth.walk import Walk
 from tests.service import Running, running
 from tests.valkey import Valkey
 
+Start = Callable[..., Any]
+
 
 @pytest.fixture(scope="session")
 def served_provider() -> Iterator[FakeOpenId]:
@@ -83,3 +85,13 @@ def users(server: Valkey) -> Callable[[], int]:
             )
 
     return count
+
+
+@pytest.fixture
+def start(make_settings: Callable[..., Settings], provider: FakeOpenId, clock: Clock) -> Start:
+    """Starts a service whose provider has another rule."""
+
+    def started(**changes: Any) -> Any:
+        return running(make_settings(oauth={"corp": corp(provider, **changes)}, registration="invitation"), clock)
+
+    return started

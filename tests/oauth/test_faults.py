@@ -186,6 +186,11 @@ async def test_odd_keys_in_a_key_set_do_not_harm_the_good_one(walk: Walk, provid
     assert (await walk.whole()).status_code == 303
 
 
+async def test_a_number_without_end_in_a_document_does_no_harm(walk: Walk, provider: FakeOpenId) -> None:
+    provider.metadata["odd"] = 10**30
+    assert (await walk.whole()).status_code == 303
+
+
 async def test_a_sign_in_asks_the_provider_for_tokens_once_and_for_nothing_needless(
     walk: Walk, provider: FakeOpenId
 ) -> None:

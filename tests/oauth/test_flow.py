@@ -1,6 +1,7 @@
 """An attempt belongs to one browser, one provider and one moment; other tabs do not disturb it."""
 
 import asyncio
+from secrets import token_urlsafe
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -80,6 +81,12 @@ async def test_another_browsers_callback_is_refused(walk: Walk, service: Running
 @pytest.mark.parametrize("state", [GONE, "", "x", "0" * 32, "é" * 32, "\ud800".encode("utf-8", "replace"), "x" * 5000])
 async def test_a_wrong_state_is_refused(state: object, walk: Walk) -> None:
     await refused(walk, changed(await walk.there(await walk.out()), state=state))
+
+
+@pytest.mark.parametrize("state", ["€", "\r\nX-Evil: 1", "x; Domain=test", "\x00", "A" * 32])
+async def test_a_state_that_is_none_gets_into_no_header(state: str, walk: Walk) -> None:
+    answer = await refused(walk, changed(await walk.there(await walk.out()), state=state))
+    assert "set-cookie" not in answer.headers
 
 
 async def test_a_changed_cookie_is_refused(walk: Walk) -> None:
@@ -225,6 +232,13 @@ async def test_front_ends_do_the_same_by_json(walk: Walk) -> None:
     again = await walk.back(changed(callback, state="x"), headers={"Accept": "application/json"})
     assert (again.status_code, again.headers["content-type"]) == (400, "application/problem+json")
     assert again.json()["request_id"] == again.headers["x-request-id"]
+
+
+async def test_what_cannot_be_an_invitation_needs_no_room_in_the_cookie(walk: Walk) -> None:
+    page, invitation = "/" + token_urlsafe(1500), token_urlsafe(1500)
+    begun = await walk.browser.post("/api/oauth/corp/start", json={"next": page, "invitation": invitation})
+    assert begun.status_code == 200, begun.text
+    assert (await walk.back(await walk.there(begun.json()["url"]))).headers["location"] == page
 
 
 async def test_no_code_token_or_secret_is_in_a_log(

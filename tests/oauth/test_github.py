@@ -79,7 +79,9 @@ async def test_an_address_does_not_count_that_is(
     assert users() == 0
 
 
-@pytest.mark.parametrize("answer", [JSONResponse({"message": "Not Found"}, 404), JSONResponse({"x": 1})])
+@pytest.mark.parametrize(
+    "answer", [JSONResponse({"message": "Not Found"}, 404), JSONResponse({"x": 1}), JSONResponse(5)]
+)
 async def test_addresses_that_we_may_not_know_do_not_count(answer: JSONResponse, walk: Walk, hub: FakeGitHub) -> None:
     hub.instead["/api/user/emails"] = lambda: answer
     assert (await walk.whole("hub")).status_code == 403

@@ -14,7 +14,7 @@ from tests.fakes.openid import FakeOpenId
 PRIVATE = [
     "127.0.0.1", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1",
     "255.255.255.255", "::", "::1", "fe80::1%eth0", "fd00::1", "ff02::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1",
-    "2002:7f00:1::", "192.0.2.1",
+    "2002:7f00:1::", "192.0.2.1", "fec0::1", "::127.0.0.1", "64:ff9b:1::7f00:1", "::ffff:0:127.0.0.1",
 ]  # fmt: skip
 
 
@@ -36,6 +36,14 @@ async def test_a_private_address_is_not_asked(host: str, provider: FakeOpenId) -
             await outside.get(f"http://{host}:{port}/jwks")
     assert refused.value.why.endswith("PrivateAddress")
     assert not provider.asked
+
+
+@pytest.mark.parametrize("private", [False, True])
+@pytest.mark.parametrize("host", ["xn--a", "a..b.test", "a" * 70])
+async def test_what_is_no_name_is_not_asked(host: str, private: bool) -> None:
+    async with Outside(timeout=5, private=private) as outside:
+        with pytest.raises(ProviderDown):
+            await outside.get(f"https://{host}/")
 
 
 @pytest.fixture

@@ -6,9 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from joserfc import jwk
+from joserfc.errors import SecurityWarning
+from starlette.responses import JSONResponse
 
 from tests.fakes.noted import GONE
 from tests.fakes.openid import CLIENT_ID, EC, ED, OTHER_RSA, RSA, FakeOpenId
+from tests.oauth.conftest import Start
 from tests.oauth.walk import Walk
 
 Change = Callable[[FakeOpenId], object]
@@ -49,6 +53,22 @@ def other_payload(provider: FakeOpenId) -> None:
     provider.id_token = changed
 
 
+def short_key(provider: FakeOpenId) -> None:
+    with pytest.warns(SecurityWarning):
+        provider.keys = [jwk.RSAKey.generate_key(1024, {"kid": "rsa"})]
+
+
+def odd_curve(provider: FakeOpenId) -> None:
+    provider.keys, provider.algorithm = [EC], "ES256"
+    published = EC.as_dict(private=False) | {"crv": "P-999"}
+    provider.instead["/jwks"] = lambda: JSONResponse({"keys": [published]})
+
+
+def no_header_value(provider: FakeOpenId) -> None:
+    provider.claims = {"at_hash": GONE}
+    provider.tokens = {"access_token": "é"}
+
+
 LIES: dict[str, Change] = {
     "another issuer": says(iss="https://evil.example"),
     "no issuer": says(iss=GONE),
@@ -63,6 +83,7 @@ LIES: dict[str, Change] = {
     "a sub that is no text": says(sub=["248289761001"]),
     "a sub without end": says(sub="x" * 256),
     "no nonce": says(nonce=GONE),
+    "a nonce that is no Unicode": says(nonce="\ud800"),
     "another nonce": says(nonce="n-0S6_WzA2Mj"),
     "no iat": says(iat=GONE),
     "no exp": says(exp=GONE),
@@ -87,6 +108,8 @@ LIES: dict[str, Change] = {
     "an algorithm that is a list": signs(header={"alg": ["RS256"]}),
     "RS384, which nobody asked for": signs(algorithm="RS384"),
     "ES256 with a key for RSA": signs(header={"alg": "ES256"}),
+    "a key that is too short": short_key,
+    "a key on a curve that nobody knows": odd_curve,
     "changed after signing": other_payload,
     "missing": gives(id_token=GONE),
     "empty": gives(id_token=""),
@@ -100,6 +123,7 @@ LIES: dict[str, Change] = {
     "of 100 KB": says(much="x" * 100_000),
     "of 1 MB": says(much="x" * 1_000_000),
     "no access token": gives(access_token=GONE),
+    "an access token that no header can hold": no_header_value,
     "a token that is no bearer's": gives(token_type="DPoP"),
     "no token type": gives(token_type=GONE),
 }
@@ -167,6 +191,30 @@ async def test_userinfo_must_be_about_the_same_sub(
     assert answer.status_code == 502
     assert await walk.user() is None
     assert users() == 0
+
+
+CEO, MALLORY = {"email": "ceo@corp.example"}, {"email": "mallory@evil.example"}
+VERIFIED = {"email_verified": True}
+
+
+@pytest.mark.parametrize(
+    ("claims", "userinfo", "allowed"),
+    [
+        (CEO | VERIFIED, MALLORY, True),
+        (CEO, MALLORY | VERIFIED, False),
+        (VERIFIED, CEO, False),
+        (MALLORY, CEO | VERIFIED, True),
+        (CEO | {"email_verified": False}, CEO | VERIFIED, False),
+        ({}, CEO | VERIFIED, True),
+    ],
+    ids=str,
+)
+async def test_an_address_is_verified_by_who_tells_it(
+    claims: dict[str, Any], userinfo: dict[str, Any], allowed: bool, start: Start, provider: FakeOpenId
+) -> None:
+    provider.claims, provider.userinfo = claims, userinfo
+    async with start(allow={"domains": ["corp.example"]}) as service:
+        assert (await Walk(service.client).whole()).status_code == (303 if allowed else 403)
 
 
 async def test_userinfo_cannot_change_what_the_id_token_says(walk: Walk, provider: FakeOpenId) -> None:

@@ -11,6 +11,7 @@ import pytest
 from starlette.responses import JSONResponse
 
 from app.oauth.id_token import LOGOUT_EVENT
+from app.store.client import StoreAway
 from tests.clock import Clock
 from tests.fakes.noted import GONE, without_gone
 from tests.fakes.openid import CLIENT_ID, OTHER_RSA, FakeOpenId
@@ -191,6 +192,23 @@ async def test_a_logout_token_ends_sessions_once(walk: Walk, provider: FakeOpenI
     await walk.whole()
     token = logout_token(provider)
     assert (await tell(service, token)).status_code == 200
+    await walk.whole()
+    await refused(walk, service, token)
+
+
+async def test_a_logout_that_redis_leaves_in_the_middle_is_obeyed_when_it_comes_again(
+    walk: Walk, provider: FakeOpenId, service: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object) -> None:
+        raise StoreAway("gone", sent=True)
+
+    await walk.whole()
+    token = logout_token(provider)
+    with monkeypatch.context() as patched:
+        patched.setattr(service.state["sessions"], "end_one", away)
+        assert (await tell(service, token)).status_code == 503
+    assert (await tell(service, token)).status_code == 200
+    assert await walk.user() is None
     await walk.whole()
     await refused(walk, service, token)
 

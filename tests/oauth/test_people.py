@@ -9,15 +9,12 @@ import httpx
 import pytest
 
 from app.accounts.audit import Event
-from app.settings import Settings
 from tests.cast import PASSWORD, Cast, make_cast, signed_in
 from tests.clock import Clock
 from tests.fakes.openid import FakeOpenId
-from tests.oauth.conftest import corp
+from tests.oauth.conftest import Start
 from tests.oauth.walk import Walk
-from tests.service import Running, running
-
-Start = Callable[..., Any]
+from tests.service import Running
 
 
 @pytest.fixture
@@ -166,16 +163,6 @@ RULES: dict[str, tuple[Any, dict[str, Any], bool]] = {
     "a domain and another group": ({"domains": ["corp.example"], "claims": {"groups": ["admins"]}}, {}, False),
     "a group and another domain": ({"domains": ["other.example"], "claims": {"groups": ["staff"]}}, {}, False),
 }
-
-
-@pytest.fixture
-def start(make_settings: Callable[..., Settings], provider: FakeOpenId, clock: Clock) -> Start:
-    """Starts a service whose provider has another rule."""
-
-    def started(**changes: Any) -> Any:
-        return running(make_settings(oauth={"corp": corp(provider, **changes)}, registration="invitation"), clock)
-
-    return started
 
 
 @pytest.mark.parametrize("rule", RULES)

@@ -9,6 +9,7 @@ import pytest
 from tests.service import Running
 
 SIGN_IN = "/sign-in"
+BOB = b'--x\r\nContent-Disposition: form-data; name="username"\r\n\r\nbob\r\n--x--\r\n'
 API = "/api/session"
 JSON = {"Content-Type": "application/json"}
 GOOD = {"username": "bob", "password": "x"}
@@ -68,8 +69,10 @@ async def test_json_is_taken_under_its_name(client: httpx.AsyncClient, kind: str
         (b"x", "multipart/form-data; boundary=y", 400, "body"),
         (b'--x\r\nContent-Disposition: form-data; name="username"; filename="a"\r\n\r\nb\r\n--x--\r\n',
          "multipart/form-data; boundary=x", 400, "body"),
-        (b'--x\r\nContent-Disposition: form-data; name="username"\r\n\r\nbob\r\n--x--\r\n',
-         "multipart/form-data; boundary=x", 401, None),
+        (BOB, "multipart/form-data; boundary=x", 401, None),
+        (BOB, "multipart/form-data; boundary=x; charset=UTF-8", 401, None),
+        (BOB, "multipart/form-data; boundary=x; charset=undefined", 400, "Content-Type"),
+        (BOB, "multipart/form-data; boundary=x; charset=unicode_escape", 400, "Content-Type"),
     ],
 )  # fmt: skip
 async def test_a_form_that_is_wrong_is_refused_by_name(

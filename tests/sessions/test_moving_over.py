@@ -78,6 +78,13 @@ async def test_a_page_opens_as_well(service: Running, cast: Cast, app: str) -> N
     assert "bob" in page.text
 
 
+async def test_an_old_cookie_is_no_fresh_sign_in(service: Running, cast: Cast, app: str) -> None:
+    browser = browser_with(service, await the_old_cookie(app))
+    assert (await browser.get("/api/session")).status_code == 200
+    answer = await browser.post("/account/identities/unlink", data={"id": "x"})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in?next=/account&again=1")
+
+
 async def test_it_works_once(service: Running, cast: Cast, app: str, make_settings: Callable[..., Settings]) -> None:
     cookie = await the_old_cookie(app)
     browser = browser_with(service, cookie)

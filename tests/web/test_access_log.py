@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -92,6 +93,18 @@ def test_any_path_and_client_make_a_line_of_json(path: str, client: str | None) 
 async def test_a_long_path_is_cut(make_settings: Callable[..., Settings], tmp_path: Path) -> None:
     (line,) = await logged(make_settings, tmp_path, "/" + "a" * 5000)
     assert json.loads(line)["path"] == "/" + "a" * 255
+
+
+def test_long_paths_do_not_fill_the_memory(tmp_path: Path) -> None:
+    access, log = AccessLog(), LogFile(tmp_path / "service.log")
+    access.open(log, enabled=True)
+    tracemalloc.start()
+    for number in range(200):
+        access.add("GET", f"/{number}{'a' * 50_000}", 404, 0.001, 0, "192.0.2.1", "x")
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    log.close()
+    assert kept < 1_000_000  # of 10 MB
 
 
 @pytest.mark.parametrize(("level", "lines"), [("debug", 1), ("info", 1), ("warning", 0), ("error", 0)])

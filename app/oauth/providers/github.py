@@ -10,7 +10,7 @@ from pydantic import Field, SecretStr
 from app.oauth.addresses import BaseAddress
 from app.oauth.errors import BadCallback, OAuthProblem, ProviderAnswer, Revoked
 from app.oauth.http import Answer
-from app.oauth.models import Attempt, Claims, Person, Tokens, picture, text
+from app.oauth.models import Attempt, Claims, Person, Tokens, picture, text, token
 from app.oauth.provider import Provider, ProviderSettings, Tools, Visitor, Words
 
 REFUSALS: dict[str, type[OAuthProblem]] = {"bad_verification_code": BadCallback, "bad_refresh_token": Revoked}
@@ -54,7 +54,7 @@ class GitHub(Provider):
     async def identify(self, attempt: Attempt, answer: Mapping[str, str], visitor: Visitor) -> Person:
         form = {"code": answer["code"], "redirect_uri": visitor.redirect_uri, "code_verifier": attempt.verifier}
         answered = await self._token_request(form)
-        bearer = {"Authorization": f"Bearer {text(answered, 'access_token')}"}
+        bearer = {"Authorization": f"Bearer {token(answered, 'access_token')}"}
         user, email = await asyncio.gather(self._user(bearer), self._email(bearer))
         return Person(
             issuer=self._settings.base_url,
@@ -83,7 +83,7 @@ class GitHub(Provider):
         }
         answer = await self._outside.post(f"{self._settings.base_url}/login/oauth/access_token", form)
         tokens = answer.json()
-        if answer.status == 200 and text(tokens, "access_token") and text(tokens, "token_type").lower() == "bearer":
+        if answer.status == 200 and token(tokens, "access_token") and text(tokens, "token_type").lower() == "bearer":
             return tokens
         why = f"{answer.what}: {answer.status} {text(tokens, 'error', 64)!r}"  # 200 for errors, too
         raise REFUSALS.get(text(tokens, "error"), ProviderAnswer)(why)
@@ -99,8 +99,9 @@ class GitHub(Provider):
     async def _email(self, bearer: dict[str, str]) -> str | None:
         """The primary address, if it is verified; None as well where we may not know it."""
         answer = await self._api("/user/emails", bearer)
-        listed = answer.value() if answer.status == 200 else []
-        primary = [one for one in listed if isinstance(one, dict) and one.get("primary") is True] if listed else []
+        listed = answer.value() if answer.status == 200 else None
+        every = listed if isinstance(listed, list) else []
+        primary = [one for one in every if isinstance(one, dict) and one.get("primary") is True]
         if len(primary) != 1 or primary[0].get("verified") is not True:
             return None
         return text(primary[0], "email") or None

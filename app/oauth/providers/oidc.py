@@ -14,7 +14,7 @@ from app.oauth.http import Answer, Outside
 from app.oauth.id_token import check_id_token, check_logout_token
 from app.oauth.jose import BadToken, UnknownKey, verified
 from app.oauth.metadata import Metadata
-from app.oauth.models import LONGEST_TOKEN, Attempt, Claims, LoggedOut, Person, Tokens, picture, text
+from app.oauth.models import Attempt, Claims, LoggedOut, Person, Tokens, picture, text, token
 from app.oauth.provider import Provider, ProviderSettings, Tools, Visitor, Words
 
 DISCOVERY = "/.well-known/openid-configuration"
@@ -89,7 +89,7 @@ class Oidc(Provider):
             raise ProviderAnswer(f"{self.issuer}: the answer lacks an id_token")
         claims = await self._claims(id_token, access_token, nonce=attempt.nonce)
         if metadata.userinfo_endpoint and self._lacks(claims):
-            claims = {**await self._userinfo(metadata, access_token, claims["sub"]), **claims}
+            claims = _together(claims, await self._userinfo(metadata, access_token, claims["sub"]))
         return self._person(claims, self._tokens(answered))
 
     async def refresh(self, tokens: Tokens, subject: str) -> Tokens:
@@ -123,7 +123,7 @@ class Oidc(Provider):
         return LoggedOut(text(claims, "jti"), self.issuer, text(claims, "sub"), text(claims, "sid"))
 
     def _access_token(self, answered: Claims) -> str:
-        access_token = text(answered, "access_token", LONGEST_TOKEN)
+        access_token = token(answered, "access_token")
         if not access_token or text(answered, "token_type").lower() != "bearer":
             raise ProviderAnswer(f"{self.issuer}: the answer lacks a bearer's access_token")
         return access_token
@@ -220,6 +220,15 @@ class Oidc(Provider):
             session=text(claims, "sid"),
             tokens=tokens,
         )
+
+
+def _together(claims: Claims, userinfo: Claims) -> dict[str, Any]:
+    """What the ID token says counts; but whether an address is verified is said of the one beside it."""
+    together = {**userinfo, **claims}
+    for place in (claims, userinfo):
+        if place.keys() >= {"email", "email_verified"}:
+            return together | {"email": place["email"], "email_verified": place["email_verified"]}
+    return together | {"email_verified": False}
 
 
 def _check_key_set(document: dict[str, Any]) -> None:
