@@ -7,9 +7,9 @@ import httpx
 import pytest
 
 from app.settings import Settings
+from dev.serving import served
 from tests.clock import Clock
 from tests.fakes.openid import CLIENT_ID, CLIENT_SECRET, FakeOpenId
-from tests.fakes.serving import served
 from tests.oauth.walk import Walk
 from tests.service import Running, running
 from tests.valkey import Valkey

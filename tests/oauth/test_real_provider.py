@@ -1,11 +1,8 @@
 """Signing in with a real OpenID provider: the npm package oidc-provider, which is certified, and not ours."""
 
 import re
-import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from html import unescape
-from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
 
@@ -13,29 +10,21 @@ import httpx
 import pytest
 
 from app.settings import Settings
+from dev.openid import Client, NodeMissing, openid_provider
 from tests.oauth.walk import Walk
 from tests.service import Running, running
 
-FOLDER = Path(__file__).parent.parent / "oidc_provider"
 HOME = "http://tallygate.test"
 
 
 @pytest.fixture(scope="module")
 def issuer() -> Iterator[str]:
-    """The provider's address; it is installed where it is not yet."""
-    node, npm = shutil.which("node"), shutil.which("npm")
-    if node is None or npm is None:
-        pytest.skip("needs node and npm, for the OpenID provider that the tests start")
-    if not (FOLDER / "node_modules" / "oidc-provider").exists():
-        subprocess.run([npm, "ci", "--no-audit", "--no-fund"], cwd=FOLDER, check=True, timeout=300)
-    with subprocess.Popen(
-        [node, "server.js", HOME], cwd=FOLDER, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as process:
-        try:
-            assert process.stdout is not None
-            yield process.stdout.readline().strip()
-        finally:
-            process.terminate()
+    """The provider's address."""
+    try:
+        with openid_provider(Client("real", "tallygate", "secret of the client"), [HOME]) as address:
+            yield address
+    except NodeMissing as missing:
+        pytest.skip(str(missing))
 
 
 @pytest.fixture
