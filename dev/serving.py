@@ -1,5 +1,6 @@
 """Providers that are ours are ASGI apps; the service asks them over a real socket, as it would ask the real ones."""
 
+import os
 import socket
 import threading
 import time
@@ -21,7 +22,7 @@ def listening(port: int = 0) -> socket.socket:
     try:
         return socket.create_server((LOOPBACK, port))
     except OSError as error:
-        raise Unavailable(f"port {port} of {LOOPBACK} cannot be used ({error.strerror})") from None
+        raise Unavailable(f"port {port} of {LOOPBACK} cannot be used ({os.strerror(error.errno or 0)})") from None
 
 
 @contextmanager

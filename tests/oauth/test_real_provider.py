@@ -4,14 +4,12 @@ import re
 from collections.abc import Callable, Iterator
 from html import unescape
 from typing import Any
-from urllib.parse import urljoin
 
-import httpx
 import pytest
 
 from app.settings import Settings
 from dev.openid import Client, NodeMissing, openid_provider
-from tests.oauth.walk import Walk
+from tests.oauth.walk import There, Walk
 from tests.service import Running, running
 
 HOME = "http://tallygate.test"
@@ -40,33 +38,10 @@ def tables(issuer: str) -> dict[str, dict[str, Any]]:
     return {"real": table}
 
 
-class There(httpx.AsyncClient):
-    """The browser at the provider, which has cookies of its own there, and presses on."""
-
-    def __init__(self) -> None:
-        super().__init__(verify=False, timeout=30)
-
-    async def until_back(self, address: str, **fields: str) -> str:
-        """Goes on, by redirects and by sending each page's form, until the way leads home."""
-        answer = await self.get(address)
-        for _ in range(20):
-            if answer.is_redirect:
-                target = urljoin(str(answer.url), answer.headers["location"])
-                if target.startswith(HOME):
-                    return target
-                answer = await self.get(target)
-                continue
-            form = re.search(r'<form[^>]*action="([^"]+)"', answer.text)
-            assert form is not None, answer.text
-            hidden = dict(re.findall(r'type="hidden" name="([^"]+)" value="([^"]+)"', answer.text))
-            answer = await self.post(urljoin(str(answer.url), unescape(form[1])), data={**hidden, **fields})
-        raise AssertionError("the way does not lead home")
-
-
 async def test_first_and_second_sign_in_and_out_at_both_ends(
     make_settings: Callable[..., Settings], tables: dict[str, dict[str, Any]]
 ) -> None:
-    async with running(make_settings(oauth=tables)) as service, There() as there:
+    async with running(make_settings(oauth=tables)) as service, There(HOME) as there:
         walk = Walk(service.another_client(headers={"Accept": "text/html"}))
         callback = await there.until_back(await walk.out("real", next="/account"), login="alice", password="x")
         assert (await walk.back(callback)).headers["location"] == "/account"

@@ -1,7 +1,10 @@
 """A browser's way to a provider and back."""
 
+import re
 from dataclasses import dataclass
+from html import unescape
 from typing import Any
+from urllib.parse import urljoin
 
 import httpx
 
@@ -36,3 +39,27 @@ class Walk:
         """Who is signed in in this browser."""
         answer = await self.browser.get("/api/session")
         return answer.json()["user"] if answer.status_code == 200 else None
+
+
+class There(httpx.AsyncClient):
+    """The browser at a provider that has pages: it has cookies of its own there, and presses on."""
+
+    def __init__(self, home: str) -> None:
+        super().__init__(verify=False, timeout=30)
+        self._home = home
+
+    async def until_back(self, address: str, **fields: str) -> str:
+        """Goes on, by redirects and by sending each page's form, until the way leads home."""
+        answer = await self.get(address)
+        for _ in range(20):
+            if answer.is_redirect:
+                target = urljoin(str(answer.url), answer.headers["location"])
+                if target.startswith(self._home):
+                    return target
+                answer = await self.get(target)
+                continue
+            form = re.search(r'<form[^>]*action="([^"]+)"', answer.text)
+            assert form is not None, answer.text
+            hidden = dict(re.findall(r'type="hidden" name="([^"]+)" value="([^"]+)"', answer.text))
+            answer = await self.post(urljoin(str(answer.url), unescape(form[1])), data={**hidden, **fields})
+        raise AssertionError("the way does not lead home")
