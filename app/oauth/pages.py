@@ -53,7 +53,10 @@ async def callback(request: Request[OAuthState]) -> Response:
 @fresh_sign_in_required
 async def link(request: Request[OAuthState], user: User) -> Response:
     """`POST /account/identities/{provider}`: on to the provider, by a page: a form may not lead to another site."""
-    url, cookies = await flow.start(request, "/account", user=user)
+    try:
+        url, cookies = await flow.start(request, "/account", user=user)
+    except OAuthProblem as problem:
+        return await _failed(request, problem, None)
     if prefers_json(request.scope):
         return _with(json_answer({"url": url}), cookies)
     return _with(await onward(request, url), cookies)

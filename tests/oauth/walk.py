@@ -41,6 +41,20 @@ class Walk:
         return answer.json()["user"] if answer.status_code == 200 else None
 
 
+async def link(walk: Walk, name: str = "corp") -> httpx.Response:
+    """Presses "Link" on the account page, and goes there and back."""
+    page = await walk.browser.post(f"/account/identities/{name}")
+    assert page.status_code == 200, page.text
+    found = re.search(r'http-equiv="refresh" content="0; url=([^"]+)"', page.text)
+    assert found is not None
+    return await walk.back(await walk.there(found[1].replace("&amp;", "&")))
+
+
+async def identity_ids(walk: Walk) -> list[str]:
+    page = await walk.browser.get("/account")
+    return re.findall(r'name="id" value="([0-9a-f]{64})"', page.text)
+
+
 class There(httpx.AsyncClient):
     """The browser at a provider that has pages: it has cookies of its own there, and presses on."""
 
