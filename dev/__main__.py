@@ -76,9 +76,10 @@ def _provider(name: str, table: Mapping[str, Any], homes: Sequence[str]) -> Abst
                 )
         case "wechat":
             wechat = WeChatSettings.read(name, table, private=True)
-            apps = {wechat.appid: wechat.secret, wechat.inside_appid: wechat.inside_secret}
+            secrets = {wechat.appid: wechat.secret, wechat.inside_appid: wechat.inside_secret}
+            apps = {appid: secret.get_secret_value() for appid, secret in secrets.items()}
             if port := _local_port(wechat.open_url):
-                return served(Simulator({appid: key.get_secret_value() for appid, key in apps.items()}).app(), port)
+                return served(Simulator(apps, ACCESS_TOKEN_SECONDS).app(), port)
     return None
 
 

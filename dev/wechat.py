@@ -6,7 +6,7 @@ Its answers are those of the real one: JSON called text/plain, with status 200 f
 import hashlib
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -27,11 +27,13 @@ Document = dict[str, Any]
 
 
 class WeChat:
-    """Codes, tokens and users. `apps` holds the secret of each appid."""
+    """Codes, tokens and users. `apps` holds the secret of each appid; access tokens are said to last some seconds."""
 
-    def __init__(self, apps: Mapping[str, str]) -> None:
+    def __init__(self, apps: Mapping[str, str], access_token_seconds: int = 7200) -> None:
         self._apps = apps
+        self._seconds = access_token_seconds
         self._granted: dict[str, tuple[str, Document]] = {}
+        self._refreshable: dict[str, tuple[str, Document]] = {}
         self._used: set[str] = set()
         self._users: dict[str, Document] = {}
 
@@ -64,12 +66,25 @@ class WeChat:
         if granted_to != appid:
             return {"errcode": 40029, "errmsg": "invalid code, rid: 3"}
         self._used.add(code)
+        refresh_token = secrets.token_urlsafe(48)
+        self._refreshable[refresh_token] = (appid, user)
+        return self._tokens(user, refresh_token)
+
+    def refreshed(self, query: Mapping[str, str]) -> Document:
+        """The answer of /sns/oauth2/refresh_token."""
+        refresh_token = query.get("refresh_token", "")
+        appid, user = self._refreshable.get(refresh_token, ("", {}))
+        if query.get("appid") != appid or query.get("grant_type") != "refresh_token":
+            return {"errcode": 40030, "errmsg": "invalid refresh_token, rid: 5"}
+        return self._tokens(user, refresh_token)
+
+    def _tokens(self, user: Document, refresh_token: str) -> Document:
         access_token = secrets.token_urlsafe(48)
         self._users[access_token] = user
         return {
             "access_token": access_token,
-            "expires_in": 7200,
-            "refresh_token": secrets.token_urlsafe(48),
+            "expires_in": self._seconds,
+            "refresh_token": refresh_token,
             "openid": user["openid"],
             "scope": "snsapi_login",
         }
@@ -83,8 +98,8 @@ class WeChat:
 class Simulator:
     """WeChat's pages and its API, for a browser and a service on this machine."""
 
-    def __init__(self, apps: Mapping[str, str]) -> None:
-        self._wechat = WeChat(apps)
+    def __init__(self, apps: Mapping[str, str], access_token_seconds: int = 7200) -> None:
+        self._wechat = WeChat(apps, access_token_seconds)
         self._templates = Jinja2Templates(Path(__file__).parent)
 
     def app(self) -> Starlette:
@@ -92,8 +107,9 @@ class Simulator:
             routes=[
                 *(Route(path, self._ask) for path in SCOPES),
                 Route("/connect/answer", self._answer, methods=["POST"]),
-                Route("/sns/oauth2/access_token", lambda request: odd_json(self._wechat.tokens(request.query_params))),
-                Route("/sns/userinfo", lambda request: odd_json(self._wechat.user(request.query_params))),
+                Route("/sns/oauth2/access_token", _answering(self._wechat.tokens)),
+                Route("/sns/oauth2/refresh_token", _answering(self._wechat.refreshed)),
+                Route("/sns/userinfo", _answering(self._wechat.user)),
             ]
         )
 
@@ -110,6 +126,10 @@ class Simulator:
             name = str(form.get("who", ""))
         code = self._wechat.code(appid, person(name, appid)) if name else "authdeny"
         return RedirectResponse(f"{redirect_uri}?{urlencode({'code': code, 'state': state})}", 302)
+
+
+def _answering(answer: Callable[[Mapping[str, str]], Document]) -> Callable[[Request[Any]], Response]:
+    return lambda request: odd_json(answer(request.query_params))
 
 
 def person(name: str, appid: str) -> Document:

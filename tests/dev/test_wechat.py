@@ -41,6 +41,10 @@ async def user(wechat: httpx.AsyncClient, who: str, appid: str = "wx-website") -
     asked = {"access_token": tokens.json()["access_token"], "openid": tokens.json()["openid"]}
     found: dict[str, str] = (await wechat.get("/sns/userinfo", params=asked)).json()
     assert found["openid"] == tokens.json()["openid"]
+    asked = {"appid": appid, "grant_type": "refresh_token", "refresh_token": tokens.json()["refresh_token"]}
+    fresh = (await wechat.get("/sns/oauth2/refresh_token", params=asked)).json()
+    asked = {"access_token": fresh["access_token"], "openid": fresh["openid"]}
+    assert (await wechat.get("/sns/userinfo", params=asked)).json() == found
     return found
 
 
@@ -92,3 +96,5 @@ async def test_errors_are_as_odd_as_the_real_ones(
     answer = await wechat.get("/sns/oauth2/access_token", params=asked | {"code": "unknown"})
     assert (answer.status_code, answer.json()["errcode"]) == (200, errcode)
     assert (await wechat.get("/sns/userinfo", params={"access_token": "x"})).json()["errcode"] == 40001
+    asked = {"appid": "wx-website", "grant_type": "refresh_token", "refresh_token": "x"}
+    assert (await wechat.get("/sns/oauth2/refresh_token", params=asked)).json()["errcode"] == 40030

@@ -19,6 +19,8 @@ class FakeWeChat(Noted):
     user: dict[str, Any] = field(default_factory=lambda: {"openid": "o6_bmjrPTlm6", "nickname": "张三\x07"})
     tokens: dict[str, Any] = field(default_factory=dict)
     callback: dict[str, Any] = field(default_factory=dict)
+    refusal: int = 0
+    """The errcode with which it refuses to refresh."""
     wechat: WeChat = field(default_factory=lambda: WeChat(SECRETS))
 
     def app(self) -> Starlette:
@@ -26,6 +28,7 @@ class FakeWeChat(Noted):
             routes=[
                 *(Route(path, self.noted(self._consent)) for path in SCOPES),
                 Route("/sns/oauth2/access_token", self.noted(self._token)),
+                Route("/sns/oauth2/refresh_token", self.noted(self._refresh)),
                 Route("/sns/userinfo", self.noted(self._userinfo)),
             ]
         )
@@ -38,6 +41,11 @@ class FakeWeChat(Noted):
 
     def _token(self, asked: Asked) -> Response:
         return odd_json(without_gone(self.wechat.tokens(asked.query) | self.tokens))
+
+    def _refresh(self, asked: Asked) -> Response:
+        if self.refusal:
+            return odd_json({"errcode": self.refusal, "errmsg": "refused, rid: 6"})
+        return odd_json(without_gone(self.wechat.refreshed(asked.query) | self.tokens))
 
     def _userinfo(self, asked: Asked) -> Response:
         return odd_json(without_gone(self.wechat.user(asked.query)))
