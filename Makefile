@@ -58,7 +58,7 @@ messages: .venv/dev.done ## Collect the sentences of the pages, and compile the 
 	$(BIN)/pybabel --quiet compile --directory app/locale
 
 clean: ## Remove the environments and what tools left (never ./data)
-	rm -rf .venv .venv-bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
+	rm -rf .venv .venv-bench dev/oidc_provider/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

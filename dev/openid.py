@@ -15,10 +15,12 @@ FOLDER = Path(__file__).parent / "oidc_provider"
 LOCK = FOLDER / "package-lock.json"
 INSTALLED = FOLDER / "node_modules" / ".package-lock.json"
 """What npm writes at the end of an installation."""
+OLDEST = 20
+"""Major version of Node.js that runs it."""
 
 
 class NodeMissing(Unavailable):
-    """Node.js is not installed."""
+    """Node.js is not installed, or too old."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +81,8 @@ def openid_provider(
 def _installed() -> str:
     """The path of node, by which the provider can be run. Raises Unavailable."""
     node, npm = shutil.which("node"), shutil.which("npm")
-    if node is None or npm is None:
-        raise NodeMissing("the OpenID provider needs Node.js 20 or newer, with npm: apt-get install nodejs npm")
+    if node is None or npm is None or _major_version(node) < OLDEST:
+        raise NodeMissing(f"the OpenID provider needs Node.js {OLDEST} or newer, and npm: apt-get install nodejs npm")
     if not INSTALLED.exists() or INSTALLED.stat().st_mtime < LOCK.stat().st_mtime:
         print("Installing the OpenID provider (npm) ...", file=sys.stderr)
         try:
@@ -88,3 +90,9 @@ def _installed() -> str:
         except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
             raise Unavailable(f"the OpenID provider cannot be installed: {error}") from None
     return node
+
+
+def _major_version(node: str) -> int:
+    asked = subprocess.run([node, "--version"], capture_output=True, text=True, timeout=60, check=False)
+    major = asked.stdout.removeprefix("v").partition(".")[0]
+    return int(major) if major.isdecimal() else 0

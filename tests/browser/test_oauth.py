@@ -10,6 +10,8 @@ from playwright.sync_api import Page, expect
 
 from app.web.locale import Locales
 from dev.openid import Client, NodeMissing, openid_provider
+from dev.serving import served
+from dev.wechat import Simulator
 from tests.browser.conftest import Visitor, forgive
 from tests.cast import PASSWORD
 from tests.service import Process, process
@@ -19,6 +21,7 @@ from tests.valkey import Valkey
 pytestmark = pytest.mark.browser
 Meet = Callable[..., Visitor]
 expect.set_options(timeout=15_000)  # milliseconds: on a busy machine
+PHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148"
 CLIENT = Client("corp", "tallygate", "secret of the client")
 
 
@@ -37,9 +40,15 @@ def issuer(home: str) -> Iterator[str]:
         pytest.skip(str(missing))
 
 
+@pytest.fixture(scope="module")
+def wechat() -> Iterator[str]:
+    with served(Simulator({"wx": "secret"}).app()) as address:
+        yield address
+
+
 @pytest.fixture
-def service(home: str, issuer: str, short_folder: Path, server: Valkey) -> Iterator[Process]:
-    table = {
+def service(home: str, issuer: str, wechat: str, short_folder: Path, server: Valkey) -> Iterator[Process]:
+    corp = {
         "type": "oidc",
         "label": "Corp",
         "issuer": issuer,
@@ -48,7 +57,16 @@ def service(home: str, issuer: str, short_folder: Path, server: Valkey) -> Itera
         "sign_out_there": "true",
         "allow": "everybody",
     }
-    settings = {f"oauth__corp__{key}": value for key, value in table.items()}
+    weixin = {
+        "type": "wechat",
+        "appid": "wx",
+        "secret": "secret",
+        "open_url": wechat,
+        "api_url": wechat,
+        "allow": "everybody",
+    }
+    settings = {f"oauth__corp__{key}": value for key, value in corp.items()}
+    settings |= {f"oauth__wechat__{key}": value for key, value in weixin.items()}
     settings |= {"port": home.rpartition(":")[2], "redis_url": server.url, "registration": "open"}
     with process(short_folder / "elsewhere", **settings) as service:
         assert service.url() == home
@@ -180,3 +198,18 @@ def test_signing_out_at_the_provider_ends_the_session_here(
     expect(there.get_by_role("heading", name="Sign-out Success")).to_be_visible()
     page.reload()
     expect(page).to_have_url(f"{home}/sign-in?next=/account")
+
+
+@pytest.mark.parametrize("browser", [PHONE, f"{PHONE} MicroMessenger/8.0.42"], ids=["outside", "inside"])
+def test_a_code_is_scanned_or_refused_with_wechat(meet: Meet, service: Process, home: str, browser: str) -> None:
+    zhang = meet(locale="zh-CN", user_agent=browser, viewport={"width": 390, "height": 800})
+    page = zhang.tab(f"{home}/sign-in?next=/account")
+    page.get_by_role("link", name="使用 微信 WeChat 登录").click()
+    page.get_by_role("button", name="拒绝").click()
+    expect(page.get_by_role("alert")).to_contain_text("登录已取消。")
+    forgive(zhang, 403)
+    page.goto(f"{home}/sign-in?next=/account")
+    page.get_by_role("link", name="使用 微信 WeChat 登录").click()
+    page.get_by_role("button", name="张三").click()
+    expect(page).to_have_url(f"{home}/account")
+    expect(page.get_by_role("link", name="张三")).to_be_visible()

@@ -126,6 +126,15 @@ def test_a_missing_node_is_named(preset: Path, tmp_path: Path, monkeypatch: pyte
     assert "needs Node.js" in refusal(tmp_path, "true", config=str(preset))
 
 
+def test_an_old_node_is_named(preset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("node", "npm"):
+        program = tmp_path / name
+        program.write_text("#!/bin/sh\necho v18.19.0\n", "utf-8")
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "needs Node.js 20 or newer" in refusal(tmp_path, "true", config=str(preset))
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
