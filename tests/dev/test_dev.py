@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -36,6 +37,8 @@ def service(preset: Path, tmp_path: Path, server: Valkey) -> Iterator[Process]:
     command = (*SERVE, str(free_port()))
     with process(tmp_path, *command, command=DEV, config=str(preset), redis_url=server.url) as service:
         yield service
+    with suppress(ProcessLookupError):  # what a test that fails has found
+        os.killpg(service.process.pid, signal.SIGKILL)
 
 
 def left_of(session: int) -> list[str]:
