@@ -42,6 +42,8 @@ def main(command: Sequence[str]) -> int:
     except (Misconfigured, SettingsError, Unavailable) as problem:
         print(f"tallygate: {problem}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:  # before the command has begun
+        return 128 + signal.SIGINT
 
 
 def _homes(command: Sequence[str]) -> list[str]:

@@ -47,7 +47,7 @@ def openid_provider(
     `homes` are the addresses of the service; to the first go messages of back-channel logout. `offline`: with refresh
     tokens. The issuer says localhost: for a browser at 127.0.0.1 that is another site, as real providers are.
     """
-    node = _installed()
+    node = installed_node()
     with listening(port) as listener:
         issuer = f"http://localhost:{listener.getsockname()[1]}"
         options = {
@@ -78,8 +78,8 @@ def openid_provider(
             process.terminate()
 
 
-def _installed() -> str:
-    """The path of node, by which the provider can be run. Raises Unavailable."""
+def installed_node() -> str:
+    """The path of Node.js, for which the provider is installed now. Raises Unavailable."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None or _major_version(node) < OLDEST:
         raise NodeMissing(f"the OpenID provider needs Node.js {OLDEST} or newer, and npm: apt-get install nodejs npm")

@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from dev.__main__ import PRESET
+from dev.openid import NodeMissing, installed_node
 from tests.oauth.walk import There, Walk
 from tests.service import ROOT, Process, process
 from tests.sockets import free_port, until
@@ -33,7 +34,15 @@ def preset(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def service(preset: Path, tmp_path: Path, server: Valkey) -> Iterator[Process]:
+def node() -> str:
+    try:
+        return installed_node()
+    except NodeMissing as missing:
+        pytest.skip(str(missing))
+
+
+@pytest.fixture
+def service(node: str, preset: Path, tmp_path: Path, server: Valkey) -> Iterator[Process]:
     command = (*SERVE, str(free_port()))
     with process(tmp_path, *command, command=DEV, config=str(preset), redis_url=server.url) as service:
         yield service
@@ -99,7 +108,7 @@ def test_one_signal_ends_everything(service: Process, end: Callable[[Process], N
     assert "Traceback" not in service.output
 
 
-def test_the_end_of_the_command_ends_the_providers(preset: Path, tmp_path: Path) -> None:
+def test_the_end_of_the_command_ends_the_providers(node: str, preset: Path, tmp_path: Path) -> None:
     with process(tmp_path, sys.executable, "-c", "exit(7)", command=DEV, config=str(preset)) as service:
         assert service.process.wait(30) == 7
         until(lambda: left_of(service.process.pid) == [])
@@ -116,7 +125,7 @@ def refusal(folder: Path, *command: str, **settings: str) -> str:
 
 
 @pytest.mark.parametrize("name", ["issuer", "open_url"])
-def test_a_taken_port_is_named(name: str, preset: Path, tmp_path: Path) -> None:
+def test_a_taken_port_is_named(name: str, node: str, preset: Path, tmp_path: Path) -> None:
     found = re.search(rf'{name} = ".*:(\d+)"', preset.read_text("utf-8"))
     assert found is not None
     with socket.create_server(("127.0.0.1", int(found[1]))):
@@ -129,13 +138,40 @@ def test_a_missing_node_is_named(preset: Path, tmp_path: Path, monkeypatch: pyte
     assert "needs Node.js" in refusal(tmp_path, "true", config=str(preset))
 
 
-def test_an_old_node_is_named(preset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("node", "npm"):
-        program = tmp_path / name
-        program.write_text("#!/bin/sh\necho v18.19.0\n", "utf-8")
-        program.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path))
+@pytest.fixture
+def make_node(node: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Puts another program in the place of node."""
+
+    def make(script: str) -> None:
+        for name in ("node", "npm"):
+            program = tmp_path / name
+            program.write_text(f"#!/bin/sh\n{script}\n", "utf-8")
+            program.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+
+    return make
+
+
+def test_an_old_node_is_named(preset: Path, tmp_path: Path, make_node: Callable[[str], None]) -> None:
+    make_node("echo v18.19.0")
     assert "needs Node.js 20 or newer" in refusal(tmp_path, "true", config=str(preset))
+
+
+def test_a_provider_that_does_not_start_is_named(
+    preset: Path, tmp_path: Path, make_node: Callable[[str], None]
+) -> None:
+    make_node('[ "$1" = --version ] && echo v22.0.0 || read line')
+    assert refusal(tmp_path, "true", config=str(preset)) == "tallygate: the OpenID provider does not start"
+
+
+def test_ctrl_c_before_everything_has_started(preset: Path, tmp_path: Path, make_node: Callable[[str], None]) -> None:
+    make_node('[ "$1" = --version ] && echo v22.0.0 || exec sleep 60')
+    with process(tmp_path, "true", command=DEV, config=str(preset)) as service:
+        until(lambda: any("sleep" in command for command in left_of(service.process.pid)))
+        press_ctrl_c(service)
+        assert service.process.wait(15) in {2, 130}
+        assert left_of(service.process.pid) == []
+        assert "Traceback" not in service.output
 
 
 @pytest.mark.parametrize(
