@@ -20,7 +20,7 @@ OLDEST = 20
 
 
 class NodeMissing(Unavailable):
-    """Node.js is not installed, or too old."""
+    """Node.js is not installed, or too old, or its packages cannot be had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +79,21 @@ def openid_provider(
 
 
 def installed_node() -> str:
-    """The path of Node.js, for which the provider is installed now. Raises Unavailable."""
+    """The path of Node.js, for which the provider is installed now. Raises NodeMissing."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None or _major_version(node) < OLDEST:
         raise NodeMissing(f"the OpenID provider needs Node.js {OLDEST} or newer, and npm: apt-get install nodejs npm")
     if not INSTALLED.exists() or INSTALLED.stat().st_mtime < LOCK.stat().st_mtime:
         print("Installing the OpenID provider (npm) ...", file=sys.stderr)
         try:
-            subprocess.run([npm, "ci", "--silent", "--no-audit", "--no-fund"], cwd=FOLDER, check=True, timeout=300)
-        except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-            raise Unavailable(f"the OpenID provider cannot be installed: {error}") from None
+            subprocess.run(
+                [npm, "ci", "--silent", "--no-audit", "--no-fund", "--fetch-retries=1"],
+                cwd=FOLDER,
+                check=True,
+                timeout=300,
+            )
+        except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
+            raise NodeMissing("npm cannot install the OpenID provider: is the network away?") from None
     return node
 
 
