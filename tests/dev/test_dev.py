@@ -22,6 +22,8 @@ from tests.valkey import Valkey
 
 SERVE = (sys.executable, "-m", "uvicorn", "app.main:app", "--reload", "--reload-dir", str(ROOT / "app"), "--port")
 DEV = ("-m", "dev")
+PATIENCE = 60.0
+"""Seconds until four programs have started one after the other, on a busy machine."""
 
 
 @pytest.fixture
@@ -65,7 +67,7 @@ def _command(folder: Path, session: int) -> str:
 
 
 async def test_everybody_signs_in_by_both(service: Process) -> None:
-    home = service.url()
+    home = service.url(PATIENCE)
     async with httpx.AsyncClient(base_url=home, verify=False, timeout=15) as browser, There(home) as there:
         walk = Walk(browser)
         listed = (await browser.get("/api/oauth")).json()
@@ -83,7 +85,7 @@ async def test_everybody_signs_in_by_both(service: Process) -> None:
 
 
 async def test_the_service_may_be_visited_as_localhost_too(service: Process) -> None:
-    home = service.url().replace("127.0.0.1", "localhost")
+    home = service.url(PATIENCE).replace("127.0.0.1", "localhost")
     async with httpx.AsyncClient(base_url=home, verify=False, timeout=15) as browser, There(home) as there:
         walk = Walk(browser)
         await walk.back(await there.until_back(await walk.out("openid"), login="alice", password="x"))
@@ -100,7 +102,7 @@ def terminate(service: Process) -> None:
 
 @pytest.mark.parametrize("end", [press_ctrl_c, terminate])
 def test_one_signal_ends_everything(service: Process, end: Callable[[Process], None]) -> None:
-    service.url()
+    service.url(PATIENCE)
     assert any("server.js" in command for command in left_of(service.process.pid))
     end(service)
     assert service.process.wait(15) in {0, 143}
