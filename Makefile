@@ -14,9 +14,9 @@ help: ## List these commands
 run: .venv/run.done ## Run the service at http://127.0.0.1:8000, on its own Valkey, data in ./data
 	@exec $(BIN)/python -m app $(ARGS)
 
-dev: .venv/dev.done ## Run it with reload: edit a file, and the server starts again
-	@exec $(BIN)/uvicorn app.main:app --reload --reload-dir app --reload-include '*.html' --reload-include '*.css' --reload-include '*.js' \
-		--no-access-log --timeout-graceful-shutdown 5 $(ARGS)
+dev: .venv/dev.done ## Run it with reload; PROVIDERS=1: with an OpenID provider and a WeChat to sign in with
+	@exec $(if $(PROVIDERS),$(BIN)/python -m dev) $(BIN)/uvicorn app.main:app --reload --reload-dir app --reload-include '*.html' \
+		--reload-include '*.css' --reload-include '*.js' --no-access-log --timeout-graceful-shutdown 5 $(ARGS)
 
 test: .venv/dev.done ## Run the tests, on a Valkey of their own, with coverage
 	@$(BIN)/coverage erase
@@ -58,7 +58,7 @@ messages: .venv/dev.done ## Collect the sentences of the pages, and compile the 
 	$(BIN)/pybabel --quiet compile --directory app/locale
 
 clean: ## Remove the environments and what tools left (never ./data)
-	rm -rf .venv .venv-bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
+	rm -rf .venv .venv-bench dev/oidc_provider/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

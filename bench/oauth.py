@@ -18,8 +18,8 @@ from bench.command import positive, run
 from bench.machine import BenchError
 from bench.processes import running
 from bench.valkey import Valkey, running_valkey
+from dev.serving import served
 from tests.fakes.openid import CLIENT_ID, CLIENT_SECRET, FakeOpenId
-from tests.fakes.serving import served
 
 USER = {"sub": "1", "name": "Alice", "preferred_username": "alice", "email": "a@corp.example", "email_verified": True}
 """Everything is in the ID token, as with most providers."""

@@ -62,7 +62,7 @@ def test_no_function_is_too_long_to_be_understood() -> None:
 
 
 def test_imports_stand_at_the_top() -> None:
-    for path in tracked("app/*.py", "tests/*.py"):
+    for path in tracked("app/*.py", "dev/*.py", "tests/*.py"):
         tree = ast.parse(path.read_text("utf-8"))
         for node in ast.walk(tree):
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):

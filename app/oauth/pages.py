@@ -8,14 +8,14 @@ from app.accounts.audit import Event
 from app.accounts.guards import fresh_sign_in_required
 from app.accounts.identities import LastWayIn
 from app.accounts.models import User
-from app.accounts.pages import sign_in
-from app.accounts.state import AccountState
+from app.accounts.pages import account, sign_in
+from app.accounts.state import AccountState, S
 from app.accounts.view import note, onward, see_other
 from app.oauth import flow
 from app.oauth.errors import BadCallback, OAuthProblem
 from app.oauth.state import OAuthState
 from app.web.answers import json_answer
-from app.web.errors import Conflict, NotFound
+from app.web.errors import Conflict, NotFound, Problem
 from app.web.forms import form_fields, form_of
 from app.web.headers import RawHeaders
 from app.web.locale import N_
@@ -41,7 +41,7 @@ async def callback(request: Request[OAuthState]) -> Response:
     forget = request.state["attempts"].forget(request.scope, state)
     try:
         target = await flow.finish(request)
-    except OAuthProblem as problem:
+    except (Conflict, OAuthProblem) as problem:
         return _with(await _failed(request, problem, None), forget)
     response = json_answer({"next": target}) if prefers_json(request.scope) else see_other(target)
     return _with(response, forget)
@@ -50,7 +50,10 @@ async def callback(request: Request[OAuthState]) -> Response:
 @fresh_sign_in_required
 async def link(request: Request[OAuthState], user: User) -> Response:
     """`POST /account/identities/{provider}`: on to the provider, by a page: a form may not lead to another site."""
-    url, cookies = await flow.start(request, "/account", user=user)
+    try:
+        url, cookies = await flow.start(request, "/account", user=user)
+    except OAuthProblem as problem:
+        return await _failed(request, problem, None)
     if prefers_json(request.scope):
         return _with(json_answer({"url": url}), cookies)
     return _with(await onward(request, url), cookies)
@@ -64,7 +67,8 @@ async def unlink(request: Request[AccountState], user: User) -> Response:
         if not await request.state["identities"].unlink(user.id, fields["id"]):
             raise NotFound
     except LastWayIn:
-        raise Conflict(N_("This is the only way in that you have: set a password first.")) from None
+        only = Conflict(N_("This is the only way in that you have: set a password first."))
+        return await _failed(request, only, None)
     await note(request, Event.IDENTITY_UNLINKED, user=user)
     return see_other("/account")
 
@@ -86,17 +90,15 @@ async def back_channel_logout(request: Request[OAuthState]) -> Response:
     return json_answer({})
 
 
-async def _failed(request: Request[OAuthState], problem: OAuthProblem, target: str | None) -> Response:
-    """The sign-in page again, with what went wrong and the reference that the log has, too."""
+async def _failed(request: Request[S], problem: Problem, target: str | None) -> Response:
+    """The page where it began, with what went wrong and the reference that the log has, too."""
     if prefers_json(request.scope):
         raise problem
-    return await sign_in.form(
-        request,
-        safe_path(target),
-        error=problem.detail,
-        status_code=problem.status,
-        reference=request.scope["state"]["request_id"],
-    )
+    about = {"status_code": problem.status, "reference": request.scope["state"]["request_id"]}
+    user = await request.state["people"].current(request.scope)
+    if user is not None:
+        return await account.form(request, user, problem.detail, **about)
+    return await sign_in.form(request, safe_path(target), error=problem.detail, **about)
 
 
 def _with(response: Response, headers: RawHeaders) -> Response:

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from app.web.locale import Locales
-from tests.browser.conftest import LINK, Visitor, link_of
+from tests.browser.conftest import LINK, Visitor, forgive, link_of
 from tests.cast import PASSWORD
 from tests.service import Process, process
 from tests.sockets import until
@@ -26,13 +26,6 @@ def fill(page: Page, say: Say, name: str, password: str, button: str) -> None:
     page.get_by_label(say("Username")).fill(name)
     page.get_by_label(say("Password"), exact=True).fill(password)
     page.get_by_role("main").get_by_role("button", name=say(button)).click()
-
-
-def forgive(visitor: Visitor, status: int) -> None:
-    """The console tells of every answer that is an error, of the one that was asked for, too."""
-    (said,) = visitor.complaints
-    assert f"status of {status}" in said
-    visitor.complaints.clear()
 
 
 @pytest.mark.parametrize("javascript", [True, False], ids=["script", "plain"])

@@ -7,9 +7,10 @@ import httpx
 import pytest
 
 from app.settings import Settings
+from dev.serving import served
+from tests.cast import Cast, make_cast, signed_in
 from tests.clock import Clock
 from tests.fakes.openid import CLIENT_ID, CLIENT_SECRET, FakeOpenId
-from tests.fakes.serving import served
 from tests.oauth.walk import Walk
 from tests.service import Running, running
 from tests.valkey import Valkey
@@ -72,6 +73,16 @@ def browser(service: Running) -> httpx.AsyncClient:
 @pytest.fixture
 def walk(browser: httpx.AsyncClient) -> Walk:
     return Walk(browser)
+
+
+@pytest.fixture
+async def cast(service: Running) -> Cast:
+    return await make_cast(service)
+
+
+@pytest.fixture
+async def bob(service: Running, cast: Cast) -> Walk:
+    return Walk(await signed_in(service, "bob", headers={"Accept": "text/html"}))
 
 
 @pytest.fixture

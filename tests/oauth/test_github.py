@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from starlette.responses import JSONResponse
 
+from dev.serving import served
 from tests.clock import Clock
 from tests.fakes.github import PRIMARY, FakeGitHub
 from tests.fakes.noted import GONE
-from tests.fakes.serving import served
 from tests.oauth.walk import Walk
 
 

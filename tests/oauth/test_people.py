@@ -5,45 +5,20 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-import httpx
 import pytest
 
 from app.accounts.audit import Event
-from tests.cast import PASSWORD, Cast, make_cast, signed_in
+from tests.cast import PASSWORD, Cast, signed_in
 from tests.clock import Clock
 from tests.fakes.openid import FakeOpenId
 from tests.oauth.conftest import Start
-from tests.oauth.walk import Walk
+from tests.oauth.walk import Walk, identity_ids, link
 from tests.service import Running
-
-
-@pytest.fixture
-async def cast(service: Running) -> Cast:
-    return await make_cast(service)
-
-
-@pytest.fixture
-async def bob(service: Running, cast: Cast) -> Walk:
-    return Walk(await signed_in(service, "bob", headers={"Accept": "text/html"}))
 
 
 async def name_of(walk: Walk) -> str | None:
     user = await walk.user()
     return user["name"] if user is not None else None
-
-
-async def link(walk: Walk, name: str = "corp") -> httpx.Response:
-    """Presses "Link" on the account page, and goes there and back."""
-    page = await walk.browser.post(f"/account/identities/{name}")
-    assert page.status_code == 200, page.text
-    found = re.search(r'http-equiv="refresh" content="0; url=([^"]+)"', page.text)
-    assert found is not None
-    return await walk.back(await walk.there(found[1].replace("&amp;", "&")))
-
-
-async def identity_ids(walk: Walk) -> list[str]:
-    page = await walk.browser.get("/account")
-    return re.findall(r'name="id" value="([0-9a-f]{64})"', page.text)
 
 
 async def test_the_second_sign_in_finds_the_same_user_whatever_else_has_changed(

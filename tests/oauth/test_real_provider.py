@@ -1,41 +1,28 @@
 """Signing in with a real OpenID provider: the npm package oidc-provider, which is certified, and not ours."""
 
 import re
-import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from html import unescape
-from pathlib import Path
 from typing import Any
-from urllib.parse import urljoin
 
-import httpx
 import pytest
 
 from app.settings import Settings
-from tests.oauth.walk import Walk
+from dev.openid import Client, NodeMissing, openid_provider
+from tests.oauth.walk import There, Walk
 from tests.service import Running, running
 
-FOLDER = Path(__file__).parent.parent / "oidc_provider"
 HOME = "http://tallygate.test"
 
 
 @pytest.fixture(scope="module")
 def issuer() -> Iterator[str]:
-    """The provider's address; it is installed where it is not yet."""
-    node, npm = shutil.which("node"), shutil.which("npm")
-    if node is None or npm is None:
-        pytest.skip("needs node and npm, for the OpenID provider that the tests start")
-    if not (FOLDER / "node_modules" / "oidc-provider").exists():
-        subprocess.run([npm, "ci", "--no-audit", "--no-fund"], cwd=FOLDER, check=True, timeout=300)
-    with subprocess.Popen(
-        [node, "server.js", HOME], cwd=FOLDER, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as process:
-        try:
-            assert process.stdout is not None
-            yield process.stdout.readline().strip()
-        finally:
-            process.terminate()
+    """The provider's address."""
+    try:
+        with openid_provider(Client("real", "tallygate", "secret of the client"), [HOME]) as address:
+            yield address
+    except NodeMissing as missing:
+        pytest.skip(str(missing))
 
 
 @pytest.fixture
@@ -51,33 +38,10 @@ def tables(issuer: str) -> dict[str, dict[str, Any]]:
     return {"real": table}
 
 
-class There(httpx.AsyncClient):
-    """The browser at the provider, which has cookies of its own there, and presses on."""
-
-    def __init__(self) -> None:
-        super().__init__(verify=False, timeout=30)
-
-    async def until_back(self, address: str, **fields: str) -> str:
-        """Goes on, by redirects and by sending each page's form, until the way leads home."""
-        answer = await self.get(address)
-        for _ in range(20):
-            if answer.is_redirect:
-                target = urljoin(str(answer.url), answer.headers["location"])
-                if target.startswith(HOME):
-                    return target
-                answer = await self.get(target)
-                continue
-            form = re.search(r'<form[^>]*action="([^"]+)"', answer.text)
-            assert form is not None, answer.text
-            hidden = dict(re.findall(r'type="hidden" name="([^"]+)" value="([^"]+)"', answer.text))
-            answer = await self.post(urljoin(str(answer.url), unescape(form[1])), data={**hidden, **fields})
-        raise AssertionError("the way does not lead home")
-
-
 async def test_first_and_second_sign_in_and_out_at_both_ends(
     make_settings: Callable[..., Settings], tables: dict[str, dict[str, Any]]
 ) -> None:
-    async with running(make_settings(oauth=tables)) as service, There() as there:
+    async with running(make_settings(oauth=tables)) as service, There(HOME) as there:
         walk = Walk(service.another_client(headers={"Accept": "text/html"}))
         callback = await there.until_back(await walk.out("real", next="/account"), login="alice", password="x")
         assert (await walk.back(callback)).headers["location"] == "/account"

@@ -8,10 +8,11 @@ import pytest
 from starlette.responses import HTMLResponse
 
 from app.settings import Settings
+from dev.serving import served
+from dev.wechat import odd_json
 from tests.clock import Clock
 from tests.fakes.noted import GONE
-from tests.fakes.serving import served
-from tests.fakes.wechat import SECRETS, FakeWeChat, odd_json
+from tests.fakes.wechat import SECRETS, FakeWeChat
 from tests.oauth.walk import Walk
 from tests.service import Running, running
 

@@ -9,7 +9,7 @@ from app.accounts.audit import Event
 from app.accounts.guards import sign_in_required
 from app.accounts.models import User
 from app.accounts.quality import WeakPassword
-from app.accounts.state import AccountState
+from app.accounts.state import AccountState, S
 from app.accounts.view import allow, note, page, say, see_other
 from app.web.errors import BadRequest, FreshSignInRequired
 from app.web.forms import form_fields
@@ -22,7 +22,7 @@ WRONG = N_("The current password is not right.")
 @sign_in_required
 async def show(request: Request[AccountState], user: User) -> Response:
     """`GET /account`."""
-    return await _page(request, user)
+    return await form(request, user)
 
 
 @sign_in_required
@@ -53,15 +53,15 @@ async def change_password(request: Request[AccountState], user: User) -> Respons
         raise FreshSignInRequired("/account")
     if stored is not None and not await entry.right_password(request, stored, fields["current"]):
         await note(request, Event.SIGN_IN_FAILED, user=user, detail="password-change")
-        return await _page(request, user, WRONG, "current")
+        return await form(request, user, WRONG, "current")
     try:
         password_hash = await entry.new_password(request, user.name, fields["new"])
     except WeakPassword as weak:
-        return await _page(request, user, weak.reason, "new")
+        return await form(request, user, weak.reason, "new")
     if stored is None:
         await state["accounts"].set_password(user.id, password_hash)
     elif not await state["accounts"].replace_password(user.id, stored, password_hash):
-        return await _page(request, user, WRONG, "current")
+        return await form(request, user, WRONG, "current")
     session = await state["sessions"].begin(request.scope, user.id, "password")
     if fields["end_others"]:
         await state["sessions"].end_all(user.id, keep=session.key)
@@ -70,15 +70,23 @@ async def change_password(request: Request[AccountState], user: User) -> Respons
     return see_other("/account")
 
 
-async def _page(
-    request: Request[AccountState], user: User, error: str | None = None, field: str | None = None
+async def form(
+    request: Request[S],
+    user: User,
+    error: str | None = None,
+    field: str | None = None,
+    *,
+    status_code: int | None = None,
+    reference: str | None = None,
 ) -> Response:
+    """The account page; with the `reference` under which the log has more about the error."""
     return await page(
         request,
         "accounts/account.html",
-        status_code=400 if error else 200,
+        status_code=status_code or (400 if error else 200),
         error=error,
         field=field,
+        reference=reference,
         identities=await request.state["identities"].of_user(user.id),
         elsewhere=request.state["elsewhere"],
     )

@@ -20,7 +20,7 @@ def error_at(page: httpx.Response, field: str) -> str | None:
 
 def alert(page: httpx.Response) -> str | None:
     """What the page says is wrong with no field of its own."""
-    return _text(page, r'<p class="flash bad" role="alert">(.*?)</p>')
+    return _text(page, r'<p class="flash bad" role="alert">(.*?)(?:<br>.*)?</p>')
 
 
 def message(page: httpx.Response) -> str | None:

@@ -1,0 +1,44 @@
+"""Providers that are ours are ASGI apps; the service asks them over a real socket, as it would ask the real ones."""
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from starlette.types import ASGIApp
+
+LOOPBACK = "127.0.0.1"
+
+
+class Unavailable(Exception):
+    """A provider cannot be started; the text is one line that says why."""
+
+
+def listening(port: int = 0) -> socket.socket:
+    """A socket on loopback that listens; port 0 takes a free one. Raises Unavailable."""
+    try:
+        return socket.create_server((LOOPBACK, port))
+    except OSError as error:
+        raise Unavailable(f"port {port} of {LOOPBACK} cannot be used ({os.strerror(error.errno or 0)})") from None
+
+
+@contextmanager
+def served(app: ASGIApp, port: int = 0) -> Iterator[str]:
+    """Serves an app in a thread; its address. Raises Unavailable."""
+    with listening(port) as listener:
+        config = uvicorn.Config(app, log_config=None, access_log=False, ws="none", lifespan="off", loop="asyncio")
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        deadline = time.monotonic() + 10
+        while not server.started:
+            assert time.monotonic() < deadline, "the provider does not start"
+            time.sleep(0.005)
+        try:
+            yield f"http://{LOOPBACK}:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = server.force_exit = True
+            thread.join(10)
