@@ -8,6 +8,8 @@ from starlette.types import Scope
 
 MOST = 32
 """Addresses of an X-Forwarded-For that are looked at, from the nearest on."""
+LONGEST = 64
+"""Characters of what may be an address: none has more, and what clients send is remembered."""
 
 
 class Proxies:
@@ -30,7 +32,7 @@ class Proxies:
             scope["scheme"] = proto.decode()
         chain = b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for")
         for text in reversed(chain.decode("latin-1").split(",")[-MOST:]):
-            address = _address(text.strip())
+            address = _address(text.strip()[:LONGEST])
             if address is None:
                 return
             scope["client"] = (str(address), 0)
