@@ -30,6 +30,10 @@ from app.web.log import LogFile
 from app.web.protocol import OneWriteProtocol
 
 COMMANDS = ("serve", "check-config", "settings", "create-admin")
+START_LIMIT = 60
+"""Seconds within which a worker has to show a first sign of life: uvicorn kills one that does not, and starts another;
+its own 5 would be too few on a busy machine, for ever.
+"""
 STOP_LIMIT = 5
 """Seconds after which the requests that are still running at the end are cut off."""
 
@@ -47,6 +51,11 @@ class Workers(Multiprocess):
             if process.pid is not None and process.exitcode is None:
                 os.kill(process.pid, number)
         self.signal_queue.append(number)
+        if number == signal.SIGTERM:
+            self.should_exit.set()
+            for process in self.processes:
+                if not process.child_conn.closed:  # as they are once uvicorn ends its workers
+                    process.child_conn.send(True)  # uvicorn may be waiting for a worker that still starts to say so
 
     def handle_hup(self) -> None:
         """Nothing: each worker opens its log file anew. uvicorn would restart them all."""
@@ -115,6 +124,7 @@ def serve(settings: Settings, given: dict[str, str], config: str | None) -> int:
         server_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=STOP_LIMIT,
+        timeout_worker_healthcheck=START_LIMIT,
     )
     host, port = public.getsockname()[:2]
     where = "its own Valkey, data in " + str(settings.data_dir) if embedded else "redis_url"

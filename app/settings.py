@@ -32,15 +32,12 @@ from app.setting_sources import (
     toml,
     with_files,
 )
+from app.store.address import parse
 
 __all__ = ["CONFIG_VARIABLE", "PREFIX", "Settings", "SettingsError", "load_settings"]
 
 DEVELOPMENT_KEY = "development-only-secret-key"
-REDIS_SCHEMES = frozenset({
-    "redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster",
-})  # fmt: skip
 PROVIDER_NAME = re.compile(r"(?=.{1,32}$)[a-z0-9]+([_-][a-z0-9]+)*")
-REDIS_PLACE = re.compile(r"([^:\[\]]*|\[[0-9A-Fa-f:.]+\])(:\d*)?")
 
 
 class Settings(BaseSettings):
@@ -181,19 +178,8 @@ class Settings(BaseSettings):
     @field_validator("redis_url")
     @classmethod
     def _readable(cls, value: SecretStr | None) -> SecretStr | None:
-        """Other parts would complain of a bad URL, too, but quote from it what may be the password."""
-        if value is None:
-            return value
-        scheme, _, rest = value.get_secret_value().partition("://")
-        if scheme not in REDIS_SCHEMES:
-            raise ValueError(f"must begin with one of {', '.join(sorted(s + '://' for s in REDIS_SCHEMES))}")
-        authority, *path = re.split("[/?#]", rest, maxsplit=1)
-        login, _, places = authority.rpartition("@")
-        stray = "@" in login or (scheme != "unix" and "@" in "".join(path)) or not rest.isascii()
-        if stray or not all(REDIS_PLACE.fullmatch(place) for place in places.split(",")):
-            raise ValueError(
-                "cannot be read: write special characters of the password as %2F (/), %40 (@), %3A (:) ..."
-            )
+        if value is not None:
+            parse(value.get_secret_value())
         return value
 
     @model_validator(mode="after")

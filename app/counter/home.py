@@ -50,7 +50,7 @@ class Home(QuickEndpoint):
                 return None
         if not counts(scope["method"], headers):
             return None
-        if asks_for_json(headers.get(b"accept", b""), headers.get(b"sec-fetch-mode", b"navigate")):
+        if asks_for_json(headers):
             return Promise(state["tally"].hit(HOME), partial(_json, user))
         locale = choose(cookies, headers.get(b"accept-language", b""))
         if flash or (locale, user) not in self._kept:
@@ -64,7 +64,7 @@ class Home(QuickEndpoint):
         hit = state["tally"].hit(HOME) if counted else None
         user, session = await _visitor(state, scope, headers.get(b"cookie", b""))
         number = await _total(state["tally"]) if hit is None else await hit
-        if asks_for_json(headers.get(b"accept", b""), headers.get(b"sec-fetch-mode", b"navigate")):
+        if asks_for_json(headers):
             return _json(user, number)
         locale = choose(headers.get(b"cookie", b""), headers.get(b"accept-language", b""))
         flash = take_flash(session) if session is not None and scope["method"] == "GET" else None

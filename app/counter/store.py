@@ -48,7 +48,7 @@ class Gap(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the server says of itself."""
+    """What the server says of itself; in a cluster, the node that has the counters."""
 
     file: bool
     """It writes an append-only file, and can say what is safe in it."""
@@ -102,7 +102,7 @@ class CounterStore:
 
     async def facts(self) -> Facts:
         try:
-            info: bytes = await self._store.idempotent("INFO", "persistence", "replication")
+            info: bytes = await self._store.idempotent("INFO", "persistence", "replication", near=HITS_TOTALS)
         except ResponseError:  # we may not ask: the barriers are tried all the same
             return Facts(file=True, replicas=False, history="")
         found = dict(line.split(":", 1) for line in info.decode().splitlines() if ":" in line)
@@ -130,7 +130,7 @@ class CounterStore:
 
     async def _wait(self, *command: Any) -> bool:
         try:
-            reply = await self._barrier.idempotent(*command, BARRIER_WAIT)
+            reply = await self._barrier.idempotent(*command, BARRIER_WAIT, near=HITS_TOTALS)
         except ResponseError:  # an older server, or the file was turned off: nothing to wait for
             return True
         return bool((reply[0] if isinstance(reply, list) else reply) >= 1)

@@ -18,6 +18,7 @@ SCHEMES: dict[str, tuple[Kind, bool]] = {
     "rediss+cluster": ("cluster", True),
 }
 SENTINEL_PORT, REDIS_PORT = 26379, 6379
+UNREADABLE = "it cannot be read as a URL: special characters in a password are written as %XX"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +39,15 @@ def parse(url: str) -> Address:
     try:
         parts = urlsplit(url)
     except ValueError:
-        raise ValueError("it cannot be read as a URL: special characters in a password are written as %XX") from None
+        raise ValueError(UNREADABLE) from None
     if parts.scheme not in SCHEMES:
         raise ValueError(f"it has to begin with one of {', '.join(scheme + '://' for scheme in SCHEMES)}")
     if parts.fragment:
         raise ValueError("a # in it has to be written as %23")
     kind, tls = SCHEMES[parts.scheme]
     login, _, places = parts.netloc.rpartition("@")
+    if "@" in login or ("@" in parts.path + parts.query and kind != "unix"):
+        raise ValueError(UNREADABLE)  # a part of the password would pass for a host, a service or a database
     hosts = () if kind == "unix" else _hosts(places, kind)
     options = _query(parts.query, kind, tls=tls) | _login(login)
     sentinel_login = {

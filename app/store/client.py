@@ -35,7 +35,8 @@ RESUBSCRIBE = 0.2
 
 
 class Store:
-    """Commands to Redis, each on the wire of the node that holds its key.
+    """Commands to Redis, each on the wire of the node that holds its key. For commands that name none `near` is a key
+    whose node is meant; any node will do without it.
 
     Every method raises StoreAway when Redis does not answer within `timeout` seconds, and ResponseError for
     an error that Redis answers.
@@ -83,19 +84,19 @@ class Store:
     def connections(self) -> int:
         return self._past_connections + sum(wire.connections for wire in self._wires.values())
 
-    async def once(self, *command: Argument) -> Reply:
+    async def once(self, *command: Argument, near: str = "") -> Reply:
         """For a command that must not be applied twice: after StoreAway with `sent`, nobody knows whether it was."""
-        return await self._ask(command, self._loop.time() + self._timeout)
+        return await self._ask(command, _key(command, near), self._loop.time() + self._timeout)
 
-    async def idempotent(self, *command: Argument) -> Reply:
+    async def idempotent(self, *command: Argument, near: str = "") -> Reply:
         """For reads, and writes that may be applied twice (SET, HSET, DEL, a script with a sequence number):
         sent again after a lost connection, until the timeout.
         """
-        deadline = self._loop.time() + self._timeout
+        key, deadline = _key(command, near), self._loop.time() + self._timeout
         try:
-            return await self._ask(command, deadline)
+            return await self._ask(command, key, deadline)
         except Interrupted as error:
-            return await self._ask_again(command, deadline, error)
+            return await self._ask_again(command, key, deadline, error)
 
     async def subscribe(self, channel: str) -> AsyncGenerator[bytes | None]:
         """The messages of a channel, for ever; None after each (re)connection: something may have been missed."""
@@ -109,12 +110,12 @@ class Store:
                 await asyncio.sleep(RESUBSCRIBE)
                 await self._refresh()
 
-    async def _ask(self, command: tuple[Argument, ...], deadline: float) -> Reply:
+    async def _ask(self, command: tuple[Argument, ...], key: Argument, deadline: float) -> Reply:
         """Sends a command to the node that has its key; again, or elsewhere, where that node has not applied it."""
         importing: str | None = None
         while True:
-            wire = self._ready(command) if importing is None else None
-            wire = wire or await self._wire(command, importing, deadline)
+            wire = self._ready(key) if importing is None else None
+            wire = wire or await self._wire(key, importing, deadline)
             if importing is not None:
                 wire.send("ASKING")
             try:
@@ -127,13 +128,15 @@ class Store:
                 await asyncio.sleep(PASSING)
                 await self._refresh()
 
-    async def _ask_again(self, command: tuple[Argument, ...], deadline: float, error: StoreAway) -> Reply:
+    async def _ask_again(
+        self, command: tuple[Argument, ...], key: Argument, deadline: float, error: StoreAway
+    ) -> Reply:
         sent = error.sent
         try:
             async with asyncio.timeout_at(deadline):
                 while True:
                     try:
-                        return await self._ask(command, deadline)
+                        return await self._ask(command, key, deadline)
                     except Interrupted as interrupted:
                         error = interrupted
                         sent = sent or error.sent
@@ -142,19 +145,19 @@ class Store:
         except StoreAway as away:
             raise StoreAway(str(away), sent=sent) from None
 
-    def _ready(self, command: tuple[Argument, ...]) -> Wire | None:
-        """The wire to send it on, where that is known and connected: no more than a look."""
+    def _ready(self, key: Argument) -> Wire | None:
+        """The wire of the key's node, where that is known and connected: no more than a look."""
         try:
-            wire = self._wires[self._topology.locate(_key(command))]
+            wire = self._wires[self._topology.locate(key)]
         except KeyError:
             return None
         return wire if wire.up else None
 
-    async def _wire(self, command: tuple[Argument, ...], node: str | None, deadline: float) -> Wire:
-        """The wire of the node, or else of the one that has the command's key, as soon as it is connected."""
+    async def _wire(self, key: Argument, node: str | None, deadline: float) -> Wire:
+        """The wire of the node, or else of the one that has the key, as soon as it is connected."""
         tried: str | None = None
         while True:
-            node = node or await self._node(_key(command))
+            node = node or await self._node(key)
             wire = self._wires.get(node) or self._open(node)
             if await wire.wait_up(deadline):
                 return wire
@@ -233,9 +236,9 @@ async def _messages(connection: AbstractConnection, channel: str, patience: floa
         await connection.disconnect(nowait=True)
 
 
-def _key(command: tuple[Argument, ...]) -> Argument:
+def _key(command: tuple[Argument, ...], near: str) -> Argument:
     """The key that says which node of a cluster the command belongs to; any node will do for an empty one."""
     name = command[0]
     if name in SCRIPTS:
-        return command[3] if command[2] else ""
-    return "" if name in KEYLESS or len(command) == 1 else command[1]
+        return command[3] if command[2] else near
+    return near if name in KEYLESS or len(command) == 1 else command[1]

@@ -36,7 +36,20 @@ class Topology(Protocol):
         """A new connection, ready for commands. Raises RedisError or OSError, in time."""
 
 
-class Single:
+class OneNode:
+    """Where one node, which needs no name, has every key."""
+
+    def locate(self, key: str | bytes | float) -> str:
+        return ""
+
+    def nodes(self) -> Collection[str]:
+        return ("",)
+
+    async def refresh(self) -> None:
+        return
+
+
+class Single(OneNode):
     """One server, over TCP, TLS or a unix socket. `prepare` is called before each attempt to connect."""
 
     def __init__(self, url: str, timeout: float, prepare: Callable[[], None] | None = None) -> None:
@@ -47,15 +60,6 @@ class Single:
         self._timeout = timeout
         self._prepare = prepare
 
-    def locate(self, key: str | bytes | float) -> str:
-        return ""
-
-    def nodes(self) -> Collection[str]:
-        return ("",)
-
-    async def refresh(self) -> None:
-        return
-
     async def connect(self, node: str) -> AbstractConnection:
         if self._prepare is not None:
             self._prepare()
@@ -63,7 +67,7 @@ class Single:
             return await _connected(self._make())
 
 
-class Behind:
+class Behind(OneNode):
     """The primary that Sentinel names, found anew at each connection."""
 
     def __init__(self, url: str, timeout: float) -> None:
@@ -74,15 +78,6 @@ class Behind:
         self._sentinels = address.hosts
         self._service = address.service
         self._timeout = timeout
-
-    def locate(self, key: str | bytes | float) -> str:
-        return ""
-
-    def nodes(self) -> Collection[str]:
-        return ("",)
-
-    async def refresh(self) -> None:
-        return
 
     async def connect(self, node: str) -> AbstractConnection:
         async with asyncio.timeout(self._timeout):

@@ -36,7 +36,7 @@ A part in braces is a Redis Cluster hash tag: keys that one script touches share
 HITS_TOTALS = "{hits}:totals"
 HITS_CHANGED = "{hits}:changed"
 HITS_WORKER_LIFETIME = 86_400_000
-"""Milliseconds after which a worker that went away is forgotten; a living one renews it every second."""
+"""Milliseconds after which a worker that went away is forgotten; a living one renews it four times a second."""
 ACCOUNT_NAMES = "{accounts}:names"
 ACCOUNT_NAMES_SORTED = "{accounts}:names:sorted"
 ACCOUNT_ADMINS = "{accounts}:admins"

@@ -8,8 +8,8 @@ FOLDER = Path(__file__).parent.parent / "locale"
 SOURCE = "en"
 NAMES = {"en": "English", "zh": "中文"}
 COOKIE = "locale"
-LONGEST = 8192
-"""Bytes that are looked at of each header: strangers choose them, and some are remembered."""
+LONGEST = 512
+"""Bytes of an Accept-Language that are looked at: what clients send is remembered, so it has to be bounded."""
 
 
 def N_(message: str) -> str:  # noqa: N802  gettext's customary name: marks a sentence that is translated later
@@ -30,22 +30,24 @@ class Locales:
 
 def choose(cookie: bytes, accept_language: bytes) -> str:
     """The reader's language, from the raw Cookie and Accept-Language headers: the switch wins."""
-    return _chosen(cookie[:LONGEST], accept_language[:LONGEST])
+    return _switched(cookie) or _preferred(accept_language[:LONGEST])
 
 
-@lru_cache(maxsize=1024)
-def _chosen(cookie: bytes, accept_language: bytes) -> str:
+def _switched(cookie: bytes) -> str | None:
+    if COOKIE.encode() not in cookie:
+        return None
     for pair in cookie.decode("latin-1").split(";"):
         name, _, value = pair.strip().partition("=")
         if name == COOKIE and value in NAMES:
             return value
-    return _preferred(accept_language.decode("latin-1"))
+    return None
 
 
-def _preferred(accept_language: str) -> str:
+@lru_cache(maxsize=1024)
+def _preferred(accept_language: bytes) -> str:
     """RFC 9110 12.5.4, by primary subtag: `zh-Hant-TW` is answered in `zh`."""
     best, best_weight = SOURCE, 0.0
-    for item in accept_language.split(",")[:20]:
+    for item in accept_language.decode("latin-1").split(",")[:20]:
         tag, _, parameter = item.strip().partition(";")
         code = tag.split("-")[0].strip().lower()
         weight = _weight(parameter)

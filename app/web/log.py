@@ -22,6 +22,8 @@ SECRET_VALUES = (
     (re.compile(r"(\?)[^\s\"']+"), r"\1[redacted]"),  # a URL's query
     (re.compile(r"\b(Bearer|Basic)\s+\S+", re.IGNORECASE), r"\1 [redacted]"),
 )
+LONGEST = 256
+"""Characters of a path that are logged."""
 MOST_KNOWN = 1000
 BUFFER = 256
 """Access lines that are kept before they are written in one go; `flush` writes them after a moment anyway."""
@@ -85,7 +87,7 @@ class AccessLog:
         if self._file is None:
             return
         if self._file.terminal:
-            self._file.write(f"{method} {path[:256]!r} {status} {seconds * 1000:.1f} ms {request_id}\n")
+            self._file.write(f"{method} {path[:LONGEST]!r} {status} {seconds * 1000:.1f} ms {request_id}\n")
             return
         # Put together by hand: a fifth of what a JSON library takes, and only the path can hold what JSON escapes.
         self._lines.append(
@@ -103,7 +105,7 @@ class AccessLog:
 
     def _quoted(self, text: str) -> str:
         """The beginning of a text as a JSON string; remembered, because most requests are for the same few paths."""
-        text = text[:256]
+        text = text[:LONGEST]
         quoted = self._known.get(text)
         if quoted is None:
             quoted = orjson.dumps(text.encode("utf-8", "replace").decode()).decode()

@@ -1,5 +1,6 @@
 """Who asks, a person or a program: decides between a page and JSON."""
 
+from collections.abc import Mapping
 from functools import lru_cache
 
 from starlette.types import Scope
@@ -7,25 +8,23 @@ from starlette.types import Scope
 from app.web.headers import headers_of
 
 LONGEST = 1024
-"""Bytes that are looked at of each header: strangers choose them, and some are remembered."""
+"""Bytes of an Accept that are looked at: what clients send is remembered, so it has to be bounded."""
 
 
 def prefers_json(scope: Scope) -> bool:
     """JSON for `/api/`, for `Accept: application/json` without HTML, and for scripts in a page (Fetch Metadata)."""
-    if scope["path"].startswith("/api/"):
-        return True
-    headers = headers_of(scope)
-    return asks_for_json(headers.get(b"accept", b""), headers.get(b"sec-fetch-mode", b"navigate"))
+    return scope["path"].startswith("/api/") or asks_for_json(headers_of(scope))
 
 
-def asks_for_json(accept: bytes, fetch_mode: bytes) -> bool:
-    """The rule for any other path, from the two headers alone."""
-    return _asks_for_json(accept[:LONGEST], fetch_mode[:LONGEST])
+def asks_for_json(headers: Mapping[bytes, bytes]) -> bool:
+    """The rule for any other path, from two headers alone."""
+    navigates = headers.get(b"sec-fetch-mode", b"navigate") == b"navigate"
+    return _asks_for_json(headers.get(b"accept", b"")[:LONGEST], navigates)
 
 
 @lru_cache(maxsize=512)
-def _asks_for_json(accept: bytes, fetch_mode: bytes) -> bool:
+def _asks_for_json(accept: bytes, navigates: bool) -> bool:
     accept = accept.lower()
     if b"text/html" in accept:
         return False
-    return b"application/json" in accept or fetch_mode != b"navigate"
+    return b"application/json" in accept or not navigates

@@ -68,6 +68,8 @@ class OneWriteProtocol(HttpToolsProtocol):
 
     def _reply(self, cycle: RequestResponseCycle, lines: bytes, body: bytes) -> None:
         """Sends a 200 that was made without a task; leaves it to uvicorn where the connection is to close."""
+        if cycle.transport.is_closing():
+            return
 
         async def answered(scope: Any, receive: Any, send: Any) -> None:
             headers = [line.split(b": ", 1) for line in lines.splitlines()]
@@ -97,6 +99,8 @@ class OneWrite:
 
     async def _send(self, message: Any) -> None:
         cycle, start = self._cycle, self._start
+        if cycle.transport.is_closing():  # uvicorn tells only the last of several requests that their client has gone
+            cycle.disconnected = True
         if start is None:
             if message["type"] == "http.response.start" and not cycle.response_started:
                 self._start = message

@@ -9,7 +9,7 @@ from starlette.types import Scope
 MOST = 32
 """Addresses of an X-Forwarded-For that are looked at, from the nearest on."""
 LONGEST = 64
-"""Characters of one: no address has as many, and what is looked at is remembered."""
+"""Characters of what may be an address: none has more, and what clients send is remembered."""
 
 
 class Proxies:

@@ -25,9 +25,9 @@ Start = Callable[..., AbstractAsyncContextManager[Running]]
 class Stammering(Store):
     """Sends twice whatever may be sent again, as after a lost answer, and tells the second answer."""
 
-    async def idempotent(self, *command: Argument) -> Reply:
-        await super().idempotent(*command)
-        return await super().idempotent(*command)
+    async def idempotent(self, *command: Argument, near: str = "") -> Reply:
+        await super().idempotent(*command, near=near)
+        return await super().idempotent(*command, near=near)
 
 
 @pytest.fixture

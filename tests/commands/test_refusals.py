@@ -34,7 +34,7 @@ def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         (["--redis-timeout", "nan"], "redis_timeout (TALLYGATE_REDIS_TIMEOUT): "),
         (["--trusted-proxies", "everybody"], "trusted_proxies (TALLYGATE_TRUSTED_PROXIES): "),
         (["--secret-key", ""], "secret_key (TALLYGATE_SECRET_KEY): "),
-        (["--redis-url", "http://redis.internal"], "redis_url (TALLYGATE_REDIS_URL): must begin with one of "),
+        (["--redis-url", "http://redis.internal"], "redis_url (TALLYGATE_REDIS_URL): it has to begin with one of "),
         (["--redis-url", "redis+sentinel://sentinel-1:26379"], "redis_url (TALLYGATE_REDIS_URL): it has to name "),
         (["--nonsense", SECRET], "--nonsense: there is no such setting"),
         ([f"--secret_key={SECRET}"], "--secret_key: there is no such setting"),
@@ -112,6 +112,7 @@ def test_an_unreadable_dotenv_is_refused(bare: Path, capsys: pytest.CaptureFixtu
         f"redis://user:p＠{SECRET}@redis.internal:6379",
         f"redis+cluster://:{SECRET}#more@node-1:6379,node-2:6379",
         f"rediss+sentinel://u:{SECRET}/more@sentinel-1:26379/service/0",
+        f"redis+sentinel://u:12/{SECRET}@sentinel-1",
         f"redis://user:{SECRET}@redis.internal:port",
         f"redis://user:{SECRET}@[::1:6379",
     ],
@@ -120,7 +121,8 @@ def test_a_redis_url_that_cannot_be_read_is_not_quoted(
     url: str, bare: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     line = refusal(capsys, "--redis-url", url)
-    assert line.startswith("redis_url (TALLYGATE_REDIS_URL): cannot be read: ")
+    assert line.startswith("redis_url (TALLYGATE_REDIS_URL): ")
+    assert "written as %" in line
 
 
 @pytest.mark.parametrize("key", [None, "short", "development-only-secret-key"])

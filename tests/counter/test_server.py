@@ -131,12 +131,12 @@ async def test_a_barrier_on_a_new_connection_promises_nothing(own_server: Valkey
     """A new connection has written nothing, so every barrier holds for it."""
 
     class Reconnects(Store):
-        async def idempotent(self, *command: Any) -> Any:
+        async def idempotent(self, *command: Any, near: str = "") -> Any:
             if command[0] == "WAITAOF":
                 with own_server.client as client:
                     client.client_kill_filter(_type="normal", skipme=True)
                 await until(lambda: self.connections > before, what="a new connection")
-            return await super().idempotent(*command)
+            return await super().idempotent(*command, near=near)
 
     async with stores(own_server.url) as (store, barrier):
         await CounterStore(store, barrier).apply("w", 1, ["home", 1])

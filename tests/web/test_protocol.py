@@ -7,9 +7,10 @@ from typing import Any, cast
 
 import pytest
 import uvicorn
+import uvloop
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from app.web.protocol import OneWriteProtocol
@@ -218,6 +219,59 @@ async def test_a_client_that_has_gone_is_not_written_to() -> None:
         writer.transport.abort()
         gone.set()
         await done.wait()
+
+
+class Late:
+    """An application that answers the second request when its client has gone."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+        self.asked, self.done = asyncio.Event(), asyncio.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Any) -> None:
+        if scope["path"] == "/second":
+            await self.left(send.__self__._cycle)
+        await self.app(scope, receive, send)
+        if scope["path"] == "/second":
+            self.done.set()
+
+    async def left(self, cycle: RequestResponseCycle) -> None:
+        self.asked.set()
+        while not cycle.transport.is_closing():
+            await asyncio.sleep(0.001)
+
+
+class QuicklyLate(Late):
+    """Likewise, without a task."""
+
+    def quick(self, scope: Scope, reply: Any) -> bool:
+        if scope["path"] != "/second":
+            return False
+        self.leaving = asyncio.create_task(self.left(reply.args[0]))
+        self.leaving.add_done_callback(lambda _: self.answer(reply))
+        return True
+
+    def answer(self, reply: Any) -> None:
+        reply(b"content-length: 3\r\n", b"abc")
+        self.done.set()
+
+
+@pytest.mark.parametrize("kind", [Late, QuicklyLate])
+@pytest.mark.parametrize("name", ["plain", "stream"])
+def test_a_client_that_leaves_while_several_requests_wait_is_no_error(name: str, kind: type[Late]) -> None:
+    """It is only the last of them that uvicorn tells that the connection is lost, and uvloop refuses to write to it."""
+
+    async def ask() -> None:
+        app = kind(APPS[name])
+        async with served(app, OneWriteProtocol) as port, asyncio.timeout(PATIENCE):
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"".join(b"GET /%s HTTP/1.1\r\nHost: a\r\n\r\n" % n for n in (b"first", b"second", b"third")))
+            await app.asked.wait()
+            writer.transport.abort()
+            await app.done.wait()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(ask())
 
 
 async def test_a_slow_reader_gets_everything() -> None:

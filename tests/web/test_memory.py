@@ -1,0 +1,64 @@
+"""What clients send is not kept, however much of it there is, and however it differs."""
+
+import gc
+import tracemalloc
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.settings import Settings
+from tests.service import Running, running
+
+LONG = 50_000
+REQUESTS = 100
+
+
+@pytest.fixture
+def held() -> Iterator[Callable[[], int]]:
+    """How many bytes this process holds since the test began."""
+    tracemalloc.start()
+
+    def now() -> int:
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+
+    yield now
+    tracemalloc.stop()
+
+
+async def ask(service: Running, path: str, *headers: tuple[bytes, bytes]) -> None:
+    """A request as a server passes it on: httpx would remember the URL itself."""
+    scope: dict[str, Any] = {
+        "type": "http",
+        "method": "GET",
+        "scheme": "http",
+        "path": path,
+        "root_path": "",
+        "query_string": b"",
+    }
+    scope |= {"headers": [(b"host", b"tallygate.test"), *headers], "client": ("192.0.2.1", 1), "state": service.state}
+
+    async def receive() -> Any:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        assert message.get("status", 200) in {200, 400, 404}
+
+    await service.app(scope, receive, send)
+
+
+@pytest.mark.parametrize("where", ["path", "accept", "accept-language", "cookie", "sec-fetch-mode", "x-forwarded-for"])
+async def test_long_texts_that_differ_leave_nothing_behind(
+    where: str, make_settings: Callable[..., Settings], tmp_path: Path, held: Callable[[], int]
+) -> None:
+    async with running(make_settings(trusted_proxies=["192.0.2.1"], log_file=tmp_path / "log")) as service:
+        before = held()
+        for number in range(REQUESTS):
+            text = f"{number}=".ljust(LONG, "x")
+            if where == "path":
+                await ask(service, f"/{text}")
+            else:
+                await ask(service, "/", (where.encode(), text.encode()))
+        assert held() - before < REQUESTS * LONG / 4
