@@ -16,6 +16,11 @@ from tests.service import ROOT
 
 Document = dict[str, Any]
 OVERLAYS = ("dev", "production", "nas", "external-redis")
+SECRETS = {
+    ("production", "secret-key"): "k" * 64,
+    ("external-redis", "redis-url"): "redis+sentinel://:p@sentinel:26379/main/0",
+}
+"""The files that are not committed, by overlay and name."""
 VARIABLE = re.compile(rf"\b{PREFIX}[A-Z][A-Z0-9_]*\b")
 PINNED = re.compile(r"[\w./-]+:\d+\.\d+\.\d+[\w.-]*(@sha256:[0-9a-f]{64})?")
 """An image whose tag names one release: `redis:8.6.3`, not `redis:8` and not `redis:latest`."""
@@ -46,11 +51,10 @@ def is_setting(variable: str) -> bool:
 def with_secrets(folder: Path) -> Path:
     """A copy of k8s/ with the files that are not committed."""
     copy = shutil.copytree(ROOT / "k8s", folder / "k8s", ignore=shutil.ignore_patterns("secrets"))
-    for overlay in ("production", "external-redis"):
+    for (overlay, name), secret in SECRETS.items():
         secrets = copy / "overlays" / overlay / "secrets"
         secrets.mkdir()
-        (secrets / "secret-key").write_text("k" * 64, "utf-8")
-        (secrets / "redis-url").write_text("redis+sentinel://:p@sentinel:26379/main/0", "utf-8")
+        (secrets / name).write_text(secret, "utf-8")
     return copy
 
 

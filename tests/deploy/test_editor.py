@@ -92,7 +92,10 @@ def test_the_debugged_server_reloads_as_make_dev_does(launches: dict[str, dict[s
     ).stdout
     (command,) = (line for line in asked.replace("\\\n", " ").splitlines() if "uvicorn" in line)
     words = command.replace("'", "").split()
-    assert launches["Server, with reload"]["args"] == words[words.index("app.main:app") :]
+    reloading = words[words.index("app.main:app") :]
+    assert launches["Server, with reload"]["args"] == reloading
+    in_the_container = yaml_of("compose.yaml")["services"]["debug"]["command"]
+    assert in_the_container[in_the_container.index("app.main:app") :] == [*reloading, "--host", "0.0.0.0"]
 
 
 def test_the_debugger_attaches_to_the_container_that_compose_starts(launches: dict[str, dict[str, Any]]) -> None:

@@ -126,14 +126,6 @@ def test_secrets_are_files_that_the_settings_name(overlay: list[Document]) -> No
     assert {v.rpartition("/")[0] for n, v in settings.items() if n.endswith("_FILE") and v} <= {mount["mountPath"]}
 
 
-def test_nothing_may_talk_unless_a_policy_allows_it(overlay: list[Document]) -> None:
-    deny = the("NetworkPolicy", "default-deny", overlay)["spec"]
-    assert deny == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
-    for policy in (document["spec"] for document in overlay if document["kind"] == "NetworkPolicy"):
-        assert all("from" in rule and "ports" in rule for rule in policy.get("ingress", []))
-        assert all("to" in rule and "ports" in rule for rule in policy.get("egress", []))
-
-
 def test_base_runs_three_pods(k8s: Path) -> None:
     assert the("Deployment", "tallygate", kustomize(k8s / "base"))["spec"]["replicas"] == 3
 
@@ -159,6 +151,8 @@ def test_every_other_overlay_is_for_production(k8s: Path) -> None:
         settings = the("ConfigMap", "tallygate-settings", kustomize(k8s / "overlays" / name))["data"]
         assert settings["TALLYGATE_ENVIRONMENT"] == "production"
         assert settings["TALLYGATE_ALLOWED_HOSTS"]
+        (tls,) = the("Ingress", "tallygate", kustomize(k8s / "overlays" / name))["spec"]["tls"]
+        assert tls["hosts"] == [settings["TALLYGATE_ALLOWED_HOSTS"]]
 
 
 def test_redis_keeps_every_write_on_a_volume_that_outlives_it(production: list[Document]) -> None:

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from tests.deploy.files import text
+from tests.deploy.files import SECRETS, text
 from tests.service import ROOT
 
 PLACES = ("Dockerfile", "compose.yaml", "docker-bake.hcl", ".devcontainer", ".vscode", ".github", "deploy", "k8s")
@@ -36,13 +36,13 @@ def test_no_secret_is_committed() -> None:
         assert "kind: Secret\n" not in content, path
 
 
-@pytest.mark.parametrize("overlay", ["production", "external-redis"])
-def test_files_with_secrets_are_not_committed(overlay: str) -> None:
+@pytest.mark.parametrize(("overlay", "name"), SECRETS)
+def test_files_with_secrets_are_not_committed(overlay: str, name: str) -> None:
     committed()
-    path = f"k8s/overlays/{overlay}/secrets/secret-key"
+    path = f"k8s/overlays/{overlay}/secrets/{name}"
     ignored = subprocess.run(["git", "check-ignore", "--quiet", path], cwd=ROOT, check=False)
     assert ignored.returncode == 0
-    assert "secrets/secret-key" in text(f"k8s/overlays/{overlay}/kustomization.yaml")
+    assert f"secrets/{name}" in text(f"k8s/overlays/{overlay}/kustomization.yaml")
 
 
 def test_git_ignores_the_file_of_local_settings() -> None:
