@@ -6,6 +6,10 @@ FROM python:3.13.14-slim-trixie AS base
 ENV PYTHONUNBUFFERED=1 \
     PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_ROOT_USER_ACTION=ignore
+# The official image has no bytecode of the standard library, and nobody who runs here may write it: each start, and each
+# reload in the dev container, would compile it anew.
+RUN python -m compileall -q -j 0 -x '/(idlelib|lib2to3|pydoc_data|site-packages|test|tkinter|turtledemo)/' \
+        /usr/local/lib/python3.13
 
 
 # ---- dev: what `make` needs, and everything `make test` and `make check` use -----------------------------------------
@@ -50,8 +54,6 @@ FROM base AS production
 # pip goes, too: a service that runs installs nothing.
 RUN python -m pip uninstall --quiet --yes pip \
     && rm -rf /usr/local/lib/python3.13/ensurepip \
-    && python -m compileall -q -j 0 -x '/(idlelib|lib2to3|pydoc_data|site-packages|test|tkinter|turtledemo)/' \
-        /usr/local/lib/python3.13 \
     && groupadd --gid 10001 tallygate \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin tallygate \
     && install --directory --owner tallygate --group tallygate --mode 0700 /data

@@ -29,13 +29,16 @@ faults: .venv/dev.done ## Run the fault tests in full: kill, cut, fail over, for
 test-containers: .venv/dev.done ## Build and run the images, the compose file and the dev container (needs an engine)
 	@TALLYGATE_TEST_CONTAINERS=1 $(BIN)/pytest tests/containers $(ARGS)
 
-check: .venv/dev.done ## Check style, types, the floors, dependencies and scripts
+check: .venv/dev.done ## Check style, types, the floors, dependencies, scripts, Dockerfile, Compose, workflows
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
-	$(BIN)/shellcheck .ci/run
+	$(BIN)/shellcheck .ci/run deploy/*.sh
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml .devcontainer/compose.yaml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
 format: .venv/dev.done ## Put the code into its form
 	$(BIN)/ruff format

@@ -100,7 +100,7 @@ class Process:
         """What it has printed so far, on both streams."""
         return self._output.read_text("utf-8", "replace")
 
-    def url(self, seconds: float = 15) -> str:
+    def url(self, seconds: float = 60) -> str:
         """The address that it says it listens at, once it answers there."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:

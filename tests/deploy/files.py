@@ -44,7 +44,7 @@ def make_targets() -> set[str]:
 
 
 def is_setting(variable: str) -> bool:
-    name = variable.removeprefix(PREFIX).lower()
+    name = variable.removeprefix(PREFIX).lower().partition("__")[0]
     return variable == CONFIG_VARIABLE or {name, name.removesuffix("_file")} & Settings.model_fields.keys() != set()
 
 
