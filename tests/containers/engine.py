@@ -92,6 +92,11 @@ class Container:
         """Waits until it is; seconds that it took."""
         return until(lambda: self.status("/ready") == 200, f"/ready says 200\n{self.logs()}")
 
+    def waited(self) -> float:
+        """Seconds for which its first process was ready to run, and others ran (/proc/<pid>/schedstat)."""
+        _, nanoseconds, _ = self.exec("cat", "/proc/1/schedstat").stdout.split()
+        return int(nanoseconds) / 1e9
+
     def visit(self) -> int:
         number: int = httpx.get(self.url, headers=AS_JSON, timeout=5, verify=False).json()["visits"]
         return number
