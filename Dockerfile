@@ -18,7 +18,7 @@ FROM base AS dev
 # hadolint ignore=DL3008
 RUN apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
-        bash-completion chromium curl fonts-noto-cjk git kubernetes-client less make openssh-client procps \
+        bash-completion chromium curl fonts-noto-cjk git kubernetes-client less make nodejs npm openssh-client procps \
     && rm -rf /var/lib/apt/lists/*
 # The workspace lies in the home directory because the dev container tools give that, and all in it, the local user's id.
 RUN useradd --uid 1000 --create-home --shell /bin/bash dev \

@@ -154,7 +154,8 @@ def test_nothing_of_the_service_is_inherited(folder: Path) -> None:
             assert len(opened) == 2
             for entry in [entry for found in opened.values() for entry in found]:
                 assert entry != f"socket:[{inode}]"
-                assert not entry.startswith("/") or entry.startswith(("/dev/", f"{folder}/"))
+                is_library = ".so" in Path(entry).name  # newer versions of libffi keep their own file open
+                assert not entry.startswith("/") or entry.startswith(("/dev/", f"{folder}/")) or is_library
 
 
 def descriptors(pid: int) -> list[str]:
