@@ -20,8 +20,11 @@ from app.accounts.people import People, parse_user
 from app.accounts.store import AccountStore, AdminExists
 from app.accounts.tokens import ApiTokens
 from app.settings import Settings
+from app.store import keys
 from app.store.client import Store, StoreAway
 from app.store.tracking import TrackedHashes
+from app.web.flask_format import MAX_AGE
+from app.web.legacy import OldCookie
 from app.web.session import SessionStore
 from app.web.session_stores import CookieSessions, RedisSessions, parse_session
 from app.web.sessions import Adopt, Recheck, Sessions
@@ -53,7 +56,7 @@ async def open_accounts(
         accounts = AccountStore(store, clock=clock)
         users = await stack.enter_async_context(TrackedHashes(store, parse_user))
         places = await _session_store(settings, store, stack, clock)
-        sessions = Sessions(settings, places, _adopter(accounts), recheck, clock)
+        sessions = Sessions(settings, places, _adopter(accounts, store), recheck, clock)
         tokens = ApiTokens(store, clock=clock)
         passwords = Passwords()
         stack.callback(passwords.close)
@@ -100,11 +103,14 @@ async def _session_store(
     return RedisSessions(store, cache, settings, clock)
 
 
-def _adopter(accounts: AccountStore) -> Adopt:
-    """Finds whom an old app's cookie names."""
+def _adopter(accounts: AccountStore, store: Store) -> Adopt:
+    """Finds whom an old app's cookie names; that it was used is kept in Redis, wherever sessions are."""
 
-    async def adopt(name: str) -> str | None:
-        user = await accounts.by_name(name)
-        return user.id if user is not None and not user.disabled else None
+    async def adopt(old: OldCookie) -> str | None:
+        user = await accounts.by_name(old.user)
+        if user is None or user.disabled:
+            return None
+        first = await store.once("SET", keys.legacy_used(old.digest), 1, "NX", "EX", MAX_AGE)
+        return user.id if first else None
 
     return adopt

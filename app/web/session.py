@@ -93,9 +93,6 @@ class SessionStore(Protocol):
 
     async def of_user(self, user: str) -> list[Session]: ...
 
-    async def first_use(self, digest: str) -> bool:
-        """Whether an old app's cookie of this digest comes for the first time; from here on it does not."""
-
 
 def flash(session: Session, message: str) -> None:
     """Leaves a message (an English sentence, translated when shown) for the next page that the visitor sees."""

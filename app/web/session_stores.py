@@ -15,7 +15,7 @@ from app.store import keys
 from app.store.client import Store
 from app.store.scripts import Script
 from app.store.tracking import Fields, TrackedHashes
-from app.web.flask_format import MAX_AGE, FlaskCookies, TaggedJson
+from app.web.flask_format import FlaskCookies, TaggedJson
 from app.web.session import Changes, Session
 from app.web.signatures import StrictSigner
 
@@ -128,9 +128,6 @@ class RedisSessions:
         found = [self._alive(parse_session(name, reply)) for name, reply in zip(names, replies, strict=True) if reply]
         return [session for session in found if session is not None]
 
-    async def first_use(self, digest: str) -> bool:
-        return bool(await self._store.once("SET", keys.legacy_used(digest), 1, "NX", "EX", MAX_AGE))
-
     def _key(self, cookie: str) -> str | None:
         try:
             return _digest(self._signer.unsign(cookie).decode())
@@ -196,9 +193,6 @@ class CookieSessions:
 
     async def of_user(self, user: str) -> list[Session]:
         return []
-
-    async def first_use(self, digest: str) -> bool:
-        return True
 
     def _dump(self, session: Session) -> str:
         own = {"user": session.user, "created": session.created, "seen": int(session.seen), "how": session.how}

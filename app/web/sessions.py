@@ -16,7 +16,7 @@ from app.settings import Settings
 from app.web.cookies import cookie_header, delete_cookie, full_name, read_cookie, set_cookie
 from app.web.device import device_of
 from app.web.headers import RawHeaders, headers_of
-from app.web.legacy import OLD_APPS, LegacyCookies
+from app.web.legacy import OLD_APPS, LegacyCookies, OldCookie
 from app.web.session import Session, SessionStore
 from app.web.single_flight import SingleFlight
 
@@ -28,8 +28,8 @@ MOST_KNOWN, LONGEST_KNOWN = 10_000, 4096
 """Cookie headers that a worker knows as some session's, and the bytes of the longest: strangers choose both."""
 FRESH = 600
 """Seconds after signing in for which nobody asks whether it is still the same person."""
-Adopt = Callable[[str], Awaitable[str | None]]
-"""Finds the user (id) of the name that an old app's cookie holds."""
+Adopt = Callable[[OldCookie], Awaitable[str | None]]
+"""Finds the user (id) whose name an old app's cookie holds, once: from then on the cookie is nobody's."""
 Recheck = Callable[[Session], Awaitable[float | None]]
 """Asks whoever vouched for a session's user: when to ask again (Unix seconds); None where they no longer do."""
 
@@ -233,8 +233,8 @@ class Sessions:
         old = self._legacy.read(header) if self._adopt is not None and self._legacy.any else None
         if old is None or self._adopt is None:
             return
-        user = await self._adopt(old.user)
-        if user is None or not await self._store.first_use(old.digest):
+        user = await self._adopt(old)
+        if user is None:
             return
         await self._start(scope, visit, user, old.how)
         visit.cookies.setdefault(old.cookie, delete_cookie(scope, old.cookie))

@@ -270,3 +270,17 @@ async def test_into_the_cookie_it_goes_as_well(make_settings: Callable[..., Sett
         assert (await browser.get("/api/session")).status_code == 200
         assert [cookie.name for cookie in browser.cookies.jar] == ["__Host-tallygate"]
         assert (await browser.get("/api/session")).status_code == 200
+
+
+async def test_into_the_cookie_it_goes_once_as_well(
+    make_settings: Callable[..., Settings], cast: Cast, app: str
+) -> None:
+    cookie = await the_old_cookie(app)
+    settings = make_settings(legacy_flask_secret=FLASK, legacy_tornado_secret=TORNADO, session_store="cookie")
+    async with running(settings) as service, running(settings) as elsewhere:
+        answers = await asyncio.gather(*(asked(place, [cookie]) for place in (service, elsewhere) * 3))
+        assert sorted(answer.status_code for answer in answers) == [200] + [401] * 5
+        for place in (service, elsewhere):
+            replayed = await asked(place, [cookie])
+            assert replayed.status_code == 401
+            assert "set-cookie" not in replayed.headers
