@@ -1,5 +1,6 @@
 """What is remembered of a sign-in elsewhere for as long as its session lasts: encrypted, for it holds tokens."""
 
+import asyncio
 import hashlib
 import hmac
 from collections.abc import Callable
@@ -37,6 +38,10 @@ class Origin:
     subject: str
     session: str
     tokens: Tokens
+
+    @property
+    def identity(self) -> Identity:
+        return Identity(self.issuer, self.subject, provider="")
 
     def dump(self) -> bytes:
         return orjson.dumps([self.issuer, self.subject, self.session, astuple(self.tokens)])
@@ -84,15 +89,25 @@ class Memory:
         obeyed = keys.oauth_logout(digest(f"{ended.issuer}\0{ended.id}"))
         if await self._store.idempotent("EXISTS", obeyed):
             raise BadCallback("the logout token comes again")
-        user = await self._user(identities, ended)
-        count = 0
-        for session in await sessions.of_user(user) if user else []:
-            origin = await self.origin(session)
-            if origin is not None and ended.ends(origin.issuer, origin.subject, origin.session):
-                count += await sessions.end_one(user, session.key)
+        user, count = await self._user(identities, ended), 0
+        if user:
+            begun = await self._begun(sessions, user, lambda it: ended.ends(it.issuer, it.subject, it.session))
+            count = await sessions.end_these(begun)
         # Noted last: when Redis goes away in the middle, the provider has to be able to say it again.
         await self._store.idempotent("SET", obeyed, b"", "EX", LOGOUT_KEPT)
         return user, count
+
+    async def end_others(self, sessions: Sessions, user: str, identity_id: str, keep: str) -> int:
+        """Ends the user's sessions that were begun by this identity, all but the one of the key `keep`; how many."""
+        begun = await self._begun(sessions, user, lambda origin: origin.identity.id == identity_id)
+        return await sessions.end_these([session for session in begun if session.key != keep])
+
+    async def _begun(self, sessions: Sessions, user: str, there: Callable[[Origin], bool]) -> list[Session]:
+        """The user's sessions that were begun there."""
+        found = await sessions.of_user(user)
+        origins = await asyncio.gather(*map(self.origin, found))
+        pairs = zip(found, origins, strict=True)
+        return [session for session, origin in pairs if origin is not None and there(origin)]
 
     async def _user(self, identities: Identities, ended: LoggedOut) -> str:
         if ended.subject:

@@ -9,8 +9,8 @@ from app.accounts.guards import fresh_sign_in_required
 from app.accounts.identities import LastWayIn
 from app.accounts.models import User
 from app.accounts.pages import account, sign_in
-from app.accounts.state import AccountState, S
-from app.accounts.view import note, onward, see_other
+from app.accounts.state import S
+from app.accounts.view import note, onward, say, see_other
 from app.oauth import flow
 from app.oauth.errors import BadCallback, OAuthProblem
 from app.oauth.state import OAuthState
@@ -60,16 +60,27 @@ async def link(request: Request[OAuthState], user: User) -> Response:
 
 
 @fresh_sign_in_required
-async def unlink(request: Request[AccountState], user: User) -> Response:
-    """`POST /account/identities/unlink` with the identity's `id`."""
-    fields = await form_fields(request, "id")
+async def unlink(request: Request[OAuthState], user: User) -> Response:
+    """`POST /account/identities/unlink` with the identity's `id`: it goes, and with it whoever came in by it."""
+    fields, state = await form_fields(request, "id"), request.state
+    own = await state["sessions"].open(request.scope)
     try:
-        if not await request.state["identities"].unlink(user.id, fields["id"]):
-            raise NotFound
+        unlinked = await state["identities"].unlink(user.id, fields["id"])
     except LastWayIn:
         only = Conflict(N_("This is the only way in that you have: set a password first."))
         return await _failed(request, only, None)
+    # Unlinked or not: when Redis went away in between, it is said again.
+    ended = await state["memory"].end_others(
+        state["sessions"], user.id, fields["id"], own.key if own is not None else ""
+    )
+    if not unlinked and not ended:
+        raise NotFound
     await note(request, Event.IDENTITY_UNLINKED, user=user)
+    if ended:
+        await note(request, Event.SESSION_ENDED, user=user, detail=f"{ended} others")
+        await say(request, N_("The account is unlinked, and the other sessions that it began have ended."))
+    else:
+        await say(request, N_("The account is unlinked."))
     return see_other("/account")
 
 

@@ -35,14 +35,9 @@ async def sign_in(request: Request[OAuthState], provider: Provider, person: Pers
     if user is None or user.disabled:
         await note(request, Event.SIGN_IN_FAILED, user=user_id, detail=provider.name)
         raise NotWelcome("the user is disabled", N_("This account is disabled."))
-    session = await entry.let_in(request, user, provider.name, person.tokens.recheck_at)
-    # Whoever unlinked the identity or disabled the user at this moment ended the sessions that there were: not this.
-    now = await state["accounts"].by_id(user_id)
-    if now is None or now.disabled or await state["identities"].user_of(identity) != user_id:
-        await state["sessions"].end(request.scope)
-        raise NotWelcome("the identity is no longer the user's", N_("This account is disabled."))
-    await state["memory"].keep(session, Origin(person.issuer, person.subject, person.session, person.tokens))
-    return session
+    return await _begin(
+        request, user, provider.name, Origin(person.issuer, person.subject, person.session, person.tokens)
+    )
 
 
 async def sign_in_again(request: Request[OAuthState], user: User, how: str, key: str) -> Session:
@@ -54,9 +49,22 @@ async def sign_in_again(request: Request[OAuthState], user: User, how: str, key:
     origin = await memory.origin(first) if first is not None else None
     if first is None or origin is None:
         raise BadCallback("the session of this sign-in has ended meanwhile")
-    session = await entry.let_in(request, user, how, first.recheck_at)
-    await memory.keep(session, origin)
+    session = await _begin(request, user, how, origin)
     await sessions.end_one(user.id, key)
+    return session
+
+
+async def _begin(request: Request[OAuthState], user: User, how: str, origin: Origin) -> Session:
+    """Raises NotWelcome for who is not let in any more."""
+    state = request.state
+    session = await entry.let_in(request, user, how, origin.tokens.recheck_at)
+    await state["memory"].keep(session, origin)
+    # Whoever unlinked the identity or disabled the user at this moment ended the sessions that there were. This one may
+    # not have been among them: looked at last, for from here on they would find it.
+    now = await state["accounts"].by_id(user.id)
+    if now is None or now.disabled or await state["identities"].user_of(origin.identity) != user.id:
+        await state["sessions"].end(request.scope)
+        raise NotWelcome("the identity is no longer the user's", N_("This account is disabled."))
     return session
 
 

@@ -7,7 +7,7 @@ alone nor the store alone is worth anything to a thief. Whoever does nothing tha
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from starlette.types import Scope
@@ -218,9 +218,12 @@ class Sessions:
 
     async def end_all(self, user: str, keep: str | None = None) -> int:
         """Ends the user's sessions, all but the one of the key `keep`; how many."""
-        ended = [session for session in await self._store.of_user(user) if session.key != keep]
-        await asyncio.gather(*map(self._store.end, ended))
-        return len(ended)
+        return await self.end_these([each for each in await self._store.of_user(user) if each.key != keep])
+
+    async def end_these(self, sessions: Sequence[Session]) -> int:
+        """How many they were."""
+        await asyncio.gather(*map(self._store.end, sessions))
+        return len(sessions)
 
     async def _note_seen(self, scope: Scope, visit: Visit, session: Session) -> None:
         now = self._clock()

@@ -82,6 +82,7 @@ async def cast(service: Running) -> Cast:
 
 @pytest.fixture
 async def bob(service: Running, cast: Cast) -> Walk:
+    """The browser of somebody who has signed in with a password."""
     return Walk(await signed_in(service, "bob", headers={"Accept": "text/html"}))
 
 

@@ -205,7 +205,7 @@ async def test_a_logout_that_redis_leaves_in_the_middle_is_obeyed_when_it_comes_
     await walk.whole()
     token = logout_token(provider)
     with monkeypatch.context() as patched:
-        patched.setattr(service.state["sessions"], "end_one", away)
+        patched.setattr(service.state["sessions"], "end_these", away)
         assert (await tell(service, token)).status_code == 503
     assert (await tell(service, token)).status_code == 200
     assert await walk.user() is None
