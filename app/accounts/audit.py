@@ -22,6 +22,7 @@ class Event(StrEnum):
     SIGN_OUT = auto()
     SESSION_ENDED = auto()
     PASSWORD_CHANGED = auto()
+    RENAMED = auto()
     ROLE_CHANGED = auto()
     DISABLED = auto()
     ENABLED = auto()
@@ -77,7 +78,8 @@ class Audit:
         request_id: str = "",
         detail: str = "",
     ) -> None:
-        """Notes it. Never a secret, and never what somebody typed as a name: it may have been a password.
+        """Notes it. Never a secret, and never what somebody typed as a name to sign in: it may have been a
+        password.
 
         After a lost answer it is noted again: twice is better than not at all.
         """

@@ -47,6 +47,7 @@ SIGN_IN_NOTED = Rule("sign-in-noted", 1, 60)
 SIGN_UP = Rule("sign-up", 10, 3600)
 SETUP = Rule("setup", 10, 3600)
 PASSWORD_CHANGE = Rule("password-change", 10, 3600)
+RENAMING = Rule("renaming", 10, 3600)
 INVITATION = Rule("invitation", 20, 3600)
 ELSEWHERE = Rule("elsewhere", 50, 300)
 INVITING = Rule("inviting", 50, 3600)
@@ -85,6 +86,10 @@ class Limits:
     async def password_change(self, user_id: str) -> int:
         """10 an hour for a user: somebody may have found the browser open."""
         return await self._spend((PASSWORD_CHANGE, user_id))
+
+    async def renaming(self, user_id: str) -> int:
+        """10 an hour for a user: each try tells whether somebody has that name."""
+        return await self._spend((RENAMING, user_id))
 
     async def invitation(self, secret: str) -> int:
         """20 an hour with one invitation."""

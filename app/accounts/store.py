@@ -52,6 +52,22 @@ end
 redis.call('HSET', user, field, value)
 return 'changed'
 """)
+# Whoever has the new name already is asking again: the answer was lost.
+RENAME = Script("""
+local user, names, sorted = unpack(KEYS)
+local id, before, before_key, name, key = unpack(ARGV)
+local now = redis.call('HGET', user, 'name')
+if now == name then return 'renamed' end
+if now ~= before then return 'changed' end
+local owner = redis.call('HGET', names, key)
+if owner and owner ~= id then return 'taken' end
+redis.call('HDEL', names, before_key)
+redis.call('ZREM', sorted, before_key)
+redis.call('HSET', names, key, id)
+redis.call('ZADD', sorted, 0, key)
+redis.call('HSET', user, 'name', name)
+return 'renamed'
+""")
 REPLACE = Script("""
 local now = redis.call('HGET', KEYS[1], 'password')
 if now == ARGV[1] then redis.call('HSET', KEYS[1], 'password', ARGV[2]) end
@@ -168,6 +184,21 @@ class AccountStore:
         """Another hash in the place of the old one; False, with nothing done, where that was replaced meanwhile."""
         return bool(await REPLACE.run(self._store, [keys.user(user_id)], old, new))
 
+    async def rename(self, user_id: str, name: str) -> str | None:
+        """The name before; None where it was this one. Of two renamings at the same moment the later one stays.
+
+        Raises BadName, NameTaken, NoSuchUser.
+        """
+        name, touched = normal(name), (keys.user(user_id), keys.ACCOUNT_NAMES, keys.ACCOUNT_NAMES_SORTED)
+        while user := await self.by_id(user_id):
+            before = user.name
+            match await RENAME.run(self._store, touched, user_id, before, compare_key(before), name, compare_key(name)):
+                case b"taken":
+                    raise NameTaken(name)
+                case b"renamed":
+                    return before if before != name else None
+        raise NoSuchUser(user_id)
+
     async def set_admin(self, user_id: str, is_admin: bool) -> None:
         """Raises LastAdmin, NoSuchUser."""
         await self._change(user_id, "admin", int(is_admin))
@@ -212,7 +243,8 @@ class AccountStore:
     async def _users(self, names: Sequence[bytes]) -> tuple[User, ...]:
         if not names:
             return ()
-        ids = [user_id.decode() for user_id in await self._store.idempotent("HMGET", keys.ACCOUNT_NAMES, *names)]
+        found = await self._store.idempotent("HMGET", keys.ACCOUNT_NAMES, *names)
+        ids = [user_id.decode() for user_id in found if user_id is not None]  # some may have been renamed meanwhile
         hashes = await asyncio.gather(*map(self._fields, ids))
         return tuple(User.from_hash(user_id, fields) for user_id, fields in zip(ids, hashes, strict=True))
 

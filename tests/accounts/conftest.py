@@ -10,6 +10,7 @@ import pytest
 
 from app.accounts.models import User
 from app.accounts.passwords import Passwords
+from app.accounts.store import AccountStore
 from app.settings import Settings
 from app.store.client import Store
 from app.store.connect import topology
@@ -45,6 +46,12 @@ async def store(server: Valkey) -> AsyncIterator[Store]:
 async def stammering(server: Valkey) -> AsyncIterator[Store]:
     async with Stammering(topology(server.url, timeout=10), timeout=10) as store:
         yield store
+
+
+@pytest.fixture(params=["store", "stammering"])
+def accounts(request: pytest.FixtureRequest, clock: Clock) -> AccountStore:
+    """Everything holds as well when each command is sent twice."""
+    return AccountStore(request.getfixturevalue(request.param), clock=clock)
 
 
 @pytest.fixture

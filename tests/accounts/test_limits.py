@@ -32,6 +32,7 @@ async def allowed(spend: Callable[[], Awaitable[int]], tries: int) -> int:
         (lambda limits: limits.sign_up("192.0.2.1"), 10, 3600),
         (lambda limits: limits.setup("192.0.2.1"), 10, 3600),
         (lambda limits: limits.password_change("alice's id"), 10, 3600),
+        (lambda limits: limits.renaming("alice's id"), 10, 3600),
         (lambda limits: limits.invitation("a secret"), 20, 3600),
         (lambda limits: limits.inviting("alice's id"), 50, 3600),
     ],

@@ -14,12 +14,6 @@ from tests.clock import Clock
 from tests.valkey import Valkey
 
 
-@pytest.fixture(params=["store", "stammering"])
-def accounts(request: pytest.FixtureRequest, clock: Clock) -> AccountStore:
-    """Everything holds as well when each command is sent twice."""
-    return AccountStore(request.getfixturevalue(request.param), clock=clock)
-
-
 def user_keys(server: Valkey) -> list[bytes]:
     with server.client as client:
         return list(client.scan_iter("{accounts}:user:*"))

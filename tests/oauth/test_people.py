@@ -178,6 +178,13 @@ async def test_a_user_links_an_identity_and_comes_in_by_it(bob: Walk, walk: Walk
     assert Event.IDENTITY_LINKED in events
 
 
+async def test_an_identity_stays_its_users_under_another_name(bob: Walk, walk: Walk) -> None:
+    await link(bob)
+    assert (await bob.browser.post("/account/name", data={"username": "robert"})).status_code == 303
+    await walk.whole()
+    assert await name_of(walk) == await name_of(bob) == "robert"
+
+
 async def test_an_identity_is_one_users_only(bob: Walk, service: Running, users: Callable[[], int]) -> None:
     await link(bob)
     charlie = Walk(await signed_in(service, "charlie", headers={"Accept": "text/html"}))

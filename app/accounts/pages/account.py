@@ -1,4 +1,4 @@
-"""A user's own account: language and password."""
+"""A user's own account: name, language and password."""
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -6,10 +6,12 @@ from starlette.routing import Route
 
 from app.accounts import entry
 from app.accounts.audit import Event
-from app.accounts.guards import sign_in_required
+from app.accounts.guards import fresh_sign_in_required, sign_in_required
 from app.accounts.models import User
+from app.accounts.names import BadName
 from app.accounts.quality import WeakPassword
 from app.accounts.state import AccountState, S
+from app.accounts.store import NameTaken
 from app.accounts.view import allow, note, page, say, see_other
 from app.web.errors import BadRequest, FreshSignInRequired
 from app.web.forms import form_fields
@@ -40,6 +42,23 @@ async def change(request: Request[AccountState], user: User) -> Response:
     else:
         remember(response, request.scope, locale)
     return response
+
+
+@fresh_sign_in_required
+async def rename(request: Request[AccountState], user: User) -> Response:
+    """`POST /account/name` with `username`."""
+    name, state = (await form_fields(request, "username"))["username"], request.state
+    allow(await state["limits"].renaming(user.id))
+    try:
+        before = await state["accounts"].rename(user.id, name)
+    except BadName as bad:
+        return await form(request, user, bad.reason, "username", username=name)
+    except NameTaken:
+        return await form(request, user, N_("This name is taken."), "username", username=name)
+    if before is not None:
+        await note(request, Event.RENAMED, user=user, detail=before)
+    await say(request, N_("Saved."))
+    return see_other("/account")
 
 
 @sign_in_required
@@ -76,10 +95,13 @@ async def form(
     error: str | None = None,
     field: str | None = None,
     *,
+    username: str | None = None,
     status_code: int | None = None,
     reference: str | None = None,
 ) -> Response:
-    """The account page; with the `reference` under which the log has more about the error."""
+    """The account page; `username` is what was typed as another name, and the log has more about the error under
+    the `reference`.
+    """
     return await page(
         request,
         "accounts/account.html",
@@ -87,6 +109,7 @@ async def form(
         error=error,
         field=field,
         reference=reference,
+        username=user.name if username is None else username,
         identities=await request.state["identities"].of_user(user.id),
         elsewhere=request.state["elsewhere"],
     )
@@ -95,5 +118,6 @@ async def form(
 routes = [
     Route("/account", show, methods=["GET"]),
     Route("/account", change, methods=["POST"]),
+    Route("/account/name", rename, methods=["POST"]),
     Route("/account/password", change_password, methods=["POST"]),
 ]

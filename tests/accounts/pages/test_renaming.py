@@ -1,0 +1,131 @@
+"""A user's own name, changed on the account page."""
+
+import asyncio
+
+import httpx
+import pytest
+
+from app.accounts.audit import Event
+from tests.accounts.pages.reading import error_at, message, rows, same_browser, status, until, value_of
+from tests.cast import PASSWORD, Cast, signed_in
+from tests.clock import Clock
+from tests.service import Running
+
+
+async def rename(client: httpx.AsyncClient, name: str) -> httpx.Response:
+    return await client.post("/account/name", data={"username": name})
+
+
+async def name_of(client: httpx.AsyncClient) -> str:
+    return str((await client.get("/api/session")).json()["user"]["name"])
+
+
+async def test_the_new_name_is_shown_and_signs_in(bob: httpx.AsyncClient, service: Running) -> None:
+    assert value_of(await bob.get("/account"), "username") == "bob"
+    answer = await rename(bob, " Robert ")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/account")
+    page = await bob.get("/account")
+    assert message(page) == "Saved."
+    assert '<p class="name">Robert</p>' in page.text
+    assert value_of(page, "username") == "Robert"
+    assert await name_of(await signed_in(service, "robert")) == "Robert"
+    form = {"username": "bob", "password": PASSWORD}
+    assert (await service.another_client().post("/api/session", json=form)).status_code == 401
+
+
+async def test_every_worker_shows_it_at_once(bob: httpx.AsyncClient, elsewhere: Running) -> None:
+    there, phone = same_browser(bob, elsewhere), await signed_in(elsewhere, "bob")
+    for one in (there, phone):
+        assert "bob" in (await one.get("/")).text
+    await rename(bob, "robert")
+
+    async def known() -> bool:
+        return [await name_of(one) for one in (there, phone)] == ["robert"] * 2
+
+    await until(known)
+    for one in (bob, there, phone):
+        for path in ("/", "/account", "/api/account"):
+            text = (await one.get(path)).text
+            assert "robert" in text
+            assert "bob" not in text
+
+
+async def test_sessions_and_tokens_stay(bob: httpx.AsyncClient, service: Running) -> None:
+    phone = await signed_in(service, "bob")
+    token = (await bob.post("/api/account/tokens", json={"name": "backup"})).json()["token"]
+    before = bob.cookies["tallygate"]
+    await rename(bob, "robert")
+    assert bob.cookies["tallygate"] == before
+    assert [await status(one) for one in (bob, phone)] == [200, 200]
+    program = service.another_client(headers={"Authorization": f"Bearer {token}"})
+    assert (await program.get("/api/account")).json()["name"] == "robert"
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("alice", "This name is taken."),
+        ("ＡLICE", "This name is taken."),
+        ("", "Please enter a name."),
+        ("a b", "A name has no spaces and no invisible characters."),
+        ("a/b", 'A name has none of the characters / \\ : , ; < > ".'),
+        ("x" * 65, "A name has at most 64 characters."),
+    ],
+)
+async def test_what_cannot_be_the_name_is_refused_at_its_field(
+    bob: httpx.AsyncClient, service: Running, cast: Cast, name: str, reason: str
+) -> None:
+    page = await rename(bob, name)
+    assert page.status_code == 400
+    assert error_at(page, "username") == reason
+    assert value_of(page, "username") == name
+    assert '<p class="name">bob</p>' in page.text
+    assert await service.state["accounts"].by_id(cast.bob.id) == cast.bob
+    assert (await bob.get("/account")).text.count(reason) == 0
+
+
+async def test_what_is_no_field_of_a_form_is_refused_by_name(bob: httpx.AsyncClient, cast: Cast) -> None:
+    answer = await bob.post("/account/name", data={"username": "x" * 3000}, headers={"Accept": "application/json"})
+    assert (answer.status_code, answer.json()["field"]) == (400, "username")
+
+
+async def test_of_two_who_want_one_name_at_the_same_moment_one_is_told(
+    bob: httpx.AsyncClient, elsewhere: Running
+) -> None:
+    charlie = await signed_in(elsewhere, "charlie")
+    answers = await asyncio.gather(rename(bob, "robert"), rename(charlie, "Robert"))
+    assert sorted(answer.status_code for answer in answers) == [303, 400]
+    assert [error_at(page, "username") for page in answers if page.status_code == 400] == ["This name is taken."]
+
+
+async def test_it_needs_a_fresh_sign_in(bob: httpx.AsyncClient, clock: Clock) -> None:
+    clock.move(601)
+    answer = await rename(bob, "robert")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in?next=/account&again=1")
+    assert await name_of(bob) == "bob"
+
+
+async def test_it_needs_somebody(client: httpx.AsyncClient) -> None:
+    answer = await rename(client, "robert")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in")
+
+
+async def test_asking_which_names_are_taken_is_limited(bob: httpx.AsyncClient) -> None:
+    answers = [(await rename(bob, "alice")).status_code for _ in range(11)]
+    assert answers == [400] * 10 + [429]
+    assert (await rename(bob, "robert")).status_code == 429
+    assert await name_of(bob) == "bob"
+
+
+async def test_it_is_noted_with_the_name_before(
+    alice: httpx.AsyncClient, bob: httpx.AsyncClient, service: Running, cast: Cast
+) -> None:
+    await rename(bob, "robert")
+    await rename(bob, "robert")
+    await rename(bob, "alice")
+    page = await service.state["audit"].page()
+    noted = [(entry.user, entry.detail) for entry in page.entries if entry.event == Event.RENAMED]
+    assert noted == [(cast.bob.id, "bob")]
+    assert rows(await alice.get("/admin/audit"))[0].startswith("Renamed formerly bob robert ")
+    page = await alice.get("/admin/audit", headers={"Accept-Language": "zh"})
+    assert rows(page)[0].startswith("用户名已修改 原名 bob robert ")
