@@ -198,6 +198,11 @@ class Settings(BaseSettings):
         return self.environment == "production"
 
     @property
+    def moving_over(self) -> bool:
+        """Whether cookies of an app that was here before are turned into sessions."""
+        return self.legacy_flask_secret is not None or self.legacy_tornado_secret is not None
+
+    @property
     def private_providers(self) -> bool:
         """Whether providers may be at private addresses, and without HTTPS."""
         return not self.production if self.oauth_private_addresses is None else self.oauth_private_addresses

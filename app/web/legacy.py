@@ -31,7 +31,7 @@ class LegacyCookies:
         self._tornado = TornadoCookies(tornado.get_secret_value(), clock) if tornado else None
         self._name = settings.legacy_cookie
         self._key = settings.legacy_user_key
-        self.any = self._flask is not None or self._tornado is not None
+        self.any = settings.moving_over
 
     def read(self, header: bytes) -> OldCookie | None:
         """The old app's cookie in a raw Cookie header, with the user's name in it."""

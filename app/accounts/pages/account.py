@@ -13,7 +13,7 @@ from app.accounts.quality import WeakPassword
 from app.accounts.state import AccountState, S
 from app.accounts.store import NameTaken
 from app.accounts.view import allow, note, page, say, see_other
-from app.web.errors import BadRequest, FreshSignInRequired
+from app.web.errors import BadRequest, Forbidden, FreshSignInRequired
 from app.web.forms import form_fields
 from app.web.language import remember
 from app.web.locale import COOKIE, N_, NAMES
@@ -47,6 +47,8 @@ async def change(request: Request[AccountState], user: User) -> Response:
 @fresh_sign_in_required
 async def rename(request: Request[AccountState], user: User) -> Response:
     """`POST /account/name` with `username`."""
+    if request.state["settings"].moving_over:  # an old cookie tells a name: nobody else may come to bear it meanwhile
+        raise Forbidden(N_("Names stay as they are while people move over from another app."))
     name, state = (await form_fields(request, "username"))["username"], request.state
     allow(await state["limits"].renaming(user.id))
     try:
@@ -110,6 +112,7 @@ async def form(
         field=field,
         reference=reference,
         username=user.name if username is None else username,
+        may_rename=not request.state["settings"].moving_over,
         identities=await request.state["identities"].of_user(user.id),
         elsewhere=request.state["elsewhere"],
     )

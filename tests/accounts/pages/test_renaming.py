@@ -1,15 +1,17 @@
 """A user's own name, changed on the account page."""
 
 import asyncio
+from collections.abc import Callable
 
 import httpx
 import pytest
 
 from app.accounts.audit import Event
+from app.settings import Settings
 from tests.accounts.pages.reading import error_at, message, rows, same_browser, status, until, value_of
-from tests.cast import PASSWORD, Cast, signed_in
+from tests.cast import PASSWORD, Cast, make_cast, signed_in
 from tests.clock import Clock
-from tests.service import Running
+from tests.service import Running, running
 
 
 async def rename(client: httpx.AsyncClient, name: str) -> httpx.Response:
@@ -129,3 +131,13 @@ async def test_it_is_noted_with_the_name_before(
     assert rows(await alice.get("/admin/audit"))[0].startswith("Renamed formerly bob robert ")
     page = await alice.get("/admin/audit", headers={"Accept-Language": "zh"})
     assert rows(page)[0].startswith("用户名已修改 原名 bob robert ")
+
+
+async def test_nobody_is_renamed_while_old_cookies_tell_who_somebody_is(make_settings: Callable[..., Settings]) -> None:
+    """Whoever got a name that was given up would be signed in by the cookie of who had it."""
+    async with running(make_settings(legacy_flask_secret="flask")) as service:
+        await make_cast(service)
+        bob = await signed_in(service, "bob")
+        assert "/account/name" not in (await bob.get("/account")).text
+        assert (await rename(bob, "robert")).status_code == 403
+        assert await name_of(bob) == "bob"
