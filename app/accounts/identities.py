@@ -26,6 +26,11 @@ redis.call('HSET', identity, 'user', id, unpack(ARGV, 3))
 redis.call('SADD', identities, hash)
 return 'linked'
 """)
+SEEN = Script("""
+local owner = redis.call('HGET', KEYS[1], 'user')
+if owner then redis.call('HSET', KEYS[1], 'name', ARGV[1], 'picture', ARGV[2]) end
+return owner
+""")
 # The last way in stays: without a password, one identity must remain.
 UNLINK = Script("""
 local identity, identities, user = unpack(KEYS)
@@ -108,6 +113,11 @@ class Identities:
     async def user_of(self, identity: Identity) -> str | None:
         """The id of the user whose identity it is."""
         owner = await self._store.idempotent("HGET", keys.identity(identity.id), "user")
+        return owner.decode() if owner is not None else None
+
+    async def seen(self, identity: Identity) -> str | None:
+        """The same for one that signs in: its name and picture are from now on what its provider says today."""
+        owner = await SEEN.run(self._store, [keys.identity(identity.id)], identity.name, identity.picture)
         return owner.decode() if owner is not None else None
 
     async def link(self, user_id: str, identity: Identity) -> None:

@@ -28,7 +28,7 @@ NUMBERED = 9
 async def sign_in(request: Request[OAuthState], provider: Provider, person: Person, attempt: Attempt) -> Session:
     """Begins a session of the person's user, whom a first sign-in makes. Raises NotWelcome."""
     identity, state = _identity(provider, person), request.state
-    user_id = await state["identities"].user_of(identity)
+    user_id = await state["identities"].seen(identity)
     if user_id is None:
         user_id = await _join(request, provider, person, identity, attempt.invitation)
     user = await state["accounts"].by_id(user_id)

@@ -1,6 +1,7 @@
 """What fails while an identity is linked or unlinked is said on the account page, to who is signed in."""
 
 import httpx
+import pytest
 from starlette.responses import Response
 
 from tests.accounts.pages.reading import alert
@@ -44,3 +45,27 @@ async def test_a_cancelled_consent(bob: Walk, provider: FakeOpenId) -> None:
     provider.callback = {"error": "access_denied", "code": GONE}
     assert told(await link(bob)) == (403, "The sign-in was cancelled.")
     assert await identity_ids(bob) == []
+
+
+async def test_name_and_picture_are_what_the_provider_says_today(walk: Walk, provider: FakeOpenId) -> None:
+    provider.user |= {"name": "Jane Roe", "picture": "https://pictures.example/jane.png"}
+    await walk.whole()
+    page = (await walk.browser.get("/account")).text
+    assert page.count('src="https://pictures.example/jane.png"') == 2
+    assert "Jane Roe" in page
+    provider.user |= {"name": "Jane Doe", "picture": "https://pictures.example/older.png"}
+    await walk.whole()
+    page = (await walk.browser.get("/account")).text
+    assert "Jane Doe" in page
+    assert "older.png" in page
+    assert "jane.png" not in page
+
+
+@pytest.mark.parametrize("picture", ["http://a.example/x.png", "javascript:alert(1)", 7, "https://" + "x" * 2000])
+async def test_a_picture_that_is_none_is_not_shown(picture: object, walk: Walk, provider: FakeOpenId) -> None:
+    provider.user["picture"] = picture
+    await walk.whole()
+    page = await walk.browser.get("/account")
+    assert page.status_code == 200
+    assert 'class="avatar large" aria-hidden="true"' in page.text
+    assert "<img class" not in page.text
