@@ -7,7 +7,13 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-GONE = object()
+
+class _Gone:
+    def __repr__(self) -> str:
+        return "left out"
+
+
+GONE = _Gone()
 """The value of a member that is left out."""
 
 
