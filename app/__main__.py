@@ -15,7 +15,7 @@ from typing import NoReturn
 
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
-from uvicorn.supervisors.multiprocess import Multiprocess
+from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
 from app import __version__
 from app.accounts.command import CommandError, create_admin
@@ -45,6 +45,7 @@ class Workers(Multiprocess):
         super().__init__(config, [public])
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
             signal.signal(number, self._pass_on)
+        signal.signal(signal.SIGCHLD, self._stop_waiting)
 
     def _pass_on(self, number: int, _: FrameType | None) -> None:
         for process in self.processes:
@@ -53,9 +54,18 @@ class Workers(Multiprocess):
         self.signal_queue.append(number)
         if number == signal.SIGTERM:
             self.should_exit.set()
-            for process in self.processes:
-                if not process.child_conn.closed:  # as they are once uvicorn ends its workers
-                    process.child_conn.send(True)  # uvicorn may be waiting for a worker that still starts to say so
+            self._answer_for(self.processes)
+
+    def _stop_waiting(self, *_: object) -> None:
+        """Of a worker that has died nothing more comes: it is to be replaced now, and not after START_LIMIT."""
+        self._answer_for([process for process in self.processes if process.exitcode is not None])
+
+    @staticmethod
+    def _answer_for(processes: Sequence[Process]) -> None:
+        """Ends uvicorn's wait for a worker's sign of life, at a pipe of which this process has both ends."""
+        for process in processes:
+            if not process.child_conn.closed:  # as they are once uvicorn ends its workers
+                process.child_conn.send(True)
 
     def handle_hup(self) -> None:
         """Nothing: each worker opens its log file anew. uvicorn would restart them all."""

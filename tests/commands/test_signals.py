@@ -151,6 +151,20 @@ def _ready(url: str) -> int:
     return get(f"{url}/ready").status_code
 
 
+@on_linux
+def test_a_worker_that_dies_silently_is_replaced_at_once(start: Start) -> None:
+    """Its supervisor waits a minute for a sign of life from one that hangs, but not from one that is dead."""
+    with start("--workers", "2") as service:
+        service.url()
+        until(lambda: len(service.workers) == 2)
+        worker = service.workers[0]
+        os.kill(worker, signal.SIGSTOP)
+        time.sleep(1.5)  # until it is surely asked, which nobody can see
+        os.kill(worker, signal.SIGKILL)
+        until(lambda: worker not in service.workers and len(service.workers) == 2)
+        assert service.end() == 0
+
+
 @ONE_AND_TWO
 @on_linux
 def test_no_descriptor_reaches_a_child(workers: str, start: Start, tmp_path: Path) -> None:
