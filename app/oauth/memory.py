@@ -56,10 +56,9 @@ class Origin:
 class Memory:
     """Raises StoreAway when Redis does not answer. Nothing is kept of a session that is whole in its cookie."""
 
-    def __init__(self, settings: Settings, store: Store, clock: Callable[[], float]) -> None:
+    def __init__(self, settings: Settings, store: Store) -> None:
         self._store = store
         self._lifetime = settings.session_lifetime
-        self._clock = clock
         self._keys = [_derived(key) for key in reversed(signing_keys(settings))]
 
     async def keep(self, session: Session, origin: Origin) -> None:

@@ -43,7 +43,7 @@ async def open_oauth(settings: Settings, store: Store, clock: Callable[[], float
         for mistake in mistakes:
             structlog.get_logger("app").error("a provider is left out", why=mistake)
         providers = {name: make(tools) for name, make in good.items()}
-        memory = Memory(settings, store, clock)
+        memory = Memory(settings, store)
         yield OAuth(
             attempts=Attempts(settings, store, clock),
             elsewhere=[Elsewhere(each.name, each.label) for each in providers.values()],
