@@ -5,7 +5,7 @@ import asyncio
 import httpx
 import pytest
 
-from tests.accounts.pages.reading import error_at, message, same_browser, status, until_thrown_out
+from tests.accounts.pages.reading import error_at, message, same_browser, status, until, until_thrown_out
 from tests.cast import PASSWORD, signed_in
 from tests.clock import Clock
 from tests.service import Running
@@ -166,4 +166,9 @@ async def as_user(service: Running, other: httpx.AsyncClient, user_id: str) -> h
     browser = same_browser(other, service)
     (session,) = await service.state["sessions"].of_user((await other.get("/api/account")).json()["id"])
     await service.state["store"].idempotent("HSET", f"session:{session.key}", "u", user_id)
+
+    async def turned() -> bool:
+        return bool((await browser.get("/api/account")).json()["id"] == user_id)
+
+    await until(turned)
     return browser
