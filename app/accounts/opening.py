@@ -53,8 +53,8 @@ async def open_accounts(
 ) -> AsyncIterator[Accounts]:
     """Everything for sessions and users. `clock` gives Unix seconds; tests move it."""
     async with AsyncExitStack() as stack:
-        accounts = AccountStore(store, clock=clock)
         users = await stack.enter_async_context(TrackedHashes(store, parse_user))
+        accounts = AccountStore(store, changed=users.forget, clock=clock)
         places = await _session_store(settings, store, stack, clock)
         sessions = Sessions(settings, places, _adopter(accounts, store), recheck, clock)
         tokens = ApiTokens(store, clock=clock)

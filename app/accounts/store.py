@@ -104,10 +104,20 @@ class NoSuchUser(LookupError):
 
 
 class AccountStore:
-    """Raises StoreAway when Redis does not answer. Every method may be called again after that."""
+    """Raises StoreAway when Redis does not answer. Every method may be called again after that.
 
-    def __init__(self, store: Store, *, clock: Callable[[], float] = time.time) -> None:
+    `changed` is told the key of each hash written: a worker must not show its own user what was before.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        changed: Callable[[str], None] = lambda key: None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._store = store
+        self._changed = changed
         self._clock = clock
 
     async def create(
@@ -182,7 +192,10 @@ class AccountStore:
 
     async def replace_password(self, user_id: str, old: str, new: str) -> bool:
         """Another hash in the place of the old one; False, with nothing done, where that was replaced meanwhile."""
-        return bool(await REPLACE.run(self._store, [keys.user(user_id)], old, new))
+        name = keys.user(user_id)
+        replaced = bool(await REPLACE.run(self._store, [name], old, new))
+        self._changed(name)
+        return replaced
 
     async def rename(self, user_id: str, name: str) -> str | None:
         """The name before; None where it was this one. Of two renamings at the same moment the later one stays.
@@ -196,6 +209,7 @@ class AccountStore:
                 case b"taken":
                     raise NameTaken(name)
                 case b"renamed":
+                    self._changed(touched[0])
                     return before if before != name else None
         raise NoSuchUser(user_id)
 
@@ -249,11 +263,13 @@ class AccountStore:
         return tuple(User.from_hash(user_id, fields) for user_id, fields in zip(ids, hashes, strict=True))
 
     async def _change(self, user_id: str, field: str, value: str | int) -> None:
-        match await CHANGE.run(self._store, [keys.user(user_id), keys.ACCOUNT_ADMINS], user_id, field, value):
+        name = keys.user(user_id)
+        match await CHANGE.run(self._store, [name, keys.ACCOUNT_ADMINS], user_id, field, value):
             case b"unknown":
                 raise NoSuchUser(user_id)
             case b"last":
                 raise LastAdmin
+        self._changed(name)
 
 
 def _text(value: Any) -> str | None:
