@@ -6,11 +6,29 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import hypothesis
 import pytest
+from hypothesis import HealthCheck
 
+from app.counter import tally
 from app.settings import Settings
 from tests.service import Running, running
+from tests.sockets import PATIENCE
 from tests.valkey import Valkey, valkey
+
+# How long an example takes says more of the machine than of what is tested, and a fixture may serve many examples.
+hypothesis.settings.register_profile(
+    "tallygate",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+hypothesis.settings.load_profile("tallygate")
+
+
+@pytest.fixture(autouse=True)
+def patient_visitors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Visitors wait for their numbers even where the machine is busy; where Redis goes away tests say for how long."""
+    monkeypatch.setattr(tally, "PATIENCE", PATIENCE / 2)
 
 
 @pytest.fixture(scope="session")
@@ -36,10 +54,11 @@ def server(shared_server: Valkey) -> Valkey:
 
 @pytest.fixture
 def make_settings(server: Valkey) -> Callable[..., Settings]:
-    """Settings for tests, on the session's Valkey unless told otherwise."""
+    """Settings for tests, on the session's Valkey unless told otherwise; it may be slow, but does not go away."""
+    usual: dict[str, Any] = {"redis_url": server.url, "redis_timeout": PATIENCE / 2}
 
     def make(**changes: Any) -> Settings:
-        return Settings(**{"redis_url": server.url} | changes)
+        return Settings(**usual | changes)
 
     return make
 

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.main import create_app
 from app.settings import Settings
+from tests.sockets import PATIENCE
 
 ROOT = Path(__file__).parent.parent
 
@@ -100,7 +101,7 @@ class Process:
         """What it has printed so far, on both streams."""
         return self._output.read_text("utf-8", "replace")
 
-    def url(self, seconds: float = 60) -> str:
+    def url(self, seconds: float = PATIENCE) -> str:
         """The address that it says it listens at, once it answers there."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -124,7 +125,7 @@ class Process:
         except httpx.TransportError:
             return False
 
-    def end(self, number: signal.Signals = signal.SIGTERM, seconds: float = 15) -> int:
+    def end(self, number: signal.Signals = signal.SIGTERM, seconds: float = PATIENCE) -> int:
         """Sends a signal, waits for the end, and returns the exit code."""
         if self.process.poll() is None:
             self.process.send_signal(number)
@@ -146,7 +147,7 @@ def process(folder: Path, *arguments: str, **options: Any) -> Iterator[Process]:
         yield service
     finally:
         try:
-            service.end(seconds=10)
+            service.end()
         except subprocess.TimeoutExpired:
             os.killpg(service.process.pid, signal.SIGKILL)
             raise

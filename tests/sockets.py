@@ -1,23 +1,33 @@
 """Plain sockets: for what an HTTP client refuses to send, or does not show."""
 
+import random
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from urllib.parse import urlsplit
 
 import httpx
 
-PATIENCE = 15.0
-"""Seconds until an answer that should come counts as missing, on a busy machine."""
+PATIENCE = 60.0
+"""Seconds until what should come counts as missing: much comes late on a busy machine, and waiting costs nothing."""
 
 
 def free_port() -> int:
     """A port that nobody listens at for now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    return free_ports(1)[0]
+
+
+def free_ports(count: int) -> list[int]:
+    """Such ports, all different, of those that the system gives to no connection by itself: nobody takes them soon."""
+    ports: list[int] = []
+    with ExitStack() as held:
+        while len(ports) < count:
+            port = random.randrange(20_000, 32_000)
+            with suppress(OSError):
+                held.enter_context(socket.create_server(("127.0.0.1", port)))
+                ports.append(port)
+    return ports
 
 
 def until(true: Callable[[], bool], seconds: float = PATIENCE) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import redis
 
 from app.store.embedded import server_binary
+from tests.sockets import PATIENCE
 
 
 class Valkey:
@@ -28,7 +29,7 @@ class Valkey:
     @property
     def client(self) -> "redis.Redis":
         """A synchronous client, for what the test itself wants to know."""
-        return redis.Redis(unix_socket_path=str(self.socket), socket_timeout=5)
+        return redis.Redis(unix_socket_path=str(self.socket), socket_timeout=PATIENCE)
 
     def start(self, *more: str) -> "Valkey":
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -39,7 +40,7 @@ class Valkey:
             ],
             cwd=self.folder,
         )  # fmt: skip
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE
         while not self._answers():
             assert time.monotonic() < deadline, (self.folder / "v.log").read_text()
             time.sleep(0.01)
@@ -67,7 +68,7 @@ class Valkey:
         if self._process is not None:
             self._process.send_signal(signal.SIGCONT)
             self._process.send_signal(number)
-            self._process.wait(10)
+            self._process.wait(PATIENCE)
             self._process = None
 
 

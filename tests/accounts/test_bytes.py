@@ -6,7 +6,7 @@ from urllib.parse import quote, quote_from_bytes
 import httpx
 import orjson
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.accounts.conftest import Start
@@ -58,7 +58,7 @@ JSON = st.recursive(
 BODIES = st.one_of(
     st.binary(max_size=200), URLENCODED, PARTS, JSON.map(orjson.dumps), st.binary(max_size=20).map(b"a=%".__add__)
 )
-HARD = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+HARD = settings(max_examples=200)
 
 
 @pytest.fixture

@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
+from tests.sockets import PATIENCE
+
 REQUEST = b"GET / HTTP/1.1\r\nHost: tallygate.test\r\nAccept: application/json\r\n\r\n"
 PAUSE = 0.02
 """Seconds after which a visitor who was turned away comes again; who was told no number waits for a quarter."""
@@ -90,7 +92,7 @@ async def load(url: str, visitors: int = 8) -> AsyncIterator[Load]:
         await asyncio.gather(*coming)
 
 
-async def until(done: Callable[[], Any] | Callable[[], Awaitable[Any]], *, what: str, seconds: float = 30) -> Any:
+async def until(done: Callable[[], Any] | Callable[[], Awaitable[Any]], *, what: str, seconds: float = PATIENCE) -> Any:
     """Asks again and again until the answer is true, and returns it; fails after `seconds`."""
     deadline = time.monotonic() + seconds
     while True:

@@ -17,13 +17,11 @@ from dev.__main__ import PRESET
 from dev.openid import NodeMissing, installed_node
 from tests.oauth.walk import There, Walk
 from tests.service import ROOT, Process, process
-from tests.sockets import free_port, until
+from tests.sockets import PATIENCE, free_port, until
 from tests.valkey import Valkey
 
 SERVE = (sys.executable, "-m", "uvicorn", "app.main:app", "--reload", "--reload-dir", str(ROOT / "app"), "--port")
 DEV = ("-m", "dev")
-PATIENCE = 60.0
-"""Seconds until four programs have started one after the other, on a busy machine."""
 
 
 @pytest.fixture
@@ -67,8 +65,8 @@ def _command(folder: Path, session: int) -> str:
 
 
 async def test_everybody_signs_in_by_both(service: Process) -> None:
-    home = service.url(PATIENCE)
-    async with httpx.AsyncClient(base_url=home, verify=False, timeout=15) as browser, There(home) as there:
+    home = service.url()
+    async with httpx.AsyncClient(base_url=home, verify=False, timeout=PATIENCE) as browser, There(home) as there:
         walk = Walk(browser)
         listed = (await browser.get("/api/oauth")).json()
         assert [one["label"] for one in listed] == ["OpenID", "微信 WeChat"]
@@ -85,8 +83,8 @@ async def test_everybody_signs_in_by_both(service: Process) -> None:
 
 
 async def test_the_service_may_be_visited_as_localhost_too(service: Process) -> None:
-    home = service.url(PATIENCE).replace("127.0.0.1", "localhost")
-    async with httpx.AsyncClient(base_url=home, verify=False, timeout=15) as browser, There(home) as there:
+    home = service.url().replace("127.0.0.1", "localhost")
+    async with httpx.AsyncClient(base_url=home, verify=False, timeout=PATIENCE) as browser, There(home) as there:
         walk = Walk(browser)
         await walk.back(await there.until_back(await walk.out("openid"), login="alice", password="x"))
         assert await walk.user() is not None
@@ -102,27 +100,27 @@ def terminate(service: Process) -> None:
 
 @pytest.mark.parametrize("end", [press_ctrl_c, terminate])
 def test_one_signal_ends_everything(service: Process, end: Callable[[Process], None]) -> None:
-    service.url(PATIENCE)
+    service.url()
     assert any("server.js" in command for command in left_of(service.process.pid))
     end(service)
-    assert service.process.wait(15) in {0, 143}
+    assert service.process.wait(PATIENCE) in {0, 143}
     until(lambda: left_of(service.process.pid) == [])
     assert "Traceback" not in service.output
 
 
 def test_the_end_of_the_command_ends_the_providers(node: str, preset: Path, tmp_path: Path) -> None:
     with process(tmp_path, sys.executable, "-c", "exit(7)", command=DEV, config=str(preset)) as service:
-        assert service.process.wait(30) == 7
+        assert service.process.wait(PATIENCE) == 7
         until(lambda: left_of(service.process.pid) == [])
 
 
 def refusal(folder: Path, *command: str, **settings: str) -> str:
     """The line that is said instead of starting the command."""
     with process(folder, *command, command=DEV, **settings) as service:
-        assert service.process.wait(30) == 2
+        assert service.process.wait(PATIENCE) == 2
         *_, line = service.output.splitlines()
         assert "Traceback" not in service.output
-        assert left_of(service.process.pid) == []
+        until(lambda: left_of(service.process.pid) == [])
     return line
 
 
@@ -171,8 +169,8 @@ def test_ctrl_c_before_everything_has_started(preset: Path, tmp_path: Path, make
     with process(tmp_path, "true", command=DEV, config=str(preset)) as service:
         until(lambda: any("sleep" in command for command in left_of(service.process.pid)))
         press_ctrl_c(service)
-        assert service.process.wait(15) in {2, 130}
-        assert left_of(service.process.pid) == []
+        assert service.process.wait(PATIENCE) in {2, 130}
+        until(lambda: left_of(service.process.pid) == [])
         assert "Traceback" not in service.output
 
 

@@ -11,6 +11,7 @@ import pytest
 from app.oauth.models import base64url
 from dev.openid import Client, NodeMissing, openid_provider
 from tests.oauth.walk import There
+from tests.sockets import PATIENCE
 
 HOME = "http://127.0.0.1:8000"
 VERIFIER = "v" * 43
@@ -32,7 +33,7 @@ def issuer(offline: bool) -> Iterator[str]:
 
 
 async def tokens(issuer: str, **form: str) -> httpx.Response:
-    async with httpx.AsyncClient(verify=False, timeout=15) as client:
+    async with httpx.AsyncClient(verify=False, timeout=PATIENCE) as client:
         return await client.post(f"{issuer}/token", data=form, auth=(CLIENT.id, str(CLIENT.secret)))
 
 

@@ -18,6 +18,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from tests.fakes.noted import Asked, Noted, without_gone
+from tests.sockets import PATIENCE
 
 CLIENT_ID = "tallygate client"
 CLIENT_SECRET = "s3cret: of/the+client"
@@ -134,7 +135,7 @@ class FakeOpenId(Noted):
 
     def _refresh(self, token: str) -> Response:
         if self.hold is not None:
-            assert self.hold.wait(10)
+            assert self.hold.wait(PATIENCE)
         if not self.refresh_tokens or token != self.refresh_tokens[-1]:
             self.refresh_tokens = []  # it was stolen: nothing is good any more (RFC 9700, 4.14.2)
             return JSONResponse({"error": "invalid_grant"}, 400)

@@ -13,6 +13,7 @@ from tests.clock import Clock
 from tests.fakes.openid import CLIENT_ID, CLIENT_SECRET, FakeOpenId
 from tests.oauth.walk import Walk
 from tests.service import Running, running
+from tests.sockets import PATIENCE
 from tests.valkey import Valkey
 
 Start = Callable[..., Any]
@@ -61,7 +62,7 @@ def tables(provider: FakeOpenId) -> dict[str, dict[str, Any]]:
 async def service(
     make_settings: Callable[..., Settings], tables: dict[str, dict[str, Any]], clock: Clock
 ) -> AsyncIterator[Running]:
-    async with running(make_settings(oauth=tables, oauth_timeout=2), clock) as service:
+    async with running(make_settings(oauth=tables, oauth_timeout=PATIENCE / 2), clock) as service:
         yield service
 
 

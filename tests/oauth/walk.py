@@ -8,6 +8,8 @@ from urllib.parse import urljoin
 
 import httpx
 
+from tests.sockets import PATIENCE
+
 
 @dataclass(frozen=True, slots=True)
 class Walk:
@@ -23,7 +25,7 @@ class Walk:
 
     async def there(self, address: str) -> str:
         """Consents: the address to which the provider sends the browser."""
-        async with httpx.AsyncClient(verify=False) as outside:
+        async with httpx.AsyncClient(verify=False, timeout=PATIENCE) as outside:
             answer = await outside.get(address)
         assert answer.is_redirect, answer.text
         return answer.headers["location"]
@@ -59,7 +61,7 @@ class There(httpx.AsyncClient):
     """The browser at a provider that has pages: it has cookies of its own there, and presses on."""
 
     def __init__(self, home: str) -> None:
-        super().__init__(verify=False, timeout=30)
+        super().__init__(verify=False, timeout=PATIENCE)
         self._home = home
 
     async def until_back(self, address: str, **fields: str) -> str:

@@ -9,6 +9,7 @@ from starlette.types import Scope
 from app.accounts.models import User
 from app.web.session import Session
 from tests.service import Running
+from tests.sockets import PATIENCE
 
 HTTPS = "https://tallygate.test"
 
@@ -64,6 +65,6 @@ def cookie_of(client: httpx.AsyncClient) -> str:
 
 async def until_refused(service: Running, cookie: str) -> None:
     """Waits until another worker has heard of it."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while await check(service, cookie) != 401:
             await asyncio.sleep(0.001)

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from hashlib import sha256
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from itsdangerous import Signer
 
@@ -183,7 +183,7 @@ async def places(service: Running, cast: Cast, make_settings: Callable[..., Sett
         yield [service, in_cookies, moving]
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200)
 @given(value=GARBAGE)
 async def test_garbage_is_nobody_and_breaks_nothing(places: list[Running], value: str) -> None:
     for place in places:

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from itsdangerous import URLSafeTimedSerializer
 from itsdangerous.encoding import base64_encode
@@ -90,7 +90,7 @@ def flask() -> RealFlask:
     return RealFlask(KEY)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=DATA.filter(bool))
 def test_both_write_the_same(flask: RealFlask, data: dict[str, Any]) -> None:
     """Up to the time and the signature."""
@@ -245,7 +245,7 @@ SIGNED_JSON = st.recursive(
 )
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100)
 @given(value=SIGNED_JSON)
 async def test_what_is_signed_but_no_session_is_nobody(service: Running, cast: Cast, clock: Clock, value: Any) -> None:
     full = {"user": cast.bob.id, "created": clock(), "seen": clock(), "how": "password", "more": value}

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.types import Scope
 
@@ -96,7 +96,7 @@ TAGGED = st.one_of(
 DATA = st.dictionaries(st.text(st.characters(codec="utf-8")), JSON | TAGGED | st.lists(TAGGED, max_size=3), max_size=5)
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50)
 @given(first=DATA, second=DATA)
 async def test_what_is_kept_comes_back_as_it_was(
     service: Running, cast: Cast, first: dict[str, Any], second: dict[str, Any]

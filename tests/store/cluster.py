@@ -6,7 +6,8 @@ from pathlib import Path
 
 from redis.crc import key_slot
 
-from tests.store.waiting import free_ports, until
+from tests.sockets import free_ports
+from tests.store.waiting import until
 from tests.valkey import Valkey
 
 SLOTS = ((0, 5460), (5461, 10922), (10923, 16383))
@@ -20,7 +21,7 @@ class Node(Valkey):
         super().__init__(
             folder,
             *("--port", str(port), "--cluster-enabled", "yes", "--cluster-port", str(bus_port)),
-            *("--cluster-announce-ip", "127.0.0.1", "--cluster-node-timeout", "1000"),
+            *("--cluster-announce-ip", "127.0.0.1", "--cluster-node-timeout", "5000"),
             *("--cluster-require-full-coverage", "no"),
         )
 
@@ -47,10 +48,16 @@ class Nodes(list[Node]):
     def url(self) -> str:
         return "redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in self)
 
-    def give(self, key: str, node: Node) -> None:
-        """Tells every node that the key's slot is now that node's."""
-        for one in (node, *(other for other in self if other is not node)):
+    def give(self, key: str, node: Node, source: Node) -> None:
+        """Tells every node that the key's slot is now that node's; the source last, which sends who asks elsewhere."""
+        others = [other for other in self if other not in {node, source}]
+        for one in (node, *others, source):
             one.ask("CLUSTER SETSLOT", key_slot(key.encode()), "NODE", node.id)
+
+    def owner(self, key: str) -> Node:
+        """The node that has the key's slot at the start."""
+        slot = key_slot(key.encode())
+        return next(node for node, (first, last) in zip(self, SLOTS, strict=True) if first <= slot <= last)
 
     def wait(self) -> None:
         until(lambda: all(node.sees_all() for node in self))

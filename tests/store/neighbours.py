@@ -12,7 +12,8 @@ from typing import Any
 import redis
 
 from tests.service import ROOT
-from tests.store.waiting import PATIENCE
+from tests.sockets import PATIENCE
+from tests.store.waiting import until
 
 PROGRAM = """
 import sys
@@ -70,7 +71,7 @@ def users(folder: Path, count: int = 1, **options: Any) -> Iterator[list[User]]:
 
 
 def client(folder: Path) -> "redis.Redis":
-    return redis.Redis(unix_socket_path=str(folder / "valkey.sock"), socket_timeout=5, decode_responses=True)
+    return redis.Redis(unix_socket_path=str(folder / "valkey.sock"), socket_timeout=PATIENCE, decode_responses=True)
 
 
 def answered(folder: Path) -> bool:
@@ -100,7 +101,8 @@ def deserted(folder: Path) -> bool:
 
 
 def only(folder: Path, name: str) -> int:
-    """The process id of the one keeper, or the one server, of the folder."""
+    """The process id of the one keeper, or the one server, of the folder, once there is only one."""
+    until(lambda: list(left_behind(folder).values()).count(name) == 1)
     (pid,) = [pid for pid, found in left_behind(folder).items() if found == name]
     return pid
 

@@ -1,14 +1,11 @@
 """Waiting for what is to come, with a deadline: nothing here takes longer than it has to."""
 
 import asyncio
-import socket
 import time
 from collections.abc import Awaitable, Callable
 
 from app.store.client import Store, StoreAway
-
-PATIENCE = 15.0
-"""Seconds; far more than anything takes, for machines that are busy with something else."""
+from tests.sockets import PATIENCE
 
 
 def until(condition: Callable[[], object], seconds: float = PATIENCE) -> float:
@@ -47,14 +44,3 @@ async def refused(asked: Awaitable[object]) -> StoreAway:
     except StoreAway as away:
         return away
     raise AssertionError(f"it was answered: {reply!r}")
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on, all different."""
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports

@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.service import Running
@@ -59,7 +59,7 @@ bodies = st.binary(max_size=200) | st.lists(
     st.sampled_from([b"locale=", b"zh", b"next=", b"/", b"&", b"%", b"\xff"]), max_size=8
 ).map(b"".join)
 
-each_time = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+each_time = settings(max_examples=150)
 
 
 async def status_of(service: Running, scope: dict[str, Any], body: bytes) -> int:
@@ -102,7 +102,7 @@ async def test_no_request_is_answered_with_an_error_of_ours(
 
 
 @given(data=st.binary(max_size=300) | st.lists(st.sampled_from(PIECES), max_size=12).map(b"".join))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 def test_no_bytes_on_the_socket_are_answered_with_an_error_of_ours(url: str, data: bytes) -> None:
     with connected(url) as connection:
         connection.sendall(data)
@@ -118,7 +118,7 @@ def fit_for_a_header(value: bytes) -> bytes:
 
 
 @given(path=st.sampled_from([b"/", b"/api/session", b"/api/visits"]), more=headers)
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100)
 def test_every_request_is_answered_whatever_its_headers_hold(
     url: str, path: bytes, more: list[tuple[bytes, bytes]]
 ) -> None:

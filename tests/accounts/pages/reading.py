@@ -9,8 +9,7 @@ from html import unescape
 import httpx
 
 from tests.service import Running
-
-SECONDS = 15.0
+from tests.sockets import PATIENCE
 
 
 def error_at(page: httpx.Response, field: str) -> str | None:
@@ -63,9 +62,9 @@ def same_browser(client: httpx.AsyncClient, service: Running) -> httpx.AsyncClie
 
 async def until(true: Callable[[], Awaitable[bool]]) -> None:
     """Waits until it is so: what one worker does, another learns a moment later."""
-    deadline = time.monotonic() + SECONDS
+    deadline = time.monotonic() + PATIENCE
     while not await true():
-        assert time.monotonic() < deadline, f"not so within {SECONDS} s"
+        assert time.monotonic() < deadline, f"not so within {PATIENCE:g} s"
         await asyncio.sleep(0.005)
 
 

@@ -4,7 +4,7 @@ from urllib.parse import quote, unquote, urljoin, urlsplit
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.accounts.pages.reading import status
@@ -78,7 +78,7 @@ async def test_a_page_of_this_site_is_where_it_goes(service: Running, cast: Cast
     assert (answer.status_code, answer.headers["location"]) == (303, target)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150)
 @given(target=ASKED)
 @example(target="/%2509/evil.example")
 async def test_no_target_leads_away_from_here(service: Running, cast: Cast, target: str) -> None:
@@ -89,7 +89,7 @@ async def test_no_target_leads_away_from_here(service: Running, cast: Cast, targ
     assert stays(answer.headers["location"]), answer.headers["location"]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150)
 @given(query=st.one_of(ASKED.map(lambda text: quote(text, safe="/%")), st.binary(max_size=30).map(quote)))
 async def test_nor_does_any_link_for_who_is_signed_in_already(bob: httpx.AsyncClient, query: str) -> None:
     answer = await bob.get(f"/sign-in?next={query}")
