@@ -18,7 +18,7 @@ from tests.store.cluster import Node, Nodes, cluster
 def nodes(short_folder: Path) -> Iterator[Nodes]:
     """A cluster whose counters are on another node than what has no key at all."""
     with cluster(short_folder / "counters") as nodes:
-        nodes.give(HITS_TOTALS, nodes[2])
+        nodes.give(HITS_TOTALS, nodes[2], nodes.owner(HITS_TOTALS))
         yield nodes
 
 

@@ -67,11 +67,11 @@ async def test_tls_with_an_authority_of_ones_own(server: Valkey, authority: Path
 
 async def test_tls_refuses_a_server_that_it_cannot_verify(server: Valkey, authority: Path, opened: Opened) -> None:
     async with behind_tls(server, authority) as port:
-        async with opened(f"rediss://localhost:{port}", timeout=0.5) as store:
+        async with opened(f"rediss://localhost:{port}") as store:
             assert "certificate verify failed" in str(await refused(store.idempotent("PING")))
         # The certificate is for localhost, not for this address.
         other_name = f"rediss://127.0.0.1:{port}?ssl_ca_certs={authority}/ca.pem"
-        async with opened(other_name, timeout=0.5) as store:
+        async with opened(other_name) as store:
             assert "certificate" in str(await refused(store.idempotent("PING")))
         async with opened(f"{other_name}&ssl_check_hostname=false") as store:
             assert await store.idempotent("PING") == b"PONG"
@@ -80,7 +80,7 @@ async def test_tls_refuses_a_server_that_it_cannot_verify(server: Valkey, author
 async def test_tls_with_a_certificate_of_the_client(server: Valkey, authority: Path, opened: Opened) -> None:
     async with behind_tls(server, authority, ask_client=True) as port:
         url = f"rediss://localhost:{port}?ssl_ca_certs={authority}/ca.pem"
-        async with opened(url, timeout=0.5) as store:
+        async with opened(url) as store:
             await refused(store.idempotent("PING"))
         async with opened(f"{url}&ssl_certfile={authority}/cert.pem&ssl_keyfile={authority}/key.pem") as store:
             assert await store.idempotent("PING") == b"PONG"
@@ -141,9 +141,9 @@ async def test_a_server_that_accepts_and_never_greets_is_tried_again(opened: Ope
                 writer.close()
 
         listener = await asyncio.start_server(serve, "127.0.0.1", 0)
-        async with opened(f"redis://127.0.0.1:{listener.sockets[0].getsockname()[1]}", timeout=0.2) as store:
+        async with opened(f"redis://127.0.0.1:{listener.sockets[0].getsockname()[1]}", timeout=0.5) as store:
             assert await answers(store, "PING") == b"PONG"
-            assert accepted == 3
+            assert accepted > 2
         listener.close()
 
 
@@ -164,13 +164,13 @@ async def test_a_server_that_loads_its_data_is_waited_for(short_folder: Path, op
 async def test_a_server_that_loads_for_too_long_counts_as_away(opened: Opened) -> None:
     async with (
         fake(lambda _: b"-LOADING Valkey is loading the dataset in memory\r\n") as redis,
-        opened(redis.url, timeout=0.3) as store,
+        opened(redis.url, timeout=2) as store,
     ):
         away = await refused(store.once("INCR", "n"))
         assert not away.sent
         assert "loading the dataset" in str(away)
         assert redis.connections == 1
-        assert len(redis.asked) < 50
+        assert len(redis.asked) < 100  # it waits PASSING, a twentieth of a second, between two
 
 
 async def test_a_name_that_does_not_resolve_counts_as_away(opened: Opened) -> None:
@@ -183,7 +183,7 @@ async def test_a_wrong_password_is_named_and_a_right_one_later_accepted(server: 
     user = {"enabled": True, "keys": ["*"], "commands": ["+@all"]}
     with server.client as client:
         client.acl_setuser("guest", passwords=["+right"], **user)
-        async with opened(server.url.replace("unix://", "unix://guest:mistyped@"), timeout=0.5) as store:
+        async with opened(server.url.replace("unix://", "unix://guest:mistyped@")) as store:
             away = await refused(store.idempotent("PING"))
             assert "password" in str(away)
             assert "mistyped" not in str(away)
@@ -207,6 +207,6 @@ async def test_a_server_that_refuses_even_ping_lets_the_service_start(server: Va
 
 async def test_connections_that_are_refused_leave_nothing_open(server: Valkey, opened: Opened) -> None:
     """Pytest fails on the ResourceWarning of a connection that was not closed."""
-    async with opened(f"{server.url}?db=999", timeout=0.3) as store:
+    async with opened(f"{server.url}?db=999") as store:
         away = await refused(store.idempotent("PING"))
     assert "DB index is out of range" in str(away)

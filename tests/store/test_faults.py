@@ -14,9 +14,10 @@ import pytest
 
 from app.store.client import Store, StoreAway
 from tests.proxy import Proxy
+from tests.sockets import PATIENCE, free_port
 from tests.store.conftest import Opened
 from tests.store.fake import fake
-from tests.store.waiting import PATIENCE, answers, free_ports, refused, soon
+from tests.store.waiting import answers, refused, soon
 from tests.valkey import Valkey, valkey
 
 
@@ -28,15 +29,21 @@ def own_server(short_folder: Path, request: pytest.FixtureRequest) -> Iterator[V
 
 
 async def test_what_may_be_repeated_survives_connections_that_drop(server: Valkey, store: Store) -> None:
+    written = 0
+
     async def write(part: int) -> None:
+        nonlocal written
         for number in range(300):
             assert await store.idempotent("SET", f"{part}:{number}", number) == b"OK"
+            written += 1
 
     writers = asyncio.gather(*(write(part) for part in range(10)))
     with server.client as client:
         while not writers.done():
+            before = written
             client.client_kill_filter(_type="normal", skipme=True)
             await asyncio.sleep(0.02)
+            await soon(lambda before=before: written > before or writers.done())  # type: ignore[misc]
     await writers
     assert store.connections > 2
     assert await store.idempotent("DBSIZE") == 3000
@@ -55,7 +62,7 @@ async def test_what_is_sent_once_is_never_repeated_when_its_answer_is_lost(betwe
 
 
 async def test_who_is_refused_before_anything_was_sent_is_told_so(opened: Opened) -> None:
-    port = free_ports(1)[0]
+    port = free_port()
     async with opened(f"redis://127.0.0.1:{port}", timeout=0.3) as store:
         away = await refused(store.once("INCR", "n"))
     assert not away.sent
@@ -63,25 +70,25 @@ async def test_who_is_refused_before_anything_was_sent_is_told_so(opened: Opened
 
 
 async def test_a_server_that_falls_silent_counts_as_away_after_the_timeout(own_server: Valkey, opened: Opened) -> None:
-    async with opened(own_server.url, timeout=0.5) as store:
+    async with opened(own_server.url, timeout=1) as store:
         assert await store.idempotent("SET", "k", "v") == b"OK"
         own_server.send(signal.SIGSTOP)
         started = time.monotonic()
         once, repeated = await asyncio.gather(refused(store.once("INCR", "n")), refused(store.idempotent("GET", "k")))
-        assert 0.4 < time.monotonic() - started < 2
+        assert 0.9 < time.monotonic() - started < PATIENCE
         assert once.sent
         assert repeated.sent
-        assert str(once) == "no answer within 0.5 s"
+        assert str(once) == "no answer within 1 s"
         started = time.monotonic()
-        for _ in range(5):  # by now callers need not wait to hear that it is away
+        for _ in range(50):  # by now callers need not wait to hear that it is away
             await refused(store.idempotent("GET", "k"))
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 25  # half of what it would be if each of them waited
         own_server.send(signal.SIGCONT)
         assert await answers(store, "GET", "k") == b"v"
 
 
 async def test_what_never_left_is_told_from_what_may_have_arrived(own_server: Valkey, opened: Opened) -> None:
-    async with opened(own_server.url, timeout=0.5) as store:
+    async with opened(own_server.url, timeout=2) as store:
         own_server.send(signal.SIGSTOP)
         large = asyncio.create_task(store.once("SET", "large", "x" * 4_000_000))
         await soon(lambda: store.commands == 2)
@@ -96,11 +103,9 @@ async def test_what_never_left_is_told_from_what_may_have_arrived(own_server: Va
 async def test_redis_may_come_after_the_service(short_folder: Path, opened: Opened) -> None:
     server = Valkey(short_folder / "late")
     started = time.monotonic()
-    async with opened(server.url) as store:
-        assert time.monotonic() - started < 4  # it did not wait for all of the timeout
-        started = time.monotonic()
+    async with opened(server.url, timeout=PATIENCE) as store:
         away = await refused(store.idempotent("GET", "k"))
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < PATIENCE / 2  # neither of the two waited for all of the timeout
         assert not away.sent
         server.start()
         assert await answers(store, "PING") == b"PONG"
@@ -108,10 +113,10 @@ async def test_redis_may_come_after_the_service(short_folder: Path, opened: Open
 
 
 async def test_a_killed_server_that_comes_back_is_found_with_its_data(own_server: Valkey, opened: Opened) -> None:
-    async with opened(own_server.url) as store:
+    async with opened(own_server.url, timeout=PATIENCE) as store:
         for number in range(1, 4):
             assert await answers(store, "INCR", "n") == number
-            await store.once("WAITAOF", 1, 0, 1000)  # while a sync is under way, an answer may come before the write
+            await store.once("WAITAOF", 1, 0, 50_000)  # while a sync is under way, an answer may come before the write
             own_server.kill()
             await asyncio.to_thread(own_server.start)
         assert await answers(store, "GET", "n") == b"3"
@@ -121,7 +126,7 @@ async def test_a_killed_server_that_comes_back_is_found_with_its_data(own_server
 async def test_a_demoted_primary_is_left_for_a_new_connection(server: Valkey, opened: Opened) -> None:
     async with opened(server.url) as store:
         with server.client as client:
-            client.replicaof("127.0.0.1", free_ports(1)[0])
+            client.replicaof("127.0.0.1", free_port())
             asked = asyncio.create_task(store.idempotent("SET", "k", "v"))
             await soon(lambda: store.connections > 2)
             away = await refused(store.once("SET", "once", "v"))
@@ -146,7 +151,7 @@ async def test_what_is_no_answer_at_all_ends_the_connection_not_the_store(opened
     def nonsense(command: list[bytes]) -> bytes:
         return b"HTTP/1.1 400 Bad Request\r\n" if command[0] == b"GET" else b"+PONG\r\n"
 
-    async with fake(nonsense) as redis, opened(redis.url, timeout=0.3) as store:
+    async with fake(nonsense) as redis, opened(redis.url, timeout=2) as store:
         assert (await refused(store.idempotent("GET", "k"))).sent
         assert await answers(store, "PING") == b"PONG"
 
@@ -159,7 +164,7 @@ async def test_an_error_of_our_own_ends_one_wire_and_is_logged(
     def malformed(command: list[bytes]) -> bytes:
         return b"-MOVED nowhere\r\n" if command[0] == b"GET" else b"+PONG\r\n"
 
-    async with fake(malformed) as redis, opened(redis.url, timeout=0.5) as store:
+    async with fake(malformed) as redis, opened(redis.url) as store:
         with caplog.at_level(logging.ERROR, "asyncio"):
             assert (await refused(store.once("GET", "k"))).sent
             assert await answers(store, "PING") == b"PONG"
@@ -168,9 +173,9 @@ async def test_an_error_of_our_own_ends_one_wire_and_is_logged(
 
 
 async def test_a_server_that_closes_every_connection_is_not_asked_without_pause(opened: Opened) -> None:
-    async with fake(lambda _: None) as redis, opened(redis.url, timeout=0.5) as store:
+    async with fake(lambda _: None) as redis, opened(redis.url, timeout=1) as store:
         assert (await refused(store.idempotent("GET", "k"))).sent
-        assert 2 < redis.connections < 60
+        assert 2 < redis.connections < 120
 
 
 async def test_commands_wait_a_moment_for_a_connection_that_comes_back(between: Proxy, opened: Opened) -> None:

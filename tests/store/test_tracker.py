@@ -65,7 +65,7 @@ async def test_a_server_that_refuses_to_track_is_not_asked_without_pause(opened:
     def refuse(command: list[bytes]) -> bytes:
         return b"-NOPERM no tracking for you\r\n" if command[0] == b"CLIENT" else b"+PONG\r\n"
 
-    async with fake(refuse) as redis, opened(redis.url, timeout=0.3, tracker=Diary()) as store:
+    async with fake(refuse) as redis, opened(redis.url, tracker=Diary()) as store:
         assert "no tracking for you" in str(await refused(store.idempotent("PING")))
         assert not store.up
         assert redis.connections < 12
@@ -73,7 +73,7 @@ async def test_a_server_that_refuses_to_track_is_not_asked_without_pause(opened:
 
 async def test_a_peer_that_falls_silent_is_noticed_though_nothing_is_asked(between: Proxy, opened: Opened) -> None:
     diary = Diary()
-    async with opened(between.url, timeout=0.3, tracker=diary) as store:
+    async with opened(between.url, timeout=1, tracker=diary) as store:
         between.freeze()
         await soon(lambda: diary.losses == 1)
         assert not store.up
