@@ -15,10 +15,10 @@ import pytest
 from app.settings import Settings
 from tests.cast import PASSWORD, signed_in
 from tests.service import ROOT, running
+from tests.sockets import PATIENCE
 from tests.valkey import Valkey
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal as Unix has it")
-SECONDS = 20.0
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def piped(command: dict[str, str], folder: Path, given: bytes, name: str = "alic
     """(exit code, the one line) of a command whose password comes from a pipe."""
     done = subprocess.run(
         [sys.executable, "-m", "app", "create-admin", name],
-        cwd=folder, env=command, input=given, capture_output=True, timeout=SECONDS, check=False,
+        cwd=folder, env=command, input=given, capture_output=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
     (line,) = (done.stdout + done.stderr).decode().splitlines()
     return done.returncode, line.removeprefix("tallygate: ")
@@ -47,10 +47,10 @@ class Terminal:
         self._master = master
 
     def wait_for(self, prompt: str) -> None:
-        deadline = time.monotonic() + SECONDS
+        deadline = time.monotonic() + PATIENCE
         while prompt not in self.shown:
             ready, _, _ = select.select([self._master], [], [], max(0, deadline - time.monotonic()))
-            assert ready, f"no {prompt!r}: {self.shown}"
+            assert ready and time.monotonic() < deadline, f"no {prompt!r}: {self.shown}"  # noqa: PT018
             self.shown += self._read()
 
     def answer(self, prompt: str, line: str) -> None:
@@ -59,7 +59,7 @@ class Terminal:
 
     def end(self) -> tuple[int, str]:
         """(exit code, the last line) once it has ended."""
-        code = self.process.wait(SECONDS)
+        code = self.process.wait(PATIENCE)
         while select.select([self._master], [], [], 0)[0] and (more := self._read()):
             self.shown += more
         return code, self.shown.split("tallygate: ")[-1].strip()
@@ -141,9 +141,9 @@ def test_ctrl_d_at_the_prompt_ends_it_in_one_line(command: dict[str, str], tmp_p
 
 def test_taking_time_over_the_password_harms_nothing(command: dict[str, str], tmp_path: Path) -> None:
     """Redis' answers wait, because nothing else runs while somebody types."""
-    with terminal(command | {"TALLYGATE_REDIS_TIMEOUT": "0.3"}, tmp_path) as seen:
+    with terminal(command | {"TALLYGATE_REDIS_TIMEOUT": "1"}, tmp_path) as seen:
         seen.wait_for("Password: ")
-        time.sleep(1)
+        time.sleep(2)
         seen.answer("Password: ", PASSWORD)
         seen.answer("Again: ", PASSWORD)
         assert seen.end() == (0, "alice is the administrator now")

@@ -8,11 +8,13 @@ from pathlib import Path
 import httpx
 import pytest
 
+from app.counter import tally
 from app.settings import Settings
 from app.store.client import StoreAway
 from tests.cast import PASSWORD, Cast, make_cast, signed_in
 from tests.service import Running, running
 from tests.sessions.opened import HTTPS, opened, scope_of
+from tests.sockets import PATIENCE
 from tests.valkey import Valkey, valkey
 
 NEED_TO_KNOW = ["/account", "/account/devices", "/account/tokens", "/admin/users", "/api/session", "/api/account",
@@ -29,8 +31,11 @@ def own(short_folder: Path) -> Iterator[Valkey]:
 
 
 @pytest.fixture
-async def place(own: Valkey, make_settings: Callable[..., Settings]) -> AsyncIterator[Running]:
-    async with running(make_settings(redis_url=own.url, redis_timeout=0.3)) as service:
+async def place(
+    own: Valkey, make_settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Running]:
+    monkeypatch.setattr(tally, "PATIENCE", 0.1)
+    async with running(make_settings(redis_url=own.url, redis_timeout=2)) as service:
         yield service
 
 
@@ -41,7 +46,7 @@ async def people(place: Running) -> Cast:
 
 async def comes_back(client: httpx.AsyncClient) -> None:
     """Signed in, as before: for what a worker remembers, and for what it has to ask on another connection."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         for path in ("/api/session", "/account"):
             while (await client.get(path)).status_code != 200:
                 await asyncio.sleep(0.02)
@@ -79,7 +84,7 @@ async def test_while_redis_is_away_nobody_is_let_in_and_afterwards_everybody_is(
     for client in clients:
         assert (await client.get("/api/session")).status_code == 200
     own.kill() if how == "kill" else own.stop()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while (await clients[1].get("/api/session")).status_code != 503:
             await asyncio.sleep(0.01)
     await nobody_is_let_in(place, clients[1])
@@ -93,7 +98,7 @@ async def test_a_redis_that_does_not_answer_is_away_as_well(place: Running, peop
     assert (await bob.get("/api/session")).status_code == 200
     own.send(signal.SIGSTOP)
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while (await bob.get("/api/session")).status_code != 503:
                 await asyncio.sleep(0.02)
         assert (await bob.get("/account")).status_code == 503
@@ -124,7 +129,7 @@ async def test_a_first_look_that_failed_does_not_count_as_signed_out(place: Runn
         with pytest.raises(StoreAway):
             await sessions.begin(scope, people.bob.id, "password")
     own.start()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while await is_away(sessions.open(scope)):
             await asyncio.sleep(0.02)
     session = await sessions.open(scope)

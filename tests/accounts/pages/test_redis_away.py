@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from app.counter import tally
 from app.store.client import StoreAway
 from tests.accounts.conftest import Start
 from tests.accounts.pages.reading import status, until
@@ -26,10 +27,11 @@ def fragile(short_folder: Path) -> Iterator[Valkey]:
 
 
 async def test_signed_in_pages_say_that_it_is_unavailable_and_afterwards_everybody_is_still_in(
-    start: Start, fragile: Valkey
+    start: Start, fragile: Valkey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(tally, "PATIENCE", 0.1)
     async with AsyncExitStack() as stack:
-        options = {"redis_url": fragile.url, "redis_timeout": 0.3}
+        options = {"redis_url": fragile.url}
         here, elsewhere = [await stack.enter_async_context(start(**options)) for _ in range(2)]
         await make_cast(here)
         alice, bob = await signed_in(here, "alice"), await signed_in(elsewhere, "bob")
@@ -92,7 +94,7 @@ async def test_a_sign_in_that_cannot_be_noted_does_not_take_place(
 
 async def test_a_sign_in_that_redis_leaves_in_the_middle_leaves_nobody_in(start: Start, fragile: Valkey) -> None:
     """After the right password, before the session: there is none, and no cookie that would name one."""
-    async with start(redis_url=fragile.url, redis_timeout=0.2) as service:
+    async with start(redis_url=fragile.url) as service:
         await make_cast(service)
         verify = service.state["passwords"].verify
 

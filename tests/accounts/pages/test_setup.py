@@ -14,7 +14,7 @@ from tests.accounts.pages.reading import error_at, status, value_of
 from tests.accounts.pages.reading import until as eventually
 from tests.cast import PASSWORD, make_cast
 from tests.service import Process, Running, process
-from tests.sockets import until
+from tests.sockets import PATIENCE, until
 from tests.valkey import Valkey, valkey
 
 LINK_WITHOUT_PORT = re.compile(r"/setup\?token=[0-9a-f]{64}\n")
@@ -127,13 +127,13 @@ def test_each_start_prints_one_link_until_there_is_an_administrator(tmp_path: Pa
         workers: set[str] = set()
 
         def both_answer() -> bool:
-            workers.add(httpx.get(f"{url}/live", timeout=15).headers["x-request-id"][:10])
+            workers.add(httpx.get(f"{url}/live", timeout=PATIENCE).headers["x-request-id"][:10])
             return len(workers) == 2
 
         until(both_answer)
         link = link_in(service)
         assert link.partition("?")[2] == first.partition("?")[2]
-        with httpx.Client(timeout=15) as browser:
+        with httpx.Client(timeout=PATIENCE) as browser:
             assert browser.get(link).status_code == 200
             token = link.partition("token=")[2]
             form = {"token": token, "username": "alice", "password": PASSWORD}
