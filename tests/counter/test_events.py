@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from app.counter import live as module
+from app.counter import tally
 from app.counter.live import Live
 from app.settings import Settings
 from app.store.keys import HITS_CHANGED, HITS_TOTALS
@@ -55,13 +56,16 @@ async def test_a_worker_subscribes_once_for_all_its_streams(server: Valkey, make
         for reader in readers:
             await reader.tells(1)
         with server.client as client:
+            await until(
+                lambda: len(client.client_list(_type="pubsub")) == 2, what="the end of other tests' subscriptions"
+            )
             assert client.pubsub_numsub(HITS_CHANGED) == [(HITS_CHANGED.encode(), 2)]
-            assert len(client.client_list(_type="pubsub")) == 2
 
 
 async def test_a_quiet_stream_says_that_it_is_still_there(service: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "HEARTBEAT", 0.02)
     async with stream(service) as reader:
+        await reader.tells(0)
         await reader.says(": still here\n\n: still here\n\n")
         assert reader.totals == [0]
 
@@ -109,7 +113,10 @@ async def test_a_head_request_is_answered_without_a_stream(service: Running) -> 
     assert live_of(service).watchers == 0
 
 
-async def test_it_goes_on_after_redis_was_away(make_settings: MakeSettings, own_server: Valkey) -> None:
+async def test_it_goes_on_after_redis_was_away(
+    make_settings: MakeSettings, own_server: Valkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tally, "PATIENCE", 0.1)
     async with running(make_settings(redis_url=own_server.url)) as service, stream(service) as reader:
         await reader.tells(0)
         own_server.kill()
@@ -127,7 +134,7 @@ async def test_one_that_is_opened_while_redis_is_away_tells_the_total_when_it_is
     with own_server.client as client:
         client.hset(HITS_TOTALS, "home", 41)
     own_server.kill()
-    settings = make_settings(redis_url=own_server.url, redis_timeout=0.2)
+    settings = make_settings(redis_url=own_server.url, redis_timeout=1)
     async with running(settings) as service, stream(service) as reader:
         await reader.says("retry")
         own_server.start()

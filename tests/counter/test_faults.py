@@ -13,11 +13,13 @@ import httpx
 import pytest
 import redis
 
+from app.__main__ import STOP_LIMIT
 from app.store.embedded import Embedded
 from tests.counter.load import until
 from tests.counter.scenes import reckon, serving, times, total, under_load, workers_of
 from tests.proxy import proxy
 from tests.service import Process
+from tests.sockets import PATIENCE
 from tests.valkey import Valkey, valkey
 
 pytestmark = pytest.mark.faults
@@ -53,7 +55,7 @@ async def test_kill_9_of_redis_loses_and_doubles_nothing(service: Process, doome
 
 async def test_kill_9_of_the_embedded_server_loses_and_doubles_nothing(tmp_path: Path, short_folder: Path) -> None:
     data = short_folder / "embedded"
-    client = redis.Redis(unix_socket_path=str(data / "valkey.sock"), socket_timeout=5)
+    client = redis.Redis(unix_socket_path=str(data / "valkey.sock"), socket_timeout=PATIENCE)
     embedded = Embedded(data)
     async with serving(tmp_path, data_dir=str(data)) as service:
         async with under_load(service) as visits:
@@ -81,7 +83,7 @@ async def test_without_redis_pages_are_shown_and_visits_counted_later(
     async with under_load(service, visitors=4) as visits:
         await asyncio.to_thread(stop, doomed)
         back_at = time.monotonic() + seconds
-        async with httpx.AsyncClient(base_url=service.url(), timeout=10) as visitor:
+        async with httpx.AsyncClient(base_url=service.url(), timeout=PATIENCE) as visitor:
             page, api = await asyncio.gather(visitor.get("/"), visitor.get("/api/visits"))
         await asyncio.sleep(max(back_at - time.monotonic(), 0))
         assert visits.unknown > 0
@@ -150,5 +152,5 @@ async def test_a_stop_with_a_hundred_streams_open_is_quick(service: Process) -> 
         seconds = time.monotonic() - started
         texts = await asyncio.gather(*streams)
     print(f"ended in {seconds:.2f} s with 100 streams open")
-    assert seconds < 2
+    assert seconds < STOP_LIMIT  # 0.3 s where nothing else runs
     assert all("event: bye" in text for text in texts)

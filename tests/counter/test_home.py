@@ -150,7 +150,7 @@ async def test_while_redis_is_away_the_number_is_unknown_and_the_visit_counts_la
     unknown: str,
 ) -> None:
     monkeypatch.setattr(tally_module, "PATIENCE", 0.1)
-    async with running(make_settings(redis_url=own_server.url, redis_timeout=0.5)) as service:
+    async with running(make_settings(redis_url=own_server.url)) as service:
         client = service.client
         own_server.kill()
         for request in (client.get("/", headers=headers), client.get("/", headers=headers | {"Purpose": "prefetch"})):

@@ -86,13 +86,13 @@ async def test_a_file_and_a_replica_hold_what_they_have(
         link.freeze()
         await counter.apply("w", 2, ["home", 1])
         assert await counter.settled("w", file=True, replicas=True) == (2, False)
-        assert await counter.settled("w", file=True, replicas=False) == (2, True)
+        assert await until(lambda: settles(counter, replicas=False), what="the file that is written")
         link.thaw()
         assert await until(lambda: settles(counter), what="the replica's acknowledgement")
 
 
-async def settles(counter: CounterStore) -> bool:
-    _, held = await counter.settled("w", file=True, replicas=True)
+async def settles(counter: CounterStore, *, replicas: bool = True) -> bool:
+    _, held = await counter.settled("w", file=True, replicas=replicas)
     return held
 
 
@@ -110,7 +110,7 @@ async def test_a_replica_that_has_gone_is_waited_for_for_a_while(
         await until(lambda: client.info("replication")["connected_slaves"] == 0, what="the replica's end")
     assert not await held(server)
     monkeypatch.setattr(module, "REPLICA_MEMORY", 0.0)
-    assert await held(server)
+    await until(lambda: held(server), what="the file that is written")
 
 
 async def held(server: Server) -> bool:

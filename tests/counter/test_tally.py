@@ -15,6 +15,7 @@ from app.store.keys import HITS_TOTALS
 from tests.counter.conftest import counting
 from tests.counter.load import until
 from tests.counter.redis_side import roll_back, totals
+from tests.sockets import PATIENCE
 from tests.valkey import Valkey
 
 
@@ -80,10 +81,10 @@ async def test_a_worker_leaves_a_record_that_ends_by_itself(server: Valkey, tall
 async def test_a_visitor_is_not_kept_waiting_and_is_counted_when_redis_is_back(
     server: Valkey, tally: Tally, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "PATIENCE", 0.1)
     assert await tally.hit("home") == 1
     server.send(signal.SIGSTOP)
     try:
+        monkeypatch.setattr(module, "PATIENCE", 0.1)
         first = tally.hit("home")
         await asyncio.sleep(0)
         early = [tally.hit("home") for _ in range(3)]
@@ -92,6 +93,7 @@ async def test_a_visitor_is_not_kept_waiting_and_is_counted_when_redis_is_back(
         assert tally.waiting == 5
     finally:
         server.send(signal.SIGCONT)
+    monkeypatch.setattr(module, "PATIENCE", PATIENCE)
     await until(lambda: tally.waiting == 0, what="the visits to be counted")
     assert await tally.hit("home") == 7
     assert totals(server) == {"home": 7}
@@ -144,9 +146,8 @@ async def test_nobody_waits_for_a_tally_that_has_ended(own_server: Valkey) -> No
 
 
 async def test_numbers_are_not_told_for_a_moment_after_redis_was_started_again(
-    own_server: Valkey, monkeypatch: pytest.MonkeyPatch
+    own_server: Valkey,
 ) -> None:
-    monkeypatch.setattr(module, "QUIET", 0.5)
     async with counting(own_server.url) as tally:
         assert await tally.hit("home") == 1
         own_server.kill()
