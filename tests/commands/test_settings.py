@@ -10,6 +10,7 @@ from app.__main__ import main
 from app.manual import settings_manual
 from app.settings import Settings, SettingsError, load_settings
 from tests.service import ROOT
+from tests.sockets import PATIENCE
 
 SOURCES = ["command line", "environment", ".env", "file of a secret", "TOML", "default"]
 
@@ -153,7 +154,7 @@ def test_the_examples_of_the_manual_are_accepted(bare: Path) -> None:
 
 def test_a_module_run_as_a_program_ends_with_the_commands_code(bare: Path) -> None:
     command = [sys.executable, "-m", "app", "check-config", "--port", "none"]
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr.splitlines() == [
         "tallygate: port (TALLYGATE_PORT): Input should be a valid integer, unable to parse string as an integer"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.service import Process, process
-from tests.sockets import get, until
+from tests.sockets import PATIENCE, get, until
 
 AS_JSON = {"Accept": "application/json"}
 Start = Callable[..., AbstractContextManager[Process]]
@@ -23,7 +23,7 @@ def visit(url: str) -> int:
 def refused(folder: Path, *arguments: str, **settings: str) -> str:
     """The one line that a start which fails says."""
     with process(folder, *arguments, **settings) as service:
-        assert service.process.wait(20) == 2, service.output
+        assert service.process.wait(PATIENCE) == 2, service.output
         (line,) = service.output.splitlines()
     assert line.startswith("tallygate: ")
     return line.removeprefix("tallygate: ")
@@ -49,11 +49,14 @@ def test_two_workers_share_one_embedded_server_and_the_command_line(short_folder
         url = service.url()
         numbers: list[int] = []
         workers: set[str] = set()
-        while len(workers) < 2:
+
+        def both_answer() -> bool:
             answer = get(url, AS_JSON)
             numbers.append(answer.json()["visits"])
             workers.add(answer.headers["x-request-id"][:10])  # its first part is the worker's
-            assert len(numbers) < 500, "one worker answers everything"
+            return len(workers) == 2
+
+        until(both_answer)
         assert numbers == list(range(1, len(numbers) + 1))
         assert get(f"{url}/metrics", {"Authorization": "Bearer from-the-file"}).status_code == 200
         until(lambda: '"path":"/metrics"' in (folder / "service.log").read_text())
@@ -100,7 +103,7 @@ def test_a_log_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 def test_a_metrics_file_that_cannot_be_written_is_named(tmp_path: Path, start: Start) -> None:
     with start("--metrics-file", str(tmp_path)) as service:
-        assert service.process.wait(20) == 2
+        assert service.process.wait(PATIENCE) == 2
         assert service.output.splitlines()[1:] == [
             f"tallygate: metrics_file: {tmp_path} cannot be written (Is a directory): choose another"
         ]

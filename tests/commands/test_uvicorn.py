@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.service import ROOT, Process, process
-from tests.sockets import get, until
+from tests.sockets import PATIENCE, get, until
 
 UVICORN = ("-m", "uvicorn", "app.main:app", "--port", "0")
 AS_JSON = {"Accept": "application/json"}
@@ -44,7 +44,7 @@ def test_it_reloads_and_goes_on_counting(short_folder: Path) -> None:
         before = get(f"{url}/live").headers["x-request-id"][:10]
         with (folder / "app" / "__init__.py").open("a") as module:
             module.write("\n# edited\n")
-        until(lambda: _worker(url) not in {before, None}, seconds=30)
+        until(lambda: _worker(url) not in {before, None})
         assert visit(url) == 2
 
 
@@ -58,9 +58,9 @@ def _worker(url: str) -> str | None:
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_bad_settings_end_it_with_at_most_one_line_a_worker(workers: str, tmp_path: Path) -> None:
-    options = ["--workers", workers, "--timeout-worker-healthcheck", "1"]
+    options = ["--workers", workers, "--timeout-worker-healthcheck", "20"]
     with process(tmp_path, *options, command=UVICORN, nonsense="1") as service:
-        service.process.wait(20)
+        service.process.wait(PATIENCE)
         lines = [line for line in service.output.splitlines() if not line.startswith(("INFO", "ERROR"))]
     assert set(lines) == {"tallygate: TALLYGATE_NONSENSE: there is no such setting; `python -m app --help` lists them"}
     assert len(lines) <= int(workers)
@@ -78,6 +78,6 @@ def test_a_start_that_fails_says_why_without_a_traceback(
     settings: dict[str, str], reason: str, start: Start, tmp_path: Path
 ) -> None:
     with process(tmp_path, command=UVICORN, **settings) as service:
-        assert service.process.wait(20) == 3
+        assert service.process.wait(PATIENCE) == 3
         assert f"tallygate: {reason}" in service.output
         assert "Traceback" not in service.output

@@ -12,6 +12,7 @@ from app.routes import all_routes
 from app.settings import Settings
 from app.web.pages import TEMPLATES
 from tests.service import ROOT, Running, running
+from tests.sockets import PATIENCE
 
 EVERYWHERE = {
     "x-content-type-options": "nosniff",
@@ -39,7 +40,7 @@ ANSWERS = [
 
 @pytest.fixture(scope="module")
 def browser(url: str) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=url, timeout=15) as client:
+    with httpx.Client(base_url=url, timeout=PATIENCE) as client:
         yield client
 
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from app.settings import Settings, SettingsError
 from app.web.log import LogFile, configure_logging, redact
 from tests.service import ROOT
-from tests.sockets import connected, free_port, until
+from tests.sockets import PATIENCE, connected, free_port, until
 from tests.valkey import Valkey
 from tests.web.conftest import lines_of
 
@@ -175,7 +175,7 @@ def test_on_a_terminal_an_access_line_is_short_and_at_once(tmp_path: Path, serve
         assert _said(port, b"GET /%1b%5b31mred%0a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
     finally:
         service.terminate()
-        assert service.wait(15) == 0
+        assert service.wait(PATIENCE) == 0
     lines = _screen(leader).splitlines()
     assert any(line.startswith("GET '/live' 200 ") for line in lines)
     assert any(line.startswith("GET '/\\x1b[31mred\\n' 404 ") for line in lines)
