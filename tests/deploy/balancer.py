@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from tests.sockets import PATIENCE
+
 LOOK = 0.05
 """Seconds between two looks at each /ready."""
 
@@ -23,13 +25,13 @@ class Balancer:
         self._changed = asyncio.Condition()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def until(self, *ready: str, seconds: float = 20) -> None:
+    async def until(self, *ready: str, seconds: float = PATIENCE) -> None:
         """Waits until exactly these are ready."""
         async with asyncio.timeout(seconds), self._changed:
             await self._changed.wait_for(lambda: self.ready == frozenset(ready))
 
     async def watch(self) -> None:
-        async with httpx.AsyncClient(verify=False, timeout=5) as client:
+        async with httpx.AsyncClient(verify=False, timeout=PATIENCE) as client:
             while True:
                 answers = await asyncio.gather(*(_is_ready(client, url) for url in self.known))
                 ready = frozenset(itertools.compress(self.known, answers))

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.service import ROOT, process
+from tests.sockets import PATIENCE
 from tests.valkey import Valkey
 
 
@@ -17,7 +18,7 @@ def probe(path: str, port: str) -> tuple[int, str]:
         env={"TALLYGATE_PORT": port},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.stderr == ""

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager, ExitStack, asynccontextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ import httpx
 
 from tests.deploy.balancer import Balancer, balancer
 from tests.service import ROOT, Process, process
+from tests.sockets import PATIENCE
 from tests.valkey import Valkey
 
 PASSWORD = "seven grey herons by the weir"
@@ -20,8 +22,6 @@ REPLICAS = 3
 VISITORS = 6
 PAUSE = 0.02
 """Seconds between two visits of one visitor: more load would only slow the start of the pods."""
-DRAINING = 0.5
-"""Seconds between SIGUSR1 and SIGTERM: what `sleep 10` is in the Deployment's preStop, for a quicker balancer."""
 
 
 class Load:
@@ -33,26 +33,37 @@ class Load:
         self._url = url
         self._signed_in = signed_in
         self._enough = asyncio.Event()
+        self._came: Counter[int] = Counter()
 
-    async def visit(self, *, keep: bool) -> None:
+    async def visit(self, visitor: int) -> None:
+        keep = visitor % 2 == 0
         headers = {"Accept": "application/json"} | ({} if keep else {"Connection": "close"})
-        async with httpx.AsyncClient(verify=False, base_url=self._url, headers=headers, timeout=10) as client:
+        async with httpx.AsyncClient(verify=False, base_url=self._url, headers=headers, timeout=PATIENCE) as client:
             while not self._enough.is_set():
                 answer = await client.get("/")
                 assert answer.status_code == 200, answer.text
                 self.numbers.append(answer.json()["visits"])
+                self._came[visitor] += 1
                 await asyncio.sleep(PAUSE)
 
     async def stay_signed_in(self) -> None:
         while not self._enough.is_set():
             self.sessions.append((await self._signed_in.get("/api/session")).status_code)
+            self._came[VISITORS] += 1
             await asyncio.sleep(PAUSE)
+
+    async def everybody_has_come_again(self) -> None:
+        """Waits until nobody is at a place, or has a connection to one, that was not ready any more."""
+        before = self._came.copy()
+        async with asyncio.timeout(PATIENCE):
+            while min(self._came[visitor] - before[visitor] for visitor in range(VISITORS + 1)) < 2:
+                await asyncio.sleep(PAUSE)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         async with asyncio.TaskGroup() as visitors:
             for number in range(VISITORS):
-                visitors.create_task(self.visit(keep=number % 2 == 0))
+                visitors.create_task(self.visit(number))
             visitors.create_task(self.stay_signed_in())
             yield
             self._enough.set()
@@ -67,21 +78,24 @@ async def test_a_rolling_update_under_load_loses_no_request_and_no_visit_and_sig
             serving = [await asyncio.to_thread(pod.url) for pod in old]
             service.known.update(serving)
             await service.until(*serving)
-            async with httpx.AsyncClient(verify=False, base_url=service.url, timeout=10) as alice:
+            async with httpx.AsyncClient(verify=False, base_url=service.url, timeout=PATIENCE) as alice:
                 await _sign_in(alice, tmp_path, server)
                 load = Load(service.url, alice)
                 async with load.running():
                     for n, leaving in enumerate(old):
                         arriving = pods.enter_context(_pod(tmp_path / f"new-{n}", server))
-                        serving = await _replace(service, serving, leaving, arriving)
+                        serving = await _replace(service, load, serving, leaving, arriving)
                 assert set(load.sessions) == {200}
                 total = (await alice.get("/api/visits")).json()["visits"]
     assert len(set(load.numbers)) == len(load.numbers) == total
     assert total > 100, "there was no load to speak of"
 
 
-async def _replace(service: Balancer, serving: list[str], leaving: Process, arriving: Process) -> list[str]:
-    """The new (maxSurge 1) is ready before the old one goes (maxUnavailable 0)."""
+async def _replace(service: Balancer, load: Load, serving: list[str], leaving: Process, arriving: Process) -> list[str]:
+    """The new (maxSurge 1) is ready before the old one goes (maxUnavailable 0).
+
+    The wait between SIGUSR1 and SIGTERM is what `sleep 10` is in the Deployment's preStop.
+    """
     url = await asyncio.to_thread(arriving.url)
     service.known.add(url)
     await service.until(*serving, url)
@@ -89,7 +103,7 @@ async def _replace(service: Balancer, serving: list[str], leaving: Process, arri
     leaving.process.send_signal(signal.SIGUSR1)
     serving = [*serving[1:], url]
     await service.until(*serving)
-    await asyncio.sleep(DRAINING)
+    await load.everybody_has_come_again()
     assert await asyncio.to_thread(leaving.end) == 0, leaving.output
     service.known.discard(left)
     return serving
@@ -103,7 +117,7 @@ async def _sign_in(client: httpx.AsyncClient, folder: Path, server: Valkey) -> N
     environment = os.environ | {"PYTHONPATH": str(ROOT), "TALLYGATE_REDIS_URL": server.url}
     command = [sys.executable, "-m", "app", "create-admin", "alice"]
     await asyncio.to_thread(
-        subprocess.run, command, cwd=folder, env=environment, input=PASSWORD, text=True, check=True, timeout=60
+        subprocess.run, command, cwd=folder, env=environment, input=PASSWORD, text=True, check=True, timeout=PATIENCE
     )
     answer = await client.post("/api/session", json={"username": "alice", "password": PASSWORD})
     assert answer.status_code == 200, answer.text
