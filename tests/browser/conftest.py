@@ -3,15 +3,16 @@
 import os
 import re
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.service import Process, process
-from tests.sockets import until
+from tests.sockets import PATIENCE, until
 from tests.valkey import Valkey
 
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -23,6 +24,8 @@ QUIET = [
     "--disable-sync",
     "--no-first-run",
 ]
+MILLISECONDS = PATIENCE * 1000
+expect.set_options(timeout=MILLISECONDS)
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +74,7 @@ class Visitor:
 
     def __init__(self, context: BrowserContext) -> None:
         self.context = context
+        self.context.set_default_timeout(MILLISECONDS)
         self.complaints: list[str] = []
 
     def tab(self, url: str) -> Page:
@@ -92,7 +96,11 @@ class Visitor:
 
 
 def forgive(visitor: Visitor, status: int) -> None:
-    """The console tells of every answer that is an error, of the one that was asked for, too."""
+    """The console tells of every answer that is an error, of the one that was asked for, too, if late."""
+    deadline = time.monotonic() + PATIENCE
+    while not visitor.complaints:
+        assert time.monotonic() < deadline, "the console says nothing"
+        visitor.context.pages[0].wait_for_timeout(10)
     (said,) = visitor.complaints
     assert f"status of {status}" in said
     visitor.complaints.clear()

@@ -18,7 +18,6 @@ from tests.valkey import Valkey
 pytestmark = pytest.mark.browser
 Meet = Callable[..., Visitor]
 Say = Callable[[str], str]
-expect.set_options(timeout=15_000)  # milliseconds: on a busy machine
 PHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605 Version/18.0 Mobile Safari/604.1"
 
 

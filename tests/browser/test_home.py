@@ -3,15 +3,14 @@
 from collections.abc import Callable
 from typing import Any
 
-import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Visitor
+from tests.browser.conftest import Visitor, forgive
+from tests.sockets import get
 
 pytestmark = pytest.mark.browser
 Meet = Callable[..., Visitor]
-expect.set_options(timeout=15_000)  # milliseconds: on a busy machine
 
 
 def background(page: Page) -> int:
@@ -28,7 +27,7 @@ def test_a_visitor_sees_the_number_rise_live(meet: Meet, url: str) -> None:
     expect(second.locator("#visits")).to_have_text("You are visitor 2")
     expect(first.locator("#visits")).to_have_text("Visitor 2 just arrived")
     expect(first.locator("#yours")).to_have_text("You were visitor 1")
-    assert httpx.get(url, headers={"Accept": "application/json"}, timeout=15).json() == {"visits": 3}
+    assert get(url, {"Accept": "application/json"}).json() == {"visits": 3}
     for tab in (first, second):
         expect(tab.locator("#visits")).to_have_text("Visitor 3 just arrived")
 
@@ -39,7 +38,7 @@ def test_two_tabs_of_one_browser_share_what_they_hear(meet: Meet, url: str) -> N
     expect(second.locator("#visits")).to_have_text("You are visitor 2")
     expect(first.locator("#visits")).to_have_text("Visitor 2 just arrived")
     first.close()
-    httpx.get(url, timeout=15)
+    get(url)
     expect(second.locator("#visits")).to_have_text("Visitor 3 just arrived")
 
 
@@ -73,7 +72,7 @@ def test_an_unknown_page_leads_home(meet: Meet, visited: str) -> None:
     lost = meet()
     page = lost.tab(f"{visited}/nowhere")
     expect(page.get_by_role("heading")).to_have_text("Page not found")
-    lost.complaints.clear()  # Chromium complains of every 404
+    forgive(lost, 404)
     page.get_by_role("link", name="Back to the home page").click()
     expect(page.locator("#visits")).to_contain_text("You are visitor ")
 

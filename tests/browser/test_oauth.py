@@ -15,12 +15,11 @@ from dev.wechat import Simulator
 from tests.browser.conftest import Visitor, forgive
 from tests.cast import PASSWORD
 from tests.service import Process, process
-from tests.sockets import free_port
+from tests.sockets import free_port, until
 from tests.valkey import Valkey
 
 pytestmark = pytest.mark.browser
 Meet = Callable[..., Visitor]
-expect.set_options(timeout=15_000)  # milliseconds: on a busy machine
 PHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148"
 CLIENT = Client("corp", "tallygate", "secret of the client")
 
@@ -170,7 +169,7 @@ def test_who_refuses_is_told_so_in_their_language(meet: Meet, service: Process, 
     expect(page.get_by_role("heading", name=say("Sign in"))).to_be_visible()
     expect(page.get_by_role("alert")).to_contain_text(say("The sign-in was cancelled."))
     reference = page.get_by_role("alert").locator("code").inner_text()
-    assert f'"request_id":"{reference}"' in service.output
+    until(lambda: f'"request_id":"{reference}"' in service.output)
     assert "access_denied" in service.output
     forgive(alice, 403)
 
