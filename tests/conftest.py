@@ -1,5 +1,6 @@
 """What every test may ask for."""
 
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,8 @@ from tests.service import Running, running
 from tests.sockets import PATIENCE
 from tests.valkey import Valkey, valkey
 
+# A shell starts what it runs in the background with Ctrl-C ignored, and so would be what tests start, and press it in.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 # How long an example takes says more of the machine than of what is tested, and a fixture may serve many examples.
 hypothesis.settings.register_profile(
     "tallygate",

@@ -58,7 +58,7 @@ def _worker(url: str) -> str | None:
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_bad_settings_end_it_with_at_most_one_line_a_worker(workers: str, tmp_path: Path) -> None:
-    options = ["--workers", workers, "--timeout-worker-healthcheck", "20"]
+    options = ["--workers", workers, "--timeout-worker-healthcheck", "5"]
     with process(tmp_path, *options, command=UVICORN, nonsense="1") as service:
         service.process.wait(PATIENCE)
         lines = [line for line in service.output.splitlines() if not line.startswith(("INFO", "ERROR"))]

@@ -17,7 +17,7 @@ from dev.__main__ import PRESET
 from dev.openid import NodeMissing, installed_node
 from tests.oauth.walk import There, Walk
 from tests.service import ROOT, Process, process
-from tests.sockets import PATIENCE, free_port, until
+from tests.sockets import PATIENCE, free_port, free_ports, until
 from tests.valkey import Valkey
 
 SERVE = (sys.executable, "-m", "uvicorn", "app.main:app", "--reload", "--reload-dir", str(ROOT / "app"), "--port")
@@ -27,7 +27,7 @@ DEV = ("-m", "dev")
 @pytest.fixture
 def preset(tmp_path: Path) -> Path:
     """The preset, at ports that nobody else has."""
-    ports = {port: str(free_port()) for port in ("8010", "8011")}
+    ports = dict(zip(("8010", "8011"), map(str, free_ports(2)), strict=True))
     path = tmp_path / "providers.toml"
     path.write_text(re.sub("8010|8011", lambda match: ports[match[0]], PRESET.read_text("utf-8")), "utf-8")
     return path

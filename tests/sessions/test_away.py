@@ -35,7 +35,7 @@ async def place(
     own: Valkey, make_settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Running]:
     monkeypatch.setattr(tally, "PATIENCE", 0.1)
-    async with running(make_settings(redis_url=own.url, redis_timeout=2)) as service:
+    async with running(make_settings(redis_url=own.url, redis_timeout=1)) as service:
         yield service
 
 
