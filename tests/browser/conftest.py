@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from tests.service import Process, process
 from tests.sockets import PATIENCE, until
@@ -80,15 +80,16 @@ class Visitor:
     def tab(self, url: str) -> Page:
         """A new tab that has loaded the page."""
         page = self.context.new_page()
-        page.on("console", lambda said: self._note(said.type, said.text))
+        page.on("console", self._note)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("requestfailed", lambda request: self._note_failure(request.url, request.failure or ""))
         page.goto(url)
         return page
 
-    def _note(self, kind: str, text: str) -> None:
-        if kind in {"error", "warning"}:
-            self.complaints.append(text)
+    def _note(self, said: ConsoleMessage) -> None:
+        own_idea = said.location["url"].endswith("/favicon.ico")  # which Chromium looks for beside plain JSON
+        if said.type in {"error", "warning"} and not own_idea:
+            self.complaints.append(said.text)
 
     def _note_failure(self, url: str, failure: str) -> None:
         if failure != "net::ERR_ABORTED":  # the page was left
