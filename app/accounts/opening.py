@@ -3,7 +3,6 @@
 import asyncio
 import multiprocessing
 import secrets
-import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
@@ -17,6 +16,7 @@ from app.accounts.limits import Limits
 from app.accounts.pages.setup import setup_token
 from app.accounts.passwords import Passwords
 from app.accounts.people import People, parse_user
+from app.accounts.secret import digest
 from app.accounts.store import AccountStore, AdminExists
 from app.accounts.tokens import ApiTokens
 from app.settings import Settings
@@ -75,12 +75,12 @@ async def open_accounts(
 
 async def print_setup_link(accounts: AccountStore, settings: Settings) -> None:
     """Prints the way in for the first administrator, once a start, as soon as Redis can be asked."""
-    supervisor = multiprocessing.parent_process()
-    start = secrets.token_hex() if supervisor is None else f"{socket.gethostname()}:{supervisor.pid}"
+    start = digest(multiprocessing.current_process().authkey.hex())  # random, and handed on to a supervisor's workers
+    worker = secrets.token_hex()
     while True:
         try:
             token = await setup_token(accounts, settings)
-            first = await accounts.first_to_print(start)
+            first = await accounts.first_to_print(start, worker)
         except StoreAway:
             await asyncio.sleep(RETRY)
             continue

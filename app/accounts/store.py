@@ -79,8 +79,8 @@ if redis.call('SCARD', admins) > 0 then return false end
 redis.call('SET', nonce, ARGV[1], 'NX')
 return redis.call('GET', nonce)
 """)
-PRINTED_FOR = 5
-"""Seconds for which workers that start together leave the setup link to the first of them."""
+PRINTED_FOR = 3600
+"""Seconds for which workers of one start leave the setup link to the first of them."""
 
 
 class NameTaken(Exception):
@@ -245,10 +245,11 @@ class AccountStore:
             raise AdminExists
         return str(nonce.decode())
 
-    async def first_to_print(self, start: str) -> bool:
-        """Whether this worker is the one of its start (by a name that its workers share) to print the setup link."""
-        printed = await self._store.once("SET", keys.SETUP_PRINTED, start, "EX", PRINTED_FOR, "GET")
-        return _text(printed) != start
+    async def first_to_print(self, start: str, worker: str) -> bool:
+        """Whether this worker is the one of its start (a name that its workers share) to print the setup link."""
+        name = keys.setup_printed(start)
+        await self._store.idempotent("SET", name, worker, "NX", "EX", PRINTED_FOR)
+        return _text(await self._store.idempotent("GET", name)) == worker
 
     async def _fields(self, user_id: str) -> dict[bytes, bytes]:
         fields: dict[bytes, bytes] = await self._store.idempotent("HGETALL", keys.user(user_id))

@@ -16,7 +16,7 @@ A part in braces is a Redis Cluster hash tag: keys that one script touches share
 | `{accounts}:names:sorted` | sorted set | the compare keys in their order, to search | for ever |
 | `{accounts}:admins` | set | ids of the administrators who are not disabled | for ever |
 | `{accounts}:setup:nonce` | string | what the first administrator's link is derived from | until there is one |
-| `{accounts}:setup:printed` | string | the start whose workers need not print that link any more | 5 s |
+| `{accounts}:setup:printed:<start>` | string | the worker that prints that link, of those that start together | 1 h |
 | `{accounts}:invitations` | sorted set | hashes of invitations, by when they end | until used or ended |
 | `{accounts}:invitation:<hash>` | hash | `by`, `created` | the invitation's |
 | `{accounts}:token:<hash>` | hash | an API token: user, name, created, expires | the token's |
@@ -41,7 +41,6 @@ ACCOUNT_NAMES = "{accounts}:names"
 ACCOUNT_NAMES_SORTED = "{accounts}:names:sorted"
 ACCOUNT_ADMINS = "{accounts}:admins"
 SETUP_NONCE = "{accounts}:setup:nonce"
-SETUP_PRINTED = "{accounts}:setup:printed"
 INVITATIONS = "{accounts}:invitations"
 AUDIT = "{accounts}:audit"
 
@@ -68,6 +67,10 @@ def legacy_used(digest: str) -> str:
 
 def user(user_id: str) -> str:
     return f"{{accounts}}:user:{user_id}"
+
+
+def setup_printed(start: str) -> str:
+    return f"{{accounts}}:setup:printed:{start}"
 
 
 def invitation(digest: str) -> str:
