@@ -182,6 +182,13 @@ async def test_a_body_of_several_pieces_is_read_and_answered() -> None:
     assert answer.endswith(b"\r\n\r\nabcde")
 
 
+async def test_a_large_body_is_taken_in_pieces_of_any_size() -> None:
+    async with served(echo, OneWriteProtocol) as port:
+        head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n" + CLOSE
+        answer = await told(port, head + b"1\r\na\r\n" * 100_000 + b"0\r\nX-Sum: 1\r\n\r\n")
+    assert answer.endswith(b"\r\n\r\n" + b"a" * 100_000)
+
+
 async def test_a_stream_is_sent_as_it_comes() -> None:
     first, second = asyncio.Event(), asyncio.Event()
 
