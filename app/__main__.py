@@ -118,7 +118,8 @@ def serve(settings: Settings, given: dict[str, str], config: str | None) -> int:
     _mind_signals()
     LogFile(settings.log_file).close()
     if settings.metrics_port is not None:
-        listener(settings.host, settings.metrics_port, setting="metrics_port", shared=True).close()
+        # Not shared, as the workers will: another service's metrics must not come from there by turns.
+        listener(settings.host, settings.metrics_port, setting="metrics_port").close()
     public = listener(settings.host, settings.port, setting="port")
     embedded = Embedded(settings.data_dir) if settings.redis_url is None else None
     if embedded is not None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.service import Process, process
-from tests.sockets import get, until
+from tests.sockets import free_port, get, until
 
 AS_JSON = {"Accept": "application/json"}
 Start = Callable[..., AbstractContextManager[Process]]
@@ -79,6 +79,15 @@ def test_a_metrics_port_that_is_taken_is_named(workers: str, tmp_path: Path) -> 
         port = other.getsockname()[1]
         line = refused(tmp_path, metrics_port=str(port), port="0", workers=workers)
     assert line.startswith(f"metrics_port: cannot listen on 127.0.0.1:{port} (Address already in use)")
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_metrics_port_of_another_tallygate_is_taken(workers: str, short_folder: Path) -> None:
+    """Its workers share the port; the metrics of two services by turns would be nobody's."""
+    settings = {"metrics_port": str(free_port()), "port": "0", "workers": workers}
+    with process(short_folder / "one", **settings) as one:
+        one.url()
+        assert refused(short_folder / "two", **settings).startswith("metrics_port: cannot listen on ")
 
 
 def test_a_data_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
