@@ -194,9 +194,19 @@ def _told_to_workers(settings: Settings, given: dict[str, str], config: str | No
     if settings.workers == 1 or settings.metrics_file is not None:
         yield
         return
-    with tempfile.NamedTemporaryFile(prefix="tallygate-metrics-") as file:
+    with _metrics_file() as file:
         os.environ[PREFIX + "METRICS_FILE"] = file.name
         yield
+
+
+def _metrics_file() -> "tempfile._TemporaryFileWrapper[bytes]":
+    try:
+        return tempfile.NamedTemporaryFile(prefix="tallygate-metrics-")
+    except OSError as error:
+        raise SettingsError(
+            f"metrics_file: the workers' metrics need a file, and there is no temporary folder ({error.strerror}): "
+            f"set {PREFIX}METRICS_FILE, or mount a tmpfs at /tmp"
+        ) from None
 
 
 def _parser() -> Parser:

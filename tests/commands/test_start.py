@@ -115,6 +115,14 @@ def test_a_metrics_file_that_cannot_be_written_is_named(tmp_path: Path, start: S
         ]
 
 
+def test_workers_without_a_temporary_folder_are_told_what_to_set(short_folder: Path) -> None:
+    """As in a container with a read-only root."""
+    program = "import sys, tempfile, app.__main__ as m; tempfile.tempdir = '/nowhere'; sys.exit(m.main())"
+    with process(short_folder / "readonly", command=("-c", program), port="0", workers="2") as service:
+        assert service.process.wait(20) == 2
+        assert service.output.splitlines()[1].startswith("tallygate: metrics_file: the workers' metrics need a file")
+
+
 def test_the_service_starts_and_stays_without_redis(tmp_path: Path) -> None:
     with process(tmp_path, port="0", redis_url="redis://127.0.0.1:1", redis_timeout="0.2") as service:
         url = service.url()
