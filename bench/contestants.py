@@ -19,14 +19,11 @@ class Contestant:
     """A server to measure: how to start it, what to ask it, and where it counts."""
 
     name: str
-    what: str
     command: str
     path: str = "/"
     headers: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     processes: int = 1
-    needs: str = ""
-    """A file it cannot do without, besides its own program; relative to the repository."""
     prepare: str = ""
     """A command to run once before, with PASSWORD as its input; it may fail where it was run before."""
     sign_in: str = ""
@@ -58,42 +55,34 @@ CREATE_USER = "{python} -m app create-admin bench --redis-url {redis_url}"
 WITH_METRICS = {"TALLYGATE_METRICS_PORT": "{spare_port}"}
 OUR_TOTAL = "HGET {hits}:totals home"
 
-HELLO = Contestant("hello", "raw uvicorn, a fixed answer of 13 bytes", f"{UVICORN} bench.peers.hello:app")
+HELLO = Contestant("hello", f"{UVICORN} bench.peers.hello:app")
 TALLYGATE_JSON = Contestant(
     "tallygate-json",
-    "this service, everything on: `GET /` as JSON",
     TALLYGATE,
     headers={"Accept": "application/json"},
     environment=WITH_METRICS,
-    needs="app/__main__.py",
     total=OUR_TOTAL,
 )
 TALLYGATE_HTML = Contestant(
     "tallygate-html",
-    "this service, everything on: `GET /` as a page",
     TALLYGATE,
     headers={"Accept": "text/html"},
     environment=WITH_METRICS,
-    needs="app/__main__.py",
     total=OUR_TOTAL,
 )
 TALLYGATE_SESSION = Contestant(
     "tallygate-session",
-    "this service, everything on: `GET /api/session`, signed in",
     TALLYGATE,
     path="/api/session",
     environment=WITH_METRICS,
-    needs="app/__main__.py",
     prepare=CREATE_USER,
     sign_in="/sign-in",
 )
 TALLYGATE_SIGNED_IN = Contestant(
     "tallygate-signed-in",
-    "this service, everything on: `GET /` as JSON, signed in",
     TALLYGATE,
     headers={"Accept": "application/json"},
     environment=WITH_METRICS,
-    needs="app/__main__.py",
     prepare=CREATE_USER,
     sign_in="/sign-in",
     total=OUR_TOTAL,
@@ -103,26 +92,22 @@ CONTESTANTS = (
     HELLO,
     Contestant(
         "flask-gunicorn-sync",
-        "Flask (INCR, GET), gunicorn, sync worker",
         f"{GUNICORN} --worker-class sync",
         total="GET flask-visits",
     ),
     Contestant(
         "flask-gunicorn-gthread",
-        "Flask (INCR, GET), gunicorn, 16 threads",
         f"{GUNICORN} --worker-class gthread --threads 16",
         total="GET flask-visits",
     ),
     Contestant(
         "flask-uwsgi",
-        "Flask (INCR, GET), uWSGI, 16 threads",
         f"{UWSGI} --threads 16",
         total="GET flask-visits",
     ),
-    Contestant("tornado", "Tornado, asynchronous INCR", TORNADO, total="GET tornado-visits"),
+    Contestant("tornado", TORNADO, total="GET tornado-visits"),
     Contestant(
         "starlette",
-        "Starlette on uvicorn, asynchronous INCR",
         f"{UVICORN} bench.peers.starlette_app:app",
         total="GET starlette-visits",
     ),
@@ -130,14 +115,12 @@ CONTESTANTS = (
     TALLYGATE_HTML,
     Contestant(
         "flask-uwsgi-signed-in",
-        "Flask with sessions in Redis (Flask-Session), INCR, GET, uWSGI, 16 threads",
         f"{UWSGI} --threads 16".replace("flask_app", "flask_session_app"),
         sign_in="/sign-in",
         total="GET flask-visits",
     ),
     Contestant(
         "flask-gthread-signed-in",
-        "Flask with sessions in Redis (Flask-Session), INCR, GET, gunicorn, 16 threads",
         f"{GUNICORN} --worker-class gthread --threads 16".replace("flask_app", "flask_session_app"),
         sign_in="/sign-in",
         total="GET flask-visits",
