@@ -19,11 +19,10 @@ from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
 from app import __version__
 from app.accounts.command import CommandError, create_admin
-from app.main import places
+from app.main import places, redis_at
 from app.manual import settings_manual
 from app.oauth.configured import configured
 from app.settings import CONFIG_VARIABLE, PREFIX, Settings, SettingsError, load_settings
-from app.store.connect import topology
 from app.store.embedded import Embedded, EmbeddedError, server_binary
 from app.web.listener import listener
 from app.web.log import LogFile
@@ -170,11 +169,8 @@ def _mind_signals() -> None:
 def _check(settings: Settings) -> None:
     if settings.redis_url is None:
         server_binary()
-        return
-    try:
-        topology(settings.redis_url.get_secret_value(), settings.redis_timeout)
-    except ValueError as error:
-        raise SettingsError(f"redis_url ({PREFIX}REDIS_URL): {error}") from None
+    else:
+        redis_at(settings.redis_url, settings.redis_timeout)
 
 
 def _check_providers(settings: Settings) -> None:
