@@ -162,6 +162,12 @@ def test_a_head_or_trailers_without_end_are_cut_off(start: bytes, url: str) -> N
         assert sent < 16_000_000  # what both sides' buffers hold; without the limit, everything
 
 
+def test_a_body_of_many_pieces_and_a_trailer_are_read(url: str) -> None:
+    pieces = b"".join(b"1\r\n%c\r\n" % byte for byte in b"locale=zh&next=" + b"a" * 70_000)
+    form = CHUNKED.replace(b"\r\n\r\n", b"\r\nContent-Type: application/x-www-form-urlencoded\r\n\r\n")
+    assert status(exchange(url, form + pieces + b"0\r\nX-Sum: 1\r\n\r\n")) == 303
+
+
 def test_a_head_of_several_pieces_is_read(url: str) -> None:
     with connected(url) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
