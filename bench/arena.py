@@ -77,7 +77,6 @@ class Arena:
                 "peers": str(PEERS / "bin"),
                 "port": str(port),
                 "spare_port": str(spare_port),
-                "processes": str(contestant.processes),
                 "redis_url": self.valkey.url,
                 "folder": name,
             }

@@ -5,7 +5,6 @@ A command may use these names in braces:
     python     the Python that runs the bench, and the service
     peers      the folder of the peers' programs, `.venv-bench/bin`
     port, spare_port   two free ports of 127.0.0.1
-    processes  the entry's number of worker processes
     redis_url  the one Redis everybody shares (also in the environment, as REDIS_URL)
     folder     a folder of this server's own, gone afterwards; also its working directory
 """
@@ -23,7 +22,6 @@ class Contestant:
     path: str = "/"
     headers: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
-    processes: int = 1
     prepare: str = ""
     """A command to run once before, with PASSWORD as its input; it may fail where it was run before."""
     sign_in: str = ""
@@ -36,19 +34,19 @@ PASSWORD = "nothing but a bench"
 SIGN_IN_FORM = {"username": "bench", "password": PASSWORD}
 
 UVICORN = (
-    "{peers}/uvicorn --host 127.0.0.1 --port {port} --workers {processes} --loop uvloop --http httptools"
+    "{peers}/uvicorn --host 127.0.0.1 --port {port} --loop uvloop --http httptools"
     " --no-access-log --log-level warning --lifespan off"
 )
-GUNICORN = "{peers}/gunicorn --bind 127.0.0.1:{port} --workers {processes} bench.peers.flask_app:app"
+GUNICORN = "{peers}/gunicorn --bind 127.0.0.1:{port} bench.peers.flask_app:app"
 # It closes each connection after its answer; unless it says so, wrk takes that for an error.
 UWSGI = (
     "{peers}/uwsgi --virtualenv {peers}/.. --http-socket 127.0.0.1:{port} --module bench.peers.flask_app:app"
-    " --need-app --processes {processes} --enable-threads --disable-logging --die-on-term"
+    " --need-app --enable-threads --disable-logging --die-on-term"
     " --add-header 'Connection: close'"
 )
 TORNADO = "{peers}/python -m bench.peers.tornado_app {port}"
 TALLYGATE = (
-    "{python} -m app --host 127.0.0.1 --port {port} --workers {processes} --redis-url {redis_url}"
+    "{python} -m app --host 127.0.0.1 --port {port} --redis-url {redis_url}"
     " --data-dir {folder}/data --log-file {folder}/tallygate.log"
 )
 CREATE_USER = "{python} -m app create-admin bench --redis-url {redis_url}"
