@@ -24,7 +24,7 @@ VISIT = "tallygate.visit"
 """Where in the scope a request's dealings with sessions are noted; Edge commits them."""
 SEEN_EVERY = 60
 """Seconds between two notes of when a session was last used; a short idle timeout has them more often."""
-MOST_KNOWN, LONGEST_KNOWN = 10_000, 4096
+MOST_KNOWN, LONGEST_KNOWN = 10_000, 2048
 """Cookie headers that a worker knows as some session's, and the bytes of the longest: strangers choose both."""
 FRESH = 600
 """Seconds after signing in for which nobody asks whether it is still the same person."""
@@ -125,7 +125,7 @@ class Sessions:
     def _know(self, scope: Scope, header: bytes, key: str) -> None:
         """Remembers a header's session: a browser sends the same header each time."""
         known = self._known[scope["scheme"] == "https"]
-        if len(header) <= LONGEST_KNOWN:
+        if key and len(header) <= LONGEST_KNOWN:  # a session in the cookie has no key: it is read anew each time
             if len(known) >= MOST_KNOWN:
                 known.clear()
             known[header] = key
