@@ -200,8 +200,8 @@ def _metrics_file() -> "tempfile._TemporaryFileWrapper[bytes]":
         return tempfile.NamedTemporaryFile(prefix="tallygate-metrics-")
     except OSError as error:
         raise SettingsError(
-            f"metrics_file: the workers' metrics need a file, and there is no temporary folder ({error.strerror}): "
-            f"set {PREFIX}METRICS_FILE, or mount a tmpfs at /tmp"
+            f"metrics_file: the workers' metrics need a file ({error.strerror}): set {PREFIX}METRICS_FILE, "
+            "or mount a tmpfs at /tmp"
         ) from None
 
 
