@@ -5,7 +5,7 @@ UV := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate
 	--custom-compile-command 'make lock'
 ARGS ?=
 
-.PHONY: help run dev test test-containers check faults bench lock docs messages clean
+.PHONY: help run dev test test-containers check faults format bench lock docs messages clean
 .DEFAULT_GOAL := help
 
 help: ## List these commands

@@ -19,11 +19,10 @@ from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
 from app import __version__
 from app.accounts.command import CommandError, create_admin
-from app.main import places
+from app.main import places, redis_at
 from app.manual import settings_manual
 from app.oauth.configured import configured
 from app.settings import CONFIG_VARIABLE, PREFIX, Settings, SettingsError, load_settings
-from app.store.connect import topology
 from app.store.embedded import Embedded, EmbeddedError, server_binary
 from app.web.listener import listener
 from app.web.log import LogFile
@@ -118,7 +117,8 @@ def serve(settings: Settings, given: dict[str, str], config: str | None) -> int:
     _mind_signals()
     LogFile(settings.log_file).close()
     if settings.metrics_port is not None:
-        listener(settings.host, settings.metrics_port, setting="metrics_port", shared=True).close()
+        # Not shared, as the workers will: another service's metrics must not come from there by turns.
+        listener(settings.host, settings.metrics_port, setting="metrics_port").close()
     public = listener(settings.host, settings.port, setting="port")
     embedded = Embedded(settings.data_dir) if settings.redis_url is None else None
     if embedded is not None:
@@ -169,11 +169,8 @@ def _mind_signals() -> None:
 def _check(settings: Settings) -> None:
     if settings.redis_url is None:
         server_binary()
-        return
-    try:
-        topology(settings.redis_url.get_secret_value(), settings.redis_timeout)
-    except ValueError as error:
-        raise SettingsError(f"redis_url ({PREFIX}REDIS_URL): {error}") from None
+    else:
+        redis_at(settings.redis_url, settings.redis_timeout)
 
 
 def _check_providers(settings: Settings) -> None:
@@ -193,9 +190,19 @@ def _told_to_workers(settings: Settings, given: dict[str, str], config: str | No
     if settings.workers == 1 or settings.metrics_file is not None:
         yield
         return
-    with tempfile.NamedTemporaryFile(prefix="tallygate-metrics-") as file:
+    with _metrics_file() as file:
         os.environ[PREFIX + "METRICS_FILE"] = file.name
         yield
+
+
+def _metrics_file() -> "tempfile._TemporaryFileWrapper[bytes]":
+    try:
+        return tempfile.NamedTemporaryFile(prefix="tallygate-metrics-")
+    except OSError as error:
+        raise SettingsError(
+            f"metrics_file: the workers' metrics need a file ({error.strerror}): set {PREFIX}METRICS_FILE, "
+            "or mount a tmpfs at /tmp"
+        ) from None
 
 
 def _parser() -> Parser:

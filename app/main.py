@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 import structlog
+from pydantic import SecretStr
 from starlette.types import ASGIApp
 from uvicorn.config import STARTUP_FAILURE
 
@@ -23,7 +24,7 @@ from app.counter.tally import Tally
 from app.oauth.opening import open_oauth
 from app.oauth.state import OAuthState
 from app.routes import all_routes, templates_of, with_metrics
-from app.settings import Settings, SettingsError, load_settings
+from app.settings import PREFIX, Settings, SettingsError, load_settings
 from app.store.client import Store
 from app.store.connect import Single, Topology, topology
 from app.store.embedded import Embedded
@@ -117,14 +118,19 @@ async def lifespan(
 def places(settings: Settings, stack: contextlib.ExitStack | contextlib.AsyncExitStack) -> Topology:
     """Where Redis is: at redis_url, or our own, in use until the stack closes. Raises SettingsError, EmbeddedError."""
     if settings.redis_url is not None:
-        try:
-            return topology(settings.redis_url.get_secret_value(), settings.redis_timeout)
-        except ValueError as error:
-            raise SettingsError(f"redis_url: {error}") from None
+        return redis_at(settings.redis_url, settings.redis_timeout)
     embedded = Embedded(settings.data_dir)
     embedded.hold()
     stack.callback(embedded.release)
     return Single(embedded.url, settings.redis_timeout, prepare=embedded.revive)
+
+
+def redis_at(url: SecretStr, timeout: float) -> Topology:
+    """Raises SettingsError: the files of TLS may not be what it says."""
+    try:
+        return topology(url.get_secret_value(), timeout)
+    except ValueError as error:
+        raise SettingsError(f"redis_url ({PREFIX}REDIS_URL): {error}") from None
 
 
 @contextlib.asynccontextmanager

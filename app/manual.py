@@ -3,7 +3,6 @@
 from typing import Any, get_args
 
 from pydantic import SecretStr
-from pydantic_core import PydanticUndefined
 
 from app.settings import PREFIX, Settings
 
@@ -56,15 +55,9 @@ def settings_manual() -> str:
 
 
 def _default(value: Any) -> str:
-    match value:
-        case None | () | ():
-            return "none"
-        case SecretStr():
-            return "for development only"
-        case _ if value is PydanticUndefined:
-            return "required"
-        case _:
-            return f"`{value}`"
+    if isinstance(value, SecretStr):
+        return "for development only"
+    return "none" if value in (None, "", (), {}) else f"`{value}`"
 
 
 def _choices(field: Any) -> str:

@@ -37,6 +37,7 @@ from app.store.address import parse
 __all__ = ["CONFIG_VARIABLE", "PREFIX", "Settings", "SettingsError", "load_settings"]
 
 DEVELOPMENT_KEY = "development-only-secret-key"
+HOST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\]")
 PROVIDER_NAME = re.compile(r"(?=.{1,32}$)[a-z0-9]+([_-][a-z0-9]+)*")
 
 
@@ -147,6 +148,14 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if not HOST_NAME.fullmatch(name):
+                raise ValueError(f"{name[:64]}: a name or an address alone: no scheme, no port, no *; IPv6 as [::1]")
+        return value
+
     @field_validator("trusted_proxies")
     @classmethod
     def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -184,13 +193,16 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _safe_in_production(self) -> Self:
-        if self.environment == "production":
-            key = self.secret_key.get_secret_value()
-            if key == DEVELOPMENT_KEY or len(key) < 32:
-                raise ValueError(
-                    "secret_key: production needs a key of its own of 32 characters or more: set "
-                    "TALLYGATE_SECRET_KEY, or TALLYGATE_SECRET_KEY_FILE, to the output of `openssl rand -hex 32`"
-                )
+        if self.production and _is_weak(self.secret_key):
+            raise ValueError(
+                "secret_key: production needs a key of its own of 32 characters or more: set "
+                "TALLYGATE_SECRET_KEY, or TALLYGATE_SECRET_KEY_FILE, to the output of `openssl rand -hex 32`"
+            )
+        if self.production and any(map(_is_weak, self.old_secret_keys)):
+            raise ValueError(
+                "old_secret_keys (TALLYGATE_OLD_SECRET_KEYS): production believes no key of fewer than 32 characters, "
+                "such as the one of development: take it out"
+            )
         return self
 
     @property
@@ -248,6 +260,10 @@ class _Variables(EnvSettingsSource):
     def __init__(self, variables: dict[str, str]) -> None:
         super().__init__(Settings)
         self.env_vars = {name.lower(): value for name, value in variables.items()}
+
+
+def _is_weak(key: SecretStr) -> bool:
+    return len(key) < 32 or key.get_secret_value() == DEVELOPMENT_KEY
 
 
 def _first_line(error: ValidationError) -> str:

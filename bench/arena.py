@@ -77,7 +77,6 @@ class Arena:
                 "peers": str(PEERS / "bin"),
                 "port": str(port),
                 "spare_port": str(spare_port),
-                "processes": str(contestant.processes),
                 "redis_url": self.valkey.url,
                 "folder": name,
             }
@@ -137,11 +136,8 @@ def arena() -> Iterator[Arena]:
 
 def lacking(contestant: Contestant) -> str | None:
     """What a contestant lacks to take part, or None."""
-    program = shlex.split(contestant.command)[0].format(python=sys.executable, peers=PEERS / "bin")
-    for file in (Path(program), ROOT / contestant.needs):
-        if not file.exists():
-            return f"{contestant.name} is left out: there is no {file.relative_to(ROOT)}"
-    return None
+    program = Path(shlex.split(contestant.command)[0].format(python=sys.executable, peers=PEERS / "bin"))
+    return None if program.exists() else f"{contestant.name} is left out: there is no {program.relative_to(ROOT)}"
 
 
 def free_ports(count: int) -> list[int]:

@@ -5,7 +5,6 @@ A command may use these names in braces:
     python     the Python that runs the bench, and the service
     peers      the folder of the peers' programs, `.venv-bench/bin`
     port, spare_port   two free ports of 127.0.0.1
-    processes  the entry's number of worker processes
     redis_url  the one Redis everybody shares (also in the environment, as REDIS_URL)
     folder     a folder of this server's own, gone afterwards; also its working directory
 """
@@ -19,14 +18,10 @@ class Contestant:
     """A server to measure: how to start it, what to ask it, and where it counts."""
 
     name: str
-    what: str
     command: str
     path: str = "/"
     headers: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
-    processes: int = 1
-    needs: str = ""
-    """A file it cannot do without, besides its own program; relative to the repository."""
     prepare: str = ""
     """A command to run once before, with PASSWORD as its input; it may fail where it was run before."""
     sign_in: str = ""
@@ -39,61 +34,53 @@ PASSWORD = "nothing but a bench"
 SIGN_IN_FORM = {"username": "bench", "password": PASSWORD}
 
 UVICORN = (
-    "{peers}/uvicorn --host 127.0.0.1 --port {port} --workers {processes} --loop uvloop --http httptools"
+    "{peers}/uvicorn --host 127.0.0.1 --port {port} --loop uvloop --http httptools"
     " --no-access-log --log-level warning --lifespan off"
 )
-GUNICORN = "{peers}/gunicorn --bind 127.0.0.1:{port} --workers {processes} bench.peers.flask_app:app"
+GUNICORN = "{peers}/gunicorn --bind 127.0.0.1:{port} bench.peers.flask_app:app"
 # It closes each connection after its answer; unless it says so, wrk takes that for an error.
 UWSGI = (
     "{peers}/uwsgi --virtualenv {peers}/.. --http-socket 127.0.0.1:{port} --module bench.peers.flask_app:app"
-    " --need-app --processes {processes} --enable-threads --disable-logging --die-on-term"
+    " --need-app --enable-threads --disable-logging --die-on-term"
     " --add-header 'Connection: close'"
 )
 TORNADO = "{peers}/python -m bench.peers.tornado_app {port}"
 TALLYGATE = (
-    "{python} -m app --host 127.0.0.1 --port {port} --workers {processes} --redis-url {redis_url}"
+    "{python} -m app --host 127.0.0.1 --port {port} --redis-url {redis_url}"
     " --data-dir {folder}/data --log-file {folder}/tallygate.log"
 )
 CREATE_USER = "{python} -m app create-admin bench --redis-url {redis_url}"
 WITH_METRICS = {"TALLYGATE_METRICS_PORT": "{spare_port}"}
 OUR_TOTAL = "HGET {hits}:totals home"
 
-HELLO = Contestant("hello", "raw uvicorn, a fixed answer of 13 bytes", f"{UVICORN} bench.peers.hello:app")
+HELLO = Contestant("hello", f"{UVICORN} bench.peers.hello:app")
 TALLYGATE_JSON = Contestant(
     "tallygate-json",
-    "this service, everything on: `GET /` as JSON",
     TALLYGATE,
     headers={"Accept": "application/json"},
     environment=WITH_METRICS,
-    needs="app/__main__.py",
     total=OUR_TOTAL,
 )
 TALLYGATE_HTML = Contestant(
     "tallygate-html",
-    "this service, everything on: `GET /` as a page",
     TALLYGATE,
     headers={"Accept": "text/html"},
     environment=WITH_METRICS,
-    needs="app/__main__.py",
     total=OUR_TOTAL,
 )
 TALLYGATE_SESSION = Contestant(
     "tallygate-session",
-    "this service, everything on: `GET /api/session`, signed in",
     TALLYGATE,
     path="/api/session",
     environment=WITH_METRICS,
-    needs="app/__main__.py",
     prepare=CREATE_USER,
     sign_in="/sign-in",
 )
 TALLYGATE_SIGNED_IN = Contestant(
     "tallygate-signed-in",
-    "this service, everything on: `GET /` as JSON, signed in",
     TALLYGATE,
     headers={"Accept": "application/json"},
     environment=WITH_METRICS,
-    needs="app/__main__.py",
     prepare=CREATE_USER,
     sign_in="/sign-in",
     total=OUR_TOTAL,
@@ -103,26 +90,22 @@ CONTESTANTS = (
     HELLO,
     Contestant(
         "flask-gunicorn-sync",
-        "Flask (INCR, GET), gunicorn, sync worker",
         f"{GUNICORN} --worker-class sync",
         total="GET flask-visits",
     ),
     Contestant(
         "flask-gunicorn-gthread",
-        "Flask (INCR, GET), gunicorn, 16 threads",
         f"{GUNICORN} --worker-class gthread --threads 16",
         total="GET flask-visits",
     ),
     Contestant(
         "flask-uwsgi",
-        "Flask (INCR, GET), uWSGI, 16 threads",
         f"{UWSGI} --threads 16",
         total="GET flask-visits",
     ),
-    Contestant("tornado", "Tornado, asynchronous INCR", TORNADO, total="GET tornado-visits"),
+    Contestant("tornado", TORNADO, total="GET tornado-visits"),
     Contestant(
         "starlette",
-        "Starlette on uvicorn, asynchronous INCR",
         f"{UVICORN} bench.peers.starlette_app:app",
         total="GET starlette-visits",
     ),
@@ -130,14 +113,12 @@ CONTESTANTS = (
     TALLYGATE_HTML,
     Contestant(
         "flask-uwsgi-signed-in",
-        "Flask with sessions in Redis (Flask-Session), INCR, GET, uWSGI, 16 threads",
         f"{UWSGI} --threads 16".replace("flask_app", "flask_session_app"),
         sign_in="/sign-in",
         total="GET flask-visits",
     ),
     Contestant(
         "flask-gthread-signed-in",
-        "Flask with sessions in Redis (Flask-Session), INCR, GET, gunicorn, 16 threads",
         f"{GUNICORN} --worker-class gthread --threads 16".replace("flask_app", "flask_session_app"),
         sign_in="/sign-in",
         total="GET flask-visits",

@@ -3,7 +3,7 @@
 import argparse
 import time
 
-from bench.arena import Arena, Server, arena, lacking
+from bench.arena import Arena, Server, arena
 from bench.command import positive, run
 from bench.contestants import TALLYGATE_JSON
 from bench.load import load_until, require_wrk
@@ -21,9 +21,6 @@ def main() -> int:
     parser.add_argument("--requests", type=positive, default=1_000_000, help="requests in all (1,000,000)")
     options = parser.parse_args()
     require_wrk()
-    reason = lacking(TALLYGATE_JSON)
-    if reason:
-        raise BenchError(reason)
     with arena() as place, place.serve(TALLYGATE_JSON) as server:
         early = _memory_after(EARLY, place, server)
         late = _memory_after(options.requests, place, server)

@@ -8,7 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.arena import free_ports, lacking, wait_until_answered
+from bench.arena import free_ports, wait_until_answered
 from bench.command import positive, run
 from bench.contestants import TALLYGATE_JSON
 from bench.machine import BenchError
@@ -23,9 +23,6 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.startup", description=__doc__)
     parser.add_argument("--starts", type=positive, default=7, help="timed starts, after one that warms up (7)")
     options = parser.parse_args()
-    reason = lacking(TALLYGATE_JSON)
-    if reason:
-        raise BenchError(reason)
     with tempfile.TemporaryDirectory(prefix="tallygate-bench-") as name:
         folder = Path(name)
         cold, *warm = (_start(folder) for _ in range(options.starts + 1))

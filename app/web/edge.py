@@ -34,6 +34,8 @@ PROBES = frozenset({"/live", "/ready"})
 Reply = Callable[[bytes, bytes], None]
 """Sends a 200: its header lines, each with its end, and its body."""
 BODILESS = frozenset({"GET", "HEAD"})
+MOST_DIGITS = 20
+"""Of a Content-Length, zeros in front included: Python refuses to read a number of thousands."""
 
 
 class Edge:
@@ -123,7 +125,7 @@ class Edge:
         if scope["method"] not in SAFE and is_cross_site(scope["method"], scope["scheme"].encode(), headers):
             return Forbidden(N_("The request comes from another site."))
         length = headers.get(b"content-length", b"0")
-        if not length.isdigit() or int(length) > self._most:
+        if not length.isdigit() or len(length) > MOST_DIGITS or int(length) > self._most:
             return TooLarge()
         return None
 

@@ -4,7 +4,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.store.client import StoreAway
+from app.store.client import ResponseError, StoreAway
 from app.store.keys import HITS_TOTALS
 from app.web.answers import json_answer
 from app.web.state import WebState
@@ -21,7 +21,7 @@ async def ready(request: Request[WebState]) -> Response:
         return json_answer({"status": "unavailable", "reason": "stopping"}, 503)
     try:
         await request.state["store"].idempotent("EXISTS", HITS_TOTALS)
-    except StoreAway as error:
+    except (StoreAway, ResponseError) as error:
         return json_answer({"status": "unavailable", "reason": f"redis: {error}"}, 503)
     return json_answer({"status": "ready"})
 

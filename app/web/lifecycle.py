@@ -33,6 +33,7 @@ class Lifecycle:
         once: a second Ctrl-C would have uvicorn leave without the lifespan's end, and so without the visits that wait.
         """
         loop = asyncio.get_running_loop()
+        outside = {number: signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGUSR1)}
         try:
             loop.add_signal_handler(signal.SIGHUP, reopen_logs)
             loop.add_signal_handler(signal.SIGUSR1, self.drain)
@@ -60,8 +61,9 @@ class Lifecycle:
         try:
             yield
         finally:
-            loop.remove_signal_handler(signal.SIGHUP)
-            loop.remove_signal_handler(signal.SIGUSR1)
+            for number, handler in outside.items():
+                loop.remove_signal_handler(number)  # which alone would let it end the process that is about to end
+                signal.signal(number, handler)
             for number, handler in before.items():
                 if signal.getsignal(number) is stop:
                     signal.signal(number, handler)

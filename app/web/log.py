@@ -159,7 +159,8 @@ def configure_logging(settings: Settings, file: LogFile) -> None:
     for name in ("uvicorn", "uvicorn.error"):
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = True
-    logging.getLogger("httpx").setLevel(max(root.level, logging.WARNING))  # it would log every URL that we ask
+    for name in ("httpx", "httpcore"):  # they would log every URL that we ask, and every cookie that we are answered
+        logging.getLogger(name).setLevel(max(root.level, logging.WARNING))
     logging.getLogger("uvicorn.access").disabled = True
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

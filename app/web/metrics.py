@@ -5,6 +5,7 @@ rows. A worker that follows a dead one goes on in its row, so no counter ever fa
 """
 
 import fcntl
+import hashlib
 import mmap
 import os
 from bisect import bisect_left
@@ -63,15 +64,24 @@ class Metrics(Collector):
         except OSError as error:
             raise SettingsError(f"metrics_file: {file} cannot be written ({error.strerror}): choose another") from None
         size = ROWS * self._width * 8
-        if os.fstat(self._lock).st_size < size:
-            os.ftruncate(self._lock, size)
+        layout = hashlib.sha256("\n".join(self._routes).encode()).digest()
+        fcntl.lockf(self._lock, fcntl.LOCK_EX, 1, ROWS)  # one worker at a time
+        if os.pread(self._lock, len(layout), size) != layout:
+            # Empty, or of another version, whose rows would be taken for other numbers than they are.
+            if not self._claim(0, ROWS):
+                raise SettingsError(f"metrics_file: {file} is in use by another version: choose another")
+            os.ftruncate(self._lock, 0)
+            os.pwrite(self._lock, layout, size)
+            fcntl.lockf(self._lock, fcntl.LOCK_UN, ROWS, 0)
         row = next(row for row in range(ROWS) if self._claim(row))
+        fcntl.lockf(self._lock, fcntl.LOCK_UN, 1, ROWS)
         return memoryview(mmap.mmap(self._lock, size)).cast("d"), row
 
-    def _claim(self, row: int) -> bool:
+    def _claim(self, first: int, number: int = 1) -> bool:
+        """Takes these rows unless somebody has one of them."""
         assert self._lock is not None
         try:
-            fcntl.lockf(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, row)
+            fcntl.lockf(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB, number, first)
         except OSError:
             return False
         return True

@@ -1,11 +1,13 @@
-"""uvicorn's HTTP protocol, changed in four places: a whole answer leaves in one write, what is answered from memory
-takes no task, a head has a limit, and who is about to leave keeps no connection.
+"""uvicorn's HTTP protocol, changed in five places: a whole answer leaves in one write, what is answered from memory
+takes no task, a head has a limit, trailers are no headers, and who is about to leave keeps no connection.
 
 uvicorn writes the head and the body with a system call each, and checks and joins every header of every answer.
 Together they are a fifth of what a small answer costs (docs/benchmarks.md). Everything out of the ordinary, such as
 streams, HEAD or 304, is left to uvicorn.
 
-uvicorn takes heads of any length with httptools, which puts the pieces of a long header together in quadratic time.
+uvicorn takes heads of any length with httptools, which puts the pieces of a long header together in quadratic time. It
+adds the trailers of a chunked body, of any number, to the headers: what a proxy in front has never looked at, such as
+another X-Forwarded-For, would count as its word.
 """
 
 from collections.abc import Awaitable
@@ -27,25 +29,50 @@ Header = tuple[bytes, bytes]
 VARYING = frozenset({b"x-request-id", b"content-length", b"set-cookie", b"location", b"date", b"etag"})
 NOT_ORDINARY = frozenset({b"connection", b"transfer-encoding"})
 MOST_HEAD = 65_536
-"""Bytes of a request's head that may come after its first piece."""
+"""Bytes of a request's head that may come after its first piece; and likewise of its trailers."""
 MOST_READY = 512
 """Constant headers that are kept ready; there are a few dozen, so this only bounds mistakes."""
 READY: dict[Header, bytes] = {}
 """Constant headers as they are sent; a cache of what is the same for every connection of the process."""
 
 
+class WholeHead(tuple[Header, ...]):
+    """The headers of a request whose head is complete: what uvicorn adds to them from now on are trailers."""
+
+    __slots__ = ()
+
+    def append(self, trailer: Header) -> None:
+        """Drops it (RFC 9110, section 6.5.1, lets nobody take it for a header)."""
+
+
 class OneWriteProtocol(HttpToolsProtocol):
     """For uvicorn's setting `http`."""
 
     _more_head = 0
+    _brought_body = False
 
     def data_received(self, data: bytes) -> None:
-        began = cast(Any, self.scope)  # None before the first request; has no method until its head is complete
+        began = self.scope
+        self._brought_body = False
         super().data_received(data)
-        more = began is not None and "method" not in began and self.scope is began
-        self._more_head = self._more_head + len(data) if more else 0
+        self._more_head = self._more_head + len(data) if self._goes_on(began) else 0
         if self._more_head > MOST_HEAD:
             self._refuse(431, "The headers are too large.")
+
+    def _goes_on(self, began: object) -> bool:
+        """Whether nothing came but more of the head that had begun, or what may be its trailers."""
+        if began is None or began is not self.scope:
+            return False
+        head, cycle = cast(Any, self.scope), cast(Any, self.cycle)  # without a method, or None, until the head is whole
+        return "method" not in head or (cycle is not None and cycle.more_body and not self._brought_body)
+
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        self.headers = cast(Any, WholeHead(self.headers))
+
+    def on_body(self, body: bytes) -> None:
+        self._brought_body = True
+        super().on_body(body)
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(400, msg)

@@ -24,12 +24,12 @@ VISIT = "tallygate.visit"
 """Where in the scope a request's dealings with sessions are noted; Edge commits them."""
 SEEN_EVERY = 60
 """Seconds between two notes of when a session was last used; a short idle timeout has them more often."""
-MOST_KNOWN, LONGEST_KNOWN = 10_000, 4096
+MOST_KNOWN, LONGEST_KNOWN = 10_000, 2048
 """Cookie headers that a worker knows as some session's, and the bytes of the longest: strangers choose both."""
 FRESH = 600
 """Seconds after signing in for which nobody asks whether it is still the same person."""
-Adopt = Callable[[OldCookie], Awaitable[str | None]]
-"""Finds the user (id) whose name an old app's cookie holds, once: from then on the cookie is nobody's."""
+Adopt = Callable[[OldCookie, str], Awaitable[str | None]]
+"""Finds the user (id) whose name an old app's cookie from an address holds, once: from then on it is nobody's."""
 Recheck = Callable[[Session], Awaitable[float | None]]
 """Asks whoever vouched for a session's user: when to ask again (Unix seconds); None where they no longer do."""
 
@@ -125,7 +125,7 @@ class Sessions:
     def _know(self, scope: Scope, header: bytes, key: str) -> None:
         """Remembers a header's session: a browser sends the same header each time."""
         known = self._known[scope["scheme"] == "https"]
-        if len(header) <= LONGEST_KNOWN:
+        if key and len(header) <= LONGEST_KNOWN:  # a session in the cookie has no key: it is read anew each time
             if len(known) >= MOST_KNOWN:
                 known.clear()
             known[header] = key
@@ -148,7 +148,6 @@ class Sessions:
         before: Session | None = None,
     ) -> Session:
         now = self._clock()
-        client = scope["client"]
         session = Session(
             key="",
             user=user,
@@ -156,7 +155,7 @@ class Sessions:
             seen=now,
             how=how,
             device=device_of(headers_of(scope).get(b"user-agent", b"").decode("latin-1")),
-            address=client[0] if client else "",
+            address=_address(scope),
             recheck_at=recheck_at,
             _data=before.data if before is not None and before.user == user else None,
         )
@@ -236,8 +235,13 @@ class Sessions:
         old = self._legacy.read(header) if self._adopt is not None and self._legacy.any else None
         if old is None or self._adopt is None:
             return
-        user = await self._adopt(old)
+        user = await self._adopt(old, _address(scope))
         if user is None:
             return
         await self._start(scope, visit, user, old.how)
         visit.cookies.setdefault(old.cookie, delete_cookie(scope, old.cookie))
+
+
+def _address(scope: Scope) -> str:
+    """Of whoever asks; empty on a unix socket."""
+    return scope["client"][0] if scope["client"] else ""

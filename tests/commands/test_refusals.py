@@ -33,6 +33,10 @@ def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         (["--log-level", "verbose"], "log_level (TALLYGATE_LOG_LEVEL): "),
         (["--redis-timeout", "nan"], "redis_timeout (TALLYGATE_REDIS_TIMEOUT): "),
         (["--trusted-proxies", "everybody"], "trusted_proxies (TALLYGATE_TRUSTED_PROXIES): "),
+        (["--allowed-hosts", "a.example,b.example:8000"], "allowed_hosts (TALLYGATE_ALLOWED_HOSTS): b.example:8000: "),
+        (["--allowed-hosts", "https://a.example"], "allowed_hosts (TALLYGATE_ALLOWED_HOSTS): https://a.example: "),
+        (["--allowed-hosts", "*.a.example"], "allowed_hosts (TALLYGATE_ALLOWED_HOSTS): *.a.example: "),
+        (["--allowed-hosts", "::1"], "allowed_hosts (TALLYGATE_ALLOWED_HOSTS): ::1: "),
         (["--secret-key", ""], "secret_key (TALLYGATE_SECRET_KEY): "),
         (["--redis-url", "http://redis.internal"], "redis_url (TALLYGATE_REDIS_URL): it has to begin with one of "),
         (["--redis-url", "redis+sentinel://sentinel-1:26379"], "redis_url (TALLYGATE_REDIS_URL): it has to name "),
@@ -131,6 +135,14 @@ def test_production_refuses_an_insecure_key(key: str | None, bare: Path, capsys:
     line = refusal(capsys, "--environment", "production", *arguments)
     assert line.startswith("secret_key: production needs a key of its own")
     assert "TALLYGATE_SECRET_KEY_FILE" in line
+
+
+@pytest.mark.parametrize("old", ["development-only-secret-key", SECRET, f"{KEY},{SECRET}"])
+def test_production_believes_no_insecure_key_of_former_days(
+    old: str, bare: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = refusal(capsys, "--environment", "production", "--secret-key", KEY, "--old-secret-keys", old)
+    assert line.startswith("old_secret_keys (TALLYGATE_OLD_SECRET_KEYS): ")
 
 
 def test_production_accepts_a_key_of_its_own(bare: Path) -> None:

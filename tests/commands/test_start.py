@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.service import Process, process
-from tests.sockets import PATIENCE, get, until
+from tests.sockets import PATIENCE, free_port, get, until
 
 AS_JSON = {"Accept": "application/json"}
 Start = Callable[..., AbstractContextManager[Process]]
@@ -84,6 +84,15 @@ def test_a_metrics_port_that_is_taken_is_named(workers: str, tmp_path: Path) -> 
     assert line.startswith(f"metrics_port: cannot listen on 127.0.0.1:{port} (Address already in use)")
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_metrics_port_of_another_tallygate_is_taken(workers: str, short_folder: Path) -> None:
+    """Its workers share the port; the metrics of two services by turns would be nobody's."""
+    settings = {"metrics_port": str(free_port()), "port": "0", "workers": workers}
+    with process(short_folder / "one", **settings) as one:
+        one.url()
+        assert refused(short_folder / "two", **settings).startswith("metrics_port: cannot listen on ")
+
+
 def test_a_data_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     line = refused(tmp_path, port="0", data_dir="file/data")
@@ -107,6 +116,14 @@ def test_a_metrics_file_that_cannot_be_written_is_named(tmp_path: Path, start: S
         assert service.output.splitlines()[1:] == [
             f"tallygate: metrics_file: {tmp_path} cannot be written (Is a directory): choose another"
         ]
+
+
+def test_workers_without_a_temporary_folder_are_told_what_to_set(short_folder: Path) -> None:
+    """As in a container with a read-only root."""
+    program = "import sys, tempfile, app.__main__ as m; tempfile.tempdir = '/nowhere'; sys.exit(m.main())"
+    with process(short_folder / "readonly", command=("-c", program), port="0", workers="2") as service:
+        assert service.process.wait(20) == 2
+        assert service.output.splitlines()[1].startswith("tallygate: metrics_file: the workers' metrics need a file")
 
 
 def test_the_service_starts_and_stays_without_redis(tmp_path: Path) -> None:

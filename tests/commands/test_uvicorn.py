@@ -70,7 +70,10 @@ def test_bad_settings_end_it_with_at_most_one_line_a_worker(workers: str, tmp_pa
     ("settings", "reason"),
     [
         ({"log_file": "no/folder/service.log"}, "log_file: no/folder/service.log cannot be written"),
-        ({"redis_url": "rediss://redis?ssl_ca_certs=/no/such.pem"}, "redis_url: the files of the ssl_ options"),
+        (
+            {"redis_url": "rediss://redis?ssl_ca_certs=/no/such.pem"},
+            "redis_url (TALLYGATE_REDIS_URL): the files of the ssl_ options",
+        ),
         ({"data_dir": "/dev/null/data"}, "data_dir: /dev/null/data cannot be used"),
     ],
 )

@@ -98,9 +98,10 @@ async def test_more_streams_than_allowed_are_refused(make_settings: MakeSettings
     async with running(make_settings(max_streams=2)) as service:
         async with stream(service), stream(service) as second:
             await second.tells(0)
-            refused = await service.client.get("/events/visits")
+            refused = await service.client.get("/events/visits", headers={"Accept-Language": "zh"})
             assert refused.status_code == 503
             assert int(refused.headers["retry-after"]) > 0
+            assert "打开的实时连接过多" in refused.text
         await until(lambda: live_of(service).watchers == 0, what="the streams' end")
         async with stream(service) as next_one:
             await next_one.tells(0)

@@ -1,5 +1,6 @@
 """What the cluster gets from k8s/: valid for several versions of Kubernetes, and right in what matters."""
 
+import re
 from pathlib import Path
 
 import kubernetes_validate  # type: ignore[import-untyped]  # it carries no types
@@ -163,6 +164,13 @@ def test_redis_keeps_every_write_on_a_volume_that_outlives_it(production: list[D
     mounts = redis["template"]["spec"]["containers"][0]["volumeMounts"]
     assert {"name": claim["metadata"]["name"], "mountPath": "/data"} in mounts
     assert redis["persistentVolumeClaimRetentionPolicy"] == {"whenDeleted": "Retain", "whenScaled": "Retain"}
+
+
+def test_redis_refuses_writes_before_it_is_killed_for_its_memory(production: list[Document]) -> None:
+    config = the("ConfigMap", "redis-config", production)["data"]["redis.conf"]
+    (most,) = re.findall(r"^maxmemory (\d+)mb$", config, re.MULTILINE)
+    (container,) = the("StatefulSet", "redis", production)["spec"]["template"]["spec"]["containers"]
+    assert 0 < int(most) <= 0.7 * int(container["resources"]["limits"]["memory"].removesuffix("Mi"))
 
 
 def test_nas_binds_claim_and_volume_by_name_and_asks_no_storage_class(k8s: Path) -> None:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.files import Document, kustomize, the
+from app.web.cookies import MOST_BYTES
+from tests.deploy.files import Document, kustomize, text, the
 
 INGRESS_NAMESPACE = "kubernetes.io/metadata.name"
 OVERLAY = """\
@@ -39,6 +40,14 @@ def test_the_host_is_the_same_wherever_it_is_named(production: list[Document]) -
     (tls,) = spec["tls"]
     settings = the("ConfigMap", "tallygate-settings", production)["data"]
     assert [rule["host"]] == tls["hosts"] == [settings["TALLYGATE_ALLOWED_HOSTS"]]
+
+
+def test_a_head_with_the_largest_cookie_comes_through(production: list[Document]) -> None:
+    """The head of an answer has to fit into 4 KB unless nginx is told otherwise: to a larger one it answers 502."""
+    annotations = the("Ingress", "tallygate", production)["metadata"]["annotations"]
+    told = annotations["nginx.ingress.kubernetes.io/proxy-buffer-size"]
+    assert f"proxy_buffer_size {told};" in text("deploy/nginx/tallygate.conf")
+    assert int(told.removesuffix("k")) * 1024 >= MOST_BYTES + 2048
 
 
 def test_the_http_route_sends_every_path_of_its_host_to_the_service(by_gateway: list[Document]) -> None:

@@ -134,6 +134,12 @@ async def test_a_body_that_says_it_is_too_large_is_refused(method: str, path: st
     assert (answer.status_code, answer.json()["title"]) == (413, "Request too large")
 
 
+@pytest.mark.parametrize("digit", [b"0", b"9"])
+async def test_a_length_of_thousands_of_digits_is_too_large(digit: bytes, client: httpx.AsyncClient) -> None:
+    answer = await client.get("/live", headers={b"Content-Length": digit * 5000})
+    assert answer.status_code == 413
+
+
 async def test_a_body_that_does_not_say_so_is_refused_too(small: Running) -> None:
     kind = {"Content-Type": "application/x-www-form-urlencoded"}
     answer = await small.client.post("/language", content=in_pieces(2000), headers=JSON | kind)

@@ -47,6 +47,16 @@ async def test_ready_says_why_not_and_recovers_when_redis_goes_and_comes_back(
             await ready_says(service.client, 200)
 
 
+async def test_ready_says_why_not_when_redis_lets_us_in_and_not_read(
+    make_settings: Callable[..., Settings], short_folder: Path
+) -> None:
+    with valkey(short_folder / "health") as server, server.client as client:
+        async with running(make_settings(redis_url=server.url)) as service:
+            await ready_says(service.client, 200)
+            client.execute_command("ACL", "SETUSER", "default", "-exists")
+            assert "permissions" in (await ready_says(service.client, 503))["reason"]
+
+
 async def test_ready_says_no_while_stopping_but_requests_are_answered(service: Running) -> None:
     service.state["lifecycle"].stopping.set()
     answer = await service.client.get("/ready")

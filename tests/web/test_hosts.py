@@ -128,10 +128,28 @@ def test_what_is_no_request_is_refused_with_the_security_headers(request_bytes: 
     assert exchange(url, b"GET /live HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").startswith(b"HTTP/1.1 200 ")
 
 
+CHUNKED = b"POST /language HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def test_trailers_are_no_headers(url: str) -> None:
+    """A proxy in front, which takes out forged headers, has looked at the head alone."""
+    refused = exchange(url, CHUNKED + b"0\r\nAccept: application/json\r\n\r\n")
+    assert status(refused) == 400
+    assert b"content-type: text/html" in refused
+
+
 @pytest.mark.parametrize(
-    "start", [b"GET /", b"GET /live HTTP/1.1\r\nHost: a\r\nX-A: ", b"GET /live HTTP/1.1\r\nHost: a\r\n"]
+    "start",
+    [
+        b"GET /",
+        b"GET /live HTTP/1.1\r\nHost: a\r\nX-A: ",
+        b"GET /live HTTP/1.1\r\nHost: a\r\n",
+        CHUNKED + b"0\r\nX-A: ",
+        CHUNKED + b"0\r\n",
+    ],
+    ids=["path", "header", "headers", "trailer", "trailers"],
 )
-def test_a_head_without_end_is_cut_off(start: bytes, url: str) -> None:
+def test_a_head_or_trailers_without_end_are_cut_off(start: bytes, url: str) -> None:
     with connected(url) as connection:
         connection.sendall(start)
         piece = b"X-B: 1\r\n" * 1000 if start.endswith(b"\n") else b"a" * 8000
@@ -142,6 +160,12 @@ def test_a_head_without_end_is_cut_off(start: bytes, url: str) -> None:
         except OSError:  # it has hung up
             pass
         assert sent < 16_000_000  # what both sides' buffers hold; without the limit, everything
+
+
+def test_a_body_of_many_pieces_and_a_trailer_are_read(url: str) -> None:
+    pieces = b"".join(b"1\r\n%c\r\n" % byte for byte in b"locale=zh&next=" + b"a" * 70_000)
+    form = CHUNKED.replace(b"\r\n\r\n", b"\r\nContent-Type: application/x-www-form-urlencoded\r\n\r\n")
+    assert status(exchange(url, form + pieces + b"0\r\nX-Sum: 1\r\n\r\n")) == 303
 
 
 def test_a_head_of_several_pieces_is_read(url: str) -> None:
@@ -155,6 +179,16 @@ def test_a_head_of_several_pieces_is_read(url: str) -> None:
         ):
             connection.sendall(piece)
         assert status(to_the_end(connection)) == 200
+
+
+def test_a_websocket_whose_head_comes_in_pieces_is_refused(url: str) -> None:
+    upgrade = b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    key = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    with connected(url) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for piece in (b"GET / HTTP/1.1\r\nHost: a\r\n", upgrade, key):
+            connection.sendall(piece)
+        assert status(to_the_end(connection)) == 403
 
 
 def test_a_head_that_is_too_large_is_told_so(url: str) -> None:

@@ -53,6 +53,18 @@ async def test_sigusr1_drains(hearing: tuple[Lifecycle, list[str]]) -> None:
     assert not lifecycle.stopping.is_set()
 
 
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1])
+async def test_what_is_ignored_before_it_listens_is_ignored_when_it_has_ended(number: signal.Signals) -> None:
+    """A log that is rotated during the stop."""
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        with Lifecycle().listening(lambda: None):
+            assert signal.getsignal(number) is not signal.SIG_IGN
+        assert signal.getsignal(number) is signal.SIG_IGN
+    finally:
+        signal.signal(number, before)
+
+
 async def test_sigterm_is_heard_before_the_server_acts_on_it(on_sigterm: Callable[[Any], None]) -> None:
     told: list[int] = []
     on_sigterm(lambda number, _: told.append(number))

@@ -11,13 +11,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import structlog
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.responses import PlainTextResponse
 
 from app.settings import Settings, SettingsError
 from app.web.log import LogFile, configure_logging, redact
+from dev.serving import served
 from tests.service import ROOT
 from tests.sockets import PATIENCE, connected, free_port, until
 from tests.valkey import Valkey
@@ -27,11 +30,11 @@ SECRET = "hunter2-hunter2"
 
 
 @pytest.fixture
-def log(tmp_path: Path) -> Iterator[Path]:
-    """A file that the log goes to."""
+def log(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A file that the log goes to, from level info or the parameter's on."""
     path = tmp_path / "service.log"
     file = LogFile(path)
-    configure_logging(Settings(), file)
+    configure_logging(Settings(log_level=getattr(request, "param", "info")), file)
     yield path
     file.close()
 
@@ -114,6 +117,17 @@ password = st.text(st.characters(codec="ascii", categories=["L", "N", "P"]), min
 def test_no_password_of_a_url_gets_into_the_log(secret: str, scheme: str) -> None:
     marked = f"{secret}SECRET{secret}"
     assert "SECRET" not in str(redact(None, "info", {"event": f"cannot reach {scheme}://user:{marked}@host:1/0 now"}))
+
+
+@pytest.mark.parametrize("log", ["debug"], indirect=True)
+async def test_what_is_asked_of_providers_and_answered_is_not_logged(log: Path) -> None:
+    answer = PlainTextResponse(SECRET, headers={"Set-Cookie": f"sid={SECRET}", "Location": f"/?code={SECRET}"})
+    with served(answer) as url:
+        async with httpx.AsyncClient(verify=False) as client:
+            await client.post(f"{url}/{SECRET}", headers={"Authorization": f"Basic {SECRET}"}, data={"code": SECRET})
+    logging.getLogger("app").debug("asked")
+    assert '"asked"' in log.read_text()
+    assert SECRET not in log.read_text()
 
 
 def test_a_file_is_opened_anew_under_its_name(tmp_path: Path) -> None:

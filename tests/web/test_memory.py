@@ -10,6 +10,7 @@ import pytest
 
 from app.settings import Settings
 from tests.service import Running, running
+from tests.sessions.opened import opened
 
 LONG = 50_000
 REQUESTS = 100
@@ -62,3 +63,16 @@ async def test_long_texts_that_differ_leave_nothing_behind(
             else:
                 await ask(service, "/", (where.encode(), text.encode()))
         assert held() - before < REQUESTS * LONG / 4
+
+
+@pytest.mark.parametrize(("store", "size"), [("cookie", 900), ("redis", 3000)])
+async def test_cookies_of_who_is_signed_in_leave_nothing_behind(
+    store: str, size: int, make_settings: Callable[..., Settings], held: Callable[[], int]
+) -> None:
+    async with running(make_settings(session_store=store)) as service:
+        cookie = await opened(service, await service.state["accounts"].create("bob", None), "http")
+        await ask(service, "/", (b"cookie", cookie.encode()))
+        before = held()
+        for number in range(20 * REQUESTS):
+            await ask(service, "/", (b"cookie", f"{cookie}; x={number}".ljust(size, "x").encode()))
+        assert held() - before < 20 * REQUESTS * size / 4

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app.settings import Settings, SettingsError
 from app.web.metrics import BUCKETS, Metrics, Reading
-from tests.service import process, running
+from tests.service import ROOT, process, running
 from tests.sockets import PATIENCE, free_port, get, until
 from tests.valkey import Valkey
 
@@ -141,6 +142,28 @@ def test_a_worker_goes_on_where_the_one_before_it_stopped(tmp_path: Path) -> Non
         totals.append((found["visits_total", ()], found["streams", ()], requests(found, "/", "2xx")))
         metrics.close()
     assert totals == [(5, 5, 1), (10, 5, 2), (15, 5, 3)]
+
+
+def test_a_file_of_a_version_with_other_routes_is_begun_anew(tmp_path: Path) -> None:
+    before = Metrics(["/a", "/b"], tmp_path / "metrics")
+    before.add(Reading("visits", "Visits.", lambda: 1000, counter=True))
+    before.request("/a", 200, 3.0)
+    before.gather()
+    before.close()
+    metrics = Metrics(["/new", "/a"], tmp_path / "metrics")
+    metrics.request("/new", 200, 0.1)
+    found = samples(bytes(metrics.response().body).decode())
+    assert [value for (name, _), value in found.items() if name == "tallygate_requests_total"] == [1]
+
+
+def test_a_file_in_use_by_a_version_with_other_routes_is_left_to_it(tmp_path: Path) -> None:
+    metrics = Metrics(["/a"], tmp_path / "metrics")
+    program = "import sys, pathlib, app.web.metrics as m; m.Metrics(['/a', '/b'], pathlib.Path(sys.argv[1]))"
+    command = [sys.executable, "-c", program, str(tmp_path / "metrics")]
+    other = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert "is in use by another version" in other.stderr
+    metrics.request("/a", 200, 0.1)
+    metrics.close()
 
 
 def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:

@@ -136,8 +136,10 @@ async def test_it_says_byte_for_byte_what_uvicorns_says(name: str, request_bytes
     assert b"evil" not in ours
 
 
-async def test_an_answer_leaves_in_one_write(monkeypatch: pytest.MonkeyPatch) -> None:
-    writes: list[bytes] = []
+@pytest.fixture
+def writes(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """What our protocol writes to connections."""
+    noted: list[bytes] = []
     start = OneWriteProtocol.connection_made
 
     class Noting:
@@ -148,13 +150,17 @@ async def test_an_answer_leaves_in_one_write(monkeypatch: pytest.MonkeyPatch) ->
             return getattr(self._transport, name)
 
         def write(self, data: bytes) -> None:
-            writes.append(data)
+            noted.append(data)
             self._transport.write(data)
 
-    def noting(protocol: OneWriteProtocol, transport: Any) -> None:
+    def begin(protocol: OneWriteProtocol, transport: Any) -> None:
         start(protocol, cast(asyncio.Transport, Noting(transport)))
 
-    monkeypatch.setattr(OneWriteProtocol, "connection_made", noting)
+    monkeypatch.setattr(OneWriteProtocol, "connection_made", begin)
+    return noted
+
+
+async def test_an_answer_leaves_in_one_write(writes: list[bytes]) -> None:
     async with served(PlainTextResponse("hello"), OneWriteProtocol) as port:
         answer = await told(port, REQUESTS["kept alive"].replace(CLOSE, b"\r\n") + REQUESTS["GET"])
     assert answer.count(OK) == 3
@@ -201,7 +207,7 @@ async def test_a_stream_is_sent_as_it_comes() -> None:
         writer.close()
 
 
-async def test_a_client_that_has_gone_is_not_written_to() -> None:
+async def test_a_client_that_has_gone_is_not_written_to(writes: list[bytes]) -> None:
     asked, gone, done = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def waits(scope: Scope, receive: Receive, send: Send) -> None:
@@ -219,6 +225,7 @@ async def test_a_client_that_has_gone_is_not_written_to() -> None:
         writer.transport.abort()
         gone.set()
         await done.wait()
+    assert writes == []
 
 
 class Late:

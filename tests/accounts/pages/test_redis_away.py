@@ -111,3 +111,18 @@ async def test_a_sign_in_that_redis_leaves_in_the_middle_leaves_nobody_in(start:
         fragile.start()
         with fragile.client as client:
             assert not list(client.scan_iter("session:*"))
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"), [("maxmemory", 1), ("min-replicas-to-write", 1)], ids=["no memory", "no replicas"]
+)
+async def test_a_redis_that_takes_no_writes_is_as_good_as_away(
+    setting: str, value: int, start: Start, fragile: Valkey
+) -> None:
+    async with start(redis_url=fragile.url) as service:
+        await make_cast(service)
+        with fragile.client as client:
+            client.config_set(setting, value)
+        answer = await service.client.post("/api/session", json={"username": "bob", "password": PASSWORD})
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+        assert (await service.client.get("/")).status_code == 200
