@@ -7,6 +7,7 @@ import httpx
 import pytest
 from argon2 import PasswordHasher
 
+from app.accounts.passwords import Busy
 from tests.accounts.conftest import Start
 from tests.accounts.pages.reading import error_at, message, rows, same_browser, status, value_of
 from tests.cast import PASSWORD, Cast, signed_in
@@ -257,3 +258,18 @@ async def test_an_older_hash_is_renewed_when_its_owner_signs_in(
     assert "m=8,t=1" in await accounts.password_hash(cast.bob.id)
     assert await status(client) == 200
     assert (await post(client, "bob")).status_code == 303
+
+
+async def test_a_hash_that_cannot_be_renewed_at_this_moment_keeps_nobody_out(
+    service: Running, cast: Cast, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def busy(password: str) -> str:
+        raise Busy
+
+    accounts = service.state["accounts"]
+    older = PasswordHasher(time_cost=2, memory_cost=16, parallelism=1).hash(PASSWORD)
+    await accounts.set_password(cast.bob.id, older)
+    monkeypatch.setattr(service.state["passwords"], "hash", busy)
+    assert (await post(client, "bob")).status_code == 303
+    assert await status(client) == 200
+    assert await accounts.password_hash(cast.bob.id) == older
