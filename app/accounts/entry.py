@@ -1,7 +1,8 @@
 """Coming in and going out, the same for pages and for the API."""
 
 import math
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 
 from starlette.requests import Request
 
@@ -35,11 +36,12 @@ async def sign_in(request: Request[AccountState], name: str, password: str) -> U
     await let_in(request, user, "password")
     # Whoever changed the password or disabled the user at this moment ended the sessions that there were: not this one.
     # Another sign-in may have renewed the hash of the same password.
-    now, stored_now = await state["accounts"].credentials(name)
-    changed = stored_now != stored and not await right_password(stored_now, password)
-    if now is None or now.disabled or changed:
-        await state["sessions"].end(request.scope)
-        return None
+    with on_trial(request):
+        now, stored_now = await state["accounts"].credentials(name)
+        changed = stored_now != stored and not await right_password(stored_now, password)
+        if now is None or now.disabled or changed:
+            await state["sessions"].end(request.scope)
+            return None
     if stored is not None and state["passwords"].needs_rehash(stored):
         with suppress(Busy, StoreAway):  # the next sign-in does it
             await state["accounts"].replace_password(user.id, stored, await state["passwords"].hash(password))
@@ -50,6 +52,15 @@ async def let_in(request: Request[S], user: User, how: str, recheck_at: float = 
     """Begins the session of a user who has proved to be one: noted first, for no session goes unnoted."""
     await note(request, Event.SIGN_IN, user=user, detail=how)
     return await request.state["sessions"].begin(request.scope, user.id, how, recheck_at)
+
+
+@contextmanager
+def on_trial(request: Request[S]) -> Iterator[None]:
+    """For a last look at who was let in: where that cannot be finished, the browser does not get the session."""
+    with ExitStack() as unless_done:
+        unless_done.callback(request.state["sessions"].drop, request.scope)
+        yield
+        unless_done.pop_all()
 
 
 async def sign_out(request: Request[AccountState]) -> None:

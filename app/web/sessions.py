@@ -177,9 +177,13 @@ class Sessions:
     async def end(self, scope: Scope) -> None:
         """Signs the visitor out."""
         session = await self.open(scope)
-        visit: Visit = scope[VISIT]
         if session is not None:
             await self._store.end(session)
+        self.drop(scope)
+
+    def drop(self, scope: Scope) -> None:
+        """Takes the session from the browser alone, for which Redis need not be there."""
+        visit: Visit = scope[VISIT]
         visit.session = None
         full = full_name(self._name, scope)
         visit.cookies[full] = delete_cookie(scope, full)

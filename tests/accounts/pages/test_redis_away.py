@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -111,3 +112,30 @@ async def test_a_sign_in_that_redis_leaves_in_the_middle_leaves_nobody_in(start:
         fragile.start()
         with fragile.client as client:
             assert not list(client.scan_iter("session:*"))
+
+
+@pytest.mark.parametrize("missing", ["the second look at the password", "the end of the session"])
+async def test_nobody_is_in_while_redis_cannot_say_whether_they_were_thrown_out_meanwhile(
+    service: Running, cast: Cast, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    accounts, sessions, looks = service.state["accounts"], service.state["sessions"], []
+    credentials = accounts.credentials
+
+    async def away(*_: object) -> None:
+        raise StoreAway("gone", sent=True)
+
+    async def disabled_at_the_second_look(name: str) -> Any:
+        looks.append(name)
+        if len(looks) == 2:
+            await accounts.set_disabled(cast.bob.id, True)
+            if missing == "the second look at the password":
+                await away()
+        return await credentials(name)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(accounts, "credentials", disabled_at_the_second_look)
+        patched.setattr(sessions, "end", away)
+        answer = await client.post("/sign-in", data={"username": "bob", "password": PASSWORD})
+        assert answer.status_code == 503
+    await accounts.set_disabled(cast.bob.id, False)
+    assert await status(client) == 401
