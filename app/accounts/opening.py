@@ -9,7 +9,10 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TypedDict
 
-from app.accounts.audit import Audit
+from starlette.requests import Request
+from starlette.types import Scope
+
+from app.accounts.audit import Audit, Event
 from app.accounts.identities import Identities
 from app.accounts.invitations import Invitations
 from app.accounts.limits import Limits
@@ -17,8 +20,10 @@ from app.accounts.pages.setup import setup_token
 from app.accounts.passwords import Passwords
 from app.accounts.people import People, parse_user
 from app.accounts.secret import digest
+from app.accounts.state import AccountState
 from app.accounts.store import AccountStore, AdminExists
 from app.accounts.tokens import ApiTokens
+from app.accounts.view import note
 from app.settings import Settings
 from app.store import keys
 from app.store.client import Store, StoreAway
@@ -106,11 +111,14 @@ async def _session_store(
 def _adopter(accounts: AccountStore, store: Store) -> Adopt:
     """Finds whom an old app's cookie names; that it was used is kept in Redis, wherever sessions are."""
 
-    async def adopt(old: OldCookie) -> str | None:
+    async def adopt(old: OldCookie, scope: Scope) -> str | None:
         user = await accounts.by_name(old.user)
         if user is None or user.disabled:
             return None
-        first = await store.once("SET", keys.legacy_used(old.digest), 1, "NX", "EX", MAX_AGE)
-        return user.id if first else None
+        if not await store.once("SET", keys.legacy_used(old.digest), 1, "NX", "EX", MAX_AGE):
+            return None
+        request: Request[AccountState] = Request(scope)
+        await note(request, Event.MOVED_OVER, user=user)
+        return user.id
 
     return adopt

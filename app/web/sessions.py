@@ -28,8 +28,8 @@ MOST_KNOWN, LONGEST_KNOWN = 10_000, 4096
 """Cookie headers that a worker knows as some session's, and the bytes of the longest: strangers choose both."""
 FRESH = 600
 """Seconds after signing in for which nobody asks whether it is still the same person."""
-Adopt = Callable[[OldCookie], Awaitable[str | None]]
-"""Finds the user (id) whose name an old app's cookie holds, once: from then on the cookie is nobody's."""
+Adopt = Callable[[OldCookie, Scope], Awaitable[str | None]]
+"""Finds the user (id) whose name a request's old cookie holds, once: from then on the cookie is nobody's."""
 Recheck = Callable[[Session], Awaitable[float | None]]
 """Asks whoever vouched for a session's user: when to ask again (Unix seconds); None where they no longer do."""
 
@@ -240,7 +240,7 @@ class Sessions:
         old = self._legacy.read(header) if self._adopt is not None and self._legacy.any else None
         if old is None or self._adopt is None:
             return
-        user = await self._adopt(old)
+        user = await self._adopt(old, scope)
         if user is None:
             return
         await self._start(scope, visit, user, old.how)

@@ -11,6 +11,7 @@ import httpx
 import pytest
 from tornado.web import create_signed_value
 
+from app.accounts.audit import Event
 from app.settings import Settings
 from tests.cast import Cast
 from tests.clock import Clock
@@ -69,6 +70,15 @@ async def test_the_old_apps_cookie_becomes_a_session_and_is_deleted(service: Run
     (session,) = answer.json()
     assert (session["how"], session["current"]) == (app, True)
     assert "set-cookie" not in answer.headers
+
+
+async def test_it_is_noted_as_a_sign_in_is(service: Running, cast: Cast, app: str) -> None:
+    cookie = await the_old_cookie(app)
+    answer = await asked(service, [cookie])
+    await asked(service, [cookie])
+    (entry,) = (await service.state["audit"].page()).entries
+    assert (entry.event, entry.user, entry.address) == (Event.MOVED_OVER, cast.bob.id, "192.0.2.1")
+    assert entry.request_id == answer.headers["x-request-id"]
 
 
 async def test_a_page_opens_as_well(service: Running, cast: Cast, app: str) -> None:
