@@ -6,9 +6,8 @@ from starlette.routing import Route
 
 from app.accounts import entry
 from app.accounts.state import AccountState, S
-from app.accounts.view import onward, page, say, see_other
+from app.accounts.view import in_the_language_of, onward, page, say, see_other
 from app.web.forms import form_fields
-from app.web.language import remember
 from app.web.locale import N_
 from app.web.urls import safe_path
 
@@ -31,8 +30,7 @@ async def send(request: Request[AccountState]) -> Response:
         return await form(request, target, username=fields["username"], error=wrong, field="password", status_code=401)
     await say(request, N_("You are signed in."))
     response = see_other(target)
-    if user.locale:
-        remember(response, request.scope, user.locale)
+    in_the_language_of(user, response, request.scope)
     return response
 
 
