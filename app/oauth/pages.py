@@ -42,7 +42,8 @@ async def callback(request: Request[OAuthState]) -> Response:
     try:
         target = await flow.finish(request)
     except (Conflict, OAuthProblem) as problem:
-        return _with(await _failed(request, problem, None), forget)
+        attempt = request.state["attempts"].find(request.scope, state)
+        return _with(await _failed(request, problem, attempt.next if attempt is not None else None), forget)
     response = json_answer({"next": target}) if prefers_json(request.scope) else see_other(target)
     user = await request.state["people"].current(request.scope)
     if user is not None:
