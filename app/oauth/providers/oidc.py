@@ -26,7 +26,7 @@ RESTART = frozenset({"invalid_grant"})
 class OidcSettings(ProviderSettings):
     issuer: WebAddress
     client_id: str = Field(min_length=1)
-    client_secret: SecretStr | None = None
+    client_secret: SecretStr | None = Field(None, min_length=1)
     scopes: Words = ("openid", "profile", "email")
     sign_out_there: bool = False
     """Whether signing out here leads to the provider, to sign out there, too."""
