@@ -191,7 +191,7 @@ class Oidc(Provider):
         """Whether the ID token leaves out what the scopes ask for, or what the rule looks at."""
         wanted = set(self.rule.claims)
         if "email" in self._settings.scopes:
-            wanted |= {"email"}
+            wanted |= {"email", "email_verified"} if self.rule.domains else {"email"}
         named = "profile" not in self._settings.scopes or any(name in claims for name in NAMES)
         return not named or not wanted <= claims.keys()
 
