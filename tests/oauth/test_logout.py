@@ -75,6 +75,19 @@ async def test_tokens_are_stored_encrypted(walk: Walk, server: Valkey) -> None:
     assert not re.search(rb"eyJ[\w-]+\.eyJ[\w-]+\.", everything)
 
 
+async def test_tokens_last_no_longer_than_their_session(walk: Walk, server: Valkey, clock: Clock) -> None:
+    def lives() -> list[int]:
+        """Seconds that the session, and its tokens, have left in Redis."""
+        with server.client as client:
+            return [client.ttl(*client.scan_iter(f"{kind}:*")) for kind in ("session", "session-origin")]
+
+    await walk.whole()
+    assert lives() == [pytest.approx(14 * 86_400, abs=10)] * 2
+    clock.move(86_400)
+    assert await walk.user() is not None
+    assert lives() == [pytest.approx(15 * 86_400, abs=10)] * 2
+
+
 def logout_token(provider: FakeOpenId, **changes: Any) -> str:
     claims = {
         "iss": provider.issuer,
