@@ -16,6 +16,8 @@ PREFIX = "tgt_"
 """Lets a scanner of repositories recognise a token that was committed."""
 MOST = 50
 LONGEST_NAME = 100
+DAY, MOST_DAYS = 86_400, 3650
+"""Seconds, and the days for which one may be made; it may also be for ever."""
 
 ADD = Script("""
 local token, list = unpack(KEYS)
