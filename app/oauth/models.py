@@ -98,8 +98,11 @@ class LoggedOut:
     session: str
 
     def ends(self, issuer: str, subject: str, session: str) -> bool:
-        """Whether it is about a session there, of this subject; each of the two may have been left out."""
-        return self.issuer == issuer and self.subject in {"", subject} and self.session in {"", session}
+        """Whether it is about a session there, of this subject; each of the two may have been left out. Where a sign-in
+        did not tell its session there, it may be any of the subject's, this one too.
+        """
+        meant = self.session in {"", session} or (not session and self.subject != "")
+        return self.issuer == issuer and self.subject in {"", subject} and meant
 
 
 def base64url(data: bytes) -> str:

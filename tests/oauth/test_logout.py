@@ -135,6 +135,17 @@ async def test_only_the_sessions_that_are_meant_end(walk: Walk, provider: FakeOp
     assert await third.user() is not None
 
 
+@pytest.mark.parametrize(("changes", "stays"), [({}, False), ({"sub": GONE}, True)], ids=["sub and sid", "sid alone"])
+async def test_a_sign_in_that_did_not_tell_its_session_there_ends_with_any_of_the_subjects(
+    changes: dict[str, Any], stays: bool, walk: Walk, provider: FakeOpenId, service: Running
+) -> None:
+    await Walk(service.another_client()).whole()
+    del provider.user["sid"]
+    await walk.whole()
+    assert (await tell(service, logout_token(provider, **changes))).status_code == 200
+    assert (await walk.user() is not None) is stays
+
+
 async def test_who_signed_in_with_a_password_stays(walk: Walk, provider: FakeOpenId, service: Running) -> None:
     await walk.whole()
     user = await walk.user()
