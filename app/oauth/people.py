@@ -82,7 +82,7 @@ async def _join(
     request: Request[OAuthState], provider: Provider, person: Person, identity: Identity, invitation: str
 ) -> str:
     welcome = provider.rule.allows(person)
-    if not welcome and not invitation:
+    if not welcome and (not invitation or request.state["settings"].registration == "closed"):
         raise NotWelcome(f"{provider.name}: its rule lets in nobody like that")
     for name in usernames(person):
         try:
