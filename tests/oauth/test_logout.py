@@ -1,6 +1,8 @@
 """Signing out at both ends: from here, and from there."""
 
+import asyncio
 import re
+import threading
 from collections.abc import Callable
 from html import unescape
 from typing import Any
@@ -16,6 +18,7 @@ from tests.clock import Clock
 from tests.fakes.noted import GONE, without_gone
 from tests.fakes.openid import CLIENT_ID, OTHER_RSA, FakeOpenId
 from tests.oauth.conftest import corp
+from tests.oauth.refresh.conftest import so
 from tests.oauth.walk import Walk
 from tests.service import Running
 from tests.valkey import Valkey
@@ -61,6 +64,28 @@ async def test_a_provider_that_is_away_keeps_nobody_from_signing_out(
         client.delete(*client.scan_iter("oauth:document:*"))
     provider.instead["/.well-known/openid-configuration"] = lambda: JSONResponse({}, 500)
     assert (await signed_out(walk)).headers["location"] == "/"
+
+
+async def test_the_session_is_dead_while_a_slow_provider_is_still_asked(
+    walk: Walk, provider: FakeOpenId, server: Valkey, service: Running
+) -> None:
+    await walk.whole()
+    elsewhere = Walk(service.another_client(cookies=walk.browser.cookies))
+    with server.client as client:
+        client.delete(*client.scan_iter("oauth:document:*"))
+    path, answered, before = "/.well-known/openid-configuration", threading.Event(), len(provider.asked)
+
+    def slow() -> JSONResponse:
+        assert answered.wait(10)
+        return JSONResponse({}, 500)
+
+    provider.instead[path] = slow
+    leaving = asyncio.create_task(walk.browser.post("/sign-out"))
+    await so(lambda: len(provider.asked) > before)
+    assert await elsewhere.user() is None
+    assert not leaving.done()
+    answered.set()
+    assert (await leaving).headers["location"] == "/"
 
 
 async def test_tokens_are_stored_encrypted(walk: Walk, server: Valkey) -> None:

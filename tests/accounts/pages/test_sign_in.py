@@ -165,6 +165,12 @@ async def test_signing_out_kills_the_session(bob: httpx.AsyncClient, service: Ru
     assert (await bob.post("/sign-out")).status_code == 303
 
 
+async def test_signing_out_removes_a_cookie_that_was_no_good_any_more(client: httpx.AsyncClient) -> None:
+    client.cookies.set("tallygate", "no good", domain="tallygate.test")
+    await client.post("/sign-out")
+    assert not client.cookies
+
+
 async def test_signing_out_is_no_link(bob: httpx.AsyncClient) -> None:
     answer = await bob.get("/sign-out")
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
