@@ -8,11 +8,13 @@ import asyncio
 import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from starlette.types import Scope
 
 from app.settings import Settings
+from app.store.client import CannotWrite
 from app.web.cookies import cookie_header, delete_cookie, full_name, read_cookie, set_cookie
 from app.web.device import device_of
 from app.web.headers import RawHeaders, headers_of
@@ -233,7 +235,8 @@ class Sessions:
         now = self._clock()
         if now - session.seen >= self._seen_every:
             session.seen = now
-            self._set_cookie(scope, visit, await self._store.touch(session))
+            with suppress(CannotWrite):  # who is signed in stays so
+                self._set_cookie(scope, visit, await self._store.touch(session))
 
     async def _move_over(self, scope: Scope, visit: Visit, header: bytes) -> None:
         """A session for who still has a valid cookie of the app that was here before."""

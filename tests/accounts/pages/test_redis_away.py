@@ -14,6 +14,7 @@ from app.store.client import StoreAway
 from tests.accounts.conftest import Start
 from tests.accounts.pages.reading import status, until
 from tests.cast import PASSWORD, Cast, make_cast, signed_in
+from tests.clock import Clock
 from tests.service import Running
 from tests.valkey import Valkey, valkey
 
@@ -112,6 +113,26 @@ async def test_a_sign_in_that_redis_leaves_in_the_middle_leaves_nobody_in(start:
         fragile.start()
         with fragile.client as client:
             assert not list(client.scan_iter("session:*"))
+
+
+@pytest.mark.parametrize("setting", ["maxmemory", "min-replicas-to-write"])
+async def test_a_redis_that_cannot_write_is_as_good_as_away_for_who_wants_to_come_in(
+    start: Start, fragile: Valkey, setting: str, clock: Clock
+) -> None:
+    """A full memory; missing replicas answer as a full disk does."""
+    async with start(redis_url=fragile.url) as service:
+        await make_cast(service)
+        bob, visitor = await signed_in(service, "bob"), service.another_client()
+        credentials = {"username": "charlie", "password": PASSWORD}
+        with fragile.client as client:
+            client.config_set(setting, 1)
+            assert (await visitor.post("/sign-in", data=credentials)).status_code == 503
+            assert (await visitor.post("/api/session", json=credentials)).headers["retry-after"] == "2"
+            assert (await bob.post("/account", data={"locale": "zh"})).status_code == 503
+            clock.move(61)  # by now it is to be noted that the session is in use
+            assert (await bob.get("/account")).status_code == 200
+            client.config_set(setting, 0)
+        assert (await visitor.post("/sign-in", data=credentials)).status_code == 303
 
 
 @pytest.mark.parametrize("missing", ["the second look at the password", "the end of the session"])
