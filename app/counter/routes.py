@@ -11,6 +11,7 @@ from app.counter.home import HOME, Home
 from app.counter.state import CounterState
 from app.web.answers import json_answer
 from app.web.errors import Unavailable
+from app.web.locale import N_
 from app.web.openapi import COUNT, ApiRoute, Operation, obj
 
 COUNTERS = (HOME,)
@@ -26,7 +27,7 @@ async def visit_events(request: Request[CounterState]) -> Response:
     """`GET /events/visits`: server-sent events, `visits` with the total as JSON: now, and after each change."""
     state = request.state
     if state["live"].watchers >= state["settings"].max_streams:
-        raise Unavailable("Too many streams are open. Please try again in a moment.", retry_after=30)
+        raise Unavailable(N_("Too many streams are open. Please try again in a moment."), retry_after=30)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     if request.method == "HEAD":
         return Response(media_type="text/event-stream", headers=headers)

@@ -101,6 +101,8 @@ async def test_more_streams_than_allowed_are_refused(make_settings: MakeSettings
             refused = await service.client.get("/events/visits")
             assert refused.status_code == 503
             assert int(refused.headers["retry-after"]) > 0
+            refused = await service.client.get("/events/visits", headers={"Accept-Language": "zh"})
+            assert "打开的事件流太多" in refused.text
         await until(lambda: live_of(service).watchers == 0, what="the streams' end")
         async with stream(service) as next_one:
             await next_one.tells(0)
