@@ -60,8 +60,8 @@ async def open_accounts(
     async with AsyncExitStack() as stack:
         users = await stack.enter_async_context(TrackedHashes(store, parse_user))
         accounts = AccountStore(store, changed=users.forget, clock=clock)
-        places = await _session_store(settings, store, stack, clock)
-        sessions = Sessions(settings, places, _adopter(accounts, store), recheck, clock)
+        session_store = await _session_store(settings, store, stack, clock)
+        sessions = Sessions(settings, session_store, _adopter(accounts, store), recheck, clock)
         tokens = ApiTokens(store, clock=clock)
         passwords = Passwords()
         stack.callback(passwords.close)
