@@ -47,6 +47,7 @@ async def start(
         at=int(attempts.now()),
         user=user.id if user is not None else "",
         invitation=invitation if looks_like_secret(invitation) else "",  # there is not much room in a cookie
+        again=user is None and await request.state["people"].current(request.scope) is not None,
     )
     try:
         url = await provider.authorization_url(attempt, visitor_of(request, provider))

@@ -19,7 +19,8 @@ HALVES = re.compile("[\ud800-\udfff]")
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One attempt to sign in, from its start to the callback. `user` is who wants to link an identity, if that is it.
+    """One attempt to sign in, from its start to the callback. `user` is who wants to link an identity, if that is it;
+    `again`: it is begun by who is signed in already, to be so afresh.
 
     `state` has hexadecimal digits only: WeChat refuses others than letters and digits.
     """
@@ -31,6 +32,7 @@ class Attempt:
     invitation: str = ""
     state: str = field(default_factory=lambda: secrets.token_hex(16))
     verifier: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
+    again: bool = False
 
     @property
     def challenge(self) -> str:
