@@ -12,10 +12,9 @@ from app.accounts.audit import Event
 from app.accounts.guards import sign_in_required, user_of
 from app.accounts.models import User
 from app.accounts.pages.devices import devices_of, end_device
-from app.accounts.pages.tokens import DAY, MOST_DAYS
 from app.accounts.people import api_secret
 from app.accounts.state import AccountState
-from app.accounts.tokens import LONGEST_NAME, TokenInfo, TooManyTokens
+from app.accounts.tokens import DAY, LONGEST_NAME, MOST_DAYS, TokenInfo, TooManyTokens
 from app.accounts.view import note
 from app.web.answers import json_answer
 from app.web.errors import BadRequest, Conflict, Forbidden, NotFound, WrongPassword
@@ -89,20 +88,7 @@ async def account(request: Request[AccountState], user: User) -> Response:
 @sign_in_required
 async def list_sessions(request: Request[AccountState], user: User) -> Response:
     """`GET /api/account/sessions`."""
-    return json_answer(
-        [
-            {
-                "id": each.key,
-                "device": each.device,
-                "address": each.address,
-                "created": each.created,
-                "seen": each.seen,
-                "how": each.how,
-                "current": each.current,
-            }
-            for each in await devices_of(request, user)
-        ]
-    )
+    return json_answer(await devices_of(request, user))
 
 
 @sign_in_required

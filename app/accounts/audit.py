@@ -10,7 +10,8 @@ from app.store.client import Store
 KEPT = 10_000
 """Entries; Redis keeps up to a hundred more, because it drops them by the block."""
 LONGEST = 200
-CURSOR = re.compile(r"[0-9]{1,19}-[0-9]{1,19}")
+CURSOR = re.compile(r"(?!0+-0+$)[0-9]{1,19}-[0-9]{1,19}")
+"""An entry's id. Nothing comes before the first that there can be: Redis calls it an error to ask."""
 
 
 class Event(StrEnum):

@@ -23,8 +23,8 @@ class Invitation:
 class Invitations:
     """Raises StoreAway when Redis does not answer.
 
-    They are used up by `AccountStore.create(..., invitation=secret)`: in the moment in which the account is made,
-    so that a name which is taken costs nobody the invitation.
+    They are used up by `AccountStore.create` and `Identities.join`: in the moment in which the account is made, so that
+    a name which is taken costs nobody the invitation.
     """
 
     def __init__(self, store: Store, *, clock: Callable[[], float] = time.time) -> None:
@@ -47,12 +47,6 @@ class Invitations:
             return False
         expires = await self._store.idempotent("ZSCORE", keys.INVITATIONS, digest(secret))
         return expires is not None and float(expires) > self._clock()
-
-    async def take(self, secret: str) -> bool:
-        """Uses it up: True once. For what does not make an account; after StoreAway it may be used all the same."""
-        if not await self.peek(secret):
-            return False
-        return bool(await self._store.once("ZREM", keys.INVITATIONS, digest(secret)))
 
     async def list(self) -> tuple[Invitation, ...]:
         """Those that can still be used, the next to end first."""

@@ -9,6 +9,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TypedDict
 
+from starlette.requests import Request
+from starlette.types import Scope
+
 from app.accounts.audit import Audit, Event
 from app.accounts.identities import Identities
 from app.accounts.invitations import Invitations
@@ -17,8 +20,10 @@ from app.accounts.pages.setup import setup_token
 from app.accounts.passwords import Passwords
 from app.accounts.people import People, parse_user
 from app.accounts.secret import digest
+from app.accounts.state import AccountState
 from app.accounts.store import AccountStore, AdminExists
 from app.accounts.tokens import ApiTokens
+from app.accounts.view import note
 from app.settings import Settings
 from app.store import keys
 from app.store.client import Store, StoreAway
@@ -54,15 +59,15 @@ async def open_accounts(
     """Everything for sessions and users. `clock` gives Unix seconds; tests move it."""
     async with AsyncExitStack() as stack:
         users = await stack.enter_async_context(TrackedHashes(store, parse_user))
-        accounts, audit = AccountStore(store, changed=users.forget, clock=clock), Audit(store)
-        places = await _session_store(settings, store, stack, clock)
-        sessions = Sessions(settings, places, _adopter(accounts, audit, store), recheck, clock)
+        accounts = AccountStore(store, changed=users.forget, clock=clock)
+        session_store = await _session_store(settings, store, stack, clock)
+        sessions = Sessions(settings, session_store, _adopter(accounts, store), recheck, clock)
         tokens = ApiTokens(store, clock=clock)
         passwords = Passwords()
         stack.callback(passwords.close)
         yield Accounts(
             accounts=accounts,
-            audit=audit,
+            audit=Audit(store),
             identities=Identities(store, clock=clock),
             invitations=Invitations(store, clock=clock),
             limits=Limits(store),
@@ -103,16 +108,17 @@ async def _session_store(
     return RedisSessions(store, cache, settings, clock)
 
 
-def _adopter(accounts: AccountStore, audit: Audit, store: Store) -> Adopt:
+def _adopter(accounts: AccountStore, store: Store) -> Adopt:
     """Finds whom an old app's cookie names; that it was used is kept in Redis, wherever sessions are."""
 
-    async def adopt(old: OldCookie, address: str) -> str | None:
+    async def adopt(old: OldCookie, scope: Scope) -> str | None:
         user = await accounts.by_name(old.user)
         if user is None or user.disabled:
             return None
         if not await store.once("SET", keys.legacy_used(old.digest), 1, "NX", "EX", MAX_AGE):
             return None
-        await audit.record(Event.MOVED_OVER, user=user.id, address=address, detail=old.how)
+        request: Request[AccountState] = Request(scope)
+        await note(request, Event.MOVED_OVER, user=user, detail=old.how)
         return user.id
 
     return adopt

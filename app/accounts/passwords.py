@@ -16,6 +16,8 @@ from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
 
 from app.accounts.quality import LONGEST
+from app.web.errors import Unavailable
+from app.web.locale import N_
 
 MEMORY, ROUNDS, LANES = 19_456, 2, 1
 """KiB, passes and threads of one hash: the OWASP Password Storage Cheat Sheet's first choice."""
@@ -26,14 +28,14 @@ NICENESS = 10
 Result = TypeVar("Result")
 
 
-class Busy(Exception):
-    """More passwords are waiting to be hashed than is reasonable: try again in `retry_after` seconds."""
+class Busy(Unavailable):
+    """More passwords are waiting to be hashed than is reasonable."""
 
-    retry_after = 2
+    detail = N_("Too many people are signing in at this moment.")
 
 
 class Passwords:
-    """Argon2id in `threads` threads; at most `waiting` more are kept waiting, then Busy is raised."""
+    """Argon2id in `threads` threads; at most `waiting` more are kept waiting, then both coroutines raise Busy."""
 
     def __init__(self, *, threads: int = 2, waiting: int = 32, memory: int = MEMORY, rounds: int = ROUNDS) -> None:
         self._hasher = PasswordHasher(rounds, memory, LANES, HASH_BYTES, SALT_BYTES, type=Type.ID)

@@ -20,7 +20,7 @@ from app.web.state import WebState
 class Farewell(Protocol):
     """Knows where else somebody who signs out may have to."""
 
-    async def __call__(self, session: Session, home: str) -> str | None:
+    async def __call__(self, session: Session | None, home: str) -> str | None:
         """The address to go on to, which leads back `home`; None where there is nothing else to do."""
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -16,6 +16,8 @@ PREFIX = "tgt_"
 """Lets a scanner of repositories recognise a token that was committed."""
 MOST = 50
 LONGEST_NAME = 100
+DAY, MOST_DAYS = 86_400, 3650
+"""Seconds, and the days for which one may be made; it may also be for ever."""
 
 ADD = Script("""
 local token, list = unpack(KEYS)
@@ -91,24 +93,13 @@ class ApiTokens:
 
     async def list(self, user_id: str) -> tuple[TokenInfo, ...]:
         """The user's tokens, newest first."""
-        found = await asyncio.gather(*map(self._living, await self._ids(user_id)))
+        ids = await self._store.idempotent("ZRANGEBYSCORE", keys.tokens_of(user_id), f"({self._clock()!r}", "+inf")
+        found = await asyncio.gather(*(self._living(token_id.decode()) for token_id in ids))
         return tuple(sorted(filter(None, found), key=lambda token: token.created, reverse=True))
 
     async def revoke(self, user_id: str, token_id: str) -> bool:
         """Whether the user had this token; it is dead at once."""
         return bool(await REVOKE.run(self._store, [keys.token(token_id), keys.tokens_of(user_id)], token_id))
-
-    async def revoke_all(self, user_id: str) -> int:
-        """How many tokens the user had."""
-        ids = await self._ids(user_id)
-        if ids:
-            await self._store.idempotent("DEL", *map(keys.token, ids))
-            await self._store.idempotent("ZREM", keys.tokens_of(user_id), *ids)
-        return len(ids)
-
-    async def _ids(self, user_id: str) -> Sequence[str]:
-        found = await self._store.idempotent("ZRANGEBYSCORE", keys.tokens_of(user_id), f"({self._clock()!r}", "+inf")
-        return [token_id.decode() for token_id in found]
 
     async def _living(self, token_id: str) -> TokenInfo | None:
         fields = await self._store.idempotent("HGETALL", keys.token(token_id))

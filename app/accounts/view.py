@@ -5,11 +5,13 @@ from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
+from starlette.types import Scope
 
 from app.accounts.audit import Event
 from app.accounts.models import User
 from app.accounts.state import S
 from app.web.errors import TooMany
+from app.web.language import remember
 from app.web.session import flash, take_flash
 
 
@@ -43,6 +45,12 @@ def see_other(path: str) -> Response:
 async def onward(request: Request[S], url: str) -> Response:
     """A page that leads to another site at once: the answer to a form may not (CSP, form-action)."""
     return await page(request, "accounts/onward.html", url=url, site=urlsplit(url).hostname)
+
+
+def in_the_language_of(user: User, response: Response, scope: Scope) -> None:
+    """Has a browser in which somebody has signed in ask for the language of the account, where one was chosen."""
+    if user.locale:
+        remember(response, scope, user.locale)
 
 
 async def say(request: Request[S], message: str) -> None:

@@ -19,7 +19,7 @@ import structlog
 from app.counter.journal import Journal
 from app.counter.server import Server
 from app.counter.store import CounterStore, Gap
-from app.store.client import ResponseError, StoreAway
+from app.store.client import CannotWrite, ResponseError, StoreAway
 
 PATIENCE = 1.0
 """Seconds that a visitor waits for a number; then it is unknown to the page, and the visit counts all the same."""
@@ -162,10 +162,10 @@ class Tally:
             try:
                 async with self._turn:
                     totals = await self._apply(increments)
-            except StoreAway:
-                await asyncio.sleep(PAUSE)
-            except ResponseError as error:
+            except (CannotWrite, ResponseError) as error:
                 self._refused(str(error))
+                await asyncio.sleep(PAUSE)
+            except StoreAway:
                 await asyncio.sleep(PAUSE)
             else:
                 await self._meet()

@@ -47,6 +47,7 @@ async def start(
         at=int(attempts.now()),
         user=user.id if user is not None else "",
         invitation=invitation if looks_like_secret(invitation) else "",  # there is not much room in a cookie
+        again=user is None and await request.state["people"].current(request.scope) is not None,
     )
     try:
         url = await provider.authorization_url(attempt, visitor_of(request, provider))
@@ -91,15 +92,21 @@ async def _come_in(
 ) -> Session:
     """The session in which somebody is signed in now."""
     _refused(answer)
-    user, session = None, None
     if attempt.user:
-        user = await request.state["people"].current(request.scope)
-        session = await request.state["sessions"].open(request.scope)
-        if user is None or session is None or user.id != attempt.user:
-            raise BadCallback("who wanted to link an identity is not signed in any more")
+        return await _link(request, provider, attempt, answer)
     person = await provider.identify(attempt, answer, visitor_of(request, provider))
-    if user is None or session is None:
-        return await people.sign_in(request, provider, person, attempt)
+    return await people.sign_in(request, provider, person, attempt)
+
+
+async def _link(
+    request: Request[OAuthState], provider: Provider, attempt: Attempt, answer: Mapping[str, str]
+) -> Session:
+    """The session of who is signed in already, and has one identity more now."""
+    user = await request.state["people"].current(request.scope)
+    session = await request.state["sessions"].open(request.scope)
+    if user is None or session is None or user.id != attempt.user:
+        raise BadCallback("who wanted to link an identity is not signed in any more")
+    person = await provider.identify(attempt, answer, visitor_of(request, provider))
     await people.link(request, provider, person, user)
     return session
 

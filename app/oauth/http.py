@@ -57,7 +57,8 @@ class Outside:
             timeout=timeout,
             trust_env=False,
             follow_redirects=False,
-            headers={"Accept": "application/json", "User-Agent": "tallygate"},
+            # Compressed, an answer of some KB could be hundreds of MB before its size is known.
+            headers={"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "tallygate"},
         )
 
     async def __aenter__(self) -> "Outside":
@@ -146,8 +147,10 @@ def _content_type(response: httpx.Response) -> str:
 
 
 async def _body(response: httpx.Response, what: str) -> bytes:
+    if response.headers.get("content-encoding", "identity") != "identity":
+        raise ProviderAnswer(f"{what}: compressed, which was not asked for")
     body = b""
-    async for piece in response.aiter_bytes(64 * 1024):
+    async for piece in response.aiter_raw(64 * 1024):
         body += piece
         if len(body) > MOST_BYTES:
             raise ProviderAnswer(f"{what}: more than {MOST_BYTES} bytes")

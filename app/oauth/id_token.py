@@ -29,6 +29,15 @@ def check_id_token(
         raise BadToken("belongs to another access token (at_hash)")
 
 
+def check_auth_time(claims: dict[str, Any], *, most: float, now: float) -> None:
+    """For who was to sign in there within the last `most` seconds (`max_age`); who does not tell when is believed.
+
+    Raises BadToken.
+    """
+    if "auth_time" in claims and _number(claims, "auth_time") < now - most - LEEWAY:
+        raise BadToken("is of an older sign-in (auth_time)")
+
+
 def check_logout_token(claims: dict[str, Any], *, issuer: str, client_id: str, now: float) -> None:
     """Raises BadToken."""
     check_common(claims, issuer=issuer, client_id=client_id, now=now)

@@ -59,17 +59,18 @@ class Memory:
     def __init__(self, settings: Settings, store: Store) -> None:
         self._store = store
         self._lifetime = settings.session_lifetime
+        self._idle = min(settings.session_idle, settings.session_lifetime)
         self._keys = [_derived(key) for key in reversed(signing_keys(settings))]
 
     async def keep(self, session: Session, origin: Origin) -> None:
-        """Notes where a new session comes from."""
+        """Notes where a new session comes from, for as long as it may be idle; each use of it renews both."""
         if not session.key:
             return
         if origin.session:
             name = _session_name(origin.issuer, origin.session)
             await self._store.idempotent("SET", name, session.user, "EX", self._lifetime)
         name = keys.session_origin(session.key)
-        await self._store.idempotent("SET", name, self._seal(origin), "EX", self._lifetime)
+        await self._store.idempotent("SET", name, self._seal(origin), "EX", self._idle)
 
     async def renew(self, session: Session, origin: Origin) -> None:
         """Replaces what is kept, unless the session has ended meanwhile."""

@@ -19,7 +19,8 @@ HALVES = re.compile("[\ud800-\udfff]")
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One attempt to sign in, from its start to the callback. `user` is who wants to link an identity, if that is it.
+    """One attempt to sign in, from its start to the callback. `user` is who wants to link an identity, if that is it;
+    `again`: it is begun by who is signed in already, to be so afresh.
 
     `state` has hexadecimal digits only: WeChat refuses others than letters and digits.
     """
@@ -31,6 +32,7 @@ class Attempt:
     invitation: str = ""
     state: str = field(default_factory=lambda: secrets.token_hex(16))
     verifier: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
+    again: bool = False
 
     @property
     def challenge(self) -> str:
@@ -98,8 +100,11 @@ class LoggedOut:
     session: str
 
     def ends(self, issuer: str, subject: str, session: str) -> bool:
-        """Whether it is about a session there, of this subject; each of the two may have been left out."""
-        return self.issuer == issuer and self.subject in {"", subject} and self.session in {"", session}
+        """Whether it is about a session there, of this subject; each of the two may have been left out. Where a sign-in
+        did not tell its session there, it may be any of the subject's, this one too.
+        """
+        meant = self.session in {"", session} or (not session and self.subject != "")
+        return self.issuer == issuer and self.subject in {"", subject} and meant
 
 
 def base64url(data: bytes) -> str:

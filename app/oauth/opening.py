@@ -54,10 +54,11 @@ async def open_oauth(settings: Settings, store: Store, clock: Callable[[], float
         )
 
 
-async def sign_out_url(memory: Memory, providers: Mapping[str, Provider], session: Session, home: str) -> str | None:
+async def sign_out_url(
+    memory: Memory, providers: Mapping[str, Provider], session: Session | None, home: str
+) -> str | None:
     """Where to go on to after signing out here; a provider that is away does not keep anybody from that."""
-    provider = providers.get(session.how)
-    if provider is None:
+    if session is None or (provider := providers.get(session.how)) is None:
         return None
     origin = await memory.origin(session)
     try:

@@ -10,7 +10,7 @@ from app.accounts.identities import LastWayIn
 from app.accounts.models import User
 from app.accounts.pages import account, sign_in
 from app.accounts.state import S
-from app.accounts.view import note, onward, say, see_other
+from app.accounts.view import in_the_language_of, note, onward, say, see_other
 from app.oauth import flow
 from app.oauth.errors import BadCallback, OAuthProblem
 from app.oauth.state import OAuthState
@@ -42,8 +42,12 @@ async def callback(request: Request[OAuthState]) -> Response:
     try:
         target = await flow.finish(request)
     except (Conflict, OAuthProblem) as problem:
-        return _with(await _failed(request, problem, None), forget)
+        attempt = request.state["attempts"].find(request.scope, state)
+        return _with(await _failed(request, problem, attempt.next if attempt is not None else None), forget)
     response = json_answer({"next": target}) if prefers_json(request.scope) else see_other(target)
+    user = await request.state["people"].current(request.scope)
+    if user is not None:
+        in_the_language_of(user, response, request.scope)
     return _with(response, forget)
 
 

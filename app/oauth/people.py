@@ -58,13 +58,14 @@ async def _begin(request: Request[OAuthState], user: User, how: str, origin: Ori
     """Raises NotWelcome for who is not let in any more."""
     state = request.state
     session = await entry.let_in(request, user, how, origin.tokens.recheck_at)
-    await state["memory"].keep(session, origin)
-    # Whoever unlinked the identity or disabled the user at this moment ended the sessions that there were. This one may
-    # not have been among them: looked at last, for from here on they would find it.
-    now = await state["accounts"].by_id(user.id)
-    if now is None or now.disabled or await state["identities"].user_of(origin.identity) != user.id:
-        await state["sessions"].end(request.scope)
-        raise NotWelcome("the identity is no longer the user's", N_("This account is disabled."))
+    with entry.on_trial(request):
+        await state["memory"].keep(session, origin)
+        # Whoever unlinked the identity or disabled the user at this moment ended the sessions that there were. This one
+        # may not have been among them: looked at last, for from here on they would find it.
+        now = await state["accounts"].by_id(user.id)
+        if now is None or now.disabled or await state["identities"].user_of(origin.identity) != user.id:
+            await state["sessions"].end(request.scope)
+            raise NotWelcome("the identity is no longer the user's", N_("This account is disabled."))
     return session
 
 
@@ -81,7 +82,7 @@ async def _join(
     request: Request[OAuthState], provider: Provider, person: Person, identity: Identity, invitation: str
 ) -> str:
     welcome = provider.rule.allows(person)
-    if not welcome and not invitation:
+    if not welcome and (not invitation or request.state["settings"].registration == "closed"):
         raise NotWelcome(f"{provider.name}: its rule lets in nobody like that")
     for name in usernames(person):
         try:

@@ -3,13 +3,19 @@
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, model_validator
 
 from app.oauth.models import Person
 
 
 def _list(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _domains(values: tuple[str, ...]) -> tuple[str, ...]:
+    if any(sign in value for value in values for sign in "@*"):
+        raise ValueError("a domain has no @ and no *: each stands for itself alone")
+    return tuple(value.lower() for value in values)
 
 
 List = Annotated[tuple[str, ...], BeforeValidator(_list)]
@@ -24,7 +30,7 @@ class Rule(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     everybody: bool = False
-    domains: List = ()
+    domains: Annotated[List, AfterValidator(_domains)] = ()
     claims: Mapping[str, List] = {}
 
     @model_validator(mode="before")
@@ -43,7 +49,7 @@ class Rule(BaseModel):
             return True
         if not self.domains and not self.claims:
             return False
-        if self.domains and _domain(person.email) not in {domain.lower() for domain in self.domains}:
+        if self.domains and _domain(person.email) not in self.domains:
             return False
         return all(_has(person.claims.get(name), values) for name, values in self.claims.items())
 

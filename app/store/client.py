@@ -23,26 +23,30 @@ from redis.exceptions import (
 from app.store.connect import Topology
 from app.store.pipeline import Argument, Interrupted, Reply, StoreAway, Tracker, Wire
 
-__all__ = ["NoScriptError", "ResponseError", "Store", "StoreAway", "takes_no_writes"]
+__all__ = ["CannotWrite", "NoScriptError", "ResponseError", "Store", "StoreAway"]
 
 KEYLESS = frozenset({"PING", "INFO", "PUBLISH", "SCRIPT", "WAIT", "WAITAOF"})
 SCRIPTS = frozenset({"EVAL", "EVALSHA"})
 NOT_APPLIED = (MovedError, AskError, TryAgainError, ClusterDownError, MasterDownError, BusyLoadingError)
 """What a node answers that has not applied the command, and does not refuse it for good."""
-WRITES_REFUSED = ("MISCONF", "NOREPLICAS")
-"""How a server begins to say that its disk is full, or that it misses replicas."""
+UNWRITABLE = ("MISCONF", "NOREPLICAS")
+"""How a server begins that has not enough of a disk, or of replicas, to write."""
 PASSING = 0.05
 """Seconds to wait while a server loads its data, or a cluster moves a slot or elects a primary."""
 RESUBSCRIBE = 0.2
 """Seconds between two attempts to subscribe again."""
 
 
+class CannotWrite(StoreAway):
+    """Redis answers, but takes no writes now: its memory or its disk is full, or replicas are missing."""
+
+
 class Store:
     """Commands to Redis, each on the wire of the node that holds its key. For commands that name none `near` is a key
     whose node is meant; any node will do without it.
 
-    Every method raises StoreAway when Redis does not answer within `timeout` seconds, and ResponseError for
-    an error that Redis answers.
+    Every method raises StoreAway when Redis does not answer within `timeout` seconds, or cannot write, and
+    ResponseError for any other error that Redis answers.
     """
 
     def __init__(self, topology: Topology, timeout: float, tracker: Tracker | None = None) -> None:
@@ -127,6 +131,10 @@ class Store:
                 if self._loop.time() >= deadline:
                     raise StoreAway(str(error), sent=False) from None
                 importing = f"{error.host}:{error.port}" if type(error) is AskError else None
+            except ResponseError as error:
+                if isinstance(error, OutOfMemoryError) or str(error).startswith(UNWRITABLE):
+                    raise CannotWrite(str(error), sent=False) from None
+                raise
             if importing is None:
                 await asyncio.sleep(PASSING)
                 await self._refresh()
@@ -216,11 +224,6 @@ class Store:
         for node, wire in self._wires.items():
             if wire.failing and node not in nodes:
                 self._tasks[node].cancel()
-
-
-def takes_no_writes(error: ResponseError) -> bool:
-    """Whether the server refuses everything that would change something, until somebody has mended it."""
-    return isinstance(error, OutOfMemoryError) or str(error).startswith(WRITES_REFUSED)
 
 
 async def _messages(connection: AbstractConnection, channel: str, patience: float) -> AsyncGenerator[bytes | None]:

@@ -8,7 +8,7 @@ A part in braces is a Redis Cluster hash tag: keys that one script touches share
 | `{hits}:worker:<id>` | hash | `seq`: its last batch that was applied; `reply`: what was answered | 1 day unused |
 | `{hits}:changed` | channel | totals have changed: look again | - |
 | `session:<key>` | hash | a session: user, created, seen, how, device, address, its data | idle timeout |
-| `session-origin:<key>` | string | whose a session is at a provider, and its tokens, encrypted | absolute timeout |
+| `session-origin:<key>` | string | whose a session is at a provider, and its tokens, encrypted | the session's |
 | `sessions-of:<user>` | sorted set | the user's sessions by when they were opened | a year unused |
 | `legacy-used:<digest>` | string | an old app's cookie that was turned into a session: only once | 31 days |
 | `{accounts}:user:<id>` | hash | name, admin, disabled, locale, created, password (its hash) | for ever |

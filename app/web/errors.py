@@ -22,7 +22,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import RedirectResponse, Response
 from starlette.types import Scope
 
-from app.store.client import ResponseError, StoreAway, takes_no_writes
+from app.store.client import StoreAway
 from app.web.answers import json_answer
 from app.web.locale import N_
 from app.web.negotiate import prefers_json
@@ -143,8 +143,6 @@ def problem_of(error: Exception) -> Problem:
         case ClientDisconnect():
             return BadRequest(N_("The request ended before it was whole."), field="body")
         case StoreAway():
-            return Unavailable()
-        case ResponseError() if takes_no_writes(error):
             return Unavailable()
         case HTTPException(status_code=404):
             return NotFound()

@@ -99,8 +99,11 @@ class RedisSessions:
         return None
 
     async def touch(self, session: Session) -> str | None:
-        name = keys.session(session.key)
-        await TOUCH.run(self._store, [name], f"{session.seen:.0f}", self._expiry(session))
+        name, expiry = keys.session(session.key), self._expiry(session)
+        await asyncio.gather(
+            TOUCH.run(self._store, [name], f"{session.seen:.0f}", expiry),
+            self._store.idempotent("PEXPIREAT", keys.session_origin(session.key), expiry),
+        )
         self._cache.forget(name)
         return None
 

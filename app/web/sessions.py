@@ -8,11 +8,13 @@ import asyncio
 import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from starlette.types import Scope
 
 from app.settings import Settings
+from app.store.client import CannotWrite
 from app.web.cookies import cookie_header, delete_cookie, full_name, read_cookie, set_cookie
 from app.web.device import device_of
 from app.web.headers import RawHeaders, headers_of
@@ -28,8 +30,8 @@ MOST_KNOWN, LONGEST_KNOWN = 10_000, 2048
 """Cookie headers that a worker knows as some session's, and the bytes of the longest: strangers choose both."""
 FRESH = 600
 """Seconds after signing in for which nobody asks whether it is still the same person."""
-Adopt = Callable[[OldCookie, str], Awaitable[str | None]]
-"""Finds the user (id) whose name an old app's cookie from an address holds, once: from then on it is nobody's."""
+Adopt = Callable[[OldCookie, Scope], Awaitable[str | None]]
+"""Finds the user (id) whose name a request's old cookie holds, once: from then on the cookie is nobody's."""
 Recheck = Callable[[Session], Awaitable[float | None]]
 """Asks whoever vouched for a session's user: when to ask again (Unix seconds); None where they no longer do."""
 
@@ -155,7 +157,7 @@ class Sessions:
             seen=now,
             how=how,
             device=device_of(headers_of(scope).get(b"user-agent", b"").decode("latin-1")),
-            address=_address(scope),
+            address=scope["client"][0] if scope["client"] else "",
             recheck_at=recheck_at,
             _data=before.data if before is not None and before.user == user else None,
         )
@@ -176,9 +178,13 @@ class Sessions:
     async def end(self, scope: Scope) -> None:
         """Signs the visitor out."""
         session = await self.open(scope)
-        visit: Visit = scope[VISIT]
         if session is not None:
             await self._store.end(session)
+        self.drop(scope)
+
+    def drop(self, scope: Scope) -> None:
+        """Takes the session from the browser alone, for which Redis need not be there."""
+        visit: Visit = scope[VISIT]
         visit.session = None
         full = full_name(self._name, scope)
         visit.cookies[full] = delete_cookie(scope, full)
@@ -228,20 +234,16 @@ class Sessions:
         now = self._clock()
         if now - session.seen >= self._seen_every:
             session.seen = now
-            self._set_cookie(scope, visit, await self._store.touch(session))
+            with suppress(CannotWrite):  # who is signed in stays so
+                self._set_cookie(scope, visit, await self._store.touch(session))
 
     async def _move_over(self, scope: Scope, visit: Visit, header: bytes) -> None:
         """A session for who still has a valid cookie of the app that was here before."""
         old = self._legacy.read(header) if self._adopt is not None and self._legacy.any else None
         if old is None or self._adopt is None:
             return
-        user = await self._adopt(old, _address(scope))
+        user = await self._adopt(old, scope)
         if user is None:
             return
         await self._start(scope, visit, user, old.how)
         visit.cookies.setdefault(old.cookie, delete_cookie(scope, old.cookie))
-
-
-def _address(scope: Scope) -> str:
-    """Of whoever asks; empty on a unix socket."""
-    return scope["client"][0] if scope["client"] else ""

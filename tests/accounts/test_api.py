@@ -45,6 +45,7 @@ async def test_signing_in_tells_who_it_is_and_begins_a_session(client: httpx.Asy
 async def test_a_wrong_password_is_no_invitation_to_sign_in_elsewhere(client: httpx.AsyncClient, cast: Cast) -> None:
     told = problem(await client.post("/api/session", json={"username": "bob", "password": "no"}), 401)
     assert told["detail"] == "The name or the password is not right."
+    assert "sign_in_url" not in told
     assert "set-cookie" not in (await client.post("/api/session", json={"username": "b", "password": "no"})).headers
 
 

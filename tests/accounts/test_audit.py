@@ -59,7 +59,7 @@ async def test_a_page_that_is_exactly_full_is_the_last(store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    "before", ["", "x", "-", "+", "1", "1-2-3", "(1-2", "9" * 30 + "-1", "1-" + "9" * 30, "\ud800"]
+    "before", ["", "x", "-", "+", "1", "1-2-3", "(1-2", "9" * 30 + "-1", "1-" + "9" * 30, "\ud800", "0-0", "00-000"]
 )
 async def test_before_nonsense_there_is_nothing(store: Store, before: str) -> None:
     audit = Audit(store)

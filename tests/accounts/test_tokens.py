@@ -90,18 +90,6 @@ async def test_nobody_revokes_the_token_of_another(tokens: ApiTokens) -> None:
     assert await tokens.by_secret(secret) == token
 
 
-async def test_all_tokens_of_a_user_are_revoked_at_once(tokens: ApiTokens, server: Valkey) -> None:
-    mine = [await tokens.create("alice", str(number)) for number in range(3)]
-    theirs, token = await tokens.create("bob", "backup")
-    assert await tokens.revoke_all("alice") == 3
-    assert [await tokens.by_secret(secret) for secret, _ in mine] == [None] * 3
-    assert await tokens.list("alice") == ()
-    assert await tokens.by_secret(theirs) == token
-    assert await tokens.revoke_all("alice") == 0
-    with server.client as client:
-        assert len(list(client.scan_iter("*"))) == 2
-
-
 async def test_a_user_has_fifty_tokens_at_most(tokens: ApiTokens, clock: Clock) -> None:
     results = await asyncio.gather(
         *(tokens.create("alice", "", lifetime=60) for _ in range(MOST + 3)), return_exceptions=True

@@ -109,7 +109,10 @@ def forgive(visitor: Visitor, status: int) -> None:
 
 @pytest.fixture
 def meet(chromium: Browser) -> Iterator[Callable[..., Visitor]]:
-    """Makes visitors. None of their browsers may have anything to complain about."""
+    """Makes visitors. None of their browsers may have anything to complain about.
+
+    Tests ask for it after the service: the browsers are closed first, or would complain that it has gone.
+    """
     visitors = []
 
     def visitor(**options: Any) -> Visitor:

@@ -30,7 +30,7 @@ def fill(page: Page, say: Say, name: str, password: str, button: str) -> None:
 @pytest.mark.parametrize("javascript", [True, False], ids=["script", "plain"])
 @pytest.mark.parametrize("locale", ["en", "zh"])
 def test_from_the_setup_link_to_throwing_a_device_out(
-    meet: Meet, fresh: Process, locale: str, javascript: bool
+    fresh: Process, meet: Meet, locale: str, javascript: bool
 ) -> None:
     say = partial(Locales().translate, locale)
     laptop = meet(locale=locale, java_script_enabled=javascript)
@@ -71,7 +71,7 @@ def test_from_the_setup_link_to_throwing_a_device_out(
     expect(other.get_by_role("heading", name=say("Sign in"))).to_be_visible()
 
 
-def test_the_setup_link_is_good_once(meet: Meet, fresh: Process) -> None:
+def test_the_setup_link_is_good_once(fresh: Process, meet: Meet) -> None:
     alice, eve = meet(), meet()
     page, late = alice.tab(link_of(fresh)), eve.tab(link_of(fresh))
     fill(page, str, "alice", PASSWORD, "Create the administrator")
@@ -81,7 +81,7 @@ def test_the_setup_link_is_good_once(meet: Meet, fresh: Process) -> None:
     forgive(eve, 404)
 
 
-def test_a_password_is_changed_and_a_token_made(meet: Meet, fresh: Process) -> None:
+def test_a_password_is_changed_and_a_token_made(fresh: Process, meet: Meet) -> None:
     alice = meet()
     page = alice.tab(link_of(fresh))
     fill(page, str, "alice", PASSWORD, "Create the administrator")

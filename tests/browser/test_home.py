@@ -19,7 +19,7 @@ def background(page: Page) -> int:
     return sum(int(part) for part in colour.removeprefix("rgb(").removesuffix(")").split(","))
 
 
-def test_a_visitor_sees_the_number_rise_live(meet: Meet, url: str) -> None:
+def test_a_visitor_sees_the_number_rise_live(url: str, meet: Meet) -> None:
     alice, bob = meet(), meet()
     first = alice.tab(url)
     expect(first.locator("#visits")).to_have_text("You are visitor 1")
@@ -32,7 +32,7 @@ def test_a_visitor_sees_the_number_rise_live(meet: Meet, url: str) -> None:
         expect(tab.locator("#visits")).to_have_text("Visitor 3 just arrived")
 
 
-def test_two_tabs_of_one_browser_share_what_they_hear(meet: Meet, url: str) -> None:
+def test_two_tabs_of_one_browser_share_what_they_hear(url: str, meet: Meet) -> None:
     alice = meet()
     first, second = alice.tab(url), alice.tab(url)
     expect(second.locator("#visits")).to_have_text("You are visitor 2")
@@ -42,7 +42,7 @@ def test_two_tabs_of_one_browser_share_what_they_hear(meet: Meet, url: str) -> N
     expect(second.locator("#visits")).to_have_text("Visitor 3 just arrived")
 
 
-def test_the_language_can_be_switched_and_stays(meet: Meet, url: str) -> None:
+def test_the_language_can_be_switched_and_stays(url: str, meet: Meet) -> None:
     page = meet().tab(url)
     page.get_by_role("button", name="中文").click()
     expect(page.locator("#visits")).to_have_text("您是第 2 位访客")
@@ -53,11 +53,11 @@ def test_the_language_can_be_switched_and_stays(meet: Meet, url: str) -> None:
     expect(page.locator("#visits")).to_have_text("You are visitor 4")
 
 
-def test_a_chinese_browser_is_answered_in_chinese(meet: Meet, visited: str) -> None:
+def test_a_chinese_browser_is_answered_in_chinese(visited: str, meet: Meet) -> None:
     expect(meet(locale="zh-CN").tab(visited).locator("#visits")).to_contain_text("您是第 ")
 
 
-def test_everything_works_without_javascript(meet: Meet, url: str) -> None:
+def test_everything_works_without_javascript(url: str, meet: Meet) -> None:
     alice = meet(java_script_enabled=False)
     page = alice.tab(url)
     expect(page.locator("#visits")).to_have_text("You are visitor 1")
@@ -67,7 +67,7 @@ def test_everything_works_without_javascript(meet: Meet, url: str) -> None:
     expect(page.locator("body")).to_contain_text('{"visits":2}')
 
 
-def test_an_unknown_page_leads_home(meet: Meet, visited: str) -> None:
+def test_an_unknown_page_leads_home(visited: str, meet: Meet) -> None:
     lost = meet()
     page = lost.tab(f"{visited}/nowhere")
     expect(page.get_by_role("heading")).to_have_text("Page not found")
@@ -79,7 +79,7 @@ def test_an_unknown_page_leads_home(meet: Meet, visited: str) -> None:
 @pytest.mark.parametrize(
     "options", [{"width": 320, "height": 560}, {"width": 1280, "height": 800}], ids=["phone", "desk"]
 )
-def test_light_and_dark_fit_every_screen(options: Any, meet: Meet, visited: str) -> None:
+def test_light_and_dark_fit_every_screen(options: Any, visited: str, meet: Meet) -> None:
     light = meet(viewport=options, color_scheme="light").tab(visited)
     dark = meet(viewport=options, color_scheme="dark").tab(visited)
     assert background(light) > 600
@@ -88,7 +88,7 @@ def test_light_and_dark_fit_every_screen(options: Any, meet: Meet, visited: str)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "the page scrolls sideways"
 
 
-def test_the_keyboard_reaches_everything(meet: Meet, visited: str) -> None:
+def test_the_keyboard_reaches_everything(visited: str, meet: Meet) -> None:
     page = meet().tab(visited)
     page.keyboard.press("Tab")
     expect(page.get_by_text("Skip to content")).to_be_focused()

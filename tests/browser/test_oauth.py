@@ -89,7 +89,7 @@ def sign_up(page: Page, name: str) -> None:
 
 @pytest.mark.parametrize("javascript", [True, False], ids=["script", "plain"])
 def test_a_first_sign_in_a_sign_out_at_both_ends_and_a_second_sign_in(
-    meet: Meet, service: Process, home: str, issuer: str, javascript: bool
+    service: Process, meet: Meet, home: str, issuer: str, javascript: bool
 ) -> None:
     page = meet(java_script_enabled=javascript).tab(f"{home}/account")
     page.get_by_role("link", name="Sign in with Corp").click()
@@ -111,7 +111,7 @@ def test_a_first_sign_in_a_sign_out_at_both_ends_and_a_second_sign_in(
     expect(page.get_by_role("link", name="alice", exact=True)).to_be_visible()
 
 
-def test_a_second_browser_that_the_provider_knows_is_asked_nothing(meet: Meet, service: Process, home: str) -> None:
+def test_a_second_browser_that_the_provider_knows_is_asked_nothing(service: Process, meet: Meet, home: str) -> None:
     alice = meet()
     page = alice.tab(f"{home}/oauth/corp/start")
     sign_in_there(page, "alice")
@@ -123,7 +123,7 @@ def test_a_second_browser_that_the_provider_knows_is_asked_nothing(meet: Meet, s
     expect(page.get_by_role("link", name="alice")).to_be_visible()
 
 
-def test_an_identity_is_linked_signed_in_with_and_unlinked(meet: Meet, service: Process, home: str) -> None:
+def test_an_identity_is_linked_signed_in_with_and_unlinked(service: Process, meet: Meet, home: str) -> None:
     bob = meet()
     page = bob.tab(f"{home}/sign-up?next=/account")
     sign_up(page, "bob")
@@ -144,7 +144,7 @@ def test_an_identity_is_linked_signed_in_with_and_unlinked(meet: Meet, service: 
     expect(page.get_by_role("link", name="robert")).to_be_visible()
 
 
-def test_the_last_way_in_stays(meet: Meet, service: Process, home: str) -> None:
+def test_the_last_way_in_stays(service: Process, meet: Meet, home: str) -> None:
     alice = meet()
     page = alice.tab(f"{home}/oauth/corp/start?next=/account")
     sign_in_there(page, "alice")
@@ -160,7 +160,7 @@ def test_the_last_way_in_stays(meet: Meet, service: Process, home: str) -> None:
 
 
 @pytest.mark.parametrize("locale", ["en", "zh"])
-def test_who_refuses_is_told_so_in_their_language(meet: Meet, service: Process, home: str, locale: str) -> None:
+def test_who_refuses_is_told_so_in_their_language(service: Process, meet: Meet, home: str, locale: str) -> None:
     say = partial(Locales().translate, locale)
     alice = meet(locale=locale)
     page = alice.tab(f"{home}/sign-in?next=/account")
@@ -174,7 +174,7 @@ def test_who_refuses_is_told_so_in_their_language(meet: Meet, service: Process, 
     forgive(alice, 403)
 
 
-def test_who_cancels_linking_is_still_at_the_account(meet: Meet, service: Process, home: str) -> None:
+def test_who_cancels_linking_is_still_at_the_account(service: Process, meet: Meet, home: str) -> None:
     bob = meet()
     page = bob.tab(f"{home}/sign-up?next=/account")
     sign_up(page, "bob")
@@ -186,7 +186,7 @@ def test_who_cancels_linking_is_still_at_the_account(meet: Meet, service: Proces
 
 
 def test_signing_out_at_the_provider_ends_the_session_here(
-    meet: Meet, service: Process, home: str, issuer: str
+    service: Process, meet: Meet, home: str, issuer: str
 ) -> None:
     alice = meet()
     page = alice.tab(f"{home}/oauth/corp/start?next=/account")
@@ -200,7 +200,7 @@ def test_signing_out_at_the_provider_ends_the_session_here(
 
 
 @pytest.mark.parametrize("browser", [PHONE, f"{PHONE} MicroMessenger/8.0.42"], ids=["outside", "inside"])
-def test_a_code_is_scanned_or_refused_with_wechat(meet: Meet, service: Process, home: str, browser: str) -> None:
+def test_a_code_is_scanned_or_refused_with_wechat(service: Process, meet: Meet, home: str, browser: str) -> None:
     zhang = meet(locale="zh-CN", user_agent=browser, viewport={"width": 390, "height": 800})
     page = zhang.tab(f"{home}/sign-in?next=/account")
     page.get_by_role("link", name="使用 微信 WeChat 登录").click()

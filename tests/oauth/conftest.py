@@ -104,7 +104,7 @@ def users(server: Valkey) -> Callable[[], int]:
 def start(make_settings: Callable[..., Settings], provider: FakeOpenId, clock: Clock) -> Start:
     """Starts a service whose provider has another rule."""
 
-    def started(**changes: Any) -> Any:
-        return running(make_settings(oauth={"corp": corp(provider, **changes)}, registration="invitation"), clock)
+    def started(registration: str = "invitation", **changes: Any) -> Any:
+        return running(make_settings(oauth={"corp": corp(provider, **changes)}, registration=registration), clock)
 
     return started

@@ -16,6 +16,8 @@ from tests.oauth.walk import Walk
 from tests.service import running
 
 OIDC = {"type": "oidc", "issuer": "https://a.example", "client_id": "x"}
+GITHUB = {"type": "github", "client_id": "x"}
+WECHAT = {"type": "wechat", "appid": "x", "secret": "hush"}
 MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "no type": ({}, "oauth.it.type"),
     "another type": ({"type": "saml"}, "oauth.it.type: must be one of github, oidc, wechat"),
@@ -27,8 +29,18 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "scopes without openid": (OIDC | {"scopes": "profile"}, "oauth.it.scopes: must contain openid"),
     "an odd rule": (OIDC | {"allow": "all"}, "oauth.it.allow"),
     "a misspelt rule": (OIDC | {"allow": {"domain": ["x"]}}, "oauth.it.allow.domain"),
-    "no secret for GitHub": ({"type": "github", "client_id": "x"}, "oauth.it.client_secret"),
+    "an address for a domain": (
+        OIDC | {"allow": {"domains": ["@a.example"]}},
+        "oauth.it.allow.domains: a domain has no @",
+    ),
+    "a pattern for a domain": (OIDC | {"allow": {"domains": "b.example, *.a.example"}}, "oauth.it.allow.domains"),
+    "an empty secret": (OIDC | {"client_secret": ""}, "oauth.it.client_secret"),
+    "no secret for GitHub": (GITHUB, "oauth.it.client_secret"),
+    "an empty secret for GitHub": (GITHUB | {"client_secret": ""}, "oauth.it.client_secret"),
     "no appid for WeChat": ({"type": "wechat", "secret": "hush"}, "oauth.it.appid"),
+    "an empty secret for WeChat": (WECHAT | {"secret": ""}, "oauth.it.secret"),
+    "no secret inside WeChat": (WECHAT | {"inside_appid": "wx"}, "oauth.it: inside_appid and inside_secret belong"),
+    "no appid inside WeChat": (WECHAT | {"inside_secret": "hush"}, "oauth.it: inside_appid and inside_secret belong"),
 }
 
 

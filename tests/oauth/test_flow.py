@@ -9,6 +9,7 @@ import httpx
 import pytest
 from starlette.responses import JSONResponse, Response
 
+from tests.accounts.pages.reading import value_of
 from tests.clock import Clock
 from tests.fakes.noted import GONE
 from tests.fakes.openid import FakeOpenId
@@ -202,6 +203,13 @@ async def test_an_error_is_told_at_the_sign_in_page(error: str, walk: Walk, prov
     answer = await refused(walk, await walk.there(await walk.out()), REFUSALS[error])
     assert "<script>alert" not in answer.text
     assert "/oauth/corp/start" in answer.text
+
+
+async def test_who_cancels_may_come_in_another_way_and_still_gets_to_the_page(walk: Walk, provider: FakeOpenId) -> None:
+    provider.callback = {"error": "access_denied", "code": GONE}
+    answer = await refused(walk, await walk.there(await walk.out(next="/account/devices")), 403)
+    assert value_of(answer, "next") == "/account/devices"
+    assert 'href="/oauth/other/start?next=/account/devices"' in answer.text
 
 
 async def test_a_callback_without_a_code_is_refused(walk: Walk, provider: FakeOpenId) -> None:

@@ -1,13 +1,16 @@
 """Where providers may be: nowhere inside the own network, whatever a name leads to."""
 
 import asyncio
+import gzip
 import socket
+import tracemalloc
 from typing import Any
 
 import pytest
+from starlette.responses import Response
 
 from app.oauth.addresses import is_web_address
-from app.oauth.errors import ProviderDown
+from app.oauth.errors import ProviderAnswer, ProviderDown
 from app.oauth.http import Outside, is_public
 from tests.fakes.openid import FakeOpenId
 
@@ -75,6 +78,21 @@ async def test_a_name_that_leads_to_a_private_address_is_not_asked(
 async def test_private_addresses_are_asked_where_that_is_allowed(provider: FakeOpenId) -> None:
     async with Outside(timeout=5, private=True) as outside:
         assert (await outside.get(f"{provider.issuer}/jwks")).status == 200
+
+
+async def test_what_is_small_only_while_compressed_is_never_unpacked(provider: FakeOpenId) -> None:
+    bomb = gzip.compress(b"[" + b" " * 20_000_000 + b"]")
+    headers = {"Content-Encoding": "gzip"}
+    provider.instead["/jwks"] = lambda: Response(bomb, media_type="application/json", headers=headers)
+    async with Outside(timeout=5, private=True) as outside:
+        tracemalloc.start()
+        with pytest.raises(ProviderAnswer) as refused:
+            await outside.get(f"{provider.issuer}/jwks")
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert "compressed" in refused.value.why
+    assert most < 10_000_000
+    assert provider.asked[-1].headers["accept-encoding"] == "identity"
 
 
 @pytest.mark.parametrize(

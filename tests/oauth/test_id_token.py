@@ -206,6 +206,8 @@ VERIFIED = {"email_verified": True}
         (MALLORY, CEO | VERIFIED, True),
         (CEO | {"email_verified": False}, CEO | VERIFIED, False),
         ({}, CEO | VERIFIED, True),
+        (CEO | {"name": "Jane Roe"}, CEO | VERIFIED, True),
+        (CEO | {"name": "Jane Roe"}, MALLORY | VERIFIED, False),
     ],
     ids=str,
 )

@@ -1,6 +1,8 @@
 """Signing out at both ends: from here, and from there."""
 
+import asyncio
 import re
+import threading
 from collections.abc import Callable
 from html import unescape
 from typing import Any
@@ -16,6 +18,7 @@ from tests.clock import Clock
 from tests.fakes.noted import GONE, without_gone
 from tests.fakes.openid import CLIENT_ID, OTHER_RSA, FakeOpenId
 from tests.oauth.conftest import corp
+from tests.oauth.refresh.conftest import so
 from tests.oauth.walk import Walk
 from tests.service import Running
 from tests.valkey import Valkey
@@ -63,6 +66,28 @@ async def test_a_provider_that_is_away_keeps_nobody_from_signing_out(
     assert (await signed_out(walk)).headers["location"] == "/"
 
 
+async def test_the_session_is_dead_while_a_slow_provider_is_still_asked(
+    walk: Walk, provider: FakeOpenId, server: Valkey, service: Running
+) -> None:
+    await walk.whole()
+    elsewhere = Walk(service.another_client(cookies=walk.browser.cookies))
+    with server.client as client:
+        client.delete(*client.scan_iter("oauth:document:*"))
+    path, answered, before = "/.well-known/openid-configuration", threading.Event(), len(provider.asked)
+
+    def slow() -> JSONResponse:
+        assert answered.wait(10)
+        return JSONResponse({}, 500)
+
+    provider.instead[path] = slow
+    leaving = asyncio.create_task(walk.browser.post("/sign-out"))
+    await so(lambda: len(provider.asked) > before)
+    assert await elsewhere.user() is None
+    assert not leaving.done()
+    answered.set()
+    assert (await leaving).headers["location"] == "/"
+
+
 async def test_tokens_are_stored_encrypted(walk: Walk, server: Valkey) -> None:
     await walk.whole()
     with server.client as client:
@@ -73,6 +98,19 @@ async def test_tokens_are_stored_encrypted(walk: Walk, server: Valkey) -> None:
     assert stored.count(b".") == 4
     assert b"248289761001.eyJ" not in everything
     assert not re.search(rb"eyJ[\w-]+\.eyJ[\w-]+\.", everything)
+
+
+async def test_tokens_last_no_longer_than_their_session(walk: Walk, server: Valkey, clock: Clock) -> None:
+    def lives() -> list[int]:
+        """Seconds that the session, and its tokens, have left in Redis."""
+        with server.client as client:
+            return [client.ttl(*client.scan_iter(f"{kind}:*")) for kind in ("session", "session-origin")]
+
+    await walk.whole()
+    assert lives() == [pytest.approx(14 * 86_400, abs=10)] * 2
+    clock.move(86_400)
+    assert await walk.user() is not None
+    assert lives() == [pytest.approx(15 * 86_400, abs=10)] * 2
 
 
 def logout_token(provider: FakeOpenId, **changes: Any) -> str:
@@ -120,6 +158,17 @@ async def test_only_the_sessions_that_are_meant_end(walk: Walk, provider: FakeOp
     assert (await tell(service, logout_token(provider, sid=GONE))).status_code == 200
     assert await second.user() is None
     assert await third.user() is not None
+
+
+@pytest.mark.parametrize(("changes", "stays"), [({}, False), ({"sub": GONE}, True)], ids=["sub and sid", "sid alone"])
+async def test_a_sign_in_that_did_not_tell_its_session_there_ends_with_any_of_the_subjects(
+    changes: dict[str, Any], stays: bool, walk: Walk, provider: FakeOpenId, service: Running
+) -> None:
+    await Walk(service.another_client()).whole()
+    del provider.user["sid"]
+    await walk.whole()
+    assert (await tell(service, logout_token(provider, **changes))).status_code == 200
+    assert (await walk.user() is not None) is stays
 
 
 async def test_who_signed_in_with_a_password_stays(walk: Walk, provider: FakeOpenId, service: Running) -> None:

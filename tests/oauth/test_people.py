@@ -169,6 +169,16 @@ async def test_an_invitation_lets_in_one_person_once(start: Start, provider: Fak
         assert (await again.whole()).status_code == 303
 
 
+async def test_an_invitation_lets_nobody_in_where_signing_up_is_closed(start: Start, users: Callable[[], int]) -> None:
+    async with start(allow="invited") as service:
+        secret = await service.state["invitations"].create("somebody", 3600)
+    async with start(allow="invited", registration="closed") as service:
+        walk = Walk(service.client)
+        assert (await walk.whole(invitation=secret)).status_code == 403
+        assert await walk.user() is None
+        assert users() == 0
+
+
 async def test_a_user_links_an_identity_and_comes_in_by_it(bob: Walk, walk: Walk, cast: Cast, service: Running) -> None:
     assert (await link(bob)).headers["location"] == "/account"
     assert len(await identity_ids(bob)) == 1
@@ -259,7 +269,7 @@ async def test_unlinking_needs_a_fresh_sign_in(bob: Walk, clock: Clock) -> None:
     assert await identity_ids(bob) == [identity]
 
 
-async def test_the_password_page_is_refused_for_who_has_none(walk: Walk) -> None:
+async def test_an_empty_password_is_not_that_of_who_has_none(walk: Walk) -> None:
     await walk.whole()
     name = await name_of(walk)
     answer = await walk.browser.post("/sign-in", data={"username": name, "password": "", "next": "/"})

@@ -4,6 +4,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from tests.fakes.openid import CLIENT_ID, FakeOpenId
 from tests.oauth.walk import Walk
+from tests.service import Running
 
 
 def query_of(address: str) -> dict[str, str]:
@@ -40,3 +41,14 @@ async def test_what_is_asked_has_pkce_a_state_and_a_nonce_and_the_exchange_prove
     for name in ("state", "nonce", "code_challenge"):
         assert len(first[name]) >= 32
         assert first[name] != second[name]
+
+
+async def test_the_language_of_the_account_is_remembered_on_the_next_device(walk: Walk, service: Running) -> None:
+    await walk.whole()
+    await walk.browser.post("/account", data={"locale": "zh"})
+    phone = Walk(service.another_client(headers={"Accept": "text/html"}))
+    assert '<html lang="en"' in (await phone.browser.get("/sign-in")).text
+    await phone.whole()
+    assert '<html lang="zh"' in (await phone.browser.get("/account")).text
+    await phone.browser.post("/sign-out")
+    assert '<html lang="zh"' in (await phone.browser.get("/sign-in")).text

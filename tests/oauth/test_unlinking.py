@@ -133,6 +133,23 @@ async def test_what_redis_leaves_in_the_middle_is_done_when_it_is_asked_for_agai
     assert (await unlink(bob, identity)).status_code == 404
 
 
+async def test_nobody_is_in_by_it_while_redis_cannot_note_where_they_come_from(
+    bob: Walk, walk: Walk, service: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unlinking would not find their session."""
+
+    async def away(*_: object) -> None:
+        raise StoreAway("gone", sent=True)
+
+    await link(bob)
+    with monkeypatch.context() as patched:
+        patched.setattr(service.state["memory"], "keep", away)
+        assert (await walk.whole()).status_code == 503
+    assert await walk.user() is None
+    assert (await walk.whole()).status_code == 303
+    assert await walk.user() is not None
+
+
 async def test_sessions_whole_in_their_cookies_are_said_to_be_none(
     make_settings: Callable[..., Settings], tables: Any, clock: Clock
 ) -> None:

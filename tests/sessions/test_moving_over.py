@@ -11,6 +11,7 @@ import httpx
 import pytest
 from tornado.web import create_signed_value
 
+from app.accounts.audit import Event
 from app.settings import Settings
 from tests.cast import Cast
 from tests.clock import Clock
@@ -71,12 +72,13 @@ async def test_the_old_apps_cookie_becomes_a_session_and_is_deleted(service: Run
     assert "set-cookie" not in answer.headers
 
 
-async def test_that_somebody_came_in_by_it_is_in_the_audit_log(service: Running, cast: Cast, app: str) -> None:
-    browser = browser_with(service, await the_old_cookie(app))
-    for _ in range(2):
-        await browser.get("/api/session")
-    (entry,) = [e for e in (await service.state["audit"].page()).entries if e.event == "moved_over"]
-    assert (entry.user, entry.address, entry.detail) == (cast.bob.id, "192.0.2.1", app)
+async def test_it_is_noted_as_a_sign_in_is(service: Running, cast: Cast, app: str) -> None:
+    cookie = await the_old_cookie(app)
+    answer = await asked(service, [cookie])
+    await asked(service, [cookie])
+    (entry,) = (await service.state["audit"].page()).entries
+    assert (entry.event, entry.user, entry.address, entry.detail) == (Event.MOVED_OVER, cast.bob.id, "192.0.2.1", app)
+    assert entry.request_id == answer.headers["x-request-id"]
 
 
 async def test_a_page_opens_as_well(service: Running, cast: Cast, app: str) -> None:

@@ -72,7 +72,7 @@ async def change_password(request: Request[AccountState], user: User) -> Respons
     stored = await state["accounts"].password_hash(user.id)
     if stored is None and not await state["sessions"].fresh(request.scope):
         raise FreshSignInRequired("/account")
-    if stored is not None and not await entry.right_password(request, stored, fields["current"]):
+    if stored is not None and not await state["passwords"].verify(stored, fields["current"]):
         await note(request, Event.SIGN_IN_FAILED, user=user, detail="password-change")
         return await form(request, user, WRONG, "current")
     try:
@@ -113,6 +113,7 @@ async def form(
         reference=reference,
         username=user.name if username is None else username,
         may_rename=not request.state["settings"].moving_over,
+        revocable=request.state["sessions"].revocable,
         identities=await request.state["identities"].of_user(user.id),
         elsewhere=request.state["elsewhere"],
     )

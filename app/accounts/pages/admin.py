@@ -1,13 +1,13 @@
 """Administration: users, invitations, and what happened."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import replace
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.accounts.audit import Entry, Event
+from app.accounts.audit import Event
 from app.accounts.guards import admin_required
 from app.accounts.models import User
 from app.accounts.state import AccountState
@@ -31,18 +31,6 @@ DONE = {
 """What can be done to a user, and what is said afterwards."""
 ASKED = frozenset(DONE) - {"enable"}
 """What somebody would miss, or be surprised by: a page asks before it is done."""
-
-
-@dataclass(frozen=True, slots=True)
-class Happening:
-    """An entry of the audit log with names for ids."""
-
-    time: float
-    event: str
-    user: str
-    actor: str
-    address: str
-    detail: str
 
 
 @admin_required
@@ -93,7 +81,7 @@ async def audit(request: Request[AccountState], admin: User) -> Response:
     found = await request.state["audit"].page(before)
     ids = {user_id for entry in found.entries for user_id in (entry.user, entry.actor)}
     names = dict(zip(ids, await asyncio.gather(*(_name(request, user_id) for user_id in ids)), strict=True))
-    events = [_happening(entry, names) for entry in found.entries]
+    events = [replace(entry, user=names[entry.user], actor=names[entry.actor]) for entry in found.entries]
     return await page(request, "accounts/audit.html", events=events, before=before, more=found.before)
 
 
@@ -145,10 +133,6 @@ async def _users(request: Request[AccountState], *, invitation_link: str | None 
 async def _name(request: Request[AccountState], user_id: str) -> str:
     user = await request.state["accounts"].by_id(user_id) if user_id else None
     return user.name if user is not None else user_id
-
-
-def _happening(entry: Entry, names: dict[str, str]) -> Happening:
-    return Happening(entry.at, entry.event, names[entry.user], names[entry.actor], entry.address, entry.detail)
 
 
 routes = [

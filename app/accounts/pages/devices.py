@@ -20,7 +20,7 @@ from app.web.locale import N_
 class Device:
     """A session as its user sees it. Times are in Unix seconds."""
 
-    key: str
+    id: str
     device: str
     address: str
     created: float

@@ -1,14 +1,15 @@
 """Signing in and out."""
 
+import asyncio
+
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from app.accounts import entry
 from app.accounts.state import AccountState, S
-from app.accounts.view import onward, page, say, see_other
+from app.accounts.view import in_the_language_of, onward, page, say, see_other
 from app.web.forms import form_fields
-from app.web.language import remember
 from app.web.locale import N_
 from app.web.urls import safe_path
 
@@ -31,16 +32,16 @@ async def send(request: Request[AccountState]) -> Response:
         return await form(request, target, username=fields["username"], error=wrong, field="password", status_code=401)
     await say(request, N_("You are signed in."))
     response = see_other(target)
-    if user.locale:
-        remember(response, request.scope, user.locale)
+    in_the_language_of(user, response, request.scope)
     return response
 
 
 async def leave(request: Request[AccountState]) -> Response:
     """`POST /sign-out`; on to the provider where that is to be signed out of, too."""
     session = await request.state["sessions"].open(request.scope)
-    url = await request.state["farewell"](session, str(request.base_url)) if session is not None else None
-    await entry.sign_out(request)
+    # Both at once, and asked of Redis in this order: a provider that is slow to say where keeps no session alive.
+    farewell = request.state["farewell"](session, str(request.base_url))
+    url, _ = await asyncio.gather(farewell, entry.sign_out(request))
     return see_other("/") if url is None else await onward(request, url)
 
 

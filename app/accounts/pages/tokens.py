@@ -10,14 +10,11 @@ from app.accounts.audit import Event
 from app.accounts.guards import sign_in_required
 from app.accounts.models import User
 from app.accounts.state import AccountState
-from app.accounts.tokens import LONGEST_NAME, TooManyTokens
+from app.accounts.tokens import DAY, LONGEST_NAME, MOST_DAYS, TooManyTokens
 from app.accounts.view import note, page, say, see_other
 from app.web.errors import NotFound
 from app.web.forms import form_fields
 from app.web.locale import N_
-
-DAY = 86_400
-MOST_DAYS = 3650
 
 
 @sign_in_required

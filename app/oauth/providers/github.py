@@ -19,7 +19,7 @@ REFUSALS: dict[str, type[OAuthProblem]] = {"bad_verification_code": BadCallback,
 
 class GitHubSettings(ProviderSettings):
     client_id: str = Field(min_length=1)
-    client_secret: SecretStr
+    client_secret: SecretStr = Field(min_length=1)
     base_url: BaseAddress = "https://github.com"
     api_url: BaseAddress = "https://api.github.com"
     scopes: Words = ("read:user", "user:email")

@@ -5,10 +5,10 @@ Its answers are JSON called text/plain, with status 200 for errors, too: `errcod
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlencode
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 
 from app.oauth.addresses import BaseAddress
 from app.oauth.errors import BadCallback, Denied, NotWelcome, OAuthProblem, ProviderAnswer, ProviderDown, Revoked
@@ -30,11 +30,17 @@ class WeChatSettings(ProviderSettings):
     """`appid` is a website app's of the open platform; `inside_appid` a service account's, used inside WeChat."""
 
     appid: str = Field(min_length=1)
-    secret: SecretStr
+    secret: SecretStr = Field(min_length=1)
     inside_appid: str = ""
     inside_secret: SecretStr = SecretStr("")
     open_url: BaseAddress = "https://open.weixin.qq.com"
     api_url: BaseAddress = "https://api.weixin.qq.com"
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if bool(self.inside_appid) != bool(self.inside_secret.get_secret_value()):
+            raise ValueError("inside_appid and inside_secret belong together")
+        return self
 
 
 class WeChat(Provider):

@@ -6,8 +6,9 @@ import httpx
 import pytest
 
 from app.store.tracking import TrackedHashes
+from tests.accounts.conftest import Start
 from tests.accounts.pages.reading import error_at, message, same_browser, status, until, until_thrown_out
-from tests.cast import PASSWORD, signed_in
+from tests.cast import PASSWORD, make_cast, signed_in
 from tests.clock import Clock
 from tests.service import Running
 
@@ -195,3 +196,13 @@ async def as_user(service: Running, other: httpx.AsyncClient, user_id: str) -> h
 
     await until(turned)
     return browser
+
+
+@pytest.mark.parametrize(("store", "offered"), [("redis", True), ("cookie", False)])
+async def test_ending_the_others_is_offered_where_it_can_be_done(start: Start, store: str, offered: bool) -> None:
+    async with start(session_store=store) as service:
+        await make_cast(service)
+        bob = await signed_in(service, "bob")
+        assert ('name="end_others"' in (await bob.get("/account")).text) is offered
+        assert (await change(bob)).status_code == 303
+        assert await status(bob) == 200

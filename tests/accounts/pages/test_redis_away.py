@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -13,6 +14,7 @@ from app.store.client import StoreAway
 from tests.accounts.conftest import Start
 from tests.accounts.pages.reading import status, until
 from tests.cast import PASSWORD, Cast, make_cast, signed_in
+from tests.clock import Clock
 from tests.service import Running
 from tests.valkey import Valkey, valkey
 
@@ -113,16 +115,48 @@ async def test_a_sign_in_that_redis_leaves_in_the_middle_leaves_nobody_in(start:
             assert not list(client.scan_iter("session:*"))
 
 
-@pytest.mark.parametrize(
-    ("setting", "value"), [("maxmemory", 1), ("min-replicas-to-write", 1)], ids=["no memory", "no replicas"]
-)
-async def test_a_redis_that_takes_no_writes_is_as_good_as_away(
-    setting: str, value: int, start: Start, fragile: Valkey
+@pytest.mark.parametrize("setting", ["maxmemory", "min-replicas-to-write"])
+async def test_a_redis_that_cannot_write_is_as_good_as_away_for_who_wants_to_come_in(
+    start: Start, fragile: Valkey, setting: str, clock: Clock
 ) -> None:
+    """A full memory; missing replicas answer as a full disk does."""
     async with start(redis_url=fragile.url) as service:
         await make_cast(service)
+        bob, visitor = await signed_in(service, "bob"), service.another_client()
+        credentials = {"username": "charlie", "password": PASSWORD}
         with fragile.client as client:
-            client.config_set(setting, value)
-        answer = await service.client.post("/api/session", json={"username": "bob", "password": PASSWORD})
-        assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
-        assert (await service.client.get("/")).status_code == 200
+            client.config_set(setting, 1)
+            assert (await visitor.post("/sign-in", data=credentials)).status_code == 503
+            assert (await visitor.post("/api/session", json=credentials)).headers["retry-after"] == "2"
+            assert (await bob.post("/account", data={"locale": "zh"})).status_code == 503
+            clock.move(61)  # by now it is to be noted that the session is in use
+            assert (await bob.get("/account")).status_code == 200
+            client.config_set(setting, 0)
+        assert (await visitor.post("/sign-in", data=credentials)).status_code == 303
+
+
+@pytest.mark.parametrize("missing", ["the second look at the password", "the end of the session"])
+async def test_nobody_is_in_while_redis_cannot_say_whether_they_were_thrown_out_meanwhile(
+    service: Running, cast: Cast, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    accounts, sessions, looks = service.state["accounts"], service.state["sessions"], []
+    credentials = accounts.credentials
+
+    async def away(*_: object) -> None:
+        raise StoreAway("gone", sent=True)
+
+    async def disabled_at_the_second_look(name: str) -> Any:
+        looks.append(name)
+        if len(looks) == 2:
+            await accounts.set_disabled(cast.bob.id, True)
+            if missing == "the second look at the password":
+                await away()
+        return await credentials(name)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(accounts, "credentials", disabled_at_the_second_look)
+        patched.setattr(sessions, "end", away)
+        answer = await client.post("/sign-in", data={"username": "bob", "password": PASSWORD})
+        assert answer.status_code == 503
+    await accounts.set_disabled(cast.bob.id, False)
+    assert await status(client) == 401

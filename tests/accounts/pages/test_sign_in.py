@@ -7,6 +7,7 @@ import httpx
 import pytest
 from argon2 import PasswordHasher
 
+from app.accounts.passwords import Busy
 from tests.accounts.conftest import Start
 from tests.accounts.pages.reading import error_at, message, rows, same_browser, status, value_of
 from tests.cast import PASSWORD, Cast, signed_in
@@ -164,6 +165,12 @@ async def test_signing_out_kills_the_session(bob: httpx.AsyncClient, service: Ru
     assert (await bob.post("/sign-out")).status_code == 303
 
 
+async def test_signing_out_removes_a_cookie_that_was_no_good_any_more(client: httpx.AsyncClient) -> None:
+    client.cookies.set("tallygate", "no good", domain="tallygate.test")
+    await client.post("/sign-out")
+    assert not client.cookies
+
+
 async def test_signing_out_is_no_link(bob: httpx.AsyncClient) -> None:
     answer = await bob.get("/sign-out")
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
@@ -257,3 +264,18 @@ async def test_an_older_hash_is_renewed_when_its_owner_signs_in(
     assert "m=8,t=1" in await accounts.password_hash(cast.bob.id)
     assert await status(client) == 200
     assert (await post(client, "bob")).status_code == 303
+
+
+async def test_a_hash_that_cannot_be_renewed_at_this_moment_keeps_nobody_out(
+    service: Running, cast: Cast, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def busy(password: str) -> str:
+        raise Busy
+
+    accounts = service.state["accounts"]
+    older = PasswordHasher(time_cost=2, memory_cost=16, parallelism=1).hash(PASSWORD)
+    await accounts.set_password(cast.bob.id, older)
+    monkeypatch.setattr(service.state["passwords"], "hash", busy)
+    assert (await post(client, "bob")).status_code == 303
+    assert await status(client) == 200
+    assert await accounts.password_hash(cast.bob.id) == older

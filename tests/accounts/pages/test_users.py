@@ -169,7 +169,7 @@ async def test_an_invitations_link_leads_here_and_is_shown_once(start: Start, da
 
 
 @pytest.mark.parametrize("days", ["", "0", "2", "-1", "365"])
-async def test_an_invitation_lasts_as_long_as_offered(alice: httpx.AsyncClient, days: str) -> None:
+async def test_an_invitation_for_other_days_than_offered_is_refused(alice: httpx.AsyncClient, days: str) -> None:
     answer = await alice.post("/admin/invitations", data={"days": days}, headers={"Accept": "application/json"})
     assert (answer.status_code, answer.json()["field"]) == (400, "days")
 
