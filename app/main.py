@@ -90,6 +90,7 @@ async def lifespan(
         await stack.enter_async_context(own_port(metrics, settings))
         await stack.enter_async_context(
             _background(
+                lifecycle,
                 tally.run(),
                 live.run(),
                 _every(LOG_EVERY, access.flush, metrics.gather),
@@ -134,9 +135,9 @@ def redis_at(url: SecretStr, timeout: float) -> Topology:
 
 
 @contextlib.asynccontextmanager
-async def _background(*work: Any) -> AsyncIterator[None]:
-    """Runs coroutines beside the requests; one that fails is logged, and the service goes on without it."""
-    tasks = [asyncio.create_task(_logged(coroutine)) for coroutine in work]
+async def _background(lifecycle: Lifecycle, *work: Any) -> AsyncIterator[None]:
+    """Runs coroutines beside the requests; when one fails the log says why, and `/live` that a restart is due."""
+    tasks = [asyncio.create_task(_watched(lifecycle, coroutine)) for coroutine in work]
     try:
         yield
     finally:
@@ -145,11 +146,12 @@ async def _background(*work: Any) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _logged(work: Any) -> None:
+async def _watched(lifecycle: Lifecycle, work: Any) -> None:
     try:
         await work
     except Exception:
         structlog.get_logger("app").exception("background work has stopped")
+        lifecycle.broken = True
         raise
 
 

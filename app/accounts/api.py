@@ -9,7 +9,7 @@ from starlette.types import Scope
 
 from app.accounts import entry
 from app.accounts.audit import Event
-from app.accounts.guards import sign_in_required, user_of
+from app.accounts.guards import fresh, sign_in_required, user_of
 from app.accounts.models import User
 from app.accounts.pages.devices import devices_of, end_device
 from app.accounts.people import api_secret
@@ -109,6 +109,7 @@ async def create_token(request: Request[AccountState], user: User) -> Response:
     """`POST /api/account/tokens`: the answer holds the token itself, which is never shown again."""
     if api_secret(request.scope) is not None:  # a stolen one would outlive its end, and its being revoked
         raise Forbidden(N_("A token cannot create tokens: sign in."))
+    await fresh(request, "/account/tokens")
     fields = await json_fields(request, {"name": str}, {"days": int})
     name, days = fields["name"].strip(), fields["days"] or 0
     if not name or len(fields["name"]) > LONGEST_NAME:
@@ -179,7 +180,7 @@ TOKENS = Operation(
     guarded=True,
 )
 CREATE_TOKEN = Operation(
-    summary="Create an API token, for who is signed in by a session",
+    summary="Create an API token, for who has signed in within the last ten minutes",
     tag="tokens",
     body={
         "type": "object",

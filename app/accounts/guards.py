@@ -48,11 +48,16 @@ def fresh_sign_in_required(handler: UserHandler[S]) -> Handler[S]:
     @wraps(handler)
     async def guarded(request: Request[S]) -> Response:
         user = await user_of(request)
-        if not await request.state["sessions"].fresh(request.scope):
-            raise FreshSignInRequired("/account")
+        await fresh(request, "/account")
         return await handler(request, user)
 
     return guarded
+
+
+async def fresh(request: Request[Any], back: str) -> None:
+    """Raises FreshSignInRequired, and comes back to that path, unless the user has signed in a moment ago."""
+    if not await request.state["sessions"].fresh(request.scope):
+        raise FreshSignInRequired(back)
 
 
 async def user_of(request: Request[Any]) -> User:

@@ -26,7 +26,7 @@ from app.accounts.tokens import ApiTokens
 from app.accounts.view import note
 from app.settings import Settings
 from app.store import keys
-from app.store.client import Store, StoreAway
+from app.store.client import ResponseError, Store, StoreAway
 from app.store.tracking import TrackedHashes
 from app.web.flask_format import MAX_AGE
 from app.web.legacy import OldCookie
@@ -86,7 +86,7 @@ async def print_setup_link(accounts: AccountStore, settings: Settings) -> None:
         try:
             token = await setup_token(accounts, settings)
             first = await accounts.first_to_print(start, worker)
-        except StoreAway:
+        except (StoreAway, ResponseError):
             await asyncio.sleep(RETRY)
             continue
         except AdminExists:

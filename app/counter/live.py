@@ -93,7 +93,7 @@ class Live:
                 continue
             try:
                 totals = dict(zip(self._names, await self._counter.totals(self._names), strict=True))
-            except StoreAway:
+            except (StoreAway, ResponseError):
                 self._stale.set()
             else:
                 if totals != self._totals:

@@ -11,14 +11,18 @@ from app.web.state import WebState
 
 
 async def live(request: Request[WebState]) -> Response:
-    """200 for as long as the process can answer, whatever Redis does: restarting it would not bring Redis back."""
+    """200 for as long as a restart would mend nothing: it would not bring Redis back."""
+    if request.state["lifecycle"].broken:
+        return json_answer({"status": "broken", "reason": "background work has stopped: see the log"}, 503)
     return json_answer({"status": "live"})
 
 
 async def ready(request: Request[WebState]) -> Response:
-    """200 when requests may come; 503, with the reason, while stopping or without Redis."""
+    """200 when requests may come; 503, with the reason, while stopping, broken or without Redis."""
     if request.state["lifecycle"].leaving:
         return json_answer({"status": "unavailable", "reason": "stopping"}, 503)
+    if request.state["lifecycle"].broken:
+        return json_answer({"status": "unavailable", "reason": "background work has stopped: see the log"}, 503)
     try:
         await request.state["store"].idempotent("EXISTS", HITS_TOTALS)
     except (StoreAway, ResponseError) as error:

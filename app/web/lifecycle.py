@@ -11,11 +11,14 @@ from typing import Any
 
 
 class Lifecycle:
-    """`draining` (SIGUSR1): no new requests wanted. `stopping` (SIGTERM, SIGINT): streams say goodbye."""
+    """`draining` (SIGUSR1): no new requests wanted. `stopping` (SIGTERM, SIGINT): streams say goodbye. `broken`: work
+    that goes on beside the requests has failed, and only another start brings it back.
+    """
 
     def __init__(self) -> None:
         self._draining = False
         self.stopping = asyncio.Event()
+        self.broken = False
 
     @property
     def leaving(self) -> bool:

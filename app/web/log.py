@@ -128,7 +128,12 @@ class _Handler(logging.Handler):
         self._file = file
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._file.write(self.format(record) + "\n")
+        try:
+            line = self.format(record)
+        except (TypeError, ValueError):  # a library's mistake in a message is not to end what it was about
+            record.args = None
+            line = self.format(record)
+        self._file.write(line + "\n")
 
 
 def configure_logging(settings: Settings, file: LogFile) -> None:

@@ -32,7 +32,7 @@ class Proxies:
             scope["scheme"] = proto.decode()
         chain = b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for")
         for text in reversed(chain.decode("latin-1").split(",")[-MOST:]):
-            address = _address(text.strip()[:LONGEST])
+            address = _address(_without_port(text.strip()[:LONGEST]))
             if address is None:
                 return
             scope["client"] = (str(address), 0)
@@ -42,6 +42,13 @@ class Proxies:
     def _trusts(self, text: str) -> bool:
         address = _address(text)
         return address is not None and any(address in network for network in self._networks)
+
+
+def _without_port(text: str) -> str:
+    """Some proxies (Azure's) write 192.0.2.1:4711 and [2001:db8::1]:4711."""
+    if text.startswith("["):
+        return text[1:].partition("]")[0]
+    return text.partition(":")[0] if text.count(":") == 1 else text
 
 
 @lru_cache(maxsize=4096)

@@ -45,6 +45,18 @@ async def test_a_token_creates_no_tokens(bob: httpx.AsyncClient, service: Runnin
     assert len((await bob.get("/api/account/tokens")).json()) == 1
 
 
+async def test_who_has_found_the_browser_open_creates_no_token(
+    bob: httpx.AsyncClient, service: Running, clock: Clock
+) -> None:
+    clock.move(600)
+    answer = await bob.post("/api/account/tokens", json={"name": "backup"})
+    assert problem(answer, 401)["sign_in_url"] == "/sign-in?next=/account/tokens&again=1"
+    page = await bob.post("/account/tokens", data={"name": "backup", "days": "30"})
+    assert (page.status_code, page.headers["location"]) == (303, "/sign-in?next=/account/tokens&again=1")
+    assert (await bob.get("/api/account/tokens")).json() == []
+    assert (await (await signed_in(service, "bob")).post("/api/account/tokens", json={"name": "b"})).status_code == 201
+
+
 async def test_a_revoked_token_is_dead_at_once_on_every_worker(bob: httpx.AsyncClient, elsewhere: Running) -> None:
     there = program(elsewhere, await token_for(bob))
     (token,) = (await there.get("/api/account/tokens")).json()

@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
+from app.counter.tally import Tally
 from app.settings import Settings
+from tests.counter.streams import stream
 from tests.service import Running, running
 from tests.sockets import PATIENCE
 from tests.valkey import valkey
@@ -63,6 +66,38 @@ async def test_ready_says_no_while_stopping_but_requests_are_answered(service: R
     assert (answer.status_code, answer.json()) == (503, {"status": "unavailable", "reason": "stopping"})
     assert (await service.client.get("/live")).status_code == 200
     assert (await service.client.get("/")).status_code == 200
+
+
+async def test_a_service_that_cannot_count_any_more_asks_to_be_started_again(
+    make_settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def broken(tally: Tally) -> None:
+        raise RuntimeError("a mistake of ours")
+
+    monkeypatch.setattr(Tally, "run", broken)
+    async with running(make_settings()) as service:
+        answers = [await service.client.get(path) for path in ("/live", "/ready")]
+        assert [answer.status_code for answer in answers] == [503, 503]
+        assert {answer.json()["reason"] for answer in answers} == {"background work has stopped: see the log"}
+    assert "a mistake of ours" in capsys.readouterr().err
+
+
+async def test_what_redis_forbids_for_a_while_is_done_when_it_allows_it(
+    make_settings: Callable[..., Settings], short_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with valkey(short_folder / "forbidding") as server, server.client as client:
+        client.execute_command("ACL", "SETUSER", "default", "-@all", "+hello", "+client", "+ping", "+acl")
+        async with running(make_settings(redis_url=server.url)) as service, stream(service) as reader:
+            assert (await service.client.get("/live")).status_code == 200
+            async with asyncio.timeout(PATIENCE):
+                while not {"evalsha", "hmget", "subscribe"} <= {entry["object"] for entry in client.acl_log()}:
+                    await asyncio.sleep(0.02)
+            client.execute_command("ACL", "SETUSER", "default", "+@all")
+            await reader.tells(0)
+            assert (await service.client.get("/live")).status_code == 200
+            async with asyncio.timeout(PATIENCE):
+                while "/setup?token=" not in capsys.readouterr().err:
+                    await asyncio.sleep(0.05)
 
 
 async def test_the_end_of_the_service_is_a_stop_whoever_told_it(make_settings: Callable[..., Settings]) -> None:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from starlette.responses import PlainTextResponse
 
 from app.settings import Settings, SettingsError
-from app.web.log import LogFile, configure_logging, redact
+from app.web.log import LogFile, _Handler, configure_logging, redact
 from dev.serving import served
 from tests.service import ROOT
 from tests.sockets import PATIENCE, connected, free_port, until
@@ -62,6 +62,14 @@ def test_an_exception_is_one_line(log: Path) -> None:
     (line,) = lines_of(log)
     assert "ValueError: bad redis://user:[redacted]@host" in line["exception"]
     assert SECRET not in log.read_text()
+
+
+def test_a_message_that_fits_not_what_it_is_about_is_logged_as_it_is(log: Path) -> None:
+    record = logging.LogRecord("some.library", logging.WARNING, "", 1, "%d apples", ("seven",), None)
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, _Handler):
+            handler.handle(record)
+    assert [line["event"] for line in lines_of(log)] == ["%d apples"]
 
 
 def test_uvicorns_colours_are_left_out(log: Path) -> None:

@@ -6,14 +6,14 @@ from starlette.routing import Route
 
 from app.accounts import entry
 from app.accounts.audit import Event
-from app.accounts.guards import fresh_sign_in_required, sign_in_required
+from app.accounts.guards import fresh, fresh_sign_in_required, sign_in_required
 from app.accounts.models import User
 from app.accounts.names import BadName
 from app.accounts.quality import WeakPassword
 from app.accounts.state import AccountState, S
 from app.accounts.store import NameTaken
 from app.accounts.view import allow, note, page, say, see_other
-from app.web.errors import BadRequest, Forbidden, FreshSignInRequired
+from app.web.errors import BadRequest, Forbidden
 from app.web.forms import form_fields
 from app.web.language import remember
 from app.web.locale import COOKIE, N_, NAMES
@@ -70,8 +70,8 @@ async def change_password(request: Request[AccountState], user: User) -> Respons
     state = request.state
     allow(await state["limits"].password_change(user.id))
     stored = await state["accounts"].password_hash(user.id)
-    if stored is None and not await state["sessions"].fresh(request.scope):
-        raise FreshSignInRequired("/account")
+    if stored is None:
+        await fresh(request, "/account")
     if stored is not None and not await state["passwords"].verify(stored, fields["current"]):
         await note(request, Event.SIGN_IN_FAILED, user=user, detail="password-change")
         return await form(request, user, WRONG, "current")

@@ -7,7 +7,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app.accounts.audit import Event
-from app.accounts.guards import sign_in_required
+from app.accounts.guards import fresh, sign_in_required
 from app.accounts.models import User
 from app.accounts.state import AccountState
 from app.accounts.tokens import DAY, LONGEST_NAME, MOST_DAYS, TooManyTokens
@@ -26,6 +26,7 @@ async def show(request: Request[AccountState], user: User) -> Response:
 @sign_in_required
 async def create(request: Request[AccountState], user: User) -> Response:
     """`POST /account/tokens` with `name` and `days` (0: for ever); the page shows the token, once."""
+    await fresh(request, "/account/tokens")  # a token may outlive all sessions: not for who found the browser open
     fields = await form_fields(request, "name", "days")
     name, days = fields["name"].strip(), fields["days"]
     if not name or len(name) > LONGEST_NAME:
