@@ -9,30 +9,23 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TypedDict
 
-from starlette.requests import Request
-from starlette.types import Scope
-
-from app.accounts.audit import Audit, Event
+from app.accounts.audit import Audit
 from app.accounts.identities import Identities
 from app.accounts.invitations import Invitations
 from app.accounts.limits import Limits
+from app.accounts.moving_over import OldApp
 from app.accounts.pages.setup import setup_token
 from app.accounts.passwords import Passwords
 from app.accounts.people import People, parse_user
 from app.accounts.secret import digest
-from app.accounts.state import AccountState
 from app.accounts.store import AccountStore, AdminExists
 from app.accounts.tokens import ApiTokens
-from app.accounts.view import note
 from app.settings import Settings
-from app.store import keys
 from app.store.client import ResponseError, Store, StoreAway
 from app.store.tracking import TrackedHashes
-from app.web.flask_format import MAX_AGE
-from app.web.legacy import OldCookie
 from app.web.session import SessionStore
 from app.web.session_stores import CookieSessions, RedisSessions, parse_session
-from app.web.sessions import Adopt, Recheck, Sessions
+from app.web.sessions import Recheck, Sessions
 
 RETRY = 1.0
 """Seconds between two attempts to find out whether there is an administrator, while Redis is away."""
@@ -61,7 +54,7 @@ async def open_accounts(
         users = await stack.enter_async_context(TrackedHashes(store, parse_user))
         accounts = AccountStore(store, changed=users.forget, clock=clock)
         session_store = await _session_store(settings, store, stack, clock)
-        sessions = Sessions(settings, session_store, _adopter(accounts, store), recheck, clock)
+        sessions = Sessions(settings, session_store, OldApp(accounts, store), recheck, clock)
         tokens = ApiTokens(store, clock=clock)
         passwords = Passwords()
         stack.callback(passwords.close)
@@ -106,19 +99,3 @@ async def _session_store(
         return CookieSessions(settings, clock)
     cache = await stack.enter_async_context(TrackedHashes(store, parse_session))
     return RedisSessions(store, cache, settings, clock)
-
-
-def _adopter(accounts: AccountStore, store: Store) -> Adopt:
-    """Finds whom an old app's cookie names; that it was used is kept in Redis, wherever sessions are."""
-
-    async def adopt(old: OldCookie, scope: Scope) -> str | None:
-        user = await accounts.by_name(old.user)
-        if user is None or user.disabled:
-            return None
-        if not await store.once("SET", keys.legacy_used(old.digest), 1, "NX", "EX", MAX_AGE):
-            return None
-        request: Request[AccountState] = Request(scope)
-        await note(request, Event.MOVED_OVER, user=user, detail=old.how)
-        return user.id
-
-    return adopt

@@ -11,6 +11,7 @@ A part in braces is a Redis Cluster hash tag: keys that one script touches share
 | `session-origin:<key>` | string | whose a session is at a provider, and its tokens, encrypted | the session's |
 | `sessions-of:<user>` | sorted set | the user's sessions by when they were opened | a year unused |
 | `legacy-used:<digest>` | string | an old app's cookie that was turned into a session: only once | 31 days |
+| `legacy-ended:<user>` | string | the user has ended all sessions: cookies of the old app are in vain | 31 days |
 | `{accounts}:user:<id>` | hash | name, admin, disabled, locale, created, password (its hash) | for ever |
 | `{accounts}:names` | hash | a name's compare key -> the user's id | for ever |
 | `{accounts}:names:sorted` | sorted set | the compare keys in their order, to search | for ever |
@@ -63,6 +64,10 @@ def sessions_of(user: str) -> str:
 
 def legacy_used(digest: str) -> str:
     return f"legacy-used:{digest}"
+
+
+def legacy_ended(user_id: str) -> str:
+    return f"legacy-ended:{user_id}"
 
 
 def user(user_id: str) -> str:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from starlette.types import Scope
 
@@ -30,10 +31,18 @@ MOST_KNOWN, LONGEST_KNOWN = 10_000, 2048
 """Cookie headers that a worker knows as some session's, and the bytes of the longest: strangers choose both."""
 FRESH = 600
 """Seconds after signing in for which nobody asks whether it is still the same person."""
-Adopt = Callable[[OldCookie, Scope], Awaitable[str | None]]
-"""Finds the user (id) whose name a request's old cookie holds, once: from then on the cookie is nobody's."""
 Recheck = Callable[[Session], Awaitable[float | None]]
 """Asks whoever vouched for a session's user: when to ask again (Unix seconds); None where they no longer do."""
+
+
+class OldApp(Protocol):
+    """Knows the users of the app that was here before."""
+
+    async def adopt(self, old: OldCookie, scope: Scope) -> str | None:
+        """The user (id) whose name a request's old cookie holds, once: from then on the cookie is nobody's."""
+
+    async def end_all(self, user: str) -> None:
+        """From now on all cookies of this user (id) are nobody's."""
 
 
 @dataclass(slots=True)
@@ -54,7 +63,7 @@ class Sessions:
         self,
         settings: Settings,
         store: SessionStore,
-        adopt: Adopt | None = None,
+        old_app: OldApp | None = None,
         recheck: Recheck | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -63,7 +72,7 @@ class Sessions:
         self._seen_every = min(SEEN_EVERY, settings.session_idle / 4)
         self._store = store
         self._legacy = LegacyCookies(settings, clock)
-        self._adopt = adopt
+        self._old_app = old_app if self._legacy.any else None
         self._recheck = recheck
         self._rechecking: SingleFlight[Session | None] = SingleFlight()
         self._known: tuple[dict[bytes, str], dict[bytes, str]] = ({}, {})
@@ -223,6 +232,8 @@ class Sessions:
 
     async def end_all(self, user: str, keep: str | None = None) -> int:
         """Ends the user's sessions, all but the one of the key `keep`; how many."""
+        if self._old_app is not None:
+            await self._old_app.end_all(user)
         return await self.end_these([each for each in await self._store.of_user(user) if each.key != keep])
 
     async def end_these(self, sessions: Sequence[Session]) -> int:
@@ -239,10 +250,10 @@ class Sessions:
 
     async def _move_over(self, scope: Scope, visit: Visit, header: bytes) -> None:
         """A session for who still has a valid cookie of the app that was here before."""
-        old = self._legacy.read(header) if self._adopt is not None and self._legacy.any else None
-        if old is None or self._adopt is None:
+        old = self._legacy.read(header) if self._old_app is not None else None
+        if old is None or self._old_app is None:
             return
-        user = await self._adopt(old, scope)
+        user = await self._old_app.adopt(old, scope)
         if user is None:
             return
         await self._start(scope, visit, user, old.how)

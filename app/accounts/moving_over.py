@@ -1,0 +1,34 @@
+"""Users of the app that was here before: whom its cookies name, and for how long they are believed."""
+
+from starlette.requests import Request
+from starlette.types import Scope
+
+from app.accounts.audit import Event
+from app.accounts.state import AccountState
+from app.accounts.store import AccountStore
+from app.accounts.view import note
+from app.store import keys
+from app.store.client import Store
+from app.web.flask_format import MAX_AGE
+from app.web.legacy import OldCookie
+
+
+class OldApp:
+    """For Sessions. What was used or ended is kept in Redis, wherever sessions are. Raises StoreAway."""
+
+    def __init__(self, accounts: AccountStore, store: Store) -> None:
+        self._accounts = accounts
+        self._store = store
+
+    async def adopt(self, old: OldCookie, scope: Scope) -> str | None:
+        user = await self._accounts.by_name(old.user)
+        if user is None or user.disabled or await self._store.idempotent("EXISTS", keys.legacy_ended(user.id)):
+            return None
+        if not await self._store.once("SET", keys.legacy_used(old.digest), 1, "NX", "EX", MAX_AGE):
+            return None
+        request: Request[AccountState] = Request(scope)
+        await note(request, Event.MOVED_OVER, user=user, detail=old.how)
+        return user.id
+
+    async def end_all(self, user: str) -> None:
+        await self._store.idempotent("SET", keys.legacy_ended(user), 1, "EX", MAX_AGE)
