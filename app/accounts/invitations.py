@@ -9,6 +9,8 @@ from app.accounts.secret import digest, looks_like_secret, new_secret
 from app.store import keys
 from app.store.client import Store
 
+MOST_LISTED = 100
+
 
 @dataclass(frozen=True, slots=True)
 class Invitation:
@@ -45,19 +47,28 @@ class Invitations:
         """Whether it can still be used."""
         if not looks_like_secret(secret):
             return False
-        expires = await self._store.idempotent("ZSCORE", keys.INVITATIONS, digest(secret))
-        return expires is not None and float(expires) > self._clock()
+        return await self._expires(digest(secret)) is not None
+
+    async def by_id(self, invitation_id: str) -> Invitation | None:
+        """None where it can be used no more, or never could."""
+        expires = await self._expires(invitation_id)
+        return await self._invitation(invitation_id, expires) if expires is not None else None
 
     async def list(self) -> tuple[Invitation, ...]:
-        """Those that can still be used, the next to end first."""
-        now = f"({self._clock()!r}"
-        living = await self._store.idempotent("ZRANGEBYSCORE", keys.INVITATIONS, now, "+inf", "WITHSCORES")
+        """Those that can still be used, the next to end first; no more than MOST_LISTED."""
+        living = await self._store.idempotent(
+            "ZRANGEBYSCORE", keys.INVITATIONS, f"({self._clock()!r}", "+inf", "WITHSCORES", "LIMIT", 0, MOST_LISTED
+        )
         found = await asyncio.gather(*(self._invitation(one.decode(), float(expires)) for one, expires in living))
         return tuple(filter(None, found))
 
     async def withdraw(self, invitation_id: str) -> bool:
         """Whether there was such an invitation."""
         return bool(await self._store.once("ZREM", keys.INVITATIONS, invitation_id))
+
+    async def _expires(self, invitation_id: str) -> float | None:
+        expires = await self._store.idempotent("ZSCORE", keys.INVITATIONS, invitation_id)
+        return float(expires) if expires is not None and float(expires) > self._clock() else None
 
     async def _invitation(self, invitation_id: str, expires: float) -> Invitation | None:
         fields = await self._store.idempotent("HGETALL", keys.invitation(invitation_id))

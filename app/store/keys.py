@@ -18,7 +18,7 @@ A part in braces is a Redis Cluster hash tag: keys that one script touches share
 | `{accounts}:admins` | set | ids of the administrators who are not disabled | for ever |
 | `{accounts}:setup:nonce` | string | what the first administrator's link is derived from | until there is one |
 | `{accounts}:setup:printed:<start>` | string | the worker that prints that link, of those that start together | 1 h |
-| `{accounts}:invitations` | sorted set | hashes of invitations, by when they end | until used or ended |
+| `{accounts}:invitations` | sorted set | hashes of invitations, by when they end | until used, withdrawn or ended |
 | `{accounts}:invitation:<hash>` | hash | `by`, `created` | the invitation's |
 | `{accounts}:token:<hash>` | hash | an API token: user, name, created, expires | the token's |
 | `{accounts}:tokens:<user>` | sorted set | hashes of a user's API tokens, by when they end | for ever |

@@ -1,6 +1,7 @@
 """Administration: users, invitations, and what happened."""
 
 import asyncio
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from starlette.requests import Request
@@ -9,6 +10,7 @@ from starlette.routing import Route
 
 from app.accounts.audit import Event
 from app.accounts.guards import admin_required
+from app.accounts.invitations import MOST_LISTED, Invitation
 from app.accounts.models import User
 from app.accounts.state import AccountState
 from app.accounts.store import LastAdmin
@@ -46,7 +48,7 @@ async def ask(request: Request[AccountState], admin: User) -> Response:
     if action not in ASKED:
         raise NotFound
     back = safe_path(request.query_params.get("next"), USERS)
-    return await page(request, "accounts/ask.html", subject=subject, action=action, back=back)
+    return await page(request, "accounts/ask_user.html", subject=subject, action=action, back=back)
 
 
 @admin_required
@@ -75,12 +77,31 @@ async def invite(request: Request[AccountState], admin: User) -> Response:
 
 
 @admin_required
+async def ask_to_withdraw(request: Request[AccountState], admin: User) -> Response:
+    """`GET /admin/invitations/{id}/withdraw?next=`: says which one it is, and withdraws it only when told so."""
+    (invitation,) = await _named(request, [await _invitation(request)])
+    back = safe_path(request.query_params.get("next"), USERS)
+    return await page(request, "accounts/ask_invitation.html", invitation=invitation, back=back)
+
+
+@admin_required
+async def withdraw(request: Request[AccountState], admin: User) -> Response:
+    """`POST /admin/invitations/{id}/withdraw` with `next`: its link makes no account any more."""
+    fields = await form_fields(request, "next")
+    invitation = await _invitation(request)
+    if not await request.state["invitations"].withdraw(invitation.id):
+        raise NotFound
+    await note(request, Event.INVITATION_WITHDRAWN, user=invitation.by, by=admin)
+    await say(request, N_("The invitation is withdrawn."))
+    return see_other(safe_path(fields["next"], USERS))
+
+
+@admin_required
 async def audit(request: Request[AccountState], admin: User) -> Response:
     """`GET /admin/audit?before=`."""
     before = request.query_params.get("before")
     found = await request.state["audit"].page(before)
-    ids = {user_id for entry in found.entries for user_id in (entry.user, entry.actor)}
-    names = dict(zip(ids, await asyncio.gather(*(_name(request, user_id) for user_id in ids)), strict=True))
+    names = await _names(request, (user_id for entry in found.entries for user_id in (entry.user, entry.actor)))
     events = [replace(entry, user=names[entry.user], actor=names[entry.actor]) for entry in found.entries]
     return await page(request, "accounts/audit.html", events=events, before=before, more=found.before)
 
@@ -91,6 +112,14 @@ async def _subject(request: Request[AccountState]) -> User:
     if user is None:
         raise NotFound
     return user
+
+
+async def _invitation(request: Request[AccountState]) -> Invitation:
+    """The invitation that the path names. Raises NotFound."""
+    invitation = await request.state["invitations"].by_id(request.path_params["id"])
+    if invitation is None:
+        raise NotFound
+    return invitation
 
 
 async def _do(request: Request[AccountState], admin: User, user: User, action: str) -> None:
@@ -125,9 +154,23 @@ async def _users(request: Request[AccountState], *, invitation_link: str | None 
         total=found.total,
         more=found.after,
         revocable=request.state["sessions"].revocable,
+        invitations=await _named(request, await request.state["invitations"].list()),
+        most_listed=MOST_LISTED,
         inviting=request.state["settings"].registration != "closed",
         invitation_link=invitation_link,
     )
+
+
+async def _named(request: Request[AccountState], invitations: Sequence[Invitation]) -> list[Invitation]:
+    """The same, `by` the name of who invited."""
+    names = await _names(request, (each.by for each in invitations))
+    return [replace(each, by=names[each.by]) for each in invitations]
+
+
+async def _names(request: Request[AccountState], user_ids: Iterable[str]) -> dict[str, str]:
+    """The users' names by their ids; each is asked for once."""
+    ids = set(user_ids)
+    return dict(zip(ids, await asyncio.gather(*(_name(request, user_id) for user_id in ids)), strict=True))
 
 
 async def _name(request: Request[AccountState], user_id: str) -> str:
@@ -140,5 +183,7 @@ routes = [
     Route("/admin/users/{id}", act, methods=["POST"]),
     Route("/admin/users/{id}/{action}", ask, methods=["GET"]),
     Route("/admin/invitations", invite, methods=["POST"]),
+    Route("/admin/invitations/{id}/withdraw", ask_to_withdraw, methods=["GET"]),
+    Route("/admin/invitations/{id}/withdraw", withdraw, methods=["POST"]),
     Route("/admin/audit", audit, methods=["GET"]),
 ]

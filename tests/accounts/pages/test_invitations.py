@@ -1,0 +1,182 @@
+"""The open invitations: administrators see them, and withdraw what was sent to the wrong person."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+
+from tests.accounts.conftest import Start
+from tests.accounts.pages.reading import message, rows, shown_secret
+from tests.cast import Cast, make_cast, signed_in
+from tests.clock import Clock
+from tests.service import Running
+
+DAY = 86_400
+
+
+@pytest.fixture
+async def service(start: Start) -> AsyncIterator[Running]:
+    async with start(registration="invitation") as service:
+        yield service
+
+
+async def invite(alice: httpx.AsyncClient, days: int = 30) -> str:
+    """The secret of a new invitation, as its page shows it."""
+    page = await alice.post("/admin/invitations", data={"days": str(days)})
+    (secret,) = parse_qs(urlsplit(shown_secret(page)).query)["invitation"]
+    return secret
+
+
+async def sign_up(service: Running, name: str, secret: str) -> int:
+    form = {"username": name, "password": "a lamp beside the harbour", "invitation": secret}
+    return (await service.another_client().post("/sign-up", data=form)).status_code
+
+
+def listed(page: httpx.Response) -> list[str]:
+    """The paths that withdraw, in the order of the list."""
+    return re.findall(r'href="(/admin/invitations/[0-9a-f]{64}/withdraw)\?next=', page.text)
+
+
+async def only(alice: httpx.AsyncClient) -> str:
+    (path,) = listed(await alice.get("/admin/users"))
+    return path
+
+
+async def test_the_link_of_a_withdrawn_invitation_signs_nobody_up(alice: httpx.AsyncClient, service: Running) -> None:
+    wrong = await invite(alice)
+    path = await only(alice)
+    right = await invite(alice)
+    answer = await alice.post(path)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/admin/users")
+    page = await alice.get("/admin/users")
+    assert message(page) == "The invitation is withdrawn."
+    assert path not in listed(page)
+    assert (await service.another_client().get(f"/sign-up?invitation={wrong}")).status_code == 403
+    assert await sign_up(service, "mallory", wrong) == 403
+    assert await sign_up(service, "dora", right) == 303
+
+
+async def test_they_are_listed_with_who_made_them_and_until_when_the_next_to_expire_first(
+    alice: httpx.AsyncClient, service: Running, cast: Cast, clock: Clock
+) -> None:
+    assert "Open invitations" not in (await alice.get("/admin/users")).text
+    await invite(alice, days=30)
+    await service.state["accounts"].set_admin(cast.bob.id, True)
+    clock.move(DAY)
+    await invite(await signed_in(service, "bob"), days=7)
+    text = (await alice.get("/admin/users")).text.partition("Open invitations")[2]
+    by = re.findall(r'data-label="Invited by">\s*<span>\s*(\w+)', text)
+    times = re.findall(r'data-label="(Created|Expires)"><time datetime="([^"]+)"', text)
+    assert by == ["bob", "alice"]
+    assert [label for label, _ in times] == ["Created", "Expires"] * 2
+    later, earlier = times[0][1], times[2][1]
+    assert earlier < later < times[1][1] < times[3][1]
+    assert "You" in text.partition("alice")[2]
+
+
+async def test_a_question_says_which_one_it_is_and_changes_nothing(alice: httpx.AsyncClient, service: Running) -> None:
+    secret = await invite(alice)
+    path = await only(alice)
+    page = await alice.get(path, params={"next": "/admin/users?q=b"})
+    assert page.status_code == 200
+    assert '<h1 class="name">Withdraw this invitation?</h1>' in page.text
+    assert '<dd class="name">alice</dd>' in page.text
+    assert f'<form class="row" method="post" action="{path}">' in page.text
+    assert '<a class="button secondary" href="/admin/users?q=b">Cancel</a>' in page.text
+    assert await sign_up(service, "dora", secret) == 303
+
+
+async def test_no_page_tells_the_secret_again(alice: httpx.AsyncClient) -> None:
+    secret = await invite(alice)
+    for path in ("/admin/users", await only(alice), "/admin/audit"):
+        assert secret not in (await alice.get(path)).text
+
+
+@pytest.mark.parametrize("target", ["https://evil.example/", "//evil.example", "javascript:alert(1)"])
+async def test_neither_answer_leads_to_another_site(alice: httpx.AsyncClient, target: str) -> None:
+    await invite(alice)
+    path = await only(alice)
+    assert "evil.example" not in (await alice.get(path, params={"next": target})).text
+    answer = await alice.post(path, data={"next": target})
+    assert answer.headers["location"] == "/admin/users"
+
+
+async def test_only_administrators_are_asked_and_withdraw(
+    alice: httpx.AsyncClient, bob: httpx.AsyncClient, client: httpx.AsyncClient, service: Running
+) -> None:
+    secret = await invite(alice)
+    path = await only(alice)
+    for answer in (await bob.get(path), await bob.post(path)):
+        assert answer.status_code == 403
+    assert (await client.get(path)).headers["location"] == f"/sign-in?next={path}"
+    assert (await client.post(path)).headers["location"] == "/sign-in"
+    assert await sign_up(service, "dora", secret) == 303
+
+
+async def test_what_is_used_withdrawn_or_over_is_not_there(
+    alice: httpx.AsyncClient, service: Running, clock: Clock
+) -> None:
+    gone = []
+    secret = await invite(alice)
+    gone.append(await only(alice))
+    assert await sign_up(service, "dora", secret) == 303
+    await invite(alice)
+    gone.append(await only(alice))
+    assert (await alice.post(gone[-1])).status_code == 303
+    await invite(alice, days=1)
+    gone.append(await only(alice))
+    clock.move(DAY)
+    alice = await signed_in(service, "alice")
+    for path in gone:
+        assert (await alice.get(path)).status_code == 404
+        assert (await alice.post(path)).status_code == 404
+    assert (await alice.get("/admin/audit")).text.count("Invitation withdrawn") == 1
+
+
+@pytest.mark.parametrize("odd", ["nobody", "%00", "%ff", "0" * 64, "x" * 3000])
+async def test_what_is_no_invitation_is_not_there(alice: httpx.AsyncClient, odd: str) -> None:
+    assert (await alice.get(f"/admin/invitations/{odd}/withdraw")).status_code == 404
+    assert (await alice.post(f"/admin/invitations/{odd}/withdraw")).status_code == 404
+
+
+async def test_of_two_who_withdraw_at_the_same_moment_one_has_done_it(alice: httpx.AsyncClient) -> None:
+    await invite(alice)
+    path = await only(alice)
+    answers = await asyncio.gather(alice.post(path), alice.post(path))
+    assert sorted(answer.status_code for answer in answers) == [303, 404]
+
+
+async def test_the_audit_log_tells_whose_it_was_and_who_withdrew_it(
+    alice: httpx.AsyncClient, service: Running, cast: Cast
+) -> None:
+    await service.state["accounts"].set_admin(cast.bob.id, True)
+    await invite(await signed_in(service, "bob"))
+    await alice.post(await only(alice))
+    assert rows(await alice.get("/admin/audit"))[0].startswith("Invitation withdrawn bob by alice ")
+
+
+async def test_of_very_many_the_hundred_that_expire_first_are_shown(alice: httpx.AsyncClient, service: Running) -> None:
+    invitations = service.state["invitations"]
+    await asyncio.gather(*(invitations.create("somebody", DAY + number) for number in range(99)))
+    page = await alice.get("/admin/users")
+    assert len(listed(page)) == 99
+    assert "No more than" not in page.text
+    await asyncio.gather(*(invitations.create("somebody", 2 * DAY + number) for number in range(20)))
+    more = await alice.get("/admin/users")
+    assert len(listed(more)) == 100
+    assert listed(more)[:99] == listed(page)
+    assert "No more than 100 are shown, the next to expire first." in more.text
+
+
+async def test_they_are_withdrawn_where_signing_up_is_closed_meanwhile(start: Start, clock: Clock) -> None:
+    async with start(registration="invitation") as service:
+        await make_cast(service)
+        secret = await invite(await signed_in(service, "alice"))
+    async with start(registration="closed") as service:
+        alice = await signed_in(service, "alice")
+        assert (await alice.post(await only(alice))).status_code == 303
+    async with start(registration="invitation") as service:
+        assert await sign_up(service, "mallory", secret) == 403
