@@ -22,6 +22,7 @@ from app.accounts.command import CommandError, create_admin
 from app.main import places, redis_at
 from app.manual import settings_manual
 from app.oauth.configured import configured
+from app.oauth.http import trusted
 from app.settings import CONFIG_VARIABLE, PREFIX, Settings, SettingsError, load_settings
 from app.store.embedded import Embedded, EmbeddedError, server_binary
 from app.web.listener import listener
@@ -171,6 +172,8 @@ def _check(settings: Settings) -> None:
         server_binary()
     else:
         redis_at(settings.redis_url, settings.redis_timeout)
+    if settings.oauth_ca_file is not None:
+        trusted(settings.oauth_ca_file)
 
 
 def _check_providers(settings: Settings) -> None:

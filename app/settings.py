@@ -102,6 +102,11 @@ class Settings(BaseSettings):
         None,
         description="Whether providers may be at private addresses, and without HTTPS; by default in development only.",
     )
+    oauth_ca_file: Path | None = Field(
+        None,
+        description="PEM file of certificate authorities to trust beside the public ones: for providers whose "
+        "certificates are of one of your own.",
+    )
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
         description="Addresses or networks whose X-Forwarded-For and X-Forwarded-Proto are believed, separated by "

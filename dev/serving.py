@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -28,10 +29,12 @@ def listening(port: int = 0) -> socket.socket:
 
 
 @contextmanager
-def served(app: ASGIApp, port: int = 0) -> Iterator[str]:
-    """Serves an app in a thread; its address. Raises Unavailable."""
+def served(app: ASGIApp, port: int = 0, **tls: Any) -> Iterator[str]:
+    """Serves an app in a thread; its address. `tls` is uvicorn's: ssl_certfile, ssl_keyfile. Raises Unavailable."""
     with listening(port) as listener:
-        config = uvicorn.Config(app, log_config=None, access_log=False, ws="none", lifespan="off", loop="asyncio")
+        config = uvicorn.Config(
+            app, log_config=None, access_log=False, ws="none", lifespan="off", loop="asyncio", **tls
+        )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
@@ -40,7 +43,7 @@ def served(app: ASGIApp, port: int = 0) -> Iterator[str]:
             assert time.monotonic() < deadline, "the provider does not start"
             time.sleep(0.005)
         try:
-            yield f"http://{LOOPBACK}:{listener.getsockname()[1]}"
+            yield f"{'https' if config.is_ssl else 'http'}://{LOOPBACK}:{listener.getsockname()[1]}"
         finally:
             server.should_exit = server.force_exit = True
             thread.join(10)

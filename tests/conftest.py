@@ -1,5 +1,6 @@
 """What every test may ask for."""
 
+import shutil
 import signal
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -13,6 +14,7 @@ from hypothesis import HealthCheck
 
 from app.counter import tally
 from app.settings import Settings
+from tests.authority import make_authority
 from tests.service import Running, running
 from tests.sockets import PATIENCE
 from tests.valkey import Valkey, valkey
@@ -39,6 +41,14 @@ def short_folder() -> Iterator[Path]:
     """A folder whose path is short enough for a socket in it, which pytest's own often is not."""
     with tempfile.TemporaryDirectory(prefix="tg") as folder:
         yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `ca.pem`, and a certificate of that authority's for a server and for a client."""
+    if shutil.which("openssl") is None:
+        pytest.skip("making certificates needs the openssl command: apt-get install openssl")
+    return make_authority(tmp_path_factory.mktemp("authority"))
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -31,11 +31,13 @@ local owner = redis.call('HGET', KEYS[1], 'user')
 if owner then redis.call('HSET', KEYS[1], 'name', ARGV[1], 'picture', ARGV[2]) end
 return owner
 """)
-# The last way in stays: without a password, one identity must remain.
+# The last way in stays: without a password, one identity must remain that is a way in.
 UNLINK = Script("""
 local identity, identities, user = unpack(KEYS)
 if redis.call('SISMEMBER', identities, ARGV[1]) == 0 then return 'unknown' end
-if redis.call('SCARD', identities) == 1 and redis.call('HEXISTS', user, 'password') == 0 then return 'last' end
+local ways = redis.call('HEXISTS', user, 'password')
+for n = 2, #ARGV do ways = ways + redis.call('SISMEMBER', identities, ARGV[n]) end
+if ways == 0 then return 'last' end
 redis.call('SREM', identities, ARGV[1])
 redis.call('DEL', identity)
 return 'unlinked'
@@ -149,10 +151,12 @@ class Identities:
             case owner:
                 return owner.decode(), owner.decode() == user.id
 
-    async def unlink(self, user_id: str, identity_id: str) -> bool:
-        """Whether the user had such an identity. Raises LastWayIn."""
+    async def unlink(self, user_id: str, identity_id: str, issuers: Container[str]) -> bool:
+        """Whether the user had such an identity. `issuers` are those by which one can sign in. Raises LastWayIn."""
+        known = await self.of_user(user_id)
+        ways = [other.id for other in known if other.issuer in issuers and other.id != identity_id]
         touched = (keys.identity(identity_id), keys.identities_of(user_id), keys.user(user_id))
-        outcome = await UNLINK.run(self._store, touched, identity_id)
+        outcome = await UNLINK.run(self._store, touched, identity_id, *ways)
         if outcome == b"last":
             raise LastWayIn
         return bool(outcome == b"unlinked")

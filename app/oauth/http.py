@@ -4,12 +4,15 @@ import asyncio
 import ipaddress
 import json
 import socket
+import ssl
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
 
 from app.oauth.errors import ProviderAnswer, ProviderDown
+from app.settings import PREFIX, SettingsError
 
 MOST_BYTES = 512 * 1024
 """Of one answer; the largest that providers give are key sets of some ten thousand."""
@@ -46,14 +49,14 @@ class Answer:
 
 
 class Outside:
-    """HTTP to providers."""
+    """HTTP to providers, which prove who they are to `trusted(ca_file)`. Raises SettingsError as that does."""
 
-    def __init__(self, *, timeout: float, private: bool) -> None:
+    def __init__(self, *, timeout: float, private: bool, ca_file: Path | None = None) -> None:
+        tls = trusted(ca_file)
         limits = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=30)
         self._timeout = timeout
         self._client = httpx.AsyncClient(
-            transport=None if private else _PublicOnly(limits),
-            limits=limits,
+            transport=_transport(tls, limits) if private else _PublicOnly(tls, limits),
             timeout=timeout,
             trust_env=False,
             follow_redirects=False,
@@ -83,6 +86,8 @@ class Outside:
                 answer = Answer(what, response.status_code, _content_type(response), await _body(response, what))
         except TimeoutError:
             raise ProviderDown(f"{what}: no answer within {self._timeout:g} s") from None
+        except httpx.ConnectError as error:  # it says what is wrong with a certificate
+            raise ProviderDown(f"{what}: {type(error).__name__}: {error}") from None
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:  # the last: a host that is no name
             raise ProviderDown(f"{what}: {type(error).__name__}") from None
         if answer.status in AWAY:
@@ -90,6 +95,19 @@ class Outside:
         if 300 <= answer.status < 400:
             raise ProviderAnswer(f"{what}: {answer.status}, a redirect, which is not followed")
         return answer
+
+
+def trusted(ca_file: Path | None) -> ssl.SSLContext:
+    """Trusts the public certificate authorities and those of a PEM file. Raises SettingsError."""
+    context = httpx.create_ssl_context(trust_env=False)
+    if ca_file is None:
+        return context
+    try:
+        context.load_verify_locations(ca_file)
+    except OSError as error:
+        reason = "it holds no good PEM certificate" if isinstance(error, ssl.SSLError) else error.strerror
+        raise SettingsError(f"oauth_ca_file ({PREFIX}OAUTH_CA_FILE): {ca_file} cannot be used ({reason})") from None
+    return context
 
 
 class PrivateAddress(httpx.TransportError):
@@ -102,7 +120,8 @@ class _PublicOnly(httpx.AsyncBaseTransport):
     Each host has connections of its own, because a connection's certificate was checked for one host.
     """
 
-    def __init__(self, limits: httpx.Limits) -> None:
+    def __init__(self, tls: ssl.SSLContext, limits: httpx.Limits) -> None:
+        self._tls = tls
         self._limits = limits
         self._transports: dict[str, httpx.AsyncHTTPTransport] = {}
 
@@ -110,7 +129,7 @@ class _PublicOnly(httpx.AsyncBaseTransport):
         host = request.url.host
         address = await _public_address(host, request.url.port or 443)
         if host not in self._transports:
-            self._transports[host] = httpx.AsyncHTTPTransport(trust_env=False, limits=self._limits)
+            self._transports[host] = _transport(self._tls, self._limits)
         request.extensions = {**request.extensions, "sni_hostname": host}
         request.url = request.url.copy_with(host=address)
         return await self._transports[host].handle_async_request(request)
@@ -118,6 +137,10 @@ class _PublicOnly(httpx.AsyncBaseTransport):
     async def aclose(self) -> None:
         for transport in self._transports.values():
             await transport.aclose()
+
+
+def _transport(tls: ssl.SSLContext, limits: httpx.Limits) -> httpx.AsyncHTTPTransport:
+    return httpx.AsyncHTTPTransport(verify=tls, trust_env=False, limits=limits)
 
 
 async def _public_address(host: str, port: int) -> str:

@@ -36,8 +36,10 @@ class OAuth(TypedDict):
 
 @asynccontextmanager
 async def open_oauth(settings: Settings, store: Store, clock: Callable[[], float] = time.time) -> AsyncIterator[OAuth]:
-    """A provider whose table is wrong is named in the log; the others work."""
-    async with Outside(timeout=settings.oauth_timeout, private=settings.private_providers) as outside:
+    """A provider whose table is wrong is named in the log; the others work. Raises SettingsError."""
+    async with Outside(
+        timeout=settings.oauth_timeout, private=settings.private_providers, ca_file=settings.oauth_ca_file
+    ) as outside:
         tools = Tools(outside, Documents(store, outside, clock), clock, settings.private_providers)
         good, mistakes = configured(settings)
         for mistake in mistakes:

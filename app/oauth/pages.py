@@ -68,8 +68,9 @@ async def unlink(request: Request[OAuthState], user: User) -> Response:
     """`POST /account/identities/unlink` with the identity's `id`: it goes, and with it whoever came in by it."""
     fields, state = await form_fields(request, "id"), request.state
     own = await state["sessions"].open(request.scope)
+    issuers = {provider.issuer for provider in state["providers"].values()}
     try:
-        unlinked = await state["identities"].unlink(user.id, fields["id"])
+        unlinked = await state["identities"].unlink(user.id, fields["id"], issuers)
     except LastWayIn:
         only = Conflict(N_("This is the only way in that you have: set a password first."))
         return await _failed(request, only, None)

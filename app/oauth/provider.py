@@ -69,6 +69,8 @@ class Provider(ABC):
     name: str
     label: str
     rule: Rule
+    issuer: str
+    """Whose all identities are that it tells of."""
 
     @abstractmethod
     async def authorization_url(self, attempt: Attempt, visitor: Visitor) -> str:

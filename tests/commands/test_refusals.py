@@ -40,6 +40,15 @@ def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         (["--secret-key", ""], "secret_key (TALLYGATE_SECRET_KEY): "),
         (["--redis-url", "http://redis.internal"], "redis_url (TALLYGATE_REDIS_URL): it has to begin with one of "),
         (["--redis-url", "redis+sentinel://sentinel-1:26379"], "redis_url (TALLYGATE_REDIS_URL): it has to name "),
+        (
+            ["--oauth-ca-file", "nowhere.pem"],
+            "oauth_ca_file (TALLYGATE_OAUTH_CA_FILE): nowhere.pem cannot be used (No such file or directory)",
+        ),
+        (["--oauth-ca-file", "."], "oauth_ca_file (TALLYGATE_OAUTH_CA_FILE): . cannot be used (Is a directory)"),
+        (
+            ["--oauth-ca-file", "/dev/null"],
+            "oauth_ca_file (TALLYGATE_OAUTH_CA_FILE): /dev/null cannot be used (it holds no good PEM certificate)",
+        ),
         (["--nonsense", SECRET], "--nonsense: there is no such setting"),
         ([f"--secret_key={SECRET}"], "--secret_key: there is no such setting"),
         (["--por", "9000"], "--por: there is no such setting"),

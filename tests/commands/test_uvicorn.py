@@ -74,6 +74,7 @@ def test_bad_settings_end_it_with_at_most_one_line_a_worker(workers: str, tmp_pa
             {"redis_url": "rediss://redis?ssl_ca_certs=/no/such.pem"},
             "redis_url (TALLYGATE_REDIS_URL): the files of the ssl_ options",
         ),
+        ({"oauth_ca_file": "/no/such.pem"}, "oauth_ca_file (TALLYGATE_OAUTH_CA_FILE): /no/such.pem cannot be used"),
         ({"data_dir": "/dev/null/data"}, "data_dir: /dev/null/data cannot be used"),
     ],
 )

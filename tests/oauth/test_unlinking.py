@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from app.accounts.audit import Event
+from app.accounts.identities import Identity
 from app.settings import Settings
 from app.store.client import StoreAway
 from tests.accounts.pages.reading import message, same_browser, status, until_thrown_out
@@ -162,3 +163,43 @@ async def test_sessions_whole_in_their_cookies_are_said_to_be_none(
         page = await bob.browser.get("/account")
         assert message(page) == "The account is unlinked."
         assert await identity_ids(bob) == []
+
+
+@pytest.fixture
+async def joined(walk: Walk) -> str:
+    """The id of the user who came in by the provider, without a password."""
+    await walk.whole()
+    user = await walk.user()
+    assert user is not None
+    return str(user["id"])
+
+
+async def test_what_no_provider_leads_to_any_more_is_no_way_in(walk: Walk, service: Running, joined: str) -> None:
+    (works,) = await identity_ids(walk)
+    removed = Identity("https://removed.example", "1", "removed")
+    moved = Identity("https://before.example", "1", "corp")
+    for identity in (removed, moved):
+        await service.state["identities"].link(joined, identity)
+    assert (await unlink(walk, works)).status_code == 409
+    for identity in (removed, moved):
+        assert (await unlink(walk, identity.id)).status_code == 303
+    assert (await unlink(walk, works)).status_code == 409
+    assert await identity_ids(walk) == [works]
+
+
+async def test_a_provider_of_another_name_by_now_is_still_a_way_in(
+    walk: Walk, service: Running, provider: FakeOpenId, joined: str
+) -> None:
+    (first,) = await identity_ids(walk)
+    await service.state["identities"].link(joined, Identity(provider.issuer, "another", "former-name"))
+    assert (await unlink(walk, first)).status_code == 303
+
+
+async def test_of_two_that_are_unlinked_at_once_one_stays(walk: Walk, service: Running, provider: FakeOpenId) -> None:
+    await walk.whole()
+    provider.user = {"sub": "another"}
+    await link(walk)
+    both = await identity_ids(walk)
+    answers = await asyncio.gather(*(unlink(walk, identity) for identity in both))
+    assert sorted(answer.status_code for answer in answers) == [303, 409]
+    assert len(await identity_ids(walk)) == 1

@@ -1,9 +1,7 @@
 """Every way to reach a Redis: TCP, TLS, unix sockets, with and without a password, and what a server may say first."""
 
 import asyncio
-import shutil
 import ssl
-import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,27 +15,6 @@ from tests.store.conftest import Opened
 from tests.store.fake import fake
 from tests.store.waiting import answers, refused, soon
 from tests.valkey import Valkey, valkey
-
-
-def openssl(folder: Path, *arguments: str) -> None:
-    done = subprocess.run(["openssl", *arguments], cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-
-
-@pytest.fixture(scope="session")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with `ca.pem`, and a certificate of that authority's for a server and for a client."""
-    if shutil.which("openssl") is None:
-        pytest.skip("making certificates needs the openssl command: apt-get install openssl")
-    folder = tmp_path_factory.mktemp("authority")
-    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
-    usage = ("-addext", "keyUsage=critical,keyCertSign,cRLSign")  # which Python insists on since 3.13
-    openssl(folder, "req", "-x509", *key, *usage, "-subj", "/CN=Tests", "-keyout", "ca.key", "-out", "ca.pem")
-    (folder / "extensions").write_text("subjectAltName=DNS:localhost\nauthorityKeyIdentifier=keyid\n")
-    openssl(folder, "req", "-new", *key, "-subj", "/CN=localhost", "-keyout", "key.pem", "-out", "request")
-    signing = ("-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-extfile", "extensions")
-    openssl(folder, "x509", "-req", "-in", "request", *signing, "-out", "cert.pem")
-    return folder
 
 
 @asynccontextmanager

@@ -33,6 +33,7 @@ class GitHub(Provider):
         self.name = name
         self.label = settings.label or "GitHub"
         self.rule = settings.allow
+        self.issuer = settings.base_url
 
     async def authorization_url(self, attempt: Attempt, visitor: Visitor) -> str:
         query = {
@@ -57,7 +58,7 @@ class GitHub(Provider):
         bearer = {"Authorization": f"Bearer {token(answered, 'access_token')}"}
         user, email = await asyncio.gather(self._user(bearer), self._email(bearer))
         return Person(
-            issuer=self._settings.base_url,
+            issuer=self.issuer,
             subject=str(user["id"]),
             names=tuple(filter(None, (text(user, "login"), text(user, "name")))),
             name=text(user, "name") or text(user, "login"),

@@ -51,6 +51,7 @@ class WeChat(Provider):
         self.name = name
         self.label = settings.label or "微信 WeChat"
         self.rule = settings.allow
+        self.issuer = settings.open_url
 
     async def authorization_url(self, attempt: Attempt, visitor: Visitor) -> str:
         """Parameters in this order, and with the fragment: WeChat insists. There is no PKCE, and no nonce."""
@@ -88,7 +89,7 @@ class WeChat(Provider):
         unionid = text(user, "unionid") or text(tokens, "unionid")
         nickname = text(user, "nickname")
         return Person(
-            issuer=self._settings.open_url,
+            issuer=self.issuer,
             # The unionid is the same for all apps of a company; without one it is an openid of one app.
             subject=f"unionid:{unionid}" if unionid else f"openid:{appid}:{openid}",
             names=(nickname,) if nickname else (),
