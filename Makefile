@@ -4,6 +4,7 @@ BIN := .venv/bin
 UV := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command 'make lock'
 ARGS ?=
+JOBS ?= auto
 
 .PHONY: help run dev test test-containers check faults format bench lock docs messages clean
 .DEFAULT_GOAL := help
@@ -18,9 +19,9 @@ dev: .venv/dev.done ## Run it with reload; PROVIDERS=1: with an OpenID provider 
 	@exec $(if $(PROVIDERS),$(BIN)/python -m dev) $(BIN)/uvicorn app.main:app --reload --reload-dir app --reload-include '*.html' \
 		--reload-include '*.css' --reload-include '*.js' --no-access-log --timeout-graceful-shutdown 5 $(ARGS)
 
-test: .venv/dev.done ## Run the tests, on a Valkey of their own, with coverage
+test: .venv/dev.done ## Run the tests, on Valkeys of their own, with coverage; JOBS=0: in one process
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest $(ARGS)
+	@$(BIN)/coverage run -m pytest --numprocesses $(JOBS) --maxprocesses 4 $(ARGS)
 	@$(BIN)/coverage combine --quiet && $(BIN)/coverage report
 
 faults: .venv/dev.done ## Run the fault tests in full: kill, cut, fail over, for some ten minutes
