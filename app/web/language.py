@@ -21,7 +21,9 @@ async def switch(request: Request[WebState]) -> Response:
     locale, target = form.get("locale"), form.get("next")
     if not isinstance(locale, str) or locale not in NAMES:
         raise BadRequest(f"locale: must be one of {', '.join(NAMES)}", field="locale")
-    response = RedirectResponse(safe_path(target if isinstance(target, str) else None), 303)
+    back = target if isinstance(target, str) else ""
+    # A search for a Chinese name is no safe path: then the page without it.
+    response = RedirectResponse(safe_path(back, safe_path(back.partition("?")[0])), 303)
     remember(response, request.scope, locale)
     return response
 

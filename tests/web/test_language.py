@@ -96,6 +96,12 @@ async def test_the_switch_leads_nowhere_else(target: str, client: httpx.AsyncCli
     assert (answer.status_code, answer.headers["location"]) == (303, "/")
 
 
+@pytest.mark.parametrize("query", ["q=%E7%8E%8B", "q=\u738b", "q=\\"])
+async def test_a_search_that_is_no_safe_path_leads_back_to_its_page(query: str, client: httpx.AsyncClient) -> None:
+    answer = await client.post("/language", data={"locale": "zh", "next": f"/admin/users?{query}"})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/admin/users")
+
+
 async def test_the_switch_offers_every_other_language_by_its_own_name(client: httpx.AsyncClient) -> None:
     page = (await client.get("/", headers={"Accept-Language": "en"})).text
     assert '<button class="plain" name="locale" value="zh" lang="zh">中文</button>' in page
