@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -53,13 +52,6 @@ async def reckon(service: Process, visits: Load, client: "redis.Redis") -> None:
     print(f"{visits.answered} visits answered ({visits.unknown} without a number), {counted} counted")
     assert counted == visits.answered
     assert code == 0, service.output
-
-
-def workers_of(service: Process) -> list[int]:
-    """The pids of the processes that answer requests."""
-    command = ["pgrep", "-P", str(service.process.pid), "-f", "spawn_main"]
-    found = subprocess.run(command, check=False, capture_output=True, text=True)
-    return [int(pid) for pid in found.stdout.split()]
 
 
 @asynccontextmanager

@@ -16,7 +16,7 @@ import redis
 from app.__main__ import STOP_LIMIT
 from app.store.embedded import Embedded
 from tests.counter.load import until
-from tests.counter.scenes import reckon, serving, times, total, under_load, workers_of
+from tests.counter.scenes import reckon, serving, times, total, under_load
 from tests.proxy import proxy
 from tests.service import Process
 from tests.sockets import PATIENCE
@@ -115,9 +115,9 @@ async def test_answers_lost_on_the_way_count_once(tmp_path: Path, server: Valkey
 async def test_kill_9_of_a_worker_loses_no_number_that_was_told(service: Process, doomed: Valkey) -> None:
     async with under_load(service) as visits:
         for _ in range(times(2, 10)):
-            victim = workers_of(service)[0]
+            victim = service.workers[0]
             os.kill(victim, signal.SIGKILL)
-            await until(lambda: len(set(workers_of(service)) - {victim}) == 2, what="its successor")  # noqa: B023
+            await until(lambda: len(set(service.workers) - {victim}) == 2, what="its successor")  # noqa: B023
             await visits.told()
     visits.assert_distinct()
     counted = total(doomed.client)
