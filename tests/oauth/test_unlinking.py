@@ -31,6 +31,10 @@ async def noted(service: Running, user_id: str) -> list[tuple[str, str]]:
     return [(entry.event, entry.detail) for entry in page.entries if entry.user == user_id]
 
 
+async def away(*_: object) -> None:
+    raise StoreAway("gone", sent=True)
+
+
 async def test_the_sessions_that_it_began_end_on_every_worker(
     bob: Walk,
     walk: Walk,
@@ -118,9 +122,6 @@ async def test_who_comes_in_by_it_at_that_very_moment_does_not_stay(
 async def test_what_redis_leaves_in_the_middle_is_done_when_it_is_asked_for_again(
     bob: Walk, walk: Walk, service: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def away(*_: object) -> None:
-        raise StoreAway("gone", sent=True)
-
     await link(bob)
     (identity,) = await identity_ids(bob)
     await walk.whole()
@@ -138,10 +139,6 @@ async def test_nobody_is_in_by_it_while_redis_cannot_note_where_they_come_from(
     bob: Walk, walk: Walk, service: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Unlinking would not find their session."""
-
-    async def away(*_: object) -> None:
-        raise StoreAway("gone", sent=True)
-
     await link(bob)
     with monkeypatch.context() as patched:
         patched.setattr(service.state["memory"], "keep", away)
