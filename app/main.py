@@ -24,12 +24,12 @@ from app.counter.tally import Tally
 from app.oauth.opening import open_oauth
 from app.oauth.state import OAuthState
 from app.routes import all_routes, templates_of, with_metrics
+from app.server.lifecycle import Lifecycle, keep_descriptors_private
 from app.settings import PREFIX, Settings, SettingsError, load_settings
 from app.store.client import Store
 from app.store.connect import Single, Topology, topology
 from app.store.embedded import Embedded
 from app.web.edge import Edge
-from app.web.lifecycle import Lifecycle, keep_descriptors_private
 from app.web.log import AccessLog, LogFile, configure_logging
 from app.web.metrics import Metrics, Reading
 from app.web.pages import Pages

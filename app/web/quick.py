@@ -1,4 +1,4 @@
-"""Endpoints that mostly answer from memory. Where the server can (app/web/protocol.py) they are asked directly, without
+"""Endpoints that mostly answer from memory. Where the server can (app/server/protocol.py) they are asked directly, without
 a task of their own, which would cost as much as the answer; any other server reaches them as plain ASGI.
 """
 

@@ -12,9 +12,9 @@ from starlette.routing import Route, Router
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
+from app.server.listener import listener
 from app.settings import Settings
 from app.web.errors import NotFound
-from app.web.listener import listener
 from app.web.metrics import Metrics
 
 

@@ -2,9 +2,9 @@
 
 from typing import TypedDict
 
+from app.server.lifecycle import Lifecycle
 from app.settings import Settings
 from app.store.client import Store
-from app.web.lifecycle import Lifecycle
 from app.web.pages import Pages
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.web.lifecycle import Lifecycle
+from app.server.lifecycle import Lifecycle
 from tests.sockets import PATIENCE
 
 

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from app.web.protocol import OneWriteProtocol
+from app.server.protocol import OneWriteProtocol
 from tests.sockets import PATIENCE
 
 OK = b"HTTP/1.1 200 OK\r\n"
