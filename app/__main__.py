@@ -23,11 +23,11 @@ from app.main import places, redis_at
 from app.manual import settings_manual
 from app.oauth.configured import configured
 from app.oauth.http import trusted
+from app.observability.log import LogFile
 from app.server.listener import listener
 from app.server.protocol import OneWriteProtocol
 from app.settings import CONFIG_VARIABLE, PREFIX, Settings, SettingsError, load_settings
 from app.store.embedded import Embedded, EmbeddedError, server_binary
-from app.web.log import LogFile
 
 COMMANDS = ("serve", "check-config", "settings", "create-admin")
 START_LIMIT = 60

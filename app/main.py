@@ -23,6 +23,9 @@ from app.counter.store import CounterStore
 from app.counter.tally import Tally
 from app.oauth.opening import open_oauth
 from app.oauth.state import OAuthState
+from app.observability.log import AccessLog, LogFile, configure_logging
+from app.observability.metrics import Metrics, Reading
+from app.observability.scrape import own_port
 from app.routes import all_routes, templates_of, with_metrics
 from app.server.lifecycle import Lifecycle, keep_descriptors_private
 from app.settings import PREFIX, Settings, SettingsError, load_settings
@@ -30,11 +33,8 @@ from app.store.client import Store
 from app.store.connect import Single, Topology, topology
 from app.store.embedded import Embedded
 from app.web.edge import Edge
-from app.web.log import AccessLog, LogFile, configure_logging
-from app.web.metrics import Metrics, Reading
 from app.web.pages import Pages
 from app.web.router import ExactRouter
-from app.web.scrape import own_port
 
 FLUSH = 0.7
 """Seconds that the end of the service waits for visits which Redis has not acknowledged."""

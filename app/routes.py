@@ -6,9 +6,10 @@ from app.accounts import routes as accounts
 from app.accounts.pages.api_manual import manual_routes
 from app.counter import routes as counter
 from app.oauth import routes as oauth
+from app.observability import health, scrape
+from app.observability.metrics import Metrics
 from app.settings import Settings
-from app.web import health, language, scrape
-from app.web.metrics import Metrics
+from app.web import language
 from app.web.static import Static
 
 

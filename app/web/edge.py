@@ -16,14 +16,14 @@ import structlog
 from starlette.routing import Route, Router
 from starlette.types import Message, Receive, Scope, Send
 
+from app.observability.log import AccessLog
+from app.observability.metrics import OTHER, Metrics
 from app.settings import Settings, SettingsError
 from app.store.embedded import EmbeddedError
 from app.web.csrf import SAFE, is_cross_site
 from app.web.errors import BadRequest, Forbidden, Problem, TooLarge, problem_of, problem_response
 from app.web.headers import SECURITY, STRICT_TRANSPORT, Hosts, headers_of
 from app.web.locale import N_
-from app.web.log import AccessLog
-from app.web.metrics import OTHER, Metrics
 from app.web.pages import Pages
 from app.web.proxies import Proxies
 from app.web.quick import Answer, Promise, QuickEndpoint

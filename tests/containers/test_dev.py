@@ -105,7 +105,7 @@ def test_a_file_that_is_edited_is_served_within_two_seconds(dev: DevContainer) -
 def test_the_debugger_stops_the_server_at_a_line(image: str) -> None:
     """What the launch configuration "Attach to the container" does, the reloaded child included."""
     build("tallygate-dev", "dev")
-    line = _line_of("app/web/health.py", '"status": "live"')
+    line = _line_of("app/observability/health.py", '"status": "live"')
     port, http = free_port(), free_port()
     with project(image, "debug", DEBUG_PORT=str(port), DEBUG_HTTP_PORT=str(http)) as compose:
         compose("up", "--detach", "--no-build", "--wait", "debug")

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from app.observability import health
 from app.settings import Settings
-from app.web import health
 from tests.deploy.files import PINNED, VARIABLE, is_setting, text, yaml_of
 from tests.service import ROOT
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from app.web import health
+from app.observability import health
 from tests.deploy.files import PINNED, VARIABLE, is_setting, text
 
 PRODUCTION = "production"

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.observability.log import AccessLog, LogFile
 from app.settings import Settings
-from app.web.log import AccessLog, LogFile
 from tests.service import running
 from tests.sockets import PATIENCE
 from tests.web.conftest import lines_of

@@ -18,8 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.responses import PlainTextResponse
 
+from app.observability.log import LogFile, _Handler, configure_logging, redact
 from app.settings import Settings, SettingsError
-from app.web.log import LogFile, _Handler, configure_logging, redact
 from dev.serving import served
 from tests.service import ROOT
 from tests.sockets import PATIENCE, connected, free_port, until

@@ -13,8 +13,8 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from app.observability.metrics import BUCKETS, Metrics, Reading
 from app.settings import Settings, SettingsError
-from app.web.metrics import BUCKETS, Metrics, Reading
 from tests.service import ROOT, process, running
 from tests.sockets import PATIENCE, free_port, get, until
 from tests.valkey import Valkey
@@ -158,7 +158,7 @@ def test_a_file_of_a_version_with_other_routes_is_begun_anew(tmp_path: Path) -> 
 
 def test_a_file_in_use_by_a_version_with_other_routes_is_left_to_it(tmp_path: Path) -> None:
     metrics = Metrics(["/a"], tmp_path / "metrics")
-    program = "import sys, pathlib, app.web.metrics as m; m.Metrics(['/a', '/b'], pathlib.Path(sys.argv[1]))"
+    program = "import sys, pathlib, app.observability.metrics as m; m.Metrics(['/a', '/b'], pathlib.Path(sys.argv[1]))"
     command = [sys.executable, "-c", program, str(tmp_path / "metrics")]
     other = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert "is in use by another version" in other.stderr

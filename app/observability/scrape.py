@@ -12,10 +12,10 @@ from starlette.routing import Route, Router
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
+from app.observability.metrics import Metrics
 from app.server.listener import listener
 from app.settings import Settings
 from app.web.errors import NotFound
-from app.web.metrics import Metrics
 
 
 def public_route(metrics: Metrics, settings: Settings) -> Route:
