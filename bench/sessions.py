@@ -9,12 +9,12 @@ from pathlib import Path
 
 import redis
 
+from app.sessions.redis_store import RedisSessions, parse_session
+from app.sessions.session import Session
 from app.settings import Settings
 from app.store.client import Store
 from app.store.connect import topology
 from app.store.tracking import TrackedHashes
-from app.web.session import Session
-from app.web.session_stores import RedisSessions, parse_session
 from bench.command import positive, run
 from bench.valkey import Valkey, running_valkey
 

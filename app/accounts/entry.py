@@ -13,8 +13,8 @@ from app.accounts.passwords import Busy
 from app.accounts.quality import check_quality
 from app.accounts.state import AccountState, S
 from app.accounts.view import address_of, allow, note
+from app.sessions.session import Session
 from app.store.client import StoreAway
-from app.web.session import Session
 
 
 async def sign_in(request: Request[AccountState], name: str, password: str) -> User | None:

@@ -7,10 +7,10 @@ from app.accounts.audit import Event
 from app.accounts.state import AccountState
 from app.accounts.store import AccountStore
 from app.accounts.view import note
+from app.sessions.flask_format import MAX_AGE
+from app.sessions.legacy.cookies import OldCookie
 from app.store import keys
 from app.store.client import Store
-from app.web.flask_format import MAX_AGE
-from app.web.legacy import OldCookie
 
 
 class OldApp:

@@ -20,12 +20,12 @@ from app.accounts.people import People, parse_user
 from app.accounts.secret import digest
 from app.accounts.store import AccountStore, AdminExists
 from app.accounts.tokens import ApiTokens
+from app.sessions.redis_store import CookieSessions, RedisSessions, parse_session
+from app.sessions.service import Recheck, Sessions
+from app.sessions.session import SessionStore
 from app.settings import Settings
 from app.store.client import ResponseError, Store, StoreAway
 from app.store.tracking import TrackedHashes
-from app.web.session import SessionStore
-from app.web.session_stores import CookieSessions, RedisSessions, parse_session
-from app.web.sessions import Recheck, Sessions
 
 RETRY = 1.0
 """Seconds between two attempts to find out whether there is an administrator, while Redis is away."""

@@ -4,11 +4,11 @@ from starlette.types import Scope
 
 from app.accounts.models import User
 from app.accounts.tokens import ApiTokens
+from app.sessions.service import Sessions
+from app.sessions.session import Session
 from app.store import keys
 from app.store.tracking import Fields, TrackedHashes
 from app.web.headers import headers_of
-from app.web.session import Session
-from app.web.sessions import Sessions
 
 USER = "tallygate.user"
 

@@ -12,8 +12,8 @@ from app.accounts.passwords import Passwords
 from app.accounts.people import People
 from app.accounts.store import AccountStore
 from app.accounts.tokens import ApiTokens
-from app.web.session import Session
-from app.web.sessions import Sessions
+from app.sessions.service import Sessions
+from app.sessions.session import Session
 from app.web.state import WebState
 
 

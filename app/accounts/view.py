@@ -10,9 +10,9 @@ from starlette.types import Scope
 from app.accounts.audit import Event
 from app.accounts.models import User
 from app.accounts.state import S
+from app.sessions.session import flash, take_flash
 from app.web.errors import TooMany
 from app.web.language import remember
-from app.web.session import flash, take_flash
 
 
 async def page(

@@ -10,13 +10,13 @@ from app.accounts.models import User
 from app.counter.hits import counts
 from app.counter.state import CounterState
 from app.counter.tally import Tally
+from app.sessions.session import Session, take_flash
 from app.store.client import StoreAway
 from app.web.headers import headers_of
 from app.web.locale import choose
 from app.web.negotiate import asks_for_json
 from app.web.pages import Pages
 from app.web.quick import Answer, Head, Promise, QuickEndpoint
-from app.web.session import Session, take_flash
 
 HOME = "home"
 """The name of the home page's counter."""

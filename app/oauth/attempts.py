@@ -14,12 +14,12 @@ from starlette.types import Scope
 
 from app.accounts.secret import digest
 from app.oauth.models import Attempt
+from app.sessions.redis_store import signing_keys
 from app.settings import Settings
 from app.store import keys
 from app.store.client import Store
 from app.web.cookies import cookie_header, delete_cookie, full_name, read_cookie, set_cookie
 from app.web.headers import RawHeaders
-from app.web.session_stores import signing_keys
 
 LIFETIME = 600
 """Seconds from the start to the callback."""

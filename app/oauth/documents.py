@@ -11,7 +11,7 @@ from app.oauth.errors import ProviderAnswer, ProviderDown
 from app.oauth.http import Outside
 from app.store import keys
 from app.store.client import Store
-from app.web.single_flight import SingleFlight
+from app.store.single_flight import SingleFlight
 
 FRESH = 3600
 """Seconds for which a document is used without asking for it again."""

@@ -15,9 +15,9 @@ from app.oauth.errors import BadCallback, Denied, OAuthProblem, ProviderAnswer, 
 from app.oauth.models import Attempt
 from app.oauth.provider import Provider, Visitor
 from app.oauth.state import OAuthState
+from app.sessions.session import Session
 from app.web.errors import NotFound, Problem
 from app.web.headers import RawHeaders, headers_of
-from app.web.session import Session
 from app.web.urls import safe_path
 
 LONGEST = 4096

@@ -17,12 +17,12 @@ from app.accounts.identities import Identities, Identity
 from app.accounts.secret import digest
 from app.oauth.errors import BadCallback
 from app.oauth.models import LoggedOut, Tokens
+from app.sessions.redis_store import signing_keys
+from app.sessions.service import Sessions
+from app.sessions.session import Session
 from app.settings import Settings
 from app.store import keys
 from app.store.client import Store
-from app.web.session import Session
-from app.web.session_stores import signing_keys
-from app.web.sessions import Sessions
 
 HEADER = {"alg": "dir", "enc": "A256GCM"}
 ALGORITHMS = ["dir", "A256GCM"]

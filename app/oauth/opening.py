@@ -18,9 +18,9 @@ from app.oauth.http import Outside
 from app.oauth.memory import Memory
 from app.oauth.provider import Provider, Tools
 from app.oauth.refresh import Refresher
+from app.sessions.session import Session
 from app.settings import Settings
 from app.store.client import Store
-from app.web.session import Session
 
 
 class OAuth(TypedDict):

@@ -17,9 +17,9 @@ from app.oauth.memory import Origin
 from app.oauth.models import Attempt, Person
 from app.oauth.provider import Provider
 from app.oauth.state import OAuthState
+from app.sessions.session import Session
 from app.web.errors import Conflict
 from app.web.locale import N_
-from app.web.session import Session
 
 NUMBERED = 9
 """Names such as alice-2 that are tried before one is made up."""

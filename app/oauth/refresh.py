@@ -13,10 +13,10 @@ from app.oauth.errors import OAuthProblem, Revoked
 from app.oauth.memory import Memory, Origin
 from app.oauth.models import Tokens
 from app.oauth.provider import Provider
+from app.sessions.session import Session
 from app.store import keys
 from app.store.client import Store, StoreAway
 from app.store.scripts import Script
-from app.web.session import Session
 
 RETRY = 60
 """Seconds after which a provider that could not say anything is asked again."""

@@ -18,6 +18,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from app.observability.log import AccessLog
 from app.observability.metrics import OTHER, Metrics
+from app.sessions.service import VISIT
 from app.settings import Settings, SettingsError
 from app.store.embedded import EmbeddedError
 from app.web.csrf import SAFE, is_cross_site
@@ -27,7 +28,6 @@ from app.web.locale import N_
 from app.web.pages import Pages
 from app.web.proxies import Proxies
 from app.web.quick import Answer, Promise, QuickEndpoint
-from app.web.sessions import VISIT
 
 PROBES = frozenset({"/live", "/ready"})
 """Asked by an orchestrator under whatever address the process has: any Host will do."""

@@ -7,7 +7,7 @@ import httpx
 from starlette.types import Scope
 
 from app.accounts.models import User
-from app.web.session import Session
+from app.sessions.session import Session
 from tests.service import Running
 from tests.sockets import PATIENCE
 

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from itsdangerous import Signer
 
+from app.sessions.redis_store import signing_keys
+from app.sessions.signing import StrictSigner
 from app.settings import Settings
-from app.web.session_stores import signing_keys
-from app.web.signatures import StrictSigner
 from tests.cast import PASSWORD, Cast, signed_in
 from tests.service import Running, running
 from tests.sessions.opened import HTTPS, asked, check, opened

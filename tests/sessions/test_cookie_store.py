@@ -15,9 +15,9 @@ from itsdangerous.encoding import base64_encode
 from markupsafe import Markup
 from starlette.types import Scope
 
+from app.sessions.flask_format import FlaskCookies, TaggedJson
 from app.settings import Settings
 from app.web.cookies import CookieTooLarge
-from app.web.flask_format import FlaskCookies, TaggedJson
 from tests.cast import PASSWORD, Cast, make_cast, signed_in
 from tests.clock import Clock
 from tests.service import Running, running

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.types import Scope
 
+from app.sessions.session import flash, take_flash
 from app.settings import Settings
-from app.web.session import flash, take_flash
 from tests.cast import Cast, make_cast
 from tests.service import Running, running
 from tests.sessions.opened import check, committed, data_of, opened, scope_of, session_of

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.web.device import device_of
+from app.sessions.user_agent import device_of
 
 WEBKIT = "AppleWebKit/537.36 (KHTML, like Gecko)"
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from app.sessions.service import FRESH
 from app.settings import Settings
-from app.web.sessions import FRESH
 from tests.cast import PASSWORD, Cast, signed_in
 from tests.clock import Clock
 from tests.service import Running, running

@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Callable
 
+from app.sessions.redis_store import MOST_SESSIONS
 from app.settings import Settings
-from app.web.session_stores import MOST_SESSIONS
 from tests.cast import Cast, signed_in
 from tests.clock import Clock
 from tests.service import Running, running

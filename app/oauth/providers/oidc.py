@@ -16,7 +16,7 @@ from app.oauth.jose import BadToken, UnknownKey, verified
 from app.oauth.metadata import Metadata
 from app.oauth.models import Attempt, Claims, LoggedOut, Person, Tokens, picture, text, token
 from app.oauth.provider import Provider, ProviderSettings, Tools, Visitor, Words
-from app.web.sessions import FRESH
+from app.sessions.service import FRESH
 
 DISCOVERY = "/.well-known/openid-configuration"
 NAMES = ("preferred_username", "nickname", "name")

@@ -5,10 +5,10 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from app.sessions.flask_format import FlaskCookies
+from app.sessions.legacy.tornado import TornadoCookies
 from app.settings import Settings
 from app.web.cookies import read_cookie
-from app.web.flask_format import FlaskCookies
-from app.web.tornado_format import TornadoCookies
 
 OLD_APPS = frozenset({"flask", "tornado"})
 """How a session was begun that took the place of an old cookie."""

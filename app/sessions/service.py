@@ -14,14 +14,14 @@ from typing import Protocol
 
 from starlette.types import Scope
 
+from app.sessions.legacy.cookies import OLD_APPS, LegacyCookies, OldCookie
+from app.sessions.session import Session, SessionStore
+from app.sessions.user_agent import device_of
 from app.settings import Settings
 from app.store.client import CannotWrite
+from app.store.single_flight import SingleFlight
 from app.web.cookies import cookie_header, delete_cookie, full_name, read_cookie, set_cookie
-from app.web.device import device_of
 from app.web.headers import RawHeaders, headers_of
-from app.web.legacy import OLD_APPS, LegacyCookies, OldCookie
-from app.web.session import Session, SessionStore
-from app.web.single_flight import SingleFlight
 
 VISIT = "tallygate.visit"
 """Where in the scope a request's dealings with sessions are noted; Edge commits them."""

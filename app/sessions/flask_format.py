@@ -15,7 +15,7 @@ from typing import Any
 
 from itsdangerous import BadData, URLSafeTimedSerializer
 
-from app.web.signatures import StrictTimestampSigner
+from app.sessions.signing import StrictTimestampSigner
 
 MAX_AGE = 31 * 86_400
 """Seconds; Flask's PERMANENT_SESSION_LIFETIME, which it applies to every session cookie."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from app.web.flask_format import TaggedJson
+from app.sessions.flask_format import TaggedJson
 
 FLASH = "_flash"
 Changes = dict[str, str | None]

@@ -10,14 +10,14 @@ from collections.abc import Callable
 
 from itsdangerous import BadSignature
 
+from app.sessions.flask_format import FlaskCookies, TaggedJson
+from app.sessions.session import Changes, Session
+from app.sessions.signing import StrictSigner
 from app.settings import Settings
 from app.store import keys
 from app.store.client import Store
 from app.store.scripts import Script
 from app.store.tracking import Fields, TrackedHashes
-from app.web.flask_format import FlaskCookies, TaggedJson
-from app.web.session import Changes, Session
-from app.web.signatures import StrictSigner
 
 ID_BYTES = 24
 MOST_SESSIONS = 1000
