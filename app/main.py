@@ -32,9 +32,9 @@ from app.settings import PREFIX, Settings, SettingsError, load_settings
 from app.store.client import Store
 from app.store.connect import Single, Topology, topology
 from app.store.embedded import Embedded
-from app.web.edge import Edge
-from app.web.pages import Pages
+from app.web.middleware import Edge
 from app.web.router import ExactRouter
+from app.web.templating import Pages
 
 FLUSH = 0.7
 """Seconds that the end of the service waits for visits which Redis has not acknowledged."""

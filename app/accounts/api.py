@@ -16,13 +16,13 @@ from app.accounts.people import api_secret
 from app.accounts.state import AccountState
 from app.accounts.tokens import DAY, LONGEST_NAME, MOST_DAYS, TokenInfo, TooManyTokens
 from app.accounts.view import note
-from app.web.answers import json_answer
+from app.web.body import json_fields
 from app.web.errors import BadRequest, Conflict, Forbidden, NotFound, WrongPassword
-from app.web.forms import json_fields
+from app.web.fast_path import Answer, Head, QuickEndpoint
 from app.web.headers import headers_of
-from app.web.locale import N_
+from app.web.i18n import N_
 from app.web.openapi import FLAG, NUMBER, TEXT, ApiRoute, Operation, array, nullable, obj
-from app.web.quick import Answer, Head, QuickEndpoint
+from app.web.responses import json_answer
 
 USER = obj(id=TEXT, name=TEXT, is_admin=FLAG, locale=nullable(TEXT), created=NUMBER)
 SESSION = obj(id=TEXT, device=TEXT, address=TEXT, created=NUMBER, seen=NUMBER, how=TEXT, current=FLAG)

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from app.accounts.models import User
 from app.accounts.state import S
 from app.web.errors import Forbidden, FreshSignInRequired, SignInRequired
-from app.web.locale import N_
+from app.web.i18n import N_
 from app.web.negotiate import prefers_json
 
 Handler = Callable[[Request[S]], Awaitable[Response]]

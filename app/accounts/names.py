@@ -3,7 +3,7 @@
 import re
 import unicodedata
 
-from app.web.locale import N_
+from app.web.i18n import N_
 
 LONGEST = 64
 LONGEST_TYPED = 4 * LONGEST

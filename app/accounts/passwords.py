@@ -17,7 +17,7 @@ from argon2.exceptions import InvalidHashError, VerifyMismatchError
 
 from app.accounts.quality import LONGEST
 from app.web.errors import Unavailable
-from app.web.locale import N_
+from app.web.i18n import N_
 
 MEMORY, ROUNDS, LANES = 19_456, 2, 1
 """KiB, passes and threads of one hash: the OWASP Password Storage Cheat Sheet's first choice."""

@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
-from app.web.locale import N_
+from app.web.i18n import N_
 
 SHORTEST, LONGEST = 8, 256
 """Characters of a password; more are refused instead of cut off."""

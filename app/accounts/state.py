@@ -14,7 +14,7 @@ from app.accounts.store import AccountStore
 from app.accounts.tokens import ApiTokens
 from app.sessions.service import Sessions
 from app.sessions.session import Session
-from app.web.state import WebState
+from app.web.lifespan import WebState
 
 
 class Farewell(Protocol):

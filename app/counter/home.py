@@ -12,11 +12,11 @@ from app.counter.state import CounterState
 from app.counter.tally import Tally
 from app.sessions.session import Session, take_flash
 from app.store.client import StoreAway
+from app.web.fast_path import Answer, Head, Promise, QuickEndpoint
 from app.web.headers import headers_of
-from app.web.locale import choose
+from app.web.i18n import choose
 from app.web.negotiate import asks_for_json
-from app.web.pages import Pages
-from app.web.quick import Answer, Head, Promise, QuickEndpoint
+from app.web.templating import Pages
 
 HOME = "home"
 """The name of the home page's counter."""

@@ -9,10 +9,10 @@ from starlette.routing import Route
 
 from app.counter.home import HOME, Home
 from app.counter.state import CounterState
-from app.web.answers import json_answer
 from app.web.errors import Unavailable
-from app.web.locale import N_
+from app.web.i18n import N_
 from app.web.openapi import COUNT, ApiRoute, Operation, obj
+from app.web.responses import json_answer
 
 COUNTERS = (HOME,)
 

@@ -5,9 +5,9 @@ from starlette.responses import Response
 
 from app.oauth import flow
 from app.oauth.state import OAuthState
-from app.web.answers import json_answer
-from app.web.forms import json_fields
+from app.web.body import json_fields
 from app.web.openapi import TEXT, ApiRoute, Operation, array, nullable, obj
+from app.web.responses import json_answer
 
 
 async def list_providers(request: Request[OAuthState]) -> Response:

@@ -10,7 +10,7 @@ OAuthProblem            a Problem: a page, or JSON, in the reader's language
 """
 
 from app.web.errors import Problem
-from app.web.locale import N_
+from app.web.i18n import N_
 
 
 class OAuthProblem(Problem):

@@ -18,7 +18,7 @@ from app.oauth.state import OAuthState
 from app.sessions.session import Session
 from app.web.errors import NotFound, Problem
 from app.web.headers import RawHeaders, headers_of
-from app.web.urls import safe_path
+from app.web.redirects import safe_path
 
 LONGEST = 4096
 """Characters of one of the callback's parameters."""

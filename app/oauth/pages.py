@@ -14,13 +14,13 @@ from app.accounts.view import in_the_language_of, note, onward, say, see_other
 from app.oauth import flow
 from app.oauth.errors import BadCallback, OAuthProblem
 from app.oauth.state import OAuthState
-from app.web.answers import json_answer
+from app.web.body import form_fields, form_of
 from app.web.errors import Conflict, NotFound, Problem
-from app.web.forms import form_fields, form_of
 from app.web.headers import RawHeaders
-from app.web.locale import N_
+from app.web.i18n import N_
 from app.web.negotiate import prefers_json
-from app.web.urls import safe_path
+from app.web.redirects import safe_path
+from app.web.responses import json_answer
 
 
 async def start(request: Request[OAuthState]) -> Response:

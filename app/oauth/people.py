@@ -19,7 +19,7 @@ from app.oauth.provider import Provider
 from app.oauth.state import OAuthState
 from app.sessions.session import Session
 from app.web.errors import Conflict
-from app.web.locale import N_
+from app.web.i18n import N_
 
 NUMBERED = 9
 """Names such as alice-2 that are tried before one is made up."""

@@ -6,8 +6,8 @@ from starlette.routing import Route
 
 from app.store.client import ResponseError, StoreAway
 from app.store.keys import HITS_TOTALS
-from app.web.answers import json_answer
-from app.web.state import WebState
+from app.web.lifespan import WebState
+from app.web.responses import json_answer
 
 
 async def live(request: Request[WebState]) -> Response:

@@ -23,10 +23,10 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import Scope
 
 from app.store.client import StoreAway
-from app.web.answers import json_answer
-from app.web.locale import N_
+from app.web.i18n import N_
 from app.web.negotiate import prefers_json
-from app.web.pages import Pages
+from app.web.responses import json_answer
+from app.web.templating import Pages
 
 
 class Problem(Exception):

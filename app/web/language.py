@@ -5,12 +5,12 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import Scope
 
+from app.web.body import form_of
 from app.web.cookies import secure
 from app.web.errors import BadRequest
-from app.web.forms import form_of
-from app.web.locale import COOKIE, NAMES
-from app.web.state import WebState
-from app.web.urls import safe_path
+from app.web.i18n import COOKIE, NAMES
+from app.web.lifespan import WebState
+from app.web.redirects import safe_path
 
 YEAR = 365 * 86_400
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from app.web.locale import Locales
+from app.web.i18n import Locales
 from tests.browser.conftest import LINK, Visitor, forgive, link_of
 from tests.cast import PASSWORD
 from tests.service import Process, process

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from app.web.locale import Locales
+from app.web.i18n import Locales
 from dev.openid import Client, NodeMissing, openid_provider
 from dev.serving import served
 from dev.wechat import Simulator

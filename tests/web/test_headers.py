@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from app.routes import all_routes
 from app.settings import Settings
-from app.web.pages import TEMPLATES
+from app.web.templating import TEMPLATES
 from tests.service import ROOT, Running, running
 from tests.sockets import PATIENCE
 

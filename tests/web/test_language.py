@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.web.locale import NAMES, choose
+from app.web.i18n import NAMES, choose
 from tests.service import Running
 
 

@@ -10,7 +10,7 @@ from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_dir
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
-from app.web.locale import FOLDER, NAMES, SOURCE
+from app.web.i18n import FOLDER, NAMES, SOURCE
 from tests.service import ROOT
 
 TRANSLATED = [code for code in NAMES if code != SOURCE]

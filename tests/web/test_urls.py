@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.web.urls import safe_path
+from app.web.redirects import safe_path
 
 HERE = "http://tallygate.test/sign-in"
 PARTS = [

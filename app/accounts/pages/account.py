@@ -13,10 +13,10 @@ from app.accounts.quality import WeakPassword
 from app.accounts.state import AccountState, S
 from app.accounts.store import NameTaken
 from app.accounts.view import allow, note, page, say, see_other
+from app.web.body import form_fields
 from app.web.errors import BadRequest, Forbidden
-from app.web.forms import form_fields
+from app.web.i18n import COOKIE, N_, NAMES
 from app.web.language import remember
-from app.web.locale import COOKIE, N_, NAMES
 
 WRONG = N_("The current password is not right.")
 

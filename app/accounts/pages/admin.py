@@ -15,10 +15,10 @@ from app.accounts.models import User
 from app.accounts.state import AccountState
 from app.accounts.store import LastAdmin
 from app.accounts.view import allow, note, page, say, see_other
+from app.web.body import form_fields
 from app.web.errors import BadRequest, Conflict, NotFound
-from app.web.forms import form_fields
-from app.web.locale import N_
-from app.web.urls import safe_path
+from app.web.i18n import N_
+from app.web.redirects import safe_path
 
 DAY = 86_400
 INVITATION_DAYS = frozenset({"1", "7", "30"})

@@ -10,8 +10,8 @@ from starlette.routing import BaseRoute, Route
 
 from app.accounts.state import AccountState
 from app.accounts.view import page
-from app.web.answers import json_answer
 from app.web.openapi import ApiRoute, Operation, Schema, document
+from app.web.responses import json_answer
 
 
 @dataclass(frozen=True, slots=True)

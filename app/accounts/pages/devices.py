@@ -11,9 +11,9 @@ from app.accounts.guards import sign_in_required
 from app.accounts.models import User
 from app.accounts.state import AccountState
 from app.accounts.view import note, page, say, see_other
+from app.web.body import form_fields
 from app.web.errors import NotFound
-from app.web.forms import form_fields
-from app.web.locale import N_
+from app.web.i18n import N_
 
 
 @dataclass(frozen=True, slots=True)

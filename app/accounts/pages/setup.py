@@ -15,9 +15,9 @@ from app.accounts.state import AccountState
 from app.accounts.store import AccountStore, AdminExists, NameTaken
 from app.accounts.view import address_of, allow, note, page, see_other
 from app.settings import Settings
+from app.web.body import form_fields
 from app.web.errors import NotFound
-from app.web.forms import form_fields
-from app.web.locale import N_
+from app.web.i18n import N_
 
 
 async def setup_token(accounts: AccountStore, settings: Settings) -> str:

@@ -9,9 +9,9 @@ from starlette.routing import Route
 from app.accounts import entry
 from app.accounts.state import AccountState, S
 from app.accounts.view import in_the_language_of, onward, page, say, see_other
-from app.web.forms import form_fields
-from app.web.locale import N_
-from app.web.urls import safe_path
+from app.web.body import form_fields
+from app.web.i18n import N_
+from app.web.redirects import safe_path
 
 
 async def show(request: Request[AccountState]) -> Response:

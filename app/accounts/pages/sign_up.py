@@ -11,10 +11,10 @@ from app.accounts.quality import WeakPassword
 from app.accounts.state import AccountState
 from app.accounts.store import BadInvitation, NameTaken
 from app.accounts.view import address_of, allow, note, page, see_other
+from app.web.body import form_fields
 from app.web.errors import Forbidden
-from app.web.forms import form_fields
-from app.web.locale import N_
-from app.web.urls import safe_path
+from app.web.i18n import N_
+from app.web.redirects import safe_path
 
 
 async def show(request: Request[AccountState]) -> Response:

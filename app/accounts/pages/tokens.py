@@ -12,9 +12,9 @@ from app.accounts.models import User
 from app.accounts.state import AccountState
 from app.accounts.tokens import DAY, LONGEST_NAME, MOST_DAYS, TooManyTokens
 from app.accounts.view import note, page, say, see_other
+from app.web.body import form_fields
 from app.web.errors import NotFound
-from app.web.forms import form_fields
-from app.web.locale import N_
+from app.web.i18n import N_
 
 
 @sign_in_required

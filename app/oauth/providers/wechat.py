@@ -14,7 +14,7 @@ from app.oauth.addresses import BaseAddress
 from app.oauth.errors import BadCallback, Denied, NotWelcome, OAuthProblem, ProviderAnswer, ProviderDown, Revoked
 from app.oauth.models import Attempt, Claims, Person, Tokens, picture, text
 from app.oauth.provider import Provider, ProviderSettings, Tools, Visitor
-from app.web.locale import N_
+from app.web.i18n import N_
 
 REFUSALS: dict[int, type[OAuthProblem]] = {
     # the code is not valid, used, missing or too old: beginning anew helps

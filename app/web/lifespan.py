@@ -5,7 +5,7 @@ from typing import TypedDict
 from app.server.lifecycle import Lifecycle
 from app.settings import Settings
 from app.store.client import Store
-from app.web.pages import Pages
+from app.web.templating import Pages
 
 
 class WebState(TypedDict):

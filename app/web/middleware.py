@@ -23,11 +23,11 @@ from app.settings import Settings, SettingsError
 from app.store.embedded import EmbeddedError
 from app.web.csrf import SAFE, is_cross_site
 from app.web.errors import BadRequest, Forbidden, Problem, TooLarge, problem_of, problem_response
+from app.web.fast_path import Answer, Promise, QuickEndpoint
 from app.web.headers import SECURITY, STRICT_TRANSPORT, Hosts, headers_of
-from app.web.locale import N_
-from app.web.pages import Pages
+from app.web.i18n import N_
 from app.web.proxies import Proxies
-from app.web.quick import Answer, Promise, QuickEndpoint
+from app.web.templating import Pages
 
 PROBES = frozenset({"/live", "/ready"})
 """Asked by an orchestrator under whatever address the process has: any Host will do."""

@@ -10,7 +10,7 @@ from starlette.responses import HTMLResponse
 from starlette.types import Scope
 
 from app.web.headers import headers_of
-from app.web.locale import NAMES, Locales, choose
+from app.web.i18n import NAMES, Locales, choose
 from app.web.static import versions
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
