@@ -30,8 +30,8 @@ from app.routes import all_routes, templates_of, with_metrics
 from app.server.lifecycle import Lifecycle, keep_descriptors_private
 from app.settings import PREFIX, Settings, SettingsError, load_settings
 from app.store.client import Store
-from app.store.connect import Single, Topology, topology
 from app.store.embedded import Embedded
+from app.store.topology import Single, Topology, topology
 from app.web.middleware import Edge
 from app.web.router import ExactRouter
 from app.web.templating import Pages

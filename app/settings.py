@@ -32,7 +32,7 @@ from app.setting_sources import (
     toml,
     with_files,
 )
-from app.store.address import parse
+from app.store.redis_url import parse
 
 __all__ = ["CONFIG_VARIABLE", "PREFIX", "Settings", "SettingsError", "load_settings"]
 

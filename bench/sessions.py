@@ -13,7 +13,7 @@ from app.sessions.redis_store import RedisSessions, parse_session
 from app.sessions.session import Session
 from app.settings import Settings
 from app.store.client import Store
-from app.store.connect import topology
+from app.store.topology import topology
 from app.store.tracking import TrackedHashes
 from bench.command import positive, run
 from bench.valkey import Valkey, running_valkey

@@ -10,7 +10,7 @@ from app.accounts.passwords import Passwords
 from app.accounts.quality import WeakPassword, check_quality
 from app.accounts.store import AccountStore, AdminExists, NameTaken
 from app.store.client import Store, StoreAway
-from app.store.connect import Topology
+from app.store.topology import Topology
 
 
 class CommandError(Exception):

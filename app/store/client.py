@@ -20,8 +20,8 @@ from redis.exceptions import (
     TryAgainError,
 )
 
-from app.store.connect import Topology
-from app.store.pipeline import Argument, Interrupted, Reply, StoreAway, Tracker, Wire
+from app.store.connection import Argument, Interrupted, Reply, StoreAway, Tracker, Wire
+from app.store.topology import Topology
 
 __all__ = ["CannotWrite", "NoScriptError", "ResponseError", "Store", "StoreAway"]
 

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from urllib.parse import quote
 
-from app.store import keeper
+from app.store import supervisor as keeper
 
 SOCKET_PATH_LIMIT = 103
 """Bytes; a unix socket's path is part of a fixed structure: 108 bytes on Linux, 104 on macOS."""

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 
 from app.store.client import NoScriptError, Store
-from app.store.pipeline import Argument, Reply
+from app.store.connection import Argument, Reply
 
 
 class Script:

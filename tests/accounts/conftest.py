@@ -13,8 +13,8 @@ from app.accounts.passwords import Passwords
 from app.accounts.store import AccountStore
 from app.settings import Settings
 from app.store.client import Store
-from app.store.connect import topology
-from app.store.pipeline import Argument, Reply
+from app.store.connection import Argument, Reply
+from app.store.topology import topology
 from tests.cast import Cast, make_cast, signed_in
 from tests.clock import Clock
 from tests.service import Running, running

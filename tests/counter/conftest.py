@@ -10,7 +10,7 @@ import pytest
 from app.counter.store import CounterStore
 from app.counter.tally import Tally
 from app.store.client import Store
-from app.store.connect import topology
+from app.store.topology import topology
 from tests.valkey import Valkey, valkey
 
 TIMEOUT = 5.0

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from app.store.client import Store, StoreAway
-from app.store.connect import topology
+from app.store.topology import topology
 from app.store.tracking import Fields, TrackedHashes
 from tests.proxy import proxy
 from tests.sockets import PATIENCE

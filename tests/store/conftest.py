@@ -11,7 +11,7 @@ import pytest
 import uvloop
 
 from app.store.client import Store
-from app.store.connect import topology
+from app.store.topology import topology
 from tests.proxy import Proxy, proxy
 from tests.store.neighbours import deserted
 from tests.store.waiting import until

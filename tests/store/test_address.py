@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.store.address import Address, parse
+from app.store.redis_url import Address, parse
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.store.client import ResponseError
-from app.store.connect import Behind, Cluster, Single, topology
+from app.store.topology import Behind, Cluster, Single, topology
 from tests.proxy import Proxy
 from tests.store.conftest import Opened
 from tests.store.fake import fake

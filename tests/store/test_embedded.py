@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from app.store import embedded as embedded_module
-from app.store import keeper
+from app.store import supervisor as keeper
 from app.store.client import Store
-from app.store.connect import Single
 from app.store.embedded import Embedded, EmbeddedError
+from app.store.topology import Single
 from tests.sockets import PATIENCE
 from tests.store.neighbours import User, answered, client, deserted, kill, left_behind, only, users
 from tests.store.waiting import answers, soon, until

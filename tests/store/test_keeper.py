@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from app.store import keeper
+from app.store import supervisor as keeper
 from app.store.embedded import Embedded, EmbeddedError, server_binary
 from tests.service import ROOT
 from tests.sockets import PATIENCE
@@ -20,7 +20,9 @@ from tests.store.neighbours import answered, client, deserted, kill, users
 from tests.store.waiting import until
 from tests.valkey import valkey
 
-RUN = "import sys, pathlib; from app.store.keeper import main; sys.exit(main(pathlib.Path(sys.argv[1]), sys.argv[2]))"
+RUN = (
+    "import sys, pathlib; from app.store.supervisor import main; sys.exit(main(pathlib.Path(sys.argv[1]), sys.argv[2]))"
+)
 INCREMENT = "redis.call('INCR', 'n') return redis.call('HINCRBY', 'h', ARGV[1], 1)"
 
 

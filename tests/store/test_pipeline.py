@@ -6,8 +6,8 @@ import random
 import pytest
 
 from app.store.client import ResponseError, Store, StoreAway
-from app.store.connect import topology
-from app.store.pipeline import Wire
+from app.store.connection import Wire
+from app.store.topology import topology
 from tests.sockets import PATIENCE
 from tests.store.conftest import Opened
 from tests.store.waiting import refused, soon

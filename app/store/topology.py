@@ -14,7 +14,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.maint_notifications import MaintNotificationsConfig
 
-from app.store.address import Address, Host, parse
+from app.store.redis_url import Address, Host, parse
 
 T = TypeVar("T")
 Make = Callable[..., AbstractConnection]
