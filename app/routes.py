@@ -5,7 +5,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from app.accounts import routes as accounts
 from app.accounts.pages.api_manual import manual_routes
 from app.counter import routes as counter
-from app.oauth import routes as oauth
+from app.oauth_client import routes as oauth
 from app.observability import health, scrape
 from app.observability.metrics import Metrics
 from app.settings import Settings

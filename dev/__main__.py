@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from app.oauth.errors import Misconfigured
-from app.oauth.providers.oidc import OidcSettings
-from app.oauth.providers.wechat import WeChatSettings
+from app.oauth_client.errors import Misconfigured
+from app.oauth_client.providers.oidc import OidcSettings
+from app.oauth_client.providers.wechat import WeChatSettings
 from app.setting_sources import CONFIG_VARIABLE, SettingsError, toml
 from dev.openid import Client, openid_provider
 from dev.serving import Unavailable, served

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import httpx
 import pytest
 
-from app.oauth.models import base64url
+from app.oauth_client.models import base64url
 from dev.openid import Client, NodeMissing, openid_provider
 from tests.oauth.walk import There
 from tests.sockets import PATIENCE

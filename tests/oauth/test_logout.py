@@ -12,7 +12,7 @@ import httpx
 import pytest
 from starlette.responses import JSONResponse
 
-from app.oauth.id_token import LOGOUT_EVENT
+from app.oauth_client.id_token import LOGOUT_EVENT
 from app.store.client import StoreAway
 from tests.clock import Clock
 from tests.fakes.noted import GONE, without_gone

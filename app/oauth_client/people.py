@@ -12,11 +12,11 @@ from app.accounts.models import User
 from app.accounts.names import FORBIDDEN, LONGEST, BadName, normal
 from app.accounts.store import BadInvitation, NameTaken
 from app.accounts.view import note
-from app.oauth.errors import BadCallback, NotWelcome
-from app.oauth.memory import Origin
-from app.oauth.models import Attempt, Person
-from app.oauth.provider import Provider
-from app.oauth.state import OAuthState
+from app.oauth_client.errors import BadCallback, NotWelcome
+from app.oauth_client.memory import Origin
+from app.oauth_client.models import Attempt, Person
+from app.oauth_client.provider import Provider
+from app.oauth_client.state import OAuthState
 from app.sessions.session import Session
 from app.web.errors import Conflict
 from app.web.i18n import N_

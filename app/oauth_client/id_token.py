@@ -4,8 +4,8 @@ import hashlib
 import hmac
 from typing import Any
 
-from app.oauth.jose import BadToken
-from app.oauth.models import base64url, text
+from app.oauth_client.jose import BadToken
+from app.oauth_client.models import base64url, text
 
 LEEWAY = 60
 """Seconds by which two clocks may differ."""

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from app.oauth.provider import Kind
-from app.oauth.providers.github import GitHub, GitHubSettings
-from app.oauth.providers.oidc import Oidc, OidcSettings
-from app.oauth.providers.wechat import WeChat, WeChatSettings
+from app.oauth_client.provider import Kind
+from app.oauth_client.providers.github import GitHub, GitHubSettings
+from app.oauth_client.providers.oidc import Oidc, OidcSettings
+from app.oauth_client.providers.wechat import WeChat, WeChatSettings
 
 PROVIDERS: dict[str, Kind[Any]] = {
     "oidc": Kind(OidcSettings, Oidc),

@@ -9,10 +9,10 @@ from dataclasses import replace
 import structlog
 
 from app.accounts.audit import Audit, Event
-from app.oauth.errors import OAuthProblem, Revoked
-from app.oauth.memory import Memory, Origin
-from app.oauth.models import Tokens
-from app.oauth.provider import Provider
+from app.oauth_client.errors import OAuthProblem, Revoked
+from app.oauth_client.memory import Memory, Origin
+from app.oauth_client.models import Tokens
+from app.oauth_client.provider import Provider
 from app.sessions.session import Session
 from app.store import keys
 from app.store.client import Store, StoreAway

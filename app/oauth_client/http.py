@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from app.oauth.errors import ProviderAnswer, ProviderDown
+from app.oauth_client.errors import ProviderAnswer, ProviderDown
 from app.settings import PREFIX, SettingsError
 
 MOST_BYTES = 512 * 1024

@@ -10,10 +10,10 @@ from urllib.parse import urlencode
 
 from pydantic import Field, SecretStr, model_validator
 
-from app.oauth.addresses import BaseAddress
-from app.oauth.errors import BadCallback, Denied, NotWelcome, OAuthProblem, ProviderAnswer, ProviderDown, Revoked
-from app.oauth.models import Attempt, Claims, Person, Tokens, picture, text
-from app.oauth.provider import Provider, ProviderSettings, Tools, Visitor
+from app.oauth_client.addresses import BaseAddress
+from app.oauth_client.errors import BadCallback, Denied, NotWelcome, OAuthProblem, ProviderAnswer, ProviderDown, Revoked
+from app.oauth_client.models import Attempt, Claims, Person, Tokens, picture, text
+from app.oauth_client.provider import Provider, ProviderSettings, Tools, Visitor
 from app.web.i18n import N_
 
 REFUSALS: dict[int, type[OAuthProblem]] = {

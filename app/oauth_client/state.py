@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 
 from app.accounts.state import AccountState
-from app.oauth.attempts import Attempts
-from app.oauth.memory import Memory
-from app.oauth.provider import Provider
-from app.oauth.refresh import Refresher
+from app.oauth_client.attempts import Attempts
+from app.oauth_client.memory import Memory
+from app.oauth_client.provider import Provider
+from app.oauth_client.refresh import Refresher
 
 
 class OAuthState(AccountState):

@@ -11,9 +11,9 @@ from app.accounts.models import User
 from app.accounts.pages import account, sign_in
 from app.accounts.state import S
 from app.accounts.view import in_the_language_of, note, onward, say, see_other
-from app.oauth import flow
-from app.oauth.errors import BadCallback, OAuthProblem
-from app.oauth.state import OAuthState
+from app.oauth_client import flow
+from app.oauth_client.errors import BadCallback, OAuthProblem
+from app.oauth_client.state import OAuthState
 from app.web.body import form_fields, form_of
 from app.web.errors import Conflict, NotFound, Problem
 from app.web.headers import RawHeaders

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Any, Self
 
-from app.oauth.addresses import is_web_address
-from app.oauth.errors import ProviderAnswer
-from app.oauth.models import text
+from app.oauth_client.addresses import is_web_address
+from app.oauth_client.errors import ProviderAnswer
+from app.oauth_client.models import text
 
 REQUIRED = ("authorization_endpoint", "token_endpoint", "jwks_uri")
 ENDPOINTS = (*REQUIRED, "userinfo_endpoint", "end_session_endpoint")

@@ -2,6 +2,6 @@
 
 from starlette.routing import BaseRoute
 
-from app.oauth import api, pages
+from app.oauth_client import api, pages
 
 routes: list[BaseRoute] = [*api.routes, *pages.routes]

@@ -7,11 +7,11 @@ from urllib.parse import urlencode
 
 from pydantic import Field, SecretStr
 
-from app.oauth.addresses import BaseAddress
-from app.oauth.errors import BadCallback, OAuthProblem, ProviderAnswer, Revoked
-from app.oauth.http import Answer
-from app.oauth.models import Attempt, Claims, Person, Tokens, picture, text, token
-from app.oauth.provider import Provider, ProviderSettings, Tools, Visitor, Words
+from app.oauth_client.addresses import BaseAddress
+from app.oauth_client.errors import BadCallback, OAuthProblem, ProviderAnswer, Revoked
+from app.oauth_client.http import Answer
+from app.oauth_client.models import Attempt, Claims, Person, Tokens, picture, text, token
+from app.oauth_client.provider import Provider, ProviderSettings, Tools, Visitor, Words
 
 REFUSALS: dict[str, type[OAuthProblem]] = {"bad_verification_code": BadCallback, "bad_refresh_token": Revoked}
 """A code, or a refresh token, that is used or too old: beginning anew helps."""

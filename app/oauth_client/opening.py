@@ -10,14 +10,14 @@ import structlog
 
 from app.accounts.models import Elsewhere
 from app.accounts.state import Farewell
-from app.oauth.attempts import Attempts
-from app.oauth.configured import configured
-from app.oauth.documents import Documents
-from app.oauth.errors import OAuthProblem
-from app.oauth.http import Outside
-from app.oauth.memory import Memory
-from app.oauth.provider import Provider, Tools
-from app.oauth.refresh import Refresher
+from app.oauth_client.attempts import Attempts
+from app.oauth_client.configured import configured
+from app.oauth_client.documents import Documents
+from app.oauth_client.errors import OAuthProblem
+from app.oauth_client.http import Outside
+from app.oauth_client.memory import Memory
+from app.oauth_client.provider import Provider, Tools
+from app.oauth_client.refresh import Refresher
 from app.sessions.session import Session
 from app.settings import Settings
 from app.store.client import Store

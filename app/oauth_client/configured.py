@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from app.oauth.errors import Misconfigured
-from app.oauth.provider import Provider, ProviderSettings, Tools
-from app.oauth.providers import PROVIDERS
+from app.oauth_client.errors import Misconfigured
+from app.oauth_client.provider import Provider, ProviderSettings, Tools
+from app.oauth_client.providers import PROVIDERS
 from app.settings import Settings
 
 RESERVED = frozenset({"password", "setup", "sign-up", "flask", "tornado", "unlink"})

@@ -9,12 +9,12 @@ from starlette.requests import Request
 from app.accounts.models import User
 from app.accounts.secret import looks_like_secret
 from app.accounts.view import address_of, allow
-from app.oauth import people
-from app.oauth.attempts import Outcome
-from app.oauth.errors import BadCallback, Denied, OAuthProblem, ProviderAnswer, ProviderDown
-from app.oauth.models import Attempt
-from app.oauth.provider import Provider, Visitor
-from app.oauth.state import OAuthState
+from app.oauth_client import people
+from app.oauth_client.attempts import Outcome
+from app.oauth_client.errors import BadCallback, Denied, OAuthProblem, ProviderAnswer, ProviderDown
+from app.oauth_client.models import Attempt
+from app.oauth_client.provider import Provider, Visitor
+from app.oauth_client.state import OAuthState
 from app.sessions.session import Session
 from app.web.errors import NotFound, Problem
 from app.web.headers import RawHeaders, headers_of

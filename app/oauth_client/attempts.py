@@ -13,7 +13,7 @@ from itsdangerous import BadData, URLSafeSerializer
 from starlette.types import Scope
 
 from app.accounts.secret import digest
-from app.oauth.models import Attempt
+from app.oauth_client.models import Attempt
 from app.sessions.redis_store import signing_keys
 from app.settings import Settings
 from app.store import keys

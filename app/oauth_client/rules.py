@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, model_validator
 
-from app.oauth.models import Person
+from app.oauth_client.models import Person
 
 
 def _list(value: object) -> object:

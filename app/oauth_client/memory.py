@@ -15,8 +15,8 @@ from joserfc.jwk import OctKey
 
 from app.accounts.identities import Identities, Identity
 from app.accounts.secret import digest
-from app.oauth.errors import BadCallback
-from app.oauth.models import LoggedOut, Tokens
+from app.oauth_client.errors import BadCallback
+from app.oauth_client.models import LoggedOut, Tokens
 from app.sessions.redis_store import signing_keys
 from app.sessions.service import Sessions
 from app.sessions.session import Session
