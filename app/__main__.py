@@ -21,8 +21,8 @@ from app import __version__
 from app.accounts.command import CommandError, create_admin
 from app.main import places, redis_at
 from app.manual import settings_manual
-from app.oauth_client.configured import configured
 from app.oauth_client.http import trusted
+from app.oauth_client.provider_config import configured
 from app.observability.log import LogFile
 from app.server.listener import listener
 from app.server.protocol import OneWriteProtocol

@@ -21,7 +21,7 @@ from app.counter.routes import COUNTERS
 from app.counter.state import CounterState
 from app.counter.store import CounterStore
 from app.counter.tally import Tally
-from app.oauth_client.opening import open_oauth
+from app.oauth_client.lifespan import open_oauth
 from app.oauth_client.state import OAuthState
 from app.observability.log import AccessLog, LogFile, configure_logging
 from app.observability.metrics import Metrics, Reading

@@ -9,8 +9,8 @@ from starlette.requests import Request
 from app.accounts.models import User
 from app.accounts.secret import looks_like_secret
 from app.accounts.view import address_of, allow
-from app.oauth_client import people
-from app.oauth_client.attempts import Outcome
+from app.oauth_client import provisioning as people
+from app.oauth_client.auth_requests import Outcome
 from app.oauth_client.errors import BadCallback, Denied, OAuthProblem, ProviderAnswer, ProviderDown
 from app.oauth_client.models import Attempt
 from app.oauth_client.provider import Provider, Visitor

@@ -10,9 +10,9 @@ import structlog
 
 from app.accounts.audit import Audit, Event
 from app.oauth_client.errors import OAuthProblem, Revoked
-from app.oauth_client.memory import Memory, Origin
 from app.oauth_client.models import Tokens
 from app.oauth_client.provider import Provider
+from app.oauth_client.provider_sessions import Memory, Origin
 from app.sessions.session import Session
 from app.store import keys
 from app.store.client import Store, StoreAway

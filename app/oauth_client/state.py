@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 
 from app.accounts.state import AccountState
-from app.oauth_client.attempts import Attempts
-from app.oauth_client.memory import Memory
+from app.oauth_client.auth_requests import Attempts
 from app.oauth_client.provider import Provider
+from app.oauth_client.provider_sessions import Memory
 from app.oauth_client.refresh import Refresher
 
 

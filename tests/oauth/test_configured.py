@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.__main__ import main
-from app.oauth_client.configured import configured
+from app.oauth_client.provider_config import configured
 from app.settings import Settings
 from tests.clock import Clock
 from tests.fakes.openid import FakeOpenId

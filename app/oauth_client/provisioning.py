@@ -13,9 +13,9 @@ from app.accounts.names import FORBIDDEN, LONGEST, BadName, normal
 from app.accounts.store import BadInvitation, NameTaken
 from app.accounts.view import note
 from app.oauth_client.errors import BadCallback, NotWelcome
-from app.oauth_client.memory import Origin
 from app.oauth_client.models import Attempt, Person
 from app.oauth_client.provider import Provider
+from app.oauth_client.provider_sessions import Origin
 from app.oauth_client.state import OAuthState
 from app.sessions.session import Session
 from app.web.errors import Conflict

@@ -10,13 +10,13 @@ import structlog
 
 from app.accounts.models import Elsewhere
 from app.accounts.state import Farewell
-from app.oauth_client.attempts import Attempts
-from app.oauth_client.configured import configured
-from app.oauth_client.documents import Documents
+from app.oauth_client.auth_requests import Attempts
 from app.oauth_client.errors import OAuthProblem
 from app.oauth_client.http import Outside
-from app.oauth_client.memory import Memory
+from app.oauth_client.metadata_cache import Documents
 from app.oauth_client.provider import Provider, Tools
+from app.oauth_client.provider_config import configured
+from app.oauth_client.provider_sessions import Memory
 from app.oauth_client.refresh import Refresher
 from app.sessions.session import Session
 from app.settings import Settings
