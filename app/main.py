@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from starlette.types import ASGIApp
 from uvicorn.config import STARTUP_FAILURE
 
-from app.accounts.opening import open_accounts, print_setup_link
+from app.accounts.lifespan import open_accounts, print_setup_link
 from app.counter.live import Live
 from app.counter.routes import COUNTERS
 from app.counter.state import CounterState

@@ -7,15 +7,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
-from app.accounts import entry
+from app.accounts import authentication as entry
 from app.accounts.audit import Event
+from app.accounts.current_user import api_secret
 from app.accounts.guards import fresh, sign_in_required, user_of
+from app.accounts.helpers import note
 from app.accounts.models import User
 from app.accounts.pages.devices import devices_of, end_device
-from app.accounts.people import api_secret
 from app.accounts.state import AccountState
 from app.accounts.tokens import DAY, LONGEST_NAME, MOST_DAYS, TokenInfo, TooManyTokens
-from app.accounts.view import note
 from app.web.body import json_fields
 from app.web.errors import BadRequest, Conflict, Forbidden, NotFound, WrongPassword
 from app.web.fast_path import Answer, Head, QuickEndpoint

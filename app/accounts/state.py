@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
 from app.accounts.audit import Audit
+from app.accounts.current_user import People
 from app.accounts.identities import Identities
 from app.accounts.invitations import Invitations
-from app.accounts.limits import Limits
 from app.accounts.models import Elsewhere
-from app.accounts.passwords import Passwords
-from app.accounts.people import People
+from app.accounts.password_hashing import Passwords
+from app.accounts.rate_limits import Limits
 from app.accounts.store import AccountStore
 from app.accounts.tokens import ApiTokens
 from app.sessions.service import Sessions

@@ -6,9 +6,9 @@ from dataclasses import replace
 import structlog
 from starlette.requests import Request
 
+from app.accounts.helpers import address_of, allow
 from app.accounts.models import User
 from app.accounts.secret import looks_like_secret
-from app.accounts.view import address_of, allow
 from app.oauth_client import provisioning as people
 from app.oauth_client.auth_requests import Outcome
 from app.oauth_client.errors import BadCallback, Denied, OAuthProblem, ProviderAnswer, ProviderDown

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from app.accounts.models import User
-from app.accounts.passwords import Passwords
+from app.accounts.password_hashing import Passwords
 from app.accounts.store import AccountStore
 from app.settings import Settings
 from app.store.client import Store

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.accounts.limits import Limits, address_key
+from app.accounts.rate_limits import Limits, address_key
 from app.store.client import Store
 from tests.valkey import Valkey
 

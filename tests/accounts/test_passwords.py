@@ -15,8 +15,8 @@ from argon2 import PasswordHasher
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.accounts.passwords import Busy, Passwords
-from app.accounts.quality import WeakPassword, check_quality
+from app.accounts.password_hashing import Busy, Passwords
+from app.accounts.password_policy import WeakPassword, check_quality
 from tests.sockets import PATIENCE
 
 QUICK = {"memory": 64, "rounds": 1}

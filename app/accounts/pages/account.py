@@ -4,15 +4,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.accounts import entry
+from app.accounts import authentication as entry
 from app.accounts.audit import Event
 from app.accounts.guards import fresh, fresh_sign_in_required, sign_in_required
+from app.accounts.helpers import allow, note, page, say, see_other
 from app.accounts.models import User
 from app.accounts.names import BadName
-from app.accounts.quality import WeakPassword
+from app.accounts.password_policy import WeakPassword
 from app.accounts.state import AccountState, S
 from app.accounts.store import NameTaken
-from app.accounts.view import allow, note, page, say, see_other
 from app.web.body import form_fields
 from app.web.errors import BadRequest, Forbidden
 from app.web.i18n import COOKIE, N_, NAMES

@@ -8,8 +8,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from app.accounts.helpers import page
 from app.accounts.state import AccountState
-from app.accounts.view import page
 from app.web.openapi import ApiRoute, Operation, Schema, document
 from app.web.responses import json_answer
 

@@ -6,9 +6,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.accounts import entry
+from app.accounts import authentication as entry
+from app.accounts.helpers import in_the_language_of, onward, page, say, see_other
 from app.accounts.state import AccountState, S
-from app.accounts.view import in_the_language_of, onward, page, say, see_other
 from app.web.body import form_fields
 from app.web.i18n import N_
 from app.web.redirects import safe_path

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from app.accounts.passwords import Passwords
+from app.accounts.password_hashing import Passwords
 from tests.accounts.conftest import Start
 from tests.accounts.pages.reading import status
 from tests.cast import PASSWORD, Cast, make_cast, signed_in

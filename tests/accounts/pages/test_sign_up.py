@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from app.accounts.passwords import Passwords
+from app.accounts.password_hashing import Passwords
 from tests.accounts.conftest import Start
 from tests.accounts.pages.reading import error_at, message, shown_secret, status, value_of
 from tests.cast import PASSWORD, make_cast, signed_in

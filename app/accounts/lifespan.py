@@ -10,13 +10,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TypedDict
 
 from app.accounts.audit import Audit
+from app.accounts.current_user import People, parse_user
 from app.accounts.identities import Identities
 from app.accounts.invitations import Invitations
-from app.accounts.limits import Limits
-from app.accounts.moving_over import OldApp
+from app.accounts.legacy_users import OldApp
 from app.accounts.pages.setup import setup_token
-from app.accounts.passwords import Passwords
-from app.accounts.people import People, parse_user
+from app.accounts.password_hashing import Passwords
+from app.accounts.rate_limits import Limits
 from app.accounts.secret import digest
 from app.accounts.store import AccountStore, AdminExists
 from app.accounts.tokens import ApiTokens

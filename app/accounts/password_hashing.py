@@ -15,7 +15,7 @@ from typing import TypeVar
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
 
-from app.accounts.quality import LONGEST
+from app.accounts.password_policy import LONGEST
 from app.web.errors import Unavailable
 from app.web.i18n import N_
 

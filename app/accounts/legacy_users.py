@@ -4,9 +4,9 @@ from starlette.requests import Request
 from starlette.types import Scope
 
 from app.accounts.audit import Event
+from app.accounts.helpers import note
 from app.accounts.state import AccountState
 from app.accounts.store import AccountStore
-from app.accounts.view import note
 from app.sessions.flask_format import MAX_AGE
 from app.sessions.legacy.cookies import OldCookie
 from app.store import keys
