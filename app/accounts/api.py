@@ -8,7 +8,6 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from app.accounts import authentication as entry
-from app.accounts.audit import Event
 from app.accounts.current_user import api_secret
 from app.accounts.guards import fresh, sign_in_required, user_of
 from app.accounts.helpers import note
@@ -16,6 +15,7 @@ from app.accounts.models import User
 from app.accounts.pages.devices import devices_of, end_device
 from app.accounts.state import AccountState
 from app.accounts.tokens import DAY, LONGEST_NAME, MOST_DAYS, TokenInfo, TooManyTokens
+from app.audit.log import Event
 from app.web.body import json_fields
 from app.web.errors import BadRequest, Conflict, Forbidden, NotFound, WrongPassword
 from app.web.fast_path import Answer, Head, QuickEndpoint

@@ -6,13 +6,13 @@ from contextlib import ExitStack, contextmanager, suppress
 
 from starlette.requests import Request
 
-from app.accounts.audit import Event
 from app.accounts.helpers import address_of, allow, note
 from app.accounts.models import User
 from app.accounts.names import compare_key
 from app.accounts.password_hashing import Busy
 from app.accounts.password_policy import check_quality
 from app.accounts.state import AccountState, S
+from app.audit.log import Event
 from app.sessions.session import Session
 from app.store.client import StoreAway
 

@@ -4,11 +4,11 @@ import getpass
 import signal
 import sys
 
-from app.accounts.audit import Audit, Event
 from app.accounts.names import BadName, normal
 from app.accounts.password_hashing import Passwords
 from app.accounts.password_policy import WeakPassword, check_quality
 from app.accounts.store import AccountStore, AdminExists, NameTaken
+from app.audit.log import Audit, Event
 from app.store.client import Store, StoreAway
 from app.store.topology import Topology
 

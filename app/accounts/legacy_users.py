@@ -3,10 +3,10 @@
 from starlette.requests import Request
 from starlette.types import Scope
 
-from app.accounts.audit import Event
 from app.accounts.helpers import note
 from app.accounts.state import AccountState
 from app.accounts.store import AccountStore
+from app.audit.log import Event
 from app.sessions.flask_format import MAX_AGE
 from app.sessions.legacy.cookies import OldCookie
 from app.store import keys

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TypedDict
 
-from app.accounts.audit import Audit
 from app.accounts.current_user import People, parse_user
 from app.accounts.identities import Identities
 from app.accounts.invitations import Invitations
@@ -20,6 +19,7 @@ from app.accounts.rate_limits import Limits
 from app.accounts.secret import digest
 from app.accounts.store import AccountStore, AdminExists
 from app.accounts.tokens import ApiTokens
+from app.audit.log import Audit
 from app.sessions.redis_store import CookieSessions, RedisSessions, parse_session
 from app.sessions.service import Recheck, Sessions
 from app.sessions.session import SessionStore

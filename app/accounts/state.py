@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
-from app.accounts.audit import Audit
 from app.accounts.current_user import People
 from app.accounts.identities import Identities
 from app.accounts.invitations import Invitations
@@ -12,6 +11,7 @@ from app.accounts.password_hashing import Passwords
 from app.accounts.rate_limits import Limits
 from app.accounts.store import AccountStore
 from app.accounts.tokens import ApiTokens
+from app.audit.log import Audit
 from app.sessions.service import Sessions
 from app.sessions.session import Session
 from app.web.lifespan import WebState

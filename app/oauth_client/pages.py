@@ -4,13 +4,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.accounts.audit import Event
 from app.accounts.guards import fresh_sign_in_required
 from app.accounts.helpers import in_the_language_of, note, onward, say, see_other
 from app.accounts.identities import LastWayIn
 from app.accounts.models import User
 from app.accounts.pages import account, sign_in
 from app.accounts.state import S
+from app.audit.log import Event
 from app.oauth_client import flow
 from app.oauth_client.errors import BadCallback, OAuthProblem
 from app.oauth_client.state import OAuthState

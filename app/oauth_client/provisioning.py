@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from starlette.requests import Request
 
 from app.accounts import authentication as entry
-from app.accounts.audit import Event
 from app.accounts.helpers import note
 from app.accounts.identities import Identity, IdentityTaken
 from app.accounts.models import User
 from app.accounts.names import FORBIDDEN, LONGEST, BadName, normal
 from app.accounts.store import BadInvitation, NameTaken
+from app.audit.log import Event
 from app.oauth_client.errors import BadCallback, NotWelcome
 from app.oauth_client.models import Attempt, Person
 from app.oauth_client.provider import Provider

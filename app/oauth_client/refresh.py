@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import structlog
 
-from app.accounts.audit import Audit, Event
+from app.audit.log import Audit, Event
 from app.oauth_client.errors import OAuthProblem, Revoked
 from app.oauth_client.models import Tokens
 from app.oauth_client.provider import Provider

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from app.accounts.audit import Audit, Entry, Event
+from app.audit.log import Audit, Entry, Event
 from app.store.client import Store
 from tests.valkey import Valkey
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.accounts.audit import Event
+from app.audit.log import Event
 from tests.cast import PASSWORD, Cast, signed_in
 from tests.clock import Clock
 from tests.fakes.openid import FakeOpenId

@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from app.accounts.audit import Event
 from app.accounts.identities import Identity
+from app.audit.log import Event
 from app.settings import Settings
 from app.store.client import StoreAway
 from tests.accounts.pages.reading import message, same_browser, status, until_thrown_out

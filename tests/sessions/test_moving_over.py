@@ -11,7 +11,7 @@ import httpx
 import pytest
 from tornado.web import create_signed_value
 
-from app.accounts.audit import Event
+from app.audit.log import Event
 from app.settings import Settings
 from tests.cast import Cast
 from tests.clock import Clock

@@ -5,7 +5,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app.accounts import authentication as entry
-from app.accounts.audit import Event
 from app.accounts.guards import fresh, fresh_sign_in_required, sign_in_required
 from app.accounts.helpers import allow, note, page, say, see_other
 from app.accounts.models import User
@@ -13,6 +12,7 @@ from app.accounts.names import BadName
 from app.accounts.password_policy import WeakPassword
 from app.accounts.state import AccountState, S
 from app.accounts.store import NameTaken
+from app.audit.log import Event
 from app.web.body import form_fields
 from app.web.errors import BadRequest, Forbidden
 from app.web.i18n import COOKIE, N_, NAMES

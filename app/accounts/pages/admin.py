@@ -8,13 +8,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.accounts.audit import Event
 from app.accounts.guards import admin_required
 from app.accounts.helpers import allow, note, page, say, see_other
 from app.accounts.invitations import MOST_LISTED, Invitation
 from app.accounts.models import User
 from app.accounts.state import AccountState
 from app.accounts.store import LastAdmin
+from app.audit.log import Event
 from app.web.body import form_fields
 from app.web.errors import BadRequest, Conflict, NotFound
 from app.web.i18n import N_

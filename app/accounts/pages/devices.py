@@ -6,11 +6,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.accounts.audit import Event
 from app.accounts.guards import sign_in_required
 from app.accounts.helpers import note, page, say, see_other
 from app.accounts.models import User
 from app.accounts.state import AccountState
+from app.audit.log import Event
 from app.web.body import form_fields
 from app.web.errors import NotFound
 from app.web.i18n import N_

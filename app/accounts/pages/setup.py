@@ -8,12 +8,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app.accounts import authentication as entry
-from app.accounts.audit import Event
 from app.accounts.helpers import address_of, allow, note, page, see_other
 from app.accounts.names import BadName
 from app.accounts.password_policy import WeakPassword
 from app.accounts.state import AccountState
 from app.accounts.store import AccountStore, AdminExists, NameTaken
+from app.audit.log import Event
 from app.settings import Settings
 from app.web.body import form_fields
 from app.web.errors import NotFound

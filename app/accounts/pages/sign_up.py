@@ -5,12 +5,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app.accounts import authentication as entry
-from app.accounts.audit import Event
 from app.accounts.helpers import address_of, allow, note, page, see_other
 from app.accounts.names import BadName
 from app.accounts.password_policy import WeakPassword
 from app.accounts.state import AccountState
 from app.accounts.store import BadInvitation, NameTaken
+from app.audit.log import Event
 from app.web.body import form_fields
 from app.web.errors import Forbidden
 from app.web.i18n import N_

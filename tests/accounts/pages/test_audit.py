@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from app.accounts.audit import Event
 from app.accounts.pages.setup import setup_token
+from app.audit.log import Event
 from tests.accounts.conftest import Start
 from tests.accounts.pages.reading import next_page, rows, shown_secret
 from tests.cast import PASSWORD, Cast, signed_in

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from app.accounts.audit import Event
+from app.audit.log import Event
 from app.settings import Settings
 from tests.accounts.pages.reading import error_at, message, rows, same_browser, status, until, value_of
 from tests.cast import PASSWORD, Cast, make_cast, signed_in
