@@ -19,9 +19,9 @@ from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
 from app import __version__
 from app.accounts.command import CommandError, create_admin
+from app.http_client.client import trusted
 from app.main import places, redis_at
 from app.manual import settings_manual
-from app.oauth_client.http import trusted
 from app.oauth_client.provider_config import configured
 from app.observability.log import LogFile
 from app.server.listener import listener

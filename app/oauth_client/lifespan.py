@@ -10,9 +10,9 @@ import structlog
 
 from app.accounts.models import Elsewhere
 from app.accounts.state import Farewell
+from app.http_client.client import Outside
 from app.oauth_client.auth_requests import Attempts
 from app.oauth_client.errors import OAuthProblem
-from app.oauth_client.http import Outside
 from app.oauth_client.metadata_cache import Documents
 from app.oauth_client.provider import Provider, Tools
 from app.oauth_client.provider_config import configured

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from app.accounts.secret import digest
+from app.http_client.client import Outside
 from app.oauth_client.errors import ProviderAnswer, ProviderDown
-from app.oauth_client.http import Outside
 from app.store import keys
 from app.store.client import Store
 from app.store.single_flight import SingleFlight

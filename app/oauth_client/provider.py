@@ -7,8 +7,8 @@ from typing import Annotated, Any, Generic, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
+from app.http_client.client import Outside
 from app.oauth_client.errors import Misconfigured
-from app.oauth_client.http import Outside
 from app.oauth_client.metadata_cache import Documents
 from app.oauth_client.models import Attempt, LoggedOut, Person, Tokens
 from app.oauth_client.rules import Rule

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from app.oauth_client import http
+from app.http_client import client as http
+from app.http_client.client import Outside
 from app.oauth_client.errors import ProviderDown
-from app.oauth_client.http import Outside
 from app.settings import Settings
 from dev.serving import served
 from tests.accounts.pages.reading import alert

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from starlette.responses import Response
 
+from app.http_client.client import Outside, is_public
 from app.oauth_client.addresses import is_web_address
 from app.oauth_client.errors import ProviderAnswer, ProviderDown
-from app.oauth_client.http import Outside, is_public
 from tests.fakes.openid import FakeOpenId
 
 PRIVATE = [

@@ -7,9 +7,9 @@ from urllib.parse import urlencode
 
 from pydantic import Field, SecretStr
 
+from app.http_client.client import Answer
 from app.oauth_client.addresses import BaseAddress
 from app.oauth_client.errors import BadCallback, OAuthProblem, ProviderAnswer, Revoked
-from app.oauth_client.http import Answer
 from app.oauth_client.models import Attempt, Claims, Person, Tokens, picture, text, token
 from app.oauth_client.provider import Provider, ProviderSettings, Tools, Visitor, Words
 

@@ -7,9 +7,9 @@ from urllib.parse import quote_plus, urlencode
 
 from pydantic import Field, SecretStr, field_validator
 
+from app.http_client.client import Answer, Outside
 from app.oauth_client.addresses import WebAddress
 from app.oauth_client.errors import BadCallback, ProviderAnswer, ProviderDown, Revoked
-from app.oauth_client.http import Answer, Outside
 from app.oauth_client.id_token import check_auth_time, check_id_token, check_logout_token
 from app.oauth_client.jose import BadToken, UnknownKey, verified
 from app.oauth_client.metadata import Metadata
