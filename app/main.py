@@ -16,9 +16,9 @@ from starlette.types import ASGIApp
 from uvicorn.config import STARTUP_FAILURE
 
 from app.accounts.lifespan import open_accounts, print_setup_link
+from app.counter.lifespan import CounterState
 from app.counter.live import Live
 from app.counter.routes import COUNTERS
-from app.counter.state import CounterState
 from app.counter.store import CounterStore
 from app.counter.tally import Tally
 from app.oauth_client.lifespan import open_oauth

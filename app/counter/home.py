@@ -8,7 +8,7 @@ from starlette.types import Scope
 
 from app.accounts.models import User
 from app.counter.hits import counts
-from app.counter.state import CounterState
+from app.counter.lifespan import CounterState
 from app.counter.tally import Tally
 from app.sessions.session import Session, take_flash
 from app.store.client import StoreAway

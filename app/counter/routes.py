@@ -8,7 +8,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from app.counter.home import HOME, Home
-from app.counter.state import CounterState
+from app.counter.lifespan import CounterState
 from app.web.errors import Unavailable
 from app.web.i18n import N_
 from app.web.openapi import COUNT, ApiRoute, Operation, obj

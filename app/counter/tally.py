@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from app.counter.durability import Server
 from app.counter.journal import Journal
-from app.counter.server import Server
 from app.counter.store import CounterStore, Gap
 from app.store.client import CannotWrite, ResponseError, StoreAway
 

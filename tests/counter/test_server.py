@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from app.counter import server as module
-from app.counter.server import Server
+from app.counter import durability as module
+from app.counter.durability import Server
 from app.counter.store import CounterStore, Facts
 from app.store.client import Store
 from tests.counter.conftest import counting, stores
