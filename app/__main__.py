@@ -21,12 +21,12 @@ from app import __version__
 from app.accounts.command import CommandError, create_admin
 from app.http_client.client import trusted
 from app.main import places, redis_at
-from app.manual import settings_manual
 from app.oauth_client.provider_config import configured
 from app.observability.log import LogFile
 from app.server.listener import listener
 from app.server.protocol import OneWriteProtocol
 from app.settings import CONFIG_VARIABLE, PREFIX, Settings, SettingsError, load_settings
+from app.settings.docs import settings_manual
 from app.store.embedded import Embedded, EmbeddedError, server_binary
 
 COMMANDS = ("serve", "check-config", "settings", "create-admin")

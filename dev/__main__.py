@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from app.oauth_client.errors import Misconfigured
 from app.oauth_client.providers.oidc import OidcSettings
 from app.oauth_client.providers.wechat import WeChatSettings
-from app.setting_sources import CONFIG_VARIABLE, SettingsError, toml
+from app.settings.sources import CONFIG_VARIABLE, SettingsError, toml
 from dev.openid import Client, openid_provider
 from dev.serving import Unavailable, served
 from dev.wechat import Simulator

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from app.__main__ import main
-from app.manual import settings_manual
 from app.settings import Settings, SettingsError, load_settings
+from app.settings.docs import settings_manual
 from tests.service import ROOT
 from tests.sockets import PATIENCE
 

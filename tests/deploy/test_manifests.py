@@ -7,7 +7,7 @@ import kubernetes_validate  # type: ignore[import-untyped]  # it carries no type
 import pytest
 
 from app.observability import health
-from app.setting_sources import SERVICE_LINK
+from app.settings.sources import SERVICE_LINK
 from tests.deploy.files import OVERLAYS, PINNED, Document, is_setting, kustomize, pods, the
 
 VERSIONS = ("1.29", "1.31", "1.33", "1.35", "1.37")

@@ -22,7 +22,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from app.setting_sources import (
+from app.settings.sources import (
     CONFIG_VARIABLE,
     PREFIX,
     SettingsError,
@@ -33,8 +33,6 @@ from app.setting_sources import (
     with_files,
 )
 from app.store.redis_url import parse
-
-__all__ = ["CONFIG_VARIABLE", "PREFIX", "Settings", "SettingsError", "load_settings"]
 
 DEVELOPMENT_KEY = "development-only-secret-key"
 HOST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\]")

@@ -4,12 +4,12 @@ from typing import Any, get_args
 
 from pydantic import SecretStr
 
-from app.settings import PREFIX, Settings
+from app.settings.fields import PREFIX, Settings
 
 HEAD = """\
 # Settings
 
-This page is made by `make docs` (`python -m app settings`) from `app/settings.py`; a test compares them.
+This page is made by `make docs` (`python -m app settings`) from `app/settings/fields.py`; a test compares them.
 
 A value is taken from the first of these that has it:
 
