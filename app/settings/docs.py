@@ -4,7 +4,8 @@ from typing import Any, get_args
 
 from pydantic import SecretStr
 
-from app.settings.fields import PREFIX, Settings
+from app.settings.fields import Settings
+from app.settings.sources import PREFIX
 
 HEAD = """\
 # Settings
