@@ -20,7 +20,7 @@ from uvicorn.supervisors.multiprocess import Multiprocess, Process
 from app import __version__
 from app.accounts.command import CommandError, create_admin
 from app.http_client.client import trusted
-from app.main import places, redis_at
+from app.main import open_topology, topology_at
 from app.oauth_client.provider_config import configured
 from app.observability.log import LogFile
 from app.server.listener import listener
@@ -154,7 +154,7 @@ def _create_admin(settings: Settings, name: str | None) -> int:
     if not name:
         raise CommandError("create-admin: name the administrator: python -m app create-admin NAME")
     with ExitStack() as stack:
-        nodes = places(settings, stack)
+        nodes = open_topology(settings, stack)
         print(f"tallygate: {asyncio.run(create_admin(nodes, settings.redis_timeout, name))}")
     return 0
 
@@ -171,7 +171,7 @@ def _check(settings: Settings) -> None:
     if settings.redis_url is None:
         server_binary()
     else:
-        redis_at(settings.redis_url, settings.redis_timeout)
+        topology_at(settings.redis_url, settings.redis_timeout)
     if settings.oauth_ca_file is not None:
         trusted(settings.oauth_ca_file)
 

@@ -32,7 +32,7 @@ from app.settings import PREFIX, Settings, SettingsError, load_settings
 from app.store.client import Store
 from app.store.embedded import Embedded
 from app.store.topology import Single, Topology, topology
-from app.web.middleware import Edge
+from app.web.middleware import Middleware
 from app.web.router import ExactRouter
 from app.web.templating import Pages
 
@@ -58,7 +58,7 @@ def create_app(settings: Settings, clock: Callable[[], float] = time.time) -> AS
         with_metrics(routes, metrics, settings),
         lifespan=partial(lifespan, settings, pages, metrics, access, clock),
     )
-    return Edge(router, settings, pages, metrics, access)
+    return Middleware(router, settings, pages, metrics, access)
 
 
 @contextlib.asynccontextmanager
@@ -76,12 +76,12 @@ async def lifespan(
         stack.enter_context(lifecycle.listening(partial(_reopen, log_file, access)))
         keep_descriptors_private()
 
-        nodes = places(settings, stack)
+        nodes = open_topology(settings, stack)
         store = await stack.enter_async_context(Store(nodes, settings.redis_timeout))
         barrier = await stack.enter_async_context(store.sibling())
         counter = CounterStore(store, barrier)
         live = Live(store, counter, COUNTERS)
-        tally = Tally(counter, most_waiting=settings.max_waiting_hits, changed=live.changed)
+        tally = Tally(counter, most_waiting=settings.max_queued_hits, changed=live.changed)
         oauth = await stack.enter_async_context(open_oauth(settings, store, clock))
         recheck = oauth["refresher"].recheck
         accounts = await stack.enter_async_context(open_accounts(settings, store, recheck, clock))
@@ -116,17 +116,17 @@ async def lifespan(
         )
 
 
-def places(settings: Settings, stack: contextlib.ExitStack | contextlib.AsyncExitStack) -> Topology:
+def open_topology(settings: Settings, stack: contextlib.ExitStack | contextlib.AsyncExitStack) -> Topology:
     """Where Redis is: at redis_url, or our own, in use until the stack closes. Raises SettingsError, EmbeddedError."""
     if settings.redis_url is not None:
-        return redis_at(settings.redis_url, settings.redis_timeout)
+        return topology_at(settings.redis_url, settings.redis_timeout)
     embedded = Embedded(settings.data_dir)
     embedded.hold()
     stack.callback(embedded.release)
     return Single(embedded.url, settings.redis_timeout, prepare=embedded.revive)
 
 
-def redis_at(url: SecretStr, timeout: float) -> Topology:
+def topology_at(url: SecretStr, timeout: float) -> Topology:
     """Raises SettingsError: the files of TLS may not be what it says."""
     try:
         return topology(url.get_secret_value(), timeout)

@@ -7,44 +7,44 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
-from app.accounts import authentication as entry
+from app.accounts import authentication
 from app.accounts.current_user import api_secret
 from app.accounts.guards import fresh, sign_in_required, user_of
-from app.accounts.helpers import note
+from app.accounts.helpers import audit
 from app.accounts.models import User
 from app.accounts.pages.devices import devices_of, end_device
 from app.accounts.state import AccountState
-from app.accounts.tokens import DAY, LONGEST_NAME, MOST_DAYS, TokenInfo, TooManyTokens
+from app.accounts.tokens import DAY, MAX_TOKEN_DAYS, MAX_TOKEN_NAME_LENGTH, TokenInfo, TooManyTokens
 from app.audit.log import Event
 from app.web.body import json_fields
 from app.web.errors import BadRequest, Conflict, Forbidden, NotFound, WrongPassword
-from app.web.fast_path import Answer, Head, QuickEndpoint
+from app.web.fast_path import FastEndpoint, FastResponse, StaticHeaders
 from app.web.headers import headers_of
 from app.web.i18n import N_
 from app.web.openapi import FLAG, NUMBER, TEXT, ApiRoute, Operation, array, nullable, obj
-from app.web.responses import json_answer
+from app.web.responses import json_response
 
 USER = obj(id=TEXT, name=TEXT, is_admin=FLAG, locale=nullable(TEXT), created=NUMBER)
-SESSION = obj(id=TEXT, device=TEXT, address=TEXT, created=NUMBER, seen=NUMBER, how=TEXT, current=FLAG)
+SESSION = obj(id=TEXT, device=TEXT, address=TEXT, created=NUMBER, seen=NUMBER, auth_method=TEXT, get=FLAG)
 TOKEN = obj(id=TEXT, name=TEXT, created=NUMBER, expires=nullable(NUMBER))
-MOST_KEPT = 10_000
+MAX_CACHED_RESPONSES = 10_000
 LIMITED = {"type": "string", "maxLength": 2048}
 
 
-class CurrentSession(QuickEndpoint):
+class CurrentSession(FastEndpoint):
     """`GET /api/session`: the hot question of every front end."""
 
     def __init__(self) -> None:
         self._kept: dict[str, tuple[User, bytes]] = {}
 
-    def quick(self, scope: Scope) -> Answer | None:
+    def try_fast(self, scope: Scope) -> FastResponse | None:
         headers = headers_of(scope)
         if b"authorization" in headers:
             return None
-        known = cast(AccountState, scope["state"])["people"].remembered(scope, headers.get(b"cookie", b""))
+        known = cast(AccountState, scope["state"])["current_user"].cached(scope, headers.get(b"cookie", b""))
         return (SESSION_HEAD, self._body(known[0])) if known is not None else None
 
-    async def slow(self, scope: Scope) -> Answer:
+    async def handle(self, scope: Scope) -> FastResponse:
         return SESSION_HEAD, self._body(await user_of(Request(scope)))
 
     def _body(self, user: User) -> bytes:
@@ -52,14 +52,14 @@ class CurrentSession(QuickEndpoint):
         kept = self._kept.get(user.id)
         if kept is not None and kept[0] is user:
             return kept[1]
-        if len(self._kept) >= MOST_KEPT:
+        if len(self._kept) >= MAX_CACHED_RESPONSES:
             self._kept.clear()
         body = orjson.dumps({"user": _user(user)})
         self._kept[user.id] = (user, body)
         return body
 
 
-SESSION_HEAD = Head(
+SESSION_HEAD = StaticHeaders(
     (b"content-type", b"application/json"), (b"cache-control", b"no-store"), (b"vary", b"Cookie, Authorization")
 )
 
@@ -67,28 +67,28 @@ SESSION_HEAD = Head(
 async def sign_in(request: Request[AccountState]) -> Response:
     """`POST /api/session`."""
     fields = await json_fields(request, {"username": str, "password": str})
-    user = await entry.sign_in(request, fields["username"], fields["password"])
+    user = await authentication.sign_in(request, fields["username"], fields["password"])
     if user is None:
         raise WrongPassword
-    return json_answer({"user": _user(user)})
+    return json_response({"user": _user(user)})
 
 
 async def sign_out(request: Request[AccountState]) -> Response:
     """`DELETE /api/session`; nothing to do is no error."""
-    await entry.sign_out(request)
+    await authentication.sign_out(request)
     return Response(status_code=204)
 
 
 @sign_in_required
 async def account(request: Request[AccountState], user: User) -> Response:
     """`GET /api/account`."""
-    return json_answer(_user(user))
+    return json_response(_user(user))
 
 
 @sign_in_required
 async def list_sessions(request: Request[AccountState], user: User) -> Response:
     """`GET /api/account/sessions`."""
-    return json_answer(await devices_of(request, user))
+    return json_response(await devices_of(request, user))
 
 
 @sign_in_required
@@ -101,7 +101,7 @@ async def end_session(request: Request[AccountState], user: User) -> Response:
 @sign_in_required
 async def list_tokens(request: Request[AccountState], user: User) -> Response:
     """`GET /api/account/tokens`."""
-    return json_answer([_token(token) for token in await request.state["tokens"].list(user.id)])
+    return json_response([_token(token) for token in await request.state["tokens"].list(user.id)])
 
 
 @sign_in_required
@@ -112,16 +112,16 @@ async def create_token(request: Request[AccountState], user: User) -> Response:
     await fresh(request, "/account/tokens")
     fields = await json_fields(request, {"name": str}, {"days": int})
     name, days = fields["name"].strip(), fields["days"] or 0
-    if not name or len(fields["name"]) > LONGEST_NAME:
-        raise BadRequest(f"name: must have 1 to {LONGEST_NAME} characters", field="name")
-    if not 0 <= days <= MOST_DAYS:
-        raise BadRequest(f"days: must be 0 (for ever) to {MOST_DAYS}", field="days")
+    if not name or len(fields["name"]) > MAX_TOKEN_NAME_LENGTH:
+        raise BadRequest(f"name: must have 1 to {MAX_TOKEN_NAME_LENGTH} characters", field="name")
+    if not 0 <= days <= MAX_TOKEN_DAYS:
+        raise BadRequest(f"days: must be 0 (for ever) to {MAX_TOKEN_DAYS}", field="days")
     try:
         secret, token = await request.state["tokens"].create(user.id, name, days * DAY or None)
     except TooManyTokens:
         raise Conflict(N_("You have too many tokens: revoke one first.")) from None
-    await note(request, Event.TOKEN_CREATED, user=user, detail=name)
-    return json_answer(_token(token) | {"token": secret}, 201)
+    await audit(request, Event.TOKEN_CREATED, user=user, detail=name)
+    return json_response(_token(token) | {"token": secret}, 201)
 
 
 @sign_in_required
@@ -129,7 +129,7 @@ async def revoke_token(request: Request[AccountState], user: User) -> Response:
     """`DELETE /api/account/tokens/{id}`."""
     if not await request.state["tokens"].revoke(user.id, request.path_params["id"]):
         raise NotFound
-    await note(request, Event.TOKEN_REVOKED, user=user)
+    await audit(request, Event.TOKEN_REVOKED, user=user)
     return Response(status_code=204)
 
 
@@ -151,32 +151,32 @@ SIGN_IN = Operation(
     summary="Sign in with a password",
     tag="session",
     body=obj(username=LIMITED, password=LIMITED),
-    answers={200: ("Signed in; the cookie is set.", obj(user=USER))},
+    responses={200: ("Signed in; the cookie is set.", obj(user=USER))},
     problems=[401, 429],
 )
-SIGN_OUT = Operation(summary="Sign out", tag="session", answers={204: ("Signed out; the session is dead.", None)})
+SIGN_OUT = Operation(summary="Sign out", tag="session", responses={204: ("Signed out; the session is dead.", None)})
 CURRENT = Operation(
-    summary="Who is signed in", tag="session", answers={200: ("The user.", obj(user=USER))}, guarded=True
+    summary="Who is signed in", tag="session", responses={200: ("The user.", obj(user=USER))}, guarded=True
 )
-ACCOUNT = Operation(summary="The own account", tag="account", answers={200: ("The user.", USER)}, guarded=True)
+ACCOUNT = Operation(summary="The own account", tag="account", responses={200: ("The user.", USER)}, guarded=True)
 SESSIONS = Operation(
     summary="Where the user is signed in",
     tag="account",
-    answers={200: ("The sessions, last used first.", array(SESSION))},
+    responses={200: ("The sessions, last used first.", array(SESSION))},
     guarded=True,
 )
 END_SESSION = Operation(
     summary="End one session",
     tag="account",
     parameters={"id": "The session's id."},
-    answers={204: ("Ended.", None)},
+    responses={204: ("Ended.", None)},
     problems=[404],
     guarded=True,
 )
 TOKENS = Operation(
     summary="The user's API tokens",
     tag="tokens",
-    answers={200: ("The tokens, newest first.", array(TOKEN))},
+    responses={200: ("The tokens, newest first.", array(TOKEN))},
     guarded=True,
 )
 CREATE_TOKEN = Operation(
@@ -187,11 +187,13 @@ CREATE_TOKEN = Operation(
         "required": ["name"],
         "additionalProperties": False,
         "properties": {
-            "name": {"type": "string", "minLength": 1, "maxLength": LONGEST_NAME, "pattern": r"\S"},
-            "days": nullable({"type": "integer", "minimum": 0, "maximum": MOST_DAYS, "description": "0: for ever."}),
+            "name": {"type": "string", "minLength": 1, "maxLength": MAX_TOKEN_NAME_LENGTH, "pattern": r"\S"},
+            "days": nullable(
+                {"type": "integer", "minimum": 0, "maximum": MAX_TOKEN_DAYS, "description": "0: for ever."}
+            ),
         },
     },
-    answers={201: ("The token, shown this once.", obj(**TOKEN["properties"], token=TEXT))},
+    responses={201: ("The token, shown this once.", obj(**TOKEN["properties"], token=TEXT))},
     problems=[409],
     guarded=True,
 )
@@ -199,7 +201,7 @@ REVOKE_TOKEN = Operation(
     summary="Revoke an API token",
     tag="tokens",
     parameters={"id": "The token's id."},
-    answers={204: ("Revoked.", None)},
+    responses={204: ("Revoked.", None)},
     problems=[404],
     guarded=True,
 )

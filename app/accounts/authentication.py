@@ -6,56 +6,56 @@ from contextlib import ExitStack, contextmanager, suppress
 
 from starlette.requests import Request
 
-from app.accounts.helpers import address_of, allow, note
+from app.accounts.helpers import address_of, audit, raise_if_limited
 from app.accounts.models import User
 from app.accounts.names import compare_key
 from app.accounts.password_hashing import Busy
-from app.accounts.password_policy import check_quality
+from app.accounts.password_policy import check_password
 from app.accounts.state import AccountState, S
 from app.audit.log import Event
 from app.sessions.session import Session
-from app.store.client import StoreAway
+from app.store.client import StoreUnavailable
 
 
 async def sign_in(request: Request[AccountState], name: str, password: str) -> User | None:
     """Signs in with a password. None when that is not right: which part of it nobody learns, nor how long it took.
 
-    Raises TooMany, Busy, StoreAway.
+    Raises TooMany, Busy, StoreUnavailable.
     """
     state, key = request.state, compare_key(name)
     right_password = state["passwords"].verify
     wait = await state["limits"].sign_in(key, address_of(request))
     if wait and not await state["limits"].sign_in_noted(address_of(request)):
-        await note(request, Event.SIGN_IN_LIMITED, user="")
-    allow(wait)
+        await audit(request, Event.SIGN_IN_LIMITED, user="")
+    raise_if_limited(wait)
     user, stored = await state["accounts"].credentials(name)
     if not await right_password(stored, password) or user is None or user.disabled:
-        await note(request, Event.SIGN_IN_FAILED, user=user or "")
+        await audit(request, Event.SIGN_IN_FAILED, user=user or "")
         return None
     await state["limits"].signed_in(key)
-    await let_in(request, user, "password")
+    await start_session(request, user, "password")
     # Whoever changed the password or disabled the user at this moment ended the sessions that there were: not this one.
     # Another sign-in may have renewed the hash of the same password.
-    with on_trial(request):
+    with rollback_unless_verified(request):
         now, stored_now = await state["accounts"].credentials(name)
         changed = stored_now != stored and not await right_password(stored_now, password)
         if now is None or now.disabled or changed:
             await state["sessions"].end(request.scope)
             return None
     if stored is not None and state["passwords"].needs_rehash(stored):
-        with suppress(Busy, StoreAway):  # the next sign-in does it
+        with suppress(Busy, StoreUnavailable):  # the next sign-in does it
             await state["accounts"].replace_password(user.id, stored, await state["passwords"].hash(password))
     return user
 
 
-async def let_in(request: Request[S], user: User, how: str, recheck_at: float = math.inf) -> Session:
+async def start_session(request: Request[S], user: User, auth_method: str, recheck_at: float = math.inf) -> Session:
     """Begins the session of a user who has proved to be one: noted first, for no session goes unnoted."""
-    await note(request, Event.SIGN_IN, user=user, detail=how)
-    return await request.state["sessions"].begin(request.scope, user.id, how, recheck_at)
+    await audit(request, Event.SIGN_IN, user=user, detail=auth_method)
+    return await request.state["sessions"].begin(request.scope, user.id, auth_method, recheck_at)
 
 
 @contextmanager
-def on_trial(request: Request[S]) -> Iterator[None]:
+def rollback_unless_verified(request: Request[S]) -> Iterator[None]:
     """For a last look at who was let in: where that cannot be finished, the browser does not get the session."""
     with ExitStack() as unless_done:
         unless_done.callback(request.state["sessions"].drop, request.scope)
@@ -68,10 +68,10 @@ async def sign_out(request: Request[AccountState]) -> None:
     session = await request.state["sessions"].open(request.scope)
     await request.state["sessions"].end(request.scope)
     if session is not None:
-        await note(request, Event.SIGN_OUT, user=session.user)
+        await audit(request, Event.SIGN_OUT, user=session.user)
 
 
 async def new_password(request: Request[AccountState], name: str, password: str) -> str:
     """The hash of a password that this user may have. Raises WeakPassword, Busy."""
-    check_quality(password, name)
+    check_password(password, name)
     return await request.state["passwords"].hash(password)

@@ -5,11 +5,11 @@ import signal
 import sys
 
 from app.accounts.names import BadName, normal
-from app.accounts.password_hashing import Passwords
-from app.accounts.password_policy import WeakPassword, check_quality
+from app.accounts.password_hashing import PasswordHashing
+from app.accounts.password_policy import WeakPassword, check_password
 from app.accounts.store import AccountStore, AdminExists, NameTaken
 from app.audit.log import Audit, Event
-from app.store.client import Store, StoreAway
+from app.store.client import Store, StoreUnavailable
 from app.store.topology import Topology
 
 
@@ -19,7 +19,7 @@ class CommandError(Exception):
 
 async def create_admin(topology: Topology, redis_timeout: float, name: str) -> str:
     """Makes the first administrator, with a password that is asked for; the line to print. Raises CommandError."""
-    passwords = Passwords(threads=1)
+    passwords = PasswordHashing(threads=1)
     try:
         normal(name)
         async with Store(topology, redis_timeout) as store:
@@ -27,7 +27,7 @@ async def create_admin(topology: Topology, redis_timeout: float, name: str) -> s
             if await accounts.has_admin():
                 raise AdminExists
             password = _ask()
-            check_quality(password, name)
+            check_password(password, name)
             user = await accounts.create_first_admin(name, await passwords.hash(password))
             await Audit(store).record(Event.USER_CREATED, user=user.id, detail="create-admin")
     except AdminExists:
@@ -36,7 +36,7 @@ async def create_admin(topology: Topology, redis_timeout: float, name: str) -> s
         raise CommandError(wrong.reason) from None
     except NameTaken:
         raise CommandError("this name is taken") from None
-    except StoreAway as away:
+    except StoreUnavailable as away:
         raise CommandError(f"Redis does not answer ({away})") from None
     finally:
         passwords.close()

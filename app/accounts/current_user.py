@@ -13,7 +13,7 @@ from app.web.headers import headers_of
 USER = "tallygate.user"
 
 
-class People:
+class CurrentUser:
     """Users are kept in each worker until Redis says that they have changed, like their sessions."""
 
     def __init__(self, sessions: Sessions, users: TrackedHashes[User], tokens: ApiTokens) -> None:
@@ -21,10 +21,10 @@ class People:
         self._users = users
         self._tokens = tokens
 
-    async def current(self, scope: Scope) -> User | None:
+    async def get(self, scope: Scope) -> User | None:
         """The user who asks; None for a visitor who is not signed in, or whose account is disabled.
 
-        An API token stands in for a session, in `/api/` only. Raises StoreAway: then nobody is let in.
+        An API token stands in for a session, in `/api/` only. Raises StoreUnavailable: then nobody is let in.
         """
         if USER not in scope:
             user_id = await self._user_id(scope)
@@ -32,9 +32,9 @@ class People:
         user: User | None = scope[USER]
         return user
 
-    def remembered(self, scope: Scope, cookies: bytes) -> tuple[User, Session] | None:
+    def cached(self, scope: Scope, cookies: bytes) -> tuple[User, Session] | None:
         """The user and the session of a raw Cookie header where this worker knows both; None says nothing."""
-        session = self._sessions.remembered(scope, cookies)
+        session = self._sessions.cached(scope, cookies)
         user = _able(self._users.kept(keys.user(session.user))) if session is not None else None
         return (user, session) if user is not None and session is not None else None
 

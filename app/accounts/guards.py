@@ -62,7 +62,7 @@ async def fresh(request: Request[Any], back: str) -> None:
 
 async def user_of(request: Request[Any]) -> User:
     """The user who asks. Raises SignInRequired."""
-    user: User | None = await request.state["people"].current(request.scope)
+    user: User | None = await request.state["current_user"].get(request.scope)
     if user is None:
         raise SignInRequired(_back(request))
     return user

@@ -22,7 +22,7 @@ async def page(
     state, scope = request.state, request.scope
     pages = state["pages"]
     locale = pages.locale_of(scope)
-    user = await state["people"].current(scope)
+    user = await state["current_user"].get(scope)
     session = await state["sessions"].open(scope)
     message = take_flash(session) if session is not None and request.method != "HEAD" else None
     return pages.page(
@@ -42,7 +42,7 @@ def see_other(path: str) -> Response:
     return RedirectResponse(path, 303, {"Cache-Control": "no-store"})
 
 
-async def onward(request: Request[S], url: str) -> Response:
+async def redirect_page(request: Request[S], url: str) -> Response:
     """A page that leads to another site at once: the answer to a form may not (CSP, form-action)."""
     return await page(request, "accounts/onward.html", url=url, site=urlsplit(url).hostname)
 
@@ -53,7 +53,7 @@ def in_the_language_of(user: User, response: Response, scope: Scope) -> None:
         remember(response, scope, user.locale)
 
 
-async def say(request: Request[S], message: str) -> None:
+async def flash_message(request: Request[S], message: str) -> None:
     """Leaves a message (an English sentence) for the next page; nothing where nobody is signed in any more."""
     session = await request.state["sessions"].open(request.scope)
     if session is not None:
@@ -64,13 +64,13 @@ def address_of(request: Request[Any]) -> str:
     return request.client.host if request.client else ""
 
 
-def allow(wait: int) -> None:
+def raise_if_limited(wait: int) -> None:
     """Raises TooMany when a limit says to wait, in seconds."""
     if wait:
         raise TooMany(wait)
 
 
-async def note(
+async def audit(
     request: Request[S], event: Event, *, user: User | str, by: User | None = None, detail: str = ""
 ) -> None:
     """Writes to the audit log what happened to a user, and who did it if it was somebody else."""

@@ -106,7 +106,7 @@ TEXTS = ("issuer", "subject", "provider", "name", "picture")
 
 
 class Identities:
-    """Raises StoreAway when Redis does not answer. Every method may be called again after that."""
+    """Raises StoreUnavailable when Redis does not answer. Every method may be called again after that."""
 
     def __init__(self, store: Store, *, clock: Callable[[], float] = time.time) -> None:
         self._store = store

@@ -9,7 +9,7 @@ from app.accounts.secret import digest, looks_like_secret, new_secret
 from app.store import keys
 from app.store.client import Store
 
-MOST_LISTED = 100
+MAX_LISTED_INVITATIONS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Invitation:
 
 
 class Invitations:
-    """Raises StoreAway when Redis does not answer.
+    """Raises StoreUnavailable when Redis does not answer.
 
     They are used up by `AccountStore.create` and `Identities.join`: in the moment in which the account is made, so that
     a name which is taken costs nobody the invitation.
@@ -57,7 +57,14 @@ class Invitations:
     async def list(self) -> tuple[Invitation, ...]:
         """Those that can still be used, the next to end first; no more than MOST_LISTED."""
         living = await self._store.idempotent(
-            "ZRANGEBYSCORE", keys.INVITATIONS, f"({self._clock()!r}", "+inf", "WITHSCORES", "LIMIT", 0, MOST_LISTED
+            "ZRANGEBYSCORE",
+            keys.INVITATIONS,
+            f"({self._clock()!r}",
+            "+inf",
+            "WITHSCORES",
+            "LIMIT",
+            0,
+            MAX_LISTED_INVITATIONS,
         )
         found = await asyncio.gather(*(self._invitation(one.decode(), float(expires)) for one, expires in living))
         return tuple(filter(None, found))

@@ -3,31 +3,31 @@
 from starlette.requests import Request
 from starlette.types import Scope
 
-from app.accounts.helpers import note
+from app.accounts.helpers import audit
 from app.accounts.state import AccountState
 from app.accounts.store import AccountStore
 from app.audit.log import Event
 from app.sessions.flask_format import MAX_AGE
-from app.sessions.legacy.cookies import OldCookie
+from app.sessions.legacy.cookies import LegacyCookie
 from app.store import keys
 from app.store.client import Store
 
 
-class OldApp:
-    """For Sessions. What was used or ended is kept in Redis, wherever sessions are. Raises StoreAway."""
+class LegacyUsers:
+    """For Sessions. What was used or ended is kept in Redis, wherever sessions are. Raises StoreUnavailable."""
 
     def __init__(self, accounts: AccountStore, store: Store) -> None:
         self._accounts = accounts
         self._store = store
 
-    async def adopt(self, old: OldCookie, scope: Scope) -> str | None:
+    async def adopt(self, old: LegacyCookie, scope: Scope) -> str | None:
         user = await self._accounts.by_name(old.user)
         if user is None or user.disabled or await self._store.idempotent("EXISTS", keys.legacy_ended(user.id)):
             return None
         if not await self._store.once("SET", keys.legacy_used(old.digest), 1, "NX", "EX", MAX_AGE):
             return None
         request: Request[AccountState] = Request(scope)
-        await note(request, Event.MOVED_OVER, user=user, detail=old.how)
+        await audit(request, Event.LEGACY_SIGN_IN, user=user, detail=old.auth_method)
         return user.id
 
     async def end_all(self, user: str) -> None:

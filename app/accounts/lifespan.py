@@ -9,13 +9,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TypedDict
 
-from app.accounts.current_user import People, parse_user
+from app.accounts.current_user import CurrentUser, parse_user
 from app.accounts.identities import Identities
 from app.accounts.invitations import Invitations
-from app.accounts.legacy_users import OldApp
+from app.accounts.legacy_users import LegacyUsers
 from app.accounts.pages.setup import setup_token
-from app.accounts.password_hashing import Passwords
-from app.accounts.rate_limits import Limits
+from app.accounts.password_hashing import PasswordHashing
+from app.accounts.rate_limits import RateLimits
 from app.accounts.secret import digest
 from app.accounts.store import AccountStore, AdminExists
 from app.accounts.tokens import ApiTokens
@@ -24,7 +24,7 @@ from app.sessions.redis_store import CookieSessions, RedisSessions, parse_sessio
 from app.sessions.service import Recheck, Sessions
 from app.sessions.session import SessionStore
 from app.settings import Settings
-from app.store.client import ResponseError, Store, StoreAway
+from app.store.client import ResponseError, Store, StoreUnavailable
 from app.store.tracking import TrackedHashes
 
 RETRY = 1.0
@@ -38,9 +38,9 @@ class Accounts(TypedDict):
     audit: Audit
     identities: Identities
     invitations: Invitations
-    limits: Limits
-    passwords: Passwords
-    people: People
+    limits: RateLimits
+    passwords: PasswordHashing
+    current_user: CurrentUser
     sessions: Sessions
     tokens: ApiTokens
 
@@ -54,18 +54,18 @@ async def open_accounts(
         users = await stack.enter_async_context(TrackedHashes(store, parse_user))
         accounts = AccountStore(store, changed=users.forget, clock=clock)
         session_store = await _session_store(settings, store, stack, clock)
-        sessions = Sessions(settings, session_store, OldApp(accounts, store), recheck, clock)
+        sessions = Sessions(settings, session_store, LegacyUsers(accounts, store), recheck, clock)
         tokens = ApiTokens(store, clock=clock)
-        passwords = Passwords()
+        passwords = PasswordHashing()
         stack.callback(passwords.close)
         yield Accounts(
             accounts=accounts,
             audit=Audit(store),
             identities=Identities(store, clock=clock),
             invitations=Invitations(store, clock=clock),
-            limits=Limits(store),
+            limits=RateLimits(store),
             passwords=passwords,
-            people=People(sessions, users, tokens),
+            current_user=CurrentUser(sessions, users, tokens),
             sessions=sessions,
             tokens=tokens,
         )
@@ -79,7 +79,7 @@ async def print_setup_link(accounts: AccountStore, settings: Settings) -> None:
         try:
             token = await setup_token(accounts, settings)
             first = await accounts.first_to_print(start, worker)
-        except (StoreAway, ResponseError):
+        except (StoreUnavailable, ResponseError):
             await asyncio.sleep(RETRY)
             continue
         except AdminExists:

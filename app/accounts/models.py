@@ -50,7 +50,7 @@ class UserPage:
 
 
 @dataclass(frozen=True, slots=True)
-class Elsewhere:
+class SignInOption:
     """A provider that can be signed in with: the button says `label`, and leads to `/oauth/<name>/start`."""
 
     name: str

@@ -5,8 +5,8 @@ import unicodedata
 
 from app.web.i18n import N_
 
-LONGEST = 64
-LONGEST_TYPED = 4 * LONGEST
+MAX_NAME_LENGTH = 64
+MAX_TYPED_LENGTH = 4 * MAX_NAME_LENGTH
 """Characters that are looked at: more cannot be a name, and normalising takes time."""
 FORBIDDEN = frozenset('/\\:,;<>"')
 """They mean something in paths, in lists in headers, in Basic credentials or in HTML."""
@@ -26,12 +26,12 @@ class BadName(ValueError):
 
 def normal(name: str) -> str:
     """The name as it is kept and shown. Raises BadName."""
-    if len(name) > LONGEST_TYPED:
+    if len(name) > MAX_TYPED_LENGTH:
         raise BadName(N_("A name has at most 64 characters."))
     name = unicodedata.normalize("NFKC", name).strip()
     if not name:
         raise BadName(N_("Please enter a name."))
-    if len(name) > LONGEST:
+    if len(name) > MAX_NAME_LENGTH:
         raise BadName(N_("A name has at most 64 characters."))
     if any(unicodedata.category(character) in UNSEEN for character in name) or BLANK_LETTERS.search(name):
         raise BadName(N_("A name has no spaces and no invisible characters."))
@@ -45,5 +45,5 @@ def compare_key(name: str) -> str:
 
     Twice, because folding can leave what normalising changes, and the other way round.
     """
-    folded = unicodedata.normalize("NFKC", name[:LONGEST_TYPED]).strip().casefold()
+    folded = unicodedata.normalize("NFKC", name[:MAX_TYPED_LENGTH]).strip().casefold()
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", folded).casefold())

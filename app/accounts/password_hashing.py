@@ -15,7 +15,7 @@ from typing import TypeVar
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
 
-from app.accounts.password_policy import LONGEST
+from app.accounts.password_policy import MAX_LENGTH
 from app.web.errors import Unavailable
 from app.web.i18n import N_
 
@@ -34,7 +34,7 @@ class Busy(Unavailable):
     detail = N_("Too many people are signing in at this moment.")
 
 
-class Passwords:
+class PasswordHashing:
     """Argon2id in `threads` threads; at most `waiting` more are kept waiting, then both coroutines raise Busy."""
 
     def __init__(self, *, threads: int = 2, waiting: int = 32, memory: int = MEMORY, rounds: int = ROUNDS) -> None:
@@ -59,7 +59,7 @@ class Passwords:
         return self._hasher.check_needs_rehash(stored)
 
     def _verified(self, stored: str | None, password: str) -> bool:
-        if len(password) > LONGEST:
+        if len(password) > MAX_LENGTH:
             stored, password = None, ""
         try:
             return self._hasher.verify(stored or self._nobodys, prepared(password))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from app.web.i18n import N_
 
-SHORTEST, LONGEST = 8, 256
+MIN_LENGTH, MAX_LENGTH = 8, 256
 """Characters of a password; more are refused instead of cut off."""
 COMMON = frozenset(Path(__file__).with_name("common_passwords.txt").read_text("utf-8").split())
 ROWS = (
@@ -36,11 +36,11 @@ class WeakPassword(ValueError):
         self.reason = reason
 
 
-def check_quality(password: str, name: str) -> None:
+def check_password(password: str, name: str) -> None:
     """Raises WeakPassword unless this may be the password of the user of this name."""
-    if len(password) > LONGEST:
+    if len(password) > MAX_LENGTH:
         raise WeakPassword(N_("A password has at most 256 characters."))
-    if len(unicodedata.normalize("NFKC", password)) < SHORTEST:
+    if len(unicodedata.normalize("NFKC", password)) < MIN_LENGTH:
         raise WeakPassword(N_("A password has at least 8 characters."))
     password = _folded(password)
     if len(_unit(password)) <= PATTERN or any(password in row for row in SEQUENCES):

@@ -53,10 +53,10 @@ ELSEWHERE = Rule("elsewhere", 50, 300)
 INVITING = Rule("inviting", 50, 3600)
 
 
-class Limits:
+class RateLimits:
     """Each method spends one try and answers how many seconds to wait before it would be allowed; 0: go ahead.
 
-    `ahead` is for tests: by how many seconds Redis' clock is moved. Raises StoreAway when Redis does not answer.
+    `ahead` is for tests: by how many seconds Redis' clock is moved. Raises StoreUnavailable when Redis does not answer.
     """
 
     def __init__(self, store: Store, *, ahead: float = 0) -> None:

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
-from app.accounts.current_user import People
+from app.accounts.current_user import CurrentUser
 from app.accounts.identities import Identities
 from app.accounts.invitations import Invitations
-from app.accounts.models import Elsewhere
-from app.accounts.password_hashing import Passwords
-from app.accounts.rate_limits import Limits
+from app.accounts.models import SignInOption
+from app.accounts.password_hashing import PasswordHashing
+from app.accounts.rate_limits import RateLimits
 from app.accounts.store import AccountStore
 from app.accounts.tokens import ApiTokens
 from app.audit.log import Audit
@@ -17,7 +17,7 @@ from app.sessions.session import Session
 from app.web.lifespan import WebState
 
 
-class Farewell(Protocol):
+class SignOutRedirect(Protocol):
     """Knows where else somebody who signs out may have to."""
 
     async def __call__(self, session: Session | None, home: str) -> str | None:
@@ -26,14 +26,14 @@ class Farewell(Protocol):
 
 class AccountState(WebState):
     accounts: AccountStore
-    farewell: Farewell
+    sign_out_redirect: SignOutRedirect
     audit: Audit
-    elsewhere: Sequence[Elsewhere]
+    sign_in_options: Sequence[SignInOption]
     identities: Identities
     invitations: Invitations
-    limits: Limits
-    passwords: Passwords
-    people: People
+    limits: RateLimits
+    passwords: PasswordHashing
+    current_user: CurrentUser
     sessions: Sessions
     tokens: ApiTokens
 

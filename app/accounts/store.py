@@ -104,7 +104,7 @@ class NoSuchUser(LookupError):
 
 
 class AccountStore:
-    """Raises StoreAway when Redis does not answer. Every method may be called again after that.
+    """Raises StoreUnavailable when Redis does not answer. Every method may be called again after that.
 
     `changed` is told the key of each hash written: a worker must not show its own user what was before.
     """

@@ -14,9 +14,9 @@ from app.store.scripts import Script
 
 PREFIX = "tgt_"
 """Lets a scanner of repositories recognise a token that was committed."""
-MOST = 50
-LONGEST_NAME = 100
-DAY, MOST_DAYS = 86_400, 3650
+MAX_TOKENS = 50
+MAX_TOKEN_NAME_LENGTH = 100
+DAY, MAX_TOKEN_DAYS = 86_400, 3650
 """Seconds, and the days for which one may be made; it may also be for ever."""
 
 ADD = Script("""
@@ -64,7 +64,7 @@ class TokenInfo:
 
 
 class ApiTokens:
-    """Raises StoreAway when Redis does not answer."""
+    """Raises StoreUnavailable when Redis does not answer."""
 
     def __init__(self, store: Store, *, clock: Callable[[], float] = time.time) -> None:
         self._store = store
@@ -73,13 +73,13 @@ class ApiTokens:
     async def create(self, user_id: str, name: str, lifetime: int | None = None) -> tuple[str, TokenInfo]:
         """(the secret, which is never told again, what is kept); `lifetime` in seconds. Raises TooManyTokens."""
         secret, now = PREFIX + new_secret(), self._clock()
-        name = name.encode("utf-8", "replace").decode()[:LONGEST_NAME]
+        name = name.encode("utf-8", "replace").decode()[:MAX_TOKEN_NAME_LENGTH]
         token = TokenInfo(digest(secret), user_id, name, now, None if lifetime is None else now + lifetime)
         expires = "inf" if token.expires is None else repr(token.expires)
         fields = ("user", user_id, "name", name, "created", repr(now), "expires", expires)
         added = await ADD.run(
             self._store, [keys.token(token.id), keys.tokens_of(user_id)],
-            token.id, expires, repr(now), MOST, "" if lifetime is None else lifetime, *fields,
+            token.id, expires, repr(now), MAX_TOKENS, "" if lifetime is None else lifetime, *fields,
         )  # fmt: skip
         if not added:
             raise TooManyTokens

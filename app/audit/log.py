@@ -7,9 +7,9 @@ from enum import StrEnum, auto
 from app.store import keys
 from app.store.client import Store
 
-KEPT = 10_000
+AUDIT_MAX_ENTRIES = 10_000
 """Entries; Redis keeps up to a hundred more, because it drops them by the block."""
-LONGEST = 200
+MAX_DETAIL_LENGTH = 200
 CURSOR = re.compile(r"(?!0+-0+$)[0-9]{1,19}-[0-9]{1,19}")
 """An entry's id. Nothing comes before the first that there can be: Redis calls it an error to ask."""
 
@@ -34,11 +34,11 @@ class Event(StrEnum):
     TOKEN_REVOKED = auto()
     IDENTITY_LINKED = auto()
     IDENTITY_UNLINKED = auto()
-    MOVED_OVER = auto()
+    LEGACY_SIGN_IN = auto()
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class AuditEntry:
     """`user` is the id of whom it happened to, `actor` of who did it; empty where nobody is known.
 
     `at` is in Unix seconds, by Redis' clock. `event` is a plain text: an older service may have noted it.
@@ -58,14 +58,14 @@ class Entry:
 class AuditPage:
     """`before` asks for the next, older page; None: this is the last."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[AuditEntry, ...]
     before: str | None
 
 
 class Audit:
-    """Raises StoreAway when Redis does not answer."""
+    """Raises StoreUnavailable when Redis does not answer."""
 
-    def __init__(self, store: Store, *, kept: int = KEPT) -> None:
+    def __init__(self, store: Store, *, kept: int = AUDIT_MAX_ENTRIES) -> None:
         self._store = store
         self._kept = kept
 
@@ -99,16 +99,16 @@ class Audit:
 
 
 def _limited(value: str) -> bytes:
-    return value[:LONGEST].encode("utf-8", "replace")
+    return value[:MAX_DETAIL_LENGTH].encode("utf-8", "replace")
 
 
-def _entry(entry_id: str, fields: list[bytes]) -> Entry:
+def _entry(entry_id: str, fields: list[bytes]) -> AuditEntry:
     facts = dict(zip(fields[::2], fields[1::2], strict=True))
 
     def text(name: bytes) -> str:
         return facts.get(name, b"").decode()
 
-    return Entry(
+    return AuditEntry(
         id=entry_id,
         at=int(entry_id.partition("-")[0]) / 1000,
         event=text(b"event"),

@@ -2,7 +2,7 @@
 
 import time
 
-from app.counter.store import CounterStore, Facts
+from app.counter.store import CounterStore, ServerInfo
 
 LOOK = 5.0
 """Seconds between two looks at what the server can promise."""
@@ -10,16 +10,16 @@ REPLICA_MEMORY = 60.0
 """Seconds for which a replica that has gone is still waited for: it may be about to become the primary."""
 
 
-class Server:
+class Durability:
     def __init__(self, store: CounterStore) -> None:
         self._store = store
-        self._facts = Facts(file=True, replicas=False, history="")
+        self._facts = ServerInfo(file=True, replicas=False, history="")
         self._looked = -LOOK
         self._replica_seen = -REPLICA_MEMORY
         self._since = -1.0
 
     async def look(self) -> None:
-        """Asks it anew. Raises StoreAway."""
+        """Asks it anew. Raises StoreUnavailable."""
         facts = await self._store.facts()
         now = time.monotonic()
         if facts.replicas:
@@ -29,7 +29,7 @@ class Server:
         self._facts, self._looked = facts, now
 
     async def settled(self, worker: str) -> tuple[int, bool]:
-        """(the worker's last batch there, whether the server promises to keep it). Raises StoreAway."""
+        """(the worker's last batch there, whether the server promises to keep it). Raises StoreUnavailable."""
         if time.monotonic() - self._looked >= LOOK:
             await self.look()
         replicas = time.monotonic() - self._replica_seen < REPLICA_MEMORY

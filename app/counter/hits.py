@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 
-def counts(method: str, headers: Mapping[bytes, bytes]) -> bool:
+def is_visit(method: str, headers: Mapping[bytes, bytes]) -> bool:
     """A page that is fetched to be read: not HEAD, and not a browser's guess at what may be read next.
 
     `Sec-Purpose: prefetch` is the standard (Fetch, 2024), `Purpose` and `X-Moz` are what came before it.

@@ -7,12 +7,12 @@ import orjson
 from starlette.types import Scope
 
 from app.accounts.models import User
-from app.counter.hits import counts
+from app.counter.hits import is_visit
 from app.counter.lifespan import CounterState
 from app.counter.tally import Tally
 from app.sessions.session import Session, take_flash
-from app.store.client import StoreAway
-from app.web.fast_path import Answer, Head, Promise, QuickEndpoint
+from app.store.client import StoreUnavailable
+from app.web.fast_path import Deferred, FastEndpoint, FastResponse, StaticHeaders
 from app.web.headers import headers_of
 from app.web.i18n import choose
 from app.web.negotiate import asks_for_json
@@ -22,45 +22,45 @@ HOME = "home"
 """The name of the home page's counter."""
 EXAMPLE = 987_654_321
 """Stands for the number in the page that is kept: once plain and once with separators, in this order."""
-MOST_KEPT = 1000
+MAX_CACHED_RESPONSES = 1000
 """Pages that are kept: one a language for visitors, and one for each signed-in user who came lately."""
 PRIVATE = ((b"cache-control", b"no-store"), (b"vary", b"Cookie, Accept, Accept-Language"))
-JSON_HEAD = Head((b"content-type", b"application/json"), *PRIVATE)
-HTML_HEAD = Head((b"content-type", b"text/html; charset=utf-8"), *PRIVATE)
+JSON_HEAD = StaticHeaders((b"content-type", b"application/json"), *PRIVATE)
+HTML_HEAD = StaticHeaders((b"content-type", b"text/html; charset=utf-8"), *PRIVATE)
 Pieces = tuple[str, str, str]
 
 
-class Home(QuickEndpoint):
+class Home(FastEndpoint):
     """`GET /`: counts, and tells the visitor's number."""
 
     def __init__(self) -> None:
         self._kept: dict[tuple[str, User | None], Pieces] = {}
 
-    def quick(self, scope: Scope) -> Promise | None:
+    def try_fast(self, scope: Scope) -> Deferred | None:
         """A counted visit by nobody, or by somebody whom this worker knows; a page only when it is kept."""
         state = cast(CounterState, scope["state"])
         headers = headers_of(scope)
         cookies = headers.get(b"cookie", b"")
         user, flash = None, False
         if cookies:
-            known = state["people"].remembered(scope, cookies)
+            known = state["current_user"].cached(scope, cookies)
             if known is not None:
                 user, flash = known[0], known[1].has_flash
             elif not state["sessions"].absent(scope, cookies):
                 return None
-        if not counts(scope["method"], headers):
+        if not is_visit(scope["method"], headers):
             return None
         if asks_for_json(headers):
-            return Promise(state["tally"].hit(HOME), partial(_json, user))
+            return Deferred(state["tally"].hit(HOME), partial(_json, user))
         locale = choose(cookies, headers.get(b"accept-language", b""))
         if flash or (locale, user) not in self._kept:
             return None
-        return Promise(state["tally"].hit(HOME), partial(self._page, state["pages"], locale, user))
+        return Deferred(state["tally"].hit(HOME), partial(self._page, state["pages"], locale, user))
 
-    async def slow(self, scope: Scope) -> Answer:
+    async def handle(self, scope: Scope) -> FastResponse:
         state = cast(CounterState, scope["state"])
         headers = headers_of(scope)
-        counted = counts(scope["method"], headers)
+        counted = is_visit(scope["method"], headers)
         hit = state["tally"].hit(HOME) if counted else None
         user, session = await _visitor(state, scope, headers.get(b"cookie", b""))
         number = await _total(state["tally"]) if hit is None else await hit
@@ -72,7 +72,7 @@ class Home(QuickEndpoint):
             return self._page(state["pages"], locale, user, number)
         return HTML_HEAD, _render(state["pages"], locale, number, user, flash, counted=counted).encode()
 
-    def _page(self, pages: Pages, locale: str, user: User | None, number: int | None) -> Answer:
+    def _page(self, pages: Pages, locale: str, user: User | None, number: int | None) -> FastResponse:
         """The page of a counted visit: rendered once, for a number that is then replaced."""
         pieces = self._kept.get((locale, user)) or self._keep(pages, locale, user)
         if number is None or pieces is None:
@@ -86,7 +86,7 @@ class Home(QuickEndpoint):
         rest = parts[-1].split(f"{EXAMPLE:,}")
         if len(parts) != 2 or len(rest) != 2:
             return None
-        if len(self._kept) >= MOST_KEPT:
+        if len(self._kept) >= MAX_CACHED_RESPONSES:
             self._kept.clear()
         pieces = self._kept[locale, user] = (parts[0], rest[0], rest[1])
         return pieces
@@ -105,7 +105,7 @@ def _render(
     )
 
 
-def _json(user: User | None, number: int | None) -> Answer:
+def _json(user: User | None, number: int | None) -> FastResponse:
     visits = b"null" if number is None else b"%d" % number
     if user is None:
         return JSON_HEAD, b'{"visits":%s}' % visits
@@ -116,18 +116,18 @@ async def _visitor(state: CounterState, scope: Scope, cookies: bytes) -> tuple[U
     """Who is signed in, and the session if there may be a message in it. While Redis is away nobody is signed in."""
     if not cookies:
         return None, None
-    known = state["people"].remembered(scope, cookies)
+    known = state["current_user"].cached(scope, cookies)
     if known is not None and not known[1].has_flash:
         return known[0], None
     try:
-        return await state["people"].current(scope), await state["sessions"].open(scope)
-    except StoreAway:
+        return await state["current_user"].get(scope), await state["sessions"].open(scope)
+    except StoreUnavailable:
         return None, None
 
 
 async def _total(tally: Tally) -> int | None:
     try:
         (total,) = await tally.totals(HOME)
-    except StoreAway:
+    except StoreUnavailable:
         return None
     return total

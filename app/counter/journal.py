@@ -10,20 +10,20 @@ SETTLED = 3.0
 With `appendfsync everysec` a server syncs what it wrote within 1 s, but its WAITAOF may answer before that: an idle
 moment between two syncs marks everything as synced (aof.c, flushAppendOnlyFile, seen in Redis 7.2 and Valkey 9).
 """
-MOST = 400_000
+MAX_JOURNAL_BATCHES = 400_000
 """Parts of increments (a name and a number are two) kept at most, about 40 MB; the oldest batches go first."""
 
 
 @dataclass(slots=True)
-class Entry:
+class JournalEntry:
     sequence: int
     increments: Sequence[str | int]
     acknowledged: float
 
 
 class Journal:
-    def __init__(self, most: int = MOST) -> None:
-        self._entries: deque[Entry] = deque()
+    def __init__(self, most: int = MAX_JOURNAL_BATCHES) -> None:
+        self._entries: deque[JournalEntry] = deque()
         self._most = most
         self._parts = 0
 
@@ -31,15 +31,15 @@ class Journal:
         return len(self._entries)
 
     def append(self, sequence: int, increments: Sequence[str | int], now: float) -> None:
-        self._entries.append(Entry(sequence, increments, now))
+        self._entries.append(JournalEntry(sequence, increments, now))
         self._parts += len(increments)
         while self._parts > self._most:
             self._drop_first()
 
-    def after(self, sequence: int) -> list[Entry]:
+    def after(self, sequence: int) -> list[JournalEntry]:
         return [entry for entry in self._entries if entry.sequence > sequence]
 
-    def begin_anew(self, entries: Sequence[Entry]) -> None:
+    def begin_anew(self, entries: Sequence[JournalEntry]) -> None:
         """Makes the entries the first ones of a new worker; the others are forgotten."""
         for number, entry in enumerate(entries, 1):
             entry.sequence = number

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 
 from app.counter.store import CounterStore
-from app.store.client import ResponseError, Store, StoreAway
+from app.store.client import ResponseError, Store, StoreUnavailable
 from app.store.keys import HITS_CHANGED
 
 EVERY = 0.1
@@ -74,7 +74,7 @@ class Live:
             await self._announce.wait()
             await asyncio.sleep(EVERY)
             self._announce.clear()
-            with suppress(StoreAway, ResponseError):
+            with suppress(StoreUnavailable, ResponseError):
                 await self._counter.announce()
 
     async def _listen(self) -> None:
@@ -93,7 +93,7 @@ class Live:
                 continue
             try:
                 totals = dict(zip(self._names, await self._counter.totals(self._names), strict=True))
-            except (StoreAway, ResponseError):
+            except (StoreUnavailable, ResponseError):
                 self._stale.set()
             else:
                 if totals != self._totals:

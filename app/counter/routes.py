@@ -12,7 +12,7 @@ from app.counter.lifespan import CounterState
 from app.web.errors import Unavailable
 from app.web.i18n import N_
 from app.web.openapi import COUNT, ApiRoute, Operation, obj
-from app.web.responses import json_answer
+from app.web.responses import json_response
 
 COUNTERS = (HOME,)
 
@@ -20,7 +20,7 @@ COUNTERS = (HOME,)
 async def visits(request: Request[CounterState]) -> Response:
     """`GET /api/visits`: the total, without counting; 503 while Redis is away."""
     (total,) = await request.state["tally"].totals(HOME)
-    return json_answer({"visits": total})
+    return json_response({"visits": total})
 
 
 async def visit_events(request: Request[CounterState]) -> Response:
@@ -45,7 +45,7 @@ async def _events(state: CounterState) -> AsyncIterator[str]:
 VISITS = Operation(
     summary="The home page's visits, without counting one",
     tag="visits",
-    answers={200: ("The total.", obj(visits=COUNT))},
+    responses={200: ("The total.", obj(visits=COUNT))},
 )
 
 routes = [

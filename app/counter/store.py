@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.store.client import ResponseError, Store, StoreAway
+from app.store.client import ResponseError, Store, StoreUnavailable
 from app.store.keys import HITS_CHANGED, HITS_TOTALS, HITS_WORKER_LIFETIME, hits_worker
 from app.store.scripts import Script
 
@@ -38,7 +38,7 @@ BARRIER_WAIT = 200
 """Milliseconds that one look at the barrier may block its connection."""
 
 
-class Gap(Exception):
+class SequenceGap(Exception):
     """The store's last batch of this worker is not the one before: it has gone back, or forgot the worker."""
 
     def __init__(self, last: int) -> None:
@@ -47,7 +47,7 @@ class Gap(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class ServerInfo:
     """What the server says of itself; in a cluster, the node that has the counters."""
 
     file: bool
@@ -61,7 +61,7 @@ class Facts:
 
 
 class CounterStore:
-    """Raises StoreAway when Redis does not answer. `barrier` runs on a connection of its own: its waits block one."""
+    """Raises StoreUnavailable when Redis does not answer. `barrier` has its own connection: WAITAOF blocks it."""
 
     def __init__(self, store: Store, barrier: Store) -> None:
         self._store = store
@@ -81,7 +81,7 @@ class CounterStore:
         keys = (HITS_TOTALS, hits_worker(worker))
         reply = await APPLY.run(self._store, keys, sequence, HITS_WORKER_LIFETIME, *increments)
         if isinstance(reply, int):
-            raise Gap(reply)
+            raise SequenceGap(reply)
         return [int(total) for total in reply.split()]
 
     async def last(self, worker: str) -> int:
@@ -89,24 +89,24 @@ class CounterStore:
         return int(await self._store.idempotent("HGET", hits_worker(worker), "seq") or 0)
 
     async def totals(self, names: Sequence[str]) -> list[int]:
-        """The totals now. Raises StoreAway also where Redis answers, but not with totals."""
+        """The totals now. Raises StoreUnavailable also where Redis answers, but not with totals."""
         try:
             replies = await self._store.idempotent("HMGET", HITS_TOTALS, *names)
             return [int(reply or 0) for reply in replies]
         except (ResponseError, ValueError) as error:
-            raise StoreAway(f"no totals: {error}", sent=False) from error
+            raise StoreUnavailable(f"no totals: {error}", sent=False) from error
 
     async def announce(self) -> None:
         """Tells every worker that totals have changed."""
         await self._store.once("PUBLISH", HITS_CHANGED, "")
 
-    async def facts(self) -> Facts:
+    async def facts(self) -> ServerInfo:
         try:
             info: bytes = await self._store.idempotent("INFO", "persistence", "replication", near=HITS_TOTALS)
         except ResponseError:  # we may not ask: the barriers are tried all the same
-            return Facts(file=True, replicas=False, history="")
+            return ServerInfo(file=True, replicas=False, history="")
         found = dict(line.split(":", 1) for line in info.decode().splitlines() if ":" in line)
-        return Facts(
+        return ServerInfo(
             file=found.get("aof_enabled") == "1",
             replicas=found.get("connected_slaves", "0") != "0",
             history=found.get("master_replid", ""),

@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from app.counter.durability import Server
+from app.counter.durability import Durability
 from app.counter.journal import Journal
-from app.counter.store import CounterStore, Gap
-from app.store.client import CannotWrite, ResponseError, StoreAway
+from app.counter.store import CounterStore, SequenceGap
+from app.store.client import CannotWrite, ResponseError, StoreUnavailable
 
 PATIENCE = 1.0
 """Seconds that a visitor waits for a number; then it is unknown to the page, and the visit counts all the same."""
@@ -73,7 +73,7 @@ class Tally:
 
     def __init__(self, store: CounterStore, *, most_waiting: int, changed: Callable[[], None]) -> None:
         self._store = store
-        self._server = Server(store)
+        self._server = Durability(store)
         self._most_waiting = most_waiting
         self._changed = changed
         self._pending = Batch()
@@ -115,7 +115,7 @@ class Tally:
         return future
 
     async def totals(self, *names: str) -> list[int]:
-        """The present totals, without counting. Raises StoreAway."""
+        """The present totals, without counting. Raises StoreUnavailable."""
         return await self._store.totals(names)
 
     async def run(self) -> None:
@@ -165,7 +165,7 @@ class Tally:
             except (CannotWrite, ResponseError) as error:
                 self._refused(str(error))
                 await asyncio.sleep(PAUSE)
-            except StoreAway:
+            except StoreUnavailable:
                 await asyncio.sleep(PAUSE)
             else:
                 await self._meet()
@@ -178,7 +178,7 @@ class Tally:
             sequence = self._sequence + 1
             try:
                 totals = await self._store.apply(self._worker, sequence, increments)
-            except Gap as gap:
+            except SequenceGap as gap:
                 await self._restore(gap.last)
                 continue
             self._sequence = sequence
@@ -193,7 +193,7 @@ class Tally:
         connections = self._store.connections
         if connections != self._connections:
             same = False
-            with suppress(StoreAway):
+            with suppress(StoreUnavailable):
                 same = await self._server.same_since(self._met)
                 self._connections = connections
             if not same:
@@ -213,7 +213,7 @@ class Tally:
             self._worker, self._sequence = uuid.uuid4().hex, len(lost)
             self.journal.begin_anew(lost)
         self._log.warning("Redis has gone back or forgot this worker", batches_sent_again=len(lost))
-        with suppress(Gap):
+        with suppress(SequenceGap):
             for entry in lost:
                 await self._store.apply(self._worker, entry.sequence, entry.increments)
                 entry.acknowledged = time.monotonic()
@@ -221,7 +221,7 @@ class Tally:
     async def _confirm_all(self) -> None:
         while True:
             await self._meet()
-            with suppress(StoreAway, ResponseError):  # there is nothing to confirm, then
+            with suppress(StoreUnavailable, ResponseError):  # there is nothing to confirm, then
                 await self._confirm()
             await asyncio.sleep(CONFIRM)
 

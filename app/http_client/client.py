@@ -11,18 +11,18 @@ from typing import Any
 
 import httpx
 
-from app.oauth_client.errors import ProviderAnswer, ProviderDown
+from app.oauth_client.errors import BadProviderResponse, ProviderUnavailable
 from app.settings import PREFIX, SettingsError
 
-MOST_BYTES = 512 * 1024
+MAX_RESPONSE_BYTES = 512 * 1024
 """Of one answer; the largest that providers give are key sets of some ten thousand."""
-AWAY = frozenset({429, 500, 502, 503, 504})
+UNAVAILABLE_STATUSES = frozenset({429, 500, 502, 503, 504})
 GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
 """All of IPv6 that is given out. Elsewhere are site-local addresses, and IPv4 ones in a form that routers may know."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ProviderResponse:
     """`what` names the request for the log: a method and an address without its query."""
 
     what: str
@@ -31,24 +31,24 @@ class Answer:
     body: bytes
 
     def value(self, *types: str) -> Any:
-        """The body as JSON, where the Content-Type is one of `types`, or JSON's. Raises ProviderAnswer."""
+        """The body as JSON, where the Content-Type is one of `types`, or JSON's. Raises BadProviderResponse."""
         if self.content_type not in (types or ("application/json",)):
-            raise ProviderAnswer(f"{self.what}: {self.status} with Content-Type {self.content_type[:64]!r}")
+            raise BadProviderResponse(f"{self.what}: {self.status} with Content-Type {self.content_type[:64]!r}")
         try:
             # Some answers (WeChat's) hold control characters, and say no charset.
             return json.loads(self.body.decode("utf-8"), strict=False)
         except (ValueError, RecursionError):
-            raise ProviderAnswer(f"{self.what}: {self.status} with a body that is not JSON") from None
+            raise BadProviderResponse(f"{self.what}: {self.status} with a body that is not JSON") from None
 
     def json(self, *types: str) -> dict[str, Any]:
-        """Likewise, a JSON object. Raises ProviderAnswer."""
+        """Likewise, a JSON object. Raises BadProviderResponse."""
         document = self.value(*types)
         if not isinstance(document, dict):
-            raise ProviderAnswer(f"{self.what}: {self.status} with JSON that is no object")
+            raise BadProviderResponse(f"{self.what}: {self.status} with JSON that is no object")
         return document
 
 
-class Outside:
+class SafeHttpClient:
     """HTTP to providers, which prove who they are to `trusted(ca_file)`. Raises SettingsError as that does."""
 
     def __init__(self, *, timeout: float, private: bool, ca_file: Path | None = None) -> None:
@@ -64,36 +64,38 @@ class Outside:
             headers={"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "tallygate"},
         )
 
-    async def __aenter__(self) -> "Outside":
+    async def __aenter__(self) -> "SafeHttpClient":
         await self._client.__aenter__()
         return self
 
     async def __aexit__(self, *exception: Any) -> None:
         await self._client.__aexit__(*exception)
 
-    async def get(self, url: str, **options: Any) -> Answer:
+    async def get(self, url: str, **options: Any) -> ProviderResponse:
         return await self._ask("GET", url, **options)
 
-    async def post(self, url: str, form: dict[str, str], **options: Any) -> Answer:
+    async def post(self, url: str, form: dict[str, str], **options: Any) -> ProviderResponse:
         """Sent once: a code that was sent twice is a code that was stolen, for a provider."""
         return await self._ask("POST", url, data=form, **options)
 
-    async def _ask(self, method: str, url: str, **options: Any) -> Answer:
-        """Raises ProviderDown, ProviderAnswer."""
+    async def _ask(self, method: str, url: str, **options: Any) -> ProviderResponse:
+        """Raises ProviderUnavailable, BadProviderResponse."""
         what = f"{method} {url.partition('?')[0]}"
         try:
             async with asyncio.timeout(self._timeout), self._client.stream(method, url, **options) as response:
-                answer = Answer(what, response.status_code, _content_type(response), await _body(response, what))
+                answer = ProviderResponse(
+                    what, response.status_code, _content_type(response), await _body(response, what)
+                )
         except TimeoutError:
-            raise ProviderDown(f"{what}: no answer within {self._timeout:g} s") from None
+            raise ProviderUnavailable(f"{what}: no answer within {self._timeout:g} s") from None
         except httpx.ConnectError as error:  # it says what is wrong with a certificate
-            raise ProviderDown(f"{what}: {type(error).__name__}: {error}") from None
+            raise ProviderUnavailable(f"{what}: {type(error).__name__}: {error}") from None
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:  # the last: a host that is no name
-            raise ProviderDown(f"{what}: {type(error).__name__}") from None
-        if answer.status in AWAY:
-            raise ProviderDown(f"{what}: {answer.status}")
+            raise ProviderUnavailable(f"{what}: {type(error).__name__}") from None
+        if answer.status in UNAVAILABLE_STATUSES:
+            raise ProviderUnavailable(f"{what}: {answer.status}")
         if 300 <= answer.status < 400:
-            raise ProviderAnswer(f"{what}: {answer.status}, a redirect, which is not followed")
+            raise BadProviderResponse(f"{what}: {answer.status}, a redirect, which is not followed")
         return answer
 
 
@@ -171,10 +173,10 @@ def _content_type(response: httpx.Response) -> str:
 
 async def _body(response: httpx.Response, what: str) -> bytes:
     if response.headers.get("content-encoding", "identity") != "identity":
-        raise ProviderAnswer(f"{what}: compressed, which was not asked for")
+        raise BadProviderResponse(f"{what}: compressed, which was not asked for")
     body = b""
     async for piece in response.aiter_raw(64 * 1024):
         body += piece
-        if len(body) > MOST_BYTES:
-            raise ProviderAnswer(f"{what}: more than {MOST_BYTES} bytes")
+        if len(body) > MAX_RESPONSE_BYTES:
+            raise BadProviderResponse(f"{what}: more than {MAX_RESPONSE_BYTES} bytes")
     return body

@@ -7,12 +7,12 @@ from app.oauth_client import flow
 from app.oauth_client.state import OAuthState
 from app.web.body import json_fields
 from app.web.openapi import TEXT, ApiRoute, Operation, array, nullable, obj
-from app.web.responses import json_answer
+from app.web.responses import json_response
 
 
 async def list_providers(request: Request[OAuthState]) -> Response:
     """`GET /api/oauth`."""
-    return json_answer([{"name": each.name, "label": each.label} for each in request.state["elsewhere"]])
+    return json_response([{"name": each.name, "label": each.label} for each in request.state["sign_in_options"]])
 
 
 async def start(request: Request[OAuthState]) -> Response:
@@ -20,7 +20,7 @@ async def start(request: Request[OAuthState]) -> Response:
     flow.provider_of(request)
     fields = await json_fields(request, {}, {"next": str, "invitation": str})
     url, cookies = await flow.start(request, fields["next"], invitation=fields["invitation"] or "")
-    response = json_answer({"url": url})
+    response = json_response({"url": url})
     response.raw_headers += cookies
     return response
 
@@ -28,7 +28,7 @@ async def start(request: Request[OAuthState]) -> Response:
 PROVIDERS = Operation(
     summary="Who can be signed in with",
     tag="session",
-    answers={200: ("The providers.", array(obj(name=TEXT, label=TEXT)))},
+    responses={200: ("The providers.", array(obj(name=TEXT, label=TEXT)))},
 )
 START = Operation(
     summary="Begin to sign in with a provider",
@@ -39,7 +39,7 @@ START = Operation(
         "additionalProperties": False,
         "properties": {"next": nullable(TEXT), "invitation": nullable(TEXT)},
     },
-    answers={200: ("Where to send the browser; it comes back to `next`, signed in.", obj(url=TEXT))},
+    responses={200: ("Where to send the browser; it comes back to `next`, signed in.", obj(url=TEXT))},
     problems=[403, 404, 413, 502],
 )
 

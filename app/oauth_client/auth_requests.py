@@ -13,7 +13,7 @@ from itsdangerous import BadData, URLSafeSerializer
 from starlette.types import Scope
 
 from app.accounts.secret import digest
-from app.oauth_client.models import Attempt
+from app.oauth_client.models import AuthRequest
 from app.sessions.redis_store import signing_keys
 from app.settings import Settings
 from app.store import keys
@@ -23,12 +23,12 @@ from app.web.headers import RawHeaders
 
 LIFETIME = 600
 """Seconds from the start to the callback."""
-KEPT = 900
+OUTCOME_LIFETIME = 900
 """Seconds for which it is known how an attempt ended."""
 PATIENCE = 10.0
 """Seconds to wait for the same callback that is being dealt with at this moment."""
 STATE = re.compile("[0-9a-f]{32}")
-MOST_BYTES = 4096
+MAX_STATE_COOKIE_BYTES = 4096
 """Of all attempts' cookies of one browser: every request carries them."""
 
 
@@ -41,8 +41,8 @@ class Outcome:
     next: str = "/"
 
 
-class Attempts:
-    """The methods that are coroutines raise StoreAway."""
+class AuthRequests:
+    """The methods that are coroutines raise StoreUnavailable."""
 
     def __init__(self, settings: Settings, store: Store, clock: Callable[[], float] = time.time) -> None:
         self._prefix = f"{settings.session_cookie}-oauth-"
@@ -52,26 +52,26 @@ class Attempts:
             signing_keys(settings), salt="tallygate.oauth", signer_kwargs={"digest_method": hashlib.sha256}
         )
 
-    def begin(self, scope: Scope, attempt: Attempt) -> RawHeaders:
+    def begin(self, scope: Scope, auth_request: AuthRequest) -> RawHeaders:
         """The headers that keep it in the browser, and let go of the oldest ones that were left unfinished."""
-        cookie = set_cookie(scope, self._name(attempt.state), self._dump(attempt), LIFETIME)
-        headers, room = [cookie], MOST_BYTES - len(cookie[1])
+        cookie = set_cookie(scope, self._name(auth_request.state), self._dump(auth_request), LIFETIME)
+        headers, room = [cookie], MAX_STATE_COOKIE_BYTES - len(cookie[1])
         for name, size in reversed(self._present(scope)):  # browsers send the oldest first (RFC 6265, 5.4)
             room -= size
             if room < 0:
                 headers.append(delete_cookie(scope, name))
         return headers
 
-    def find(self, scope: Scope, state: str) -> Attempt | None:
+    def find(self, scope: Scope, state: str) -> AuthRequest | None:
         """The attempt of this state that this very browser has begun, and not long ago."""
         value = read_cookie(cookie_header(scope), full_name(self._name(state), scope).encode("utf-8", "replace"))
         try:
-            attempt = Attempt(*self._serializer.loads(value or ""))
+            auth_request = AuthRequest(*self._serializer.loads(value or ""))
         except (BadData, TypeError):
             return None
-        if not hmac.compare_digest(attempt.state.encode(), state.encode("utf-8", "replace")):
+        if not hmac.compare_digest(auth_request.state.encode(), state.encode("utf-8", "replace")):
             return None
-        return attempt if self.now() < attempt.at + LIFETIME else None
+        return auth_request if self.now() < auth_request.at + LIFETIME else None
 
     def forget(self, scope: Scope, state: str) -> RawHeaders:
         """What removes the attempt's cookie; nothing for a state that is none, and would get into that header."""
@@ -79,10 +79,10 @@ class Attempts:
 
     async def take(self, state: str) -> bool:
         """Whether this is the first time that it comes back; from here on it is not."""
-        return bool(await self._store.once("SET", _key(state), b"", "NX", "EX", KEPT))
+        return bool(await self._store.once("SET", _key(state), b"", "NX", "EX", OUTCOME_LIFETIME))
 
     async def finish(self, state: str, outcome: Outcome) -> None:
-        await self._store.idempotent("SET", _key(state), orjson.dumps(outcome), "EX", KEPT)
+        await self._store.idempotent("SET", _key(state), orjson.dumps(outcome), "EX", OUTCOME_LIFETIME)
 
     async def running(self, state: str) -> bool:
         """Whether its callback is being dealt with at this moment."""
@@ -91,7 +91,7 @@ class Attempts:
     async def take_again(self, state: str) -> Outcome | None:
         """The outcome, which whoever asks now deals with: nobody else has it until it is finished once more."""
         while outcome := await self.outcome(state):
-            if await self._store.once("SET", _key(state), b"", "XX", "GET", "EX", KEPT):
+            if await self._store.once("SET", _key(state), b"", "XX", "GET", "EX", OUTCOME_LIFETIME):
                 return outcome
         return None
 
@@ -104,8 +104,8 @@ class Attempts:
             await asyncio.sleep(0.05)
         return Outcome(**orjson.loads(kept)) if kept else None
 
-    def _dump(self, attempt: Attempt) -> str:
-        return str(self._serializer.dumps(astuple(attempt)))
+    def _dump(self, auth_request: AuthRequest) -> str:
+        return str(self._serializer.dumps(astuple(auth_request)))
 
     def _name(self, state: str) -> str:
         return self._prefix + state[:12]

@@ -4,9 +4,9 @@ OAuthProblem            a Problem: a page, or JSON, in the reader's language
 ├── BadCallback         400, what came back does not belong to a sign-in of this browser
 ├── Denied              403, the person, or the provider, refused
 ├── Revoked             403, the provider does not vouch for the session any more
-├── NotWelcome          403, the provider's rule lets nobody in like that
-├── ProviderDown        502, no answer, or one that says so
-└── ProviderAnswer      502, an answer that cannot be believed
+├── SignUpNotAllowed          403, the provider's rule lets nobody in like that
+├── ProviderUnavailable        502, no answer, or one that says so
+└── BadProviderResponse      502, an answer that cannot be believed
 """
 
 from app.web.errors import Problem
@@ -39,17 +39,17 @@ class Revoked(OAuthProblem):
     status = 403
 
 
-class NotWelcome(OAuthProblem):
+class SignUpNotAllowed(OAuthProblem):
     status = 403
     detail = N_("You have no account here yet, and making one needs an invitation.")
 
 
-class ProviderDown(OAuthProblem):
+class ProviderUnavailable(OAuthProblem):
     status = 502
     detail = N_("The provider does not answer at this moment. Please try again later, or sign in another way.")
 
 
-class ProviderAnswer(OAuthProblem):
+class BadProviderResponse(OAuthProblem):
     status = 502
     detail = N_("The provider's answer could not be verified. Please try again, or sign in another way.")
 

@@ -6,23 +6,23 @@ from dataclasses import replace
 import structlog
 from starlette.requests import Request
 
-from app.accounts.helpers import address_of, allow
+from app.accounts.helpers import address_of, raise_if_limited
 from app.accounts.models import User
 from app.accounts.secret import looks_like_secret
-from app.oauth_client import provisioning as people
+from app.oauth_client import provisioning
 from app.oauth_client.auth_requests import Outcome
-from app.oauth_client.errors import BadCallback, Denied, OAuthProblem, ProviderAnswer, ProviderDown
-from app.oauth_client.models import Attempt
-from app.oauth_client.provider import Provider, Visitor
+from app.oauth_client.errors import BadCallback, BadProviderResponse, Denied, OAuthProblem, ProviderUnavailable
+from app.oauth_client.models import AuthRequest
+from app.oauth_client.provider import ClientInfo, Provider
 from app.oauth_client.state import OAuthState
 from app.sessions.session import Session
 from app.web.errors import NotFound, Problem
 from app.web.headers import RawHeaders, headers_of
 from app.web.redirects import safe_path
 
-LONGEST = 4096
+MAX_PARAMETER_LENGTH = 4096
 """Characters of one of the callback's parameters."""
-AWAY = frozenset({"server_error", "temporarily_unavailable"})
+PROVIDER_UNAVAILABLE_CODES = frozenset({"server_error", "temporarily_unavailable"})
 
 
 def provider_of(request: Request[OAuthState]) -> Provider:
@@ -36,29 +36,29 @@ def provider_of(request: Request[OAuthState]) -> Provider:
 async def start(
     request: Request[OAuthState], target: str | None, *, invitation: str = "", user: User | None = None
 ) -> tuple[str, RawHeaders]:
-    """(where to send the browser, the headers that tie the attempt to it). Raises OAuthProblem, StoreAway.
+    """(where to send the browser, the headers that tie the attempt to it). Raises OAuthProblem, StoreUnavailable.
 
     With a `user` it is to link an identity.
     """
-    provider, attempts = provider_of(request), request.state["attempts"]
-    attempt = Attempt(
+    provider, attempts = provider_of(request), request.state["auth_requests"]
+    auth_request = AuthRequest(
         provider=provider.name,
         next=safe_path(target),
         at=int(attempts.now()),
         user=user.id if user is not None else "",
         invitation=invitation if looks_like_secret(invitation) else "",  # there is not much room in a cookie
-        again=user is None and await request.state["people"].current(request.scope) is not None,
+        again=user is None and await request.state["current_user"].get(request.scope) is not None,
     )
     try:
-        url = await provider.authorization_url(attempt, visitor_of(request, provider))
+        url = await provider.authorization_url(auth_request, client_info(request, provider))
     except OAuthProblem as problem:
         log_failure(request, provider, problem)
         raise
-    return url, attempts.begin(request.scope, attempt)
+    return url, attempts.begin(request.scope, auth_request)
 
 
 async def finish(request: Request[OAuthState]) -> str:
-    """Deals with the callback, and returns the path to go on to. Raises any Problem, StoreAway."""
+    """Deals with the callback, and returns the path to go on to. Raises any Problem, StoreUnavailable."""
     provider = provider_of(request)
     try:
         return await _finish(request, provider, _parameters(request))
@@ -68,83 +68,83 @@ async def finish(request: Request[OAuthState]) -> str:
 
 
 async def _finish(request: Request[OAuthState], provider: Provider, answer: Mapping[str, str]) -> str:
-    attempts, state = request.state["attempts"], answer.get("state", "")
-    attempt = attempts.find(request.scope, state)
-    if attempt is None:
+    attempts, state = request.state["auth_requests"], answer.get("state", "")
+    auth_request = attempts.find(request.scope, state)
+    if auth_request is None:
         return await _late(request, state)
-    if attempt.provider != provider.name:
-        raise BadCallback(f"the attempt is one with {attempt.provider}")
+    if auth_request.provider != provider.name:
+        raise BadCallback(f"the attempt is one with {auth_request.provider}")
     await provider.check_answer(answer)
-    allow(await request.state["limits"].elsewhere(address_of(request)))
+    raise_if_limited(await request.state["limits"].elsewhere(address_of(request)))
     if not await attempts.take(state):
-        return await _again(request, attempt)
+        return await _again(request, auth_request)
     outcome = Outcome()
     try:
-        session = await _come_in(request, provider, attempt, answer)
-        outcome = Outcome(session.user, session.key, attempt.next)
+        session = await _come_in(request, provider, auth_request, answer)
+        outcome = Outcome(session.user, session.key, auth_request.next)
     finally:
         await attempts.finish(state, outcome)
-    return attempt.next
+    return auth_request.next
 
 
 async def _come_in(
-    request: Request[OAuthState], provider: Provider, attempt: Attempt, answer: Mapping[str, str]
+    request: Request[OAuthState], provider: Provider, auth_request: AuthRequest, answer: Mapping[str, str]
 ) -> Session:
     """The session in which somebody is signed in now."""
     _refused(answer)
-    if attempt.user:
-        return await _link(request, provider, attempt, answer)
-    person = await provider.identify(attempt, answer, visitor_of(request, provider))
-    return await people.sign_in(request, provider, person, attempt)
+    if auth_request.user:
+        return await _link(request, provider, auth_request, answer)
+    profile = await provider.identify(auth_request, answer, client_info(request, provider))
+    return await provisioning.sign_in(request, provider, profile, auth_request)
 
 
 async def _link(
-    request: Request[OAuthState], provider: Provider, attempt: Attempt, answer: Mapping[str, str]
+    request: Request[OAuthState], provider: Provider, auth_request: AuthRequest, answer: Mapping[str, str]
 ) -> Session:
     """The session of who is signed in already, and has one identity more now."""
-    user = await request.state["people"].current(request.scope)
+    user = await request.state["current_user"].get(request.scope)
     session = await request.state["sessions"].open(request.scope)
-    if user is None or session is None or user.id != attempt.user:
+    if user is None or session is None or user.id != auth_request.user:
         raise BadCallback("who wanted to link an identity is not signed in any more")
-    person = await provider.identify(attempt, answer, visitor_of(request, provider))
-    await people.link(request, provider, person, user)
+    profile = await provider.identify(auth_request, answer, client_info(request, provider))
+    await provisioning.link(request, provider, profile, user)
     return session
 
 
-async def _again(request: Request[OAuthState], attempt: Attempt) -> str:
+async def _again(request: Request[OAuthState], auth_request: AuthRequest) -> str:
     """The same callback once more: while the first is dealt with, because the browser no longer waits for that one."""
-    running = await request.state["attempts"].running(attempt.state)
-    outcome = await request.state["attempts"].outcome(attempt.state)
+    running = await request.state["auth_requests"].running(auth_request.state)
+    outcome = await request.state["auth_requests"].outcome(auth_request.state)
     if outcome is None or not outcome.user:
         raise BadCallback("the attempt has come back before")
-    user = await request.state["people"].current(request.scope)
-    if user is None and running and not attempt.user:
+    user = await request.state["current_user"].get(request.scope)
+    if user is None and running and not auth_request.user:
         user = await request.state["accounts"].by_id(outcome.user)
         if user is not None and not user.disabled:
-            return await _instead(request, attempt, user)
+            return await _instead(request, auth_request, user)
     if user is None or user.id != outcome.user:
         raise BadCallback("the attempt has come back before, to somebody else")
     return outcome.next
 
 
-async def _instead(request: Request[OAuthState], attempt: Attempt, user: User) -> str:
+async def _instead(request: Request[OAuthState], auth_request: AuthRequest, user: User) -> str:
     """Signs in by this answer, and no longer by the one before, whose cookie the browser has not waited for."""
-    attempts = request.state["attempts"]
-    outcome = await attempts.take_again(attempt.state)
+    attempts = request.state["auth_requests"]
+    outcome = await attempts.take_again(auth_request.state)
     if outcome is None:
         raise BadCallback("the attempt has come back too often")
     try:
-        session = await people.sign_in_again(request, user, attempt.provider, outcome.session)
+        session = await provisioning.sign_in_again(request, user, auth_request.provider, outcome.session)
         outcome = replace(outcome, session=session.key)
     finally:
-        await attempts.finish(attempt.state, outcome)
+        await attempts.finish(auth_request.state, outcome)
     return outcome.next
 
 
 async def _late(request: Request[OAuthState], state: str) -> str:
     """A callback without its cookie: one that is finished goes on, if it comes from who came in by it."""
-    user = await request.state["people"].current(request.scope)
-    outcome = await request.state["attempts"].outcome(state) if user is not None and state else None
+    user = await request.state["current_user"].get(request.scope)
+    outcome = await request.state["auth_requests"].outcome(state) if user is not None and state else None
     if user is None or outcome is None or outcome.user != user.id:
         raise BadCallback("no such attempt was begun in this browser")
     return outcome.next
@@ -154,7 +154,7 @@ def _parameters(request: Request[OAuthState]) -> dict[str, str]:
     """The callback's parameters, each once (RFC 6749, 3.1)."""
     pairs = request.query_params.multi_items()
     answer = dict(pairs)
-    if len(answer) != len(pairs) or any(len(value) > LONGEST for value in answer.values()):
+    if len(answer) != len(pairs) or any(len(value) > MAX_PARAMETER_LENGTH for value in answer.values()):
         raise BadCallback("a parameter comes twice, or is too long")
     return answer
 
@@ -169,14 +169,14 @@ def _refused(answer: Mapping[str, str]) -> None:
                 raise BadCallback("the callback has no code")
         case "access_denied":
             raise Denied(why)
-        case _ if error in AWAY:
-            raise ProviderDown(why)
+        case _ if error in PROVIDER_UNAVAILABLE_CODES:
+            raise ProviderUnavailable(why)
         case _:
-            raise ProviderAnswer(why)
+            raise BadProviderResponse(why)
 
 
-def visitor_of(request: Request[OAuthState], provider: Provider) -> Visitor:
-    return Visitor(
+def client_info(request: Request[OAuthState], provider: Provider) -> ClientInfo:
+    return ClientInfo(
         redirect_uri=f"{str(request.base_url).rstrip('/')}/oauth/{provider.name}/callback",
         user_agent=headers_of(request.scope).get(b"user-agent", b"").decode("latin-1"),
     )

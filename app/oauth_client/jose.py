@@ -9,7 +9,7 @@ from joserfc.errors import JoseError, SecurityWarning
 
 ALGORITHMS = {"RS256": "RSA", "PS256": "RSA", "ES256": "EC", "EdDSA": "OKP", "Ed25519": "OKP"}
 """What a signature may be made with, and with which type of key: never `none`, and nothing with a shared secret."""
-MOST_CHARACTERS = 64 * 1024
+MAX_TOKEN_LENGTH = 64 * 1024
 PublicKey = jwk.RSAKey | jwk.ECKey | jwk.OKPKey
 
 
@@ -23,7 +23,7 @@ class UnknownKey(BadToken):
 
 class _Registry(jws.JWSRegistry):
     max_header_length = 8192
-    max_payload_length = MOST_CHARACTERS
+    max_payload_length = MAX_TOKEN_LENGTH
 
 
 def verified(token: str, key_set: Any) -> dict[str, Any]:
@@ -31,7 +31,7 @@ def verified(token: str, key_set: Any) -> dict[str, Any]:
 
     `jwk`, `jku`, `x5c` and `x5u` in its header are ignored: whoever forges a token can name a key, too.
     """
-    if len(token) > MOST_CHARACTERS:
+    if len(token) > MAX_TOKEN_LENGTH:
         raise BadToken(f"has {len(token)} characters")
     header = _header(token)
     algorithm = header.get("alg")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from app.oauth_client.addresses import is_web_address
-from app.oauth_client.errors import ProviderAnswer
+from app.oauth_client.errors import BadProviderResponse
 from app.oauth_client.models import text
 
 REQUIRED = ("authorization_endpoint", "token_endpoint", "jwks_uri")
@@ -26,9 +26,9 @@ class Metadata:
 
     @classmethod
     def of(cls, document: dict[str, Any], issuer: str, *, private: bool) -> Self:
-        """Raises ProviderAnswer."""
+        """Raises BadProviderResponse."""
         if document.get("issuer") != issuer:
-            raise ProviderAnswer(f"the discovery document of {issuer} names another issuer")
+            raise BadProviderResponse(f"the discovery document of {issuer} names another issuer")
         methods = document.get("token_endpoint_auth_methods_supported")
         only_post = (
             isinstance(methods, list) and "client_secret_post" in methods and "client_secret_basic" not in methods
@@ -36,7 +36,7 @@ class Metadata:
         endpoints = {name: text(document, name, 2048) for name in ENDPOINTS}
         for name, url in endpoints.items():
             if (name in REQUIRED and not url) or (url and not is_web_address(url, private=private)):
-                raise ProviderAnswer(f"the discovery document of {issuer} has no good {name}")
+                raise BadProviderResponse(f"the discovery document of {issuer} has no good {name}")
         return cls(
             **endpoints,
             sends_iss=document.get("authorization_response_iss_parameter_supported") is True,

@@ -7,15 +7,15 @@ from collections.abc import Callable
 from typing import Any
 
 from app.accounts.secret import digest
-from app.http_client.client import Outside
-from app.oauth_client.errors import ProviderAnswer, ProviderDown
+from app.http_client.client import SafeHttpClient
+from app.oauth_client.errors import BadProviderResponse, ProviderUnavailable
 from app.store import keys
 from app.store.client import Store
 from app.store.single_flight import SingleFlight
 
-FRESH = 3600
+METADATA_MAX_AGE = 3600
 """Seconds for which a document is used without asking for it again."""
-KEPT = 30 * 86_400
+MAX_CACHED_DOCUMENTS = 30 * 86_400
 """Seconds for which one outlives its provider's absence."""
 RETRY = 60
 """Seconds between two attempts to renew a document, and between two looks for an unknown key."""
@@ -25,27 +25,27 @@ JSON_TYPES = ("application/json", "application/jwk-set+json")
 Check = Callable[[dict[str, Any]], object]
 
 
-class Documents:
-    """Raises StoreAway when Redis does not answer, and ProviderDown or ProviderAnswer where there is no document."""
+class MetadataCache:
+    """Raises StoreUnavailable; ProviderUnavailable or BadProviderResponse where there is no document."""
 
-    def __init__(self, store: Store, outside: Outside, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, store: Store, http: SafeHttpClient, clock: Callable[[], float] = time.time) -> None:
         self._store = store
-        self._outside = outside
+        self._http = http
         self._clock = clock
         self._fetching: SingleFlight[dict[str, Any]] = SingleFlight()
         self._parsed: dict[str, tuple[bytes, float, dict[str, Any]]] = {}
 
     async def get(self, url: str, check: Check) -> dict[str, Any]:
-        """The document, of the last hour if its provider can be asked. `check` raises ProviderAnswer for a bad one."""
+        """The document, at most an hour old if the provider answers. `check` raises BadProviderResponse."""
         kept = await self._kept(url)
         if kept is None:
             return await self._fetch(url, check)
         at, document = kept
-        if self._clock() - at < FRESH or not await self._first(url, "renew"):
+        if self._clock() - at < METADATA_MAX_AGE or not await self._first(url, "renew"):
             return document
         try:
             return await self._fetch(url, check)
-        except (ProviderDown, ProviderAnswer):
+        except (ProviderUnavailable, BadProviderResponse):
             return document
 
     async def renewed(self, url: str, check: Check) -> dict[str, Any]:
@@ -74,13 +74,13 @@ class Documents:
         return await self._fetching.join(url, lambda: self._fetch_now(url, check))
 
     async def _fetch_now(self, url: str, check: Check) -> dict[str, Any]:
-        answer = await self._outside.get(url)
+        answer = await self._http.get(url)
         if answer.status != 200:
-            raise ProviderDown(f"{answer.what}: {answer.status}")
+            raise ProviderUnavailable(f"{answer.what}: {answer.status}")
         document = answer.json(*JSON_TYPES)
         check(document)
         kept = json.dumps({"at": self._clock(), "document": document})
-        await self._store.idempotent("SET", keys.oauth_document(digest(url)), kept, "EX", KEPT)
+        await self._store.idempotent("SET", keys.oauth_document(digest(url)), kept, "EX", MAX_CACHED_DOCUMENTS)
         return document
 
     async def _first(self, url: str, why: str) -> bool:

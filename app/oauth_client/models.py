@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Claims = Mapping[str, Any]
-LONGEST_TOKEN = 64 * 1024
+MAX_PROVIDER_TOKEN_LENGTH = 64 * 1024
 USUAL_LIFETIME, SHORTEST_LIFETIME = 3600, 60
 """Seconds that an access token lives: where the provider does not say (RFC 6749, 5.1), and at least."""
 HALVES = re.compile("[\ud800-\udfff]")
@@ -18,7 +18,7 @@ HALVES = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class AuthRequest:
     """One attempt to sign in, from its start to the callback. `user` is who wants to link an identity, if that is it;
     `again`: it is begun by who is signed in already, to be so afresh.
 
@@ -63,16 +63,18 @@ class Tokens:
         Refresh tokens are kept only where they are to be used.
         """
         old = before or cls()
-        refresh_token = (text(answer, "refresh_token", LONGEST_TOKEN) or old.refresh_token) if refresh else ""
+        refresh_token = (
+            (text(answer, "refresh_token", MAX_PROVIDER_TOKEN_LENGTH) or old.refresh_token) if refresh else ""
+        )
         return cls(
-            id_token=text(answer, "id_token", LONGEST_TOKEN) or old.id_token,
+            id_token=text(answer, "id_token", MAX_PROVIDER_TOKEN_LENGTH) or old.id_token,
             refresh_token=refresh_token,
             recheck_at=now + _lifetime(answer) if refresh_token else math.inf,
         )
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
+class ExternalProfile:
     """Who somebody is for a provider: (issuer, subject) for ever; the rest as of now.
 
     `email` is one that the provider has verified, else None. `session` is the provider's own, if it tells.
@@ -91,7 +93,7 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
-class LoggedOut:
+class LogoutRequest:
     """Whose sessions a provider ends: all of a subject, or those of one session there. `id` is the message's own."""
 
     id: str
@@ -128,7 +130,7 @@ def text(claims: Claims, name: str, most: int = 255) -> str:
 
 def token(answer: Claims, name: str) -> str:
     """A token that can be sent on in a header (RFC 6749, appendix A.12); else empty."""
-    value = text(answer, name, LONGEST_TOKEN)
+    value = text(answer, name, MAX_PROVIDER_TOKEN_LENGTH)
     return value if value.isascii() and value.isprintable() else ""
 
 

@@ -5,7 +5,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app.accounts.guards import fresh_sign_in_required
-from app.accounts.helpers import in_the_language_of, note, onward, say, see_other
+from app.accounts.helpers import audit, flash_message, in_the_language_of, redirect_page, see_other
 from app.accounts.identities import LastWayIn
 from app.accounts.models import User
 from app.accounts.pages import account, sign_in
@@ -20,7 +20,7 @@ from app.web.headers import RawHeaders
 from app.web.i18n import N_
 from app.web.negotiate import prefers_json
 from app.web.redirects import safe_path
-from app.web.responses import json_answer
+from app.web.responses import json_response
 
 
 async def start(request: Request[OAuthState]) -> Response:
@@ -31,21 +31,21 @@ async def start(request: Request[OAuthState]) -> Response:
         url, cookies = await flow.start(request, target, invitation=invitation)
     except OAuthProblem as problem:
         return await _failed(request, problem, target)
-    response = json_answer({"url": url}) if prefers_json(request.scope) else see_other(url)
+    response = json_response({"url": url}) if prefers_json(request.scope) else see_other(url)
     return _with(response, cookies)
 
 
 async def callback(request: Request[OAuthState]) -> Response:
     """`GET /oauth/{provider}/callback`, to which the provider sends the browser; JSON for a front end that calls it."""
     state = request.query_params.get("state", "")
-    forget = request.state["attempts"].forget(request.scope, state)
+    forget = request.state["auth_requests"].forget(request.scope, state)
     try:
         target = await flow.finish(request)
     except (Conflict, OAuthProblem) as problem:
-        attempt = request.state["attempts"].find(request.scope, state)
-        return _with(await _failed(request, problem, attempt.next if attempt is not None else None), forget)
-    response = json_answer({"next": target}) if prefers_json(request.scope) else see_other(target)
-    user = await request.state["people"].current(request.scope)
+        auth_request = request.state["auth_requests"].find(request.scope, state)
+        return _with(await _failed(request, problem, auth_request.next if auth_request is not None else None), forget)
+    response = json_response({"next": target}) if prefers_json(request.scope) else see_other(target)
+    user = await request.state["current_user"].get(request.scope)
     if user is not None:
         in_the_language_of(user, response, request.scope)
     return _with(response, forget)
@@ -59,8 +59,8 @@ async def link(request: Request[OAuthState], user: User) -> Response:
     except OAuthProblem as problem:
         return await _failed(request, problem, None)
     if prefers_json(request.scope):
-        return _with(json_answer({"url": url}), cookies)
-    return _with(await onward(request, url), cookies)
+        return _with(json_response({"url": url}), cookies)
+    return _with(await redirect_page(request, url), cookies)
 
 
 @fresh_sign_in_required
@@ -75,17 +75,17 @@ async def unlink(request: Request[OAuthState], user: User) -> Response:
         only = Conflict(N_("This is the only way in that you have: set a password first."))
         return await _failed(request, only, None)
     # Unlinked or not: when Redis went away in between, it is said again.
-    ended = await state["memory"].end_others(
+    ended = await state["provider_sessions"].end_others(
         state["sessions"], user.id, fields["id"], own.key if own is not None else ""
     )
     if not unlinked and not ended:
         raise NotFound
-    await note(request, Event.IDENTITY_UNLINKED, user=user)
+    await audit(request, Event.IDENTITY_UNLINKED, user=user)
     if ended:
-        await note(request, Event.SESSION_ENDED, user=user, detail=f"{ended} others")
-        await say(request, N_("The account is unlinked, and the other sessions that it began have ended."))
+        await audit(request, Event.SESSION_ENDED, user=user, detail=f"{ended} others")
+        await flash_message(request, N_("The account is unlinked, and the other sessions that it began have ended."))
     else:
-        await say(request, N_("The account is unlinked."))
+        await flash_message(request, N_("The account is unlinked."))
     return see_other("/account")
 
 
@@ -97,13 +97,13 @@ async def back_channel_logout(request: Request[OAuthState]) -> Response:
         if len(tokens) != 1 or not isinstance(tokens[0], str):
             raise BadCallback("there is not one logout_token")
         ended = await provider.logged_out(tokens[0])
-        user, count = await state["memory"].end(state["sessions"], state["identities"], ended)
+        user, count = await state["provider_sessions"].end(state["sessions"], state["identities"], ended)
     except OAuthProblem as problem:
         flow.log_failure(request, provider, problem)
-        return json_answer({"error": "invalid_request"}, problem.status)
+        return json_response({"error": "invalid_request"}, problem.status)
     if count:
-        await note(request, Event.SESSION_ENDED, user=user, detail=provider.name)
-    return json_answer({})
+        await audit(request, Event.SESSION_ENDED, user=user, detail=provider.name)
+    return json_response({})
 
 
 async def _failed(request: Request[S], problem: Problem, target: str | None) -> Response:
@@ -111,7 +111,7 @@ async def _failed(request: Request[S], problem: Problem, target: str | None) -> 
     if prefers_json(request.scope):
         raise problem
     about = {"status_code": problem.status, "reference": request.scope["state"]["request_id"]}
-    user = await request.state["people"].current(request.scope)
+    user = await request.state["current_user"].get(request.scope)
     if user is not None:
         return await account.form(request, user, problem.detail, **about)
     return await sign_in.form(request, safe_path(target), error=problem.detail, **about)

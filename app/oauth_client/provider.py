@@ -7,10 +7,10 @@ from typing import Annotated, Any, Generic, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
-from app.http_client.client import Outside
+from app.http_client.client import SafeHttpClient
 from app.oauth_client.errors import Misconfigured
-from app.oauth_client.metadata_cache import Documents
-from app.oauth_client.models import Attempt, LoggedOut, Person, Tokens
+from app.oauth_client.metadata_cache import MetadataCache
+from app.oauth_client.models import AuthRequest, ExternalProfile, LogoutRequest, Tokens
 from app.oauth_client.rules import Rule
 from app.web.errors import NotFound
 
@@ -46,17 +46,17 @@ class ProviderSettings(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Tools:
+class ProviderContext:
     """What a provider works with. `private`: it may be at a private address, and without HTTPS."""
 
-    outside: Outside
-    documents: Documents
+    http: SafeHttpClient
+    metadata: MetadataCache
     clock: Callable[[], float]
     private: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Visitor:
+class ClientInfo:
     """Who wants to sign in, as far as a provider has to know."""
 
     redirect_uri: str
@@ -73,8 +73,8 @@ class Provider(ABC):
     """Whose all identities are that it tells of."""
 
     @abstractmethod
-    async def authorization_url(self, attempt: Attempt, visitor: Visitor) -> str:
-        """Where to send the browser. Raises ProviderDown, ProviderAnswer."""
+    async def authorization_url(self, auth_request: AuthRequest, client: ClientInfo) -> str:
+        """Where to send the browser. Raises ProviderUnavailable, BadProviderResponse."""
 
     async def check_answer(self, answer: Mapping[str, str]) -> None:  # noqa: B027  nothing to find wrong is fine
         """Looks at the callback's parameters before anything is done with them. Raises BadCallback where they are
@@ -82,7 +82,9 @@ class Provider(ABC):
         """
 
     @abstractmethod
-    async def identify(self, attempt: Attempt, answer: Mapping[str, str], visitor: Visitor) -> Person:
+    async def identify(
+        self, auth_request: AuthRequest, answer: Mapping[str, str], client: ClientInfo
+    ) -> ExternalProfile:
         """Who it is, for the callback's parameters, which hold a `code`. Raises any OAuthProblem."""
 
     @abstractmethod
@@ -96,11 +98,11 @@ class Provider(ABC):
     async def sign_out_url(self, id_token: str, home: str) -> str | None:
         """Where to send a browser that has signed out here, so that it does there, too; None where that is not wanted.
 
-        Raises ProviderDown, ProviderAnswer.
+        Raises ProviderUnavailable, BadProviderResponse.
         """
         return None
 
-    async def logged_out(self, token: str) -> LoggedOut:
+    async def logged_out(self, token: str) -> LogoutRequest:
         """Whose sessions the provider ends. Raises OAuthProblem."""
         raise NotFound
 
@@ -109,8 +111,8 @@ T = TypeVar("T", bound=ProviderSettings)
 
 
 @dataclass(frozen=True, slots=True)
-class Kind(Generic[T]):
+class ProviderType(Generic[T]):
     """A type of provider: what its table holds, and how one is made of that."""
 
     settings: type[T]
-    make: Callable[[str, T, Tools], Provider]
+    make: Callable[[str, T, ProviderContext], Provider]

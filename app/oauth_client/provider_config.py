@@ -3,13 +3,13 @@
 from collections.abc import Callable
 
 from app.oauth_client.errors import Misconfigured
-from app.oauth_client.provider import Provider, ProviderSettings, Tools
+from app.oauth_client.provider import Provider, ProviderContext, ProviderSettings
 from app.oauth_client.providers import PROVIDERS
 from app.settings import Settings
 
 RESERVED = frozenset({"password", "setup", "sign-up", "flask", "tornado", "unlink"})
 """Other ways to come in, by which sessions are marked, too; and a word of an address."""
-Make = Callable[[Tools], Provider]
+Make = Callable[[ProviderContext], Provider]
 
 
 def configured(settings: Settings) -> tuple[dict[str, Make], list[str]]:
@@ -31,4 +31,4 @@ def _make(name: str, table: dict[str, object], *, private: bool) -> Make:
     if kind is None:
         raise Misconfigured(f"oauth.{name}.type: must be one of {', '.join(sorted(PROVIDERS))}")
     settings: ProviderSettings = kind.settings.read(name, table, private=private)
-    return lambda tools: kind.make(name, settings, tools)
+    return lambda context: kind.make(name, settings, context)

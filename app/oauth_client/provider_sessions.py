@@ -16,7 +16,7 @@ from joserfc.jwk import OctKey
 from app.accounts.identities import Identities, Identity
 from app.accounts.secret import digest
 from app.oauth_client.errors import BadCallback
-from app.oauth_client.models import LoggedOut, Tokens
+from app.oauth_client.models import LogoutRequest, Tokens
 from app.sessions.redis_store import signing_keys
 from app.sessions.service import Sessions
 from app.sessions.session import Session
@@ -26,12 +26,12 @@ from app.store.client import Store
 
 HEADER = {"alg": "dir", "enc": "A256GCM"}
 ALGORITHMS = ["dir", "A256GCM"]
-LOGOUT_KEPT = 600
+LOGOUT_TOKEN_LIFETIME = 600
 """Seconds for which a provider's logout is known to have been obeyed; it is refused when it is older than that."""
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class ProviderSession:
     """Where a session comes from: whose it is at the provider, in which session there, and the tokens given for it."""
 
     issuer: str
@@ -53,30 +53,32 @@ class Origin:
         return cls(issuer, subject, session, Tokens(id_token, refresh_token, inf if never else recheck_at, client))
 
 
-class Memory:
-    """Raises StoreAway when Redis does not answer. Nothing is kept of a session that is whole in its cookie."""
+class ProviderSessions:
+    """Raises StoreUnavailable when Redis does not answer. Nothing is kept of a session that is whole in its cookie."""
 
     def __init__(self, settings: Settings, store: Store) -> None:
         self._store = store
-        self._lifetime = settings.session_lifetime
-        self._idle = min(settings.session_idle, settings.session_lifetime)
+        self._lifetime = settings.session_absolute_timeout
+        self._idle = min(settings.session_idle_timeout, settings.session_absolute_timeout)
         self._keys = [_derived(key) for key in reversed(signing_keys(settings))]
 
-    async def keep(self, session: Session, origin: Origin) -> None:
+    async def keep(self, session: Session, provider_session: ProviderSession) -> None:
         """Notes where a new session comes from, for as long as it may be idle; each use of it renews both."""
         if not session.key:
             return
-        if origin.session:
-            name = _session_name(origin.issuer, origin.session)
+        if provider_session.session:
+            name = _session_name(provider_session.issuer, provider_session.session)
             await self._store.idempotent("SET", name, session.user, "EX", self._lifetime)
         name = keys.session_origin(session.key)
-        await self._store.idempotent("SET", name, self._seal(origin), "EX", self._idle)
+        await self._store.idempotent("SET", name, self._seal(provider_session), "EX", self._idle)
 
-    async def renew(self, session: Session, origin: Origin) -> None:
+    async def renew(self, session: Session, provider_session: ProviderSession) -> None:
         """Replaces what is kept, unless the session has ended meanwhile."""
-        await self._store.idempotent("SET", keys.session_origin(session.key), self._seal(origin), "XX", "KEEPTTL")
+        await self._store.idempotent(
+            "SET", keys.session_origin(session.key), self._seal(provider_session), "XX", "KEEPTTL"
+        )
 
-    async def origin(self, session: Session) -> Origin | None:
+    async def provider_session(self, session: Session) -> ProviderSession | None:
         """None where the session was not begun elsewhere."""
         sealed = await self._store.idempotent("GET", keys.session_origin(session.key)) if session.key else None
         return self._open(sealed.decode()) if sealed is not None else None
@@ -84,7 +86,7 @@ class Memory:
     async def forget(self, session: Session) -> None:
         await self._store.idempotent("DEL", keys.session_origin(session.key))
 
-    async def end(self, sessions: Sessions, identities: Identities, ended: LoggedOut) -> tuple[str, int]:
+    async def end(self, sessions: Sessions, identities: Identities, ended: LogoutRequest) -> tuple[str, int]:
         """Ends the sessions that a provider has ended: (whose, how many). Raises BadCallback for a repetition."""
         obeyed = keys.oauth_logout(digest(f"{ended.issuer}\0{ended.id}"))
         if await self._store.idempotent("EXISTS", obeyed):
@@ -94,35 +96,37 @@ class Memory:
             begun = await self._begun(sessions, user, lambda it: ended.ends(it.issuer, it.subject, it.session))
             count = await sessions.end_these(begun)
         # Noted last: when Redis goes away in the middle, the provider has to be able to say it again.
-        await self._store.idempotent("SET", obeyed, b"", "EX", LOGOUT_KEPT)
+        await self._store.idempotent("SET", obeyed, b"", "EX", LOGOUT_TOKEN_LIFETIME)
         return user, count
 
     async def end_others(self, sessions: Sessions, user: str, identity_id: str, keep: str) -> int:
         """Ends the user's sessions that were begun by this identity, all but the one of the key `keep`; how many."""
-        begun = await self._begun(sessions, user, lambda origin: origin.identity.id == identity_id)
+        begun = await self._begun(sessions, user, lambda provider_session: provider_session.identity.id == identity_id)
         return await sessions.end_these([session for session in begun if session.key != keep])
 
-    async def _begun(self, sessions: Sessions, user: str, there: Callable[[Origin], bool]) -> list[Session]:
+    async def _begun(self, sessions: Sessions, user: str, there: Callable[[ProviderSession], bool]) -> list[Session]:
         """The user's sessions that were begun there."""
         found = await sessions.of_user(user)
-        origins = await asyncio.gather(*map(self.origin, found))
+        origins = await asyncio.gather(*map(self.provider_session, found))
         pairs = zip(found, origins, strict=True)
-        return [session for session, origin in pairs if origin is not None and there(origin)]
+        return [
+            session for session, provider_session in pairs if provider_session is not None and there(provider_session)
+        ]
 
-    async def _user(self, identities: Identities, ended: LoggedOut) -> str:
+    async def _user(self, identities: Identities, ended: LogoutRequest) -> str:
         if ended.subject:
             return await identities.user_of(Identity(ended.issuer, ended.subject, "")) or ""
         found = await self._store.idempotent("GET", _session_name(ended.issuer, ended.session))
         return found.decode() if found is not None else ""
 
-    def _seal(self, origin: Origin) -> str:
-        return jwe.encrypt_compact(HEADER, origin.dump(), self._keys[0], algorithms=ALGORITHMS)
+    def _seal(self, provider_session: ProviderSession) -> str:
+        return jwe.encrypt_compact(HEADER, provider_session.dump(), self._keys[0], algorithms=ALGORITHMS)
 
-    def _open(self, sealed: str) -> Origin | None:
+    def _open(self, sealed: str) -> ProviderSession | None:
         """None where none of our keys has sealed it."""
         for key in self._keys:
             try:
-                return Origin.load(jwe.decrypt_compact(sealed, key, algorithms=ALGORITHMS).plaintext or b"")
+                return ProviderSession.load(jwe.decrypt_compact(sealed, key, algorithms=ALGORITHMS).plaintext or b"")
             except (JoseError, ValueError):
                 continue
         return None

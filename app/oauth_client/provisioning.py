@@ -5,17 +5,17 @@ from collections.abc import Iterator
 
 from starlette.requests import Request
 
-from app.accounts import authentication as entry
-from app.accounts.helpers import note
+from app.accounts import authentication
+from app.accounts.helpers import audit
 from app.accounts.identities import Identity, IdentityTaken
 from app.accounts.models import User
-from app.accounts.names import FORBIDDEN, LONGEST, BadName, normal
+from app.accounts.names import FORBIDDEN, MAX_NAME_LENGTH, BadName, normal
 from app.accounts.store import BadInvitation, NameTaken
 from app.audit.log import Event
-from app.oauth_client.errors import BadCallback, NotWelcome
-from app.oauth_client.models import Attempt, Person
+from app.oauth_client.errors import BadCallback, SignUpNotAllowed
+from app.oauth_client.models import AuthRequest, ExternalProfile
 from app.oauth_client.provider import Provider
-from app.oauth_client.provider_sessions import Origin
+from app.oauth_client.provider_sessions import ProviderSession
 from app.oauth_client.state import OAuthState
 from app.sessions.session import Session
 from app.web.errors import Conflict
@@ -25,87 +25,91 @@ NUMBERED = 9
 """Names such as alice-2 that are tried before one is made up."""
 
 
-async def sign_in(request: Request[OAuthState], provider: Provider, person: Person, attempt: Attempt) -> Session:
-    """Begins a session of the person's user, whom a first sign-in makes. Raises NotWelcome."""
-    identity, state = _identity(provider, person), request.state
+async def sign_in(
+    request: Request[OAuthState], provider: Provider, profile: ExternalProfile, auth_request: AuthRequest
+) -> Session:
+    """Begins a session of the person's user, whom a first sign-in makes. Raises SignUpNotAllowed."""
+    identity, state = _identity(provider, profile), request.state
     user_id = await state["identities"].seen(identity)
     if user_id is None:
-        user_id = await _join(request, provider, person, identity, attempt.invitation)
+        user_id = await _join(request, provider, profile, identity, auth_request.invitation)
     user = await state["accounts"].by_id(user_id)
     if user is None or user.disabled:
-        await note(request, Event.SIGN_IN_FAILED, user=user_id, detail=provider.name)
-        raise NotWelcome("the user is disabled", N_("This account is disabled."))
+        await audit(request, Event.SIGN_IN_FAILED, user=user_id, detail=provider.name)
+        raise SignUpNotAllowed("the user is disabled", N_("This account is disabled."))
     return await _begin(
-        request, user, provider.name, Origin(person.issuer, person.subject, person.session, person.tokens)
+        request, user, provider.name, ProviderSession(profile.issuer, profile.subject, profile.session, profile.tokens)
     )
 
 
-async def sign_in_again(request: Request[OAuthState], user: User, how: str, key: str) -> Session:
+async def sign_in_again(request: Request[OAuthState], user: User, auth_method: str, key: str) -> Session:
     """Begins another session in the place of the one of this key. Raises BadCallback where that has ended."""
-    sessions, memory = request.state["sessions"], request.state["memory"]
+    sessions, provider_sessions = request.state["sessions"], request.state["provider_sessions"]
     if not sessions.revocable:
-        return await entry.let_in(request, user, how)
+        return await authentication.start_session(request, user, auth_method)
     first = next((each for each in await sessions.of_user(user.id) if each.key == key), None)
-    origin = await memory.origin(first) if first is not None else None
-    if first is None or origin is None:
+    provider_session = await provider_sessions.provider_session(first) if first is not None else None
+    if first is None or provider_session is None:
         raise BadCallback("the session of this sign-in has ended meanwhile")
-    session = await _begin(request, user, how, origin)
+    session = await _begin(request, user, auth_method, provider_session)
     await sessions.end_one(user.id, key)
     return session
 
 
-async def _begin(request: Request[OAuthState], user: User, how: str, origin: Origin) -> Session:
-    """Raises NotWelcome for who is not let in any more."""
+async def _begin(
+    request: Request[OAuthState], user: User, auth_method: str, provider_session: ProviderSession
+) -> Session:
+    """Raises SignUpNotAllowed for who is not let in any more."""
     state = request.state
-    session = await entry.let_in(request, user, how, origin.tokens.recheck_at)
-    with entry.on_trial(request):
-        await state["memory"].keep(session, origin)
+    session = await authentication.start_session(request, user, auth_method, provider_session.tokens.recheck_at)
+    with authentication.rollback_unless_verified(request):
+        await state["provider_sessions"].keep(session, provider_session)
         # Whoever unlinked the identity or disabled the user at this moment ended the sessions that there were. This one
         # may not have been among them: looked at last, for from here on they would find it.
         now = await state["accounts"].by_id(user.id)
-        if now is None or now.disabled or await state["identities"].user_of(origin.identity) != user.id:
+        if now is None or now.disabled or await state["identities"].user_of(provider_session.identity) != user.id:
             await state["sessions"].end(request.scope)
-            raise NotWelcome("the identity is no longer the user's", N_("This account is disabled."))
+            raise SignUpNotAllowed("the identity is no longer the user's", N_("This account is disabled."))
     return session
 
 
-async def link(request: Request[OAuthState], provider: Provider, person: Person, user: User) -> None:
+async def link(request: Request[OAuthState], provider: Provider, profile: ExternalProfile, user: User) -> None:
     """Makes it one of the user's identities. Raises Conflict."""
     try:
-        await request.state["identities"].link(user.id, _identity(provider, person))
+        await request.state["identities"].link(user.id, _identity(provider, profile))
     except IdentityTaken:
         raise Conflict(N_("This identity is linked to another account.")) from None
-    await note(request, Event.IDENTITY_LINKED, user=user, detail=provider.name)
+    await audit(request, Event.IDENTITY_LINKED, user=user, detail=provider.name)
 
 
 async def _join(
-    request: Request[OAuthState], provider: Provider, person: Person, identity: Identity, invitation: str
+    request: Request[OAuthState], provider: Provider, profile: ExternalProfile, identity: Identity, invitation: str
 ) -> str:
-    welcome = provider.rule.allows(person)
+    welcome = provider.rule.allows(profile)
     if not welcome and (not invitation or request.state["settings"].registration == "closed"):
-        raise NotWelcome(f"{provider.name}: its rule lets in nobody like that")
-    for name in usernames(person):
+        raise SignUpNotAllowed(f"{provider.name}: its rule lets in nobody like that")
+    for name in usernames(profile):
         try:
             user_id, new = await request.state["identities"].join(name, identity, None if welcome else invitation)
         except NameTaken:
             continue
         except BadInvitation:
-            raise NotWelcome(
+            raise SignUpNotAllowed(
                 "the invitation is not good", N_("Signing up needs an invitation that is still good.")
             ) from None
         if new:
-            await note(request, Event.USER_CREATED, user=user_id, detail=provider.name)
+            await audit(request, Event.USER_CREATED, user=user_id, detail=provider.name)
         return user_id
     raise AssertionError("a random name was taken")
 
 
-def usernames(person: Person) -> Iterator[str]:
+def usernames(profile: ExternalProfile) -> Iterator[str]:
     """What the user may be called, the best first; the last is random."""
-    wanted = [name for name in map(_username, person.names) if name]
+    wanted = [name for name in map(_username, profile.names) if name]
     yield from wanted
     for name in wanted[:1]:
-        yield from (f"{name[: LONGEST - 2]}-{number}" for number in range(2, NUMBERED + 1))
-    first = wanted[0][: LONGEST - 9] if wanted else "user"
+        yield from (f"{name[: MAX_NAME_LENGTH - 2]}-{number}" for number in range(2, NUMBERED + 1))
+    first = wanted[0][: MAX_NAME_LENGTH - 9] if wanted else "user"
     yield f"{first}-{secrets.token_hex(4)}"
     yield f"user-{secrets.token_hex(8)}"
 
@@ -114,12 +118,16 @@ def _username(name: str) -> str:
     """What is allowed of a name; empty when that is nothing."""
     parts = "".join(" " if character in FORBIDDEN else character for character in name).split()
     try:
-        return normal("-".join(parts)[:LONGEST])
+        return normal("-".join(parts)[:MAX_NAME_LENGTH])
     except BadName:
         return ""
 
 
-def _identity(provider: Provider, person: Person) -> Identity:
+def _identity(provider: Provider, profile: ExternalProfile) -> Identity:
     return Identity(
-        person.issuer, person.subject, provider.name, name=person.name or person.email or "", picture=person.picture
+        profile.issuer,
+        profile.subject,
+        provider.name,
+        name=profile.name or profile.email or "",
+        picture=profile.picture,
     )

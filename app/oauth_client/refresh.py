@@ -12,10 +12,10 @@ from app.audit.log import Audit, Event
 from app.oauth_client.errors import OAuthProblem, Revoked
 from app.oauth_client.models import Tokens
 from app.oauth_client.provider import Provider
-from app.oauth_client.provider_sessions import Memory, Origin
+from app.oauth_client.provider_sessions import ProviderSession, ProviderSessions
 from app.sessions.session import Session
 from app.store import keys
-from app.store.client import Store, StoreAway
+from app.store.client import Store, StoreUnavailable
 from app.store.scripts import Script
 
 RETRY = 60
@@ -33,14 +33,14 @@ class Refresher:
     def __init__(
         self,
         providers: Mapping[str, Provider],
-        memory: Memory,
+        provider_sessions: ProviderSessions,
         store: Store,
         clock: Callable[[], float],
         *,
         timeout: float,
     ) -> None:
         self._providers = providers
-        self._memory = memory
+        self._memory = provider_sessions
         self._store = store
         self._audit = Audit(store)
         self._clock = clock
@@ -48,7 +48,7 @@ class Refresher:
         self._longest = int(4 * timeout) + 10
 
     async def recheck(self, session: Session) -> float | None:
-        """When to ask again, in Unix seconds; None where the session has to end. Raises StoreAway."""
+        """When to ask again, in Unix seconds; None where the session has to end. Raises StoreUnavailable."""
         deadline = asyncio.get_running_loop().time() + self._patience
         while asyncio.get_running_loop().time() < deadline:
             async with self._turn(session) as ours:
@@ -58,37 +58,37 @@ class Refresher:
         return self._clock() + RETRY
 
     async def _recheck(self, session: Session) -> float | None:
-        origin = await self._memory.origin(session)
-        if origin is None:  # another worker has heard that it has to end
+        provider_session = await self._memory.provider_session(session)
+        if provider_session is None:  # another worker has heard that it has to end
             return None
-        if self._clock() < origin.tokens.recheck_at:  # another worker has asked meanwhile
-            return origin.tokens.recheck_at
+        if self._clock() < provider_session.tokens.recheck_at:  # another worker has asked meanwhile
+            return provider_session.tokens.recheck_at
         try:
-            tokens = await self._asked(session.how, origin)
+            tokens = await self._asked(session.auth_method, provider_session)
         except Revoked as revoked:
             await self._over(session, revoked.why)
             return None
-        await self._memory.renew(session, replace(origin, tokens=tokens))
+        await self._memory.renew(session, replace(provider_session, tokens=tokens))
         return tokens.recheck_at
 
-    async def _asked(self, name: str, origin: Origin) -> Tokens:
+    async def _asked(self, name: str, provider_session: ProviderSession) -> Tokens:
         """The session's tokens from now on. Raises Revoked."""
         provider = self._providers.get(name)
         if provider is None:
             raise Revoked("it is not configured any more")
         try:
-            return await provider.refresh(origin.tokens, origin.subject)
+            return await provider.refresh(provider_session.tokens, provider_session.subject)
         except Revoked:
             raise
         except OAuthProblem as problem:  # being away, or talking nonsense, says nothing about the person
             structlog.get_logger("app").warning("a session was not rechecked", provider=name, why=problem.why)
-            return replace(origin.tokens, recheck_at=self._clock() + RETRY)
+            return replace(provider_session.tokens, recheck_at=self._clock() + RETRY)
 
     async def _over(self, session: Session, why: str) -> None:
         """Forgets the tokens at once: whoever waits for this turn must not ask once more."""
         await self._memory.forget(session)
-        structlog.get_logger("app").info("a provider has ended a session", provider=session.how, why=why)
-        await self._audit.record(Event.SESSION_ENDED, user=session.user, detail=session.how)
+        structlog.get_logger("app").info("a provider has ended a session", provider=session.auth_method, why=why)
+        await self._audit.record(Event.SESSION_ENDED, user=session.user, detail=session.auth_method)
 
     @asynccontextmanager
     async def _turn(self, session: Session) -> AsyncIterator[bool]:
@@ -99,5 +99,5 @@ class Refresher:
             yield ours
         finally:
             if ours:
-                with suppress(StoreAway):
+                with suppress(StoreUnavailable):
                     await RELEASE.run(self._store, [lock], name)

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, model_validator
 
-from app.oauth_client.models import Person
+from app.oauth_client.models import ExternalProfile
 
 
 def _list(value: object) -> object:
@@ -43,15 +43,15 @@ class Rule(BaseModel):
                 raise ValueError('must be "everybody", "invited" or a table of `domains` and `claims`')
         return value
 
-    def allows(self, person: Person) -> bool:
+    def allows(self, profile: ExternalProfile) -> bool:
         """Whether this person may have an account without an invitation."""
         if self.everybody:
             return True
         if not self.domains and not self.claims:
             return False
-        if self.domains and _domain(person.email) not in self.domains:
+        if self.domains and _domain(profile.email) not in self.domains:
             return False
-        return all(_has(person.claims.get(name), values) for name, values in self.claims.items())
+        return all(_has(profile.claims.get(name), values) for name, values in self.claims.items())
 
 
 def _domain(email: str | None) -> str | None:

@@ -22,9 +22,9 @@ SECRET_VALUES = (
     (re.compile(r"(\?)[^\s\"']+"), r"\1[redacted]"),  # a URL's query
     (re.compile(r"\b(Bearer|Basic)\s+\S+", re.IGNORECASE), r"\1 [redacted]"),
 )
-LONGEST = 256
+MAX_LOGGED_PATH = 256
 """Characters of a path that are logged."""
-MOST_KNOWN = 1000
+MAX_CACHED_PATHS = 1000
 BUFFER = 256
 """Access lines that are kept before they are written in one go; `flush` writes them after a moment anyway."""
 
@@ -87,7 +87,7 @@ class AccessLog:
         if self._file is None:
             return
         if self._file.terminal:
-            self._file.write(f"{method} {path[:LONGEST]!r} {status} {seconds * 1000:.1f} ms {request_id}\n")
+            self._file.write(f"{method} {path[:MAX_LOGGED_PATH]!r} {status} {seconds * 1000:.1f} ms {request_id}\n")
             return
         # Put together by hand: a fifth of what a JSON library takes, and only the path can hold what JSON escapes.
         self._lines.append(
@@ -105,11 +105,11 @@ class AccessLog:
 
     def _quoted(self, text: str) -> str:
         """The beginning of a text as a JSON string; remembered, because most requests are for the same few paths."""
-        text = text[:LONGEST]
+        text = text[:MAX_LOGGED_PATH]
         quoted = self._known.get(text)
         if quoted is None:
             quoted = orjson.dumps(text.encode("utf-8", "replace").decode()).decode()
-            if len(self._known) >= MOST_KNOWN:
+            if len(self._known) >= MAX_CACHED_PATHS:
                 self._known.clear()
             self._known[text] = quoted
         return quoted

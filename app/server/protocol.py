@@ -28,11 +28,11 @@ from app.web.headers import SECURITY
 Header = tuple[bytes, bytes]
 VARYING = frozenset({b"x-request-id", b"content-length", b"set-cookie", b"location", b"date", b"etag"})
 NOT_ORDINARY = frozenset({b"connection", b"transfer-encoding"})
-MOST_HEAD = 65_536
+MAX_HEAD_BYTES = 65_536
 """Bytes of a request's head that may come after its first piece; and likewise of its trailers."""
-MOST_READY = 512
+MAX_RENDERED_HEADERS = 512
 """Constant headers that are kept ready; there are a few dozen, so this only bounds mistakes."""
-READY: dict[Header, bytes] = {}
+RENDERED_HEADERS: dict[Header, bytes] = {}
 """Constant headers as they are sent; a cache of what is the same for every connection of the process."""
 
 
@@ -56,7 +56,7 @@ class OneWriteProtocol(HttpToolsProtocol):
         self._brought_body = False
         super().data_received(data)
         self._more_head = self._more_head + len(data) if self._goes_on(began) else 0
-        if self._more_head > MOST_HEAD:
+        if self._more_head > MAX_HEAD_BYTES:
             self._refuse(431, "The headers are too large.")
 
     def _goes_on(self, began: object) -> bool:
@@ -91,7 +91,7 @@ class OneWriteProtocol(HttpToolsProtocol):
             cycle.keep_alive = False  # a request that comes just as the connection is closed at the end would be lost
         quick = getattr(app, "quick", None)
         if quick is None or not quick(cycle.scope, partial(self._reply, cycle)):
-            super()._start_asgi_task(cycle, OneWrite(cycle, app, READY))
+            super()._start_asgi_task(cycle, OneWrite(cycle, app, RENDERED_HEADERS))
 
     def _reply(self, cycle: RequestResponseCycle, lines: bytes, body: bytes) -> None:
         """Sends a 200 that was made without a task; leaves it to uvicorn where the connection is to close."""
@@ -158,7 +158,7 @@ class OneWrite:
                 if HEADER_VALUE_RE.search(value) or (name not in VARYING and HEADER_RE.search(name)):
                     raise RuntimeError("Invalid HTTP header.")
                 line = b"%s: %s\r\n" % header
-                if name not in VARYING and len(ready) < MOST_READY:
+                if name not in VARYING and len(ready) < MAX_RENDERED_HEADERS:
                     ready[header] = line
             parts.append(line)
         if length is None or int(length) != len(body):

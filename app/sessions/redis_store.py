@@ -20,7 +20,7 @@ from app.store.scripts import Script
 from app.store.tracking import Fields, TrackedHashes
 
 ID_BYTES = 24
-MOST_SESSIONS = 1000
+MAX_SESSIONS_PER_USER = 1000
 """Of one user: the oldest has to go when a program signs in again and again, and never out."""
 YEAR = 365 * 86_400
 # Both write to a session that lives, and only then: a late write must not bring an ended one back.
@@ -54,7 +54,7 @@ class RedisSessions:
     ) -> None:
         self._store = store
         self._cache = cache
-        self._idle, self._lifetime = settings.session_idle, settings.session_lifetime
+        self._idle, self._lifetime = settings.session_idle_timeout, settings.session_absolute_timeout
         self._clock = clock
         self._signer = StrictSigner(signing_keys(settings), "tallygate.session", digest_method=hashlib.sha256)
 
@@ -62,7 +62,7 @@ class RedisSessions:
         key = self._key(cookie)
         return self._alive(await self._cache.read(keys.session(key))) if key else None
 
-    def remembered(self, key: str) -> Session | None:
+    def cached(self, key: str) -> Session | None:
         return self._alive(self._cache.kept(keys.session(key)))
 
     async def create(self, session: Session) -> str:
@@ -73,7 +73,7 @@ class RedisSessions:
             "u": session.user,
             "c": f"{session.created:.3f}",
             "s": f"{session.seen:.0f}",
-            "h": session.how,
+            "h": session.auth_method,
             "d": session.device,
             "a": session.address,
             "r": f"{session.recheck_at:.0f}" if session.recheck_at < math.inf else "",
@@ -86,7 +86,7 @@ class RedisSessions:
             self._store.idempotent("ZREMRANGEBYSCORE", index, "-inf", int(session.created - self._lifetime) - 1),
             # Much longer than its sessions: the operator may make the absolute timeout longer meanwhile.
             self._store.idempotent("EXPIREAT", index, int(session.created) + self._lifetime + YEAR),
-            self._store.idempotent("ZRANGE", index, 0, -MOST_SESSIONS - 1),
+            self._store.idempotent("ZRANGE", index, 0, -MAX_SESSIONS_PER_USER - 1),
         )
         for key in surplus:
             await self._end(key.decode(), session.user)
@@ -107,7 +107,7 @@ class RedisSessions:
         self._cache.forget(name)
         return None
 
-    async def vouch(self, session: Session) -> None:
+    async def save_recheck(self, session: Session) -> None:
         name = keys.session(session.key)
         await SAVE.run(self._store, [name], "r", f"{session.recheck_at:.0f}" if session.recheck_at < math.inf else "")
         self._cache.forget(name)
@@ -157,8 +157,8 @@ class CookieSessions:
     revocable = False
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
-        self._cookies = FlaskCookies(signing_keys(settings), settings.session_lifetime, clock)
-        self._idle, self._lifetime = settings.session_idle, settings.session_lifetime
+        self._cookies = FlaskCookies(signing_keys(settings), settings.session_absolute_timeout, clock)
+        self._idle, self._lifetime = settings.session_idle_timeout, settings.session_absolute_timeout
         self._clock = clock
 
     async def load(self, cookie: str) -> Session | None:
@@ -167,16 +167,16 @@ class CookieSessions:
                 "user": str(user),
                 "created": float(created) | int(created),
                 "seen": float(seen) | int(seen),
-                "how": str(how),
+                "how": str(auth_method),
                 **rest,
             }:
                 now = self._clock()
                 if now < seen + self._idle and now < created + self._lifetime:
                     stored = {str(name): TaggedJson.dumps(value) for name, value in rest.items()}
-                    return Session("", user, created, seen, how, stored=stored)
+                    return Session("", user, created, seen, auth_method, stored=stored)
         return None
 
-    def remembered(self, key: str) -> Session | None:
+    def cached(self, key: str) -> Session | None:
         return None
 
     async def create(self, session: Session) -> str:
@@ -188,7 +188,7 @@ class CookieSessions:
     async def touch(self, session: Session) -> str | None:
         return self._dump(session)
 
-    async def vouch(self, session: Session) -> None:
+    async def save_recheck(self, session: Session) -> None:
         return
 
     async def end(self, session: Session) -> None:
@@ -198,7 +198,7 @@ class CookieSessions:
         return []
 
     def _dump(self, session: Session) -> str:
-        own = {"user": session.user, "created": session.created, "seen": int(session.seen), "how": session.how}
+        own = {"user": session.user, "created": session.created, "seen": int(session.seen), "how": session.auth_method}
         if taken := own.keys() & session.data.keys():
             raise TypeError(f"a session in the cookie needs {', '.join(sorted(taken))} for itself")
         return self._cookies.dumps(session.data | own)
@@ -217,7 +217,7 @@ def parse_session(name: str, fields: Fields) -> Session | None:
             user=fields[b"u"].decode(),
             created=float(fields[b"c"]),
             seen=float(fields[b"s"]),
-            how=fields.get(b"h", b"").decode(),
+            auth_method=fields.get(b"h", b"").decode(),
             device=fields.get(b"d", b"").decode(),
             address=fields.get(b"a", b"").decode(),
             recheck_at=float(fields.get(b"r", math.inf)),

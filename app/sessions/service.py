@@ -14,7 +14,7 @@ from typing import Protocol
 
 from starlette.types import Scope
 
-from app.sessions.legacy.cookies import OLD_APPS, LegacyCookies, OldCookie
+from app.sessions.legacy.cookies import LEGACY_METHODS, LegacyCookie, LegacyCookies
 from app.sessions.session import Session, SessionStore
 from app.sessions.user_agent import device_of
 from app.settings import Settings
@@ -23,22 +23,22 @@ from app.store.single_flight import SingleFlight
 from app.web.cookies import cookie_header, delete_cookie, full_name, read_cookie, set_cookie
 from app.web.headers import RawHeaders, headers_of
 
-VISIT = "tallygate.visit"
+SESSION_CONTEXT = "tallygate.visit"
 """Where in the scope a request's dealings with sessions are noted; Edge commits them."""
 SEEN_EVERY = 60
 """Seconds between two notes of when a session was last used; a short idle timeout has them more often."""
-MOST_KNOWN, LONGEST_KNOWN = 10_000, 2048
+MAX_CACHED_COOKIES, MAX_CACHED_COOKIE_BYTES = 10_000, 2048
 """Cookie headers that a worker knows as some session's, and the bytes of the longest: strangers choose both."""
-FRESH = 600
+REAUTH_WINDOW = 600
 """Seconds after signing in for which nobody asks whether it is still the same person."""
 Recheck = Callable[[Session], Awaitable[float | None]]
 """Asks whoever vouched for a session's user: when to ask again (Unix seconds); None where they no longer do."""
 
 
-class OldApp(Protocol):
+class LegacyUsers(Protocol):
     """Knows the users of the app that was here before."""
 
-    async def adopt(self, old: OldCookie, scope: Scope) -> str | None:
+    async def adopt(self, old: LegacyCookie, scope: Scope) -> str | None:
         """The user (id) whose name a request's old cookie holds, once: from then on the cookie is nobody's."""
 
     async def end_all(self, user: str) -> None:
@@ -46,7 +46,7 @@ class OldApp(Protocol):
 
 
 @dataclass(slots=True)
-class Visit:
+class SessionContext:
     """What one request has to do with sessions. `cookies` are the Set-Cookie headers for its answer, by name."""
 
     sessions: "Sessions"
@@ -63,16 +63,16 @@ class Sessions:
         self,
         settings: Settings,
         store: SessionStore,
-        old_app: OldApp | None = None,
+        legacy_users: LegacyUsers | None = None,
         recheck: Recheck | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._name = settings.session_cookie
-        self._lifetime = settings.session_lifetime
-        self._seen_every = min(SEEN_EVERY, settings.session_idle / 4)
+        self._lifetime = settings.session_absolute_timeout
+        self._seen_every = min(SEEN_EVERY, settings.session_idle_timeout / 4)
         self._store = store
         self._legacy = LegacyCookies(settings, clock)
-        self._old_app = old_app if self._legacy.any else None
+        self._legacy_users = legacy_users if self._legacy.any else None
         self._recheck = recheck
         self._rechecking: SingleFlight[Session | None] = SingleFlight()
         self._known: tuple[dict[bytes, str], dict[bytes, str]] = ({}, {})
@@ -84,38 +84,38 @@ class Sessions:
         return self._store.revocable
 
     async def open(self, scope: Scope) -> Session | None:
-        """The request's session; None when the visitor is not signed in. Raises StoreAway."""
-        visit: Visit = scope.setdefault(VISIT, Visit(self))
-        if not visit.opened:
+        """The request's session; None when the visitor is not signed in. Raises StoreUnavailable."""
+        context: SessionContext = scope.setdefault(SESSION_CONTEXT, SessionContext(self))
+        if not context.opened:
             header = cookie_header(scope)
             cookie = read_cookie(header, full_name(self._name, scope).encode())
             found = await self._load(cookie) if cookie else None
             if found is not None:
-                visit.session = found.copy()
+                context.session = found.copy()
                 self._know(scope, header, found.key)
-                await self._note_seen(scope, visit, visit.session)
+                await self._note_seen(scope, context, context.session)
             else:
-                await self._move_over(scope, visit, header)
-            visit.opened = True
-        return visit.session
+                await self._adopt_legacy(scope, context, header)
+            context.opened = True
+        return context.session
 
     async def _load(self, cookie: str) -> Session | None:
         """The living session of a cookie, of which somebody has made sure not long ago, where that is wanted."""
         found = await self._store.load(cookie)
         if found is None or self._clock() < found.recheck_at:
             return found
-        return await self._rechecking.join(found.key, lambda: self._vouched(found))
+        return await self._rechecking.join(found.key, lambda: self._rechecked(found))
 
-    async def _vouched(self, session: Session) -> Session | None:
+    async def _rechecked(self, session: Session) -> Session | None:
         again = math.inf if self._recheck is None else await self._recheck(session)
         if again is None:
             await self._store.end(session)
             return None
         vouched = replace(session, recheck_at=again)
-        await self._store.vouch(vouched)
+        await self._store.save_recheck(vouched)
         return vouched
 
-    def remembered(self, scope: Scope, header: bytes) -> Session | None:
+    def cached(self, scope: Scope, header: bytes) -> Session | None:
         """The session of a raw Cookie header where this worker knows it already, and need neither note that it is in
         use nor have it rechecked; None says nothing. What it returns must not be changed.
         """
@@ -123,7 +123,7 @@ class Sessions:
         # A header that comes twice may be a second Cookie header with another session in it: `open` looks at both.
         if not key or len(headers_of(scope)) != len(scope["headers"]):
             return None
-        session, now = self._store.remembered(key), self._clock()
+        session, now = self._store.cached(key), self._clock()
         if session is None or now - session.seen >= self._seen_every or now >= session.recheck_at:
             return None
         return session
@@ -136,25 +136,27 @@ class Sessions:
     def _know(self, scope: Scope, header: bytes, key: str) -> None:
         """Remembers a header's session: a browser sends the same header each time."""
         known = self._known[scope["scheme"] == "https"]
-        if key and len(header) <= LONGEST_KNOWN:  # a session in the cookie has no key: it is read anew each time
-            if len(known) >= MOST_KNOWN:
+        if (
+            key and len(header) <= MAX_CACHED_COOKIE_BYTES
+        ):  # a session in the cookie has no key: it is read anew each time
+            if len(known) >= MAX_CACHED_COOKIES:
                 known.clear()
             known[header] = key
 
-    async def begin(self, scope: Scope, user: str, how: str, recheck_at: float = math.inf) -> Session:
+    async def begin(self, scope: Scope, user: str, auth_method: str, recheck_at: float = math.inf) -> Session:
         """Signs the visitor in with a new session; the one there was is dead (session fixation: ASVS 5.0, 7.2.4).
 
         Where it was the same user's, its data goes on in the new one.
         """
         before = await self.open(scope)
-        return await self._start(scope, scope[VISIT], user, how, recheck_at, before)
+        return await self._start(scope, scope[SESSION_CONTEXT], user, auth_method, recheck_at, before)
 
     async def _start(
         self,
         scope: Scope,
-        visit: Visit,
+        context: SessionContext,
         user: str,
-        how: str,
+        auth_method: str,
         recheck_at: float = math.inf,
         before: Session | None = None,
     ) -> Session:
@@ -164,7 +166,7 @@ class Sessions:
             user=user,
             created=now,
             seen=now,
-            how=how,
+            auth_method=auth_method,
             device=device_of(headers_of(scope).get(b"user-agent", b"").decode("latin-1")),
             address=scope["client"][0] if scope["client"] else "",
             recheck_at=recheck_at,
@@ -173,16 +175,16 @@ class Sessions:
         value = await self._store.create(session)
         if before is not None:
             await self._store.end(before)
-        visit.session = session
-        self._set_cookie(scope, visit, value)
+        context.session = session
+        self._set_cookie(scope, context, value)
         return session
 
     async def fresh(self, scope: Scope) -> bool:
         """Whether the visitor has signed in a moment ago: who brought an old app's cookie did that long before."""
         session = await self.open(scope)
-        if session is None or session.how in OLD_APPS:
+        if session is None or session.auth_method in LEGACY_METHODS:
             return False
-        return self._clock() - session.created < FRESH
+        return self._clock() - session.created < REAUTH_WINDOW
 
     async def end(self, scope: Scope) -> None:
         """Signs the visitor out."""
@@ -193,29 +195,29 @@ class Sessions:
 
     def drop(self, scope: Scope) -> None:
         """Takes the session from the browser alone, for which Redis need not be there."""
-        visit: Visit = scope[VISIT]
-        visit.session = None
+        context: SessionContext = scope[SESSION_CONTEXT]
+        context.session = None
         full = full_name(self._name, scope)
-        visit.cookies[full] = delete_cookie(scope, full)
+        context.cookies[full] = delete_cookie(scope, full)
 
     async def commit(self, scope: Scope, headers: RawHeaders) -> None:
         """Stores what the request has changed, and adds the headers of an answer that depends on who asks."""
-        visit: Visit = scope[VISIT]
-        if visit.session is not None and not visit.committed:
-            visit.committed = True  # if it fails, the answer that says so must not fail for the same reason
-            changes = visit.session.changes()
+        context: SessionContext = scope[SESSION_CONTEXT]
+        if context.session is not None and not context.committed:
+            context.committed = True  # if it fails, the answer that says so must not fail for the same reason
+            changes = context.session.changes()
             if changes:
-                self._set_cookie(scope, visit, await self._store.save(visit.session, changes))
-        headers += visit.cookies.values()
+                self._set_cookie(scope, context, await self._store.save(context.session, changes))
+        headers += context.cookies.values()
         names = {name.lower(): value for name, value in headers}
         if b"cache-control" not in names:
             headers.append((b"cache-control", b"no-store"))
         if b"cookie" not in names.get(b"vary", b"").lower():
             headers.append((b"vary", b"Cookie"))
 
-    def _set_cookie(self, scope: Scope, visit: Visit, value: str | None) -> None:
+    def _set_cookie(self, scope: Scope, context: SessionContext, value: str | None) -> None:
         if value is not None:
-            visit.cookies[full_name(self._name, scope)] = set_cookie(scope, self._name, value, self._lifetime)
+            context.cookies[full_name(self._name, scope)] = set_cookie(scope, self._name, value, self._lifetime)
 
     async def of_user(self, user: str) -> list[Session]:
         """The user's sessions, last used first."""
@@ -232,8 +234,8 @@ class Sessions:
 
     async def end_all(self, user: str, keep: str | None = None) -> int:
         """Ends the user's sessions, all but the one of the key `keep`; how many."""
-        if self._old_app is not None:
-            await self._old_app.end_all(user)
+        if self._legacy_users is not None:
+            await self._legacy_users.end_all(user)
         return await self.end_these([each for each in await self._store.of_user(user) if each.key != keep])
 
     async def end_these(self, sessions: Sequence[Session]) -> int:
@@ -241,20 +243,20 @@ class Sessions:
         await asyncio.gather(*map(self._store.end, sessions))
         return len(sessions)
 
-    async def _note_seen(self, scope: Scope, visit: Visit, session: Session) -> None:
+    async def _note_seen(self, scope: Scope, context: SessionContext, session: Session) -> None:
         now = self._clock()
         if now - session.seen >= self._seen_every:
             session.seen = now
             with suppress(CannotWrite):  # who is signed in stays so
-                self._set_cookie(scope, visit, await self._store.touch(session))
+                self._set_cookie(scope, context, await self._store.touch(session))
 
-    async def _move_over(self, scope: Scope, visit: Visit, header: bytes) -> None:
+    async def _adopt_legacy(self, scope: Scope, context: SessionContext, header: bytes) -> None:
         """A session for who still has a valid cookie of the app that was here before."""
-        old = self._legacy.read(header) if self._old_app is not None else None
-        if old is None or self._old_app is None:
+        old = self._legacy.read(header) if self._legacy_users is not None else None
+        if old is None or self._legacy_users is None:
             return
-        user = await self._old_app.adopt(old, scope)
+        user = await self._legacy_users.adopt(old, scope)
         if user is None:
             return
-        await self._start(scope, visit, user, old.how)
-        visit.cookies.setdefault(old.cookie, delete_cookie(scope, old.cookie))
+        await self._start(scope, context, user, old.auth_method)
+        context.cookies.setdefault(old.cookie, delete_cookie(scope, old.cookie))

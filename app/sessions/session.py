@@ -27,7 +27,7 @@ class Session:
     user: str
     created: float
     seen: float
-    how: str
+    auth_method: str
     device: str = ""
     address: str = ""
     recheck_at: float = math.inf
@@ -67,14 +67,14 @@ class Session:
 
 
 class SessionStore(Protocol):
-    """Where sessions are. Every method raises StoreAway when it cannot be asked."""
+    """Where sessions are. Every method raises StoreUnavailable when it cannot be asked."""
 
     revocable: bool
 
     async def load(self, cookie: str) -> Session | None:
         """The living session of a cookie; None for anything else."""
 
-    def remembered(self, key: str) -> Session | None:
+    def cached(self, key: str) -> Session | None:
         """The living session of a key when it is known without asking; None says nothing."""
 
     async def create(self, session: Session) -> str:
@@ -86,7 +86,7 @@ class SessionStore(Protocol):
     async def touch(self, session: Session) -> str | None:
         """Notes `seen`; the cookie's new value if it has to be set anew."""
 
-    async def vouch(self, session: Session) -> None:
+    async def save_recheck(self, session: Session) -> None:
         """Notes `recheck_at`."""
 
     async def end(self, session: Session) -> None: ...

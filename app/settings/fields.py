@@ -76,10 +76,10 @@ class Settings(BaseSettings):
         pattern="^[A-Za-z0-9_-]{1,64}$",
         description="Name of the session cookie; `__Host-` before it over HTTPS.",
     )
-    session_idle: int = Field(
+    session_idle_timeout: int = Field(
         14 * 86_400, ge=60, description="Seconds without a request after which a session ends (idle timeout)."
     )
-    session_lifetime: int = Field(
+    session_absolute_timeout: int = Field(
         90 * 86_400,
         ge=60,
         description="Seconds after signing in at which it ends in any case (absolute timeout).",
@@ -129,7 +129,7 @@ class Settings(BaseSettings):
     )
     max_body_bytes: int = Field(1_048_576, ge=1024, description="Largest request body, in bytes; more is answered 413.")
     max_streams: int = Field(10_000, ge=1, description="Event streams a worker keeps open; more are answered 503.")
-    max_waiting_hits: int = Field(
+    max_queued_hits: int = Field(
         1_000_000, ge=1, description="Visits a worker keeps while Redis is away; more are dropped, and metrics say so."
     )
     log_file: Path | None = Field(
@@ -213,7 +213,7 @@ class Settings(BaseSettings):
         return self.environment == "production"
 
     @property
-    def moving_over(self) -> bool:
+    def legacy(self) -> bool:
         """Whether cookies of an app that was here before are turned into sessions."""
         return self.legacy_flask_secret is not None or self.legacy_tornado_secret is not None
 

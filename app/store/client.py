@@ -20,10 +20,10 @@ from redis.exceptions import (
     TryAgainError,
 )
 
-from app.store.connection import Argument, Interrupted, Reply, StoreAway, Tracker, Wire
+from app.store.connection import Argument, Interrupted, NodeConnection, Reply, StoreUnavailable, Tracker
 from app.store.topology import Topology
 
-__all__ = ["CannotWrite", "NoScriptError", "ResponseError", "Store", "StoreAway"]
+__all__ = ["CannotWrite", "NoScriptError", "ResponseError", "Store", "StoreUnavailable"]
 
 KEYLESS = frozenset({"PING", "INFO", "PUBLISH", "SCRIPT", "WAIT", "WAITAOF"})
 SCRIPTS = frozenset({"EVAL", "EVALSHA"})
@@ -37,7 +37,7 @@ RESUBSCRIBE = 0.2
 """Seconds between two attempts to subscribe again."""
 
 
-class CannotWrite(StoreAway):
+class CannotWrite(StoreUnavailable):
     """Redis answers, but takes no writes now: its memory or its disk is full, or replicas are missing."""
 
 
@@ -45,7 +45,7 @@ class Store:
     """Commands to Redis, each on the wire of the node that holds its key. For commands that name none `near` is a key
     whose node is meant; any node will do without it.
 
-    Every method raises StoreAway when Redis does not answer within `timeout` seconds, or cannot write, and
+    Every method raises StoreUnavailable when Redis does not answer within `timeout` seconds, or cannot write, and
     ResponseError for any other error that Redis answers.
     """
 
@@ -53,7 +53,7 @@ class Store:
         self._topology = topology
         self._timeout = timeout
         self._tracker = tracker
-        self._wires: dict[str, Wire] = {}
+        self._wires: dict[str, NodeConnection] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._past_commands = self._past_connections = 0
         self._look: asyncio.Task[None] | None = None
@@ -63,7 +63,7 @@ class Store:
         self._loop = asyncio.get_running_loop()
 
     async def __aenter__(self) -> Self:
-        with suppress(StoreAway, ResponseError):  # the service starts without Redis, and /ready says so
+        with suppress(StoreUnavailable, ResponseError):  # the service starts without Redis, and /ready says so
             await self.idempotent("PING")
         return self
 
@@ -92,7 +92,7 @@ class Store:
         return self._past_connections + sum(wire.connections for wire in self._wires.values())
 
     async def once(self, *command: Argument, near: str = "") -> Reply:
-        """For a command that must not be applied twice: after StoreAway with `sent`, nobody knows whether it was."""
+        """For a command that must not be applied twice: after StoreUnavailable with `sent` it may have been applied."""
         return await self._ask(command, _key(command, near), self._loop.time() + self._timeout)
 
     async def idempotent(self, *command: Argument, near: str = "") -> Reply:
@@ -113,7 +113,7 @@ class Store:
                 async with aclosing(_messages(connection, channel, self._timeout)) as messages:
                     async for message in messages:
                         yield message
-            except (RedisError, OSError, StoreAway):
+            except (RedisError, OSError, StoreUnavailable):
                 await asyncio.sleep(RESUBSCRIBE)
                 await self._refresh()
 
@@ -129,7 +129,7 @@ class Store:
                 return await wire.send(*command)
             except NOT_APPLIED as error:
                 if self._loop.time() >= deadline:
-                    raise StoreAway(str(error), sent=False) from None
+                    raise StoreUnavailable(str(error), sent=False) from None
                 importing = f"{error.host}:{error.port}" if type(error) is AskError else None
             except ResponseError as error:
                 if isinstance(error, OutOfMemoryError) or str(error).startswith(UNWRITABLE):
@@ -140,7 +140,7 @@ class Store:
                 await self._refresh()
 
     async def _ask_again(
-        self, command: tuple[Argument, ...], key: Argument, deadline: float, error: StoreAway
+        self, command: tuple[Argument, ...], key: Argument, deadline: float, error: StoreUnavailable
     ) -> Reply:
         sent = error.sent
         try:
@@ -152,11 +152,11 @@ class Store:
                         error = interrupted
                         sent = sent or error.sent
         except TimeoutError:
-            raise StoreAway(str(error), sent=sent) from None
-        except StoreAway as away:
-            raise StoreAway(str(away), sent=sent) from None
+            raise StoreUnavailable(str(error), sent=sent) from None
+        except StoreUnavailable as away:
+            raise StoreUnavailable(str(away), sent=sent) from None
 
-    def _ready(self, key: Argument) -> Wire | None:
+    def _ready(self, key: Argument) -> NodeConnection | None:
         """The wire of the key's node, where that is known and connected: no more than a look."""
         try:
             wire = self._wires[self._topology.locate(key)]
@@ -164,7 +164,7 @@ class Store:
             return None
         return wire if wire.up else None
 
-    async def _wire(self, key: Argument, node: str | None, deadline: float) -> Wire:
+    async def _wire(self, key: Argument, node: str | None, deadline: float) -> NodeConnection:
         """The wire of the node, or else of the one that has the key, as soon as it is connected."""
         tried: str | None = None
         while True:
@@ -173,14 +173,14 @@ class Store:
             if await wire.wait_up(deadline):
                 return wire
             if node == tried or self._loop.time() >= deadline:
-                raise StoreAway(wire.error or "not connected", sent=False)
+                raise StoreUnavailable(wire.error or "not connected", sent=False)
             node, tried = None, node
             await self._refresh()
 
-    def _open(self, node: str) -> Wire:
+    def _open(self, node: str) -> NodeConnection:
         if self._closed:
-            raise StoreAway("the service stops", sent=False)
-        wire = Wire(partial(self._topology.connect, node), timeout=self._timeout, tracker=self._tracker)
+            raise StoreUnavailable("the service stops", sent=False)
+        wire = NodeConnection(partial(self._topology.connect, node), timeout=self._timeout, tracker=self._tracker)
         task = asyncio.create_task(wire.run(), name=f"redis {node}")
         task.add_done_callback(partial(self._ended, node))
         self._wires[node], self._tasks[node] = wire, task
@@ -203,7 +203,7 @@ class Store:
         try:
             return self._topology.locate(key)
         except KeyError:
-            raise StoreAway(self._unknown, sent=False) from None
+            raise StoreUnavailable(self._unknown, sent=False) from None
 
     async def _refresh(self) -> None:
         """Looks where the keys are by now: one look for all who ask meanwhile, and no more of them than help."""

@@ -19,7 +19,7 @@ Argument = str | bytes | int | float
 Reply = Any
 Connect = Callable[[], Awaitable[AbstractConnection]]
 
-RECONNECT_FIRST, RECONNECT_MOST = 0.02, 1.0
+RECONNECT_FIRST, RECONNECT_MAX = 0.02, 1.0
 """Seconds between two attempts to connect: doubled from the first to the most."""
 GRACE = 0.5
 """Seconds for which callers wait for a lost connection to come back; after them they are refused at once."""
@@ -42,7 +42,7 @@ class Tracker(Protocol):
         """The connection is gone, and with it all news."""
 
 
-class StoreAway(Exception):
+class StoreUnavailable(Exception):
     """Redis did not answer. `sent` tells whether the command may have been applied all the same."""
 
     def __init__(self, reason: str, *, sent: bool) -> None:
@@ -50,11 +50,11 @@ class StoreAway(Exception):
         self.sent = sent
 
 
-class Interrupted(StoreAway):
+class Interrupted(StoreUnavailable):
     """The connection was lost under the command, which another connection may answer."""
 
 
-class Wire:
+class NodeConnection:
     """A multiplexed connection to one Redis node, which connects again by itself for as long as `run` runs.
 
     `connect` has to end by itself. `timeout` (seconds) bounds the wait for an answer; `limit` is how many commands
@@ -90,11 +90,11 @@ class Wire:
         return self._connection is None and self._loop.time() >= self._refuse_from
 
     def send(self, *command: Argument) -> asyncio.Future[Reply]:
-        """Queues a command for this tick's pipeline; the future holds the reply, a ResponseError or StoreAway."""
+        """Queues a command for this tick's pipeline; the future holds the reply, ResponseError or StoreUnavailable."""
         if self._connection is None:
-            raise StoreAway(self.error or "not connected", sent=False)
+            raise StoreUnavailable(self.error or "not connected", sent=False)
         if len(self._queued) + len(self._sent) >= self._limit:
-            raise StoreAway("too many commands are waiting", sent=False)
+            raise StoreUnavailable("too many commands are waiting", sent=False)
         future: asyncio.Future[Reply] = self._loop.create_future()
         self._queued.append((b"".join(self._connection.pack_command(*command)), future))
         self.commands += 1
@@ -125,7 +125,7 @@ class Wire:
                 pause = RECONNECT_FIRST
                 await self._serve(connection)
             await asyncio.sleep(pause)
-            pause = min(2 * pause, RECONNECT_MOST)
+            pause = min(2 * pause, RECONNECT_MAX)
 
     async def _open(self) -> AbstractConnection:
         connection = await self._connect()

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from urllib.parse import quote
 
-from app.store import supervisor as keeper
+from app.store import supervisor
 
 SOCKET_PATH_LIMIT = 103
 """Bytes; a unix socket's path is part of a fixed structure: 108 bytes on Linux, 104 on macOS."""
@@ -72,14 +72,14 @@ class Embedded:
 
     def revive(self) -> None:
         """Starts a keeper where there is none: the first, or the next after one was killed. Does not wait for it."""
-        lock = keeper.lock_file(self._folder / "keeper.lock")
+        lock = supervisor.lock_file(self._folder / "keeper.lock")
         try:
-            if not keeper.taken(lock):
+            if not supervisor.taken(lock):
                 return
         finally:
             os.close(lock)
         subprocess.run(
-            [sys.executable, "-I", "-S", keeper.__file__, str(self._folder), self._binary],
+            [sys.executable, "-I", "-S", supervisor.__file__, str(self._folder), self._binary],
             check=False,  # it only leaves a keeper behind that is no child of ours
             cwd=self._folder,
             stdin=subprocess.DEVNULL,
@@ -91,7 +91,7 @@ class Embedded:
     def _join(self) -> None:
         """Becomes one of the server's users; waits where it is about to be stopped because there were none."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._users_lock = keeper.lock_file(self._folder / "users.lock")
+        self._users_lock = supervisor.lock_file(self._folder / "users.lock")
         deadline = time.monotonic() + START_LIMIT
         while True:
             try:

@@ -18,7 +18,7 @@ class Script:
         self._sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
 
     async def run(self, store: Store, keys: Sequence[str], *arguments: Argument) -> Reply:
-        """What the script returns. Raises StoreAway, or ResponseError for an error in it."""
+        """What the script returns. Raises StoreUnavailable, or ResponseError for an error in it."""
         try:
             return await store.idempotent("EVALSHA", self._sha, len(keys), *keys, *arguments)
         except NoScriptError:

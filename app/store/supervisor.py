@@ -100,10 +100,10 @@ def libc_prctl() -> Callable[[int, int], int]:
     return prctl
 
 
-def die_with(keeper: int, prctl: Callable[[int, int], int]) -> None:  # pragma: no cover  (between fork and exec)
+def die_with(supervisor: int, prctl: Callable[[int, int], int]) -> None:  # pragma: no cover  (between fork and exec)
     """Lets the kernel stop the server when the keeper itself is killed: nothing is left behind."""
     prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != keeper:
+    if os.getppid() != supervisor:
         os._exit(0)  # it was killed before the kernel was told
 
 

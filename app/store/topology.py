@@ -67,7 +67,7 @@ class Single(OneNode):
             return await _connected(self._make())
 
 
-class Behind(OneNode):
+class Sentinel(OneNode):
     """The primary that Sentinel names, found anew at each connection."""
 
     def __init__(self, url: str, timeout: float) -> None:
@@ -143,7 +143,7 @@ def topology(url: str, timeout: float) -> Topology:
     """The topology of a redis_url; `timeout` bounds a connection attempt, in seconds. Raises ValueError."""
     match parse(url).kind:
         case "sentinel":
-            return Behind(url, timeout)
+            return Sentinel(url, timeout)
         case "cluster":
             return Cluster(url, timeout)
         case _:

@@ -8,7 +8,7 @@ being read when its message came is used, but not kept. Without that connection 
 from collections.abc import Callable, Mapping
 from typing import Generic, TypeVar
 
-from app.store.client import Store, StoreAway
+from app.store.client import Store, StoreUnavailable
 
 T = TypeVar("T")
 Fields = Mapping[bytes, bytes]
@@ -38,14 +38,14 @@ class TrackedHashes(Generic[T]):
         return self._kept.get(key)
 
     async def read(self, key: str) -> T | None:
-        """The hash; None when there is none. Raises StoreAway."""
+        """The hash; None when there is none. Raises StoreUnavailable."""
         if key in self._kept:
             return self._kept[key]
         self._reading[key] = self._reading.get(key, 0) + 1
         try:
             try:
                 reply = await self._tracked.idempotent("HGETALL", key)
-            except StoreAway:
+            except StoreUnavailable:
                 self.forget(key)
                 reply = await self._store.idempotent("HGETALL", key)
             value = self._parse(key, reply) if reply else None

@@ -9,9 +9,9 @@ from starlette.requests import Request
 
 from app.web.errors import BadRequest
 
-MOST_CHARACTERS = 2048
+MAX_FIELD_LENGTH = 2048
 """Of one field."""
-MOST_FIELDS = 20
+MAX_FORM_FIELDS = 20
 KINDS = {str: "a text", bool: "true or false", int: "a whole number"}
 
 
@@ -24,7 +24,7 @@ async def form_of(request: Request[Any]) -> FormData:
     kind, options = parse_options_header(request.headers.get("content-type"))
     if kind == b"multipart/form-data" and options.get(b"charset", b"utf-8").lower() != b"utf-8":
         raise BadRequest("Content-Type: a form must be in UTF-8", field="Content-Type")
-    return await request.form(max_files=0, max_fields=MOST_FIELDS)
+    return await request.form(max_files=0, max_fields=MAX_FORM_FIELDS)
 
 
 async def form_fields(request: Request[Any], *names: str) -> dict[str, str]:
@@ -32,8 +32,8 @@ async def form_fields(request: Request[Any], *names: str) -> dict[str, str]:
     form, fields = await form_of(request), {}
     for name in names:
         value = form.get(name, "")
-        if not isinstance(value, str) or len(value) > MOST_CHARACTERS:
-            raise BadRequest(f"{name}: must be a text of at most {MOST_CHARACTERS} characters", field=name)
+        if not isinstance(value, str) or len(value) > MAX_FIELD_LENGTH:
+            raise BadRequest(f"{name}: must be a text of at most {MAX_FIELD_LENGTH} characters", field=name)
         fields[name] = value
     return fields
 
@@ -63,8 +63,8 @@ def _checked(name: str, value: object, kind: type, required: bool) -> object:
         return None
     if type(value) is not kind:
         raise BadRequest(f"{name}: must be {KINDS[kind]}", field=name)
-    if isinstance(value, str) and len(value) > MOST_CHARACTERS:
-        raise BadRequest(f"{name}: must be at most {MOST_CHARACTERS} characters long", field=name)
+    if isinstance(value, str) and len(value) > MAX_FIELD_LENGTH:
+        raise BadRequest(f"{name}: must be at most {MAX_FIELD_LENGTH} characters long", field=name)
     if isinstance(value, int) and abs(value) > 2**53:
         raise BadRequest(f"{name}: is too large", field=name)
     return value

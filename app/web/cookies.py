@@ -6,7 +6,7 @@ would pass for ours, and takes the last of two.
 
 from starlette.types import Scope
 
-MOST_BYTES = 4096
+MAX_COOKIE_BYTES = 4096
 """Of one Set-Cookie line; browsers drop longer ones without a word (RFC 6265, section 6.1)."""
 DELETED = "; Path=/; Max-Age=0; HttpOnly; SameSite=Lax"
 
@@ -44,8 +44,10 @@ def full_name(name: str, scope: Scope) -> str:
 def set_cookie(scope: Scope, name: str, value: str, max_age: int) -> tuple[bytes, bytes]:
     """A Set-Cookie header for `max_age` seconds. Raises CookieTooLarge."""
     line = f"{full_name(name, scope)}={value}; Path=/; Max-Age={max_age}; HttpOnly; SameSite=Lax{_secure(scope)}"
-    if len(line) > MOST_BYTES:
-        raise CookieTooLarge(f"the cookie {name} would have {len(line)} bytes; browsers keep {MOST_BYTES} at most")
+    if len(line) > MAX_COOKIE_BYTES:
+        raise CookieTooLarge(
+            f"the cookie {name} would have {len(line)} bytes; browsers keep {MAX_COOKIE_BYTES} at most"
+        )
     return b"set-cookie", line.encode("latin-1")
 
 

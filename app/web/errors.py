@@ -22,10 +22,10 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import RedirectResponse, Response
 from starlette.types import Scope
 
-from app.store.client import StoreAway
+from app.store.client import StoreUnavailable
 from app.web.i18n import N_
 from app.web.negotiate import prefers_json
-from app.web.responses import json_answer
+from app.web.responses import json_response
 from app.web.templating import Pages
 
 
@@ -142,7 +142,7 @@ def problem_of(error: Exception) -> Problem:
             return error
         case ClientDisconnect():
             return BadRequest(N_("The request ended before it was whole."), field="body")
-        case StoreAway():
+        case StoreUnavailable():
             return Unavailable()
         case HTTPException(status_code=404):
             return NotFound()
@@ -166,7 +166,7 @@ def problem_response(problem: Problem, scope: Scope, pages: Pages, request_id: s
     if prefers_json(scope):
         document = {"type": "about:blank", "title": title, "status": problem.status, "detail": detail}
         document |= {"request_id": request_id, **problem.members}
-        response = json_answer({k: v for k, v in document.items() if v is not None}, problem.status)
+        response = json_response({k: v for k, v in document.items() if v is not None}, problem.status)
         response.headers["Content-Type"] = "application/problem+json"
     else:
         response = pages.page(

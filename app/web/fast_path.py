@@ -1,5 +1,5 @@
-"""Endpoints that mostly answer from memory. Where the server can (app/server/protocol.py) they are asked directly, without
-a task of their own, which would cost as much as the answer; any other server reaches them as plain ASGI.
+"""Endpoints that mostly answer from memory. The server (app/server/protocol.py) calls them directly, without a task:
+a task costs as much as the answer. Any other server reaches them as plain ASGI.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 from app.web.headers import SECURITY, STRICT_TRANSPORT, RawHeaders
 
 
-class Head:
+class StaticHeaders:
     """The headers that all 200s of an endpoint share, but for their length; and as they are sent, with those that
     every answer has: made once, because joining them anew takes as long as everything else that an answer needs.
     """
@@ -25,37 +25,37 @@ class Head:
         self.secure = self.plain + b"%b: %b\r\n" % STRICT_TRANSPORT
 
 
-Answer = tuple[Head, bytes]
+FastResponse = tuple[StaticHeaders, bytes]
 """A 200's constant headers and its body."""
 
 
 @dataclass(frozen=True, slots=True)
-class Promise:
+class Deferred:
     """An answer that waits for something. The future must hold no exception, and `finish` must not raise."""
 
     future: "asyncio.Future[Any]"
-    finish: Callable[[Any], Answer]
+    finish: Callable[[Any], FastResponse]
 
 
-class QuickEndpoint:
+class FastEndpoint:
     """Gives `quick` for the usual request and `slow` for every other."""
 
-    def quick(self, scope: Scope) -> Answer | Promise | None:
+    def try_fast(self, scope: Scope) -> FastResponse | Deferred | None:
         """The answer when it takes no asking, or the promise of one; None, with nothing done, when it is for `slow`.
 
         Must not raise.
         """
         raise NotImplementedError
 
-    async def slow(self, scope: Scope) -> Answer:
+    async def handle(self, scope: Scope) -> FastResponse:
         """The answer to any request."""
         raise NotImplementedError
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        outcome = self.quick(scope)
-        if isinstance(outcome, Promise):
+        outcome = self.try_fast(scope)
+        if isinstance(outcome, Deferred):
             outcome = outcome.finish(await outcome.future)
-        head, body = outcome if outcome is not None else await self.slow(scope)
+        head, body = outcome if outcome is not None else await self.handle(scope)
         length = (b"content-length", b"%d" % len(body))
         await send({"type": "http.response.start", "status": 200, "headers": [*head.headers, length]})
         await send({"type": "http.response.body", "body": body})

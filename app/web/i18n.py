@@ -8,7 +8,7 @@ FOLDER = Path(__file__).parent.parent / "locale"
 SOURCE = "en"
 NAMES = {"en": "English", "zh": "中文"}
 COOKIE = "locale"
-LONGEST = 512
+MAX_HEADER_BYTES = 512
 """Bytes of an Accept-Language that are looked at: what clients send is remembered, so it has to be bounded."""
 
 
@@ -30,7 +30,7 @@ class Locales:
 
 def choose(cookie: bytes, accept_language: bytes) -> str:
     """The reader's language, from the raw Cookie and Accept-Language headers: the switch wins."""
-    return _switched(cookie) or _preferred(accept_language[:LONGEST])
+    return _switched(cookie) or _preferred(accept_language[:MAX_HEADER_BYTES])
 
 
 def _switched(cookie: bytes) -> str | None:

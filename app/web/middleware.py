@@ -18,12 +18,12 @@ from starlette.types import Message, Receive, Scope, Send
 
 from app.observability.log import AccessLog
 from app.observability.metrics import OTHER, Metrics
-from app.sessions.service import VISIT
+from app.sessions.service import SESSION_CONTEXT
 from app.settings import Settings, SettingsError
 from app.store.embedded import EmbeddedError
 from app.web.csrf import SAFE, is_cross_site
 from app.web.errors import BadRequest, Forbidden, Problem, TooLarge, problem_of, problem_response
-from app.web.fast_path import Answer, Promise, QuickEndpoint
+from app.web.fast_path import Deferred, FastEndpoint, FastResponse
 from app.web.headers import SECURITY, STRICT_TRANSPORT, Hosts, headers_of
 from app.web.i18n import N_
 from app.web.proxies import Proxies
@@ -34,11 +34,11 @@ PROBES = frozenset({"/live", "/ready"})
 Reply = Callable[[bytes, bytes], None]
 """Sends a 200: its header lines, each with its end, and its body."""
 BODILESS = frozenset({"GET", "HEAD"})
-MOST_DIGITS = 20
+MAX_CONTENT_LENGTH_DIGITS = 20
 """Of a Content-Length, zeros in front included: Python refuses to read a number of thousands."""
 
 
-class Edge:
+class Middleware:
     def __init__(self, app: Router, settings: Settings, pages: Pages, metrics: Metrics, access: AccessLog) -> None:
         self._app = app
         self._most = settings.max_body_bytes
@@ -50,11 +50,11 @@ class Edge:
         self._log = structlog.get_logger("app")
         self._prefix = os.urandom(5).hex()
         self._count = 0
-        self._due: list[tuple[Scope, float, Answer, Reply]] = []
+        self._due: list[tuple[Scope, float, FastResponse, Reply]] = []
         self._quick = {
             (method, route.path): route
             for route in app.routes
-            if isinstance(route, Route) and isinstance(route.endpoint, QuickEndpoint)
+            if isinstance(route, Route) and isinstance(route.endpoint, FastEndpoint)
             for method in route.methods or ()
         }
 
@@ -63,12 +63,12 @@ class Edge:
             await self._app(scope, receive, partial(_in_one_line, send))
         elif scope["type"] == "http":
             scope["app"] = self  # Starlette's router raises its 404 and 405, instead of answering, where it sees one
-            await Exchange(self, scope, send).run(receive)
+            await RequestCycle(self, scope, send).run(receive)
         else:
             await send({"type": "websocket.close", "code": 1000})
 
-    def quick(self, scope: Scope, reply: Reply) -> bool:
-        """Answers a request for a QuickEndpoint through `reply`, at once or soon, without a task.
+    def try_fast(self, scope: Scope, reply: Reply) -> bool:
+        """Answers a request for a FastEndpoint through `reply`, at once or soon, without a task.
 
         False, with nothing done, when it has to go the ordinary way.
         """
@@ -76,11 +76,11 @@ class Edge:
         if route is None or self._refusal(scope) is not None:
             return False
         started = perf_counter()
-        outcome = cast(QuickEndpoint, route.endpoint).quick(scope)
+        outcome = cast(FastEndpoint, route.endpoint).try_fast(scope)
         if outcome is None:
             return False
         scope["route"] = route
-        if isinstance(outcome, Promise):
+        if isinstance(outcome, Deferred):
             finish = outcome.finish
             outcome.future.add_done_callback(lambda future: self._reply(scope, started, finish(future.result()), reply))
         else:
@@ -95,7 +95,7 @@ class Edge:
         for scope, started, answer, reply in due:
             self._reply(scope, started, answer, reply)
 
-    def _reply(self, scope: Scope, started: float, answer: Answer, reply: Reply) -> None:
+    def _reply(self, scope: Scope, started: float, answer: FastResponse, reply: Reply) -> None:
         head, body = answer
         request_id = self._next_id()
         constant = head.secure if scope["scheme"] == "https" else head.plain
@@ -125,7 +125,7 @@ class Edge:
         if scope["method"] not in SAFE and is_cross_site(scope["method"], scope["scheme"].encode(), headers):
             return Forbidden(N_("The request comes from another site."))
         length = headers.get(b"content-length", b"0")
-        if not length.isdigit() or len(length) > MOST_DIGITS or int(length) > self._most:
+        if not length.isdigit() or len(length) > MAX_CONTENT_LENGTH_DIGITS or int(length) > self._most:
             return TooLarge()
         return None
 
@@ -138,12 +138,12 @@ async def _in_one_line(send: Send, message: Message) -> None:
     await send(message)
 
 
-class Exchange:
+class RequestCycle:
     """One request and its answer."""
 
     __slots__ = ("_edge", "_id", "_scope", "_send", "_size", "_started", "_status")
 
-    def __init__(self, edge: Edge, scope: Scope, send: Send) -> None:
+    def __init__(self, edge: Middleware, scope: Scope, send: Send) -> None:
         self._edge = edge
         self._scope = scope
         self._send = send
@@ -185,8 +185,8 @@ class Exchange:
     async def _answer(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = message["headers"] = [*message["headers"], *SECURITY, (b"x-request-id", self._id.encode())]
-            if VISIT in self._scope:
-                await self._scope[VISIT].sessions.commit(self._scope, headers)
+            if SESSION_CONTEXT in self._scope:
+                await self._scope[SESSION_CONTEXT].sessions.commit(self._scope, headers)
             self._status = message["status"]
             if self._scope["scheme"] == "https":
                 headers.append(STRICT_TRANSPORT)

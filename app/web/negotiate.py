@@ -7,7 +7,7 @@ from starlette.types import Scope
 
 from app.web.headers import headers_of
 
-LONGEST = 1024
+MAX_HEADER_BYTES = 1024
 """Bytes of an Accept that are looked at: what clients send is remembered, so it has to be bounded."""
 
 
@@ -19,7 +19,7 @@ def prefers_json(scope: Scope) -> bool:
 def asks_for_json(headers: Mapping[bytes, bytes]) -> bool:
     """The rule for any other path, from two headers alone."""
     navigates = headers.get(b"sec-fetch-mode", b"navigate") == b"navigate"
-    return _asks_for_json(headers.get(b"accept", b"")[:LONGEST], navigates)
+    return _asks_for_json(headers.get(b"accept", b"")[:MAX_HEADER_BYTES], navigates)
 
 
 @lru_cache(maxsize=512)

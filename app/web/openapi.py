@@ -41,7 +41,7 @@ class Operation:
 
     summary: str
     tag: str
-    answers: dict[int, tuple[str, Schema | None]]
+    responses: dict[int, tuple[str, Schema | None]]
     body: Schema | None = None
     parameters: dict[str, str] = field(default_factory=dict)
     problems: Sequence[int] = ()
@@ -128,7 +128,7 @@ def _describe(route: ApiRoute) -> dict[str, Any]:
         "responses": {
             str(status): {"description": text}
             | ({"content": {"application/json": {"schema": schema}}} if schema else {})
-            for status, (text, schema) in operation.answers.items()
+            for status, (text, schema) in operation.responses.items()
         },
     }
     described["responses"] |= {str(status): _problem(status) for status in _problems(route)}

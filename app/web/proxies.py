@@ -6,9 +6,9 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from starlette.types import Scope
 
-MOST = 32
+MAX_FORWARDED_ADDRESSES = 32
 """Addresses of an X-Forwarded-For that are looked at, from the nearest on."""
-LONGEST = 64
+MAX_ADDRESS_LENGTH = 64
 """Characters of what may be an address: none has more, and what clients send is remembered."""
 
 
@@ -31,8 +31,8 @@ class Proxies:
         if proto in {b"http", b"https"}:
             scope["scheme"] = proto.decode()
         chain = b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for")
-        for text in reversed(chain.decode("latin-1").split(",")[-MOST:]):
-            address = _address(_without_port(text.strip()[:LONGEST]))
+        for text in reversed(chain.decode("latin-1").split(",")[-MAX_FORWARDED_ADDRESSES:]):
+            address = _address(_without_port(text.strip()[:MAX_ADDRESS_LENGTH]))
             if address is None:
                 return
             scope["client"] = (str(address), 0)

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from app.accounts.models import User
-from app.accounts.password_hashing import Passwords
+from app.accounts.password_hashing import PasswordHashing
 from app.accounts.store import AccountStore
 from app.settings import Settings
 from app.store.client import Store
@@ -65,7 +65,7 @@ def start(make_settings: Callable[..., Settings], clock: Clock) -> Start:
     async def started(**changes: Any) -> AsyncIterator[Running]:
         async with running(make_settings(**changes), clock=clock) as service:
             service.state["passwords"].close()
-            service.state["passwords"] = Passwords(threads=1, memory=8, rounds=1)
+            service.state["passwords"] = PasswordHashing(threads=1, memory=8, rounds=1)
             yield service
             service.state["passwords"].close()
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from app.audit.log import Audit, Entry, Event
+from app.audit.log import Audit, AuditEntry, Event
 from app.store.client import Store
 from tests.valkey import Valkey
 
@@ -16,7 +16,7 @@ async def test_what_is_noted_is_read_again_with_its_time(store: Store) -> None:
         Event.ROLE_CHANGED, user="bob", actor="alice", address="192.0.2.1", request_id="r1", detail="administrator"
     )
     (entry,) = (await audit.page()).entries
-    assert entry == Entry(
+    assert entry == AuditEntry(
         entry.id, entry.at, "role_changed", "bob", "alice", "192.0.2.1", "r1", "administrator"
     )  # fmt: skip
     assert abs(entry.at - time.time()) < 60

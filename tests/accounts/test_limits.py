@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.accounts.rate_limits import Limits, address_key
+from app.accounts.rate_limits import RateLimits, address_key
 from app.store.client import Store
 from tests.valkey import Valkey
 
-Spend = Callable[[Limits], Awaitable[int]]
+Spend = Callable[[RateLimits], Awaitable[int]]
 
 
 @pytest.fixture
-def limits(store: Store) -> Limits:
-    return Limits(store)
+def limits(store: Store) -> RateLimits:
+    return RateLimits(store)
 
 
 async def allowed(spend: Callable[[], Awaitable[int]], tries: int) -> int:
@@ -38,7 +38,7 @@ async def allowed(spend: Callable[[], Awaitable[int]], tries: int) -> int:
     ],
 )
 async def test_each_rule_allows_so_many_at_once_and_gives_them_back_evenly(
-    limits: Limits, spend: Spend, times: int, seconds: int
+    limits: RateLimits, spend: Spend, times: int, seconds: int
 ) -> None:
     assert await allowed(lambda: spend(limits), times + 2) == times
     wait = await spend(limits)
@@ -49,27 +49,27 @@ async def test_each_rule_allows_so_many_at_once_and_gives_them_back_evenly(
     assert await allowed(lambda: spend(limits), times + 2) == times
 
 
-async def test_an_address_may_try_fifty_sign_ins_whatever_the_accounts(limits: Limits) -> None:
+async def test_an_address_may_try_fifty_sign_ins_whatever_the_accounts(limits: RateLimits) -> None:
     waits = [await limits.sign_in(f"user{number}", "192.0.2.1") for number in range(52)]
     assert waits.count(0) == 50
     assert 0 < waits[-1] <= 6
     assert await limits.sign_in("user51", "192.0.2.2") == 0
 
 
-async def test_an_account_is_limited_whatever_the_addresses(limits: Limits) -> None:
+async def test_an_account_is_limited_whatever_the_addresses(limits: RateLimits) -> None:
     waits = [await limits.sign_in("alice", f"192.0.2.{number}") for number in range(12)]
     assert waits.count(0) == 10
     assert await limits.sign_in("bob", "192.0.2.11") == 0
 
 
-async def test_a_refused_try_costs_nothing(limits: Limits) -> None:
+async def test_a_refused_try_costs_nothing(limits: RateLimits) -> None:
     await allowed(lambda: limits.sign_in("alice", "192.0.2.1"), 100)
     assert await allowed(lambda: limits.sign_in("bob", "192.0.2.1"), 10) == 10
     limits.ahead += 30
     assert await limits.sign_in("alice", "192.0.2.1") == 0
 
 
-async def test_the_right_password_makes_the_account_whole_again_but_not_the_address(limits: Limits) -> None:
+async def test_the_right_password_makes_the_account_whole_again_but_not_the_address(limits: RateLimits) -> None:
     assert await allowed(lambda: limits.sign_in("alice", "192.0.2.1"), 11) == 10
     await limits.signed_in("alice")
     assert await allowed(lambda: limits.sign_in("alice", "192.0.2.1"), 11) == 10
@@ -80,12 +80,12 @@ async def test_the_right_password_makes_the_account_whole_again_but_not_the_addr
 
 
 async def test_workers_share_what_is_allowed(store: Store) -> None:
-    workers = [Limits(store) for _ in range(4)]
+    workers = [RateLimits(store) for _ in range(4)]
     waits = await asyncio.gather(*(worker.sign_up("192.0.2.1") for worker in workers for _ in range(10)))
     assert waits.count(0) == 10
 
 
-async def test_redis_keeps_no_name_address_or_secret_and_nothing_for_ever(limits: Limits, server: Valkey) -> None:
+async def test_redis_keeps_no_name_address_or_secret_and_nothing_for_ever(limits: RateLimits, server: Valkey) -> None:
     await limits.sign_in("my-password-in-the-wrong-field", "192.0.2.77")
     await limits.sign_in("\ud800", "")
     await limits.invitation("the-secret")

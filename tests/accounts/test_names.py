@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.accounts.names import LONGEST, BadName, compare_key, normal
+from app.accounts.names import MAX_NAME_LENGTH, BadName, compare_key, normal
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_a_name_that_is_kept_is_short_visible_and_the_same_when_kept_again(text:
         name = normal(text)
     except BadName:
         return
-    assert 1 <= len(name) <= LONGEST
+    assert 1 <= len(name) <= MAX_NAME_LENGTH
     assert name.isprintable()
     assert not any(character.isspace() for character in name)
     assert normal(name) == name

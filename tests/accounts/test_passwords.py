@@ -15,8 +15,8 @@ from argon2 import PasswordHasher
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.accounts.password_hashing import Busy, Passwords
-from app.accounts.password_policy import WeakPassword, check_quality
+from app.accounts.password_hashing import Busy, PasswordHashing
+from app.accounts.password_policy import WeakPassword, check_password
 from tests.sockets import PATIENCE
 
 QUICK = {"memory": 64, "rounds": 1}
@@ -25,8 +25,8 @@ SLOW = {"memory": 65_536, "rounds": 2}
 
 
 @pytest.fixture
-def passwords() -> Iterator[Passwords]:
-    passwords = Passwords(**QUICK)
+def passwords() -> Iterator[PasswordHashing]:
+    passwords = PasswordHashing(**QUICK)
     yield passwords
     passwords.close()
 
@@ -36,7 +36,7 @@ def hashing_threads() -> set[threading.Thread]:
     return {thread for thread in threading.enumerate() if thread.name.startswith("argon2")}
 
 
-async def test_a_password_verifies_against_its_hash_and_no_other_does(passwords: Passwords) -> None:
+async def test_a_password_verifies_against_its_hash_and_no_other_does(passwords: PasswordHashing) -> None:
     stored = await passwords.hash("correct horse")
     assert await passwords.verify(stored, "correct horse")
     assert not await passwords.verify(stored, "Correct horse")
@@ -45,7 +45,7 @@ async def test_a_password_verifies_against_its_hash_and_no_other_does(passwords:
 
 
 async def test_hashes_are_argon2id_with_the_parameters_that_owasp_recommends() -> None:
-    passwords = Passwords()
+    passwords = PasswordHashing()
     stored = await passwords.hash("correct horse")
     assert stored.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
     assert not passwords.needs_rehash(stored)
@@ -53,8 +53,8 @@ async def test_hashes_are_argon2id_with_the_parameters_that_owasp_recommends() -
     passwords.close()
 
 
-async def test_a_hash_of_other_parameters_verifies_and_asks_to_be_made_again(passwords: Passwords) -> None:
-    stronger = Passwords(memory=128, rounds=1)
+async def test_a_hash_of_other_parameters_verifies_and_asks_to_be_made_again(passwords: PasswordHashing) -> None:
+    stronger = PasswordHashing(memory=128, rounds=1)
     stored = await passwords.hash("correct horse")
     assert await stronger.verify(stored, "correct horse")
     assert stronger.needs_rehash(stored)
@@ -62,13 +62,13 @@ async def test_a_hash_of_other_parameters_verifies_and_asks_to_be_made_again(pas
     stronger.close()
 
 
-async def test_a_password_is_the_same_however_the_keyboard_composes_it(passwords: Passwords) -> None:
+async def test_a_password_is_the_same_however_the_keyboard_composes_it(passwords: PasswordHashing) -> None:
     stored = await passwords.hash("Zoë größer")
     assert await passwords.verify(stored, "Zoe\u0308 gro\u0308ßer")
     assert not await passwords.verify(stored, "Zoe größer")
 
 
-async def test_no_character_of_a_long_password_is_ignored(passwords: Passwords) -> None:
+async def test_no_character_of_a_long_password_is_ignored(passwords: PasswordHashing) -> None:
     password = "é" * 256
     stored = await passwords.hash(password)
     assert await passwords.verify(stored, password)
@@ -77,24 +77,24 @@ async def test_no_character_of_a_long_password_is_ignored(passwords: Passwords) 
     assert not await passwords.verify(stored, "é" * 1_000_000)
 
 
-async def test_nobody_has_a_password(passwords: Passwords) -> None:
+async def test_nobody_has_a_password(passwords: PasswordHashing) -> None:
     for password in ("", "x", "correct horse"):
         assert not await passwords.verify(None, password)
 
 
 @pytest.mark.parametrize("stored", ["nonsense", "$2b$12$abcdefghijklmnopqrstuv", "pbkdf2_sha256$1$x$y"])
-async def test_the_hash_of_another_scheme_is_nobodys(passwords: Passwords, stored: str) -> None:
+async def test_the_hash_of_another_scheme_is_nobodys(passwords: PasswordHashing, stored: str) -> None:
     assert not await passwords.verify(stored, "correct horse")
 
 
-async def test_a_password_that_is_no_valid_unicode_is_a_password(passwords: Passwords) -> None:
+async def test_a_password_that_is_no_valid_unicode_is_a_password(passwords: PasswordHashing) -> None:
     stored = await passwords.hash("\ud800 and\x00more")
     assert await passwords.verify(stored, "\ud800 and\x00more")
     assert not await passwords.verify(stored, "\ud800 and")
 
 
 async def test_an_unknown_user_takes_as_long_as_a_wrong_password() -> None:
-    passwords = Passwords(threads=1)
+    passwords = PasswordHashing(threads=1)
     stored = await passwords.hash("correct horse")
 
     async def work(stored: str | None, password: str) -> float:
@@ -129,7 +129,7 @@ def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 async def test_more_than_may_wait_are_refused_and_later_ones_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    passwords = Passwords(threads=1, waiting=2, **QUICK)
+    passwords = PasswordHashing(threads=1, waiting=2, **QUICK)
     with held(monkeypatch):
         hashing = [asyncio.create_task(passwords.hash("correct horse")) for _ in range(5)]
         await asyncio.wait(hashing, return_when=asyncio.FIRST_COMPLETED)
@@ -140,7 +140,7 @@ async def test_more_than_may_wait_are_refused_and_later_ones_are_not(monkeypatch
 
 
 async def test_whoever_gives_up_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    passwords = Passwords(threads=1, waiting=1, **QUICK)
+    passwords = PasswordHashing(threads=1, waiting=1, **QUICK)
     with held(monkeypatch):
         working, waiting = (asyncio.create_task(passwords.hash("correct horse")) for _ in range(2))
         await asyncio.sleep(0)
@@ -156,7 +156,7 @@ async def test_whoever_gives_up_makes_room(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 async def test_the_event_loop_goes_on_while_passwords_are_hashed() -> None:
-    passwords = Passwords(threads=1, **SLOW)
+    passwords = PasswordHashing(threads=1, **SLOW)
     deadline = time.monotonic() + PATIENCE
     turns = 0
     while turns <= 10:  # where another program has the processors, the loop may get few turns
@@ -170,7 +170,7 @@ async def test_the_event_loop_goes_on_while_passwords_are_hashed() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a priority per thread")
-async def test_hashing_steps_back_behind_requests(passwords: Passwords) -> None:
+async def test_hashing_steps_back_behind_requests(passwords: PasswordHashing) -> None:
     before, others = os.getpriority(os.PRIO_PROCESS, 0), hashing_threads()
     await passwords.hash("correct horse")
     threads = hashing_threads() - others
@@ -183,7 +183,7 @@ async def test_hashing_steps_back_behind_requests(passwords: Passwords) -> None:
 
 async def test_closing_ends_the_threads() -> None:
     others = hashing_threads()
-    passwords = Passwords(threads=2, **QUICK)
+    passwords = PasswordHashing(threads=2, **QUICK)
     await asyncio.gather(*(passwords.hash("correct horse") for _ in range(4)))
     own = hashing_threads() - others
     assert own
@@ -202,7 +202,7 @@ async def test_closing_ends_the_threads() -> None:
     ],
 )  # fmt: skip
 def test_good_passwords_are_accepted(password: str) -> None:
-    check_quality(password, "alice@example.org")
+    check_password(password, "alice@example.org")
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ def test_good_passwords_are_accepted(password: str) -> None:
 )
 def test_short_and_endless_passwords_are_refused(password: str) -> None:
     with pytest.raises(WeakPassword, match="characters"):
-        check_quality(password, "alice")
+        check_password(password, "alice")
 
 
 @pytest.mark.parametrize(
@@ -225,7 +225,7 @@ def test_short_and_endless_passwords_are_refused(password: str) -> None:
 )  # fmt: skip
 def test_common_passwords_are_refused_in_every_disguise(password: str) -> None:
     with pytest.raises(WeakPassword, match="first that somebody would try"):
-        check_quality(password, "alice")
+        check_password(password, "alice")
 
 
 @pytest.mark.parametrize(
@@ -237,7 +237,7 @@ def test_common_passwords_are_refused_in_every_disguise(password: str) -> None:
 )  # fmt: skip
 def test_repetitions_and_sequences_are_refused(password: str) -> None:
     with pytest.raises(WeakPassword, match="repeats something"):
-        check_quality(password, "alice")
+        check_password(password, "alice")
 
 
 @pytest.mark.parametrize(
@@ -249,14 +249,14 @@ def test_repetitions_and_sequences_are_refused(password: str) -> None:
 )  # fmt: skip
 def test_passwords_built_on_the_name_are_refused(password: str) -> None:
     with pytest.raises(WeakPassword, match="your name"):
-        check_quality(password, "Wilhelmina.Noether@example.org")
-    check_quality(password + " likes rings", "Wilhelmina.Noether@example.org")
+        check_password(password, "Wilhelmina.Noether@example.org")
+    check_password(password + " likes rings", "Wilhelmina.Noether@example.org")
 
 
 @given(st.text(max_size=300), st.text(max_size=80))
 def test_whatever_is_typed_is_refused_or_long_enough(password: str, name: str) -> None:
     try:
-        check_quality(password, name)
+        check_password(password, name)
     except WeakPassword:
         return
     assert len(password) <= 256

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from app.accounts.tokens import MOST, ApiTokens, TokenInfo, TooManyTokens
+from app.accounts.tokens import MAX_TOKENS, ApiTokens, TokenInfo, TooManyTokens
 from app.store.client import Store
 from tests.clock import Clock
 from tests.valkey import Valkey
@@ -92,10 +92,10 @@ async def test_nobody_revokes_the_token_of_another(tokens: ApiTokens) -> None:
 
 async def test_a_user_has_fifty_tokens_at_most(tokens: ApiTokens, clock: Clock) -> None:
     results = await asyncio.gather(
-        *(tokens.create("alice", "", lifetime=60) for _ in range(MOST + 3)), return_exceptions=True
+        *(tokens.create("alice", "", lifetime=60) for _ in range(MAX_TOKENS + 3)), return_exceptions=True
     )
     assert [type(result) for result in results].count(TooManyTokens) == 3
-    assert len(await tokens.list("alice")) == MOST
+    assert len(await tokens.list("alice")) == MAX_TOKENS
     await tokens.create("bob", "")
     clock.move(60)
     await tokens.create("alice", "after the others have ended")
@@ -104,7 +104,7 @@ async def test_a_user_has_fifty_tokens_at_most(tokens: ApiTokens, clock: Clock) 
 
 async def test_a_token_is_made_once_though_asked_for_twice(stammering: Store, clock: Clock) -> None:
     tokens = ApiTokens(stammering, clock=clock)
-    made = [(await tokens.create("alice", str(number)))[1] for number in range(MOST)]
+    made = [(await tokens.create("alice", str(number)))[1] for number in range(MAX_TOKENS)]
     assert {token.id for token in await tokens.list("alice")} == {token.id for token in made}
     with pytest.raises(TooManyTokens):
         await tokens.create("alice", "one too many")

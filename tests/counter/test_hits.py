@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.counter.hits import counts
+from app.counter.hits import is_visit
 
 
 @pytest.mark.parametrize(
@@ -15,7 +15,7 @@ from app.counter.hits import counts
     ],
 )
 def test_a_page_that_is_read_counts(headers: dict[bytes, bytes]) -> None:
-    assert counts("GET", headers)
+    assert is_visit("GET", headers)
 
 
 @pytest.mark.parametrize(
@@ -29,9 +29,9 @@ def test_a_page_that_is_read_counts(headers: dict[bytes, bytes]) -> None:
     ],
 )
 def test_a_guess_at_what_may_be_read_next_does_not(headers: dict[bytes, bytes]) -> None:
-    assert not counts("GET", headers)
+    assert not is_visit("GET", headers)
 
 
 @pytest.mark.parametrize("method", ["HEAD", "POST", "OPTIONS", "get"])
 def test_no_other_method_counts(method: str) -> None:
-    assert not counts(method, {})
+    assert not is_visit(method, {})

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from app.counter import durability as module
-from app.counter.durability import Server
-from app.counter.store import CounterStore, Facts
+from app.counter.durability import Durability
+from app.counter.store import CounterStore, ServerInfo
 from app.store.client import Store
 from tests.counter.conftest import counting, stores
 from tests.counter.load import until
@@ -42,7 +42,7 @@ async def follow(replica: Valkey, port: int) -> None:
 
 async def test_a_server_says_what_it_can_promise(counter: CounterStore, own_server: Valkey, replica: Valkey) -> None:
     alone = await counter.facts()
-    assert alone == Facts(file=True, replicas=False, history=alone.history)
+    assert alone == ServerInfo(file=True, replicas=False, history=alone.history)
     assert len(alone.history) == 40
     async with proxy(own_server.socket) as link:
         await follow(replica, link.port)
@@ -50,19 +50,19 @@ async def test_a_server_says_what_it_can_promise(counter: CounterStore, own_serv
 
 
 async def test_a_server_that_says_nothing_is_not_taken_for_the_same(counter: CounterStore, own_server: Valkey) -> None:
-    server = Server(counter)
+    server = Durability(counter)
     await server.look()
     acknowledged = time.monotonic()
     assert await server.same_since(acknowledged)
     with own_server.client as client:
         client.execute_command("ACL", "SETUSER", "default", "-info")
-    assert await counter.facts() == Facts(file=True, replicas=False, history="")
+    assert await counter.facts() == ServerInfo(file=True, replicas=False, history="")
     assert not await server.same_since(acknowledged)
     assert not await server.same_since(time.monotonic())
 
 
 async def test_a_server_is_the_same_until_it_is_started_again(counter: CounterStore, own_server: Valkey) -> None:
-    server = Server(counter)
+    server = Durability(counter)
     before = time.monotonic()
     await server.look()
     assert not await server.same_since(before), "what it was before the first look nobody knows"
@@ -100,7 +100,7 @@ async def test_a_replica_that_has_gone_is_waited_for_for_a_while(
     counter: CounterStore, own_server: Valkey, replica: Valkey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "LOOK", 0.0)
-    server = Server(counter)
+    server = Durability(counter)
     async with proxy(own_server.socket) as link:
         await follow(replica, link.port)
         await counter.apply("w", 1, ["home", 1])
@@ -113,7 +113,7 @@ async def test_a_replica_that_has_gone_is_waited_for_for_a_while(
     await until(lambda: held(server), what="the file that is written")
 
 
-async def held(server: Server) -> bool:
+async def held(server: Durability) -> bool:
     return (await server.settled("w"))[1]
 
 
@@ -123,7 +123,7 @@ async def test_a_server_without_a_file_is_believed_at_once(short_folder: Path) -
             counter = CounterStore(store, barrier)
             await counter.apply("w", 1, ["home", 1])
             assert (await counter.facts()).file is False
-            assert await Server(counter).settled("w") == (1, True)
+            assert await Durability(counter).settled("w") == (1, True)
             assert await counter.settled("w", file=True, replicas=False) == (1, True), "it refuses WAITAOF"
 
 

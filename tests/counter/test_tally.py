@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 
 from app.counter import tally as module
-from app.counter.store import CounterStore, Gap
+from app.counter.store import CounterStore, SequenceGap
 from app.counter.tally import Tally
 from app.store.keys import HITS_TOTALS
 from tests.counter.conftest import counting
@@ -59,7 +59,7 @@ async def test_a_batch_that_is_sent_again_is_answered_again_and_adds_nothing(
 async def test_a_batch_out_of_turn_is_refused(server: Valkey, counter: CounterStore, sequence: int) -> None:
     await counter.apply("w", 1, ["home", 1])
     await counter.apply("w", 2, ["home", 1])
-    with pytest.raises(Gap) as gap:
+    with pytest.raises(SequenceGap) as gap:
         await counter.apply("w", sequence, ["home", 1])
     assert gap.value.last == 2
     assert totals(server) == {"home": 2}

@@ -10,7 +10,7 @@ import pytest
 from app.counter import tally as module
 from app.counter.store import CounterStore
 from app.counter.tally import Tally
-from app.store.client import StoreAway
+from app.store.client import StoreUnavailable
 from app.store.keys import HITS_TOTALS
 from tests.counter.conftest import counting
 from tests.counter.load import until
@@ -86,7 +86,7 @@ class Interrupted(CounterStore):
 
 
 def break_off() -> None:
-    raise StoreAway("the connection was lost", sent=True)
+    raise StoreUnavailable("the connection was lost", sent=True)
 
 
 @pytest.mark.parametrize("sent_again", [1, 2])

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from app.web.cookies import MOST_BYTES
+from app.web.cookies import MAX_COOKIE_BYTES
 from tests.deploy.files import Document, kustomize, text, the
 
 INGRESS_NAMESPACE = "kubernetes.io/metadata.name"
@@ -47,7 +47,7 @@ def test_a_head_with_the_largest_cookie_comes_through(production: list[Document]
     annotations = the("Ingress", "tallygate", production)["metadata"]["annotations"]
     told = annotations["nginx.ingress.kubernetes.io/proxy-buffer-size"]
     assert f"proxy_buffer_size {told};" in text("deploy/nginx/tallygate.conf")
-    assert int(told.removesuffix("k")) * 1024 >= MOST_BYTES + 2048
+    assert int(told.removesuffix("k")) * 1024 >= MAX_COOKIE_BYTES + 2048
 
 
 def test_the_http_route_sends_every_path_of_its_host_to_the_service(by_gateway: list[Document]) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from app.http_client import client as http
-from app.http_client.client import Outside
-from app.oauth_client.errors import ProviderDown
+from app.http_client.client import SafeHttpClient
+from app.oauth_client.errors import ProviderUnavailable
 from app.settings import Settings
 from dev.serving import served
 from tests.accounts.pages.reading import alert
@@ -58,8 +58,8 @@ async def test_it_is_believed_for_its_own_name_only(
     private: bool, inside: FakeOpenId, authority: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(http, "is_public", lambda _: True)
-    async with Outside(timeout=5, private=private, ca_file=authority / "ca.pem") as outside:
+    async with SafeHttpClient(timeout=5, private=private, ca_file=authority / "ca.pem") as outside:
         assert (await outside.get(f"{inside.issuer}/jwks")).status == 200
-        with pytest.raises(ProviderDown) as refused:
+        with pytest.raises(ProviderUnavailable) as refused:
             await outside.get(f"{inside.issuer.replace('localhost', '127.0.0.1')}/jwks")
     assert "certificate is not valid for '127.0.0.1'" in refused.value.why

@@ -13,7 +13,7 @@ import pytest
 from starlette.responses import JSONResponse
 
 from app.oauth_client.id_token import LOGOUT_EVENT
-from app.store.client import StoreAway
+from app.store.client import StoreUnavailable
 from tests.clock import Clock
 from tests.fakes.noted import GONE, without_gone
 from tests.fakes.openid import CLIENT_ID, OTHER_RSA, FakeOpenId
@@ -249,7 +249,7 @@ async def test_a_logout_that_redis_leaves_in_the_middle_is_obeyed_when_it_comes_
     walk: Walk, provider: FakeOpenId, service: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def away(*_: object) -> None:
-        raise StoreAway("gone", sent=True)
+        raise StoreUnavailable("gone", sent=True)
 
     await walk.whole()
     token = logout_token(provider)

@@ -10,7 +10,7 @@ import pytest
 from app.accounts.identities import Identity
 from app.audit.log import Event
 from app.settings import Settings
-from app.store.client import StoreAway
+from app.store.client import StoreUnavailable
 from tests.accounts.pages.reading import message, same_browser, status, until_thrown_out
 from tests.cast import Cast, make_cast, signed_in
 from tests.clock import Clock
@@ -32,7 +32,7 @@ async def noted(service: Running, user_id: str) -> list[tuple[str, str]]:
 
 
 async def away(*_: object) -> None:
-    raise StoreAway("gone", sent=True)
+    raise StoreUnavailable("gone", sent=True)
 
 
 async def test_the_sessions_that_it_began_end_on_every_worker(
@@ -103,7 +103,7 @@ async def test_who_comes_in_by_it_at_that_very_moment_does_not_stay(
     """Between the beginning of the session and the note of where it comes from. A repetition begins another one."""
     await link(bob)
     (identity,) = await identity_ids(bob)
-    keep, kept = service.state["memory"].keep, []
+    keep, kept = service.state["provider_sessions"].keep, []
 
     async def unlinked_meanwhile(*facts: Any) -> None:
         kept.append(facts)
@@ -111,12 +111,12 @@ async def test_who_comes_in_by_it_at_that_very_moment_does_not_stay(
             assert (await unlink(bob, identity)).status_code == 303
         await keep(*facts)
 
-    monkeypatch.setattr(service.state["memory"], "keep", unlinked_meanwhile)
+    monkeypatch.setattr(service.state["provider_sessions"], "keep", unlinked_meanwhile)
     callback = await walk.there(await walk.out())
     answers = await asyncio.gather(*(walk.back(callback) for _ in range(1 + repetition)))
     assert 403 in {answer.status_code for answer in answers}
     assert await walk.user() is None
-    assert [session.how for session in await service.state["sessions"].of_user(cast.bob.id)] == ["password"]
+    assert [session.auth_method for session in await service.state["sessions"].of_user(cast.bob.id)] == ["password"]
 
 
 async def test_what_redis_leaves_in_the_middle_is_done_when_it_is_asked_for_again(
@@ -141,7 +141,7 @@ async def test_nobody_is_in_by_it_while_redis_cannot_note_where_they_come_from(
     """Unlinking would not find their session."""
     await link(bob)
     with monkeypatch.context() as patched:
-        patched.setattr(service.state["memory"], "keep", away)
+        patched.setattr(service.state["provider_sessions"], "keep", away)
         assert (await walk.whole()).status_code == 503
     assert await walk.user() is None
     assert (await walk.whole()).status_code == 303

@@ -10,7 +10,7 @@ import pytest
 
 from app.counter import tally
 from app.settings import Settings
-from app.store.client import StoreAway
+from app.store.client import StoreUnavailable
 from tests.cast import PASSWORD, Cast, make_cast, signed_in
 from tests.service import Running, running
 from tests.sessions.opened import HTTPS, opened, scope_of
@@ -78,12 +78,12 @@ async def nobody_is_let_in(place: Running, bob: httpx.AsyncClient) -> None:
 
 @pytest.mark.parametrize("how", ["kill", "stop"])
 async def test_while_redis_is_away_nobody_is_let_in_and_afterwards_everybody_is(
-    place: Running, people: Cast, own: Valkey, how: str
+    place: Running, people: Cast, own: Valkey, auth_method: str
 ) -> None:
     clients = [await signed_in(place, name, base_url=HTTPS) for name in ("alice", "bob", "charlie")]
     for client in clients:
         assert (await client.get("/api/session")).status_code == 200
-    own.kill() if how == "kill" else own.stop()
+    own.kill() if auth_method == "kill" else own.stop()
     async with asyncio.timeout(PATIENCE):
         while (await clients[1].get("/api/session")).status_code != 503:
             await asyncio.sleep(0.01)
@@ -124,9 +124,9 @@ async def test_a_first_look_that_failed_does_not_count_as_signed_out(place: Runn
     scope = scope_of(await opened(place, people.bob))
     own.kill()
     for _ in range(2):
-        with pytest.raises(StoreAway):
+        with pytest.raises(StoreUnavailable):
             await sessions.open(scope)
-        with pytest.raises(StoreAway):
+        with pytest.raises(StoreUnavailable):
             await sessions.begin(scope, people.bob.id, "password")
     own.start()
     async with asyncio.timeout(PATIENCE):
@@ -140,6 +140,6 @@ async def test_a_first_look_that_failed_does_not_count_as_signed_out(place: Runn
 async def is_away(asked: Awaitable[object]) -> bool:
     try:
         await asked
-    except StoreAway:
+    except StoreUnavailable:
         return True
     return False

@@ -114,7 +114,7 @@ async def test_what_a_request_changes_shows_in_no_other_before_it_is_stored(serv
     session.data["basket"]["items"].clear()
     session.data["basket"] = None
     assert await data_of(service, cookie) == BASKET
-    assert service.state["sessions"].remembered(scope_of(cookie), cookie.encode()).data == BASKET
+    assert service.state["sessions"].cached(scope_of(cookie), cookie.encode()).data == BASKET
 
 
 async def test_within_a_request_all_have_the_same_session(service: Running, cast: Cast) -> None:

@@ -77,7 +77,12 @@ async def test_it_is_noted_as_a_sign_in_is(service: Running, cast: Cast, app: st
     answer = await asked(service, [cookie])
     await asked(service, [cookie])
     (entry,) = (await service.state["audit"].page()).entries
-    assert (entry.event, entry.user, entry.address, entry.detail) == (Event.MOVED_OVER, cast.bob.id, "192.0.2.1", app)
+    assert (entry.event, entry.user, entry.address, entry.detail) == (
+        Event.LEGACY_SIGN_IN,
+        cast.bob.id,
+        "192.0.2.1",
+        app,
+    )
     assert entry.request_id == answer.headers["x-request-id"]
 
 

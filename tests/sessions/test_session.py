@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.sessions.service import FRESH
+from app.sessions.service import REAUTH_WINDOW
 from app.settings import Settings
 from tests.cast import PASSWORD, Cast, signed_in
 from tests.clock import Clock
@@ -107,7 +107,7 @@ async def test_a_session_ends_also_when_it_is_used_all_the_time(service: Running
 async def test_a_worker_that_has_kept_a_session_ends_it_as_well(
     make_settings: Callable[..., Settings], clock: Clock
 ) -> None:
-    async with running(make_settings(session_idle=60, session_lifetime=100), clock) as service:
+    async with running(make_settings(session_idle_timeout=60, session_absolute_timeout=100), clock) as service:
         user = await service.state["accounts"].create("bob", None)
         cookie = await opened(service, user)
         for seconds, status in ((14, 200), (44, 200), (41, 200), (1, 401)):
@@ -180,7 +180,7 @@ async def test_a_session_is_fresh_for_a_moment(service: Running, cast: Cast, clo
     sessions = service.state["sessions"]
     assert await sessions.fresh(scope_of(cookie))
     assert not await sessions.fresh(scope_of())
-    clock.move(FRESH)
+    clock.move(REAUTH_WINDOW)
     assert not await sessions.fresh(scope_of(cookie))
 
 

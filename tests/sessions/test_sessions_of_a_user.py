@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from app.sessions.redis_store import MOST_SESSIONS
+from app.sessions.redis_store import MAX_SESSIONS_PER_USER
 from app.settings import Settings
 from tests.cast import Cast, signed_in
 from tests.clock import Clock
@@ -93,10 +93,10 @@ async def test_a_longer_lifetime_leaves_no_session_that_cannot_be_found(
     make_settings: Callable[..., Settings], clock: Clock
 ) -> None:
     """An operator may change settings while sessions live."""
-    async with running(make_settings(session_lifetime=10 * DAY), clock) as service:
+    async with running(make_settings(session_absolute_timeout=10 * DAY), clock) as service:
         user = await service.state["accounts"].create("bob", None)
         cookie = await opened(service, user)
-    async with running(make_settings(session_lifetime=90 * DAY), clock) as service:
+    async with running(make_settings(session_absolute_timeout=90 * DAY), clock) as service:
         clock.move(DAY)
         assert await check(service, cookie) == 200
         clock.move(12 * DAY)
@@ -110,9 +110,13 @@ async def test_a_program_that_never_signs_out_has_its_oldest_sessions_ended(
     service: Running, cast: Cast, server: Valkey
 ) -> None:
     first = await opened(service, cast.bob)
-    others = await asyncio.gather(*(opened(service, cast.bob) for _ in range(MOST_SESSIONS + 4)))
+    others = await asyncio.gather(*(opened(service, cast.bob) for _ in range(MAX_SESSIONS_PER_USER + 4)))
     assert await check(service, others[-1]) == 200
     with server.client as client:
-        assert client.zcard(f"sessions-of:{cast.bob.id}") == len(list(client.scan_iter("session:*"))) == MOST_SESSIONS
-    assert await service.state["sessions"].end_all(cast.bob.id) == MOST_SESSIONS
+        assert (
+            client.zcard(f"sessions-of:{cast.bob.id}")
+            == len(list(client.scan_iter("session:*")))
+            == MAX_SESSIONS_PER_USER
+        )
+    assert await service.state["sessions"].end_all(cast.bob.id) == MAX_SESSIONS_PER_USER
     assert await check(service, first) == await check(service, others[-1]) == 401

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from app.store.client import Store, StoreAway
+from app.store.client import Store, StoreUnavailable
 from app.store.topology import topology
 from app.store.tracking import Fields, TrackedHashes
 from tests.proxy import proxy
@@ -195,7 +195,7 @@ async def test_a_network_that_goes_silent_does_not_leave_old_values(server: Valk
         assert await tracked.read("k") == 1
         between.freeze()
         await soon(lambda: tracked.kept("k") is None)
-        with pytest.raises(StoreAway):
+        with pytest.raises(StoreUnavailable):
             await tracked.read("k")
         with server.client as client:
             client.hset("k", "n", 2)
@@ -204,7 +204,7 @@ async def test_a_network_that_goes_silent_does_not_leave_old_values(server: Valk
         async def kept_again() -> bool:
             try:
                 return await tracked.read("k") == tracked.kept("k") == 2
-            except StoreAway:
+            except StoreUnavailable:
                 return False
 
         await soon(kept_again)

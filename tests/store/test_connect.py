@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.store.client import ResponseError
-from app.store.topology import Behind, Cluster, Single, topology
+from app.store.topology import Cluster, Sentinel, Single, topology
 from tests.proxy import Proxy
 from tests.store.conftest import Opened
 from tests.store.fake import fake
@@ -75,7 +75,7 @@ def test_files_for_tls_that_cannot_be_used_are_found_at_once(tmp_path: Path) -> 
     [
         ("redis://a", Single),
         ("unix:///a", Single),
-        ("redis+sentinel://a/b", Behind),
+        ("redis+sentinel://a/b", Sentinel),
         ("redis+cluster://a", Cluster),
     ],
 )

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from app.store import embedded as embedded_module
-from app.store import supervisor as keeper
+from app.store import supervisor
 from app.store.client import Store
 from app.store.embedded import Embedded, EmbeddedError
 from app.store.topology import Single
@@ -227,8 +227,8 @@ def test_a_server_that_is_being_stopped_is_waited_for_but_not_for_ever(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder.mkdir()
-    lock = keeper.lock_file(folder / "users.lock")
-    assert keeper.taken(lock)  # as a keeper does it
+    lock = supervisor.lock_file(folder / "users.lock")
+    assert supervisor.taken(lock)  # as a keeper does it
     with User(folder).process as late, monkeypatch.context() as patch:
         patch.setattr(embedded_module, "START_LIMIT", 0.2)
         with pytest.raises(EmbeddedError, match="is stopping, and does not end"):

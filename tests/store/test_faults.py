@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from app.store.client import Store, StoreAway
+from app.store.client import Store, StoreUnavailable
 from tests.proxy import Proxy
 from tests.sockets import PATIENCE, free_port
 from tests.store.conftest import Opened
@@ -54,7 +54,7 @@ async def test_what_is_sent_once_is_never_repeated_when_its_answer_is_lost(betwe
         for lost in range(1, 21):
             between.lose_answer_to(b"INCR")
             replies = await asyncio.gather(*(store.once("INCR", "n") for _ in range(5)), return_exceptions=True)
-            assert [isinstance(reply, StoreAway) and reply.sent for reply in replies] == [True] * 5
+            assert [isinstance(reply, StoreUnavailable) and reply.sent for reply in replies] == [True] * 5
             assert between.lost == lost
             await answers(store, "PING")
         assert await store.idempotent("GET", "n") == b"100"

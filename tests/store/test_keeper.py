@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from app.store import supervisor as keeper
+from app.store import supervisor
 from app.store.embedded import Embedded, EmbeddedError, server_binary
 from tests.service import ROOT
 from tests.sockets import PATIENCE
@@ -165,17 +165,17 @@ def test_a_torn_tail_is_told_from_damage(tmp_path: Path, rest: bytes, torn: bool
     (tmp_path / "appendonlydir" / "appendonly.aof.9.incr.aof").write_bytes(b"damage of long ago")
     newest = tmp_path / "appendonlydir" / "appendonly.aof.10.incr.aof"
     newest.write_bytes(b"*2\r\n$4\r\nINCR\r\n$1\r\nn\r\n" * 3 + rest)
-    assert keeper.is_torn(tmp_path) is torn
+    assert supervisor.is_torn(tmp_path) is torn
 
 
 def test_a_folder_without_a_file_is_not_torn(tmp_path: Path) -> None:
-    assert not keeper.is_torn(tmp_path)
+    assert not supervisor.is_torn(tmp_path)
 
 
 @contextmanager
 def a_user(folder: Path) -> Iterator[None]:
     """Somebody who uses the server, or waits for it."""
-    lock = keeper.lock_file(folder / "users.lock")
+    lock = supervisor.lock_file(folder / "users.lock")
     fcntl.flock(lock, fcntl.LOCK_SH)
     yield
     os.close(lock)
@@ -201,8 +201,8 @@ def test_a_keeper_mends_starts_again_and_leaves_with_the_last_user(folder: Path)
 
 def test_a_keeper_without_a_user_ends_by_itself(folder: Path, original: Path) -> None:
     """Also one that waits for a server to end."""
-    data = keeper.lock_file(original / "server.lock")
-    assert keeper.taken(data)
+    data = supervisor.lock_file(original / "server.lock")
+    assert supervisor.taken(data)
     both = run_keeper(folder), run_keeper(original)
     assert [running.wait(PATIENCE) for running in both] == [0, 0]
     assert not (folder / "valkey.log").exists()
@@ -226,9 +226,9 @@ def test_a_second_keeper_leaves_at_once(folder: Path) -> None:
 
 def test_a_server_that_outlived_its_keeper_is_asked_to_leave(folder: Path) -> None:
     """Where the kernel does not end it for us, as on macOS."""
-    data = keeper.lock_file(folder / "server.lock")
-    assert keeper.taken(data)
-    server = keeper.start(folder, server_binary(), data, load_torn=False)
+    data = supervisor.lock_file(folder / "server.lock")
+    assert supervisor.taken(data)
+    server = supervisor.start(folder, server_binary(), data, load_torn=False)
     os.close(data)
     until(partial(answered, folder))
     with a_user(folder), client(folder) as asked:

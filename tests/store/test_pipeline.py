@@ -5,8 +5,8 @@ import random
 
 import pytest
 
-from app.store.client import ResponseError, Store, StoreAway
-from app.store.connection import Wire
+from app.store.client import ResponseError, Store, StoreUnavailable
+from app.store.connection import NodeConnection
 from app.store.topology import topology
 from tests.sockets import PATIENCE
 from tests.store.conftest import Opened
@@ -82,13 +82,13 @@ async def test_a_cancelled_write_has_still_been_sent(server: Valkey, store: Stor
 
 async def test_more_commands_than_the_queue_holds_are_refused_at_once(server: Valkey) -> None:
     nodes = topology(server.url, 5)
-    wire = Wire(lambda: nodes.connect(""), timeout=5, limit=10)
-    with pytest.raises(StoreAway, match="not connected yet"):
+    wire = NodeConnection(lambda: nodes.connect(""), timeout=5, limit=10)
+    with pytest.raises(StoreUnavailable, match="not connected yet"):
         wire.send("ECHO", "too early")
     running = asyncio.create_task(wire.run())
     await soon(lambda: wire.up)
     waiting = [wire.send("ECHO", n) for n in range(10)]
-    with pytest.raises(StoreAway, match="too many commands") as refusal:
+    with pytest.raises(StoreUnavailable, match="too many commands") as refusal:
         wire.send("ECHO", "one more")
     assert not refusal.value.sent
     assert await asyncio.gather(*waiting) == [str(n).encode() for n in range(10)]
@@ -102,7 +102,7 @@ async def test_a_full_queue_refuses_instead_of_holding_up_the_event_loop(server:
         asked = [asyncio.create_task(store.idempotent("ECHO", n)) for n in range(10_100)]
         started = asyncio.get_running_loop().time()
         replies = await asyncio.gather(*asked, return_exceptions=True)
-        assert sum(isinstance(reply, StoreAway) for reply in replies) == 100
+        assert sum(isinstance(reply, StoreUnavailable) for reply in replies) == 100
         assert asyncio.get_running_loop().time() - started < PATIENCE  # each of the 100 once took the whole timeout
 
 

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
-from app.store.client import Store, StoreAway
+from app.store.client import Store, StoreUnavailable
 from tests.sockets import PATIENCE
 
 
@@ -32,15 +32,15 @@ async def answers(store: Store, *command: str | int) -> object:
     while True:
         try:
             return await store.idempotent(*command)
-        except StoreAway:
+        except StoreUnavailable:
             assert time.monotonic() < deadline, "the store did not come back"
             await asyncio.sleep(0.01)
 
 
-async def refused(asked: Awaitable[object]) -> StoreAway:
-    """The StoreAway that a command ends with."""
+async def refused(asked: Awaitable[object]) -> StoreUnavailable:
+    """The StoreUnavailable that a command ends with."""
     try:
         reply = await asked
-    except StoreAway as away:
+    except StoreUnavailable as away:
         return away
     raise AssertionError(f"it was answered: {reply!r}")

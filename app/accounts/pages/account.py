@@ -4,9 +4,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.accounts import authentication as entry
+from app.accounts import authentication
 from app.accounts.guards import fresh, fresh_sign_in_required, sign_in_required
-from app.accounts.helpers import allow, note, page, say, see_other
+from app.accounts.helpers import audit, flash_message, page, raise_if_limited, see_other
 from app.accounts.models import User
 from app.accounts.names import BadName
 from app.accounts.password_policy import WeakPassword
@@ -35,7 +35,7 @@ async def change(request: Request[AccountState], user: User) -> Response:
     if locale is not None and locale not in NAMES:
         raise BadRequest(f"locale: must be one of {', '.join(NAMES)}, or empty", field="locale")
     await request.state["accounts"].set_locale(user.id, locale)
-    await say(request, N_("Saved."))
+    await flash_message(request, N_("Saved."))
     response = see_other("/account")
     if locale is None:
         response.delete_cookie(COOKIE)
@@ -47,10 +47,10 @@ async def change(request: Request[AccountState], user: User) -> Response:
 @fresh_sign_in_required
 async def rename(request: Request[AccountState], user: User) -> Response:
     """`POST /account/name` with `username`."""
-    if request.state["settings"].moving_over:  # an old cookie tells a name: nobody else may come to bear it meanwhile
+    if request.state["settings"].legacy:  # an old cookie tells a name: nobody else may come to bear it meanwhile
         raise Forbidden(N_("Names stay as they are while people move over from another app."))
     name, state = (await form_fields(request, "username"))["username"], request.state
-    allow(await state["limits"].renaming(user.id))
+    raise_if_limited(await state["limits"].renaming(user.id))
     try:
         before = await state["accounts"].rename(user.id, name)
     except BadName as bad:
@@ -58,8 +58,8 @@ async def rename(request: Request[AccountState], user: User) -> Response:
     except NameTaken:
         return await form(request, user, N_("This name is taken."), "username", username=name)
     if before is not None:
-        await note(request, Event.RENAMED, user=user, detail=before)
-    await say(request, N_("Saved."))
+        await audit(request, Event.RENAMED, user=user, detail=before)
+    await flash_message(request, N_("Saved."))
     return see_other("/account")
 
 
@@ -68,15 +68,15 @@ async def change_password(request: Request[AccountState], user: User) -> Respons
     """`POST /account/password` with `current`, `new` and `end_others` (on): this session goes on under a new id."""
     fields = await form_fields(request, "current", "new", "end_others")
     state = request.state
-    allow(await state["limits"].password_change(user.id))
+    raise_if_limited(await state["limits"].password_change(user.id))
     stored = await state["accounts"].password_hash(user.id)
     if stored is None:
         await fresh(request, "/account")
     if stored is not None and not await state["passwords"].verify(stored, fields["current"]):
-        await note(request, Event.SIGN_IN_FAILED, user=user, detail="password-change")
+        await audit(request, Event.SIGN_IN_FAILED, user=user, detail="password-change")
         return await form(request, user, WRONG, "current")
     try:
-        password_hash = await entry.new_password(request, user.name, fields["new"])
+        password_hash = await authentication.new_password(request, user.name, fields["new"])
     except WeakPassword as weak:
         return await form(request, user, weak.reason, "new")
     if stored is None:
@@ -86,8 +86,8 @@ async def change_password(request: Request[AccountState], user: User) -> Respons
     session = await state["sessions"].begin(request.scope, user.id, "password")
     if fields["end_others"]:
         await state["sessions"].end_all(user.id, keep=session.key)
-    await note(request, Event.PASSWORD_CHANGED, user=user)
-    await say(request, N_("The password is changed."))
+    await audit(request, Event.PASSWORD_CHANGED, user=user)
+    await flash_message(request, N_("The password is changed."))
     return see_other("/account")
 
 
@@ -112,10 +112,10 @@ async def form(
         field=field,
         reference=reference,
         username=user.name if username is None else username,
-        may_rename=not request.state["settings"].moving_over,
+        may_rename=not request.state["settings"].legacy,
         revocable=request.state["sessions"].revocable,
         identities=await request.state["identities"].of_user(user.id),
-        elsewhere=request.state["elsewhere"],
+        elsewhere=request.state["sign_in_options"],
     )
 
 

@@ -9,8 +9,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app.accounts.guards import admin_required
-from app.accounts.helpers import allow, note, page, say, see_other
-from app.accounts.invitations import MOST_LISTED, Invitation
+from app.accounts.helpers import audit, flash_message, page, raise_if_limited, see_other
+from app.accounts.invitations import MAX_LISTED_INVITATIONS, Invitation
 from app.accounts.models import User
 from app.accounts.state import AccountState
 from app.accounts.store import LastAdmin
@@ -60,7 +60,7 @@ async def act(request: Request[AccountState], admin: User) -> Response:
         await _do(request, admin, subject, fields["action"])
     except LastAdmin:
         raise Conflict(N_("This is the last administrator.")) from None
-    await say(request, DONE[fields["action"]])
+    await flash_message(request, DONE[fields["action"]])
     return see_other(safe_path(fields["next"], USERS))
 
 
@@ -70,9 +70,9 @@ async def invite(request: Request[AccountState], admin: User) -> Response:
     fields = await form_fields(request, "days")
     if fields["days"] not in INVITATION_DAYS:
         raise BadRequest(f"days: must be one of {', '.join(sorted(INVITATION_DAYS, key=int))}", field="days")
-    allow(await request.state["limits"].inviting(admin.id))
+    raise_if_limited(await request.state["limits"].inviting(admin.id))
     secret = await request.state["invitations"].create(admin.id, int(fields["days"]) * DAY)
-    await note(request, Event.INVITED, user="", by=admin)
+    await audit(request, Event.INVITED, user="", by=admin)
     return await _users(request, invitation_link=f"{str(request.base_url).rstrip('/')}/sign-up?invitation={secret}")
 
 
@@ -91,13 +91,13 @@ async def withdraw(request: Request[AccountState], admin: User) -> Response:
     invitation = await _invitation(request)
     if not await request.state["invitations"].withdraw(invitation.id):
         raise NotFound
-    await note(request, Event.INVITATION_WITHDRAWN, user=invitation.by, by=admin)
-    await say(request, N_("The invitation is withdrawn."))
+    await audit(request, Event.INVITATION_WITHDRAWN, user=invitation.by, by=admin)
+    await flash_message(request, N_("The invitation is withdrawn."))
     return see_other(safe_path(fields["next"], USERS))
 
 
 @admin_required
-async def audit(request: Request[AccountState], admin: User) -> Response:
+async def audit_log(request: Request[AccountState], admin: User) -> Response:
     """`GET /admin/audit?before=`."""
     before = request.query_params.get("before")
     found = await request.state["audit"].page(before)
@@ -128,16 +128,16 @@ async def _do(request: Request[AccountState], admin: User, user: User, action: s
         case "disable":
             await accounts.set_disabled(user.id, True)
             await sessions.end_all(user.id)
-            await note(request, Event.DISABLED, user=user, by=admin)
+            await audit(request, Event.DISABLED, user=user, by=admin)
         case "enable":
             await accounts.set_disabled(user.id, False)
-            await note(request, Event.ENABLED, user=user, by=admin)
+            await audit(request, Event.ENABLED, user=user, by=admin)
         case "end-sessions":
             ended = await sessions.end_all(user.id)
-            await note(request, Event.SESSION_ENDED, user=user, by=admin, detail=str(ended))
+            await audit(request, Event.SESSION_ENDED, user=user, by=admin, detail=str(ended))
         case "make-admin" | "remove-admin":
             await accounts.set_admin(user.id, action == "make-admin")
-            await note(request, Event.ROLE_CHANGED, user=user, by=admin, detail=action)
+            await audit(request, Event.ROLE_CHANGED, user=user, by=admin, detail=action)
         case _:
             raise BadRequest("action: there is no such action", field="action")
 
@@ -155,7 +155,7 @@ async def _users(request: Request[AccountState], *, invitation_link: str | None 
         more=found.after,
         revocable=request.state["sessions"].revocable,
         invitations=await _named(request, await request.state["invitations"].list()),
-        most_listed=MOST_LISTED,
+        most_listed=MAX_LISTED_INVITATIONS,
         inviting=request.state["settings"].registration != "closed",
         invitation_link=invitation_link,
     )
@@ -185,5 +185,5 @@ routes = [
     Route("/admin/invitations", invite, methods=["POST"]),
     Route("/admin/invitations/{id}/withdraw", ask_to_withdraw, methods=["GET"]),
     Route("/admin/invitations/{id}/withdraw", withdraw, methods=["POST"]),
-    Route("/admin/audit", audit, methods=["GET"]),
+    Route("/admin/audit", audit_log, methods=["GET"]),
 ]

@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute, Route
 from app.accounts.helpers import page
 from app.accounts.state import AccountState
 from app.web.openapi import ApiRoute, Operation, Schema, document
-from app.web.responses import json_answer
+from app.web.responses import json_response
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Line:
 
 
 MANUAL = Operation(
-    summary="This manual, as an OpenAPI document", tag="manual", answers={200: ("The document.", {"type": "object"})}
+    summary="This manual, as an OpenAPI document", tag="manual", responses={200: ("The document.", {"type": "object"})}
 )
 
 
@@ -34,7 +34,7 @@ def manual_routes(routes: Sequence[BaseRoute]) -> list[BaseRoute]:
     """`/api/openapi.json` and `/api`, about the ApiRoutes among these routes, and itself."""
 
     async def as_json(request: Request[AccountState]) -> Response:
-        return json_answer(described)
+        return json_response(described)
 
     async def as_page(request: Request[AccountState]) -> Response:
         return await page(request, "accounts/api.html", info=described["info"], groups=groups)
@@ -61,7 +61,7 @@ def _operation(route: ApiRoute) -> dict[str, Any]:
         "description": "",
         "parameters": [Line(name, "path", "string", True, text) for name, text in operation.parameters.items()],
         "body": _members(operation.body) if operation.body else None,
-        "responses": [{"status": status, "description": text} for status, (text, _) in operation.answers.items()],
+        "responses": [{"status": status, "description": text} for status, (text, _) in operation.responses.items()],
     }
 
 

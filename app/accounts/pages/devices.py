@@ -7,7 +7,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app.accounts.guards import sign_in_required
-from app.accounts.helpers import note, page, say, see_other
+from app.accounts.helpers import audit, flash_message, page, see_other
 from app.accounts.models import User
 from app.accounts.state import AccountState
 from app.audit.log import Event
@@ -25,7 +25,7 @@ class Device:
     address: str
     created: float
     seen: float
-    how: str
+    auth_method: str
     current: bool
 
 
@@ -34,7 +34,7 @@ async def devices_of(request: Request[AccountState], user: User) -> list[Device]
     own = await request.state["sessions"].open(request.scope)
     current = own.key if own is not None else None
     return [
-        Device(each.key, each.device, each.address, each.created, each.seen, each.how, each.key == current)
+        Device(each.key, each.device, each.address, each.created, each.seen, each.auth_method, each.key == current)
         for each in await request.state["sessions"].of_user(user.id)
     ]
 
@@ -43,7 +43,7 @@ async def end_device(request: Request[AccountState], user: User, key: str) -> No
     """Ends one of the user's sessions. Raises NotFound."""
     if not await request.state["sessions"].end_one(user.id, key):
         raise NotFound
-    await note(request, Event.SESSION_ENDED, user=user)
+    await audit(request, Event.SESSION_ENDED, user=user)
 
 
 @sign_in_required
@@ -62,7 +62,7 @@ async def end(request: Request[AccountState], user: User) -> Response:
     """`POST /account/devices/end` with the session's `key`."""
     fields = await form_fields(request, "key")
     await end_device(request, user, fields["key"])
-    await say(request, N_("The session has ended."))
+    await flash_message(request, N_("The session has ended."))
     return see_other("/account/devices")
 
 
@@ -71,9 +71,9 @@ async def end_others(request: Request[AccountState], user: User) -> Response:
     """`POST /account/devices/end-others`."""
     own = await request.state["sessions"].open(request.scope)
     ended = await request.state["sessions"].end_all(user.id, keep=own.key if own is not None else None)
-    await note(request, Event.SESSION_ENDED, user=user, detail=f"{ended} others")
+    await audit(request, Event.SESSION_ENDED, user=user, detail=f"{ended} others")
     if ended:
-        await say(request, N_("All other sessions have ended."))
+        await flash_message(request, N_("All other sessions have ended."))
     return see_other("/account/devices")
 
 

@@ -7,8 +7,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.accounts import authentication as entry
-from app.accounts.helpers import address_of, allow, note, page, see_other
+from app.accounts import authentication
+from app.accounts.helpers import address_of, audit, page, raise_if_limited, see_other
 from app.accounts.names import BadName
 from app.accounts.password_policy import WeakPassword
 from app.accounts.state import AccountState
@@ -40,7 +40,7 @@ async def send(request: Request[AccountState]) -> Response:
     await _check(request, fields["token"])
     name = fields["username"]
     try:
-        password_hash = await entry.new_password(request, name, fields["password"])
+        password_hash = await authentication.new_password(request, name, fields["password"])
         user = await request.state["accounts"].create_first_admin(name, password_hash)
     except AdminExists:
         raise NotFound from None
@@ -49,8 +49,8 @@ async def send(request: Request[AccountState]) -> Response:
     except NameTaken:
         field, reason = "username", N_("This name is taken.")
     else:
-        await note(request, Event.USER_CREATED, user=user, detail="setup")
-        await entry.let_in(request, user, "setup")
+        await audit(request, Event.USER_CREATED, user=user, detail="setup")
+        await authentication.start_session(request, user, "setup")
         return see_other("/")
     return await page(
         request, "accounts/setup.html", token=fields["token"], username=name, error=reason, field=field, status_code=400
@@ -65,7 +65,7 @@ async def _check(request: Request[AccountState], token: str) -> None:
     except AdminExists:
         raise NotFound from None
     if not hmac.compare_digest(token.encode("utf-8", "replace"), right.encode()):
-        allow(await state["limits"].setup(address_of(request)))
+        raise_if_limited(await state["limits"].setup(address_of(request)))
         raise NotFound
 
 

@@ -6,8 +6,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.accounts import authentication as entry
-from app.accounts.helpers import in_the_language_of, onward, page, say, see_other
+from app.accounts import authentication
+from app.accounts.helpers import flash_message, in_the_language_of, page, redirect_page, see_other
 from app.accounts.state import AccountState, S
 from app.web.body import form_fields
 from app.web.i18n import N_
@@ -17,7 +17,7 @@ from app.web.redirects import safe_path
 async def show(request: Request[AccountState]) -> Response:
     """`GET /sign-in?next=&again=`: the form; whoever is signed in goes on at once, unless it is to be done `again`."""
     target = safe_path(request.query_params.get("next"))
-    if "again" not in request.query_params and await request.state["people"].current(request.scope) is not None:
+    if "again" not in request.query_params and await request.state["current_user"].get(request.scope) is not None:
         return see_other(target)
     return await form(request, target)
 
@@ -26,11 +26,11 @@ async def send(request: Request[AccountState]) -> Response:
     """`POST /sign-in` with `username`, `password` and `next`."""
     fields = await form_fields(request, "username", "password", "next")
     target = safe_path(fields["next"])
-    user = await entry.sign_in(request, fields["username"], fields["password"])
+    user = await authentication.sign_in(request, fields["username"], fields["password"])
     if user is None:
         wrong = N_("The name or the password is not right.")
         return await form(request, target, username=fields["username"], error=wrong, field="password", status_code=401)
-    await say(request, N_("You are signed in."))
+    await flash_message(request, N_("You are signed in."))
     response = see_other(target)
     in_the_language_of(user, response, request.scope)
     return response
@@ -40,9 +40,9 @@ async def leave(request: Request[AccountState]) -> Response:
     """`POST /sign-out`; on to the provider where that is to be signed out of, too."""
     session = await request.state["sessions"].open(request.scope)
     # Both at once, and asked of Redis in this order: a provider that is slow to say where keeps no session alive.
-    farewell = request.state["farewell"](session, str(request.base_url))
-    url, _ = await asyncio.gather(farewell, entry.sign_out(request))
-    return see_other("/") if url is None else await onward(request, url)
+    farewell = request.state["sign_out_redirect"](session, str(request.base_url))
+    url, _ = await asyncio.gather(farewell, authentication.sign_out(request))
+    return see_other("/") if url is None else await redirect_page(request, url)
 
 
 async def form(
@@ -66,7 +66,7 @@ async def form(
         field=field,
         registration=request.state["settings"].registration,
         reference=reference,
-        providers=request.state["elsewhere"],
+        providers=request.state["sign_in_options"],
     )
 
 

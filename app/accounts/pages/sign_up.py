@@ -4,8 +4,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.accounts import authentication as entry
-from app.accounts.helpers import address_of, allow, note, page, see_other
+from app.accounts import authentication
+from app.accounts.helpers import address_of, audit, page, raise_if_limited, see_other
 from app.accounts.names import BadName
 from app.accounts.password_policy import WeakPassword
 from app.accounts.state import AccountState
@@ -26,7 +26,7 @@ async def show(request: Request[AccountState]) -> Response:
         "accounts/sign_up.html",
         next=safe_path(request.query_params.get("next")),
         invitation=invitation,
-        providers=request.state["elsewhere"],
+        providers=request.state["sign_in_options"],
         username="",
         field=None,
     )
@@ -37,12 +37,12 @@ async def send(request: Request[AccountState]) -> Response:
     fields = await form_fields(request, "username", "password", "next", "invitation")
     state, name, invitation = request.state, fields["username"], fields["invitation"] or None
     await _check(request, invitation)
-    allow(await state["limits"].sign_up(address_of(request)))
+    raise_if_limited(await state["limits"].sign_up(address_of(request)))
     invited = invitation if state["settings"].registration == "invitation" else None
     if invited is not None:
-        allow(await state["limits"].invitation(invited))
+        raise_if_limited(await state["limits"].invitation(invited))
     try:
-        password_hash = await entry.new_password(request, name, fields["password"])
+        password_hash = await authentication.new_password(request, name, fields["password"])
         user = await state["accounts"].create(name, password_hash, invitation=invited)
     except BadInvitation:
         raise Forbidden(_uninvited()) from None
@@ -51,15 +51,15 @@ async def send(request: Request[AccountState]) -> Response:
     except NameTaken:
         field, reason = "username", N_("This name is taken.")
     else:
-        await note(request, Event.USER_CREATED, user=user, detail="sign-up")
-        await entry.let_in(request, user, "sign-up")
+        await audit(request, Event.USER_CREATED, user=user, detail="sign-up")
+        await authentication.start_session(request, user, "sign-up")
         return see_other(safe_path(fields["next"]))
     return await page(
         request,
         "accounts/sign_up.html",
         next=safe_path(fields["next"]),
         invitation=invitation,
-        providers=request.state["elsewhere"],
+        providers=request.state["sign_in_options"],
         username=name,
         error=reason,
         field=field,

@@ -7,10 +7,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app.accounts.guards import fresh, sign_in_required
-from app.accounts.helpers import note, page, say, see_other
+from app.accounts.helpers import audit, flash_message, page, see_other
 from app.accounts.models import User
 from app.accounts.state import AccountState
-from app.accounts.tokens import DAY, LONGEST_NAME, MOST_DAYS, TooManyTokens
+from app.accounts.tokens import DAY, MAX_TOKEN_DAYS, MAX_TOKEN_NAME_LENGTH, TooManyTokens
 from app.audit.log import Event
 from app.web.body import form_fields
 from app.web.errors import NotFound
@@ -29,15 +29,15 @@ async def create(request: Request[AccountState], user: User) -> Response:
     await fresh(request, "/account/tokens")  # a token may outlive all sessions: not for who found the browser open
     fields = await form_fields(request, "name", "days")
     name, days = fields["name"].strip(), fields["days"]
-    if not name or len(name) > LONGEST_NAME:
+    if not name or len(name) > MAX_TOKEN_NAME_LENGTH:
         return await _page(request, user, error=N_("Please enter a name of at most 100 characters."), field="name")
-    if not re.fullmatch("[0-9]{1,4}", days) or int(days) > MOST_DAYS:
+    if not re.fullmatch("[0-9]{1,4}", days) or int(days) > MAX_TOKEN_DAYS:
         return await _page(request, user, error=N_("Please choose a number of days."), field="days")
     try:
         secret, _ = await request.state["tokens"].create(user.id, name, int(days) * DAY or None)
     except TooManyTokens:
         return await _page(request, user, error=N_("You have too many tokens: revoke one first."))
-    await note(request, Event.TOKEN_CREATED, user=user, detail=name)
+    await audit(request, Event.TOKEN_CREATED, user=user, detail=name)
     return await _page(request, user, new_token=secret)
 
 
@@ -47,8 +47,8 @@ async def revoke(request: Request[AccountState], user: User) -> Response:
     fields = await form_fields(request, "id")
     if not await request.state["tokens"].revoke(user.id, fields["id"]):
         raise NotFound
-    await note(request, Event.TOKEN_REVOKED, user=user)
-    await say(request, N_("The token is revoked."))
+    await audit(request, Event.TOKEN_REVOKED, user=user)
+    await flash_message(request, N_("The token is revoked."))
     return see_other("/account/tokens")
 
 

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from app.oauth_client.provider import Kind
+from app.oauth_client.provider import ProviderType
 from app.oauth_client.providers.github import GitHub, GitHubSettings
 from app.oauth_client.providers.oidc import Oidc, OidcSettings
 from app.oauth_client.providers.wechat import WeChat, WeChatSettings
 
-PROVIDERS: dict[str, Kind[Any]] = {
-    "oidc": Kind(OidcSettings, Oidc),
-    "github": Kind(GitHubSettings, GitHub),
-    "wechat": Kind(WeChatSettings, WeChat),
+PROVIDERS: dict[str, ProviderType[Any]] = {
+    "oidc": ProviderType(OidcSettings, Oidc),
+    "github": ProviderType(GitHubSettings, GitHub),
+    "wechat": ProviderType(WeChatSettings, WeChat),
 }

@@ -7,11 +7,11 @@ from urllib.parse import urlencode
 
 from pydantic import Field, SecretStr
 
-from app.http_client.client import Answer
+from app.http_client.client import ProviderResponse
 from app.oauth_client.addresses import BaseAddress
-from app.oauth_client.errors import BadCallback, OAuthProblem, ProviderAnswer, Revoked
-from app.oauth_client.models import Attempt, Claims, Person, Tokens, picture, text, token
-from app.oauth_client.provider import Provider, ProviderSettings, Tools, Visitor, Words
+from app.oauth_client.errors import BadCallback, BadProviderResponse, OAuthProblem, Revoked
+from app.oauth_client.models import AuthRequest, Claims, ExternalProfile, Tokens, picture, text, token
+from app.oauth_client.provider import ClientInfo, Provider, ProviderContext, ProviderSettings, Words
 
 REFUSALS: dict[str, type[OAuthProblem]] = {"bad_verification_code": BadCallback, "bad_refresh_token": Revoked}
 """A code, or a refresh token, that is used or too old: beginning anew helps."""
@@ -26,22 +26,22 @@ class GitHubSettings(ProviderSettings):
 
 
 class GitHub(Provider):
-    def __init__(self, name: str, settings: GitHubSettings, tools: Tools) -> None:
+    def __init__(self, name: str, settings: GitHubSettings, context: ProviderContext) -> None:
         self._settings = settings
-        self._outside = tools.outside
-        self._clock = tools.clock
+        self._http = context.http
+        self._clock = context.clock
         self.name = name
         self.label = settings.label or "GitHub"
         self.rule = settings.allow
         self.issuer = settings.base_url
 
-    async def authorization_url(self, attempt: Attempt, visitor: Visitor) -> str:
+    async def authorization_url(self, auth_request: AuthRequest, client: ClientInfo) -> str:
         query = {
             "client_id": self._settings.client_id,
-            "redirect_uri": visitor.redirect_uri,
+            "redirect_uri": client.redirect_uri,
             "scope": " ".join(self._settings.scopes),
-            "state": attempt.state,
-            "code_challenge": attempt.challenge,
+            "state": auth_request.state,
+            "code_challenge": auth_request.challenge,
             "code_challenge_method": "S256",
         }
         return f"{self._settings.base_url}/login/oauth/authorize?{urlencode(query)}"
@@ -52,12 +52,14 @@ class GitHub(Provider):
         if "iss" in answer and answer["iss"] not in ours:
             raise BadCallback("the callback's iss is another provider's")
 
-    async def identify(self, attempt: Attempt, answer: Mapping[str, str], visitor: Visitor) -> Person:
-        form = {"code": answer["code"], "redirect_uri": visitor.redirect_uri, "code_verifier": attempt.verifier}
+    async def identify(
+        self, auth_request: AuthRequest, answer: Mapping[str, str], client: ClientInfo
+    ) -> ExternalProfile:
+        form = {"code": answer["code"], "redirect_uri": client.redirect_uri, "code_verifier": auth_request.verifier}
         answered = await self._token_request(form)
         bearer = {"Authorization": f"Bearer {token(answered, 'access_token')}"}
         user, email = await asyncio.gather(self._user(bearer), self._email(bearer))
-        return Person(
+        return ExternalProfile(
             issuer=self.issuer,
             subject=str(user["id"]),
             names=tuple(filter(None, (text(user, "login"), text(user, "name")))),
@@ -82,19 +84,19 @@ class GitHub(Provider):
             "client_id": self._settings.client_id,
             "client_secret": self._settings.client_secret.get_secret_value(),
         }
-        answer = await self._outside.post(f"{self._settings.base_url}/login/oauth/access_token", form)
+        answer = await self._http.post(f"{self._settings.base_url}/login/oauth/access_token", form)
         tokens = answer.json()
         if answer.status == 200 and token(tokens, "access_token") and text(tokens, "token_type").lower() == "bearer":
             return tokens
         why = f"{answer.what}: {answer.status} {text(tokens, 'error', 64)!r}"  # 200 for errors, too
-        raise REFUSALS.get(text(tokens, "error"), ProviderAnswer)(why)
+        raise REFUSALS.get(text(tokens, "error"), BadProviderResponse)(why)
 
     async def _user(self, bearer: dict[str, str]) -> dict[str, Any]:
         answer = await self._api("/user", bearer)
         user = answer.json()
         # An id is a number for ever; a login can be given to somebody else.
         if answer.status != 200 or type(user.get("id")) is not int or user["id"] <= 0:
-            raise ProviderAnswer(f"{answer.what}: {answer.status} without an id")
+            raise BadProviderResponse(f"{answer.what}: {answer.status} without an id")
         return user
 
     async def _email(self, bearer: dict[str, str]) -> str | None:
@@ -107,6 +109,6 @@ class GitHub(Provider):
             return None
         return text(primary[0], "email") or None
 
-    async def _api(self, path: str, bearer: dict[str, str]) -> Answer:
+    async def _api(self, path: str, bearer: dict[str, str]) -> ProviderResponse:
         headers = bearer | {"Accept": "application/vnd.github+json"}
-        return await self._outside.get(self._settings.api_url + path, headers=headers)
+        return await self._http.get(self._settings.api_url + path, headers=headers)

@@ -7,16 +7,16 @@ from urllib.parse import quote_plus, urlencode
 
 from pydantic import Field, SecretStr, field_validator
 
-from app.http_client.client import Answer, Outside
+from app.http_client.client import ProviderResponse, SafeHttpClient
 from app.oauth_client.addresses import WebAddress
-from app.oauth_client.errors import BadCallback, ProviderAnswer, ProviderDown, Revoked
+from app.oauth_client.errors import BadCallback, BadProviderResponse, ProviderUnavailable, Revoked
 from app.oauth_client.id_token import check_auth_time, check_id_token, check_logout_token
 from app.oauth_client.jose import BadToken, UnknownKey, verified
 from app.oauth_client.metadata import Metadata
-from app.oauth_client.metadata_cache import Documents
-from app.oauth_client.models import Attempt, Claims, LoggedOut, Person, Tokens, picture, text, token
-from app.oauth_client.provider import Provider, ProviderSettings, Tools, Visitor, Words
-from app.sessions.service import FRESH
+from app.oauth_client.metadata_cache import MetadataCache
+from app.oauth_client.models import AuthRequest, Claims, ExternalProfile, LogoutRequest, Tokens, picture, text, token
+from app.oauth_client.provider import ClientInfo, Provider, ProviderContext, ProviderSettings, Words
+from app.sessions.service import REAUTH_WINDOW
 
 DISCOVERY = "/.well-known/openid-configuration"
 NAMES = ("preferred_username", "nickname", "name")
@@ -43,36 +43,36 @@ class OidcSettings(ProviderSettings):
 class Oidc(Provider):
     """A provider of OpenID Connect."""
 
-    def __init__(self, name: str, settings: OidcSettings, tools: Tools) -> None:
+    def __init__(self, name: str, settings: OidcSettings, context: ProviderContext) -> None:
         self._settings = settings
         self.name = name
         self.label = settings.label or name.capitalize()
         self.rule = settings.allow
         self.issuer = settings.issuer
         self.client_id = settings.client_id
-        self._outside: Outside = tools.outside
-        self._documents: Documents = tools.documents
-        self._clock: Callable[[], float] = tools.clock
-        self._private = tools.private
+        self._http: SafeHttpClient = context.http
+        self._documents: MetadataCache = context.metadata
+        self._clock: Callable[[], float] = context.clock
+        self._private = context.private
 
     async def metadata(self) -> Metadata:
-        """Raises ProviderDown, ProviderAnswer."""
+        """Raises ProviderUnavailable, BadProviderResponse."""
         return self._read(await self._documents.get(self.issuer.rstrip("/") + DISCOVERY, self._read))
 
-    async def authorization_url(self, attempt: Attempt, visitor: Visitor) -> str:
+    async def authorization_url(self, auth_request: AuthRequest, client: ClientInfo) -> str:
         endpoint = (await self.metadata()).authorization_endpoint
         query = {
             "response_type": "code",
             "client_id": self.client_id,
-            "redirect_uri": visitor.redirect_uri,
+            "redirect_uri": client.redirect_uri,
             "scope": " ".join(self._settings.scopes),
             # Core 11: offline access is granted only where the person was asked for it.
             **({"prompt": "consent"} if "offline_access" in self._settings.scopes else {}),
             # Core 3.1.2.1: whoever signed in there longer ago is asked again, and not sent back without a word.
-            **({"max_age": str(FRESH)} if attempt.again else {}),
-            "state": attempt.state,
-            "nonce": attempt.nonce,
-            "code_challenge": attempt.challenge,
+            **({"max_age": str(REAUTH_WINDOW)} if auth_request.again else {}),
+            "state": auth_request.state,
+            "nonce": auth_request.nonce,
+            "code_challenge": auth_request.challenge,
             "code_challenge_method": "S256",
         }
         return _with_query(endpoint, query)
@@ -84,13 +84,15 @@ class Oidc(Provider):
         if answer.get("iss") != self.issuer:
             raise BadCallback("the callback's iss is missing, or another provider's")
 
-    async def identify(self, attempt: Attempt, answer: Mapping[str, str], visitor: Visitor) -> Person:
+    async def identify(
+        self, auth_request: AuthRequest, answer: Mapping[str, str], client: ClientInfo
+    ) -> ExternalProfile:
         metadata = await self.metadata()
-        answered = await self._exchange(metadata, answer["code"], attempt.verifier, visitor.redirect_uri)
+        answered = await self._exchange(metadata, answer["code"], auth_request.verifier, client.redirect_uri)
         id_token, access_token = text(answered, "id_token", 1 << 20), self._access_token(answered)
         if not id_token:
-            raise ProviderAnswer(f"{self.issuer}: the answer lacks an id_token")
-        claims = await self._claims(id_token, access_token, nonce=attempt.nonce, again=attempt.again)
+            raise BadProviderResponse(f"{self.issuer}: the answer lacks an id_token")
+        claims = await self._claims(id_token, access_token, nonce=auth_request.nonce, again=auth_request.again)
         if metadata.userinfo_endpoint and self._lacks(claims):
             claims = _together(claims, await self._userinfo(metadata, access_token, claims["sub"]))
         return self._person(claims, self._tokens(answered))
@@ -117,18 +119,18 @@ class Oidc(Provider):
         query |= {"id_token_hint": id_token} if id_token else {}
         return _with_query(endpoint, query)
 
-    async def logged_out(self, token: str) -> LoggedOut:
+    async def logged_out(self, token: str) -> LogoutRequest:
         try:
             claims = await self.verified(token)
             check_logout_token(claims, issuer=self.issuer, client_id=self.client_id, now=self._clock())
         except BadToken as bad:
             raise BadCallback(f"{self.issuer}: the logout token {bad}") from None
-        return LoggedOut(text(claims, "jti"), self.issuer, text(claims, "sub"), text(claims, "sid"))
+        return LogoutRequest(text(claims, "jti"), self.issuer, text(claims, "sub"), text(claims, "sid"))
 
     def _access_token(self, answered: Claims) -> str:
         access_token = token(answered, "access_token")
         if not access_token or text(answered, "token_type").lower() != "bearer":
-            raise ProviderAnswer(f"{self.issuer}: the answer lacks a bearer's access_token")
+            raise BadProviderResponse(f"{self.issuer}: the answer lacks a bearer's access_token")
         return access_token
 
     async def _claims(
@@ -145,9 +147,9 @@ class Oidc(Provider):
                 now=self._clock(),
             )
             if again:
-                check_auth_time(claims, most=FRESH, now=self._clock())
+                check_auth_time(claims, most=REAUTH_WINDOW, now=self._clock())
         except BadToken as bad:
-            raise ProviderAnswer(f"{self.issuer}: the ID token {bad}") from None
+            raise BadProviderResponse(f"{self.issuer}: the ID token {bad}") from None
         return claims
 
     def _tokens(self, answered: Claims, before: Tokens | None = None) -> Tokens:
@@ -173,17 +175,17 @@ class Oidc(Provider):
         }
         return self._granted(await self._token_request(metadata, form))
 
-    async def _token_request(self, metadata: Metadata, form: dict[str, str]) -> Answer:
+    async def _token_request(self, metadata: Metadata, form: dict[str, str]) -> ProviderResponse:
         secret = self._settings.client_secret
         if secret is None:
-            return await self._outside.post(metadata.token_endpoint, form | {"client_id": self.client_id})
+            return await self._http.post(metadata.token_endpoint, form | {"client_id": self.client_id})
         password = secret.get_secret_value()
         if not metadata.basic:
             form |= {"client_id": self.client_id, "client_secret": password}
-            return await self._outside.post(metadata.token_endpoint, form)
-        return await self._outside.post(metadata.token_endpoint, form, headers=_basic(self.client_id, password))
+            return await self._http.post(metadata.token_endpoint, form)
+        return await self._http.post(metadata.token_endpoint, form, headers=_basic(self.client_id, password))
 
-    def _granted(self, answer: Answer) -> dict[str, Any]:
+    def _granted(self, answer: ProviderResponse) -> dict[str, Any]:
         tokens = answer.json()
         if answer.status == 200:
             return tokens
@@ -191,8 +193,8 @@ class Oidc(Provider):
         if text(tokens, "error") in RESTART:
             raise BadCallback(why)
         if tokens.get("error") == "temporarily_unavailable":
-            raise ProviderDown(why)
-        raise ProviderAnswer(why)
+            raise ProviderUnavailable(why)
+        raise BadProviderResponse(why)
 
     def _lacks(self, claims: Claims) -> bool:
         """Whether the ID token leaves out what the scopes ask for, or what the rule looks at."""
@@ -203,20 +205,18 @@ class Oidc(Provider):
         return not named or not wanted <= claims.keys()
 
     async def _userinfo(self, metadata: Metadata, access_token: str, subject: str) -> dict[str, Any]:
-        answer = await self._outside.get(
-            metadata.userinfo_endpoint, headers={"Authorization": f"Bearer {access_token}"}
-        )
+        answer = await self._http.get(metadata.userinfo_endpoint, headers={"Authorization": f"Bearer {access_token}"})
         if answer.status != 200:
-            raise ProviderAnswer(f"{answer.what}: {answer.status}")
+            raise BadProviderResponse(f"{answer.what}: {answer.status}")
         claims = answer.json()
         if claims.get("sub") != subject:
-            raise ProviderAnswer(f"{answer.what}: is about another sub")
+            raise BadProviderResponse(f"{answer.what}: is about another sub")
         return claims
 
-    def _person(self, claims: Claims, tokens: Tokens) -> Person:
+    def _person(self, claims: Claims, tokens: Tokens) -> ExternalProfile:
         email = text(claims, "email") if claims.get("email_verified") is True else ""
         names = (text(claims, "preferred_username"), text(claims, "nickname"), email.partition("@")[0])
-        return Person(
+        return ExternalProfile(
             issuer=self.issuer,
             subject=claims["sub"],
             names=tuple(filter(None, (*names, text(claims, "name")))),
@@ -240,7 +240,7 @@ def _together(claims: Claims, userinfo: Claims) -> dict[str, Any]:
 
 def _check_key_set(document: dict[str, Any]) -> None:
     if not isinstance(document.get("keys"), list):
-        raise ProviderAnswer("the key set holds no keys")
+        raise BadProviderResponse("the key set holds no keys")
 
 
 def _with_query(endpoint: str, query: dict[str, str]) -> str:

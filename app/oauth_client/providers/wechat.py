@@ -11,9 +11,17 @@ from urllib.parse import urlencode
 from pydantic import Field, SecretStr, model_validator
 
 from app.oauth_client.addresses import BaseAddress
-from app.oauth_client.errors import BadCallback, Denied, NotWelcome, OAuthProblem, ProviderAnswer, ProviderDown, Revoked
-from app.oauth_client.models import Attempt, Claims, Person, Tokens, picture, text
-from app.oauth_client.provider import Provider, ProviderSettings, Tools, Visitor
+from app.oauth_client.errors import (
+    BadCallback,
+    BadProviderResponse,
+    Denied,
+    OAuthProblem,
+    ProviderUnavailable,
+    Revoked,
+    SignUpNotAllowed,
+)
+from app.oauth_client.models import AuthRequest, Claims, ExternalProfile, Tokens, picture, text
+from app.oauth_client.provider import ClientInfo, Provider, ProviderContext, ProviderSettings
 from app.web.i18n import N_
 
 REFUSALS: dict[int, type[OAuthProblem]] = {
@@ -22,7 +30,7 @@ REFUSALS: dict[int, type[OAuthProblem]] = {
     # the refresh token is not valid, or too old; the person has changed the password
     **dict.fromkeys((40030, 42002, 42007), Revoked),
     # busy; the day's, or the minute's, quota is used up
-    **dict.fromkeys((-1, 45009, 45011), ProviderDown),
+    **dict.fromkeys((-1, 45009, 45011), ProviderUnavailable),
 }
 
 
@@ -44,25 +52,25 @@ class WeChatSettings(ProviderSettings):
 
 
 class WeChat(Provider):
-    def __init__(self, name: str, settings: WeChatSettings, tools: Tools) -> None:
+    def __init__(self, name: str, settings: WeChatSettings, context: ProviderContext) -> None:
         self._settings = settings
-        self._outside = tools.outside
-        self._clock = tools.clock
+        self._http = context.http
+        self._clock = context.clock
         self.name = name
         self.label = settings.label or "微信 WeChat"
         self.rule = settings.allow
         self.issuer = settings.open_url
 
-    async def authorization_url(self, attempt: Attempt, visitor: Visitor) -> str:
+    async def authorization_url(self, auth_request: AuthRequest, client: ClientInfo) -> str:
         """Parameters in this order, and with the fragment: WeChat insists. There is no PKCE, and no nonce."""
-        inside = _inside(visitor)
+        inside = _inside(client)
         page, scope = ("oauth2/authorize", "snsapi_userinfo") if inside else ("qrconnect", "snsapi_login")
         query = {
-            "appid": self._app(visitor)[0],
-            "redirect_uri": visitor.redirect_uri,
+            "appid": self._app(client)[0],
+            "redirect_uri": client.redirect_uri,
             "response_type": "code",
             "scope": scope,
-            "state": attempt.state,
+            "state": auth_request.state,
         }
         return f"{self._settings.open_url}/connect/{page}?{urlencode(query)}#wechat_redirect"
 
@@ -72,23 +80,25 @@ class WeChat(Provider):
         if answer.get("code", "") in {"", "authdeny"} and "error" not in answer:
             raise Denied("the callback has no code")
 
-    async def identify(self, attempt: Attempt, answer: Mapping[str, str], visitor: Visitor) -> Person:
-        appid, secret = self._app(visitor)
+    async def identify(
+        self, auth_request: AuthRequest, answer: Mapping[str, str], client: ClientInfo
+    ) -> ExternalProfile:
+        appid, secret = self._app(client)
         query = {"appid": appid, "secret": secret, "code": answer["code"], "grant_type": "authorization_code"}
         tokens = await self._ask("/sns/oauth2/access_token", query)
         if tokens.get("is_snapshotuser") in (1, "1"):
-            raise NotWelcome(
+            raise SignUpNotAllowed(
                 "a snapshot user", N_("WeChat shows this page to a visitor only: open it in full, and sign in again.")
             )
         access_token, openid = text(tokens, "access_token", 1024), text(tokens, "openid")
         if not access_token or not openid:
-            raise ProviderAnswer("WeChat's answer lacks an access_token, or an openid")
+            raise BadProviderResponse("WeChat's answer lacks an access_token, or an openid")
         user = await self._ask("/sns/userinfo", {"access_token": access_token, "openid": openid, "lang": "zh_CN"})
         if user.get("openid") != openid:
-            raise ProviderAnswer("WeChat's user is about another openid")
+            raise BadProviderResponse("WeChat's user is about another openid")
         unionid = text(user, "unionid") or text(tokens, "unionid")
         nickname = text(user, "nickname")
-        return Person(
+        return ExternalProfile(
             issuer=self.issuer,
             # The unionid is the same for all apps of a company; without one it is an openid of one app.
             subject=f"unionid:{unionid}" if unionid else f"openid:{appid}:{openid}",
@@ -107,20 +117,20 @@ class WeChat(Provider):
         tokens = Tokens.of(answered, now=self._clock(), refresh=self._settings.refresh, before=before)
         return replace(tokens, client=appid)
 
-    def _app(self, visitor: Visitor) -> tuple[str, str]:
+    def _app(self, client: ClientInfo) -> tuple[str, str]:
         settings = self._settings
-        if _inside(visitor) and settings.inside_appid:
+        if _inside(client) and settings.inside_appid:
             return settings.inside_appid, settings.inside_secret.get_secret_value()
         return settings.appid, settings.secret.get_secret_value()
 
     async def _ask(self, path: str, query: dict[str, str]) -> dict[str, Any]:
-        answer = await self._outside.get(f"{self._settings.api_url}{path}", params=query)
+        answer = await self._http.get(f"{self._settings.api_url}{path}", params=query)
         document = answer.json("text/plain", "application/json")
         code = _errcode(document)
         if answer.status == 200 and not code:
             return document
         why = f"{answer.what}: {answer.status}, errcode {code}"
-        raise REFUSALS.get(code, ProviderAnswer)(why)
+        raise REFUSALS.get(code, BadProviderResponse)(why)
 
 
 def _errcode(document: dict[str, Any]) -> int:
@@ -132,6 +142,6 @@ def _errcode(document: dict[str, Any]) -> int:
         return 1
 
 
-def _inside(visitor: Visitor) -> bool:
+def _inside(client: ClientInfo) -> bool:
     """Whether the page is shown by WeChat itself."""
-    return "micromessenger" in visitor.user_agent.lower()
+    return "micromessenger" in client.user_agent.lower()

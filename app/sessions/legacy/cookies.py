@@ -10,15 +10,15 @@ from app.sessions.legacy.tornado import TornadoCookies
 from app.settings import Settings
 from app.web.cookies import read_cookie
 
-OLD_APPS = frozenset({"flask", "tornado"})
+LEGACY_METHODS = frozenset({"flask", "tornado"})
 """How a session was begun that took the place of an old cookie."""
 
 
 @dataclass(frozen=True, slots=True)
-class OldCookie:
+class LegacyCookie:
     cookie: str
     user: str
-    how: str
+    auth_method: str
     digest: str
 
 
@@ -31,20 +31,20 @@ class LegacyCookies:
         self._tornado = TornadoCookies(tornado.get_secret_value(), clock) if tornado else None
         self._name = settings.legacy_cookie
         self._key = settings.legacy_user_key
-        self.any = settings.moving_over
+        self.any = settings.legacy
 
-    def read(self, header: bytes) -> OldCookie | None:
+    def read(self, header: bytes) -> LegacyCookie | None:
         """The old app's cookie in a raw Cookie header, with the user's name in it."""
         return self._from_flask(header) or self._from_tornado(header)
 
-    def _from_flask(self, header: bytes) -> OldCookie | None:
+    def _from_flask(self, header: bytes) -> LegacyCookie | None:
         name = self._name or "session"
         if self._flask is None or (cookie := read_cookie(header, name.encode())) is None:
             return None
         data = self._flask.loads(cookie)
         return _old(name, cookie, data.get(self._key), "flask") if data is not None else None
 
-    def _from_tornado(self, header: bytes) -> OldCookie | None:
+    def _from_tornado(self, header: bytes) -> LegacyCookie | None:
         name = self._name or "user"
         if self._tornado is None or (quoted := read_cookie(header, name.encode())) is None:
             return None
@@ -64,7 +64,7 @@ class LegacyCookies:
         return data.get(self._key) if isinstance(data, dict) else data
 
 
-def _old(cookie: str, value: str, user: object, how: str) -> OldCookie | None:
+def _old(cookie: str, value: str, user: object, auth_method: str) -> LegacyCookie | None:
     if not isinstance(user, str) or not user:
         return None
-    return OldCookie(cookie, user, how, hashlib.sha256(value.encode()).hexdigest())
+    return LegacyCookie(cookie, user, auth_method, hashlib.sha256(value.encode()).hexdigest())

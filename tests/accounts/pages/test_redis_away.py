@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from app.counter import tally
-from app.store.client import StoreAway
+from app.store.client import StoreUnavailable
 from tests.accounts.conftest import Start
 from tests.accounts.pages.reading import status, until
 from tests.cast import PASSWORD, Cast, make_cast, signed_in
@@ -84,7 +84,7 @@ async def test_a_sign_in_that_cannot_be_noted_does_not_take_place(
     service: Running, cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def away(*_: object, **__: object) -> None:
-        raise StoreAway("gone", sent=False)
+        raise StoreUnavailable("gone", sent=False)
 
     monkeypatch.setattr(service.state["audit"], "record", away)
     credentials = {"username": "bob", "password": PASSWORD}
@@ -143,7 +143,7 @@ async def test_nobody_is_in_while_redis_cannot_say_whether_they_were_thrown_out_
     credentials = accounts.credentials
 
     async def away(*_: object) -> None:
-        raise StoreAway("gone", sent=True)
+        raise StoreUnavailable("gone", sent=True)
 
     async def disabled_at_the_second_look(name: str) -> Any:
         looks.append(name)

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from app.accounts.password_hashing import Passwords
+from app.accounts.password_hashing import PasswordHashing
 from tests.accounts.conftest import Start
 from tests.accounts.pages.reading import status
 from tests.cast import PASSWORD, Cast, make_cast, signed_in
@@ -114,7 +114,7 @@ async def test_a_flood_of_refused_attempts_does_not_wash_out_the_audit_log(servi
 
 
 async def test_more_passwords_at_once_than_can_be_hashed_are_put_off(service: Running, cast: Cast) -> None:
-    service.state["passwords"] = Passwords(threads=1, waiting=-1)
+    service.state["passwords"] = PasswordHashing(threads=1, waiting=-1)
     for path, form in (
         ("/sign-in", {"username": "bob", "password": PASSWORD}),
         ("/api/session", None),
@@ -123,5 +123,5 @@ async def test_more_passwords_at_once_than_can_be_hashed_are_put_off(service: Ru
         answer = await service.client.post(path, data=form, json=json)
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
         assert "Too many people are signing in at this moment." in answer.text
-    service.state["passwords"] = Passwords(threads=1, memory=8, rounds=1)
+    service.state["passwords"] = PasswordHashing(threads=1, memory=8, rounds=1)
     assert await attempt(service.client, "bob", PASSWORD) == 200

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from app.accounts.password_hashing import Passwords
+from app.accounts.password_hashing import PasswordHashing
 from tests.accounts.conftest import Start
 from tests.accounts.pages.reading import error_at, message, shown_secret, status, value_of
 from tests.cast import PASSWORD, make_cast, signed_in
@@ -192,10 +192,10 @@ async def test_one_invitation_is_not_good_for_asking_after_names_from_many_addre
 async def test_more_passwords_at_once_than_can_be_hashed_are_put_off_and_nothing_is_made(start: Start) -> None:
     async with start(registration="invitation") as service:
         secret = secret_of(await invitation(service))
-        service.state["passwords"] = Passwords(threads=1, waiting=-1)
+        service.state["passwords"] = PasswordHashing(threads=1, waiting=-1)
         answer = await sign_up(service.client, "dora", invitation=secret)
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
-        service.state["passwords"] = Passwords(threads=1, memory=8, rounds=1)
+        service.state["passwords"] = PasswordHashing(threads=1, memory=8, rounds=1)
         assert (await sign_up(service.client, "dora", invitation=secret)).status_code == 303
 
 
