@@ -15,14 +15,14 @@ from pydantic import SecretStr
 from starlette.types import ASGIApp
 from uvicorn.config import STARTUP_FAILURE
 
-from app.accounts.lifespan import open_accounts, print_setup_link
+from app.accounts.lifespan import open_accounts
+from app.accounts.setup_link import print_setup_link
 from app.counter.lifespan import CounterState
 from app.counter.live import Live
 from app.counter.routes import COUNTERS
 from app.counter.store import CounterStore
 from app.counter.tally import Tally
-from app.oauth_client.lifespan import open_oauth
-from app.oauth_client.state import OAuthState
+from app.oauth_client.lifespan import OAuthState, open_oauth_client
 from app.observability.log import AccessLog, LogFile, configure_logging
 from app.observability.metrics import Metrics, Reading
 from app.observability.scrape import own_port
@@ -82,7 +82,7 @@ async def lifespan(
         counter = CounterStore(store, barrier)
         live = Live(store, counter, COUNTERS)
         tally = Tally(counter, most_waiting=settings.max_queued_hits, changed=live.changed)
-        oauth = await stack.enter_async_context(open_oauth(settings, store, clock))
+        oauth = await stack.enter_async_context(open_oauth_client(settings, store, clock))
         recheck = oauth["refresher"].recheck
         accounts = await stack.enter_async_context(open_accounts(settings, store, recheck, clock))
         metrics.add(*_readings(store, tally, live))

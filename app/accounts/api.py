@@ -11,9 +11,9 @@ from app.accounts import authentication
 from app.accounts.current_user import api_secret
 from app.accounts.guards import fresh, sign_in_required, user_of
 from app.accounts.helpers import audit
+from app.accounts.lifespan import AccountState
 from app.accounts.models import User
 from app.accounts.pages.devices import devices_of, end_device
-from app.accounts.state import AccountState
 from app.accounts.tokens import DAY, MAX_TOKEN_DAYS, MAX_TOKEN_NAME_LENGTH, TokenInfo, TooManyTokens
 from app.audit.log import Event
 from app.web.body import json_fields

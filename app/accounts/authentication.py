@@ -7,11 +7,11 @@ from contextlib import ExitStack, contextmanager, suppress
 from starlette.requests import Request
 
 from app.accounts.helpers import address_of, audit, raise_if_limited
+from app.accounts.lifespan import AccountState, S
 from app.accounts.models import User
 from app.accounts.names import compare_key
 from app.accounts.password_hashing import Busy
 from app.accounts.password_policy import check_password
-from app.accounts.state import AccountState, S
 from app.audit.log import Event
 from app.sessions.session import Session
 from app.store.client import StoreUnavailable

@@ -9,8 +9,8 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.accounts.lifespan import S
 from app.accounts.models import User
-from app.accounts.state import S
 from app.web.errors import Forbidden, FreshSignInRequired, SignInRequired
 from app.web.i18n import N_
 from app.web.negotiate import prefers_json

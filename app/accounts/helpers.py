@@ -7,8 +7,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import Scope
 
+from app.accounts.lifespan import S
 from app.accounts.models import User
-from app.accounts.state import S
 from app.audit.log import Event
 from app.sessions.session import flash, take_flash
 from app.web.errors import TooMany

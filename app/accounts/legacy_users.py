@@ -1,12 +1,9 @@
 """Users of the app that was here before: whom its cookies name, and for how long they are believed."""
 
-from starlette.requests import Request
 from starlette.types import Scope
 
-from app.accounts.helpers import audit
-from app.accounts.state import AccountState
 from app.accounts.store import AccountStore
-from app.audit.log import Event
+from app.audit.log import Audit, Event
 from app.sessions.flask_format import MAX_AGE
 from app.sessions.legacy.cookies import LegacyCookie
 from app.store import keys
@@ -16,8 +13,9 @@ from app.store.client import Store
 class LegacyUsers:
     """For Sessions. What was used or ended is kept in Redis, wherever sessions are. Raises StoreUnavailable."""
 
-    def __init__(self, accounts: AccountStore, store: Store) -> None:
+    def __init__(self, accounts: AccountStore, audit: Audit, store: Store) -> None:
         self._accounts = accounts
+        self._audit = audit
         self._store = store
 
     async def adopt(self, old: LegacyCookie, scope: Scope) -> str | None:
@@ -26,8 +24,13 @@ class LegacyUsers:
             return None
         if not await self._store.once("SET", keys.legacy_used(old.digest), 1, "NX", "EX", MAX_AGE):
             return None
-        request: Request[AccountState] = Request(scope)
-        await audit(request, Event.LEGACY_SIGN_IN, user=user, detail=old.auth_method)
+        await self._audit.record(
+            Event.LEGACY_SIGN_IN,
+            user=user.id,
+            address=scope["client"][0] if scope["client"] else "",
+            request_id=scope["state"]["request_id"],
+            detail=old.auth_method,
+        )
         return user.id
 
     async def end_all(self, user: str) -> None:

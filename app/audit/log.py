@@ -34,7 +34,7 @@ class Event(StrEnum):
     TOKEN_REVOKED = auto()
     IDENTITY_LINKED = auto()
     IDENTITY_UNLINKED = auto()
-    LEGACY_SIGN_IN = auto()
+    LEGACY_SIGN_IN = "moved_over"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """What the counter's handlers find in `request.state`."""
 
-from app.accounts.state import AccountState
+from app.accounts.lifespan import AccountState
 from app.counter.live import Live
 from app.counter.tally import Tally
 

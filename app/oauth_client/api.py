@@ -4,7 +4,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.oauth_client import flow
-from app.oauth_client.state import OAuthState
+from app.oauth_client.lifespan import OAuthState
 from app.web.body import json_fields
 from app.web.openapi import TEXT, ApiRoute, Operation, array, nullable, obj
 from app.web.responses import json_response

@@ -12,9 +12,9 @@ from app.accounts.secret import looks_like_secret
 from app.oauth_client import provisioning
 from app.oauth_client.auth_requests import Outcome
 from app.oauth_client.errors import BadCallback, BadProviderResponse, Denied, OAuthProblem, ProviderUnavailable
+from app.oauth_client.lifespan import OAuthState
 from app.oauth_client.models import AuthRequest
 from app.oauth_client.provider import ClientInfo, Provider
-from app.oauth_client.state import OAuthState
 from app.sessions.session import Session
 from app.web.errors import NotFound, Problem
 from app.web.headers import RawHeaders, headers_of

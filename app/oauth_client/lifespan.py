@@ -1,15 +1,14 @@
-"""Opens what signing in elsewhere needs, for the lifespan."""
+"""The part of the lifespan that opens OAuth providers, and the request state that it fills."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TypedDict
 
 import structlog
 
+from app.accounts.lifespan import AccountState, SignInElsewhere
 from app.accounts.models import SignInOption
-from app.accounts.state import SignOutRedirect
 from app.http_client.client import SafeHttpClient
 from app.oauth_client.auth_requests import AuthRequests
 from app.oauth_client.errors import OAuthProblem
@@ -23,19 +22,23 @@ from app.settings import Settings
 from app.store.client import Store
 
 
-class OAuth(TypedDict):
-    """What signing in elsewhere adds to the state of requests."""
+class OAuthClient(SignInElsewhere):
+    """Filled by `open_oauth_client`."""
 
     auth_requests: AuthRequests
-    sign_in_options: Sequence[SignInOption]
-    sign_out_redirect: SignOutRedirect
     provider_sessions: ProviderSessions
     providers: Mapping[str, Provider]
     refresher: Refresher
 
 
+class OAuthState(AccountState, OAuthClient):
+    """The request state of the feature's handlers."""
+
+
 @asynccontextmanager
-async def open_oauth(settings: Settings, store: Store, clock: Callable[[], float] = time.time) -> AsyncIterator[OAuth]:
+async def open_oauth_client(
+    settings: Settings, store: Store, clock: Callable[[], float] = time.time
+) -> AsyncIterator[OAuthClient]:
     """A provider whose table is wrong is named in the log; the others work. Raises SettingsError."""
     async with SafeHttpClient(
         timeout=settings.oauth_timeout, private=settings.private_providers, ca_file=settings.oauth_ca_file
@@ -46,7 +49,7 @@ async def open_oauth(settings: Settings, store: Store, clock: Callable[[], float
             structlog.get_logger("app").error("a provider is left out", why=mistake)
         providers = {name: make(context) for name, make in good.items()}
         provider_sessions = ProviderSessions(settings, store)
-        yield OAuth(
+        yield OAuthClient(
             auth_requests=AuthRequests(settings, store, clock),
             sign_in_options=[SignInOption(each.name, each.label) for each in providers.values()],
             sign_out_redirect=partial(sign_out_url, provider_sessions, providers),

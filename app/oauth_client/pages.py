@@ -7,13 +7,13 @@ from starlette.routing import Route
 from app.accounts.guards import fresh_sign_in_required
 from app.accounts.helpers import audit, flash_message, in_the_language_of, redirect_page, see_other
 from app.accounts.identities import LastWayIn
+from app.accounts.lifespan import S
 from app.accounts.models import User
 from app.accounts.pages import account, sign_in
-from app.accounts.state import S
 from app.audit.log import Event
 from app.oauth_client import flow
 from app.oauth_client.errors import BadCallback, OAuthProblem
-from app.oauth_client.state import OAuthState
+from app.oauth_client.lifespan import OAuthState
 from app.web.body import form_fields, form_of
 from app.web.errors import Conflict, NotFound, Problem
 from app.web.headers import RawHeaders

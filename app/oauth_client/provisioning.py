@@ -13,10 +13,10 @@ from app.accounts.names import FORBIDDEN, MAX_NAME_LENGTH, BadName, normal
 from app.accounts.store import BadInvitation, NameTaken
 from app.audit.log import Event
 from app.oauth_client.errors import BadCallback, SignUpNotAllowed
+from app.oauth_client.lifespan import OAuthState
 from app.oauth_client.models import AuthRequest, ExternalProfile
 from app.oauth_client.provider import Provider
 from app.oauth_client.provider_sessions import ProviderSession
-from app.oauth_client.state import OAuthState
 from app.sessions.session import Session
 from app.web.errors import Conflict
 from app.web.i18n import N_

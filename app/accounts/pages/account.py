@@ -7,10 +7,10 @@ from starlette.routing import Route
 from app.accounts import authentication
 from app.accounts.guards import fresh, fresh_sign_in_required, sign_in_required
 from app.accounts.helpers import audit, flash_message, page, raise_if_limited, see_other
+from app.accounts.lifespan import AccountState, S
 from app.accounts.models import User
 from app.accounts.names import BadName
 from app.accounts.password_policy import WeakPassword
-from app.accounts.state import AccountState, S
 from app.accounts.store import NameTaken
 from app.audit.log import Event
 from app.web.body import form_fields

@@ -11,8 +11,8 @@ from starlette.routing import Route
 from app.accounts.guards import admin_required
 from app.accounts.helpers import audit, flash_message, page, raise_if_limited, see_other
 from app.accounts.invitations import MAX_LISTED_INVITATIONS, Invitation
+from app.accounts.lifespan import AccountState
 from app.accounts.models import User
-from app.accounts.state import AccountState
 from app.accounts.store import LastAdmin
 from app.audit.log import Event
 from app.web.body import form_fields

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from app.accounts.helpers import page
-from app.accounts.state import AccountState
+from app.accounts.lifespan import AccountState
 from app.web.openapi import ApiRoute, Operation, Schema, document
 from app.web.responses import json_response
 

@@ -8,8 +8,8 @@ from starlette.routing import Route
 
 from app.accounts.guards import sign_in_required
 from app.accounts.helpers import audit, flash_message, page, see_other
+from app.accounts.lifespan import AccountState
 from app.accounts.models import User
-from app.accounts.state import AccountState
 from app.audit.log import Event
 from app.web.body import form_fields
 from app.web.errors import NotFound

@@ -1,6 +1,5 @@
 """The first administrator: by a link that the service prints when there is none."""
 
-import hashlib
 import hmac
 
 from starlette.requests import Request
@@ -9,22 +8,15 @@ from starlette.routing import Route
 
 from app.accounts import authentication
 from app.accounts.helpers import address_of, audit, page, raise_if_limited, see_other
+from app.accounts.lifespan import AccountState
 from app.accounts.names import BadName
 from app.accounts.password_policy import WeakPassword
-from app.accounts.state import AccountState
-from app.accounts.store import AccountStore, AdminExists, NameTaken
+from app.accounts.setup_link import setup_token
+from app.accounts.store import AdminExists, NameTaken
 from app.audit.log import Event
-from app.settings import Settings
 from app.web.body import form_fields
 from app.web.errors import NotFound
 from app.web.i18n import N_
-
-
-async def setup_token(accounts: AccountStore, settings: Settings) -> str:
-    """The link's token, the same in every worker. Raises AdminExists when there is nothing to set up any more."""
-    nonce = await accounts.setup_nonce()
-    key = settings.secret_key.get_secret_value().encode()
-    return hmac.new(key, b"setup:" + nonce.encode(), hashlib.sha256).hexdigest()
 
 
 async def show(request: Request[AccountState]) -> Response:

@@ -8,7 +8,7 @@ from starlette.routing import Route
 
 from app.accounts import authentication
 from app.accounts.helpers import flash_message, in_the_language_of, page, redirect_page, see_other
-from app.accounts.state import AccountState, S
+from app.accounts.lifespan import AccountState, S
 from app.web.body import form_fields
 from app.web.i18n import N_
 from app.web.redirects import safe_path

@@ -6,9 +6,9 @@ from starlette.routing import Route
 
 from app.accounts import authentication
 from app.accounts.helpers import address_of, audit, page, raise_if_limited, see_other
+from app.accounts.lifespan import AccountState
 from app.accounts.names import BadName
 from app.accounts.password_policy import WeakPassword
-from app.accounts.state import AccountState
 from app.accounts.store import BadInvitation, NameTaken
 from app.audit.log import Event
 from app.web.body import form_fields

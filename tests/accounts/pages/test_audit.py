@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.accounts.pages.setup import setup_token
+from app.accounts.setup_link import setup_token
 from app.audit.log import Event
 from tests.accounts.conftest import Start
 from tests.accounts.pages.reading import next_page, rows, shown_secret

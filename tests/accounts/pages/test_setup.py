@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.accounts.pages.setup import setup_token
+from app.accounts.setup_link import setup_token
 from tests.accounts.conftest import Start
 from tests.accounts.pages.reading import error_at, status, value_of
 from tests.accounts.pages.reading import until as eventually
