@@ -15,7 +15,8 @@ from app.accounts.rate_limits import RateLimits
 from app.accounts.store import AccountStore
 from app.accounts.tokens import ApiTokens
 from app.audit.log import Audit
-from app.sessions.redis_store import CookieSessions, RedisSessions, parse_session
+from app.sessions.cookie_store import CookieSessions
+from app.sessions.redis_store import RedisSessions, parse_session
 from app.sessions.service import Recheck, Sessions
 from app.sessions.session import Session, SessionStore
 from app.settings import Settings

@@ -14,7 +14,7 @@ from starlette.types import Scope
 
 from app.accounts.secret import digest
 from app.oauth_client.models import AuthRequest
-from app.sessions.redis_store import signing_keys
+from app.sessions.signing import signing_keys
 from app.settings import Settings
 from app.store import keys
 from app.store.client import Store

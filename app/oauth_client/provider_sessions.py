@@ -17,9 +17,9 @@ from app.accounts.identities import Identities, Identity
 from app.accounts.secret import digest
 from app.oauth_client.errors import BadCallback
 from app.oauth_client.models import LogoutRequest, Tokens
-from app.sessions.redis_store import signing_keys
 from app.sessions.service import Sessions
 from app.sessions.session import Session
+from app.sessions.signing import signing_keys
 from app.settings import Settings
 from app.store import keys
 from app.store.client import Store

@@ -23,7 +23,7 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
-from app.web.headers import SECURITY
+from app.server.security_headers import SECURITY_HEADERS
 
 Header = tuple[bytes, bytes]
 VARYING = frozenset({b"x-request-id", b"content-length", b"set-cookie", b"location", b"date", b"etag"})
@@ -80,7 +80,7 @@ class OneWriteProtocol(HttpToolsProtocol):
     def _refuse(self, status: int, reason: str) -> None:
         """Answers what never becomes a request, and hangs up."""
         kind, length = (b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(reason))
-        headers = [*self.server_state.default_headers, kind, length, *SECURITY, (b"connection", b"close")]
+        headers = [*self.server_state.default_headers, kind, length, *SECURITY_HEADERS, (b"connection", b"close")]
         lines = [b"%s: %s\r\n" % header for header in headers]
         self.transport.write(b"".join([STATUS_LINE[status], *lines, b"\r\n", reason.encode()]))
         self.transport.close()

@@ -1,4 +1,4 @@
-"""The two places for sessions: Redis, with a cache that is never old, and the cookie itself."""
+"""Sessions in Redis. Each worker caches them; client-side tracking invalidates the cache."""
 
 import asyncio
 import base64
@@ -10,9 +10,8 @@ from collections.abc import Callable
 
 from itsdangerous import BadSignature
 
-from app.sessions.flask_format import FlaskCookies, TaggedJson
 from app.sessions.session import Changes, Session
-from app.sessions.signing import StrictSigner
+from app.sessions.signing import StrictSigner, signing_keys
 from app.settings import Settings
 from app.store import keys
 from app.store.client import Store
@@ -146,67 +145,6 @@ class RedisSessions:
     def _expiry(self, session: Session) -> int:
         """Milliseconds: the idle or the absolute timeout, whichever comes first."""
         return int(min(session.seen + self._idle, session.created + self._lifetime) * 1000)
-
-
-class CookieSessions:
-    """Sessions whole in the cookie, in Flask's format: nothing is stored here, and so nothing can be revoked.
-
-    Of two requests at the same moment, the answer that the browser gets last has its data kept.
-    """
-
-    revocable = False
-
-    def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
-        self._cookies = FlaskCookies(signing_keys(settings), settings.session_absolute_timeout, clock)
-        self._idle, self._lifetime = settings.session_idle_timeout, settings.session_absolute_timeout
-        self._clock = clock
-
-    async def load(self, cookie: str) -> Session | None:
-        match self._cookies.loads(cookie):
-            case {
-                "user": str(user),
-                "created": float(created) | int(created),
-                "seen": float(seen) | int(seen),
-                "how": str(auth_method),
-                **rest,
-            }:
-                now = self._clock()
-                if now < seen + self._idle and now < created + self._lifetime:
-                    stored = {str(name): TaggedJson.dumps(value) for name, value in rest.items()}
-                    return Session("", user, created, seen, auth_method, stored=stored)
-        return None
-
-    def cached(self, key: str) -> Session | None:
-        return None
-
-    async def create(self, session: Session) -> str:
-        return self._dump(session)
-
-    async def save(self, session: Session, changes: Changes) -> str | None:
-        return self._dump(session)
-
-    async def touch(self, session: Session) -> str | None:
-        return self._dump(session)
-
-    async def save_recheck(self, session: Session) -> None:
-        return
-
-    async def end(self, session: Session) -> None:
-        return
-
-    async def of_user(self, user: str) -> list[Session]:
-        return []
-
-    def _dump(self, session: Session) -> str:
-        own = {"user": session.user, "created": session.created, "seen": int(session.seen), "how": session.auth_method}
-        if taken := own.keys() & session.data.keys():
-            raise TypeError(f"a session in the cookie needs {', '.join(sorted(taken))} for itself")
-        return self._cookies.dumps(session.data | own)
-
-
-def signing_keys(settings: Settings) -> list[str]:
-    """The secret keys as itsdangerous wants them: the current one, which signs, comes last."""
-    return [key.get_secret_value() for key in (*settings.old_secret_keys, settings.secret_key)]
 
 
 def parse_session(name: str, fields: Fields) -> Session | None:

@@ -14,17 +14,19 @@ from typing import Protocol
 
 from starlette.types import Scope
 
+from app.sessions.cookie import SessionCookie
 from app.sessions.legacy.cookies import LEGACY_METHODS, LegacyCookie, LegacyCookies
 from app.sessions.session import Session, SessionStore
 from app.sessions.user_agent import device_of
 from app.settings import Settings
 from app.store.client import CannotWrite
 from app.store.single_flight import SingleFlight
-from app.web.cookies import cookie_header, delete_cookie, full_name, read_cookie, set_cookie
-from app.web.headers import RawHeaders, headers_of
+from app.web.cookies import cookie_header, delete_cookie
+from app.web.headers import RawHeader, RawHeaders, headers_of
+from app.web.middleware import ON_RESPONSE_START
 
 SESSION_CONTEXT = "tallygate.visit"
-"""Where in the scope a request's dealings with sessions are noted; Edge commits them."""
+"""The scope key of a request's SessionContext."""
 SEEN_EVERY = 60
 """Seconds between two notes of when a session was last used; a short idle timeout has them more often."""
 MAX_CACHED_COOKIES, MAX_CACHED_COOKIE_BYTES = 10_000, 2048
@@ -49,11 +51,10 @@ class LegacyUsers(Protocol):
 class SessionContext:
     """What one request has to do with sessions. `cookies` are the Set-Cookie headers for its answer, by name."""
 
-    sessions: "Sessions"
     session: Session | None = None
     opened: bool = False
     committed: bool = False
-    cookies: dict[str, tuple[bytes, bytes]] = field(default_factory=dict)
+    cookies: dict[str, RawHeader] = field(default_factory=dict)
 
 
 class Sessions:
@@ -67,8 +68,7 @@ class Sessions:
         recheck: Recheck | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._name = settings.session_cookie
-        self._lifetime = settings.session_absolute_timeout
+        self._cookie = SessionCookie(settings)
         self._seen_every = min(SEEN_EVERY, settings.session_idle_timeout / 4)
         self._store = store
         self._legacy = LegacyCookies(settings, clock)
@@ -85,10 +85,11 @@ class Sessions:
 
     async def open(self, scope: Scope) -> Session | None:
         """The request's session; None when the visitor is not signed in. Raises StoreUnavailable."""
-        context: SessionContext = scope.setdefault(SESSION_CONTEXT, SessionContext(self))
+        context: SessionContext = scope.setdefault(SESSION_CONTEXT, SessionContext())
+        scope[ON_RESPONSE_START] = self.commit
         if not context.opened:
             header = cookie_header(scope)
-            cookie = read_cookie(header, full_name(self._name, scope).encode())
+            cookie = self._cookie.read(scope, header)
             found = await self._load(cookie) if cookie else None
             if found is not None:
                 context.session = found.copy()
@@ -131,7 +132,7 @@ class Sessions:
     def absent(self, scope: Scope, header: bytes) -> bool:
         """Whether a raw Cookie header surely has nothing to do with sessions."""
         alone = len(headers_of(scope)) == len(scope["headers"])
-        return alone and not self._legacy.any and full_name(self._name, scope).encode() not in header
+        return alone and not self._legacy.any and self._cookie.name(scope).encode() not in header
 
     def _know(self, scope: Scope, header: bytes, key: str) -> None:
         """Remembers a header's session: a browser sends the same header each time."""
@@ -197,8 +198,7 @@ class Sessions:
         """Takes the session from the browser alone, for which Redis need not be there."""
         context: SessionContext = scope[SESSION_CONTEXT]
         context.session = None
-        full = full_name(self._name, scope)
-        context.cookies[full] = delete_cookie(scope, full)
+        context.cookies[self._cookie.name(scope)] = self._cookie.delete(scope)
 
     async def commit(self, scope: Scope, headers: RawHeaders) -> None:
         """Stores what the request has changed, and adds the headers of an answer that depends on who asks."""
@@ -217,7 +217,7 @@ class Sessions:
 
     def _set_cookie(self, scope: Scope, context: SessionContext, value: str | None) -> None:
         if value is not None:
-            context.cookies[full_name(self._name, scope)] = set_cookie(scope, self._name, value, self._lifetime)
+            context.cookies[self._cookie.name(scope)] = self._cookie.set(scope, value)
 
     async def of_user(self, user: str) -> list[Session]:
         """The user's sessions, last used first."""

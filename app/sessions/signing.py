@@ -10,6 +10,8 @@ from typing import Any
 from itsdangerous import Signer, TimestampSigner
 from itsdangerous.encoding import base64_decode, base64_encode
 
+from app.settings import Settings
+
 
 class StrictSigner(Signer):
     def verify_signature(self, value: str | bytes, sig: str | bytes) -> bool:
@@ -25,3 +27,8 @@ class StrictTimestampSigner(StrictSigner, TimestampSigner):
 
     def get_timestamp(self) -> int:
         return int(self._clock())
+
+
+def signing_keys(settings: Settings) -> list[str]:
+    """The secret keys as itsdangerous wants them: the current one, which signs, comes last."""
+    return [key.get_secret_value() for key in (*settings.old_secret_keys, settings.secret_key)]

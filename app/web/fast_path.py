@@ -9,7 +9,8 @@ from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
-from app.web.headers import SECURITY, STRICT_TRANSPORT, RawHeaders
+from app.server.security_headers import SECURITY_HEADERS, STRICT_TRANSPORT
+from app.web.headers import RawHeaders
 
 
 class StaticHeaders:
@@ -21,7 +22,7 @@ class StaticHeaders:
 
     def __init__(self, *headers: tuple[bytes, bytes]) -> None:
         self.headers: RawHeaders = list(headers)
-        self.plain = b"".join(b"%b: %b\r\n" % header for header in (*headers, *SECURITY))
+        self.plain = b"".join(b"%b: %b\r\n" % header for header in (*headers, *SECURITY_HEADERS))
         self.secure = self.plain + b"%b: %b\r\n" % STRICT_TRANSPORT
 
 

@@ -1,26 +1,16 @@
-"""What the headers of a request may say, and what every answer says about security."""
+"""The headers of a request, and the rules for its Host header."""
 
 import re
 
 from starlette.types import Scope
 
+from app.server.security_headers import RawHeader, RawHeaders
 from app.settings import Settings
 
+__all__ = ["Hosts", "RawHeader", "RawHeaders", "headers_of"]
+
 HOST = re.compile(rb"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?")
-CONTENT_SECURITY_POLICY = (
-    b"default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' https: data:; connect-src 'self'; "
-    b"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
 HEADERS = "tallygate.headers"
-RawHeaders = list[tuple[bytes, bytes]]
-SECURITY: RawHeaders = [
-    (b"content-security-policy", CONTENT_SECURITY_POLICY),
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"same-origin"),
-    (b"cross-origin-opener-policy", b"same-origin"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-]
-STRICT_TRANSPORT = (b"strict-transport-security", b"max-age=31536000")
 
 
 def headers_of(scope: Scope) -> dict[bytes, bytes]:

@@ -18,17 +18,19 @@ from starlette.types import Message, Receive, Scope, Send
 
 from app.observability.log import AccessLog
 from app.observability.metrics import OTHER, Metrics
-from app.sessions.service import SESSION_CONTEXT
+from app.server.security_headers import SECURITY_HEADERS, STRICT_TRANSPORT
 from app.settings import Settings, SettingsError
 from app.store.embedded import EmbeddedError
 from app.web.csrf import SAFE, is_cross_site
 from app.web.errors import BadRequest, Forbidden, Problem, TooLarge, problem_of, problem_response
 from app.web.fast_path import Deferred, FastEndpoint, FastResponse
-from app.web.headers import SECURITY, STRICT_TRANSPORT, Hosts, headers_of
+from app.web.headers import Hosts, headers_of
 from app.web.i18n import N_
 from app.web.proxies import Proxies
 from app.web.templating import Pages
 
+ON_RESPONSE_START = "tallygate.on_response_start"
+"""The scope key of an `async (scope, headers)` that adds headers to the response: the sessions' cookies."""
 PROBES = frozenset({"/live", "/ready"})
 """Asked by an orchestrator under whatever address the process has: any Host will do."""
 Reply = Callable[[bytes, bytes], None]
@@ -184,9 +186,13 @@ class RequestCycle:
 
     async def _answer(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = message["headers"] = [*message["headers"], *SECURITY, (b"x-request-id", self._id.encode())]
-            if SESSION_CONTEXT in self._scope:
-                await self._scope[SESSION_CONTEXT].sessions.commit(self._scope, headers)
+            headers = message["headers"] = [
+                *message["headers"],
+                *SECURITY_HEADERS,
+                (b"x-request-id", self._id.encode()),
+            ]
+            if ON_RESPONSE_START in self._scope:
+                await self._scope[ON_RESPONSE_START](self._scope, headers)
             self._status = message["status"]
             if self._scope["scheme"] == "https":
                 headers.append(STRICT_TRANSPORT)

@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from itsdangerous import Signer
 
-from app.sessions.redis_store import signing_keys
-from app.sessions.signing import StrictSigner
+from app.sessions.signing import StrictSigner, signing_keys
 from app.settings import Settings
 from tests.cast import PASSWORD, Cast, signed_in
 from tests.service import Running, running
