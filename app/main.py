@@ -10,40 +10,37 @@ from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Any
 
-import structlog
 from pydantic import SecretStr
 from starlette.types import ASGIApp
 from uvicorn.config import STARTUP_FAILURE
 
 from app.accounts.lifespan import open_accounts
 from app.accounts.setup_link import print_setup_link
-from app.counter.lifespan import CounterState
-from app.counter.live import Live
-from app.counter.routes import COUNTERS
-from app.counter.store import CounterStore
-from app.counter.tally import Tally
+from app.counter.lifespan import CounterState, open_counter
 from app.oauth_client.lifespan import OAuthState, open_oauth_client
+from app.observability.health import HealthChecks
 from app.observability.log import AccessLog, LogFile, configure_logging
 from app.observability.metrics import Metrics, Reading
 from app.observability.scrape import own_port
 from app.routes import all_routes, templates_of, with_metrics
+from app.server.background import background
 from app.server.lifecycle import Lifecycle, keep_descriptors_private
 from app.settings import PREFIX, Settings, SettingsError, load_settings
 from app.store.client import Store
 from app.store.embedded import Embedded
+from app.store.rate_limit import RateLimiter
 from app.store.topology import Single, Topology, topology
+from app.web.lifespan import WebState
 from app.web.middleware import Middleware
 from app.web.router import ExactRouter
 from app.web.templating import Pages
 
-FLUSH = 0.7
-"""Seconds that the end of the service waits for visits which Redis has not acknowledged."""
-LOG_EVERY = 0.2
-"""Seconds for which access lines may be kept before they are written."""
+LOG_INTERVAL = 0.2
+"""Seconds between two writes of the access log."""
 
 
 class State(CounterState, OAuthState):
-    """What all features together add to the state of requests."""
+    """The request state of all features together."""
 
 
 def create_app(settings: Settings, clock: Callable[[], float] = time.time) -> ASGIApp:
@@ -67,53 +64,55 @@ async def lifespan(
 ) -> AsyncIterator[State]:
     """Opens what requests use, in the order in which it is needed, and closes it in reverse."""
     async with contextlib.AsyncExitStack() as stack:
-        log_file = LogFile(settings.log_file)
-        stack.callback(log_file.close)
-        configure_logging(settings, log_file)
-        access.open(log_file, enabled=settings.log_level in {"debug", "info"})
-        stack.callback(access.flush)
-        lifecycle = Lifecycle()
-        stack.enter_context(lifecycle.listening(partial(_reopen, log_file, access)))
+        lifecycle = _open_log(settings, access, stack)
         keep_descriptors_private()
-
         nodes = open_topology(settings, stack)
         store = await stack.enter_async_context(Store(nodes, settings.redis_timeout))
-        barrier = await stack.enter_async_context(store.sibling())
-        counter = CounterStore(store, barrier)
-        live = Live(store, counter, COUNTERS)
-        tally = Tally(counter, most_waiting=settings.max_queued_hits, changed=live.changed)
-        oauth = await stack.enter_async_context(open_oauth_client(settings, store, clock))
-        recheck = oauth["refresher"].recheck
-        accounts = await stack.enter_async_context(open_accounts(settings, store, recheck, clock))
-        metrics.add(*_readings(store, tally, live))
+        metrics.add(*_store_readings(store))
         stack.callback(metrics.close)
-        await stack.enter_async_context(own_port(metrics, settings))
-        await stack.enter_async_context(
-            _background(
-                lifecycle,
-                tally.run(),
-                live.run(),
-                _every(LOG_EVERY, access.flush, metrics.gather),
-                print_setup_link(accounts["accounts"], settings),
-            )
-        )
-        stack.push_async_callback(tally.flush, FLUSH)
-        stack.callback(lifecycle.stopping.set)
-        # What has been made by now lives as long as the process: no need to look through it at every collection.
-        # Requests leave no cycles behind, so looking for them after every few requests is wasted, too.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(20_000, 10, 10)
-        yield State(
+        web = WebState(
             settings=settings,
             store=store,
             pages=pages,
+            rate_limiter=RateLimiter(store),
             lifecycle=lifecycle,
-            tally=tally,
-            live=live,
-            **accounts,
-            **oauth,
+            health=HealthChecks(),
         )
+        oauth = await stack.enter_async_context(open_oauth_client(settings, store, clock))
+        recheck = oauth["refresher"].recheck
+        accounts = await stack.enter_async_context(open_accounts(settings, store, web["rate_limiter"], recheck, clock))
+        await stack.enter_async_context(own_port(metrics, settings))
+        await stack.enter_async_context(
+            background(
+                lifecycle,
+                _every(LOG_INTERVAL, access.flush, metrics.gather),
+                print_setup_link(accounts["accounts"], settings),
+            )
+        )
+        counter = await stack.enter_async_context(open_counter(web, metrics))
+        stack.callback(lifecycle.stopping.set)
+        _freeze_garbage()
+        yield State(**web, **accounts, **oauth, **counter)
+
+
+def _open_log(settings: Settings, access: AccessLog, stack: contextlib.AsyncExitStack) -> Lifecycle:
+    log_file = LogFile(settings.log_file)
+    stack.callback(log_file.close)
+    configure_logging(settings, log_file)
+    access.open(log_file, enabled=settings.log_level in {"debug", "info"})
+    stack.callback(access.flush)
+    lifecycle = Lifecycle()
+    stack.enter_context(lifecycle.listening(partial(_reopen, log_file, access)))
+    return lifecycle
+
+
+def _freeze_garbage() -> None:
+    """Objects made by now live as long as the process: the collector skips them. Requests leave no cycles behind, so
+    the collector also runs less often.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 10, 10)
 
 
 def open_topology(settings: Settings, stack: contextlib.ExitStack | contextlib.AsyncExitStack) -> Topology:
@@ -134,27 +133,6 @@ def topology_at(url: SecretStr, timeout: float) -> Topology:
         raise SettingsError(f"redis_url ({PREFIX}REDIS_URL): {error}") from None
 
 
-@contextlib.asynccontextmanager
-async def _background(lifecycle: Lifecycle, *work: Any) -> AsyncIterator[None]:
-    """Runs coroutines beside the requests; when one fails the log says why, and `/live` that a restart is due."""
-    tasks = [asyncio.create_task(_watched(lifecycle, coroutine)) for coroutine in work]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _watched(lifecycle: Lifecycle, work: Any) -> None:
-    try:
-        await work
-    except Exception:
-        structlog.get_logger("app").exception("background work has stopped")
-        lifecycle.broken = True
-        raise
-
-
 async def _every(seconds: float, *calls: Any) -> None:
     while True:
         await asyncio.sleep(seconds)
@@ -167,16 +145,10 @@ def _reopen(log_file: LogFile, access: AccessLog) -> None:
     log_file.reopen()
 
 
-def _readings(store: Store, tally: Tally, live: Live) -> list[Reading]:
+def _store_readings(store: Store) -> list[Reading]:
     return [
-        Reading("tallygate_visits", "Visits counted.", lambda: tally.counted, counter=True),
-        Reading("tallygate_visits_dropped", "Visits that found the queue full.", lambda: tally.dropped, counter=True),
-        Reading("tallygate_visits_waiting", "Visits that Redis has not acknowledged yet.", lambda: tally.waiting),
-        Reading("tallygate_batches", "Batches of visits applied.", lambda: tally.batches, counter=True),
-        Reading("tallygate_journal_batches", "Batches kept until they are durable.", lambda: len(tally.journal)),
         Reading("tallygate_redis_commands", "Commands sent to Redis.", lambda: store.commands, counter=True),
         Reading("tallygate_redis_connections", "Connections made to Redis.", lambda: store.connections, counter=True),
-        Reading("tallygate_streams", "Event streams open.", lambda: live.watchers),
     ]
 
 

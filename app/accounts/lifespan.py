@@ -21,6 +21,7 @@ from app.sessions.service import Recheck, Sessions
 from app.sessions.session import Session, SessionStore
 from app.settings import Settings
 from app.store.client import Store
+from app.store.rate_limit import RateLimiter
 from app.store.tracking import TrackedHashes
 from app.web.lifespan import WebState
 
@@ -63,7 +64,11 @@ S = TypeVar("S", bound=AccountState)
 
 @asynccontextmanager
 async def open_accounts(
-    settings: Settings, store: Store, recheck: Recheck | None = None, clock: Callable[[], float] = time.time
+    settings: Settings,
+    store: Store,
+    limiter: RateLimiter,
+    recheck: Recheck | None = None,
+    clock: Callable[[], float] = time.time,
 ) -> AsyncIterator[Accounts]:
     """Everything for sessions and users. `clock` gives Unix seconds; tests move it."""
     async with AsyncExitStack() as stack:
@@ -80,7 +85,7 @@ async def open_accounts(
             audit=audit,
             identities=Identities(store, clock=clock),
             invitations=Invitations(store, clock=clock),
-            limits=RateLimits(store),
+            limits=RateLimits(limiter),
             passwords=passwords,
             current_user=CurrentUser(sessions, users, tokens),
             sessions=sessions,

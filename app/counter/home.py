@@ -8,7 +8,7 @@ from starlette.types import Scope
 
 from app.accounts.models import User
 from app.counter.hits import is_visit
-from app.counter.lifespan import CounterState
+from app.counter.lifespan import HOME, CounterState
 from app.counter.tally import Tally
 from app.sessions.session import Session, take_flash
 from app.store.client import StoreUnavailable
@@ -18,8 +18,6 @@ from app.web.i18n import choose
 from app.web.negotiate import asks_for_json
 from app.web.templating import Pages
 
-HOME = "home"
-"""The name of the home page's counter."""
 EXAMPLE = 987_654_321
 """Stands for the number in the page that is kept: once plain and once with separators, in this order."""
 MAX_CACHED_RESPONSES = 1000

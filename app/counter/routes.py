@@ -7,14 +7,12 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from app.counter.home import HOME, Home
-from app.counter.lifespan import CounterState
+from app.counter.home import Home
+from app.counter.lifespan import HOME, CounterState
 from app.web.errors import Unavailable
 from app.web.i18n import N_
 from app.web.openapi import COUNT, ApiRoute, Operation, obj
 from app.web.responses import json_response
-
-COUNTERS = (HOME,)
 
 
 async def visits(request: Request[CounterState]) -> Response:

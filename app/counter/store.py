@@ -96,6 +96,14 @@ class CounterStore:
         except (ResponseError, ValueError) as error:
             raise StoreUnavailable(f"no totals: {error}", sent=False) from error
 
+    async def failure(self) -> str | None:
+        """Why Redis cannot be asked, in one line; None when it can."""
+        try:
+            await self._store.idempotent("EXISTS", HITS_TOTALS)
+        except (StoreUnavailable, ResponseError) as error:
+            return str(error)
+        return None
+
     async def announce(self) -> None:
         """Tells every worker that totals have changed."""
         await self._store.once("PUBLISH", HITS_CHANGED, "")

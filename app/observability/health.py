@@ -1,33 +1,69 @@
-"""Is the process alive, and should it be sent requests?"""
+"""`/live`: would a restart help? `/ready`: may requests come?
 
+A feature registers a check of its own in its part of the lifespan: `state["health"].add("counter", check)`.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypedDict
+
+import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.store.client import ResponseError, StoreUnavailable
-from app.store.keys import HITS_TOTALS
-from app.web.lifespan import WebState
-from app.web.responses import json_response
+from app.server.lifecycle import Lifecycle
+
+BROKEN = "background work has stopped: see the log"
+Check = Callable[[], Awaitable[str | None]]
+"""Returns why the part is not ready, in one line; None when it is ready. Must not raise."""
 
 
-async def live(request: Request[WebState]) -> Response:
-    """200 for as long as a restart would mend nothing: it would not bring Redis back."""
+class HealthChecks:
+    """The checks of `/ready`, by the name of the part."""
+
+    def __init__(self) -> None:
+        self._checks: dict[str, Check] = {}
+
+    def add(self, name: str, check: Check) -> None:
+        self._checks[name] = check
+
+    async def failure(self) -> str | None:
+        """The first part that is not ready: "redis: ..."; None when all are."""
+        for name, check in self._checks.items():
+            reason = await check()
+            if reason is not None:
+                return f"{name}: {reason}"
+        return None
+
+
+class HealthState(TypedDict):
+    lifecycle: Lifecycle
+    health: HealthChecks
+
+
+async def live(request: Request[HealthState]) -> Response:
+    """200 unless a restart would help. A restart does not bring Redis back."""
     if request.state["lifecycle"].broken:
-        return json_response({"status": "broken", "reason": "background work has stopped: see the log"}, 503)
-    return json_response({"status": "live"})
+        return _response(503, status="broken", reason=BROKEN)
+    return _response(200, status="live")
 
 
-async def ready(request: Request[WebState]) -> Response:
-    """200 when requests may come; 503, with the reason, while stopping, broken or without Redis."""
-    if request.state["lifecycle"].leaving:
-        return json_response({"status": "unavailable", "reason": "stopping"}, 503)
-    if request.state["lifecycle"].broken:
-        return json_response({"status": "unavailable", "reason": "background work has stopped: see the log"}, 503)
-    try:
-        await request.state["store"].idempotent("EXISTS", HITS_TOTALS)
-    except (StoreUnavailable, ResponseError) as error:
-        return json_response({"status": "unavailable", "reason": f"redis: {error}"}, 503)
-    return json_response({"status": "ready"})
+async def ready(request: Request[HealthState]) -> Response:
+    """200 when requests may come; 503 with the reason while stopping, broken or when a check fails."""
+    lifecycle = request.state["lifecycle"]
+    if lifecycle.leaving:
+        return _response(503, status="unavailable", reason="stopping")
+    if lifecycle.broken:
+        return _response(503, status="unavailable", reason=BROKEN)
+    reason = await request.state["health"].failure()
+    if reason is not None:
+        return _response(503, status="unavailable", reason=reason)
+    return _response(200, status="ready")
+
+
+def _response(status_code: int, **content: Any) -> Response:
+    headers = {"Cache-Control": "no-store"}
+    return Response(orjson.dumps(content), status_code, headers, media_type="application/json")
 
 
 routes = [Route("/live", live), Route("/ready", ready)]

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import uvicorn
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, Router
@@ -15,7 +16,6 @@ from uvicorn.server import ServerState
 from app.observability.metrics import Metrics
 from app.server.listener import listener
 from app.settings import Settings
-from app.web.errors import NotFound
 
 
 def public_route(metrics: Metrics, settings: Settings) -> Route:
@@ -24,7 +24,7 @@ def public_route(metrics: Metrics, settings: Settings) -> Route:
     async def scrape(request: Request) -> Response:
         given = request.headers.get("authorization", "").encode()
         if token is None or not hmac.compare_digest(given, b"Bearer " + token):
-            raise NotFound
+            raise HTTPException(404)
         return metrics.response()
 
     return Route("/metrics", scrape)

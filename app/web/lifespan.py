@@ -1,15 +1,14 @@
-"""What the lifespan opens and every handler finds in `request.state`; features add what is theirs."""
+"""The request state that every handler has; a feature adds its own in its lifespan.py."""
 
-from typing import TypedDict
-
-from app.server.lifecycle import Lifecycle
+from app.observability.health import HealthState
 from app.settings import Settings
 from app.store.client import Store
+from app.store.rate_limit import RateLimiter
 from app.web.templating import Pages
 
 
-class WebState(TypedDict):
+class WebState(HealthState):
     settings: Settings
     store: Store
     pages: Pages
-    lifecycle: Lifecycle
+    rate_limiter: RateLimiter

@@ -78,7 +78,7 @@ def answered(answer: httpx.Response) -> None:
 @example(path="/sign-in", kind=KINDS[0], body=b"&".join([b"username=x"] * 30))
 @example(path="/sign-in", kind="multipart/form-data; boundary=x", body=b"--x\r\n" * 30)
 async def test_forms(service: Running, alice: httpx.AsyncClient, path: str, kind: str, body: bytes) -> None:
-    service.state["limits"].ahead += 3600
+    service.state["rate_limiter"].ahead += 3600
     answered(await alice.post(path, content=body, headers=[(b"Content-Type", kind.encode())]))
 
 
@@ -87,14 +87,14 @@ async def test_forms(service: Running, alice: httpx.AsyncClient, path: str, kind
 @example(path="/api/session", kind="application/json", body=b'{"a":' * 5000)
 @example(path="/api/account/tokens", kind="application/json", body=b'{"name": "x", "days": 1e400}')
 async def test_json(service: Running, alice: httpx.AsyncClient, path: str, kind: str, body: bytes) -> None:
-    service.state["limits"].ahead += 3600
+    service.state["rate_limiter"].ahead += 3600
     answered(await alice.post(path, content=body, headers=[(b"Content-Type", kind.encode())]))
 
 
 @HARD
 @given(field=st.fixed_dictionaries({}, optional=dict.fromkeys(("username", "password", "name", "days"), JSON)))
 async def test_json_of_the_right_kind(service: Running, alice: httpx.AsyncClient, field: dict[str, object]) -> None:
-    service.state["limits"].ahead += 3600
+    service.state["rate_limiter"].ahead += 3600
     for path in ("/api/session", "/api/account/tokens"):
         answered(await alice.post(path, content=orjson.dumps(field), headers={"Content-Type": "application/json"}))
 

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.accounts.rate_limits import RateLimits, address_key
+from app.accounts.rate_limits import RateLimits
 from app.store.client import Store
+from app.store.rate_limit import RateLimiter, address_key
 from tests.valkey import Valkey
 
 Spend = Callable[[RateLimits], Awaitable[int]]
@@ -17,7 +18,7 @@ Spend = Callable[[RateLimits], Awaitable[int]]
 
 @pytest.fixture
 def limits(store: Store) -> RateLimits:
-    return RateLimits(store)
+    return RateLimits(RateLimiter(store))
 
 
 async def allowed(spend: Callable[[], Awaitable[int]], tries: int) -> int:
@@ -43,9 +44,9 @@ async def test_each_rule_allows_so_many_at_once_and_gives_them_back_evenly(
     assert await allowed(lambda: spend(limits), times + 2) == times
     wait = await spend(limits)
     assert 0 < wait <= seconds / times
-    limits.ahead += wait
+    limits.limiter.ahead += wait
     assert await allowed(lambda: spend(limits), 2) == 1
-    limits.ahead += seconds
+    limits.limiter.ahead += seconds
     assert await allowed(lambda: spend(limits), times + 2) == times
 
 
@@ -65,7 +66,7 @@ async def test_an_account_is_limited_whatever_the_addresses(limits: RateLimits) 
 async def test_a_refused_try_costs_nothing(limits: RateLimits) -> None:
     await allowed(lambda: limits.sign_in("alice", "192.0.2.1"), 100)
     assert await allowed(lambda: limits.sign_in("bob", "192.0.2.1"), 10) == 10
-    limits.ahead += 30
+    limits.limiter.ahead += 30
     assert await limits.sign_in("alice", "192.0.2.1") == 0
 
 
@@ -80,7 +81,7 @@ async def test_the_right_password_makes_the_account_whole_again_but_not_the_addr
 
 
 async def test_workers_share_what_is_allowed(store: Store) -> None:
-    workers = [RateLimits(store) for _ in range(4)]
+    workers = [RateLimits(RateLimiter(store)) for _ in range(4)]
     waits = await asyncio.gather(*(worker.sign_up("192.0.2.1") for worker in workers for _ in range(10)))
     assert waits.count(0) == 10
 

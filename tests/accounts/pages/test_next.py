@@ -83,7 +83,7 @@ async def test_a_page_of_this_site_is_where_it_goes(service: Running, cast: Cast
 @example(target="/%2509/evil.example")
 async def test_no_target_leads_away_from_here(service: Running, cast: Cast, target: str) -> None:
     await service.state["limits"].signed_in("bob")
-    service.state["limits"].ahead += 300  # every example has the address's whole allowance
+    service.state["rate_limiter"].ahead += 300  # every example has the address's whole allowance
     answer = await sign_in(service, target)
     assert answer.status_code == 303
     assert stays(answer.headers["location"]), answer.headers["location"]

@@ -23,7 +23,7 @@ async def exhaust(service: Running, address: str) -> None:
     """What an address may try is used up, on names that nobody has; and for a minute nothing of it comes back."""
     for number in range(50):
         assert not await service.state["limits"].sign_in(f"nobody {number}", address)
-    service.state["limits"].ahead -= 60
+    service.state["rate_limiter"].ahead -= 60
 
 
 async def test_an_account_takes_ten_wrong_passwords_then_not_even_the_right_one(service: Running, cast: Cast) -> None:
@@ -67,7 +67,7 @@ async def test_the_right_password_makes_the_accounts_allowance_whole_again(servi
 async def test_what_is_refused_is_tried_again_when_the_time_has_passed(service: Running, cast: Cast) -> None:
     for _ in range(11):
         last = await service.client.post("/sign-in", data={"username": "bob", "password": "not that"})
-    service.state["limits"].ahead = int(last.headers["retry-after"])
+    service.state["rate_limiter"].ahead = int(last.headers["retry-after"])
     assert await attempt(service.client, "bob", PASSWORD) == 200
 
 

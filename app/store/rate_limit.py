@@ -1,0 +1,81 @@
+"""Rate limits: allowances in Redis, the same for all workers (the generic cell rate algorithm)."""
+
+import hashlib
+import ipaddress
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from app.store import keys
+from app.store.client import Store
+from app.store.scripts import Script
+
+# The generic cell rate algorithm: each key holds the time at which its allowance is whole again. Either every
+# allowance pays or none does. A repetition after a lost answer pays twice, which only makes the limit stricter.
+SPEND = Script("""
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2] + tonumber(ARGV[1])
+local whole, wait = {}, 0
+for i, key in ipairs(KEYS) do
+  local times, period = tonumber(ARGV[2 * i]), tonumber(ARGV[2 * i + 1])
+  whole[i] = math.max(tonumber(redis.call('GET', key) or 0), now) + period / times
+  wait = math.max(wait, whole[i] - now - period)
+end
+if wait < 1 then
+  for i, key in ipairs(KEYS) do
+    redis.call('SET', key, string.format('%.0f', whole[i]), 'PX', math.ceil((whole[i] - now) / 1000))
+  end
+  return 0
+end
+return math.ceil(wait)
+""")
+MICROSECOND = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """`times` at once; what is spent comes back evenly, the whole of it in `seconds`."""
+
+    name: str
+    times: int
+    seconds: int
+
+
+class RateLimiter:
+    """Spends allowances. Raises StoreUnavailable.
+
+    `ahead` is for tests: by how many seconds Redis' clock is moved.
+    """
+
+    def __init__(self, store: Store, *, ahead: float = 0) -> None:
+        self._store = store
+        self.ahead = ahead
+
+    async def spend(self, *allowances: tuple[Rule, str]) -> int:
+        """Spends one of each (rule, subject), or none. Returns the seconds to wait; 0 when it was spent."""
+        buckets = [limit_key(rule, subject) for rule, subject in allowances]
+        sizes: Sequence[int] = [size for rule, _ in allowances for size in (rule.times, rule.seconds * MICROSECOND)]
+        wait: int = await SPEND.run(self._store, buckets, int(self.ahead * MICROSECOND), *sizes)
+        return math.ceil(wait / MICROSECOND)
+
+    async def reset(self, rule: Rule, subject: str) -> None:
+        """Makes the allowance whole again."""
+        await self._store.idempotent("DEL", limit_key(rule, subject))
+
+
+def address_key(address: str) -> str:
+    """Whom an address stands for: a household has one IPv4 address, or a /64 network of IPv6 addresses."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return "unknown"
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return str(parsed)
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(ipaddress.ip_network((parsed, 64), strict=False))
+
+
+def limit_key(rule: Rule, subject: str) -> str:
+    """The subject as a hash: it may be what somebody typed into the wrong field, or a secret."""
+    return keys.limit(rule.name, hashlib.sha256(subject.encode("utf-8", "surrogatepass")).hexdigest()[:32])
