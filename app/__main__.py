@@ -19,7 +19,7 @@ from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
 from app import __version__
 from app.accounts.command import CommandError, create_admin
-from app.http_client.client import trusted
+from app.http_client.tls import trusted
 from app.main import open_topology, topology_at
 from app.oauth_client.provider_config import configured
 from app.observability.log import LogFile

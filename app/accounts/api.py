@@ -1,5 +1,6 @@
 """The API of accounts, for front ends of their own and for programs."""
 
+from dataclasses import asdict
 from typing import Any, cast
 
 import orjson
@@ -25,7 +26,8 @@ from app.web.openapi import FLAG, NUMBER, TEXT, ApiRoute, Operation, array, null
 from app.web.responses import json_response
 
 USER = obj(id=TEXT, name=TEXT, is_admin=FLAG, locale=nullable(TEXT), created=NUMBER)
-SESSION = obj(id=TEXT, device=TEXT, address=TEXT, created=NUMBER, seen=NUMBER, auth_method=TEXT, get=FLAG)
+SESSION = obj(id=TEXT, device=TEXT, address=TEXT, created=NUMBER, seen=NUMBER, auth_method=TEXT, how=TEXT, current=FLAG)
+"""`how` is the former name of `auth_method`."""
 TOKEN = obj(id=TEXT, name=TEXT, created=NUMBER, expires=nullable(NUMBER))
 MAX_CACHED_RESPONSES = 10_000
 LIMITED = {"type": "string", "maxLength": 2048}
@@ -88,7 +90,8 @@ async def account(request: Request[AccountState], user: User) -> Response:
 @sign_in_required
 async def list_sessions(request: Request[AccountState], user: User) -> Response:
     """`GET /api/account/sessions`."""
-    return json_response(await devices_of(request, user))
+    devices = await devices_of(request, user)
+    return json_response([asdict(device) | {"how": device.auth_method} for device in devices])
 
 
 @sign_in_required

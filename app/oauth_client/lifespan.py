@@ -15,6 +15,7 @@ from app.oauth_client.errors import OAuthProblem
 from app.oauth_client.metadata_cache import MetadataCache
 from app.oauth_client.provider import Provider, ProviderContext
 from app.oauth_client.provider_config import configured
+from app.oauth_client.provider_http import ProviderHttp
 from app.oauth_client.provider_sessions import ProviderSessions
 from app.oauth_client.refresh import Refresher
 from app.sessions.session import Session
@@ -42,7 +43,8 @@ async def open_oauth_client(
     """A provider whose table is wrong is named in the log; the others work. Raises SettingsError."""
     async with SafeHttpClient(
         timeout=settings.oauth_timeout, private=settings.private_providers, ca_file=settings.oauth_ca_file
-    ) as http:
+    ) as client:
+        http = ProviderHttp(client)
         context = ProviderContext(http, MetadataCache(store, http, clock), clock, settings.private_providers)
         good, mistakes = configured(settings)
         for mistake in mistakes:

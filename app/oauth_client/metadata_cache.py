@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from app.accounts.secret import digest
-from app.http_client.client import SafeHttpClient
 from app.oauth_client.errors import BadProviderResponse, ProviderUnavailable
+from app.oauth_client.provider_http import ProviderHttp
 from app.store import keys
 from app.store.client import Store
 from app.store.single_flight import SingleFlight
@@ -28,7 +28,7 @@ Check = Callable[[dict[str, Any]], object]
 class MetadataCache:
     """Raises StoreUnavailable; ProviderUnavailable or BadProviderResponse where there is no document."""
 
-    def __init__(self, store: Store, http: SafeHttpClient, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, store: Store, http: ProviderHttp, clock: Callable[[], float] = time.time) -> None:
         self._store = store
         self._http = http
         self._clock = clock

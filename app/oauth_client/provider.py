@@ -7,10 +7,10 @@ from typing import Annotated, Any, Generic, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
-from app.http_client.client import SafeHttpClient
 from app.oauth_client.errors import Misconfigured
 from app.oauth_client.metadata_cache import MetadataCache
 from app.oauth_client.models import AuthRequest, ExternalProfile, LogoutRequest, Tokens
+from app.oauth_client.provider_http import ProviderHttp
 from app.oauth_client.rules import Rule
 from app.web.errors import NotFound
 
@@ -49,7 +49,7 @@ class ProviderSettings(BaseModel):
 class ProviderContext:
     """What a provider works with. `private`: it may be at a private address, and without HTTPS."""
 
-    http: SafeHttpClient
+    http: ProviderHttp
     metadata: MetadataCache
     clock: Callable[[], float]
     private: bool

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from app.http_client import client as http
-from app.http_client.client import SafeHttpClient
-from app.oauth_client.errors import ProviderUnavailable
+from app.http_client import public_only
+from app.http_client.client import SafeHttpClient, Unreachable
 from app.settings import Settings
 from dev.serving import served
 from tests.accounts.pages.reading import alert
@@ -57,9 +56,9 @@ async def test_without_that_it_counts_as_away_and_the_log_says_why(
 async def test_it_is_believed_for_its_own_name_only(
     private: bool, inside: FakeOpenId, authority: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http, "is_public", lambda _: True)
+    monkeypatch.setattr(public_only, "is_public", lambda _: True)
     async with SafeHttpClient(timeout=5, private=private, ca_file=authority / "ca.pem") as outside:
-        assert (await outside.get(f"{inside.issuer}/jwks")).status == 200
-        with pytest.raises(ProviderUnavailable) as refused:
-            await outside.get(f"{inside.issuer.replace('localhost', '127.0.0.1')}/jwks")
-    assert "certificate is not valid for '127.0.0.1'" in refused.value.why
+        assert (await outside.request("GET", f"{inside.issuer}/jwks")).status == 200
+        with pytest.raises(Unreachable) as refused:
+            await outside.request("GET", f"{inside.issuer.replace('localhost', '127.0.0.1')}/jwks")
+    assert "certificate is not valid for '127.0.0.1'" in str(refused.value)

@@ -78,12 +78,12 @@ async def nobody_is_let_in(place: Running, bob: httpx.AsyncClient) -> None:
 
 @pytest.mark.parametrize("how", ["kill", "stop"])
 async def test_while_redis_is_away_nobody_is_let_in_and_afterwards_everybody_is(
-    place: Running, people: Cast, own: Valkey, auth_method: str
+    place: Running, people: Cast, own: Valkey, how: str
 ) -> None:
     clients = [await signed_in(place, name, base_url=HTTPS) for name in ("alice", "bob", "charlie")]
     for client in clients:
         assert (await client.get("/api/session")).status_code == 200
-    own.kill() if auth_method == "kill" else own.stop()
+    own.kill() if how == "kill" else own.stop()
     async with asyncio.timeout(PATIENCE):
         while (await clients[1].get("/api/session")).status_code != 503:
             await asyncio.sleep(0.01)

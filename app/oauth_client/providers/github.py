@@ -7,11 +7,11 @@ from urllib.parse import urlencode
 
 from pydantic import Field, SecretStr
 
-from app.http_client.client import ProviderResponse
 from app.oauth_client.addresses import BaseAddress
 from app.oauth_client.errors import BadCallback, BadProviderResponse, OAuthProblem, Revoked
 from app.oauth_client.models import AuthRequest, Claims, ExternalProfile, Tokens, picture, text, token
 from app.oauth_client.provider import ClientInfo, Provider, ProviderContext, ProviderSettings, Words
+from app.oauth_client.provider_http import ProviderResponse
 
 REFUSALS: dict[str, type[OAuthProblem]] = {"bad_verification_code": BadCallback, "bad_refresh_token": Revoked}
 """A code, or a refresh token, that is used or too old: beginning anew helps."""

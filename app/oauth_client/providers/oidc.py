@@ -7,7 +7,6 @@ from urllib.parse import quote_plus, urlencode
 
 from pydantic import Field, SecretStr, field_validator
 
-from app.http_client.client import ProviderResponse, SafeHttpClient
 from app.oauth_client.addresses import WebAddress
 from app.oauth_client.errors import BadCallback, BadProviderResponse, ProviderUnavailable, Revoked
 from app.oauth_client.id_token import check_auth_time, check_id_token, check_logout_token
@@ -16,6 +15,7 @@ from app.oauth_client.metadata import Metadata
 from app.oauth_client.metadata_cache import MetadataCache
 from app.oauth_client.models import AuthRequest, Claims, ExternalProfile, LogoutRequest, Tokens, picture, text, token
 from app.oauth_client.provider import ClientInfo, Provider, ProviderContext, ProviderSettings, Words
+from app.oauth_client.provider_http import ProviderHttp, ProviderResponse
 from app.sessions.service import REAUTH_WINDOW
 
 DISCOVERY = "/.well-known/openid-configuration"
@@ -50,7 +50,7 @@ class Oidc(Provider):
         self.rule = settings.allow
         self.issuer = settings.issuer
         self.client_id = settings.client_id
-        self._http: SafeHttpClient = context.http
+        self._http: ProviderHttp = context.http
         self._documents: MetadataCache = context.metadata
         self._clock: Callable[[], float] = context.clock
         self._private = context.private

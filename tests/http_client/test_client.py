@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from starlette.responses import Response
 
-from app.http_client.client import SafeHttpClient, is_public
+from app.http_client.client import BadResponse, SafeHttpClient, Unreachable
+from app.http_client.public_only import is_public
 from app.oauth_client.addresses import is_web_address
-from app.oauth_client.errors import BadProviderResponse, ProviderUnavailable
 from tests.fakes.openid import FakeOpenId
 
 PRIVATE = [
@@ -34,19 +34,19 @@ def test_an_address_is_public(address: str) -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "127.1", "0x7f000001"])
 async def test_a_private_address_is_not_asked(host: str, provider: FakeOpenId) -> None:
     port = provider.issuer.rpartition(":")[2]
-    async with SafeHttpClient(timeout=5, private=False) as outside:
-        with pytest.raises(ProviderUnavailable) as refused:
-            await outside.get(f"http://{host}:{port}/jwks")
-    assert refused.value.why.endswith("PrivateAddress")
+    async with SafeHttpClient(timeout=5, private=False) as client:
+        with pytest.raises(Unreachable) as refused:
+            await client.request("GET", f"http://{host}:{port}/jwks")
+    assert str(refused.value).endswith("PrivateAddress")
     assert not provider.asked
 
 
 @pytest.mark.parametrize("private", [False, True])
 @pytest.mark.parametrize("host", ["xn--a", "a..b.test", "a" * 70])
 async def test_what_is_no_name_is_not_asked(host: str, private: bool) -> None:
-    async with SafeHttpClient(timeout=5, private=private) as outside:
-        with pytest.raises(ProviderUnavailable):
-            await outside.get(f"https://{host}/")
+    async with SafeHttpClient(timeout=5, private=private) as client:
+        with pytest.raises(Unreachable):
+            await client.request("GET", f"https://{host}/")
 
 
 @pytest.fixture
@@ -69,28 +69,28 @@ async def test_a_name_that_leads_to_a_private_address_is_not_asked(
     addresses: list[str], resolving: dict[str, list[str]]
 ) -> None:
     resolving["provider.example"] = addresses
-    async with SafeHttpClient(timeout=5, private=False) as outside:
-        with pytest.raises(ProviderUnavailable) as refused:
-            await outside.get("https://provider.example/")
-    assert refused.value.why.endswith("PrivateAddress")
+    async with SafeHttpClient(timeout=5, private=False) as client:
+        with pytest.raises(Unreachable) as refused:
+            await client.request("GET", "https://provider.example/")
+    assert str(refused.value).endswith("PrivateAddress")
 
 
 async def test_private_addresses_are_asked_where_that_is_allowed(provider: FakeOpenId) -> None:
-    async with SafeHttpClient(timeout=5, private=True) as outside:
-        assert (await outside.get(f"{provider.issuer}/jwks")).status == 200
+    async with SafeHttpClient(timeout=5, private=True) as client:
+        assert (await client.request("GET", f"{provider.issuer}/jwks")).status == 200
 
 
 async def test_what_is_small_only_while_compressed_is_never_unpacked(provider: FakeOpenId) -> None:
     bomb = gzip.compress(b"[" + b" " * 20_000_000 + b"]")
     headers = {"Content-Encoding": "gzip"}
     provider.instead["/jwks"] = lambda: Response(bomb, media_type="application/json", headers=headers)
-    async with SafeHttpClient(timeout=5, private=True) as outside:
+    async with SafeHttpClient(timeout=5, private=True) as client:
         tracemalloc.start()
-        with pytest.raises(BadProviderResponse) as refused:
-            await outside.get(f"{provider.issuer}/jwks")
+        with pytest.raises(BadResponse) as refused:
+            await client.request("GET", f"{provider.issuer}/jwks")
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-    assert "compressed" in refused.value.why
+    assert "compressed" in str(refused.value)
     assert most < 10_000_000
     assert provider.asked[-1].headers["accept-encoding"] == "identity"
 

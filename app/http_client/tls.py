@@ -1,0 +1,23 @@
+"""The certificate authorities that outgoing requests trust."""
+
+import ssl
+from functools import lru_cache
+from pathlib import Path
+
+import httpx
+
+from app.settings import PREFIX, SettingsError
+
+
+@lru_cache(maxsize=4)  # parsing the public authorities takes 50 ms
+def trusted(ca_file: Path | None) -> ssl.SSLContext:
+    """Trusts the public certificate authorities and those of a PEM file. Raises SettingsError."""
+    context = httpx.create_ssl_context(trust_env=False)
+    if ca_file is None:
+        return context
+    try:
+        context.load_verify_locations(ca_file)
+    except OSError as error:
+        reason = "it holds no good PEM certificate" if isinstance(error, ssl.SSLError) else error.strerror
+        raise SettingsError(f"oauth_ca_file ({PREFIX}OAUTH_CA_FILE): {ca_file} cannot be used ({reason})") from None
+    return context
