@@ -14,10 +14,12 @@ from hypothesis import HealthCheck
 
 from app.counter import tally
 from app.settings import Settings
-from tests.authority import make_authority
-from tests.service import Running, running
-from tests.sockets import PATIENCE
-from tests.valkey import Valkey, valkey
+from tests.helpers.authority import make_authority
+from tests.helpers.cast import Cast, make_cast
+from tests.helpers.clock import Clock
+from tests.helpers.service import Running, process, running
+from tests.helpers.sockets import PATIENCE
+from tests.helpers.valkey import Valkey, valkey
 
 # A shell starts what it runs in the background with Ctrl-C ignored, and so would be what tests start, and press it in.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -65,6 +67,19 @@ def server(shared_server: Valkey) -> Valkey:
     return shared_server
 
 
+@pytest.fixture(scope="module")
+def url(short_folder: Path, shared_server: Valkey) -> Iterator[str]:
+    """The address of a service that runs as a process, for what only real sockets show; one for a whole file."""
+    with process(short_folder / "process", port="0", redis_url=shared_server.url) as service:
+        yield service.url()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """The service's clock, which the test moves."""
+    return Clock()
+
+
 @pytest.fixture
 def make_settings(server: Valkey) -> Callable[..., Settings]:
     """Settings for tests, on the session's Valkey unless told otherwise; it may be slow, but does not go away."""
@@ -87,3 +102,8 @@ async def service(make_settings: Callable[..., Settings]) -> AsyncIterator[Runni
 def client(service: Running) -> httpx.AsyncClient:
     """A visitor of the service."""
     return service.client
+
+
+@pytest.fixture
+async def cast(service: Running) -> Cast:
+    return await make_cast(service)

@@ -13,28 +13,30 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import (
-    BaseSettings,
-    EnvSettingsSource,
-    InitSettingsSource,
-    NoDecode,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app.settings.sources import (
     CONFIG_VARIABLE,
     PREFIX,
     SettingsError,
     dotenv,
+    from_variables,
+    merged,
     own_variables,
-    provider_tables,
     toml,
-    with_files,
+    with_present_names,
 )
 from app.store.redis_url import parse
 
 DEVELOPMENT_KEY = "development-only-secret-key"
+FORMER_NAMES = {
+    "session_idle": "session_idle_timeout",
+    "session_lifetime": "session_absolute_timeout",
+    "max_waiting_hits": "max_queued_hits",
+}
+"""Names that settings had before; they still work everywhere."""
+TABLES = frozenset({"oauth"})
+"""Settings that hold tables, which variables such as TALLYGATE_OAUTH__GOOGLE__ISSUER reach, too."""
 HOST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\]")
 PROVIDER_NAME = re.compile(r"(?=.{1,32}$)[a-z0-9]+([_-][a-z0-9]+)*")
 
@@ -242,27 +244,15 @@ def load_settings(arguments: Mapping[str, str] | None = None, config: str | None
     (otherwise `TALLYGATE_CONFIG`). Raises SettingsError.
     """
     variables = own_variables({**dotenv(Path(".env")), **os.environ})
-    config = config or variables.pop(CONFIG_VARIABLE, None)
+    config = config or variables.get(CONFIG_VARIABLE)
     variables.pop(CONFIG_VARIABLE, None)
-    values = with_files(variables, Settings.model_fields)
-    sources = [
-        InitSettingsSource(Settings, dict(arguments or {})),
-        _Variables(values),
-        InitSettingsSource(Settings, {"oauth": tables} if (tables := provider_tables(values)) else {}),
-        InitSettingsSource(Settings, toml(Path(config)) if config else {}),
-    ]
+    names = {*Settings.model_fields, *FORMER_NAMES}
+    file = with_present_names(toml(Path(config)) if config else {}, FORMER_NAMES)
+    environment = with_present_names(from_variables(variables, names, TABLES), FORMER_NAMES)
     try:
-        return Settings(_build_sources=(tuple(sources), {}))
+        return Settings(**merged(file, environment, arguments or {}))
     except ValidationError as error:
         raise SettingsError(_first_line(error)) from None
-
-
-class _Variables(EnvSettingsSource):
-    """pydantic's reading of an environment (prefix, JSON), of variables that are given."""
-
-    def __init__(self, variables: dict[str, str]) -> None:
-        super().__init__(Settings)
-        self.env_vars = {name.lower(): value for name, value in variables.items()}
 
 
 def _is_weak(key: SecretStr) -> bool:

@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ CONFIG_VARIABLE = "TALLYGATE_CONFIG"
 SERVICE_LINK = re.compile(
     r"TALLYGATE(_[A-Z0-9_]+)?_(SERVICE_(HOST|PORT)\w*=|PORT_\d+_(TCP|UDP|SCTP)\w*=|PORT=(tcp|udp|sctp)://)"
 )
-OAUTH_VARIABLE = re.compile(r"TALLYGATE_OAUTH__(?P<provider>[A-Z0-9_]+?)__(?P<field>[A-Z0-9_]+)")
 
 
 class SettingsError(Exception):
@@ -43,41 +42,79 @@ def toml(path: Path) -> dict[str, Any]:
         raise SettingsError(f"{path}: is not valid TOML ({error})") from None
 
 
-def with_files(variables: dict[str, str], names: Container[str]) -> dict[str, str]:
-    """Values from `<NAME>_FILE` beside those given directly, which win; refuses names that are no setting.
+def from_variables(variables: Mapping[str, str], names: Container[str], tables: Container[str]) -> dict[str, Any]:
+    """Values by setting name, from `TALLYGATE_<NAME>` and from the files that `TALLYGATE_<NAME>_FILE` name.
 
-    An empty variable counts as unset: that is what Compose makes of `${TALLYGATE_PORT:-}`.
+    A value given directly wins over a file. For a setting in `tables`, `TALLYGATE_<SETTING>__<TABLE>__<FIELD>` reaches
+    a field; each further `__` goes one table deeper. An empty variable counts as unset: Compose makes it of
+    `${TALLYGATE_PORT:-}`. Raises SettingsError for an unknown name.
     """
-    given = {name: value for name, value in variables.items() if value}
-    values = {name: value for name, value in given.items() if _is_setting(name, names)}
-    for name in sorted(variables.keys() - values.keys()):
-        target = name.removesuffix("_FILE")
-        if not _is_setting(target, names):
-            raise SettingsError(f"{name}: there is no such setting; `python -m app --help` lists them")
-        if name in given:
-            values.setdefault(target, _secret_file(name, Path(given[name])))
+    values: dict[str, Any] = {}
+    files: list[tuple[str, list[str], str]] = []
+    for variable, value in sorted(variables.items()):
+        name = variable.removeprefix(PREFIX).lower()
+        path = _path(name, names, tables)
+        if path is not None and (len(path) == 1 or not name.endswith("_file")):
+            if value:
+                _put(values, variable, path, value)
+            continue
+        path = _path(name.removesuffix("_file"), names, tables)
+        if path is None:
+            raise SettingsError(f"{variable}: there is no such setting; `python -m app --help` lists them")
+        if value:
+            files.append((variable, path, value))
+    for variable, path, file in files:
+        if not _has(values, path):
+            _put(values, variable, path, _secret_file(variable, Path(file)))
     return values
 
 
-def _is_setting(variable: str, names: Container[str]) -> bool:
-    if OAUTH_VARIABLE.fullmatch(variable):
-        return not variable.endswith("_FILE")
-    return variable.removeprefix(PREFIX).lower() in names
+def _path(name: str, names: Container[str], tables: Container[str]) -> list[str] | None:
+    """Where the value goes: a setting, or a field in tables; None for an unknown name."""
+    path = name.split("__")
+    if name in names:
+        return [name]
+    return path if len(path) > 2 and path[0] in tables and all(path) else None
 
 
-def provider_tables(values: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    """The tables of `oauth` from variables: each `__` goes one table deeper."""
-    tables: dict[str, dict[str, Any]] = {}
-    for variable, value in sorted(values.items()):
-        if match := OAUTH_VARIABLE.fullmatch(variable):
-            table = tables.setdefault(match["provider"].lower(), {})
-            *outer, last = match["field"].lower().split("__")
-            for name in outer:
-                table = table.setdefault(name, {})
-                if not isinstance(table, dict):
-                    raise SettingsError(f"{variable}: contradicts another variable, which gives {name} a plain value")
-            table[last] = value
-    return tables
+def _has(values: Mapping[str, Any], path: Sequence[str]) -> bool:
+    for name in path:
+        if name not in values:
+            return False
+        values = values[name] if isinstance(values[name], Mapping) else {}
+    return True
+
+
+def _put(values: dict[str, Any], variable: str, path: Sequence[str], value: str) -> None:
+    *outer, last = path
+    table = values
+    for name in outer:
+        table = table.setdefault(name, {})
+        if not isinstance(table, dict):
+            raise SettingsError(f"{variable}: contradicts another variable, which gives {name} a plain value")
+    table[last] = value
+
+
+def with_present_names(values: Mapping[str, Any], former: Mapping[str, str]) -> dict[str, Any]:
+    """The values under the names that settings have now. Raises SettingsError where both names are given."""
+    renamed: dict[str, Any] = {}
+    for name, value in values.items():
+        present = former.get(name, name)
+        if present in renamed:
+            raise SettingsError(f"{name}: {present} is given twice: {name} is one of its names; keep {present} alone")
+        renamed[present] = value
+    return renamed
+
+
+def merged(*sources: Mapping[str, Any]) -> dict[str, Any]:
+    """All sources in one, tables inside each other; a later source wins."""
+    result: dict[str, Any] = {}
+    for source in sources:
+        for name, value in source.items():
+            before = result.get(name)
+            both = isinstance(before, dict) and isinstance(value, Mapping)
+            result[name] = merged(before, value) if both and before is not None else value
+    return result
 
 
 def _secret_file(name: str, path: Path) -> str:

@@ -8,7 +8,7 @@ import pytest
 from app.routes import all_routes
 from app.web.openapi import document
 from tests.accounts.conformity import Conformity
-from tests.service import Running
+from tests.helpers.service import Running
 
 
 def problem(answer: httpx.Response, status_code: int) -> dict[str, Any]:

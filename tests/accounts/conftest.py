@@ -15,10 +15,10 @@ from app.settings import Settings
 from app.store.client import Store
 from app.store.connection import Argument, Reply
 from app.store.topology import topology
-from tests.cast import Cast, make_cast, signed_in
-from tests.clock import Clock
-from tests.service import Running, running
-from tests.valkey import Valkey
+from tests.helpers.cast import Cast, signed_in
+from tests.helpers.clock import Clock
+from tests.helpers.service import Running, running
+from tests.helpers.valkey import Valkey
 
 Start = Callable[..., AbstractAsyncContextManager[Running]]
 
@@ -29,11 +29,6 @@ class Stammering(Store):
     async def idempotent(self, *command: Argument, near: str = "") -> Reply:
         await super().idempotent(*command, near=near)
         return await super().idempotent(*command, near=near)
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture
@@ -83,11 +78,6 @@ async def elsewhere(start: Start, service: Running) -> AsyncIterator[Running]:
     """Another worker of the same service."""
     async with start() as other:
         yield other
-
-
-@pytest.fixture
-async def cast(service: Running) -> Cast:
-    return await make_cast(service)
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 from tests.accounts.asking import problem, program, token_for, true_to_the_document
 from tests.accounts.conftest import Start
 from tests.accounts.pages.reading import same_browser, status, until, until_thrown_out
-from tests.cast import PASSWORD, Cast, make_cast, signed_in
-from tests.service import Running
+from tests.helpers.cast import PASSWORD, Cast, make_cast, signed_in
+from tests.helpers.service import Running
 
 DAY = 86_400
 __all__ = ["true_to_the_document"]

@@ -7,9 +7,9 @@ import pytest
 
 from tests.accounts.asking import problem, program, token_for, true_to_the_document
 from tests.accounts.pages.reading import status, until_thrown_out
-from tests.cast import Cast, signed_in
-from tests.clock import Clock
-from tests.service import Running
+from tests.helpers.cast import Cast, signed_in
+from tests.helpers.clock import Clock
+from tests.helpers.service import Running
 
 DAY = 86_400
 __all__ = ["true_to_the_document"]

@@ -7,7 +7,7 @@ import pytest
 
 from app.audit.log import Audit, AuditEntry, Event
 from app.store.client import Store
-from tests.valkey import Valkey
+from tests.helpers.valkey import Valkey
 
 
 async def test_what_is_noted_is_read_again_with_its_time(store: Store) -> None:

@@ -10,8 +10,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.accounts.conftest import Start
-from tests.cast import Cast
-from tests.service import Running
+from tests.helpers.cast import Cast
+from tests.helpers.service import Running
 
 FORMS = [
     "/sign-in", "/sign-up", "/setup", "/account", "/account/password", "/account/devices/end",

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from app.settings import Settings
-from tests.cast import PASSWORD, signed_in
-from tests.service import ROOT, running
-from tests.sockets import PATIENCE
-from tests.valkey import Valkey
+from tests.helpers.cast import PASSWORD, signed_in
+from tests.helpers.service import ROOT, running
+from tests.helpers.sockets import PATIENCE
+from tests.helpers.valkey import Valkey
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal as Unix has it")
 

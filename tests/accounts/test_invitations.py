@@ -4,8 +4,8 @@ import pytest
 
 from app.accounts.invitations import Invitation, Invitations
 from app.store.client import Store
-from tests.clock import Clock
-from tests.valkey import Valkey
+from tests.helpers.clock import Clock
+from tests.helpers.valkey import Valkey
 
 
 @pytest.fixture

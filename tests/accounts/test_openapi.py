@@ -12,10 +12,10 @@ import schemathesis
 from starlette.routing import Mount, Route
 
 from app.routes import all_routes
-from tests.cast import PASSWORD
-from tests.service import process
-from tests.sockets import PATIENCE, until
-from tests.valkey import Valkey
+from tests.helpers.cast import PASSWORD
+from tests.helpers.service import process
+from tests.helpers.sockets import PATIENCE, until
+from tests.helpers.valkey import Valkey
 
 SECONDS = 600.0
 """For thousands of requests, which take 20 where nothing else runs."""

@@ -8,7 +8,7 @@ from app.accounts.models import User
 from app.accounts.names import BadName
 from app.accounts.store import AccountStore, NameTaken, NoSuchUser
 from app.store.client import Store
-from tests.valkey import Valkey
+from tests.helpers.valkey import Valkey
 
 
 async def names(accounts: AccountStore, server: Valkey) -> dict[str, User | None]:

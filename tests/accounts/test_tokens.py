@@ -7,8 +7,8 @@ import pytest
 
 from app.accounts.tokens import MAX_TOKENS, ApiTokens, TokenInfo, TooManyTokens
 from app.store.client import Store
-from tests.clock import Clock
-from tests.valkey import Valkey
+from tests.helpers.clock import Clock
+from tests.helpers.valkey import Valkey
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from app.accounts.names import BadName
 from app.accounts.store import AccountStore, AdminExists, BadInvitation, LastAdmin, NameTaken, NoSuchUser
 from app.store.client import Store
 from tests.accounts.conftest import outcomes
-from tests.clock import Clock
-from tests.valkey import Valkey
+from tests.helpers.clock import Clock
+from tests.helpers.valkey import Valkey
 
 
 def user_keys(server: Valkey) -> list[bytes]:

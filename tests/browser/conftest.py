@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
-from tests.service import Process, process
-from tests.sockets import PATIENCE, until
-from tests.valkey import Valkey
+from tests.helpers.service import Process, process
+from tests.helpers.sockets import PATIENCE, until
+from tests.helpers.valkey import Valkey
 
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 LINK = re.compile(r"http://\S+/setup\?token=\S+")

@@ -9,8 +9,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Visitor, forgive, link_of
-from tests.cast import PASSWORD
-from tests.service import Process
+from tests.helpers.cast import PASSWORD
+from tests.helpers.service import Process
 
 pytestmark = pytest.mark.browser
 LOOKS: dict[str, dict[str, Any]] = {

@@ -10,10 +10,10 @@ from playwright.sync_api import Page, expect
 
 from app.web.i18n import Locales
 from tests.browser.conftest import LINK, Visitor, forgive, link_of
-from tests.cast import PASSWORD
-from tests.service import Process, process
-from tests.sockets import until
-from tests.valkey import Valkey
+from tests.helpers.cast import PASSWORD
+from tests.helpers.service import Process, process
+from tests.helpers.sockets import until
+from tests.helpers.valkey import Valkey
 
 pytestmark = pytest.mark.browser
 Meet = Callable[..., Visitor]

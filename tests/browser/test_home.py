@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Visitor, forgive
-from tests.sockets import get
+from tests.helpers.sockets import get
 
 pytestmark = pytest.mark.browser
 Meet = Callable[..., Visitor]

@@ -13,10 +13,10 @@ from dev.openid import Client, NodeMissing, openid_provider
 from dev.serving import served
 from dev.wechat import Simulator
 from tests.browser.conftest import Visitor, forgive
-from tests.cast import PASSWORD
-from tests.service import Process, process
-from tests.sockets import free_port, until
-from tests.valkey import Valkey
+from tests.helpers.cast import PASSWORD
+from tests.helpers.service import Process, process
+from tests.helpers.sockets import free_port, until
+from tests.helpers.valkey import Valkey
 
 pytestmark = pytest.mark.browser
 Meet = Callable[..., Visitor]

@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from tests.service import ROOT
+from tests.helpers.service import ROOT
 
 SECRET_KEY = "k" * 40
 STORE = "redis:8.6.3"

@@ -6,7 +6,7 @@ import pytest
 
 from tests.containers.engine import docker, lines, until
 from tests.containers.project import Project, project
-from tests.service import ROOT
+from tests.helpers.service import ROOT
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from tests.containers.debugger import Debugger
 from tests.containers.engine import build, docker, free_port, run, until
 from tests.containers.project import project
 from tests.deploy.files import jsonc
-from tests.service import ROOT
+from tests.helpers.service import ROOT
 
 CLI = ("npx", "--yes", "@devcontainers/cli@0.89.0")
 USER = 1000

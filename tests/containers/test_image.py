@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.containers.engine import SECRET_KEY, Container, build, container, docker, run, until, volume
-from tests.service import ROOT
+from tests.helpers.service import ROOT
 
 MEGABYTE = 1_000_000
 LEAST_RIGHTS = ("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges")

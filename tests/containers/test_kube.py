@@ -12,7 +12,7 @@ import yaml
 
 from tests.containers.engine import Container, docker, free_port, network, run, until
 from tests.deploy.files import Document, kustomize, the
-from tests.service import ROOT
+from tests.helpers.service import ROOT
 
 
 def as_pod(statefulset: Document) -> list[Document]:

@@ -11,7 +11,7 @@ from app.counter.store import CounterStore
 from app.counter.tally import Tally
 from app.store.client import Store
 from app.store.topology import topology
-from tests.valkey import Valkey, valkey
+from tests.helpers.valkey import Valkey, valkey
 
 TIMEOUT = 5.0
 Counting = Callable[..., AbstractAsyncContextManager[Tally]]

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.sockets import PATIENCE
+from tests.helpers.sockets import PATIENCE
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: tallygate.test\r\nAccept: application/json\r\n\r\n"
 PAUSE = 0.02

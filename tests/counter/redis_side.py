@@ -1,7 +1,7 @@
 """What is seen and done on the side of Redis."""
 
 from app.store.keys import HITS_TOTALS
-from tests.valkey import Valkey
+from tests.helpers.valkey import Valkey
 
 
 def totals(server: Valkey) -> dict[str, int]:

@@ -10,7 +10,7 @@ import redis
 
 from app.store.keys import HITS_TOTALS
 from tests.counter.load import Load, load, until
-from tests.service import Process, process
+from tests.helpers.service import Process, process
 
 FULL = os.environ.get("TALLYGATE_TEST_FAULTS") == "full"
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from app.counter.live import HEARTBEAT
 from tests.counter.load import until
-from tests.service import Running
+from tests.helpers.service import Running
 
 
 class Stream:

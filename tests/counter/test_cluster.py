@@ -10,7 +10,7 @@ from app.settings import Settings
 from app.store.keys import HITS_TOTALS
 from tests.counter.conftest import stores
 from tests.counter.load import until
-from tests.service import running
+from tests.helpers.service import running
 from tests.store.cluster import Node, Nodes, cluster
 
 

@@ -15,8 +15,8 @@ from app.settings import Settings
 from app.store.keys import HITS_CHANGED, HITS_TOTALS
 from tests.counter.load import until
 from tests.counter.streams import stream
-from tests.service import Running, running
-from tests.valkey import Valkey
+from tests.helpers.service import Running, running
+from tests.helpers.valkey import Valkey
 
 MakeSettings = Callable[..., Settings]
 

@@ -13,14 +13,14 @@ import httpx
 import pytest
 import redis
 
-from app.__main__ import STOP_LIMIT
+from app.server.workers import STOP_LIMIT
 from app.store.embedded import Embedded
 from tests.counter.load import until
 from tests.counter.scenes import reckon, serving, times, total, under_load
-from tests.proxy import proxy
-from tests.service import Process
-from tests.sockets import PATIENCE
-from tests.valkey import Valkey, valkey
+from tests.helpers.proxy import proxy
+from tests.helpers.service import Process
+from tests.helpers.sockets import PATIENCE
+from tests.helpers.valkey import Valkey, valkey
 
 pytestmark = pytest.mark.faults
 AS_JSON = {"Accept": "application/json"}

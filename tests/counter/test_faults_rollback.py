@@ -12,8 +12,8 @@ import pytest
 from app.counter.journal import SETTLED
 from tests.counter.load import until
 from tests.counter.scenes import reckon, serving, times, under_load
-from tests.proxy import Proxy, proxy
-from tests.valkey import Valkey, valkey
+from tests.helpers.proxy import Proxy, proxy
+from tests.helpers.valkey import Valkey, valkey
 
 pytestmark = pytest.mark.faults
 UNSYNCED = 0.8

@@ -11,8 +11,8 @@ from app.settings import Settings
 from app.store.keys import HITS_TOTALS
 from tests.counter.load import until
 from tests.counter.redis_side import totals
-from tests.service import running
-from tests.valkey import Valkey
+from tests.helpers.service import running
+from tests.helpers.valkey import Valkey
 
 AS_JSON = {"Accept": "application/json"}
 BROWSER = {

@@ -15,8 +15,8 @@ from app.store.keys import HITS_TOTALS
 from tests.counter.conftest import counting
 from tests.counter.load import until
 from tests.counter.redis_side import roll_back, totals
-from tests.sockets import PATIENCE
-from tests.valkey import Valkey
+from tests.helpers.sockets import PATIENCE
+from tests.helpers.valkey import Valkey
 
 
 async def test_thousands_of_hits_at_once_get_distinct_numbers_without_a_gap(server: Valkey) -> None:

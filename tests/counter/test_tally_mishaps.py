@@ -15,7 +15,7 @@ from app.store.keys import HITS_TOTALS
 from tests.counter.conftest import counting
 from tests.counter.load import until
 from tests.counter.redis_side import records, roll_back, totals
-from tests.valkey import Valkey, valkey
+from tests.helpers.valkey import Valkey, valkey
 
 
 async def count(tally: Tally, visits: int) -> None:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from tests.sockets import PATIENCE
+from tests.helpers.sockets import PATIENCE
 
 LOOK = 0.05
 """Seconds between two looks at each /ready."""

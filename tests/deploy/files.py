@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from app.settings import CONFIG_VARIABLE, PREFIX, Settings
-from tests.service import ROOT
+from tests.helpers.service import ROOT
 
 Document = dict[str, Any]
 OVERLAYS = ("dev", "production", "nas", "external-redis")

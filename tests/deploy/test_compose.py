@@ -10,7 +10,7 @@ import pytest
 from app.observability import health
 from app.settings import Settings
 from tests.deploy.files import PINNED, VARIABLE, is_setting, text, yaml_of
-from tests.service import ROOT
+from tests.helpers.service import ROOT
 
 DEFAULT = re.compile(r"\$\{\w+:-((?:[^{}]|\$\{[^{}]*\})*)\}")
 """`${NAME:-default}`, where the default may hold another."""

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tests.deploy.files import OVERLAYS, VARIABLE, is_setting, jsonc, make_targets, text, yaml_of
-from tests.service import ROOT
+from tests.helpers.service import ROOT
 
 PAGES = ("docs/develop.md", "docs/deploy.md")
 PATH = re.compile(r"\b((?:k8s|deploy|docs|tests|app|requirements)/[\w./-]*[\w/])")

@@ -11,7 +11,7 @@ import pytest
 
 from app.settings import PREFIX
 from tests.deploy.files import is_setting, jsonc, make_targets, text, yaml_of
-from tests.service import ROOT
+from tests.helpers.service import ROOT
 
 EXTENSION = re.compile(r"[a-z][a-z0-9-]*\.[a-z][a-z0-9-]*")
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.service import ROOT, process
-from tests.sockets import PATIENCE
-from tests.valkey import Valkey
+from tests.helpers.service import ROOT, process
+from tests.helpers.sockets import PATIENCE
+from tests.helpers.valkey import Valkey
 
 
 def probe(path: str, port: str) -> tuple[int, str]:

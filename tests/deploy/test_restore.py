@@ -7,9 +7,9 @@ import kubernetes_validate  # type: ignore[import-untyped]  # it carries no type
 import pytest
 
 from tests.deploy.files import kustomize, the
-from tests.service import ROOT, process
-from tests.sockets import get
-from tests.valkey import Valkey, valkey
+from tests.helpers.service import ROOT, process
+from tests.helpers.sockets import get
+from tests.helpers.valkey import Valkey, valkey
 
 AS_JSON = {"Accept": "application/json"}
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import httpx
 
 from tests.deploy.balancer import Balancer, balancer
-from tests.service import ROOT, Process, process
-from tests.sockets import PATIENCE
-from tests.valkey import Valkey
+from tests.helpers.service import ROOT, Process, process
+from tests.helpers.sockets import PATIENCE
+from tests.helpers.valkey import Valkey
 
 PASSWORD = "seven grey herons by the weir"
 REPLICAS = 3

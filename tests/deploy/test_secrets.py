@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from tests.deploy.files import SECRETS, text
-from tests.service import ROOT
+from tests.helpers.service import ROOT
 
 PLACES = ("Dockerfile", "compose.yaml", "docker-bake.hcl", ".devcontainer", ".vscode", ".github", "deploy", "k8s")
 GIVEN = re.compile(

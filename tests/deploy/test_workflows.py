@@ -8,7 +8,7 @@ import pytest
 
 from app import __version__
 from tests.deploy.files import make_targets, text, yaml_of
-from tests.service import ROOT
+from tests.helpers.service import ROOT
 
 WORKFLOWS = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / ".github/workflows").glob("*.yml"))
 

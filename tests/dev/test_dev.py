@@ -15,10 +15,10 @@ import pytest
 
 from dev.__main__ import PRESET
 from dev.openid import NodeMissing, installed_node
-from tests.oauth.walk import There, Walk
-from tests.service import ROOT, Process, process
-from tests.sockets import PATIENCE, free_port, free_ports, until
-from tests.valkey import Valkey
+from tests.helpers.service import ROOT, Process, process
+from tests.helpers.sockets import PATIENCE, free_port, free_ports, until
+from tests.helpers.valkey import Valkey
+from tests.oauth_client.walk import There, Walk
 
 SERVE = (sys.executable, "-m", "uvicorn", "app.main:app", "--reload", "--reload-dir", str(ROOT / "app"), "--port")
 DEV = ("-m", "dev")

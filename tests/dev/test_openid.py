@@ -10,8 +10,8 @@ import pytest
 
 from app.oauth_client.models import base64url
 from dev.openid import Client, NodeMissing, openid_provider
-from tests.oauth.walk import There
-from tests.sockets import PATIENCE
+from tests.helpers.sockets import PATIENCE
+from tests.oauth_client.walk import There
 
 HOME = "http://127.0.0.1:8000"
 VERIFIER = "v" * 43

@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from tests.fakes.noted import Asked, Noted, without_gone
-from tests.sockets import PATIENCE
+from tests.helpers.sockets import PATIENCE
 
 CLIENT_ID = "tallygate client"
 CLIENT_SECRET = "s3cret: of/the+client"

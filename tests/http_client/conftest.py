@@ -1,3 +1,3 @@
-from tests.oauth.conftest import clock, provider, served_provider
+from tests.oauth_client.conftest import provider, served_provider
 
-__all__ = ["clock", "provider", "served_provider"]
+__all__ = ["provider", "served_provider"]

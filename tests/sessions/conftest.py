@@ -6,14 +6,9 @@ import httpx
 import pytest
 
 from app.settings import Settings
-from tests.cast import Cast, make_cast, signed_in
-from tests.clock import Clock
-from tests.service import Running, running
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
+from tests.helpers.cast import Cast, signed_in
+from tests.helpers.clock import Clock
+from tests.helpers.service import Running, running
 
 
 @pytest.fixture
@@ -27,11 +22,6 @@ async def elsewhere(make_settings: Callable[..., Settings], clock: Clock) -> Asy
     """Another worker on the same Valkey."""
     async with running(make_settings(), clock) as service:
         yield service
-
-
-@pytest.fixture
-async def cast(service: Running) -> Cast:
-    return await make_cast(service)
 
 
 @pytest.fixture

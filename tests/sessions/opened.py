@@ -8,8 +8,8 @@ from starlette.types import Scope
 
 from app.accounts.models import User
 from app.sessions.session import Session
-from tests.service import Running
-from tests.sockets import PATIENCE
+from tests.helpers.service import Running
+from tests.helpers.sockets import PATIENCE
 
 HTTPS = "https://tallygate.test"
 

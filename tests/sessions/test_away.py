@@ -11,11 +11,11 @@ import pytest
 from app.counter import tally
 from app.settings import Settings
 from app.store.client import StoreUnavailable
-from tests.cast import PASSWORD, Cast, make_cast, signed_in
-from tests.service import Running, running
+from tests.helpers.cast import PASSWORD, Cast, make_cast, signed_in
+from tests.helpers.service import Running, running
+from tests.helpers.sockets import PATIENCE
+from tests.helpers.valkey import Valkey, valkey
 from tests.sessions.opened import HTTPS, opened, scope_of
-from tests.sockets import PATIENCE
-from tests.valkey import Valkey, valkey
 
 NEED_TO_KNOW = ["/account", "/account/devices", "/account/tokens", "/admin/users", "/api/session", "/api/account",
                 "/api/account/sessions", "/sign-in"]  # fmt: skip

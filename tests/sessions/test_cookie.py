@@ -11,10 +11,10 @@ from itsdangerous import Signer
 
 from app.sessions.signing import StrictSigner, signing_keys
 from app.settings import Settings
-from tests.cast import PASSWORD, Cast, signed_in
-from tests.service import Running, running
+from tests.helpers.cast import PASSWORD, Cast, signed_in
+from tests.helpers.service import Running, running
+from tests.helpers.valkey import Valkey
 from tests.sessions.opened import HTTPS, asked, check, opened
-from tests.valkey import Valkey
 
 HTTP = "http://tallygate.test"
 AS_BOB = {"username": "bob", "password": PASSWORD}

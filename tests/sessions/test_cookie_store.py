@@ -18,13 +18,13 @@ from starlette.types import Scope
 from app.sessions.flask_format import FlaskCookies, TaggedJson
 from app.settings import Settings
 from app.web.cookies import CookieTooLarge
-from tests.cast import PASSWORD, Cast, make_cast, signed_in
-from tests.clock import Clock
-from tests.service import Running, running
+from tests.helpers.cast import PASSWORD, Cast, make_cast, signed_in
+from tests.helpers.clock import Clock
+from tests.helpers.service import Running, running
+from tests.helpers.valkey import Valkey
 from tests.sessions.opened import HTTPS, check, committed, data_of, opened, scope_of, session_of
 from tests.sessions.real_flask import RealFlask
 from tests.sessions.test_data import DATA
-from tests.valkey import Valkey
 
 KEY = "a key that a Flask app shares with us"
 DAY = 86_400

@@ -12,10 +12,10 @@ from starlette.types import Scope
 
 from app.sessions.session import flash, take_flash
 from app.settings import Settings
-from tests.cast import Cast, make_cast
-from tests.service import Running, running
+from tests.helpers.cast import Cast, make_cast
+from tests.helpers.service import Running, running
+from tests.helpers.valkey import Valkey
 from tests.sessions.opened import check, committed, data_of, opened, scope_of, session_of
-from tests.valkey import Valkey
 
 Change = Callable[[dict[str, Any]], Any]
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.service import Running
+from tests.helpers.service import Running
 
 SIGN_IN = "/sign-in"
 BOB = b'--x\r\nContent-Disposition: form-data; name="username"\r\n\r\nbob\r\n--x--\r\n'

@@ -6,7 +6,7 @@ import pytest
 
 from app.accounts.models import User
 from app.settings import Settings
-from tests.service import Running, running
+from tests.helpers.service import Running, running
 from tests.sessions.opened import check, opened
 
 FIRST, SECOND, THIRD = ({"secret_key": f"the {which} key of thirty-two characters"} for which in ("1st", "2nd", "3rd"))

@@ -7,11 +7,11 @@ import pytest
 
 from app.sessions.service import REAUTH_WINDOW
 from app.settings import Settings
-from tests.cast import PASSWORD, Cast, signed_in
-from tests.clock import Clock
-from tests.service import Running, running
+from tests.helpers.cast import PASSWORD, Cast, signed_in
+from tests.helpers.clock import Clock
+from tests.helpers.service import Running, running
+from tests.helpers.valkey import Valkey
 from tests.sessions.opened import HTTPS, check, cookie_of, opened, scope_of, session_of, until_refused
-from tests.valkey import Valkey
 
 DAY = 86_400
 

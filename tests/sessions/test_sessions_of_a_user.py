@@ -5,11 +5,11 @@ from collections.abc import Callable
 
 from app.sessions.redis_store import MAX_SESSIONS_PER_USER
 from app.settings import Settings
-from tests.cast import Cast, signed_in
-from tests.clock import Clock
-from tests.service import Running, running
+from tests.helpers.cast import Cast, signed_in
+from tests.helpers.clock import Clock
+from tests.helpers.service import Running, running
+from tests.helpers.valkey import Valkey
 from tests.sessions.opened import HTTPS, check, cookie_of, opened, session_of, until_refused
-from tests.valkey import Valkey
 
 DAY = 86_400
 

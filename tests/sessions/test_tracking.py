@@ -12,9 +12,9 @@ import pytest
 from app.store.client import Store, StoreUnavailable
 from app.store.topology import topology
 from app.store.tracking import Fields, TrackedHashes
-from tests.proxy import proxy
-from tests.sockets import PATIENCE
-from tests.valkey import Valkey
+from tests.helpers.proxy import proxy
+from tests.helpers.sockets import PATIENCE
+from tests.helpers.valkey import Valkey
 
 Tracked = TrackedHashes[int]
 

@@ -10,12 +10,12 @@ import pytest
 
 from app.settings import Settings
 from app.store.tracking import TrackedHashes
-from tests.cast import Cast
-from tests.clock import Clock
-from tests.service import Running, running
+from tests.helpers.cast import Cast
+from tests.helpers.clock import Clock
+from tests.helpers.service import Running, running
+from tests.helpers.sockets import PATIENCE
+from tests.helpers.valkey import Valkey
 from tests.sessions.opened import check, committed, opened, session_of, until_refused
-from tests.sockets import PATIENCE
-from tests.valkey import Valkey
 
 ROUNDS = 200
 LIMIT = 0.05

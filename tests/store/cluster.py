@@ -6,9 +6,9 @@ from pathlib import Path
 
 from redis.crc import key_slot
 
-from tests.sockets import free_ports
+from tests.helpers.sockets import free_ports
+from tests.helpers.valkey import Valkey
 from tests.store.waiting import until
-from tests.valkey import Valkey
 
 SLOTS = ((0, 5460), (5461, 10922), (10923, 16383))
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import redis
 
-from tests.service import ROOT
-from tests.sockets import PATIENCE
+from tests.helpers.service import ROOT
+from tests.helpers.sockets import PATIENCE
 from tests.store.waiting import until
 
 PROGRAM = """

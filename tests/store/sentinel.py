@@ -8,7 +8,7 @@ from pathlib import Path
 import redis
 
 from app.store.embedded import server_binary
-from tests.sockets import PATIENCE, free_port
+from tests.helpers.sockets import PATIENCE, free_port
 from tests.store.waiting import until
 
 SERVICE = "visits"

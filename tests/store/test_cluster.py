@@ -10,12 +10,12 @@ from redis.crc import key_slot
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from app.store.client import ResponseError, Store
-from tests.sockets import free_port
+from tests.helpers.sockets import free_port
+from tests.helpers.valkey import Valkey
 from tests.store.cluster import Node, Nodes, cluster, keys_on
 from tests.store.conftest import Opened
 from tests.store.fake import fake
 from tests.store.waiting import answers, refused, soon
-from tests.valkey import Valkey
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from app.store import supervisor
 from app.store.client import Store
 from app.store.embedded import Embedded, EmbeddedError
 from app.store.topology import Single
-from tests.sockets import PATIENCE
+from tests.helpers.sockets import PATIENCE
 from tests.store.neighbours import User, answered, client, deserted, kill, left_behind, only, users
 from tests.store.waiting import answers, soon, until
 

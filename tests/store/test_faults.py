@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from app.store.client import Store, StoreUnavailable
-from tests.proxy import Proxy
-from tests.sockets import PATIENCE, free_port
+from tests.helpers.proxy import Proxy
+from tests.helpers.sockets import PATIENCE, free_port
+from tests.helpers.valkey import Valkey, valkey
 from tests.store.conftest import Opened
 from tests.store.fake import fake
 from tests.store.waiting import answers, refused, soon
-from tests.valkey import Valkey, valkey
 
 
 @pytest.fixture

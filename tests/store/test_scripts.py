@@ -4,7 +4,7 @@ import pytest
 
 from app.store.client import ResponseError, Store
 from app.store.scripts import Script
-from tests.valkey import Valkey
+from tests.helpers.valkey import Valkey
 
 ADD = Script("return redis.call('INCRBY', KEYS[1], ARGV[1]) + tonumber(redis.call('GET', KEYS[2]) or '0')")
 

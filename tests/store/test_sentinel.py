@@ -11,11 +11,11 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.sockets import PATIENCE, free_port, free_ports
+from tests.helpers.sockets import PATIENCE, free_port, free_ports
+from tests.helpers.valkey import Valkey, valkey
 from tests.store.conftest import Opened
 from tests.store.sentinel import PASSWORD, SERVICE, Sentinel, sentinel
 from tests.store.waiting import answers, refused, until
-from tests.valkey import Valkey, valkey
 
 
 @dataclass

@@ -6,11 +6,11 @@ from contextlib import aclosing
 from pathlib import Path
 
 from app.store.client import Store
-from tests.sockets import PATIENCE
+from tests.helpers.sockets import PATIENCE
+from tests.helpers.valkey import Valkey
 from tests.store.conftest import Opened
 from tests.store.fake import fake
 from tests.store.waiting import soon
-from tests.valkey import Valkey
 
 SUBSCRIBED = b">3\r\n$9\r\nsubscribe\r\n$4\r\nnews\r\n:1\r\n"
 

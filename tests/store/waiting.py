@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from app.store.client import Store, StoreUnavailable
-from tests.sockets import PATIENCE
+from tests.helpers.sockets import PATIENCE
 
 
 def until(condition: Callable[[], object], seconds: float = PATIENCE) -> float:

@@ -12,8 +12,8 @@ from starlette.routing import Route
 from app.routes import all_routes
 from app.settings import Settings
 from app.web.errors import Unavailable
-from tests.service import Running, running
-from tests.web.conftest import lines_of
+from tests.helpers.logs import lines_of
+from tests.helpers.service import Running, running
 
 PAGE = {"Accept": "text/html"}
 JSON = {"Accept": "application/json"}

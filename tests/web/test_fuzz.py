@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.service import Running
-from tests.sockets import connected, get, to_the_end
+from tests.helpers.service import Running
+from tests.helpers.sockets import connected, get, to_the_end
 
 PATHS = ["/", "/language", "/api/visits", "/live", "/ready", "/static/style.css", "/static/", "/metrics", "/nowhere"]
 NAMES = [b"cookie", b"accept", b"accept-language", b"host", b"sec-fetch-mode", b"sec-purpose", b"content-type"]

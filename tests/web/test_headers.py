@@ -11,8 +11,8 @@ from starlette.routing import Route
 from app.routes import all_routes
 from app.settings import Settings
 from app.web.templating import TEMPLATES
-from tests.service import ROOT, Running, running
-from tests.sockets import PATIENCE
+from tests.helpers.service import ROOT, Running, running
+from tests.helpers.sockets import PATIENCE
 
 EVERYWHERE = {
     "x-content-type-options": "nosniff",

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.web.i18n import NAMES, choose
-from tests.service import Running
+from tests.helpers.service import Running
 
 
 def language_of(answer: httpx.Response) -> str:

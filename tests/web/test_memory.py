@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from app.settings import Settings
-from tests.service import Running, running
+from tests.helpers.service import Running, running
 from tests.sessions.opened import opened
 
 LONG = 50_000

@@ -11,7 +11,7 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
 from app.web.i18n import FOLDER, NAMES, SOURCE
-from tests.service import ROOT
+from tests.helpers.service import ROOT
 
 TRANSLATED = [code for code in NAMES if code != SOURCE]
 METHODS = [("templates/**.html", "jinja2"), ("**.py", "python")]

@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from app.web.static import STATIC, versions
-from tests.sockets import exchange
+from tests.helpers.sockets import exchange
 
 FOR_EVER = "public, max-age=31536000, immutable"
 

@@ -8,8 +8,8 @@ from html import unescape
 
 import httpx
 
-from tests.service import Running
-from tests.sockets import PATIENCE
+from tests.helpers.service import Running
+from tests.helpers.sockets import PATIENCE
 
 
 def error_at(page: httpx.Response, field: str) -> str | None:

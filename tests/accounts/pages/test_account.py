@@ -8,9 +8,9 @@ import pytest
 from app.store.tracking import TrackedHashes
 from tests.accounts.conftest import Start
 from tests.accounts.pages.reading import error_at, message, same_browser, status, until, until_thrown_out
-from tests.cast import PASSWORD, make_cast, signed_in
-from tests.clock import Clock
-from tests.service import Running
+from tests.helpers.cast import PASSWORD, make_cast, signed_in
+from tests.helpers.clock import Clock
+from tests.helpers.service import Running
 
 NEW = "a lamp beside the harbour"
 

@@ -5,8 +5,8 @@ import pytest
 
 from tests.accounts.conftest import Start
 from tests.accounts.pages.reading import message, rows
-from tests.cast import Cast, make_cast, signed_in
-from tests.service import Running
+from tests.helpers.cast import Cast, make_cast, signed_in
+from tests.helpers.service import Running
 
 QUESTIONS = {
     "disable": "Disable bob?",

@@ -12,9 +12,9 @@ from app.accounts.setup_link import setup_token
 from app.audit.log import Event
 from tests.accounts.conftest import Start
 from tests.accounts.pages.reading import next_page, rows, shown_secret
-from tests.cast import PASSWORD, Cast, signed_in
-from tests.service import Running
-from tests.valkey import Valkey
+from tests.helpers.cast import PASSWORD, Cast, signed_in
+from tests.helpers.service import Running
+from tests.helpers.valkey import Valkey
 
 NEW = "a lamp beside the harbour"
 

@@ -7,9 +7,9 @@ import pytest
 
 from tests.accounts.conftest import Start
 from tests.accounts.pages.reading import message, rows, same_browser, status, until_thrown_out
-from tests.cast import make_cast, signed_in
-from tests.clock import Clock
-from tests.service import Running
+from tests.helpers.cast import make_cast, signed_in
+from tests.helpers.clock import Clock
+from tests.helpers.service import Running
 
 PHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605 Version/18.0 Mobile Safari/604.1"
 LAPTOP = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"

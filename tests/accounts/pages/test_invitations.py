@@ -10,9 +10,9 @@ import pytest
 
 from tests.accounts.conftest import Start
 from tests.accounts.pages.reading import message, rows, shown_secret
-from tests.cast import Cast, make_cast, signed_in
-from tests.clock import Clock
-from tests.service import Running
+from tests.helpers.cast import Cast, make_cast, signed_in
+from tests.helpers.clock import Clock
+from tests.helpers.service import Running
 
 DAY = 86_400
 

@@ -8,8 +8,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.accounts.pages.reading import status
-from tests.cast import PASSWORD, Cast
-from tests.service import Running
+from tests.helpers.cast import PASSWORD, Cast
+from tests.helpers.service import Running
 
 HERE = "http://tallygate.test/sign-in"
 EVIL = [

@@ -13,10 +13,10 @@ from app.counter import tally
 from app.store.client import StoreUnavailable
 from tests.accounts.conftest import Start
 from tests.accounts.pages.reading import status, until
-from tests.cast import PASSWORD, Cast, make_cast, signed_in
-from tests.clock import Clock
-from tests.service import Running
-from tests.valkey import Valkey, valkey
+from tests.helpers.cast import PASSWORD, Cast, make_cast, signed_in
+from tests.helpers.clock import Clock
+from tests.helpers.service import Running
+from tests.helpers.valkey import Valkey, valkey
 
 PAGES = ("/account", "/account/devices", "/account/tokens", "/admin/users", "/admin/audit")
 

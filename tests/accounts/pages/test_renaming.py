@@ -9,9 +9,9 @@ import pytest
 from app.audit.log import Event
 from app.settings import Settings
 from tests.accounts.pages.reading import error_at, message, rows, same_browser, status, until, value_of
-from tests.cast import PASSWORD, Cast, make_cast, signed_in
-from tests.clock import Clock
-from tests.service import Running, running
+from tests.helpers.cast import PASSWORD, Cast, make_cast, signed_in
+from tests.helpers.clock import Clock
+from tests.helpers.service import Running, running
 
 
 async def rename(client: httpx.AsyncClient, name: str) -> httpx.Response:

@@ -10,8 +10,8 @@ from argon2 import PasswordHasher
 from app.accounts.password_hashing import Busy
 from tests.accounts.conftest import Start
 from tests.accounts.pages.reading import error_at, message, rows, same_browser, status, value_of
-from tests.cast import PASSWORD, Cast, signed_in
-from tests.service import Running
+from tests.helpers.cast import PASSWORD, Cast, signed_in
+from tests.helpers.service import Running
 
 WRONG = {"username": "bob", "password": "not that"}
 

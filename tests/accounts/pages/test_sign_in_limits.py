@@ -6,8 +6,8 @@ import pytest
 from app.accounts.password_hashing import PasswordHashing
 from tests.accounts.conftest import Start
 from tests.accounts.pages.reading import status
-from tests.cast import PASSWORD, Cast, make_cast, signed_in
-from tests.service import Running
+from tests.helpers.cast import PASSWORD, Cast, make_cast, signed_in
+from tests.helpers.service import Running
 
 
 def visitor(service: Running, address: str, **headers: str) -> httpx.AsyncClient:

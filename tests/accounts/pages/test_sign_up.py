@@ -10,9 +10,9 @@ import pytest
 from app.accounts.password_hashing import PasswordHashing
 from tests.accounts.conftest import Start
 from tests.accounts.pages.reading import error_at, message, shown_secret, status, value_of
-from tests.cast import PASSWORD, make_cast, signed_in
-from tests.clock import Clock
-from tests.service import Running
+from tests.helpers.cast import PASSWORD, make_cast, signed_in
+from tests.helpers.clock import Clock
+from tests.helpers.service import Running
 
 NEW = "a lamp beside the harbour"
 

@@ -6,9 +6,9 @@ import httpx
 import pytest
 
 from tests.accounts.pages.reading import alert, error_at, message, rows, shown_secret, status
-from tests.cast import signed_in
-from tests.clock import Clock
-from tests.service import Running
+from tests.helpers.cast import signed_in
+from tests.helpers.clock import Clock
+from tests.helpers.service import Running
 
 DAY = 86_400
 

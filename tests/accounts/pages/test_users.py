@@ -8,8 +8,8 @@ import pytest
 
 from tests.accounts.conftest import Start
 from tests.accounts.pages.reading import next_page, rows, shown_secret, status, until, until_thrown_out
-from tests.cast import PASSWORD, Cast, make_cast, signed_in
-from tests.service import Running
+from tests.helpers.cast import PASSWORD, Cast, make_cast, signed_in
+from tests.helpers.service import Running
 
 
 async def act(client: httpx.AsyncClient, user_id: str, action: str) -> httpx.Response:

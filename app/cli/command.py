@@ -1,0 +1,65 @@
+"""What every command of the command line is made of."""
+
+import argparse
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TypeVar
+
+from app.http_client.tls import trusted
+from app.main import open_topology, topology_at
+from app.settings import Settings, load_settings
+from app.store.client import Store, StoreUnavailable
+from app.store.embedded import server_binary
+
+T = TypeVar("T")
+
+
+class CommandError(Exception):
+    """The command cannot be done; the text is one line that says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """`given`: settings of the command line by name; `config`: the path of `--config`; `options`: the command's own."""
+
+    given: Mapping[str, str]
+    config: str | None
+    options: argparse.Namespace
+
+    def settings(self) -> Settings:
+        """Loads and checks the settings. Raises SettingsError, EmbeddedError."""
+        settings = load_settings(self.given, self.config)
+        if settings.redis_url is None:
+            server_binary()
+        else:
+            topology_at(settings.redis_url, settings.redis_timeout)
+        if settings.oauth_ca_file is not None:
+            trusted(settings.oauth_ca_file)
+        return settings
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """`run` returns the exit code. `add_options` declares the command's own arguments; by default there are none."""
+
+    name: str
+    help: str
+    run: Callable[[Invocation], int]
+    add_options: Callable[[argparse.ArgumentParser], object] = lambda _: None
+
+
+def with_store(settings: Settings, work: Callable[[Store], Awaitable[T]]) -> T:
+    """Runs `work` on the store of the settings; the embedded one is started for it. Raises CommandError."""
+
+    async def run() -> T:
+        async with Store(topology, settings.redis_timeout) as store:
+            return await work(store)
+
+    with ExitStack() as stack:
+        topology = open_topology(settings, stack)
+        try:
+            return asyncio.run(run())
+        except StoreUnavailable as error:
+            raise CommandError(f"Redis does not answer ({error})") from None

@@ -1,0 +1,76 @@
+"""`python -m app create-admin NAME`: makes the first administrator's account without a browser."""
+
+import getpass
+import signal
+import sys
+
+from app.accounts.names import BadName, normal
+from app.accounts.password_hashing import PasswordHashing
+from app.accounts.password_policy import WeakPassword, check_password
+from app.accounts.store import AccountStore, AdminExists, NameTaken
+from app.audit.log import Audit, Event
+from app.cli.command import Command, CommandError, Invocation, with_store
+from app.store.client import Store
+
+
+def run(invocation: Invocation) -> int:
+    settings, name = invocation.settings(), invocation.options.name
+    if not name:
+        raise CommandError("create-admin: name the administrator: python -m app create-admin NAME")
+    print(f"tallygate: {with_store(settings, lambda store: create_admin(store, name))}")
+    return 0
+
+
+async def create_admin(store: Store, name: str) -> str:
+    """Makes the first administrator, with a password that is asked for; returns the line to print.
+
+    Raises CommandError, StoreUnavailable.
+    """
+    passwords = PasswordHashing(threads=1)
+    try:
+        normal(name)
+        accounts = AccountStore(store)
+        if await accounts.has_admin():
+            raise AdminExists
+        password = ask_password()
+        check_password(password, name)
+        user = await accounts.create_first_admin(name, await passwords.hash(password))
+        await Audit(store).record(Event.USER_CREATED, user=user.id, detail="create-admin")
+    except AdminExists:
+        raise CommandError("there is an administrator already, who can make others in the administration") from None
+    except (BadName, WeakPassword) as wrong:
+        raise CommandError(wrong.reason) from None
+    except NameTaken:
+        raise CommandError("this name is taken") from None
+    finally:
+        passwords.close()
+    return f"{user.name} is the administrator now"
+
+
+def ask_password() -> str:
+    """From the terminal, twice, without showing it; else the first line of standard input."""
+    # asyncio takes Ctrl-C for itself, and would look at it only after the password.
+    asyncios = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        if sys.stdin.isatty():
+            password = getpass.getpass("Password: ")
+            if getpass.getpass("Again: ") != password:
+                raise CommandError("the two passwords are not the same")
+        else:
+            password = sys.stdin.readline().rstrip("\r\n")
+        password.encode()  # without a locale Python lets odd bytes through, and no browser could ever send them
+        return password
+    except (EOFError, KeyboardInterrupt):
+        raise CommandError("no password was given") from None
+    except UnicodeError:
+        raise CommandError("the password is not valid UTF-8") from None
+    finally:
+        signal.signal(signal.SIGINT, asyncios)
+
+
+command = Command(
+    "create-admin",
+    "make the first administrator (asks for the password, or reads it from standard input)",
+    run,
+    lambda parser: parser.add_argument("name", nargs="?", metavar="NAME"),
+)

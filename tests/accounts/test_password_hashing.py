@@ -1,0 +1,263 @@
+"""Passwords: hashed with Argon2id beside the event loop, and refused where they would be guessed first."""
+
+import asyncio
+import os
+import sys
+import threading
+import time
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from argon2 import PasswordHasher
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.accounts.password_hashing import Busy, PasswordHashing
+from app.accounts.password_policy import WeakPassword, check_password
+from tests.helpers.sockets import PATIENCE
+
+QUICK = {"memory": 64, "rounds": 1}
+SLOW = {"memory": 65_536, "rounds": 2}
+"""Some 100 ms."""
+
+
+@pytest.fixture
+def passwords() -> Iterator[PasswordHashing]:
+    passwords = PasswordHashing(**QUICK)
+    yield passwords
+    passwords.close()
+
+
+def hashing_threads() -> set[threading.Thread]:
+    """Those of other tests may be among them, and about to end."""
+    return {thread for thread in threading.enumerate() if thread.name.startswith("argon2")}
+
+
+async def test_a_password_verifies_against_its_hash_and_no_other_does(passwords: PasswordHashing) -> None:
+    stored = await passwords.hash("correct horse")
+    assert await passwords.verify(stored, "correct horse")
+    assert not await passwords.verify(stored, "Correct horse")
+    assert not await passwords.verify(stored, "")
+    assert await passwords.hash("correct horse") != stored
+
+
+async def test_hashes_are_argon2id_with_the_parameters_that_owasp_recommends() -> None:
+    passwords = PasswordHashing()
+    stored = await passwords.hash("correct horse")
+    assert stored.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+    assert not passwords.needs_rehash(stored)
+    assert await passwords.verify(stored, "correct horse")
+    passwords.close()
+
+
+async def test_a_hash_of_other_parameters_verifies_and_asks_to_be_made_again(passwords: PasswordHashing) -> None:
+    stronger = PasswordHashing(memory=128, rounds=1)
+    stored = await passwords.hash("correct horse")
+    assert await stronger.verify(stored, "correct horse")
+    assert stronger.needs_rehash(stored)
+    assert not passwords.needs_rehash(stored)
+    stronger.close()
+
+
+async def test_a_password_is_the_same_however_the_keyboard_composes_it(passwords: PasswordHashing) -> None:
+    stored = await passwords.hash("Zoë größer")
+    assert await passwords.verify(stored, "Zoe\u0308 gro\u0308ßer")
+    assert not await passwords.verify(stored, "Zoe größer")
+
+
+async def test_no_character_of_a_long_password_is_ignored(passwords: PasswordHashing) -> None:
+    password = "é" * 256
+    stored = await passwords.hash(password)
+    assert await passwords.verify(stored, password)
+    assert not await passwords.verify(stored, password[:-1] + "e")
+    assert not await passwords.verify(stored, password + "é")
+    assert not await passwords.verify(stored, "é" * 1_000_000)
+
+
+async def test_nobody_has_a_password(passwords: PasswordHashing) -> None:
+    for password in ("", "x", "correct horse"):
+        assert not await passwords.verify(None, password)
+
+
+@pytest.mark.parametrize("stored", ["nonsense", "$2b$12$abcdefghijklmnopqrstuv", "pbkdf2_sha256$1$x$y"])
+async def test_the_hash_of_another_scheme_is_nobodys(passwords: PasswordHashing, stored: str) -> None:
+    assert not await passwords.verify(stored, "correct horse")
+
+
+async def test_a_password_that_is_no_valid_unicode_is_a_password(passwords: PasswordHashing) -> None:
+    stored = await passwords.hash("\ud800 and\x00more")
+    assert await passwords.verify(stored, "\ud800 and\x00more")
+    assert not await passwords.verify(stored, "\ud800 and")
+
+
+async def test_an_unknown_user_takes_as_long_as_a_wrong_password() -> None:
+    passwords = PasswordHashing(threads=1)
+    stored = await passwords.hash("correct horse")
+
+    async def work(stored: str | None, password: str) -> float:
+        """Seconds of this process's own, which do not grow where the machine is busy with others."""
+        begun = time.process_time()
+        await passwords.verify(stored, password)
+        return time.process_time() - begun
+
+    cases = [(stored, "wrong horse"), (None, "wrong horse"), (stored, "x" * 10_000)]
+    rounds = [[await work(*case) for case in cases] for _ in range(6)]
+    wrong, unknown, endless = (min(times) for times in zip(*rounds, strict=True))
+    assert unknown > wrong / 2
+    assert endless > wrong / 2
+    passwords.close()
+
+
+@contextmanager
+def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Within the block no hash gets done."""
+    goes_on, real = threading.Event(), PasswordHasher.hash
+
+    def late(hasher: PasswordHasher, *given: Any) -> str:
+        assert goes_on.wait(PATIENCE)
+        return real(hasher, *given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PasswordHasher, "hash", late)
+        try:
+            yield
+        finally:
+            goes_on.set()
+
+
+async def test_more_than_may_wait_are_refused_and_later_ones_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    passwords = PasswordHashing(threads=1, waiting=2, **QUICK)
+    with held(monkeypatch):
+        hashing = [asyncio.create_task(passwords.hash("correct horse")) for _ in range(5)]
+        await asyncio.wait(hashing, return_when=asyncio.FIRST_COMPLETED)
+    results = await asyncio.gather(*hashing, return_exceptions=True)
+    assert [type(result) for result in results] == [str, str, str, Busy, Busy]
+    assert await passwords.hash("correct horse")
+    passwords.close()
+
+
+async def test_whoever_gives_up_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    passwords = PasswordHashing(threads=1, waiting=1, **QUICK)
+    with held(monkeypatch):
+        working, waiting = (asyncio.create_task(passwords.hash("correct horse")) for _ in range(2))
+        await asyncio.sleep(0)
+        with pytest.raises(Busy):
+            await passwords.hash("correct horse")
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        later = asyncio.create_task(passwords.hash("correct horse"))
+        await asyncio.sleep(0)
+    assert await later
+    assert await working
+    passwords.close()
+
+
+async def test_the_event_loop_goes_on_while_passwords_are_hashed() -> None:
+    passwords = PasswordHashing(threads=1, **SLOW)
+    deadline = time.monotonic() + PATIENCE
+    turns = 0
+    while turns <= 10:  # where another program has the processors, the loop may get few turns
+        assert time.monotonic() < deadline
+        hashing = asyncio.create_task(passwords.hash("correct horse"))
+        turns = 0
+        while not hashing.done():
+            turns += 1
+            await asyncio.sleep(0.001)
+    passwords.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a priority per thread")
+async def test_hashing_steps_back_behind_requests(passwords: PasswordHashing) -> None:
+    before, others = os.getpriority(os.PRIO_PROCESS, 0), hashing_threads()
+    await passwords.hash("correct horse")
+    threads = hashing_threads() - others
+    assert threads
+    for thread in threads:
+        assert thread.native_id is not None
+        assert os.getpriority(os.PRIO_PROCESS, thread.native_id) > before or before == 19
+    assert os.getpriority(os.PRIO_PROCESS, 0) == before
+
+
+async def test_closing_ends_the_threads() -> None:
+    others = hashing_threads()
+    passwords = PasswordHashing(threads=2, **QUICK)
+    await asyncio.gather(*(passwords.hash("correct horse") for _ in range(4)))
+    own = hashing_threads() - others
+    assert own
+    passwords.close()
+    deadline = time.monotonic() + PATIENCE
+    while own & hashing_threads():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.005)
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        "correct tiger battery", "x7#kQp2m", "tr0ub4dor&3", "mein hund heißt bello", "dragonfly-teapot",
+        "雨が降る前に帰りたい", "9f8e7d6c5b", "Nightingale+violet", " leading and trailing ", "p" + "q1" * 127,
+    ],
+)  # fmt: skip
+def test_good_passwords_are_accepted(password: str) -> None:
+    check_password(password, "alice@example.org")
+
+
+@pytest.mark.parametrize(
+    "password", ["", "x7#kQp2", "七つの文字です。"[:7], "e\u0308" * 7, "x7#kQp2m" * 32 + "!", "x" * 1_000_000]
+)
+def test_short_and_endless_passwords_are_refused(password: str) -> None:
+    with pytest.raises(WeakPassword, match="characters"):
+        check_password(password, "alice")
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        "password", "Password1", "P@ssw0rd!", "p455w0rd", "PASSWORD2024!", "ｐａｓｓｗｏｒｄ", "!!password!!",
+        "1password", "pass-word", "passwordpassword", "password password1", "letmein1!", "iloveyou2", "Summer2024!",
+        "qwerty123456", "1234qwer", "zaq12wsx", "asdfghjkl;", "trustno1", "woaini1314", "5201314abc",
+        "monkey123456789", "dr4g0n!!!!", "Tallygate1", "changeme!", "correcthorsebatterystaple",
+        "correct horse battery staple", "19900101", "83749201",
+    ],
+)  # fmt: skip
+def test_common_passwords_are_refused_in_every_disguise(password: str) -> None:
+    with pytest.raises(WeakPassword, match="first that somebody would try"):
+        check_password(password, "alice")
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        "aaaaaaaa", "        ", "abababab", "abcabcabc", "12341234", "密码密码密码密码", "12345678", "0987654321",
+        "abcdefgh", "zyxwvuts", "qwertyuiop", "poiuytrewq", "1qaz2wsx", "1q2w3e4r5t",
+    ],
+)  # fmt: skip
+def test_repetitions_and_sequences_are_refused(password: str) -> None:
+    with pytest.raises(WeakPassword, match="repeats something"):
+        check_password(password, "alice")
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        "wilhelmina.noether@example.org", "WILHELMINA", "wilhelmina1", "Wilhelmina2024!", "n0ether!", "rehteon1",
+        "wilhelmina_noether", "wilhelminanoether7", "noethernoether", "  noether  ", "ｎｏｅｔｈｅｒ１",
+    ],
+)  # fmt: skip
+def test_passwords_built_on_the_name_are_refused(password: str) -> None:
+    with pytest.raises(WeakPassword, match="your name"):
+        check_password(password, "Wilhelmina.Noether@example.org")
+    check_password(password + " likes rings", "Wilhelmina.Noether@example.org")
+
+
+@given(st.text(max_size=300), st.text(max_size=80))
+def test_whatever_is_typed_is_refused_or_long_enough(password: str, name: str) -> None:
+    try:
+        check_password(password, name)
+    except WeakPassword:
+        return
+    assert len(password) <= 256
+    assert len(unicodedata.normalize("NFKC", password)) >= 8

@@ -1,0 +1,116 @@
+"""Staying fresh with a provider that is away, lies or says no, and with workers that die."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from starlette.responses import HTMLResponse, JSONResponse, Response
+
+from app.settings import Settings
+from tests.fakes.openid import OTHER_RSA, FakeOpenId
+from tests.helpers.clock import Clock
+from tests.helpers.service import Running, running
+from tests.helpers.valkey import Valkey
+from tests.oauth_client.refresh.conftest import held, refreshes, so
+from tests.oauth_client.walk import Walk
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda: JSONResponse({}, 500),
+        lambda: JSONResponse({"error": "temporarily_unavailable"}, 400),
+        lambda: JSONResponse({"error": "invalid_client"}, 401),
+        lambda: HTMLResponse("<h1>We will be back</h1>"),
+        lambda: Response(b"{", media_type="application/json"),
+        lambda: JSONResponse({"token_type": "bearer"}),
+    ],
+)
+async def test_a_provider_that_can_not_tell_ends_nothing_and_is_asked_again_in_a_minute(
+    answer: Callable[[], Response], inside: Walk, provider: FakeOpenId, clock: Clock
+) -> None:
+    provider.instead["/token"] = answer
+    for seconds in (0, 59):
+        clock.move(seconds)
+        assert await inside.user() is not None
+    assert len(refreshes(provider)) == 1
+    provider.instead.clear()
+    clock.move(1)
+    assert await inside.user() is not None
+    assert provider.refresh_tokens is not None
+    assert refreshes(provider) == [provider.refresh_tokens[0]] * 2
+
+
+async def test_a_new_id_token_may_come_with_it(inside: Walk, provider: FakeOpenId) -> None:
+    provider.refreshed["id_token"] = provider.new_id_token()
+    assert await inside.user() is not None
+
+
+async def test_an_id_token_about_somebody_else_ends_the_session(inside: Walk, provider: FakeOpenId) -> None:
+    provider.refreshed["id_token"] = provider.new_id_token(sub="somebody else")
+    assert await inside.user() is None
+
+
+async def test_an_id_token_that_can_not_be_verified_tells_nothing(
+    inside: Walk, provider: FakeOpenId, clock: Clock
+) -> None:
+    provider.sign_with = OTHER_RSA
+    provider.refreshed["id_token"] = provider.new_id_token(sub="somebody else")
+    assert await inside.user() is not None
+    assert await inside.user() is not None
+    assert len(refreshes(provider)) == 1
+
+
+@pytest.mark.parametrize("lifetime", [None, 0, -5, "soon", True, 1e300, {}])
+async def test_a_lifetime_that_makes_no_sense_is_an_hour(
+    lifetime: Any, walk: Walk, provider: FakeOpenId, clock: Clock
+) -> None:
+    provider.tokens["expires_in"] = lifetime
+    await walk.whole()
+    clock.move(3599)
+    assert await walk.user() is not None
+    assert refreshes(provider) == []
+    clock.move(1)
+    assert await walk.user() is not None
+    assert len(refreshes(provider)) == 1
+
+
+async def test_a_provider_that_is_not_configured_any_more_vouches_for_nobody(
+    inside: Walk, make_settings: Callable[..., Settings], clock: Clock
+) -> None:
+    async with running(make_settings(oauth={}), clock) as later:
+        assert await Walk(later.another_client(cookies=inside.browser.cookies)).user() is None
+
+
+async def test_a_session_without_its_tokens_has_to_be_begun_anew(inside: Walk, server: Valkey) -> None:
+    with server.client as client:
+        client.delete(*client.scan_iter("session-origin:*"))
+    assert await inside.user() is None
+
+
+async def test_a_worker_that_dies_while_it_asks_keeps_nobody_out(
+    inside: Walk, provider: FakeOpenId, server: Valkey, clock: Clock, monkeypatch: pytest.MonkeyPatch, service: Running
+) -> None:
+    monkeypatch.setattr(service.state["refresher"], "_patience", 0.1)
+    with server.client as client:
+        (session,) = client.scan_iter("session:*")
+        client.set(f"oauth:refreshing:{session.decode().removeprefix('session:')}", "the dead worker", ex=30)
+        assert await inside.user() is not None
+        assert refreshes(provider) == []
+        client.delete(*client.scan_iter("oauth:refreshing:*"))
+    clock.move(60)
+    assert await inside.user() is not None
+    assert len(refreshes(provider)) == 1
+
+
+async def test_who_signs_out_meanwhile_stays_signed_out(inside: Walk, provider: FakeOpenId, server: Valkey) -> None:
+    async with held(provider):
+        asking = asyncio.create_task(inside.user())
+        await so(lambda: refreshes(provider) != [])
+        with server.client as client:  # another worker ends the session
+            client.delete(*client.scan_iter("session*"))
+    await asking
+    assert await inside.user() is None
+    with server.client as client:
+        assert list(client.scan_iter("session*")) == []

@@ -1,0 +1,71 @@
+"""What fails while an identity is linked or unlinked is said on the account page, to who is signed in."""
+
+import httpx
+import pytest
+from starlette.responses import Response
+
+from tests.accounts.pages.reading import alert
+from tests.fakes.noted import GONE
+from tests.fakes.openid import FakeOpenId
+from tests.helpers.cast import signed_in
+from tests.helpers.service import Running
+from tests.oauth_client.walk import Walk, identity_ids, link
+
+
+def told(answer: httpx.Response) -> tuple[int, str | None]:
+    """(status, alert) of an answer that is the account page with a reference."""
+    assert "Signing in elsewhere" in answer.text
+    assert answer.headers["x-request-id"] in answer.text.partition("<main")[2]
+    return answer.status_code, alert(answer)
+
+
+async def test_an_identity_of_somebody_else(bob: Walk, service: Running) -> None:
+    await link(bob)
+    charlie = Walk(await signed_in(service, "charlie", headers={"Accept": "text/html"}))
+    assert told(await link(charlie)) == (409, "This identity is linked to another account.")
+
+
+async def test_the_last_way_in(walk: Walk) -> None:
+    await walk.whole()
+    (identity,) = await identity_ids(walk)
+    path, data = "/account/identities/unlink", {"id": identity}
+    answer = await walk.browser.post(path, data=data)
+    assert told(answer) == (409, "This is the only way in that you have: set a password first.")
+    answer = await walk.browser.post(path, data=data, headers={"Accept": "application/json"})
+    assert (answer.status_code, answer.json()["title"]) == (409, "That cannot be done now")
+
+
+async def test_a_provider_that_is_away(bob: Walk, provider: FakeOpenId) -> None:
+    provider.instead["/.well-known/openid-configuration"] = lambda: Response(status_code=503)
+    status, sentence = told(await bob.browser.post("/account/identities/corp"))
+    assert (status, sentence is not None and "does not answer" in sentence) == (502, True)
+
+
+async def test_a_cancelled_consent(bob: Walk, provider: FakeOpenId) -> None:
+    provider.callback = {"error": "access_denied", "code": GONE}
+    assert told(await link(bob)) == (403, "The sign-in was cancelled.")
+    assert await identity_ids(bob) == []
+
+
+async def test_name_and_picture_are_what_the_provider_says_today(walk: Walk, provider: FakeOpenId) -> None:
+    provider.user |= {"name": "Jane Roe", "picture": "https://pictures.example/jane.png"}
+    await walk.whole()
+    page = (await walk.browser.get("/account")).text
+    assert page.count('src="https://pictures.example/jane.png"') == 2
+    assert "Jane Roe" in page
+    provider.user |= {"name": "Jane Doe", "picture": "https://pictures.example/older.png"}
+    await walk.whole()
+    page = (await walk.browser.get("/account")).text
+    assert "Jane Doe" in page
+    assert "older.png" in page
+    assert "jane.png" not in page
+
+
+@pytest.mark.parametrize("picture", ["http://a.example/x.png", "javascript:alert(1)", 7, "https://" + "x" * 2000])
+async def test_a_picture_that_is_none_is_not_shown(picture: object, walk: Walk, provider: FakeOpenId) -> None:
+    provider.user["picture"] = picture
+    await walk.whole()
+    page = await walk.browser.get("/account")
+    assert page.status_code == 200
+    assert 'class="avatar large" aria-hidden="true"' in page.text
+    assert "<img class" not in page.text

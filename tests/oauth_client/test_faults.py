@@ -1,0 +1,221 @@
+"""Providers that are away, slow or talk nonsense: the sign-in page again, and nothing half-made."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
+
+from app.settings import Settings
+from tests.fakes.noted import GONE
+from tests.fakes.openid import OTHER_RSA, RSA, FakeOpenId
+from tests.helpers.clock import Clock
+from tests.helpers.service import Running, running
+from tests.helpers.sockets import PATIENCE
+from tests.oauth_client.conftest import corp
+from tests.oauth_client.walk import Walk
+
+
+def endless() -> Response:
+    return JSONResponse({"x": "x" * 1_000_000})
+
+
+WRONG: dict[str, Callable[[], Response]] = {
+    "HTML": lambda: HTMLResponse("<h1>Hello</h1>"),
+    "JSON that is called HTML": lambda: HTMLResponse("{}"),
+    "text": lambda: PlainTextResponse("{}"),
+    "500": lambda: JSONResponse({}, 500),
+    "503": lambda: PlainTextResponse("later", 503),
+    "404": lambda: JSONResponse({"error": "not_found"}, 404),
+    "401": lambda: JSONResponse({"error": "invalid_client"}, 401),
+    "429": lambda: JSONResponse({}, 429),
+    "nothing": lambda: Response(b"", media_type="application/json"),
+    "a list": lambda: JSONResponse([]),
+    "bad JSON": lambda: Response(b"{", media_type="application/json"),
+    "JSON that is not UTF-8": lambda: Response(b'{"x": "\xff"}', media_type="application/json"),
+    "deep JSON": lambda: Response(b"[" * 100_000, media_type="application/json"),
+    "an empty object": lambda: JSONResponse({}),
+    "1 MB": endless,
+    "a redirect": lambda: RedirectResponse("http://127.0.0.1:1/", 307),
+}
+
+
+async def fails(walk: Walk, callback: str, users: Callable[[], int]) -> None:
+    answer = await walk.back(callback)
+    assert answer.status_code in {400, 502}, answer.text
+    assert 'role="alert"' in answer.text
+    assert answer.headers["x-request-id"] in answer.text
+    assert users() == 0
+    assert await walk.user() is None
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+async def test_a_token_endpoint_answers(wrong: str, walk: Walk, provider: FakeOpenId, users: Callable[[], int]) -> None:
+    callback = await walk.there(await walk.out())
+    provider.instead["/token"] = WRONG[wrong]
+    await fails(walk, callback, users)
+    assert provider.count("/token") == 1
+
+
+async def test_a_token_endpoint_answers_too_late(
+    make_settings: Callable[..., Settings],
+    tables: dict[str, dict[str, Any]],
+    provider: FakeOpenId,
+    users: Callable[[], int],
+    clock: Clock,
+) -> None:
+    given_up = threading.Event()
+
+    def late() -> Response:
+        assert given_up.wait(PATIENCE)
+        return JSONResponse({})
+
+    async with running(make_settings(oauth=tables, oauth_timeout=2), clock) as service:
+        walk = Walk(service.another_client(headers={"Accept": "text/html"}))
+        callback = await walk.there(await walk.out())
+        provider.instead["/token"] = late
+        try:
+            await fails(walk, callback, users)
+        finally:
+            given_up.set()
+    assert provider.count("/token") == 1
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+async def test_a_userinfo_endpoint_answers(
+    wrong: str, walk: Walk, provider: FakeOpenId, users: Callable[[], int]
+) -> None:
+    callback = await walk.there(await walk.out())
+    provider.instead["/userinfo"] = WRONG[wrong]
+    await fails(walk, callback, users)
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+async def test_a_key_set_endpoint_answers(
+    wrong: str, walk: Walk, provider: FakeOpenId, users: Callable[[], int]
+) -> None:
+    callback = await walk.there(await walk.out())
+    provider.instead["/jwks"] = WRONG[wrong]
+    await fails(walk, callback, users)
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+async def test_discovery_answers(wrong: str, walk: Walk, provider: FakeOpenId) -> None:
+    provider.instead["/.well-known/openid-configuration"] = WRONG[wrong]
+    answer = await walk.browser.get("/oauth/corp/start?next=/account")
+    assert answer.status_code == 502
+    assert 'role="alert"' in answer.text
+    assert "next=/account" in answer.text
+    assert answer.headers["x-request-id"] in answer.text
+    del provider.instead["/.well-known/openid-configuration"]
+    assert (await walk.whole()).status_code == 303
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"issuer": GONE},
+        {"issuer": "https://evil.example"},
+        {"authorization_endpoint": GONE},
+        {"token_endpoint": ["x"]},
+        {"jwks_uri": "ftp://x/"},
+        {"jwks_uri": "/jwks"},
+        {"authorization_endpoint": "javascript:alert(1)"},
+        {"authorization_endpoint": "http://x/ y"},
+        {"userinfo_endpoint": "http://user@x/"},
+        {"token_endpoint": "http://[x/"},
+    ],
+)
+async def test_a_discovery_document_is_refused_with(metadata: dict[str, Any], walk: Walk, provider: FakeOpenId) -> None:
+    provider.metadata = metadata
+    answer = await walk.browser.get("/oauth/corp/start")
+    assert answer.status_code == 502
+
+
+async def test_a_provider_that_is_away_is_told_to_front_ends_as_json(walk: Walk, provider: FakeOpenId) -> None:
+    provider.instead["/.well-known/openid-configuration"] = WRONG["500"]
+    answer = await walk.browser.post("/api/oauth/corp/start", json={})
+    assert (answer.status_code, answer.headers["content-type"]) == (502, "application/problem+json")
+
+
+async def test_a_key_that_is_new_works_at_the_next_sign_in(walk: Walk, provider: FakeOpenId, clock: Clock) -> None:
+    await walk.whole()
+    assert provider.count("/jwks") == 1
+    clock.move(1)
+    provider.keys = [OTHER_RSA]
+    assert (await walk.whole()).status_code == 303
+    assert provider.count("/jwks") == 2
+
+
+async def test_many_who_come_with_a_new_key_at_once_all_get_in_by_one_look(
+    walk: Walk, provider: FakeOpenId, service: Running, clock: Clock
+) -> None:
+    await walk.whole()
+    clock.move(1)
+    provider.keys = [OTHER_RSA]
+    walks = [Walk(service.another_client(client=(f"192.0.2.{number}", 1))) for number in range(20)]
+    answers = await asyncio.gather(*(one.whole() for one in walks))
+    assert [answer.status_code for answer in answers] == [303] * 20
+    assert provider.count("/jwks") == 2
+
+
+async def test_a_stream_of_unknown_keys_makes_one_look_a_minute(walk: Walk, provider: FakeOpenId, clock: Clock) -> None:
+    await walk.whole()
+    clock.move(1)
+    provider.sign_with = OTHER_RSA
+    for _ in range(5):
+        assert (await walk.whole()).status_code == 502
+    assert provider.count("/jwks") == 2
+
+
+async def test_what_is_published_is_asked_once_for_all_workers(
+    walk: Walk, provider: FakeOpenId, make_settings: Callable[..., Settings], clock: Clock
+) -> None:
+    await walk.whole()
+    async with running(make_settings(oauth={"corp": corp(provider)}), clock) as another:
+        await Walk(another.client).whole()
+    assert provider.count("/.well-known/openid-configuration") == 1
+    assert provider.count("/jwks") == 1
+
+
+async def test_what_is_published_is_asked_again_after_an_hour(walk: Walk, provider: FakeOpenId, clock: Clock) -> None:
+    await walk.whole()
+    clock.move(3601)
+    await walk.whole()
+    assert provider.count("/.well-known/openid-configuration") == 2
+    assert provider.count("/jwks") == 2
+
+
+async def test_what_was_published_outlives_the_providers_absence(
+    walk: Walk, provider: FakeOpenId, clock: Clock
+) -> None:
+    await walk.whole()
+    clock.move(86_400)
+    for path in ("/.well-known/openid-configuration", "/jwks"):
+        provider.instead[path] = WRONG["500"]
+    assert (await walk.whole()).status_code == 303
+
+
+async def test_odd_keys_in_a_key_set_do_not_harm_the_good_one(walk: Walk, provider: FakeOpenId) -> None:
+    good = RSA.as_dict(private=False)
+    odd = [5, {}, {"kty": "XYZ", "kid": "rsa"}, {"kty": "oct", "k": "AAAA", "kid": "rsa"}, good | {"use": "enc"}]
+    provider.instead["/jwks"] = lambda: JSONResponse({"keys": [*odd, good]})
+    assert (await walk.whole()).status_code == 303
+
+
+async def test_a_number_without_end_in_a_document_does_no_harm(walk: Walk, provider: FakeOpenId) -> None:
+    provider.metadata["odd"] = 10**30
+    assert (await walk.whole()).status_code == 303
+
+
+async def test_a_sign_in_asks_the_provider_for_tokens_once_and_for_nothing_needless(
+    walk: Walk, provider: FakeOpenId
+) -> None:
+    provider.user |= {"email": "a@corp.example", "email_verified": True, "name": "Alice"}
+    await walk.whole()
+    before = len(provider.asked)
+    callback = await walk.there(await walk.out())
+    await walk.back(callback)
+    assert [one.path for one in provider.asked[before:]] == ["/authorize", "/token"]

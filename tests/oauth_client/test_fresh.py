@@ -1,0 +1,45 @@
+"""Signing in afresh by a provider: it is not enough that the browser is still signed in there."""
+
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+
+from tests.fakes.openid import FakeOpenId
+from tests.helpers.clock import Clock
+from tests.oauth_client.walk import Walk, identity_ids, link
+
+
+@pytest.fixture
+async def stale(walk: Walk, clock: Clock) -> Walk:
+    """A browser in which somebody has signed in by the provider, and was left open."""
+    assert "max_age" not in await walk.out()
+    await walk.whole()
+    clock.move(3600)
+    answer = await walk.browser.post("/account/identities/corp")
+    assert answer.headers["location"] == "/sign-in?next=/account&again=1"
+    return walk
+
+
+async def test_the_provider_is_told_to_ask_who_has_signed_in_longer_ago(stale: Walk) -> None:
+    assert dict(parse_qsl(urlsplit(await stale.out()).query))["max_age"] == "600"
+
+
+@pytest.mark.parametrize(("seconds", "fresh"), [(3600, False), (661, False), (600, True), (0, True), (None, True)])
+async def test_what_the_provider_says_of_when_it_asked_is_looked_at(
+    stale: Walk, provider: FakeOpenId, clock: Clock, seconds: int | None, fresh: bool
+) -> None:
+    """One that says nothing is believed: not all do."""
+    if seconds is not None:
+        provider.claims["auth_time"] = int(clock()) - seconds
+    assert (await stale.whole()).status_code == (303 if fresh else 502)
+    provider.user, provider.claims = {"sub": "somebody who has found the browser open"}, {}
+    if fresh:
+        await link(stale)
+    else:
+        assert "again=1" in (await stale.browser.post("/account/identities/corp")).headers["location"]
+    assert len(await identity_ids(stale)) == 1 + fresh
+
+
+async def test_a_first_sign_in_may_be_as_old_there_as_it_likes(walk: Walk, provider: FakeOpenId, clock: Clock) -> None:
+    provider.claims["auth_time"] = int(clock()) - 86_400
+    assert (await walk.whole()).status_code == 303

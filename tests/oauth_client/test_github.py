@@ -1,0 +1,134 @@
+"""Signing in with GitHub."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from starlette.responses import JSONResponse
+
+from dev.serving import served
+from tests.fakes.github import PRIMARY, FakeGitHub
+from tests.fakes.noted import GONE
+from tests.helpers.clock import Clock
+from tests.oauth_client.walk import Walk
+
+
+@pytest.fixture(scope="module")
+def served_hub() -> Iterator[tuple[FakeGitHub, str]]:
+    hub = FakeGitHub()
+    with served(hub.app()) as address:
+        yield hub, address
+
+
+@pytest.fixture
+def hub(served_hub: tuple[FakeGitHub, str]) -> FakeGitHub:
+    served_hub[0].__dict__.update(FakeGitHub().__dict__)
+    return served_hub[0]
+
+
+@pytest.fixture
+def tables(hub: FakeGitHub, served_hub: tuple[FakeGitHub, str]) -> dict[str, dict[str, Any]]:
+    table = {
+        "type": "github",
+        "client_id": "hub id",
+        "client_secret": "hub secret",
+        "base_url": served_hub[1],
+        "api_url": f"{served_hub[1]}/api/",
+        "allow": {"domains": ["corp.example"]},
+        "refresh": True,
+    }
+    return {"hub": table}
+
+
+async def test_a_user_of_github_comes_in(walk: Walk, hub: FakeGitHub) -> None:
+    assert (await walk.whole("hub", next="/account")).headers["location"] == "/account"
+    user = await walk.user()
+    assert user is not None
+    assert user["name"] == "octocat"
+    assert "Sign in with GitHub" in (await walk.browser.get("/sign-in?again=1")).text
+    assert hub.count("/api/user") == hub.count("/api/user/emails") == 1
+
+
+async def test_the_id_counts_and_not_the_login(walk: Walk, hub: FakeGitHub) -> None:
+    await walk.whole("hub")
+    first = await walk.user()
+    hub.user["login"] = "renamed"
+    await walk.whole("hub")
+    assert await walk.user() == first
+    hub.user = {"id": 2, "login": "octocat"}
+    await walk.whole("hub")
+    assert await walk.user() != first
+
+
+NO_ADDRESS: dict[str, list[Any]] = {
+    "none": [],
+    "not verified": [{**PRIMARY, "verified": False}],
+    "verified, but not the primary one": [{**PRIMARY, "primary": False}],
+    "two primary ones": [PRIMARY, {**PRIMARY, "email": "evil@corp.example"}],
+    "nonsense": [5, None, {}],
+    "a number": [{**PRIMARY, "email": 5}],
+}
+
+
+@pytest.mark.parametrize("emails", NO_ADDRESS)
+async def test_an_address_does_not_count_that_is(
+    emails: str, walk: Walk, hub: FakeGitHub, users: Callable[[], int]
+) -> None:
+    hub.emails = NO_ADDRESS[emails]
+    assert (await walk.whole("hub")).status_code == 403
+    assert users() == 0
+
+
+@pytest.mark.parametrize(
+    "answer", [JSONResponse({"message": "Not Found"}, 404), JSONResponse({"x": 1}), JSONResponse(5)]
+)
+async def test_addresses_that_we_may_not_know_do_not_count(answer: JSONResponse, walk: Walk, hub: FakeGitHub) -> None:
+    hub.instead["/api/user/emails"] = lambda: answer
+    assert (await walk.whole("hub")).status_code == 403
+
+
+BAD: dict[str, tuple[Callable[[FakeGitHub], object], int]] = {
+    "a used code": (lambda hub: hub.codes.clear(), 400),
+    "a wrong secret": (lambda hub: hub.tokens.update(error="incorrect_client_credentials", access_token=GONE), 502),
+    "no token": (lambda hub: hub.tokens.update(access_token=GONE), 502),
+    "an error that is a list": (lambda hub: hub.tokens.update(access_token=GONE, error=["x"]), 502),
+    "another token type": (lambda hub: hub.tokens.update(token_type="mac"), 502),
+    "no id": (lambda hub: hub.user.update(id=GONE), 502),
+    "an id that is a text": (lambda hub: hub.user.update(id="583231"), 502),
+    "an id that is true": (lambda hub: hub.user.update(id=True), 502),
+    "no user": (lambda hub: hub.instead.update({"/api/user": lambda: JSONResponse({"id": 1}, 401)}), 502),
+}
+
+
+@pytest.mark.parametrize("bad", BAD)
+async def test_nobody_comes_in_with(bad: str, walk: Walk, hub: FakeGitHub, users: Callable[[], int]) -> None:
+    callback = await walk.there(await walk.out("hub"))
+    BAD[bad][0](hub)
+    answer = await walk.back(callback)
+    assert answer.status_code == BAD[bad][1]
+    assert 'role="alert"' in answer.text
+    assert users() == 0
+
+
+async def test_another_providers_iss_is_refused(walk: Walk, hub: FakeGitHub) -> None:
+    callback = await walk.there(await walk.out("hub"))
+    assert (await walk.back(f"{callback}&iss=https://evil.example")).status_code == 400
+    assert hub.count("/login/oauth/access_token") == 0
+
+
+async def test_an_app_whose_tokens_expire_is_asked_again(walk: Walk, hub: FakeGitHub, clock: Clock) -> None:
+    hub.tokens = {"refresh_token": "ghr_1", "expires_in": 28_800, "refresh_token_expires_in": 15_811_200}
+    await walk.whole("hub")
+    clock.move(28_800)
+    assert await walk.user() is not None
+    assert hub.count("/login/oauth/access_token") == 2
+    clock.move(28_800)
+    hub.tokens = {"refresh_token": "ghr_2"}
+    assert await walk.user() is None
+
+
+async def test_an_app_whose_tokens_do_not_expire_is_not(walk: Walk, hub: FakeGitHub, clock: Clock) -> None:
+    await walk.whole("hub")
+    clock.move(100_000)
+    assert await walk.user() is not None
+    assert hub.count("/login/oauth/access_token") == 1

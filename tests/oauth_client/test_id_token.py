@@ -1,0 +1,227 @@
+"""What an OpenID provider may say of somebody, and what it may not: each lie ends at the sign-in page."""
+
+import base64
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from joserfc import jwk
+from joserfc.errors import SecurityWarning
+from starlette.responses import JSONResponse
+
+from tests.fakes.noted import GONE
+from tests.fakes.openid import CLIENT_ID, EC, ED, OTHER_RSA, RSA, FakeOpenId
+from tests.oauth_client.conftest import Start
+from tests.oauth_client.walk import Walk
+
+Change = Callable[[FakeOpenId], object]
+
+
+def says(**claims: Any) -> Change:
+    return lambda provider: provider.claims.update(claims)
+
+
+def ages(name: str, seconds: float) -> Change:
+    return lambda provider: provider.claims.update({name: int(provider.now()) + seconds})
+
+
+def gives(**tokens: Any) -> Change:
+    return lambda provider: provider.tokens.update(tokens)
+
+
+def signs(**changes: Any) -> Change:
+    return lambda provider: provider.__dict__.update(changes)
+
+
+def shared_secret(provider: FakeOpenId) -> None:
+    """The classic: the public key, which everybody has, as the secret of an HMAC."""
+    provider.algorithm = "HS256"
+
+
+def own_key_in_header(provider: FakeOpenId) -> None:
+    provider.sign_with = OTHER_RSA
+    provider.header = {"kid": GONE, "jwk": OTHER_RSA.as_dict(private=False), "jku": f"{provider.issuer}/evil"}
+
+
+def other_payload(provider: FakeOpenId) -> None:
+    def changed(token: str) -> str:
+        header, _, signature = token.split(".")
+        claims = json.dumps({"sub": "somebody else"}).encode()
+        return f"{header}.{base64.urlsafe_b64encode(claims).rstrip(b'=').decode()}.{signature}"
+
+    provider.id_token = changed
+
+
+def short_key(provider: FakeOpenId) -> None:
+    with pytest.warns(SecurityWarning):
+        provider.keys = [jwk.RSAKey.generate_key(1024, {"kid": "rsa"})]
+
+
+def odd_curve(provider: FakeOpenId) -> None:
+    provider.keys, provider.algorithm = [EC], "ES256"
+    published = EC.as_dict(private=False) | {"crv": "P-999"}
+    provider.instead["/jwks"] = lambda: JSONResponse({"keys": [published]})
+
+
+def no_header_value(provider: FakeOpenId) -> None:
+    provider.claims = {"at_hash": GONE}
+    provider.tokens = {"access_token": "é"}
+
+
+LIES: dict[str, Change] = {
+    "another issuer": says(iss="https://evil.example"),
+    "no issuer": says(iss=GONE),
+    "the issuer with a slash": lambda provider: provider.claims.update(iss=f"{provider.issuer}/"),
+    "another audience": says(aud="somebody else"),
+    "no audience": says(aud=GONE),
+    "several audiences without azp": says(aud=[CLIENT_ID, "another"]),
+    "several audiences with another's azp": says(aud=[CLIENT_ID, "another"], azp="another"),
+    "another's azp": says(azp="another"),
+    "no sub": says(sub=GONE),
+    "an empty sub": says(sub=""),
+    "a sub that is no text": says(sub=["248289761001"]),
+    "a sub without end": says(sub="x" * 256),
+    "no nonce": says(nonce=GONE),
+    "a nonce that is no Unicode": says(nonce="\ud800"),
+    "another nonce": says(nonce="n-0S6_WzA2Mj"),
+    "no iat": says(iat=GONE),
+    "no exp": says(exp=GONE),
+    "an exp that is no number": says(exp="tomorrow"),
+    "an exp of NaN": says(exp=float("nan")),
+    "an exp that is true": says(exp=True),
+    "expired": ages("exp", -61),
+    "issued in the future": ages("iat", 61 + 60),
+    "not valid yet": ages("nbf", 61 + 60),
+    "another at_hash": says(at_hash="77QmUPtjPfzWtF2AnpK9RQ"),
+    "an at_hash that is a list": says(at_hash=["x"]),
+    "no signature": signs(algorithm="none"),
+    "a shared secret": shared_secret,
+    "a key in its header": own_key_in_header,
+    "another's key under our kid": signs(sign_with=OTHER_RSA, header={"kid": "rsa"}),
+    "an unknown kid": signs(sign_with=OTHER_RSA),
+    "a kid that is no text": signs(header={"kid": {"x": 1}}),
+    "no kid, and two keys": signs(keys=[RSA, OTHER_RSA], header={"kid": GONE}),
+    "critical headers": signs(header={"crit": ["http://example.com/odd"], "http://example.com/odd": 1}),
+    "a critical b64": signs(header={"crit": ["b64"], "b64": True}),
+    "an algorithm of our own": signs(header={"alg": "RS257"}, algorithm="RS256"),
+    "an algorithm that is a list": signs(header={"alg": ["RS256"]}),
+    "RS384, which nobody asked for": signs(algorithm="RS384"),
+    "ES256 with a key for RSA": signs(header={"alg": "ES256"}),
+    "a key that is too short": short_key,
+    "a key on a curve that nobody knows": odd_curve,
+    "changed after signing": other_payload,
+    "missing": gives(id_token=GONE),
+    "empty": gives(id_token=""),
+    "a number": gives(id_token=5),
+    "of two parts": gives(id_token="e30.e30"),
+    "of five parts": gives(id_token="e30.e30.e30.e30.e30"),
+    "not base64": gives(id_token="!.!.!"),
+    "not ASCII": gives(id_token="é.é.é"),
+    "a header that is a list": gives(id_token="W10.e30.AA"),
+    "a deeply nested header": gives(id_token=base64.urlsafe_b64encode(b"[" * 3000).decode() + ".e30.AA"),
+    "of 100 KB": says(much="x" * 100_000),
+    "of 1 MB": says(much="x" * 1_000_000),
+    "no access token": gives(access_token=GONE),
+    "an access token that no header can hold": no_header_value,
+    "a token that is no bearer's": gives(token_type="DPoP"),
+    "no token type": gives(token_type=GONE),
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+async def test_an_id_token_is_refused_that_is(
+    lie: str, walk: Walk, provider: FakeOpenId, users: Callable[[], int]
+) -> None:
+    callback = await walk.there(await walk.out())
+    LIES[lie](provider)
+    answer = await walk.back(callback)
+    assert answer.status_code == 502
+    assert "could not be verified" in answer.text
+    assert await walk.user() is None
+    assert users() == 0
+
+
+async def settled(walk: Walk, provider: FakeOpenId, change: Change) -> None:
+    change(provider)
+    answer = await walk.whole()
+    assert answer.status_code == 303, answer.text
+    assert await walk.user() is not None
+
+
+TRUTHS: dict[str, Change] = {
+    "ES256": signs(keys=[EC], algorithm="ES256"),
+    "EdDSA": signs(keys=[ED], algorithm="EdDSA"),
+    "Ed25519": signs(keys=[ED], algorithm="Ed25519"),
+    "PS256": signs(algorithm="PS256"),
+    "no kid, and one key": signs(header={"kid": GONE}),
+    "no kid, and one key of its type": signs(keys=[EC, RSA], sign_with=RSA, header={"kid": GONE}),
+    "several keys": signs(keys=[EC, OTHER_RSA, RSA], sign_with=RSA),
+    "several audiences with our azp": says(aud=["another", CLIENT_ID], azp=CLIENT_ID),
+    "no at_hash": says(at_hash=GONE),
+    "a clock that is a little ahead": ages("iat", 30),
+    "a clock that is a little behind": ages("exp", -30),
+    "an unknown header and claim": signs(header={"x-odd": "1", "x5t": "abc"}, claims={"odd": {"x": [1]}}),
+    "a lower-case bearer": gives(token_type="bearer"),
+}
+
+
+@pytest.mark.parametrize("truth", TRUTHS)
+async def test_an_id_token_is_good_with(truth: str, walk: Walk, provider: FakeOpenId) -> None:
+    await settled(walk, provider, TRUTHS[truth])
+
+
+async def test_userinfo_is_asked_only_for_what_the_id_token_lacks(walk: Walk, provider: FakeOpenId) -> None:
+    provider.user |= {"email": "a@corp.example", "email_verified": True, "name": "Alice"}
+    await walk.whole()
+    assert provider.count("/userinfo") == 0
+    provider.userinfo = {"name": "Alice"}
+    await walk.whole()
+    assert provider.count("/userinfo") == 1
+
+
+@pytest.mark.parametrize(
+    "userinfo", [{"sub": "another"}, {"sub": GONE}, {"sub": ["248289761001"]}], ids=["another", "none", "list"]
+)
+async def test_userinfo_must_be_about_the_same_sub(
+    userinfo: dict[str, Any], walk: Walk, provider: FakeOpenId, users: Callable[[], int]
+) -> None:
+    provider.userinfo = userinfo
+    answer = await walk.whole()
+    assert answer.status_code == 502
+    assert await walk.user() is None
+    assert users() == 0
+
+
+CEO, MALLORY = {"email": "ceo@corp.example"}, {"email": "mallory@evil.example"}
+VERIFIED = {"email_verified": True}
+
+
+@pytest.mark.parametrize(
+    ("claims", "userinfo", "allowed"),
+    [
+        (CEO | VERIFIED, MALLORY, True),
+        (CEO, MALLORY | VERIFIED, False),
+        (VERIFIED, CEO, False),
+        (MALLORY, CEO | VERIFIED, True),
+        (CEO | {"email_verified": False}, CEO | VERIFIED, False),
+        ({}, CEO | VERIFIED, True),
+        (CEO | {"name": "Jane Roe"}, CEO | VERIFIED, True),
+        (CEO | {"name": "Jane Roe"}, MALLORY | VERIFIED, False),
+    ],
+    ids=str,
+)
+async def test_an_address_is_verified_by_who_tells_it(
+    claims: dict[str, Any], userinfo: dict[str, Any], allowed: bool, start: Start, provider: FakeOpenId
+) -> None:
+    provider.claims, provider.userinfo = claims, userinfo
+    async with start(allow={"domains": ["corp.example"]}) as service:
+        assert (await Walk(service.client).whole()).status_code == (303 if allowed else 403)
+
+
+async def test_userinfo_cannot_change_what_the_id_token_says(walk: Walk, provider: FakeOpenId) -> None:
+    provider.userinfo = {"preferred_username": "alice", "iss": "https://evil.example"}
+    assert (await walk.whole()).status_code == 303
+    user = await walk.user()
+    assert user is not None
+    assert user["name"] == "alice"

@@ -1,0 +1,275 @@
+"""Signing out at both ends: from here, and from there."""
+
+import asyncio
+import re
+import threading
+from collections.abc import Callable
+from html import unescape
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import httpx
+import pytest
+from starlette.responses import JSONResponse
+
+from app.oauth_client.id_token import LOGOUT_EVENT
+from app.store.client import StoreUnavailable
+from tests.fakes.noted import GONE, without_gone
+from tests.fakes.openid import CLIENT_ID, OTHER_RSA, FakeOpenId
+from tests.helpers.clock import Clock
+from tests.helpers.service import Running
+from tests.helpers.valkey import Valkey
+from tests.oauth_client.conftest import corp
+from tests.oauth_client.refresh.conftest import so
+from tests.oauth_client.walk import Walk
+
+
+@pytest.fixture
+def tables(provider: FakeOpenId) -> dict[str, dict[str, Any]]:
+    provider.metadata["end_session_endpoint"] = f"{provider.issuer}/end?x=1"
+    provider.user["sid"] = "their session"
+    return {"corp": corp(provider, sign_out_there=True), "quiet": corp(provider, label="Quiet")}
+
+
+async def signed_out(walk: Walk) -> httpx.Response:
+    answer = await walk.browser.post("/sign-out")
+    assert await walk.user() is None
+    return answer
+
+
+async def test_signing_out_here_leads_there(walk: Walk, provider: FakeOpenId, server: Valkey) -> None:
+    await walk.whole()
+    page = await signed_out(walk)
+    found = re.search(r'http-equiv="refresh" content="0; url=([^"]+)"', page.text)
+    assert found is not None
+    address = urlsplit(unescape(found[1]))
+    query = dict(parse_qsl(address.query))
+    assert f"{address.scheme}://{address.netloc}{address.path}" == f"{provider.issuer}/end"
+    assert query["x"] == "1"
+    assert query["client_id"] == CLIENT_ID
+    assert query["post_logout_redirect_uri"] == "http://tallygate.test/"
+    assert query["id_token_hint"].count(".") == 2
+
+
+async def test_signing_out_here_stays_here_where_nothing_else_is_wanted(walk: Walk) -> None:
+    await walk.whole("quiet")
+    assert (await signed_out(walk)).headers["location"] == "/"
+
+
+async def test_a_provider_that_is_away_keeps_nobody_from_signing_out(
+    walk: Walk, provider: FakeOpenId, server: Valkey
+) -> None:
+    await walk.whole()
+    with server.client as client:
+        client.delete(*client.scan_iter("oauth:document:*"))
+    provider.instead["/.well-known/openid-configuration"] = lambda: JSONResponse({}, 500)
+    assert (await signed_out(walk)).headers["location"] == "/"
+
+
+async def test_the_session_is_dead_while_a_slow_provider_is_still_asked(
+    walk: Walk, provider: FakeOpenId, server: Valkey, service: Running
+) -> None:
+    await walk.whole()
+    elsewhere = Walk(service.another_client(cookies=walk.browser.cookies))
+    with server.client as client:
+        client.delete(*client.scan_iter("oauth:document:*"))
+    path, answered, before = "/.well-known/openid-configuration", threading.Event(), len(provider.asked)
+
+    def slow() -> JSONResponse:
+        assert answered.wait(10)
+        return JSONResponse({}, 500)
+
+    provider.instead[path] = slow
+    leaving = asyncio.create_task(walk.browser.post("/sign-out"))
+    await so(lambda: len(provider.asked) > before)
+    assert await elsewhere.user() is None
+    assert not leaving.done()
+    answered.set()
+    assert (await leaving).headers["location"] == "/"
+
+
+async def test_tokens_are_stored_encrypted(walk: Walk, server: Valkey) -> None:
+    await walk.whole()
+    with server.client as client:
+        (name,) = client.scan_iter("session-origin:*")
+        stored = client.get(name)
+        everything = b"".join(client.dump(key) or b"" for key in client.scan_iter("*"))
+    assert stored.startswith(b"eyJ")
+    assert stored.count(b".") == 4
+    assert b"248289761001.eyJ" not in everything
+    assert not re.search(rb"eyJ[\w-]+\.eyJ[\w-]+\.", everything)
+
+
+async def test_tokens_last_no_longer_than_their_session(walk: Walk, server: Valkey, clock: Clock) -> None:
+    def lives() -> list[int]:
+        """Seconds that the session, and its tokens, have left in Redis."""
+        with server.client as client:
+            return [client.ttl(*client.scan_iter(f"{kind}:*")) for kind in ("session", "session-origin")]
+
+    await walk.whole()
+    assert lives() == [pytest.approx(14 * 86_400, abs=10)] * 2
+    clock.move(86_400)
+    assert await walk.user() is not None
+    assert lives() == [pytest.approx(15 * 86_400, abs=10)] * 2
+
+
+def logout_token(provider: FakeOpenId, **changes: Any) -> str:
+    claims = {
+        "iss": provider.issuer,
+        "aud": CLIENT_ID,
+        "iat": int(provider.now()),
+        "exp": int(provider.now()) + 120,
+        "jti": f"message {len(provider.asked)} {changes}",
+        "events": {LOGOUT_EVENT: {}},
+        "sub": provider.user["sub"],
+        "sid": "their session",
+    }
+    return provider.signed(without_gone(claims | changes))
+
+
+async def tell(service: Running, token: str, name: str = "corp") -> httpx.Response:
+    async with service.another_client() as provider:
+        return await provider.post(f"/oauth/{name}/logout", data={"logout_token": token})
+
+
+@pytest.mark.parametrize("changes", [{}, {"sub": GONE}, {"sid": GONE}, {"exp": GONE}], ids=str)
+async def test_a_provider_ends_sessions_here(
+    changes: dict[str, Any], walk: Walk, provider: FakeOpenId, service: Running
+) -> None:
+    await walk.whole()
+    assert await walk.user() is not None
+    answer = await tell(service, logout_token(provider, **changes))
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["cache-control"] == "no-store"
+    assert await walk.user() is None
+
+
+async def test_only_the_sessions_that_are_meant_end(walk: Walk, provider: FakeOpenId, service: Running) -> None:
+    await walk.whole()
+    second, third = Walk(service.another_client()), Walk(service.another_client())
+    provider.user["sid"] = "another session"
+    await second.whole()
+    provider.user = {"sub": "somebody else", "sid": "a third session"}
+    await third.whole()
+    provider.user = {"sub": "248289761001"}
+    assert (await tell(service, logout_token(provider))).status_code == 200
+    assert await walk.user() is None
+    assert await second.user() is not None
+    assert (await tell(service, logout_token(provider, sid=GONE))).status_code == 200
+    assert await second.user() is None
+    assert await third.user() is not None
+
+
+@pytest.mark.parametrize(("changes", "stays"), [({}, False), ({"sub": GONE}, True)], ids=["sub and sid", "sid alone"])
+async def test_a_sign_in_that_did_not_tell_its_session_there_ends_with_any_of_the_subjects(
+    changes: dict[str, Any], stays: bool, walk: Walk, provider: FakeOpenId, service: Running
+) -> None:
+    await Walk(service.another_client()).whole()
+    del provider.user["sid"]
+    await walk.whole()
+    assert (await tell(service, logout_token(provider, **changes))).status_code == 200
+    assert (await walk.user() is not None) is stays
+
+
+async def test_who_signed_in_with_a_password_stays(walk: Walk, provider: FakeOpenId, service: Running) -> None:
+    await walk.whole()
+    user = await walk.user()
+    assert user is not None
+    await walk.browser.post("/account/password", data={"current": "", "new": "paper lantern over the river"})
+    assert (await tell(service, logout_token(provider, sid=GONE))).status_code == 200
+    assert await walk.user() == user
+
+
+async def test_a_logout_of_nobody_here_is_fine(provider: FakeOpenId, service: Running) -> None:
+    assert (await tell(service, logout_token(provider, sub="nobody"))).status_code == 200
+    assert (await tell(service, logout_token(provider, sub=GONE, sid="nothing"))).status_code == 200
+
+
+LIES: dict[str, dict[str, Any]] = {
+    "another issuer": {"iss": "https://evil.example"},
+    "another audience": {"aud": "somebody else"},
+    "no audience": {"aud": GONE},
+    "no iat": {"iat": GONE},
+    "no jti": {"jti": GONE},
+    "no events": {"events": GONE},
+    "events that are a list": {"events": [LOGOUT_EVENT]},
+    "another event": {"events": {"http://schemas.openid.net/event/other": {}}},
+    "an event that is a text": {"events": {LOGOUT_EVENT: "x"}},
+    "a nonce": {"nonce": "x"},
+    "neither sub nor sid": {"sub": GONE, "sid": GONE},
+}
+
+
+async def refused(walk: Walk, service: Running, token: str) -> None:
+    answer = await tell(service, token)
+    assert answer.status_code == 400
+    assert answer.json() == {"error": "invalid_request"}
+    assert answer.headers["cache-control"] == "no-store"
+    assert await walk.user() is not None
+
+
+@pytest.mark.parametrize("lie", LIES)
+async def test_a_logout_token_is_refused_with(lie: str, walk: Walk, provider: FakeOpenId, service: Running) -> None:
+    await walk.whole()
+    await refused(walk, service, logout_token(provider, **LIES[lie]))
+
+
+SIGNED: dict[str, Callable[[FakeOpenId], object]] = {
+    "not at all": lambda provider: provider.__dict__.update(algorithm="none"),
+    "with a shared secret": lambda provider: provider.__dict__.update(algorithm="HS256"),
+    "with another key": lambda provider: provider.__dict__.update(sign_with=OTHER_RSA),
+}
+
+
+@pytest.mark.parametrize("signed", SIGNED)
+async def test_a_logout_token_is_refused_that_is_signed(
+    signed: str, walk: Walk, provider: FakeOpenId, service: Running
+) -> None:
+    await walk.whole()
+    SIGNED[signed](provider)
+    await refused(walk, service, logout_token(provider))
+
+
+async def test_an_old_logout_token_is_refused(walk: Walk, provider: FakeOpenId, service: Running, clock: Clock) -> None:
+    await walk.whole()
+    token = logout_token(provider, exp=GONE)
+    clock.move(301)
+    await refused(walk, service, token)
+
+
+async def test_a_logout_token_ends_sessions_once(walk: Walk, provider: FakeOpenId, service: Running) -> None:
+    await walk.whole()
+    token = logout_token(provider)
+    assert (await tell(service, token)).status_code == 200
+    await walk.whole()
+    await refused(walk, service, token)
+
+
+async def test_a_logout_that_redis_leaves_in_the_middle_is_obeyed_when_it_comes_again(
+    walk: Walk, provider: FakeOpenId, service: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object) -> None:
+        raise StoreUnavailable("gone", sent=True)
+
+    await walk.whole()
+    token = logout_token(provider)
+    with monkeypatch.context() as patched:
+        patched.setattr(service.state["sessions"], "end_these", away)
+        assert (await tell(service, token)).status_code == 503
+    assert (await tell(service, token)).status_code == 200
+    assert await walk.user() is None
+    await walk.whole()
+    await refused(walk, service, token)
+
+
+async def test_an_id_token_is_no_logout_token(walk: Walk, provider: FakeOpenId, service: Running) -> None:
+    await walk.whole()
+    claims = {"iss": provider.issuer, "aud": CLIENT_ID, "iat": int(provider.now()), "sub": provider.user["sub"]}
+    await refused(walk, service, provider.signed(claims))
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"logout_token": ""}, {"logout_token": ["a", "b"]}, {"logout_token": "x" * 70_000}]
+)
+async def test_a_body_without_one_token_is_refused(body: dict[str, Any], service: Running) -> None:
+    assert (await service.client.post("/oauth/corp/logout", data=body)).status_code == 400

@@ -1,0 +1,276 @@
+"""Who gets an account by signing in elsewhere, and who users are elsewhere."""
+
+import asyncio
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from app.audit.log import Event
+from tests.fakes.openid import FakeOpenId
+from tests.helpers.cast import PASSWORD, Cast, signed_in
+from tests.helpers.clock import Clock
+from tests.helpers.service import Running
+from tests.oauth_client.conftest import Start
+from tests.oauth_client.walk import Walk, identity_ids, link
+
+
+async def name_of(walk: Walk) -> str | None:
+    user = await walk.user()
+    return user["name"] if user is not None else None
+
+
+async def test_the_second_sign_in_finds_the_same_user_whatever_else_has_changed(
+    walk: Walk, provider: FakeOpenId, service: Running
+) -> None:
+    provider.user = {"sub": "1", "preferred_username": "alice", "email": "a@x.example", "email_verified": True}
+    await walk.whole()
+    first = await walk.user()
+    provider.user = {"sub": "1", "preferred_username": "mallory", "email": "m@x.example", "email_verified": True}
+    another = Walk(service.another_client())
+    await another.whole()
+    assert await another.user() == first
+
+
+async def test_another_subject_with_the_same_address_is_another_user(
+    walk: Walk, provider: FakeOpenId, service: Running
+) -> None:
+    provider.user = {"sub": "1", "preferred_username": "alice", "email": "a@x.example", "email_verified": True}
+    await walk.whole()
+    provider.user["sub"] = "2"
+    another = Walk(service.another_client())
+    await another.whole()
+    first, second = await walk.user(), await another.user()
+    assert first is not None
+    assert second is not None
+    assert first["id"] != second["id"]
+    assert second["name"] == "a"
+
+
+async def test_an_address_or_name_never_leads_into_a_users_account(
+    walk: Walk, provider: FakeOpenId, cast: Cast
+) -> None:
+    provider.user = {"sub": "1", "preferred_username": "Bob", "email": "bob@x.example", "email_verified": True}
+    await walk.whole()
+    user = await walk.user()
+    assert user is not None
+    assert user["id"] != cast.bob.id
+    assert user["name"] == "Bob-2"
+
+
+NAMES = {
+    "alice": "alice",
+    "Alice Liddell": "Alice-Liddell",
+    "a/b:c": "a-b-c",
+    "张三": "张三",
+    "x" * 200: "x" * 64,
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_a_name_is_made_fit(name: str, walk: Walk, provider: FakeOpenId) -> None:
+    provider.user["preferred_username"] = name
+    await walk.whole()
+    assert await name_of(walk) == NAMES[name]
+
+
+@pytest.mark.parametrize("name", ["", " ", "\u200b", "//", 5, None])
+async def test_a_name_that_is_none_is_made_up(name: object, walk: Walk, provider: FakeOpenId) -> None:
+    provider.user["preferred_username"] = name
+    await walk.whole()
+    assert re.fullmatch(r"user-[0-9a-f]{8}", await name_of(walk) or "")
+
+
+async def test_twenty_of_one_name_all_get_in(provider: FakeOpenId, service: Running) -> None:
+    walks = []
+    for number in range(20):
+        provider.user = {"sub": str(number), "preferred_username": "alice"}
+        walks.append(Walk(service.another_client(client=(f"192.0.2.{number}", 1))))
+        await walks[-1].whole()
+    names = [await name_of(walk) for walk in walks]
+    assert names[:9] == ["alice", *(f"alice-{number}" for number in range(2, 10))]
+    assert len(set(names)) == 20
+
+
+async def test_two_first_sign_ins_at_once_are_one_user(
+    walk: Walk, provider: FakeOpenId, service: Running, users: Callable[[], int]
+) -> None:
+    another = Walk(service.another_client())
+    callbacks = [await one.there(await one.out()) for one in (walk, another)]
+    await asyncio.gather(walk.back(callbacks[0]), another.back(callbacks[1]))
+    assert await walk.user() == await another.user() is not None
+    assert users() == 3  # a user, an identity, and the list of the user's identities
+
+
+async def test_a_disabled_user_is_refused(walk: Walk, provider: FakeOpenId, service: Running) -> None:
+    await walk.whole()
+    user = await walk.user()
+    assert user is not None
+    await service.state["accounts"].set_disabled(user["id"], True)
+    answer = await walk.whole()
+    assert answer.status_code == 403
+    assert await walk.user() is None
+
+
+ALICE = {"sub": "1", "email": "alice@Corp.example", "email_verified": True, "groups": ["staff", "x"], "hd": "corp"}
+RULES: dict[str, tuple[Any, dict[str, Any], bool]] = {
+    "everybody": ("everybody", {}, True),
+    "only the invited": ("invited", {}, False),
+    "an empty table": ({}, {}, False),
+    "a domain": ({"domains": ["other.example", "corp.example"]}, {}, True),
+    "domains of a variable": ({"domains": "other.example, corp.example"}, {}, True),
+    "another domain": ({"domains": ["other.example"]}, {}, False),
+    "a domain, but a subdomain's address": ({"domains": ["corp.example"]}, {"email": "a@x.corp.example"}, False),
+    "a domain, but an evil one before it": ({"domains": ["corp.example"]}, {"email": "a@evil@corp.example"}, False),
+    "a domain, but an evil one after it": ({"domains": ["corp.example"]}, {"email": "a@corp.example.evil"}, False),
+    "a domain, but the address is not verified": ({"domains": ["corp.example"]}, {"email_verified": False}, False),
+    "a domain, but nobody says that it is verified": ({"domains": ["corp.example"]}, {"email_verified": None}, False),
+    "a domain, but it is verified as a text": ({"domains": ["corp.example"]}, {"email_verified": "true"}, False),
+    "a domain, but no address": ({"domains": ["corp.example"]}, {"email": None}, False),
+    "a domain, but nothing before it": ({"domains": ["corp.example"]}, {"email": "@corp.example"}, False),
+    "a group": ({"claims": {"groups": ["admins", "staff"]}}, {}, True),
+    "a claim that is a text": ({"claims": {"hd": "corp"}}, {}, True),
+    "another group": ({"claims": {"groups": ["admins"]}}, {}, False),
+    "a part of a group's name": ({"claims": {"groups": ["sta"]}}, {}, False),
+    "a claim that is missing": ({"claims": {"roles": ["staff"]}}, {}, False),
+    "a domain and a group": ({"domains": ["corp.example"], "claims": {"groups": ["staff"]}}, {}, True),
+    "a domain and another group": ({"domains": ["corp.example"], "claims": {"groups": ["admins"]}}, {}, False),
+    "a group and another domain": ({"domains": ["other.example"], "claims": {"groups": ["staff"]}}, {}, False),
+}
+
+
+@pytest.mark.parametrize("rule", RULES)
+async def test_the_rule_lets_in(rule: str, start: Start, provider: FakeOpenId, users: Callable[[], int]) -> None:
+    allow, changes, allowed = RULES[rule]
+    provider.user = ALICE | changes
+    async with start(allow=allow) as service:
+        walk = Walk(service.client)
+        answer = await walk.whole()
+        assert answer.status_code == (303 if allowed else 403), answer.text
+        assert (await walk.user() is not None) == allowed
+    assert users() == (3 if allowed else 0)
+
+
+async def test_an_invitation_lets_in_one_person_once(start: Start, provider: FakeOpenId) -> None:
+    async with start(allow="invited") as service:
+        secret = await service.state["invitations"].create("somebody", 3600)
+        page = await service.client.get(f"/sign-up?invitation={secret}")
+        assert f"/oauth/corp/start?next=/&amp;invitation={secret}" in page.text
+        walk, another = Walk(service.client), Walk(service.another_client())
+        assert (await walk.whole(invitation=secret)).status_code == 303
+        assert await walk.user() is not None
+        provider.user = {"sub": "another"}
+        answer = await another.whole(invitation=secret)
+        assert answer.status_code == 403
+        assert await another.user() is None
+        again = Walk(service.another_client())
+        provider.user = {"sub": "248289761001"}
+        assert (await again.whole()).status_code == 303
+
+
+async def test_an_invitation_lets_nobody_in_where_signing_up_is_closed(start: Start, users: Callable[[], int]) -> None:
+    async with start(allow="invited") as service:
+        secret = await service.state["invitations"].create("somebody", 3600)
+    async with start(allow="invited", registration="closed") as service:
+        walk = Walk(service.client)
+        assert (await walk.whole(invitation=secret)).status_code == 403
+        assert await walk.user() is None
+        assert users() == 0
+
+
+async def test_a_user_links_an_identity_and_comes_in_by_it(bob: Walk, walk: Walk, cast: Cast, service: Running) -> None:
+    assert (await link(bob)).headers["location"] == "/account"
+    assert len(await identity_ids(bob)) == 1
+    await walk.whole()
+    assert await name_of(walk) == "bob"
+    events = [entry.event for entry in (await service.state["audit"].page()).entries if entry.user == cast.bob.id]
+    assert Event.IDENTITY_LINKED in events
+
+
+async def test_an_identity_stays_its_users_under_another_name(bob: Walk, walk: Walk) -> None:
+    await link(bob)
+    assert (await bob.browser.post("/account/name", data={"username": "robert"})).status_code == 303
+    await walk.whole()
+    assert await name_of(walk) == await name_of(bob) == "robert"
+
+
+async def test_an_identity_is_one_users_only(bob: Walk, service: Running, users: Callable[[], int]) -> None:
+    await link(bob)
+    charlie = Walk(await signed_in(service, "charlie", headers={"Accept": "text/html"}))
+    assert (await link(charlie)).status_code == 409
+    assert await identity_ids(charlie) == []
+    assert await name_of(charlie) == "charlie"
+
+
+async def test_linking_needs_a_fresh_sign_in(bob: Walk, clock: Clock) -> None:
+    clock.move(601)
+    answer = await bob.browser.post("/account/identities/corp")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in?next=/account&again=1")
+    assert (await bob.browser.get(answer.headers["location"])).status_code == 200
+    again = await bob.browser.post("/sign-in", data={"username": "bob", "password": PASSWORD, "next": "/account"})
+    assert again.headers["location"] == "/account"
+    assert (await link(bob)).status_code == 303
+
+
+async def test_linking_needs_somebody(walk: Walk) -> None:
+    answer = await walk.browser.post("/account/identities/corp")
+    assert (answer.status_code, answer.headers["location"].split("?")[0]) == (303, "/sign-in")
+
+
+async def test_another_site_cannot_make_a_browser_link(bob: Walk) -> None:
+    headers = {"Sec-Fetch-Site": "cross-site"}
+    assert (await bob.browser.post("/account/identities/corp", headers=headers)).status_code == 403
+    assert (await bob.browser.get("/account/identities/corp")).status_code == 405
+
+
+async def test_who_has_signed_out_meanwhile_links_nothing(bob: Walk, users: Callable[[], int]) -> None:
+    before = users()
+    page = await bob.browser.post("/account/identities/corp", headers={"Accept": "application/json"})
+    callback = await bob.there(page.json()["url"])
+    await bob.browser.post("/sign-out")
+    assert (await bob.back(callback)).status_code == 400
+    assert users() == before
+
+
+async def test_an_identity_is_unlinked_and_no_way_in_any_more(bob: Walk, walk: Walk) -> None:
+    await link(bob)
+    (identity,) = await identity_ids(bob)
+    assert (await bob.browser.post("/account/identities/unlink", data={"id": identity})).status_code == 303
+    assert await identity_ids(bob) == []
+    await walk.whole()
+    assert await name_of(walk) != "bob"
+    assert (await bob.browser.post("/account/identities/unlink", data={"id": identity})).status_code == 404
+
+
+async def test_nobody_unlinks_anothers_identity(bob: Walk, service: Running) -> None:
+    await link(bob)
+    (identity,) = await identity_ids(bob)
+    charlie = await signed_in(service, "charlie")
+    assert (await charlie.post("/account/identities/unlink", data={"id": identity})).status_code == 404
+    assert await identity_ids(bob) == [identity]
+
+
+async def test_the_last_way_in_stays(walk: Walk) -> None:
+    await walk.whole()
+    (identity,) = await identity_ids(walk)
+    assert (await walk.browser.post("/account/identities/unlink", data={"id": identity})).status_code == 409
+    await walk.browser.post("/account/password", data={"current": "", "new": PASSWORD})
+    assert (await walk.browser.post("/account/identities/unlink", data={"id": identity})).status_code == 303
+    assert await identity_ids(walk) == []
+
+
+async def test_unlinking_needs_a_fresh_sign_in(bob: Walk, clock: Clock) -> None:
+    await link(bob)
+    (identity,) = await identity_ids(bob)
+    clock.move(601)
+    answer = await bob.browser.post("/account/identities/unlink", data={"id": identity})
+    assert answer.headers["location"] == "/sign-in?next=/account&again=1"
+    assert await identity_ids(bob) == [identity]
+
+
+async def test_an_empty_password_is_not_that_of_who_has_none(walk: Walk) -> None:
+    await walk.whole()
+    name = await name_of(walk)
+    answer = await walk.browser.post("/sign-in", data={"username": name, "password": "", "next": "/"})
+    assert answer.status_code == 401

@@ -1,0 +1,169 @@
+"""Signing in with WeChat, inside it and outside."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from starlette.responses import HTMLResponse
+
+from app.settings import Settings
+from dev.serving import served
+from dev.wechat import odd_json
+from tests.fakes.noted import GONE
+from tests.fakes.wechat import SECRETS, FakeWeChat
+from tests.helpers.clock import Clock
+from tests.helpers.service import Running, running
+from tests.oauth_client.walk import Walk
+
+INSIDE = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) AppleWebKit/605.1.15 Mobile MicroMessenger/8.0.42"
+
+
+@pytest.fixture(scope="module")
+def served_wechat() -> Iterator[tuple[FakeWeChat, str]]:
+    wechat = FakeWeChat()
+    with served(wechat.app()) as address:
+        yield wechat, address
+
+
+@pytest.fixture
+def wechat(served_wechat: tuple[FakeWeChat, str]) -> FakeWeChat:
+    served_wechat[0].__dict__.update(FakeWeChat().__dict__)
+    return served_wechat[0]
+
+
+@pytest.fixture
+def tables(wechat: FakeWeChat, served_wechat: tuple[FakeWeChat, str]) -> dict[str, dict[str, Any]]:
+    table = {
+        "type": "wechat",
+        "appid": "wx-website",
+        "secret": SECRETS["wx-website"],
+        "inside_appid": "wx-inside",
+        "inside_secret": SECRETS["wx-inside"],
+        "open_url": served_wechat[1],
+        "api_url": served_wechat[1],
+        "allow": "everybody",
+        "refresh": True,
+    }
+    return {"wechat": table}
+
+
+async def test_outside_wechat_a_code_is_scanned(walk: Walk, wechat: FakeWeChat) -> None:
+    address = urlsplit(await walk.out("wechat"))
+    assert (address.path, address.fragment) == ("/connect/qrconnect", "wechat_redirect")
+    assert (await walk.whole("wechat", next="/account")).headers["location"] == "/account"
+    user = await walk.user()
+    assert user is not None
+    assert user["name"].startswith("user-")  # the nickname holds a control character
+    wechat.user = {"openid": "another", "nickname": "李四"}
+    await walk.whole("wechat")
+    another = await walk.user()
+    assert another is not None
+    assert another["name"] == "李四"
+
+
+async def test_inside_wechat_its_own_page_is_shown_and_an_app_of_its_own_used(
+    service: Running, wechat: FakeWeChat
+) -> None:
+    walk = Walk(service.another_client(headers={"User-Agent": INSIDE}))
+    assert urlsplit(await walk.out("wechat")).path == "/connect/oauth2/authorize"
+    assert (await walk.whole("wechat")).status_code == 303
+    assert wechat.asked[-2].query["appid"] == "wx-inside"
+
+
+async def test_one_unionid_is_one_user_in_all_apps(walk: Walk, service: Running, wechat: FakeWeChat) -> None:
+    wechat.user |= {"unionid": "o6_bmasdasdsad6_2sgVt7hMZOPfL", "openid": "in the website"}
+    await walk.whole("wechat")
+    wechat.user["openid"] = "in the service account"
+    inside = Walk(service.another_client(headers={"User-Agent": INSIDE}))
+    await inside.whole("wechat")
+    assert await inside.user() == await walk.user() is not None
+
+
+async def test_one_openid_of_two_apps_is_two_users(walk: Walk, service: Running, wechat: FakeWeChat) -> None:
+    await walk.whole("wechat")
+    inside = Walk(service.another_client(headers={"User-Agent": INSIDE}))
+    await inside.whole("wechat")
+    assert await inside.user() != await walk.user()
+
+
+@pytest.mark.parametrize("callback", [{"code": GONE}, {"code": "authdeny"}, {"code": ""}])
+async def test_who_refuses_is_told_so(callback: dict[str, Any], walk: Walk, wechat: FakeWeChat) -> None:
+    wechat.callback = callback
+    answer = await walk.whole("wechat")
+    assert answer.status_code == 403
+    assert "cancelled" in answer.text
+    assert wechat.count("/sns/oauth2/access_token") == 0
+
+
+async def test_a_repeat_with_another_code_goes_on_to_the_page(walk: Walk, wechat: FakeWeChat) -> None:
+    callback = await walk.there(await walk.out("wechat", next="/account"))
+    await walk.back(callback)
+    answer = await walk.back(callback.replace("code=", "code=another"))
+    assert (answer.status_code, answer.headers["location"]) == (303, "/account")
+    assert wechat.count("/sns/oauth2/access_token") == 1
+
+
+def errs(path: str, code: object) -> Callable[[FakeWeChat], object]:
+    return lambda wechat: wechat.instead.update({path: lambda: odd_json({"errcode": code, "errmsg": "no"})})
+
+
+TOKEN, USERINFO = "/sns/oauth2/access_token", "/sns/userinfo"
+BAD: dict[str, tuple[Callable[[FakeWeChat], object], int]] = {
+    "an invalid code": (errs(TOKEN, 40029), 400),
+    "a used code": (errs(TOKEN, 40163), 400),
+    "an old code, as a text": (errs(TOKEN, "42003"), 400),
+    "a wrong secret": (errs(TOKEN, 40125), 502),
+    "our address not on its list": (errs(TOKEN, 40164), 502),
+    "a busy WeChat": (errs(TOKEN, -1), 502),
+    "an errcode that is none": (errs(TOKEN, ["x"]), 502),
+    "an errcode that is a word": (errs(TOKEN, "x"), 502),
+    "a missing scope": (errs(USERINFO, 48001), 502),
+    "a snapshot user": (lambda wechat: wechat.tokens.update(is_snapshotuser=1), 403),
+    "no openid": (lambda wechat: wechat.tokens.update(openid=GONE), 502),
+    "an openid that is a list": (lambda wechat: wechat.tokens.update(openid=["x"]), 502),
+    "no token": (lambda wechat: wechat.tokens.update(access_token=GONE), 502),
+    "another openid": (lambda wechat: wechat.tokens.update(openid="another"), 502),
+    "a page": (lambda wechat: wechat.instead.update({TOKEN: lambda: HTMLResponse("<p>")}), 502),
+}
+
+
+@pytest.mark.parametrize("bad", BAD)
+async def test_nobody_comes_in_with(bad: str, walk: Walk, wechat: FakeWeChat, users: Callable[[], int]) -> None:
+    callback = await walk.there(await walk.out("wechat"))
+    BAD[bad][0](wechat)
+    answer = await walk.back(callback)
+    assert answer.status_code == BAD[bad][1]
+    assert 'role="alert"' in answer.text
+    assert users() == 0
+    assert wechat.count(TOKEN) == 1
+
+
+async def test_a_rule_about_addresses_lets_nobody_in(
+    tables: dict[str, dict[str, Any]], make_settings: Callable[..., Settings]
+) -> None:
+    tables["wechat"]["allow"] = {"domains": ["corp.example"]}
+    async with running(make_settings(oauth=tables)) as service:
+        assert (await Walk(service.client).whole("wechat")).status_code == 403
+
+
+@pytest.mark.parametrize("inside", [True, False])
+async def test_wechat_is_asked_again_when_the_token_expires(
+    inside: bool, walk: Walk, wechat: FakeWeChat, clock: Clock
+) -> None:
+    walk.browser.headers["user-agent"] = INSIDE if inside else "Firefox"
+    await walk.whole("wechat")
+    for _ in range(2):
+        clock.move(7200)
+        assert await walk.user() is not None
+    assert wechat.count("/sns/oauth2/refresh_token") == 2
+
+
+@pytest.mark.parametrize(("errcode", "stays"), [(42007, False), (42002, False), (40030, False), (-1, True)])
+async def test_wechat_ends_a_session_by_its_errcode(
+    errcode: int, stays: bool, walk: Walk, wechat: FakeWeChat, clock: Clock
+) -> None:
+    await walk.whole("wechat")
+    wechat.refusal = errcode
+    clock.move(7200)
+    assert (await walk.user() is not None) is stays

@@ -1,0 +1,243 @@
+"""The log: JSON for programs, words for a terminal, and no secret in either."""
+
+import json
+import logging
+import os
+import pty
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import structlog
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.responses import PlainTextResponse
+
+from app.observability.log import LogFile, _Handler, configure_logging, redact
+from app.settings import Settings, SettingsError
+from dev.serving import served
+from tests.helpers.logs import lines_of
+from tests.helpers.service import ROOT
+from tests.helpers.sockets import PATIENCE, connected, free_port, until
+from tests.helpers.valkey import Valkey
+
+SECRET = "hunter2-hunter2"
+
+
+@pytest.fixture
+def log(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A file that the log goes to, from level info or the parameter's on."""
+    path = tmp_path / "service.log"
+    file = LogFile(path)
+    configure_logging(Settings(log_level=getattr(request, "param", "info")), file)
+    yield path
+    file.close()
+
+
+def test_structlog_and_the_libraries_share_one_log(log: Path) -> None:
+    structlog.get_logger("app").warning("of ours", number=7)
+    logging.getLogger("some.library").warning("of a library: %s", "x", extra={"number": 8})
+    ours, theirs = lines_of(log)
+    assert (ours["event"], ours["level"], ours["number"]) == ("of ours", "warning", 7)
+    assert (theirs["event"], theirs["level"], theirs["number"]) == ("of a library: x", "warning", 8)
+    assert ours["timestamp"].endswith("Z")
+
+
+def test_what_is_below_the_level_is_not_logged(log: Path) -> None:
+    structlog.get_logger("app").debug("too little")
+    logging.getLogger("some.library").debug("too little")
+    assert lines_of(log) == []
+
+
+def test_an_exception_is_one_line(log: Path) -> None:
+    try:
+        raise ValueError(f"bad redis://user:{SECRET}@host")
+    except ValueError:
+        structlog.get_logger("app").exception("it failed")
+    (line,) = lines_of(log)
+    assert "ValueError: bad redis://user:[redacted]@host" in line["exception"]
+    assert SECRET not in log.read_text()
+
+
+def test_a_message_that_fits_not_what_it_is_about_is_logged_as_it_is(log: Path) -> None:
+    record = logging.LogRecord("some.library", logging.WARNING, "", 1, "%d apples", ("seven",), None)
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, _Handler):
+            handler.handle(record)
+    assert [line["event"] for line in lines_of(log)] == ["%d apples"]
+
+
+def test_uvicorns_colours_are_left_out(log: Path) -> None:
+    logging.getLogger("uvicorn.error").info("Running on %s", "here", extra={"color_message": "\x1b[1mRunning"})
+    (line,) = lines_of(log)
+    assert line["event"] == "Running on here"
+    assert "color_message" not in line
+
+
+def test_what_json_does_not_know_is_written_as_text(log: Path) -> None:
+    structlog.get_logger("app").warning("odd", path=Path("/x"), raw=b"\xff", many={1}, inner={"a": None, "b": 1.5})
+    (line,) = lines_of(log)
+    assert (line["path"], line["many"], line["inner"]) == ("/x", [1], {"a": None, "b": 1.5})
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"password": SECRET},
+        {"client_secret": SECRET},
+        {"access_token": SECRET},
+        {"Set-Cookie": SECRET},
+        {"Authorization": SECRET},
+        {"apiKey": SECRET},
+        {"api_key": SECRET},
+        {"credentials": [SECRET]},
+        {"event": f"redis://user:{SECRET}@host:6379/0 is away"},
+        {"event": f"redis://:{SECRET}/with/slashes@host:6379/0 is away"},
+        {"event": f"redis://:{SECRET}@with@signs@host is away"},
+        {"event": f"GET /callback?code={SECRET}&state=1"},
+        {"event": f"Authorization: Bearer {SECRET}"},
+        {"event": f"basic {SECRET}"},
+        {"outer": {"inner": {"password": SECRET}}},
+        {"outer": [{"token": SECRET}, f"https://a:{SECRET}@b"]},
+        {"error": ValueError(f"https://a:{SECRET}@b")},
+    ],
+)
+def test_what_looks_like_a_secret_is_blotted_out(event: dict[str, Any]) -> None:
+    shown = redact(None, "info", event)
+    assert SECRET not in str(shown)
+    assert "[redacted]" in str(shown)
+
+
+def test_what_is_no_secret_is_left_alone() -> None:
+    event = {"event": "Redis is away", "path": "/a", "status": 200, "ms": 1.5, "reason": None, "ok": True}
+    assert redact(None, "info", dict(event)) == event
+
+
+password = st.text(st.characters(codec="ascii", categories=["L", "N", "P"]), min_size=8, max_size=20)
+
+
+@given(password, st.sampled_from(["redis", "https", "rediss+sentinel"]))
+def test_no_password_of_a_url_gets_into_the_log(secret: str, scheme: str) -> None:
+    marked = f"{secret}SECRET{secret}"
+    assert "SECRET" not in str(redact(None, "info", {"event": f"cannot reach {scheme}://user:{marked}@host:1/0 now"}))
+
+
+@pytest.mark.parametrize("log", ["debug"], indirect=True)
+async def test_what_is_asked_of_providers_and_answered_is_not_logged(log: Path) -> None:
+    answer = PlainTextResponse(SECRET, headers={"Set-Cookie": f"sid={SECRET}", "Location": f"/?code={SECRET}"})
+    with served(answer) as url:
+        async with httpx.AsyncClient(verify=False) as client:
+            await client.post(f"{url}/{SECRET}", headers={"Authorization": f"Basic {SECRET}"}, data={"code": SECRET})
+    logging.getLogger("app").debug("asked")
+    assert '"asked"' in log.read_text()
+    assert SECRET not in log.read_text()
+
+
+def test_a_file_is_opened_anew_under_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "service.log"
+    file = LogFile(path)
+    file.write("one\n")
+    path.rename(tmp_path / "old.log")
+    file.write("two\n")
+    file.reopen()
+    file.write("three\n")
+    file.close()
+    assert (tmp_path / "old.log").read_text() == "one\ntwo\n"
+    assert path.read_text() == "three\n"
+
+
+def test_the_old_file_is_kept_where_no_new_one_can_be_opened(tmp_path: Path) -> None:
+    path = tmp_path / "logs" / "service.log"
+    path.parent.mkdir()
+    file = LogFile(path)
+    path.parent.rename(tmp_path / "moved")
+    with pytest.raises(SettingsError, match=r"log_file: .* cannot be written"):
+        file.reopen()
+    file.write("still here\n")
+    file.close()
+    assert (tmp_path / "moved" / "service.log").read_text() == "still here\n"
+
+
+def test_after_its_end_lines_go_to_standard_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = LogFile(tmp_path / "service.log")
+    file.close()
+    file.write("goodbye\n")
+    assert capsys.readouterr().err == "goodbye\n"
+
+
+def test_a_terminal_is_answered_in_words(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    file = LogFile(None)
+    configure_logging(Settings(), file)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            raise ValueError(f"https://a:{SECRET}@b")
+        except ValueError:
+            structlog.get_logger("app").exception("it failed", path="/\x1b[31mred")
+    shown = capsys.readouterr().err
+    assert "it failed" in shown
+    assert "ValueError: https://a:[redacted]@b" in shown
+    assert "\x1b[31mred" not in shown
+
+
+def test_on_a_terminal_an_access_line_is_short_and_at_once(tmp_path: Path, server: Valkey) -> None:
+    leader, follower = pty.openpty()
+    port = free_port()
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "TALLYGATE_REDIS_URL": server.url, "TALLYGATE_PORT": str(port)}
+    service = subprocess.Popen([sys.executable, "-m", "app"], cwd=tmp_path, env=environment, stderr=follower)
+    os.close(follower)
+    try:
+        until(lambda: _said(port, b"GET /live HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"))
+        assert _said(port, b"GET /%1b%5b31mred%0a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+    finally:
+        service.terminate()
+        assert service.wait(PATIENCE) == 0
+    lines = _screen(leader).splitlines()
+    assert any(line.startswith("GET '/live' 200 ") for line in lines)
+    assert any(line.startswith("GET '/\\x1b[31mred\\n' 404 ") for line in lines)
+    with pytest.raises(json.JSONDecodeError):
+        json.loads(lines[-1])
+
+
+def _said(port: int, request: bytes) -> bool:
+    try:
+        with connected(f"http://127.0.0.1:{port}") as connection:
+            connection.sendall(request)
+            return connection.recv(100).startswith(b"HTTP/1.1 ")
+    except OSError:
+        return False
+
+
+def _screen(leader: int) -> str:
+    """What was written to the terminal."""
+    shown = b""
+    try:
+        while data := os.read(leader, 65536):
+            shown += data
+    except OSError:  # nobody has it open any more
+        pass
+    os.close(leader)
+    return shown.decode()
+
+
+def test_a_line_that_cannot_be_written_is_given_up(tmp_path: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    file = LogFile(Path("/dev/full"))
+    configure_logging(Settings(), file)
+    structlog.get_logger("app").warning("lost")
+    file.close()
+
+
+def test_what_a_library_says_too_late_is_not_lost(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = LogFile(tmp_path / "service.log")
+    configure_logging(Settings(), file)
+    file.close()
+    logging.getLogger("uvicorn.error").error("said too late")
+    assert "said too late" in capsys.readouterr().err
