@@ -281,16 +281,7 @@ async def test_a_cookie_of_ours_may_have_the_name_of_the_old_one(
         assert await check(service, line.partition(";")[0], "http://tallygate.test") == 200
 
 
-async def test_into_the_cookie_it_goes_as_well(make_settings: Callable[..., Settings], cast: Cast, app: str) -> None:
-    settings = make_settings(legacy_flask_secret=FLASK, legacy_tornado_secret=TORNADO, session_store="cookie")
-    async with running(settings) as service:
-        browser = browser_with(service, await the_old_cookie(app))
-        assert (await browser.get("/api/session")).status_code == 200
-        assert [cookie.name for cookie in browser.cookies.jar] == ["__Host-tallygate"]
-        assert (await browser.get("/api/session")).status_code == 200
-
-
-async def test_into_the_cookie_it_goes_once_as_well(
+async def test_the_cookie_store_adopts_a_legacy_cookie_once(
     make_settings: Callable[..., Settings], cast: Cast, app: str
 ) -> None:
     cookie = await the_old_cookie(app)
