@@ -12,7 +12,7 @@ import hypothesis
 import pytest
 from hypothesis import HealthCheck
 
-from app.counter import tally
+from app.counter import exactly_once
 from app.settings import Settings
 from tests.helpers.authority import make_authority
 from tests.helpers.cast import Cast, make_cast
@@ -35,7 +35,7 @@ hypothesis.settings.load_profile("tallygate")
 @pytest.fixture(autouse=True)
 def patient_visitors(monkeypatch: pytest.MonkeyPatch) -> None:
     """Visitors wait for their numbers even where the machine is busy; where Redis goes away tests say for how long."""
-    monkeypatch.setattr(tally, "PATIENCE", PATIENCE / 2)
+    monkeypatch.setattr(exactly_once, "PATIENCE", PATIENCE / 2)
 
 
 @pytest.fixture(scope="session")

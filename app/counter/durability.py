@@ -1,8 +1,10 @@
 """What is known of the server behind the store: what it promises to keep, and since when it is the same one."""
 
 import time
+from collections.abc import Callable
+from typing import Any
 
-from app.counter.store import CounterStore, ServerInfo
+from app.counter.batch_store import BatchStore, ServerInfo
 
 LOOK = 5.0
 """Seconds between two looks at what the server can promise."""
@@ -11,9 +13,10 @@ REPLICA_MEMORY = 60.0
 
 
 class Durability:
-    def __init__(self, store: CounterStore) -> None:
+    def __init__(self, store: BatchStore[Any], evicting: Callable[[str], None] = lambda _: None) -> None:
         self._store = store
-        self._facts = ServerInfo(file=True, replicas=False, history="")
+        self._evicting = evicting
+        self.info = ServerInfo(file=True, replicas=False, history="")
         self._looked = -LOOK
         self._replica_seen = -REPLICA_MEMORY
         self._since = -1.0
@@ -24,16 +27,18 @@ class Durability:
         now = time.monotonic()
         if facts.replicas:
             self._replica_seen = now
-        if not facts.history or facts.history != self._facts.history:
+        if not facts.history or facts.history != self.info.history:
             self._since = now
-        self._facts, self._looked = facts, now
+        if facts.evicts and facts.evicts != self.info.evicts:
+            self._evicting(facts.evicts)
+        self.info, self._looked = facts, now
 
     async def settled(self, worker: str) -> tuple[int, bool]:
         """(the worker's last batch there, whether the server promises to keep it). Raises StoreUnavailable."""
         if time.monotonic() - self._looked >= LOOK:
             await self.look()
         replicas = time.monotonic() - self._replica_seen < REPLICA_MEMORY
-        return await self._store.settled(worker, file=self._facts.file, replicas=replicas)
+        return await self._store.settled(worker, file=self.info.file, replicas=replicas)
 
     async def same_since(self, moment: float) -> bool:
         """Whether it has everything that it acknowledged since the moment (of the monotonic clock): it was not

@@ -12,10 +12,12 @@ from app.counter.lifespan import HOME, CounterState
 from app.counter.tally import Tally
 from app.sessions.session import Session, take_flash
 from app.store.client import StoreUnavailable
+from app.web.errors import Unavailable
 from app.web.fast_path import Deferred, FastEndpoint, FastResponse, StaticHeaders
 from app.web.headers import headers_of
-from app.web.i18n import choose
+from app.web.i18n import N_, choose
 from app.web.negotiate import asks_for_json
+from app.web.prefetch import is_prefetch
 from app.web.templating import Pages
 
 EXAMPLE = 987_654_321
@@ -58,6 +60,10 @@ class Home(FastEndpoint):
     async def handle(self, scope: Scope) -> FastResponse:
         state = cast(CounterState, scope["state"])
         headers = headers_of(scope)
+        if scope["method"] == "GET" and is_prefetch(headers):
+            # A page that is shown later is not asked for again, so its visit would never be counted. Browsers drop a
+            # prefetched 503 and ask when the page is really opened.
+            raise Unavailable(N_("The page counts its visits: it is served when it is opened, not in advance."))
         counted = is_visit(scope["method"], headers)
         hit = state["tally"].hit(HOME) if counted else None
         user, session = await _visitor(state, scope, headers.get(b"cookie", b""))

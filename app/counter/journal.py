@@ -11,14 +11,18 @@ With `appendfsync everysec` a server syncs what it wrote within 1 s, but its WAI
 moment between two syncs marks everything as synced (aof.c, flushAppendOnlyFile, seen in Redis 7.2 and Valkey 9).
 """
 MAX_JOURNAL_BATCHES = 400_000
-"""Parts of increments (a name and a number are two) kept at most, about 40 MB; the oldest batches go first."""
+"""Parts of batches (a name and a number are two; so are 200 bytes) kept at most, about 40 MB; the oldest go first."""
 
 
 @dataclass(slots=True)
 class JournalEntry:
     sequence: int
-    increments: Sequence[str | int]
+    arguments: Sequence[str | int | bytes]
     acknowledged: float
+
+    @property
+    def parts(self) -> int:
+        return sum(len(part) // 100 + 1 if isinstance(part, bytes) else 1 for part in self.arguments)
 
 
 class Journal:
@@ -30,9 +34,10 @@ class Journal:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def append(self, sequence: int, increments: Sequence[str | int], now: float) -> None:
-        self._entries.append(JournalEntry(sequence, increments, now))
-        self._parts += len(increments)
+    def append(self, sequence: int, arguments: Sequence[str | int | bytes], now: float) -> None:
+        entry = JournalEntry(sequence, arguments, now)
+        self._entries.append(entry)
+        self._parts += entry.parts
         while self._parts > self._most:
             self._drop_first()
 
@@ -44,7 +49,7 @@ class Journal:
         for number, entry in enumerate(entries, 1):
             entry.sequence = number
         self._entries = deque(entries)
-        self._parts = sum(len(entry.increments) for entry in entries)
+        self._parts = sum(entry.parts for entry in entries)
 
     def forget(self, last: int, now: float) -> None:
         """Drops what the server has and has had time to write down."""
@@ -53,4 +58,4 @@ class Journal:
             self._drop_first()
 
     def _drop_first(self) -> None:
-        self._parts -= len(self._entries.popleft().increments)
+        self._parts -= self._entries.popleft().parts

@@ -40,6 +40,7 @@ async def open_counter(web: WebState, metrics: Metrics) -> AsyncIterator[Counter
         web["health"].add("redis", counter.failure)
         live = Live(store, counter, COUNTERS)
         tally = Tally(counter, most_waiting=web["settings"].max_queued_hits, changed=live.changed)
+        web["health"].add_warning(tally.eviction_warning)
         metrics.add(*_readings(tally, live))
         async with background(web["lifecycle"], tally.run(), live.run()):
             try:

@@ -16,6 +16,8 @@ from app.server.lifecycle import Lifecycle
 BROKEN = "background work has stopped: see the log"
 Check = Callable[[], Awaitable[str | None]]
 """Returns why the part is not ready, in one line; None when it is ready. Must not raise."""
+Warn = Callable[[], str | None]
+"""Returns what an operator should mend although requests are answered; None when all is well."""
 
 
 class HealthChecks:
@@ -23,9 +25,16 @@ class HealthChecks:
 
     def __init__(self) -> None:
         self._checks: dict[str, Check] = {}
+        self._warnings: list[Warn] = []
 
     def add(self, name: str, check: Check) -> None:
         self._checks[name] = check
+
+    def add_warning(self, warn: Warn) -> None:
+        self._warnings.append(warn)
+
+    def warnings(self) -> list[str]:
+        return [text for warn in self._warnings if (text := warn()) is not None]
 
     async def failure(self) -> str | None:
         """The first part that is not ready: "redis: ..."; None when all are."""
@@ -58,7 +67,8 @@ async def ready(request: Request[HealthState]) -> Response:
     reason = await request.state["health"].failure()
     if reason is not None:
         return _response(503, status="unavailable", reason=reason)
-    return _response(200, status="ready")
+    warnings = request.state["health"].warnings()
+    return _response(200, status="ready", **({"warnings": warnings} if warnings else {}))
 
 
 def _response(status_code: int, **content: Any) -> Response:

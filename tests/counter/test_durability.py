@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from app.counter import durability as module
+from app.counter.batch_store import ServerInfo
 from app.counter.durability import Durability
-from app.counter.store import CounterStore, ServerInfo
+from app.counter.store import CounterStore
 from app.store.client import Store
 from tests.counter.conftest import counting, stores
 from tests.counter.load import until

@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
+from app.counter import exactly_once
 from app.counter import live as module
-from app.counter import tally
 from app.counter.live import Live
 from app.settings import Settings
 from app.store.keys import HITS_CHANGED, HITS_TOTALS
@@ -117,7 +117,7 @@ async def test_a_head_request_is_answered_without_a_stream(service: Running) -> 
 async def test_it_goes_on_after_redis_was_away(
     make_settings: MakeSettings, own_server: Valkey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tally, "PATIENCE", 0.1)
+    monkeypatch.setattr(exactly_once, "PATIENCE", 0.1)
     async with running(make_settings(redis_url=own_server.url)) as service, stream(service) as reader:
         await reader.tells(0)
         own_server.kill()

@@ -41,14 +41,14 @@ def test_what_was_sent_again_has_to_settle_again() -> None:
 
 def test_it_knows_what_came_after_a_batch() -> None:
     journal = journal_of(100, 101, 102)
-    assert [(entry.sequence, entry.increments) for entry in journal.after(1)] == [(2, ["home", 2]), (3, ["home", 3])]
+    assert [(entry.sequence, entry.arguments) for entry in journal.after(1)] == [(2, ["home", 2]), (3, ["home", 3])]
     assert journal.after(3) == []
 
 
 def test_under_a_new_name_its_batches_are_numbered_anew() -> None:
     journal = journal_of(100, 101, 102)
     journal.begin_anew(journal.after(1))
-    assert [(entry.sequence, entry.increments) for entry in journal.after(0)] == [(1, ["home", 2]), (2, ["home", 3])]
+    assert [(entry.sequence, entry.arguments) for entry in journal.after(0)] == [(1, ["home", 2]), (2, ["home", 3])]
     journal.append(3, ["home", 9], 103)
     journal.forget(last=2, now=1_000)
     assert kept(journal) == [3]

@@ -8,8 +8,10 @@ from collections import Counter
 
 import pytest
 
-from app.counter import tally as module
-from app.counter.store import CounterStore, SequenceGap
+from app.counter import exactly_once as module
+from app.counter import tally as tally_module
+from app.counter.batch_store import SequenceGap
+from app.counter.store import CounterStore
 from app.counter.tally import Tally
 from app.store.keys import HITS_TOTALS
 from tests.counter.conftest import counting
@@ -38,7 +40,7 @@ async def test_the_hits_of_a_tick_travel_as_one_batch(tally: Tally) -> None:
 
 
 async def test_a_tick_with_many_counters_is_cut_into_batches(server: Valkey, tally: Tally) -> None:
-    names = [f"page {n}" for n in range(2 * module.BATCH + 1)]
+    names = [f"page {n}" for n in range(2 * tally_module.BATCH + 1)]
     numbers = await asyncio.gather(*(tally.hit(name) for name in names * 2))
     assert Counter(numbers) == {1: len(names), 2: len(names)}
     assert tally.batches == 3

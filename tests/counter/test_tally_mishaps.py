@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.counter import tally as module
+from app.counter import exactly_once as module
 from app.counter.store import CounterStore
 from app.counter.tally import Tally
 from app.store.client import StoreUnavailable
@@ -77,8 +77,8 @@ class Interrupted(CounterStore):
     after = 0
     happens: Callable[[], None] = staticmethod(lambda: None)
 
-    async def apply(self, worker: str, sequence: int, increments: Any) -> list[int]:
-        totals = await super().apply(worker, sequence, increments)
+    async def apply(self, worker: str, sequence: int, arguments: Any) -> list[int]:
+        totals = await super().apply(worker, sequence, arguments)
         self.after -= 1
         if self.after == 0:
             self.happens()

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.counter import tally
+from app.counter import exactly_once
 from app.settings import Settings
 from app.store.client import StoreUnavailable
 from tests.helpers.cast import PASSWORD, Cast, make_cast, signed_in
@@ -34,7 +34,7 @@ def own(short_folder: Path) -> Iterator[Valkey]:
 async def place(
     own: Valkey, make_settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Running]:
-    monkeypatch.setattr(tally, "PATIENCE", 0.1)
+    monkeypatch.setattr(exactly_once, "PATIENCE", 0.1)
     async with running(make_settings(redis_url=own.url, redis_timeout=1)) as service:
         yield service
 

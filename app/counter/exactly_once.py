@@ -1,0 +1,270 @@
+"""Batches that Redis applies exactly once: the part of the counter that other features count with, too.
+
+A batch has a sequence number. One batch is on its way at a time and is sent again until it is answered; the script in
+Redis knows each sender's last sequence number, so a repeat changes nothing. What Redis acknowledged it may still lose
+(power, fail-over): the journal keeps it until that cannot happen any more.
+"""
+
+import asyncio
+import math
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Generic, Protocol, TypeVar
+
+import structlog
+
+from app.counter.batch_store import BatchStore, SequenceGap
+from app.counter.durability import Durability
+from app.counter.journal import MAX_JOURNAL_BATCHES, Journal
+from app.store.client import CannotWrite, ResponseError, StoreUnavailable
+
+PATIENCE = 1.0
+"""Seconds that a visitor waits for a number; then it is unknown to the page, and the visit counts all the same."""
+PAUSE = 0.1
+"""Seconds between two attempts to send a batch while Redis is away."""
+CONFIRM = 0.25
+"""Seconds between two looks at what Redis has and can promise to keep."""
+QUIET = 2.0
+"""Seconds for which no number is told after Redis was started again or replaced: while other workers still send what
+it had lost, a number could be one that a visitor of theirs was told before."""
+SMALL_BATCH = 6
+"""Hits that are worth a command of their own; fewer wait for company, up to the sender's `spacing`."""
+SMALL_BATCHES, SMALL_BATCHES_PER_SECOND = 20, 2
+"""Small batches that leave at once: so many in a row, then so many a second."""
+
+R = TypeVar("R")
+R_contra = TypeVar("R_contra", contravariant=True)
+
+
+class Batch(Protocol[R_contra]):
+    @property
+    def hits(self) -> int: ...
+
+    def arguments(self) -> Sequence[str | int | bytes]:
+        """What the script gets; the same each time."""
+
+    def tell(self, reply: R_contra) -> None:
+        """Gives each waiting visitor a number."""
+
+    def give_up(self) -> None:
+        """Tells the waiting visitors that their number is unknown; the hits stay in the batch."""
+
+
+class Queue(Protocol[R_contra]):
+    """Hits that wait to be sent."""
+
+    def __bool__(self) -> bool: ...
+
+    def take(self) -> Batch[R_contra]:
+        """Some of them, as a batch of its own."""
+
+    def give_up(self) -> None:
+        """Tells the waiting visitors that their number is unknown."""
+
+
+class ExactSender(Generic[R]):
+    """Sends what is in the queue. `run` has to run for as long as hits are to be counted.
+
+    `spacing` is how many seconds a small batch may wait for more hits: it saves Redis commands where hits come one by
+    one. `changed` is called after each batch, `evicting` with a maxmemory-policy that may delete what is counted.
+    """
+
+    def __init__(
+        self,
+        store: BatchStore[R],
+        queue: Queue[R],
+        *,
+        changed: Callable[[], None] = lambda: None,
+        spacing: float = 0,
+        confirm: float | None = None,
+        journal_limit: int = MAX_JOURNAL_BATCHES,
+        evicting: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._store = store
+        self.queue = queue
+        self._changed = changed
+        self._spacing = spacing
+        self._confirm_interval = confirm
+        self._small_batches = float(SMALL_BATCHES)
+        self._last_sent = 0.0
+        self.durability = Durability(store, evicting)
+        self._sending: Batch[R] | None = None
+        self._wake = asyncio.Event()
+        self._company = asyncio.Event()
+        self._turn = asyncio.Lock()
+        self._worker = uuid.uuid4().hex
+        self._sequence = 0
+        self.away = False
+        self._refusal: str | None = None
+        self._met = math.inf
+        self._connections = 0
+        self._quiet_until = 0.0
+        self.journal = Journal(journal_limit)
+        self.waiting = 0
+        self.counted = 0
+        self.batches = 0
+        self._loop = asyncio.get_running_loop()  # asking for it costs a system call (getpid) before Python 3.12
+        self._log = structlog.get_logger("app.counter")
+
+    def added(self) -> None:
+        """A hit was put into the queue."""
+        self.waiting += 1
+        self._wake.set()
+        if self.waiting >= SMALL_BATCH:
+            self._company.set()
+
+    async def run(self) -> None:
+        """Sends batches, and confirms them, until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._send_all())
+                tasks.create_task(self._confirm_all())
+        finally:
+            self._give_up()  # nobody is left who could tell them
+
+    async def flush(self, seconds: float) -> None:
+        """Waits until everything is counted, for so long at most; logs what is lost after that."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self.waiting:  # noqa: ASYNC110  happens once, at the end
+                    await asyncio.sleep(0.005)
+        if self.waiting:
+            self._log.error("visits were lost: Redis did not come back in time", visits=self.waiting)
+
+    async def _send_all(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self.queue:
+                if self._spacing:
+                    await self._gather_company()
+                self._sending = batch = self.queue.take()
+                reply = await self._deliver(batch)
+                self._sending = None
+                if time.monotonic() < self._quiet_until:
+                    batch.give_up()
+                else:
+                    batch.tell(reply)
+                self.waiting -= batch.hits
+                self.counted += batch.hits
+                self.batches += 1
+                self._changed()
+
+    async def _gather_company(self) -> None:
+        """Lets a small batch wait for more hits, unless few were sent lately."""
+        now = time.monotonic()
+        since, self._last_sent = now - self._last_sent, now
+        self._small_batches = min(self._small_batches + since * SMALL_BATCHES_PER_SECOND, SMALL_BATCHES)
+        if self.waiting >= SMALL_BATCH:
+            return
+        if self._small_batches >= 1:
+            self._small_batches -= 1
+            return
+        self._company.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._spacing):
+                await self._company.wait()
+
+    async def _deliver(self, batch: Batch[R]) -> R:
+        """Sends the batch until it is answered."""
+        arguments = batch.arguments()
+        patience = self._loop.call_later(PATIENCE, self._lose_patience)
+        while True:
+            try:
+                async with self._turn:
+                    reply = await self._apply(arguments)
+            except (CannotWrite, ResponseError) as error:
+                self._refused(str(error))
+                await asyncio.sleep(PAUSE)
+            except StoreUnavailable:
+                await asyncio.sleep(PAUSE)
+            else:
+                await self._meet()
+                patience.cancel()
+                self.away, self._refusal = False, None
+                return reply
+
+    async def _apply(self, arguments: Sequence[str | int | bytes]) -> R:
+        while True:
+            sequence = self._sequence + 1
+            try:
+                reply = await self._store.apply(self._worker, sequence, arguments)
+            except SequenceGap as gap:
+                await self._restore(gap.last)
+                continue
+            self._sequence = sequence
+            self.journal.append(sequence, arguments, time.monotonic())
+            return reply
+
+    async def _meet(self) -> None:
+        """Looks who is there after each new connection: only the server that was there before can tell numbers at once.
+
+        The first is believed.
+        """
+        connections = self._store.connections
+        if connections != self._connections:
+            same = False
+            with suppress(StoreUnavailable):
+                same = await self.durability.same_since(self._met)
+                self._connections = connections
+            if not same:
+                self._quiet_until = time.monotonic() + QUIET
+        self._met = time.monotonic()
+
+    async def _restore(self, last: int) -> None:
+        """Sends again what the store had acknowledged and has lost. Whoever calls holds the turn.
+
+        Wherever it ends early, the next batch meets a gap again, because the journal keeps its numbers.
+        """
+        lost = self.journal.after(last)
+        if last == 0 and lost and await self.durability.same_since(lost[0].acknowledged):
+            lost = []  # it has them, and forgot only this worker's record: expired, evicted, or emptied on purpose
+        if not lost or lost[0].sequence != last + 1:
+            # It forgot this worker, or lost more than the journal remembers: go on under a new name.
+            self._worker, self._sequence = uuid.uuid4().hex, len(lost)
+            self.journal.begin_anew(lost)
+        self._log.warning("Redis has gone back or forgot this worker", batches_sent_again=len(lost))
+        with suppress(SequenceGap):
+            for entry in lost:
+                await self._store.apply(self._worker, entry.sequence, entry.arguments)
+                entry.acknowledged = time.monotonic()
+
+    async def _confirm_all(self) -> None:
+        while True:
+            await self._meet()
+            with suppress(StoreUnavailable, ResponseError):  # there is nothing to confirm, then
+                await self._confirm()
+            await asyncio.sleep(self._confirm_interval or CONFIRM)
+
+    async def _confirm(self) -> None:
+        """Looks whether the store still has what it acknowledged, and forgets what it cannot lose any more."""
+        known, worker = self._sequence, self._worker
+        if not known or (self._spacing and not self.journal):
+            return
+        last, held = await self.durability.settled(worker)
+        if last < known:
+            async with self._turn:
+                last = await self._store.last(self._worker)
+                if last < self._sequence:
+                    await self._restore(last)
+        elif held and worker == self._worker:
+            self.journal.forget(last, time.monotonic())
+
+    def _lose_patience(self) -> None:
+        if not self.away and self._refusal is None:
+            self._log.warning("Redis does not answer: visits wait to be counted", visits=self.waiting)
+        self._give_up()
+
+    def _give_up(self) -> None:
+        """Tells the visitors who wait, and those to come, that their number is unknown."""
+        self.away = True
+        self.queue.give_up()
+        if self._sending is not None:
+            self._sending.give_up()
+
+    def _refused(self, reason: str) -> None:
+        if reason != self._refusal:
+            self._log.error("Redis refuses to count: visits wait until it is mended", reason=reason)
+            self._refusal = reason

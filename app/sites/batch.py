@@ -1,0 +1,183 @@
+"""Hits on their way: what to count, summed up by site and hour, and the visitors who wait for numbers. Pure."""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import orjson
+
+from app.sites.models import Site
+from app.sites.site_calendar import TimeSlot
+
+HOURS_KEPT = 14 * 86_400
+GRACE = 3600
+"""Seconds for which the visitors of a day are told apart after it ended: hits may come late."""
+MAX_RECENT = 10
+"""Newest hits of a batch that are shown live."""
+MAX_ITEMS = 500
+"""Shapes and visitors that one script call handles: a script blocks Redis while it runs."""
+
+REFERRER, COUNTRY, BROWSER, SYSTEM, SCREEN, LANGUAGE, EVENT = "r", "c", "b", "s", "w", "l", "e"
+"""The lists of names; a name is stored as `<list>:<name>`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What is counted of a visit, apart from its visitor and its time."""
+
+    path: str
+    names: tuple[str, ...] = ()
+    """`<list>:<name>` of each list that it is counted in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """What a hit is told: the hit's own numbers; of the page, of the site, and the site's visitors."""
+
+    page: int
+    site: int
+    visitors: int
+
+
+NumbersFuture = asyncio.Future[Numbers | None]
+
+
+class SlotCounts:
+    """Hits of one site in one hour."""
+
+    __slots__ = ("events", "items", "left_out", "recent", "shapes", "site", "slot", "visitors", "waiting")
+
+    def __init__(self, site: Site, slot: TimeSlot) -> None:
+        self.site = site
+        self.slot = slot
+        self.shapes: dict[Shape, int] = {}
+        self.visitors: list[tuple[str, Shape]] = []
+        self.left_out: dict[str, int] = {}
+        self.events: dict[str, list[str]] = {}
+        self.recent: deque[tuple[float, Shape]] = deque(maxlen=MAX_RECENT)
+        self.waiting: list[tuple[str, bool, NumbersFuture]] = []
+        """(path, whether the hit is counted there, who waits)."""
+        self.items = 0
+
+    def hits(self) -> int:
+        return (
+            sum(self.shapes.values()) + sum(self.left_out.values()) + sum(len(names) for names in self.events.values())
+        )
+
+    def visit(self, shape: Shape, visitor: str, now: float) -> None:
+        """One visit; `visitor` is empty where they are known to be counted already, or not to be counted."""
+        count = self.shapes.get(shape, 0)
+        self.shapes[shape] = count + 1
+        if not count:
+            self.items += 1
+        if visitor:
+            self.visitors.append((visitor, shape))
+            self.items += 1
+        if shape.names:
+            self.recent.append((now, shape))
+
+    def leave_out(self, reason: str) -> None:
+        self.left_out[reason] = self.left_out.get(reason, 0) + 1
+
+    def event(self, name: str, visitor: str) -> None:
+        self.events.setdefault(name, []).append(visitor)
+        self.items += 1
+
+    def paths(self) -> list[str]:
+        """Visited ones first, then those whose number is asked for only."""
+        found = dict.fromkeys(shape.path for shape in self.shapes)
+        found.update(dict.fromkeys(path for path, _, _ in self.waiting if path))
+        return list(found)
+
+    def document(self, now: float) -> list[object]:
+        """The slot as the script reads it."""
+        site, slot = self.site, self.slot
+        paths = {path: number for number, path in enumerate(self.paths(), 1)}
+        names: dict[str, int] = {}
+        shapes: dict[Shape, int] = {}
+        rows = []
+        for shape, count in self.shapes.items():
+            shapes[shape] = len(shapes) + 1
+            rows.append([paths[shape.path], count, *(names.setdefault(name, len(names) + 1) for name in shape.names)])
+        kept_until = slot.day_ends + site.retention_days * 86_400 if site.retention_days else 0
+        return [
+            site.id,
+            slot.day,
+            slot.hour,
+            int(max(slot.day_ends, now) + GRACE),
+            int(kept_until),
+            int(slot.ends + HOURS_KEPT),
+            site.max_paths,
+            list(paths),
+            list(names),
+            rows,
+            [[visitor, shapes[shape]] for visitor, shape in self.visitors],
+            list(self.left_out.items()),
+            [[name, len(visitors), *(v for v in visitors if v)] for name, visitors in self.events.items()],
+            [orjson.dumps([int(when), shape.path, *shape.names]).decode() for when, shape in self.recent],
+        ]
+
+    def tell(self, reply: Sequence[int]) -> None:
+        """`reply` is the site's visits, its visitors, and the totals of `paths()` after this slot was counted."""
+        if not self.waiting:
+            return
+        total, visitors, *pages = reply
+        after = dict(zip(self.paths(), pages, strict=True))
+        site_next, page_next = total, dict(after)
+        counted = sum(1 for _, is_counted, _ in self.waiting if is_counted)
+        site_next = total - counted
+        for path, is_counted, _ in self.waiting:
+            if is_counted:
+                page_next[path] -= 1
+        for path, is_counted, future in self.waiting:
+            if is_counted:
+                site_next += 1
+                page_next[path] += 1
+                numbers = Numbers(page_next[path], site_next, visitors)
+            else:
+                numbers = Numbers(after.get(path, 0), total, visitors)
+            if not future.done():
+                future.set_result(numbers)
+
+    def give_up(self) -> None:
+        for _, _, future in self.waiting:
+            if not future.done():
+                future.set_result(None)
+        self.waiting.clear()
+
+
+class SitesBatch:
+    """Hits of the sites of one bucket, in the order of their coming."""
+
+    def __init__(self) -> None:
+        self.slots: list[SlotCounts] = []
+        self._open: dict[str, SlotCounts] = {}
+
+    def slot_of(self, site: Site, slot: TimeSlot) -> SlotCounts:
+        """Where to count a hit of the site now."""
+        counts = self._open.get(site.id)
+        if counts is None or counts.slot is not slot or counts.site is not site or counts.items >= MAX_ITEMS:
+            counts = self._open[site.id] = SlotCounts(site, slot)
+            self.slots.append(counts)
+        return counts
+
+    def take(self) -> list[SlotCounts]:
+        """The first slots, as many as one script call handles."""
+        taken, items = 0, 0
+        while taken < len(self.slots) and (not taken or items + self.slots[taken].items < MAX_ITEMS):
+            items += self.slots[taken].items + 1
+            taken += 1
+        first, self.slots = self.slots[:taken], self.slots[taken:]
+        for counts in first:
+            if self._open.get(counts.site.id) is counts:
+                del self._open[counts.site.id]
+        return first
+
+    def give_up(self) -> None:
+        for counts in self.slots:
+            counts.give_up()
+
+
+def encode(slots: Iterable[SlotCounts], now: float) -> bytes:
+    return orjson.dumps([counts.document(now) for counts in slots])

@@ -1,0 +1,145 @@
+"""What a request that reports a hit says, and whether it is one. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from urllib.parse import unquote_to_bytes
+
+import orjson
+
+from app.sites.models import Site
+from app.sites.page_address import CONTROL, MAX_ADDRESS_LENGTH, BadAddress, PageAddress, host_of, page_address
+from app.sites.referrers import cut, referrer_name
+
+MAX_EVENT_LENGTH = 200
+SCREENS = ((640, "phone"), (1024, "tablet"), (1440, "laptop"))
+WIDEST = "desktop"
+MAX_FIELDS = 20
+
+
+class LeftOut(StrEnum):
+    """Why a hit is counted apart."""
+
+    BOTS = "bots"
+    PREFETCH = "prefetch"
+    SPAM = "spam"
+    PRIVATE = "private"
+    ELSEWHERE = "elsewhere"
+    OWN = "own"
+
+
+class BadHit(ValueError):
+    """A hit that is not counted because a part of it is malformed. The message names the part."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A page that was looked at, or an event on it."""
+
+    page: PageAddress
+    referrer: str
+    screen: str = ""
+    event: str = ""
+    elsewhere: bool = False
+    """It comes from a host that is none of the site's."""
+
+
+def hit_of(values: Mapping[str, str], site: Site, referer: bytes, origin: bytes = b"") -> Hit:
+    """The hit of `u` or `p`, `r`, `e` and `w`, and of the request's headers. Raises BadHit."""
+    address, name = values.get("u") or values.get("p"), "u" if values.get("u") else "p"
+    header = referer.decode("latin-1")
+    if not address:
+        address, name = header, "Referer"
+    if not address:
+        raise BadHit("u or p: the page is missing, and there is no Referer")
+    page = _page(name, address, site)
+    host = page.host or host_of(origin.decode("latin-1")) or host_of(header)
+    return Hit(
+        page,
+        referrer=_referrer(values, page, site, named=name != "Referer"),
+        screen=screen_class(values.get("w", "")),
+        event=event_name(values.get("e", "")),
+        elsewhere=bool(host) and host not in site.compare_hosts,
+    )
+
+
+def _page(name: str, address: str, site: Site) -> PageAddress:
+    try:
+        return page_address(address, site.rules)
+    except BadAddress as error:
+        raise BadHit(f"{name}: {error}") from None
+
+
+def _referrer(values: Mapping[str, str], page: PageAddress, site: Site, *, named: bool) -> str:
+    given = values.get("r", "")
+    if len(given) > MAX_ADDRESS_LENGTH:
+        raise BadHit(f"r: must be at most {MAX_ADDRESS_LENGTH} characters long")
+    own = site.compare_hosts | {page.host} if page.host and named else site.compare_hosts
+    return referrer_name(given, own) or referrer_name(page.campaign, own)
+
+
+def event_name(text: str) -> str:
+    if len(text) > MAX_EVENT_LENGTH or CONTROL.search(text):
+        raise BadHit(f"e: must be at most {MAX_EVENT_LENGTH} characters long, without control characters")
+    return cut(text)
+
+
+def screen_class(width: str) -> str:
+    """The kind of device by its width in CSS pixels; empty for what is no width."""
+    number = width.partition(",")[0].partition(".")[0].strip()
+    if not number.isascii() or not number.isdigit() or len(number) > 5 or int(number) == 0:
+        return ""
+    return next((name for below, name in SCREENS if int(number) < below), WIDEST)
+
+
+def language(accept_language: bytes) -> str:
+    """The first language that a browser asks for, without region: `en`."""
+    tag = accept_language[:64].decode("latin-1").partition(",")[0].partition(";")[0].strip().partition("-")[0].lower()
+    return tag if tag.isascii() and tag.isalpha() and 2 <= len(tag) <= 3 else ""
+
+
+def asks_for_privacy(headers: Mapping[bytes, bytes]) -> bool:
+    """Global Privacy Control, or Do Not Track before it."""
+    return headers.get(b"sec-gpc") == b"1" or headers.get(b"dnt") == b"1"
+
+
+def query_values(query: bytes) -> dict[str, str]:
+    """The fields of a query or a form. Raises BadHit where one is not in UTF-8."""
+    values: dict[str, str] = {}
+    for part in query.split(b"&", MAX_FIELDS)[:MAX_FIELDS]:
+        if not part:
+            continue
+        name, _, value = part.partition(b"=")
+        key = _text(name, "the name of a field")
+        values.setdefault(key, _text(value, key[:20]))
+    return values
+
+
+def body_values(body: bytes, content_type: bytes) -> dict[str, str]:
+    """The fields of a form, of JSON, or of either as plain text. Raises BadHit."""
+    body = body.strip()
+    kind = content_type.partition(b";")[0].strip().lower()
+    if kind == b"application/json" or body.startswith(b"{"):
+        try:
+            document = orjson.loads(body or b"{}")
+        except orjson.JSONDecodeError:
+            raise BadHit("body: is not valid JSON") from None
+        if not isinstance(document, dict):
+            raise BadHit("body: must be a JSON object")
+        return {name: _member(name, value) for name, value in document.items() if value is not None}
+    return query_values(body)
+
+
+def _member(name: str, value: object) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    raise BadHit(f"{name[:20]}: must be a text")
+
+
+def _text(raw: bytes, name: str) -> str:
+    try:
+        return unquote_to_bytes(raw.replace(b"+", b" ")).decode()
+    except UnicodeDecodeError:
+        raise BadHit(f"{name}: must be in UTF-8") from None
