@@ -34,6 +34,7 @@ SMALL_BATCH = 6
 SMALL_BATCHES, SMALL_BATCHES_PER_SECOND = 20, 2
 """Small batches that leave at once: so many in a row, then so many a second."""
 
+__all__ = ["Batch", "BatchStore", "ExactSender", "Queue", "SequenceGap"]
 R = TypeVar("R")
 R_contra = TypeVar("R_contra", contravariant=True)
 
