@@ -1,4 +1,4 @@
-"""Coming and going: learns of signals in time, and keeps a child from holding the listening port."""
+"""What signals do (SIGTERM and SIGINT stop, SIGUSR1 drains, SIGHUP reopens the log); descriptors of children."""
 
 import asyncio
 import os
@@ -11,8 +11,10 @@ from typing import Any
 
 
 class Lifecycle:
-    """`draining` (SIGUSR1): no new requests wanted. `stopping` (SIGTERM, SIGINT): streams say goodbye. `broken`: work
-    that goes on beside the requests has failed, and only another start brings it back.
+    """The state of the worker's life.
+
+    Draining (SIGUSR1): `/ready` fails, requests are still answered. `stopping` (SIGTERM, SIGINT): event streams end.
+    `broken`: background work has failed, and only a restart brings it back.
     """
 
     def __init__(self) -> None:
@@ -29,11 +31,11 @@ class Lifecycle:
 
     @contextmanager
     def listening(self, reopen_logs: Callable[[], None]) -> Iterator[None]:
-        """Listens to signals until the end of the block; does nothing outside the main thread.
+        """Handles signals until the block ends; does nothing outside the main thread.
 
-        uvicorn tells the application of its end only after the last connection has closed, which an open event
-        stream never does: so the stop is learned from the signal itself, and uvicorn's handler runs after ours. Only
-        once: a second Ctrl-C would have uvicorn leave without the lifespan's end, and so without the visits that wait.
+        uvicorn ends the lifespan only after the last connection has closed, and an event stream never closes by
+        itself. So SIGTERM sets `stopping` first and then calls uvicorn's handler. Only once: at a second Ctrl-C
+        uvicorn would skip the end of the lifespan, and queued visits would be lost.
         """
         loop = asyncio.get_running_loop()
         outside = {number: signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGUSR1)}
@@ -65,7 +67,9 @@ class Lifecycle:
             yield
         finally:
             for number, handler in outside.items():
-                loop.remove_signal_handler(number)  # which alone would let it end the process that is about to end
+                loop.remove_signal_handler(
+                    number
+                )  # without a handler the signal would kill the process that is about to exit
                 signal.signal(number, handler)
             for number, handler in before.items():
                 if signal.getsignal(number) is stop:
@@ -73,12 +77,12 @@ class Lifecycle:
 
 
 def keep_descriptors_private() -> None:
-    """Makes every descriptor non-inheritable: uvicorn hands workers an inheritable listening socket, and a child
-    started by one of them would keep the port after the server has gone.
+    """Makes every descriptor non-inheritable. uvicorn's listening sockets are inheritable, and a child process would
+    keep the port after the server's end.
     """
     for entry in list(Path("/dev/fd").iterdir()):
         if int(entry.name) > 2:
             try:
                 os.set_inheritable(int(entry.name), False)
-            except OSError:  # the listing's own descriptor, closed by now
+            except OSError:  # the descriptor of the listing itself
                 continue

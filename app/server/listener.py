@@ -6,9 +6,9 @@ from app.settings import PREFIX, SettingsError
 
 
 def listener(host: str, port: int, *, setting: str, shared: bool = False) -> socket.socket:
-    """A socket that listens; `shared` lets other processes listen at the same address.
+    """Opens a listening socket; `shared` lets other processes listen at the same address (SO_REUSEPORT).
 
-    Raises SettingsError, which names `setting`, the port's.
+    Raises SettingsError, which names `setting`, the port's setting.
     """
     opened = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

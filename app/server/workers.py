@@ -10,15 +10,15 @@ import uvicorn
 from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
 START_LIMIT = 60
-"""Seconds within which a worker has to show a first sign of life: uvicorn kills one that does not, and starts another;
-its own 5 would be too few on a busy machine, for ever.
+"""Seconds within which a new worker has to answer uvicorn's health-check ping, or it is replaced. uvicorn's default of
+5 is too short on a busy machine.
 """
 STOP_LIMIT = 5
-"""Seconds after which the requests that are still running at the end are cut off."""
+"""Seconds after which a stop cuts off the requests that still run."""
 
 
 class Workers(Multiprocess):
-    """uvicorn's supervisor, whose workers hear of a signal at once; uvicorn looks for signals twice a second."""
+    """uvicorn's supervisor, changed to pass signals on at once; uvicorn itself polls twice a second."""
 
     def __init__(self, config: uvicorn.Config, public: socket.socket) -> None:
         super().__init__(config, [public])
@@ -36,15 +36,15 @@ class Workers(Multiprocess):
             self._answer_for(self.processes)
 
     def _stop_waiting(self, *_: object) -> None:
-        """Of a worker that has died nothing more comes: it is to be replaced now, and not after START_LIMIT."""
+        """Has a dead worker replaced now instead of after START_LIMIT."""
         self._answer_for([process for process in self.processes if process.exitcode is not None])
 
     @staticmethod
     def _answer_for(processes: Sequence[Process]) -> None:
-        """Ends uvicorn's wait for a worker's sign of life, at a pipe of which this process has both ends."""
+        """Answers uvicorn's health-check ping for the workers, so that the supervisor does not block."""
         for process in processes:
-            if not process.child_conn.closed:  # as they are once uvicorn ends its workers
+            if not process.child_conn.closed:  # uvicorn closes it when it ends the worker
                 process.child_conn.send(True)
 
     def handle_hup(self) -> None:
-        """Nothing: each worker opens its log file anew. uvicorn would restart them all."""
+        """Does nothing: each worker reopens its log. uvicorn would restart them all."""

@@ -10,9 +10,9 @@ from app.settings import Settings
 
 
 class CookieSessions:
-    """Sessions whole in the cookie, in Flask's format: nothing is stored here, and so nothing can be revoked.
+    """Nothing is stored on the server, so no session can be revoked.
 
-    Of two requests at the same moment, the answer that the browser gets last has its data kept.
+    Of two concurrent requests, the response that the browser receives last wins.
     """
 
     revocable = False

@@ -1,6 +1,6 @@
 """Flask's session cookie, byte for byte: `URLSafeTimedSerializer` with Flask's salt, and its tagged JSON.
 
-Written from the format as Flask 3.1 documents and shows it; tested against the real one, both ways.
+Tested against Flask 3.1 in both directions.
 """
 
 import base64
@@ -24,7 +24,7 @@ SKEW = 60
 
 
 class Html(str):
-    """Text that a template need not escape: what Flask's sessions bring back for a Markup."""
+    """Markup: text that a template does not escape."""
 
     __slots__ = ()
 
@@ -43,7 +43,7 @@ TAGS: dict[str, Callable[[Any], Any]] = {
 
 
 class FlaskCookies:
-    """Reads and writes Flask's cookies under a list of keys, the current one last, as itsdangerous has it."""
+    """Reads and writes Flask's cookies under a list of keys, the signing key last (itsdangerous' order)."""
 
     def __init__(self, keys: Sequence[str], max_age: int = MAX_AGE, clock: Callable[[], float] = time.time) -> None:
         self._max_age = max_age
@@ -60,17 +60,17 @@ class FlaskCookies:
         return str(self._serializer.dumps(data))
 
     def loads(self, cookie: str) -> dict[str, Any] | None:
-        """The session's data; None when the cookie is not a valid one of ours, or too old."""
+        """The session's data; None if the cookie is not valid or too old."""
         try:
             data, moment = self._serializer.loads(cookie, return_timestamp=True)
-        except (BadData, ValueError, OverflowError):  # the last two: a signed time that is none
+        except (BadData, ValueError, OverflowError):  # the last two: the signed time is not a time
             return None
         age = self._clock() - moment.timestamp()
         return data if isinstance(data, dict) and -SKEW < age <= self._max_age else None
 
 
 class TaggedJson:
-    """What itsdangerous takes for a serializer: JSON in which Flask tags the types that JSON has not."""
+    """A serializer for itsdangerous: JSON with Flask's tags for the types that JSON lacks."""
 
     @staticmethod
     def dumps(value: Any) -> str:
@@ -103,7 +103,7 @@ def _tag(value: Any) -> Any:
 
 
 def _untag(value: Any) -> Any:
-    """From the inside out, as Flask does it."""
+    """Untags from the inside out, as Flask does."""
     match value:
         case dict():
             plain = {name: _untag(item) for name, item in value.items()}
@@ -116,5 +116,5 @@ def _untag(value: Any) -> Any:
 
 
 def _utc(moment: datetime) -> datetime:
-    """In UTC, which Flask also takes a moment without time zone for."""
+    """Converts to UTC; a naive datetime is UTC, as in Flask."""
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -20,9 +20,9 @@ from app.store.tracking import Fields, TrackedHashes
 
 ID_BYTES = 24
 MAX_SESSIONS_PER_USER = 1000
-"""Of one user: the oldest has to go when a program signs in again and again, and never out."""
+"""Beyond it a new session ends the user's oldest: some programs sign in for each run and never sign out."""
 YEAR = 365 * 86_400
-# Both write to a session that lives, and only then: a late write must not bring an ended one back.
+# Both scripts write only if the session exists: a late write must not bring back an ended session.
 TOUCH = Script("""
 if redis.call('EXISTS', KEYS[1]) == 0 then return end
 redis.call('HSET', KEYS[1], 's', ARGV[1])
@@ -40,11 +40,11 @@ redis.call('HSET', KEYS[1], unpack(ARGV, 2))
 redis.call('PEXPIREAT', KEYS[1], ARGV[1])
 """)
 DATA = "x:"
-"""Before the names of a session's data, among the fields of its hash."""
+"""Prefix of the hash fields that hold the session's data."""
 
 
 class RedisSessions:
-    """Sessions in Redis, each a small hash; ended ones are refused by every worker within milliseconds."""
+    """Sessions in Redis, each a small hash. Every worker refuses an ended session within milliseconds."""
 
     revocable = True
 
@@ -78,12 +78,12 @@ class RedisSessions:
             "r": f"{session.recheck_at:.0f}" if session.recheck_at < math.inf else "",
         }
         flat = [part for pair in fields.items() if pair[1] for part in pair]
-        # Into the user's list first: what is not in there could not be ended with the others.
+        # Into the user's index first: a session that is not in there could not be ended with the others.
         await self._store.idempotent("ZADD", index, int(session.created), session.key)
         _, _, _, surplus = await asyncio.gather(
             CREATE.run(self._store, [name], self._expiry(session), *flat),
             self._store.idempotent("ZREMRANGEBYSCORE", index, "-inf", int(session.created - self._lifetime) - 1),
-            # Much longer than its sessions: the operator may make the absolute timeout longer meanwhile.
+            # Longer than its sessions: the operator may raise the absolute timeout meanwhile.
             self._store.idempotent("EXPIREAT", index, int(session.created) + self._lifetime + YEAR),
             self._store.idempotent("ZRANGE", index, 0, -MAX_SESSIONS_PER_USER - 1),
         )
@@ -115,7 +115,7 @@ class RedisSessions:
         await self._end(session.key, session.user)
 
     async def _end(self, key: str, user: str) -> None:
-        """Out of the list last: as long as it may live, it can be found there."""
+        """Removes the session from the index last, so that a living session is always in there."""
         name = keys.session(key)
         await asyncio.gather(
             self._store.idempotent("DEL", name), self._store.idempotent("DEL", keys.session_origin(key))
@@ -143,12 +143,12 @@ class RedisSessions:
         return None
 
     def _expiry(self, session: Session) -> int:
-        """Milliseconds: the idle or the absolute timeout, whichever comes first."""
+        """Unix milliseconds: the idle or the absolute timeout, whichever comes first."""
         return int(min(session.seen + self._idle, session.created + self._lifetime) * 1000)
 
 
 def parse_session(name: str, fields: Fields) -> Session | None:
-    """A session from its hash's name and fields; None when it is not one."""
+    """A session from its hash's name and fields; None if the hash is no session."""
     try:
         return Session(
             key=name.removeprefix(keys.session("")),
@@ -166,7 +166,7 @@ def parse_session(name: str, fields: Fields) -> Session | None:
 
 
 def _argument(name: str, text: str | None) -> tuple[str, str]:
-    """For SAVE: a field and its new value; no JSON is empty, so an empty one removes the field."""
+    """For SAVE: a field and its new value. An empty value removes the field: no JSON is empty."""
     return DATA + name, text or ""
 
 

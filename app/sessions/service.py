@@ -1,7 +1,7 @@
-"""Sessions: who is signed in, on which device, since when.
+"""The session service: the one interface of handlers to sessions.
 
-The cookie holds a random id, signed; the store holds the session under the id's SHA-256, so that neither the cookie
-alone nor the store alone is worth anything to a thief. Whoever does nothing that needs a session gets none.
+The cookie holds a signed random id; the store holds the session under the id's SHA-256. A stolen store gives no cookies,
+and a visitor who does not sign in has no session.
 """
 
 import asyncio
@@ -28,28 +28,28 @@ from app.web.middleware import ON_RESPONSE_START
 SESSION_CONTEXT = "tallygate.visit"
 """The scope key of a request's SessionContext."""
 SEEN_EVERY = 60
-"""Seconds between two notes of when a session was last used; a short idle timeout has them more often."""
+"""Seconds between two writes of a session's last use; a short idle timeout makes them more frequent."""
 MAX_CACHED_COOKIES, MAX_CACHED_COOKIE_BYTES = 10_000, 2048
-"""Cookie headers that a worker knows as some session's, and the bytes of the longest: strangers choose both."""
+"""How many Cookie headers a worker maps to sessions, and the longest in bytes: clients choose both."""
 REAUTH_WINDOW = 600
 """Seconds after signing in for which nobody asks whether it is still the same person."""
 Recheck = Callable[[Session], Awaitable[float | None]]
-"""Asks whoever vouched for a session's user: when to ask again (Unix seconds); None where they no longer do."""
+"""Asks the session's identity provider. Returns the next `recheck_at` (Unix seconds); None ends the session."""
 
 
 class LegacyUsers(Protocol):
-    """Knows the users of the app that was here before."""
+    """Maps cookies of the former app to users."""
 
     async def adopt(self, old: LegacyCookie, scope: Scope) -> str | None:
-        """The user (id) whose name a request's old cookie holds, once: from then on the cookie is nobody's."""
+        """The id of the user that the cookie names. Works once per cookie."""
 
     async def end_all(self, user: str) -> None:
-        """From now on all cookies of this user (id) are nobody's."""
+        """Refuses all legacy cookies of this user (id) from now on."""
 
 
 @dataclass(slots=True)
 class SessionContext:
-    """What one request has to do with sessions. `cookies` are the Set-Cookie headers for its answer, by name."""
+    """The session state of one request. `cookies` are the Set-Cookie headers of its response, by name."""
 
     session: Session | None = None
     opened: bool = False
@@ -58,7 +58,7 @@ class SessionContext:
 
 
 class Sessions:
-    """The one interface that handlers use."""
+    """Opens, starts, ends and lists sessions."""
 
     def __init__(
         self,
@@ -80,11 +80,11 @@ class Sessions:
 
     @property
     def revocable(self) -> bool:
-        """Whether sessions can be listed and ended from outside; not so when they are whole in the cookie."""
+        """Whether sessions can be listed and revoked; sessions in the cookie cannot."""
         return self._store.revocable
 
     async def open(self, scope: Scope) -> Session | None:
-        """The request's session; None when the visitor is not signed in. Raises StoreUnavailable."""
+        """The request's session; None if the visitor is not signed in. Raises StoreUnavailable."""
         context: SessionContext = scope.setdefault(SESSION_CONTEXT, SessionContext())
         scope[ON_RESPONSE_START] = self.commit
         if not context.opened:
@@ -101,7 +101,7 @@ class Sessions:
         return context.session
 
     async def _load(self, cookie: str) -> Session | None:
-        """The living session of a cookie, of which somebody has made sure not long ago, where that is wanted."""
+        """The living session of a cookie. After `recheck_at` the identity provider must confirm it first."""
         found = await self._store.load(cookie)
         if found is None or self._clock() < found.recheck_at:
             return found
@@ -117,11 +117,12 @@ class Sessions:
         return vouched
 
     def cached(self, scope: Scope, header: bytes) -> Session | None:
-        """The session of a raw Cookie header where this worker knows it already, and need neither note that it is in
-        use nor have it rechecked; None says nothing. What it returns must not be changed.
+        """The cached session of a raw Cookie header, if it needs neither a write of its last use nor a recheck.
+
+        None means: use `open`. The result must not be changed.
         """
         key = self._known[scope["scheme"] == "https"].get(header)
-        # A header that comes twice may be a second Cookie header with another session in it: `open` looks at both.
+        # With a doubled header there may be a second Cookie header: `open` looks at both.
         if not key or len(headers_of(scope)) != len(scope["headers"]):
             return None
         session, now = self._store.cached(key), self._clock()
@@ -130,24 +131,22 @@ class Sessions:
         return session
 
     def absent(self, scope: Scope, header: bytes) -> bool:
-        """Whether a raw Cookie header surely has nothing to do with sessions."""
+        """Whether a raw Cookie header certainly holds no session cookie."""
         alone = len(headers_of(scope)) == len(scope["headers"])
         return alone and not self._legacy.any and self._cookie.name(scope).encode() not in header
 
     def _know(self, scope: Scope, header: bytes, key: str) -> None:
-        """Remembers a header's session: a browser sends the same header each time."""
+        """Caches the header's session key: a browser sends the same header each time."""
         known = self._known[scope["scheme"] == "https"]
-        if (
-            key and len(header) <= MAX_CACHED_COOKIE_BYTES
-        ):  # a session in the cookie has no key: it is read anew each time
+        if key and len(header) <= MAX_CACHED_COOKIE_BYTES:  # a session in the cookie has no key
             if len(known) >= MAX_CACHED_COOKIES:
                 known.clear()
             known[header] = key
 
     async def begin(self, scope: Scope, user: str, auth_method: str, recheck_at: float = math.inf) -> Session:
-        """Signs the visitor in with a new session; the one there was is dead (session fixation: ASVS 5.0, 7.2.4).
+        """Signs the visitor in with a new session and ends the present one (session fixation: ASVS 5.0, 7.2.4).
 
-        Where it was the same user's, its data goes on in the new one.
+        The data of a session of the same user moves to the new one.
         """
         before = await self.open(scope)
         return await self._start(scope, scope[SESSION_CONTEXT], user, auth_method, recheck_at, before)
@@ -181,7 +180,7 @@ class Sessions:
         return session
 
     async def fresh(self, scope: Scope) -> bool:
-        """Whether the visitor has signed in a moment ago: who brought an old app's cookie did that long before."""
+        """Whether the visitor authenticated within REAUTH_WINDOW; a legacy cookie is no proof of that."""
         session = await self.open(scope)
         if session is None or session.auth_method in LEGACY_METHODS:
             return False
@@ -195,16 +194,16 @@ class Sessions:
         self.drop(scope)
 
     def drop(self, scope: Scope) -> None:
-        """Takes the session from the browser alone, for which Redis need not be there."""
+        """Deletes the cookie only; works while Redis is away."""
         context: SessionContext = scope[SESSION_CONTEXT]
         context.session = None
         context.cookies[self._cookie.name(scope)] = self._cookie.delete(scope)
 
     async def commit(self, scope: Scope, headers: RawHeaders) -> None:
-        """Stores what the request has changed, and adds the headers of an answer that depends on who asks."""
+        """Stores changed data, and adds Set-Cookie, Cache-Control and Vary to the response's headers."""
         context: SessionContext = scope[SESSION_CONTEXT]
         if context.session is not None and not context.committed:
-            context.committed = True  # if it fails, the answer that says so must not fail for the same reason
+            context.committed = True  # if this fails, the error response must not fail again for the same reason
             changes = context.session.changes()
             if changes:
                 self._set_cookie(scope, context, await self._store.save(context.session, changes))
@@ -220,7 +219,7 @@ class Sessions:
             context.cookies[self._cookie.name(scope)] = self._cookie.set(scope, value)
 
     async def of_user(self, user: str) -> list[Session]:
-        """The user's sessions, last used first."""
+        """The user's sessions, most recently used first."""
         sessions = await self._store.of_user(user)
         return sorted(sessions, key=lambda session: session.seen, reverse=True)
 
@@ -233,13 +232,13 @@ class Sessions:
         return False
 
     async def end_all(self, user: str, keep: str | None = None) -> int:
-        """Ends the user's sessions, all but the one of the key `keep`; how many."""
+        """Ends the user's sessions except the one with the key `keep`. Returns how many."""
         if self._legacy_users is not None:
             await self._legacy_users.end_all(user)
         return await self.end_these([each for each in await self._store.of_user(user) if each.key != keep])
 
     async def end_these(self, sessions: Sequence[Session]) -> int:
-        """How many they were."""
+        """Returns how many there were."""
         await asyncio.gather(*map(self._store.end, sessions))
         return len(sessions)
 
@@ -247,11 +246,11 @@ class Sessions:
         now = self._clock()
         if now - session.seen >= self._seen_every:
             session.seen = now
-            with suppress(CannotWrite):  # who is signed in stays so
+            with suppress(CannotWrite):  # the session itself is still good
                 self._set_cookie(scope, context, await self._store.touch(session))
 
     async def _adopt_legacy(self, scope: Scope, context: SessionContext, header: bytes) -> None:
-        """A session for who still has a valid cookie of the app that was here before."""
+        """Starts a session for a valid cookie of the former app."""
         old = self._legacy.read(header) if self._legacy_users is not None else None
         if old is None or self._legacy_users is None:
             return

@@ -1,4 +1,4 @@
-"""One session: who, on which device, since when, and what an application keeps in it; and where sessions are kept."""
+"""The session, and the interface of session stores."""
 
 import math
 from collections.abc import Mapping
@@ -9,18 +9,17 @@ from app.sessions.flask_format import TaggedJson
 
 FLASH = "_flash"
 Changes = dict[str, str | None]
-"""What of a session's data has changed, as tagged JSON by name; None for what was removed."""
+"""Changed data of a session by name, as tagged JSON; None removes the name."""
 
 
 @dataclass(slots=True)
 class Session:
-    """A signed-in visitor's session.
+    """A signed-in visitor's session. Times are Unix seconds.
 
-    `data` holds what an application keeps in it: JSON's types, and those that Flask's sessions have, too (tuple,
-    bytes, UUID, datetime). Each name in it is stored for itself: of two requests that change different names at the
-    same moment both are kept, of two that change the same name the later one.
+    `data` is the application's: JSON's types and those of Flask's sessions (tuple, bytes, UUID, datetime). Each name in
+    it is stored on its own, so that concurrent changes of different names are both kept.
 
-    Times are Unix seconds; from `recheck_at` on, whoever vouched for the user is asked again before anybody is let in.
+    After `recheck_at` the identity provider must confirm the session.
     """
 
     key: str
@@ -45,9 +44,9 @@ class Session:
         return FLASH in self.stored
 
     def changes(self) -> Changes:
-        """What of the data, however deep, is other than what is stored; from here on it counts as stored.
+        """The changes of the data, at any depth, since the last call.
 
-        Raises TypeError for what would not come back as it was.
+        Raises TypeError for a value that would not read back equal.
         """
         if self._data is None:
             return {}
@@ -62,32 +61,32 @@ class Session:
         return changes
 
     def copy(self) -> "Session":
-        """One for a single request: what a request does to its data must not show in others' before it is stored."""
+        """A copy for one request: other requests see its changes only after they are stored."""
         return replace(self, _data=None)
 
 
 class SessionStore(Protocol):
-    """Where sessions are. Every method raises StoreUnavailable when it cannot be asked."""
+    """Every method raises StoreUnavailable."""
 
     revocable: bool
 
     async def load(self, cookie: str) -> Session | None:
-        """The living session of a cookie; None for anything else."""
+        """The living session of a cookie value; None if there is none."""
 
     def cached(self, key: str) -> Session | None:
-        """The living session of a key when it is known without asking; None says nothing."""
+        """The living session of a key if it is cached; None otherwise."""
 
     async def create(self, session: Session) -> str:
         """Stores a new session, gives it its key, and returns the cookie's value."""
 
     async def save(self, session: Session, changes: Changes) -> str | None:
-        """Stores changed data; the cookie's new value if it has to be set anew."""
+        """Stores changed data. Returns the cookie's new value if it changes."""
 
     async def touch(self, session: Session) -> str | None:
-        """Notes `seen`; the cookie's new value if it has to be set anew."""
+        """Stores `seen`. Returns the cookie's new value if it changes."""
 
     async def save_recheck(self, session: Session) -> None:
-        """Notes `recheck_at`."""
+        """Stores `recheck_at`."""
 
     async def end(self, session: Session) -> None: ...
 
@@ -95,12 +94,12 @@ class SessionStore(Protocol):
 
 
 def flash(session: Session, message: str) -> None:
-    """Leaves a message (an English sentence, translated when shown) for the next page that the visitor sees."""
+    """Stores a message (an English sentence, translated when shown) for the visitor's next page."""
     session.data[FLASH] = message
 
 
 def take_flash(session: Session) -> str | None:
-    """The message that was left; it shows once."""
+    """Removes and returns the message."""
     if not session.has_flash:
         return None
     message: str | None = session.data.pop(FLASH, None)

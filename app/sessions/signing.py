@@ -1,7 +1,7 @@
-"""itsdangerous' signatures, of which only the spelling counts that it writes itself.
+"""itsdangerous' signatures in canonical base64 only.
 
-Base64 can be written in several ways: with other bits in the last character, or with characters that are skipped. A
-cookie that was tampered with is refused also where that changes nothing, and one cookie is always one text.
+Base64 has several spellings of the same bytes: other bits in the last character, or characters that are skipped. Only
+the spelling that itsdangerous writes is accepted, so that a changed cookie is always refused.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ class StrictSigner(Signer):
 
 
 class StrictTimestampSigner(StrictSigner, TimestampSigner):
-    """Notes the time of signing, by a clock that tests can move."""
+    """Signs with the time of a clock that tests can move."""
 
     def __init__(self, *arguments: Any, clock: Callable[[], float], **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -30,5 +30,5 @@ class StrictTimestampSigner(StrictSigner, TimestampSigner):
 
 
 def signing_keys(settings: Settings) -> list[str]:
-    """The secret keys as itsdangerous wants them: the current one, which signs, comes last."""
+    """The secret keys in itsdangerous' order: the signing key last."""
     return [key.get_secret_value() for key in (*settings.old_secret_keys, settings.secret_key)]

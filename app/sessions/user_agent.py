@@ -1,6 +1,6 @@
-"""What a session was opened with, in words: "Firefox on Linux". Pure."""
+"""Names the browser and system of a User-Agent: "Firefox on Linux". Pure."""
 
-BROWSERS = (  # the first that is found: most browsers claim to be several others
+BROWSERS = (  # the first match counts: most browsers also name several others
     ("MicroMessenger", "WeChat"),
     ("Edg", "Edge"),
     ("OPR/", "Opera"),
@@ -25,7 +25,7 @@ SYSTEMS = (
 
 
 def device_of(user_agent: str) -> str:
-    """A short name, of at most 40 characters; empty when the User-Agent says nothing known."""
+    """A name of at most 40 characters; empty for an unknown User-Agent."""
     browser = next((name for mark, name in BROWSERS if mark in user_agent), "")
     system = next((name for mark, name in SYSTEMS if mark in user_agent), "")
     return f"{browser} on {system}" if browser and system else browser or system

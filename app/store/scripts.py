@@ -1,4 +1,4 @@
-"""Lua scripts: several steps that nothing comes between."""
+"""Lua scripts, which Redis runs atomically."""
 
 import hashlib
 from collections.abc import Sequence
@@ -8,9 +8,9 @@ from app.store.connection import Argument, Reply
 
 
 class Script:
-    """A script that may be applied twice without harm: it is sent again after a lost connection.
+    """An idempotent script: it is sent again after a lost connection.
 
-    All its keys share a hash tag, so that a Redis Cluster accepts it.
+    All its keys share a hash tag, as Redis Cluster demands.
     """
 
     def __init__(self, text: str) -> None:
@@ -18,7 +18,7 @@ class Script:
         self._sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
 
     async def run(self, store: Store, keys: Sequence[str], *arguments: Argument) -> Reply:
-        """What the script returns. Raises StoreUnavailable, or ResponseError for an error in it."""
+        """Returns the script's reply. Raises StoreUnavailable, ResponseError."""
         try:
             return await store.idempotent("EVALSHA", self._sha, len(keys), *keys, *arguments)
         except NoScriptError:

@@ -1,4 +1,4 @@
-"""Work that many ask for at the same moment, done once for all of them."""
+"""Joins concurrent calls for the same work into one."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -9,13 +9,13 @@ T = TypeVar("T")
 
 
 class SingleFlight(Generic[T]):
-    """Within one worker. The work goes on when one of those who wait for it leaves."""
+    """Per worker. The work continues when one of its waiters is cancelled."""
 
     def __init__(self) -> None:
         self._flights: dict[str, asyncio.Task[T]] = {}
 
     async def join(self, key: str, begin: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """What the work under way for this key returns or raises; where there is none, it begins."""
+        """Returns or raises the result of the work in flight for this key; starts the work if there is none."""
         task = self._flights.get(key)
         if task is None:
             task = self._flights[key] = asyncio.create_task(begin())
@@ -25,4 +25,4 @@ class SingleFlight(Generic[T]):
     def _landed(self, key: str, task: asyncio.Task[T]) -> None:
         del self._flights[key]
         if not task.cancelled():
-            task.exception()  # whoever waited has it; where nobody is left, nobody misses it
+            task.exception()  # marks it as retrieved: waiters have it

@@ -1,9 +1,9 @@
-"""The embedded server's keeper: starts it, starts it again when it dies, stops it when nobody uses it any more.
+"""The supervisor of the embedded server: starts it, restarts it when it dies, stops it after its last user.
 
-Run as a script with nothing but the standard library, `python keeper.py FOLDER SERVER`, it detaches itself.
-Three locks in the folder say who is there: each process that uses the server shares `users.lock`, and the keeper waits
-until it can have that one for itself; the keeper holds `keeper.lock`, and the server what it inherits, `server.lock`.
-The kernel drops the locks of a killed process, so none of this can go stale.
+Runs as a detached script on the standard library alone: `python supervisor.py FOLDER SERVER`. Three locks in the folder
+tell which processes exist: each user of the server shares `users.lock`, for whose exclusive lock the supervisor waits;
+the supervisor holds `keeper.lock`; the server inherits `server.lock`. The kernel drops the locks of a killed process,
+so that none goes stale.
 """
 
 import ctypes
@@ -22,11 +22,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 TICK = 0.05
-"""Seconds between two looks at the server and at its users."""
+"""Seconds between two checks of the server and its users."""
 LINGER = 1.0
-"""Seconds that the server outlives its last user: `uvicorn --reload` is back within them."""
+"""Seconds that the server outlives its last user: `uvicorn --reload` restarts within them."""
 LARGEST_COMMAND = 1 << 20
-"""Bytes; more than what is lost of a file whose last command did not get to the disk."""
+"""Bytes; longer than any command that a power loss can cut off."""
 PR_SET_PDEATHSIG = 1
 ON_LINUX = sys.platform == "linux"
 NEXT_COMMAND = re.compile(rb"\r\n\*\d+\r\n\$\d+\r\n")
@@ -35,11 +35,11 @@ NEXT_COMMAND = re.compile(rb"\r\n\*\d+\r\n\$\d+\r\n")
 def main(folder: Path, server: str) -> int:
     os.umask(0o077)
     if not taken(lock_file(folder / "keeper.lock"), within=4 * TICK):
-        return 0  # another keeper was faster; `revive` holds this lock only for an instant, to look
+        return 0  # another supervisor was faster; `revive` holds this lock only for a moment
     users, data = lock_file(folder / "users.lock"), lock_file(folder / "server.lock")
     (folder / "failed").unlink(missing_ok=True)
     while not taken(data, within=TICK):
-        # The server of a keeper that was killed: it has to end before another one uses its files.
+        # The server of a killed supervisor has to end before another one uses its files.
         ask_to_leave(folder)
         if deserted(users):
             return 0
@@ -47,7 +47,7 @@ def main(folder: Path, server: str) -> int:
 
 
 def keep(folder: Path, server: str, users: int, data: int) -> int:
-    """Runs the server until nobody uses it (0), or until it says that it cannot run (1)."""
+    """Runs the server until it has no users (returns 0) or cannot run (returns 1)."""
     load_torn = False
     while not deserted(users):
         said = log_size(folder)
@@ -58,12 +58,12 @@ def keep(folder: Path, server: str, users: int, data: int) -> int:
             return 1
         while child.poll() is None:
             if deserted(users):
-                child.terminate()  # it writes its file to the end before it leaves
+                child.terminate()  # the server finishes writing its file before it exits
                 child.wait()
                 return 0
             time.sleep(TICK)
         if child.returncode <= 0:
-            time.sleep(TICK)  # killed, or told to leave: nothing is wrong with the data
+            time.sleep(TICK)  # killed or told to exit: the data is intact
         elif not load_torn and is_torn(folder):
             load_torn = True
         else:
@@ -101,14 +101,14 @@ def libc_prctl() -> Callable[[int, int], int]:
 
 
 def die_with(supervisor: int, prctl: Callable[[int, int], int]) -> None:  # pragma: no cover  (between fork and exec)
-    """Lets the kernel stop the server when the keeper itself is killed: nothing is left behind."""
+    """Has the kernel stop the server when the supervisor is killed."""
     prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != supervisor:
-        os._exit(0)  # it was killed before the kernel was told
+        os._exit(0)  # the supervisor died before prctl took effect
 
 
 def ask_to_leave(folder: Path) -> None:
-    """What the kernel does on Linux: elsewhere a server outlives a keeper that was killed."""
+    """Asks a running server to shut down."""
     with suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(TICK)
         connection.connect(str(folder / "valkey.sock"))
@@ -117,7 +117,7 @@ def ask_to_leave(folder: Path) -> None:
 
 
 def deserted(users: int) -> bool:
-    """Whether nobody has used the server for LINGER seconds; then the lock is held, and newcomers wait for the end."""
+    """Whether the server had no user for LINGER seconds. Then the lock is held; new users wait for its release."""
     deadline = time.monotonic() + LINGER
     while taken(users):
         if time.monotonic() >= deadline:
@@ -132,7 +132,7 @@ def lock_file(path: Path) -> int:
 
 
 def taken(lock: int, within: float = 0) -> bool:
-    """Takes a lock for ourselves alone, unless somebody has it for longer than `within` seconds."""
+    """Takes the exclusive lock; False if another process holds it for longer than `within` seconds."""
     deadline = time.monotonic() + within
     while True:
         try:
@@ -146,7 +146,7 @@ def taken(lock: int, within: float = 0) -> bool:
 
 
 def fail(folder: Path, reason: str) -> None:
-    """Leaves the reason for whoever waits for the server; a reader finds all of it or nothing."""
+    """Writes the reason, atomically, for the processes that wait for the server."""
     (folder / "failed.new").write_text(reason, "utf-8")
     (folder / "failed.new").replace(folder / "failed")
 
@@ -157,7 +157,7 @@ def log_size(folder: Path) -> int:
 
 
 def last_words(folder: Path, offset: int) -> str:
-    """What the server said before it gave up: the last warning that it wrote past the offset, in bytes."""
+    """The last warning that the server logged past the offset (bytes)."""
     log = folder / "valkey.log"
     text = log.read_bytes()[offset:].decode("utf-8", "replace") if log.exists() else ""
     warnings = [line.split(" # ", 1)[1] for line in text.splitlines() if " # " in line]
@@ -165,9 +165,9 @@ def last_words(folder: Path, offset: int) -> str:
 
 
 def is_torn(folder: Path) -> bool:
-    """Whether the append-only file is whole but for its last command or transaction, as the loss of power leaves it.
+    """Whether only the last command or transaction of the append-only file is cut off, as after a power loss.
 
-    The server itself would take a wrong length in the middle for that, and cut off everything behind it.
+    The server would treat a wrong length in the middle the same way, and drop everything behind it.
     """
     files = sorted(folder.glob("appendonlydir/*.incr.aof"), key=lambda path: int(path.name.split(".")[-3]))
     if not files:
@@ -182,7 +182,7 @@ def is_torn(folder: Path) -> bool:
 
 
 def skip_command(file: BinaryIO) -> bool:
-    """Moves past one command (`*2`, then `$3`, three bytes ...); False at anything else, such as the end."""
+    """Moves past one command (`*2`, then `$3`, three bytes ...); False if there is no whole command."""
     count = length(file, b"*")
     if count is None:
         return False

@@ -1,4 +1,4 @@
-"""From a URL to connections: a single server, Sentinel or Cluster, each as redis-py's own connections."""
+"""From a redis_url to redis-py connections: a single server, Sentinel or Cluster."""
 
 import asyncio
 from collections.abc import Callable, Collection, Coroutine
@@ -21,23 +21,23 @@ Make = Callable[..., AbstractConnection]
 
 
 class Topology(Protocol):
-    """Which nodes there are, which of them holds a key, and how to connect to one."""
+    """Knows the nodes, which of them holds a key, and how to connect to one."""
 
     def locate(self, key: str | bytes | float) -> str:
-        """The name of the node that holds the key; KeyError when `refresh` has to find out first."""
+        """The name of the node that holds the key. Raises KeyError if `refresh` has to find it first."""
 
     def nodes(self) -> Collection[str]:
         """The names of all nodes that hold keys."""
 
     async def refresh(self) -> None:
-        """Looks again at which node holds what. Raises RedisError or OSError, in time."""
+        """Asks again which node holds which keys. Bounded in time. Raises RedisError, OSError."""
 
     async def connect(self, node: str) -> AbstractConnection:
-        """A new connection, ready for commands. Raises RedisError or OSError, in time."""
+        """A new connection, ready for commands. Bounded in time. Raises RedisError, OSError."""
 
 
 class OneNode:
-    """Where one node, which needs no name, has every key."""
+    """One node holds every key; its name is empty."""
 
     def locate(self, key: str | bytes | float) -> str:
         return ""
@@ -68,7 +68,7 @@ class Single(OneNode):
 
 
 class Sentinel(OneNode):
-    """The primary that Sentinel names, found anew at each connection."""
+    """The primary that Sentinel names, looked up for each connection."""
 
     def __init__(self, url: str, timeout: float) -> None:
         address = parse(url)
@@ -95,7 +95,7 @@ class Sentinel(OneNode):
 
 
 class Cluster:
-    """A Redis Cluster: each key's slot has its node."""
+    """A Redis Cluster: a key's slot decides its node."""
 
     def __init__(self, url: str, timeout: float) -> None:
         address = parse(url)
@@ -128,7 +128,7 @@ class Cluster:
         return self._make(host=host, port=int(port))
 
     async def _slots_by(self, node: str) -> list[tuple[int, int, str]]:
-        """Which slots are where, as this node sees it."""
+        """The slot map as this node sees it."""
         ranges = await _answer(self._connection(node), "CLUSTER", "SLOTS")
         if not ranges:
             raise RedisConnectionError(f"{node} knows of no slots: it is not part of a cluster yet")
@@ -151,9 +151,9 @@ def topology(url: str, timeout: float) -> Topology:
 
 
 def _maker(address: Address) -> Make:
-    """Makes connections with the address' options. Raises ValueError for TLS files that cannot be used.
+    """Makes connections with the URL's options. Raises ValueError for TLS files that cannot be used.
 
-    No retry and no read timeout of redis-py's: the wire has its own rules, which say what may be sent again.
+    redis-py's retries and read timeout are off: NodeConnection decides what may be sent again.
     """
     options = address.options | {
         "protocol": 3,
@@ -183,7 +183,7 @@ async def _connected(connection: AbstractConnection) -> AbstractConnection:
 
 
 async def _answer(connection: AbstractConnection, *command: str) -> Any:
-    """The answer to one command, on a connection for it alone."""
+    """The reply to one command on a connection of its own."""
     try:
         await _connected(connection)
         await connection.send_command(*command)
@@ -193,7 +193,7 @@ async def _answer(connection: AbstractConnection, *command: str) -> Any:
 
 
 async def _first(attempts: list[Coroutine[Any, Any, T]]) -> T:
-    """The result of whichever succeeds first: one that hangs holds up nobody. Raises the last error if none does."""
+    """The first result; a hanging call delays no other. Raises the last error if all fail."""
     error: Exception = RedisConnectionError("there is nobody to ask")
     tasks = [asyncio.create_task(attempt) for attempt in attempts]
     try:

@@ -1,8 +1,8 @@
-"""What was read from Redis, kept until Redis says that it has changed: a look costs no round trip, and is never old.
+"""A cache of Redis hashes kept right by client-side tracking: a hit costs no round trip and is never stale.
 
-The server notes which keys were read on a connection and pushes a message down the same connection when one of them
-changes (CLIENT TRACKING). Replies and messages come in order, so a late reply cannot undo a newer message; what was
-being read when its message came is used, but not kept. Without that connection nothing is kept.
+The server remembers which keys a connection has read, and pushes an invalidation down the same connection when one
+changes (CLIENT TRACKING). Replies and invalidations arrive in order, so a late reply cannot undo a newer invalidation;
+a value invalidated while it was being read is used, but not cached. Without the connection nothing is cached.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ Fields = Mapping[bytes, bytes]
 
 
 class TrackedHashes(Generic[T]):
-    """Redis hashes, parsed once. `parse` gets a hash's fields, never an empty one; at most `limit` are kept."""
+    """Parsed Redis hashes. `parse` gets a hash's fields, never an empty one; at most `limit` are cached."""
 
     def __init__(self, store: Store, parse: Callable[[str, Fields], T | None], limit: int = 20_000) -> None:
         self._store = store
@@ -34,11 +34,11 @@ class TrackedHashes(Generic[T]):
         await self._tracked.__aexit__(*exception)
 
     def kept(self, key: str) -> T | None:
-        """What is kept of the key: None when nothing is, or when there is no such hash."""
+        """The cached hash; None if it is not cached or does not exist."""
         return self._kept.get(key)
 
     async def read(self, key: str) -> T | None:
-        """The hash; None when there is none. Raises StoreUnavailable."""
+        """The hash, from the cache or from Redis; None if it does not exist. Raises StoreUnavailable."""
         if key in self._kept:
             return self._kept[key]
         self._reading[key] = self._reading.get(key, 0) + 1
@@ -66,7 +66,7 @@ class TrackedHashes(Generic[T]):
             self.forget(key.decode())
 
     def forget(self, key: str) -> None:
-        """Keeps nothing of the key: whoever has just changed it need not wait for the message that says so."""
+        """Drops the key from the cache: its writer need not wait for the invalidation message."""
         self._kept.pop(key, None)
         if key in self._reading:
             self._outdated.add(key)

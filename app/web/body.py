@@ -1,4 +1,4 @@
-"""What people and programs send: form fields and JSON, checked by name, so that a 400 can say which one is wrong."""
+"""Request bodies: form fields and JSON members, checked by name, so that a 400 names the wrong one."""
 
 from typing import Any
 
@@ -18,8 +18,8 @@ KINDS = {str: "a text", bool: "true or false", int: "a whole number"}
 async def form_of(request: Request[Any]) -> FormData:
     """A form without files. Raises BadRequest.
 
-    Browsers name no charset. Python knows some that are none: `undefined`, or `unicode_escape`, which makes halves of
-    characters.
+    Only UTF-8 is accepted: Python also knows codecs that are no charsets, such as `undefined` or `unicode_escape`, which
+    produces lone surrogates.
     """
     kind, options = parse_options_header(request.headers.get("content-type"))
     if kind == b"multipart/form-data" and options.get(b"charset", b"utf-8").lower() != b"utf-8":
@@ -39,9 +39,9 @@ async def form_fields(request: Request[Any], *names: str) -> dict[str, str]:
 
 
 async def json_fields(request: Request[Any], required: dict[str, type], optional: dict[str, type] | None = None) -> Any:
-    """The members of a JSON object, each of its type; optional ones that are missing or null are None.
+    """The members of a JSON object, each of its type; a missing or null optional member is None.
 
-    Raises BadRequest. `application/json` is demanded: a form of another site cannot send that.
+    Raises BadRequest. The Content-Type must be `application/json`, which a form of another site cannot send.
     """
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise BadRequest("Content-Type: must be application/json", field="Content-Type")

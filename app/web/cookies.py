@@ -1,27 +1,27 @@
-"""Cookies, read strictly: only an exact name counts, and a name that comes twice counts for nothing.
+"""Cookies, read strictly: names match exactly, and a doubled name is ignored.
 
-Starlette's parser strips odd bytes, so that a cookie which a neighbouring host has planted under a look-alike name
-would pass for ours, and takes the last of two.
+Starlette's parser strips odd bytes and takes the last of two: a cookie that a neighbouring host sets under a look-alike
+name would be accepted.
 """
 
 from starlette.types import Scope
 
 MAX_COOKIE_BYTES = 4096
-"""Of one Set-Cookie line; browsers drop longer ones without a word (RFC 6265, section 6.1)."""
+"""Of one Set-Cookie header; browsers silently drop longer ones (RFC 6265, section 6.1)."""
 DELETED = "; Path=/; Max-Age=0; HttpOnly; SameSite=Lax"
 
 
 class CookieTooLarge(Exception):
-    """What was to go into a cookie does not fit into one."""
+    """The value does not fit into a cookie."""
 
 
 def cookie_header(scope: Scope) -> bytes:
-    """The raw Cookie header, joined where HTTP/2 has split it; empty when there is none."""
+    """The raw Cookie header, joined if HTTP/2 split it; empty if there is none."""
     return b"; ".join(value for name, value in scope["headers"] if name == b"cookie")
 
 
 def read_cookie(header: bytes, name: bytes) -> str | None:
-    """The cookie's value: None when it is missing, doubled, or anything but plain ASCII."""
+    """The cookie's value; None if it is missing, doubled or not ASCII."""
     found = None
     for pair in header.split(b";"):
         key, separator, value = pair.strip(b" \t").partition(b"=")
@@ -37,7 +37,7 @@ def secure(scope: Scope) -> bool:
 
 
 def full_name(name: str, scope: Scope) -> str:
-    """The cookie's name on this connection: over HTTPS `__Host-` has the browser keep other hosts from setting it."""
+    """The cookie's name on this connection: over HTTPS `__Host-` keeps other hosts from setting it (RFC 6265bis)."""
     return f"__Host-{name}" if secure(scope) else name
 
 
@@ -52,7 +52,7 @@ def set_cookie(scope: Scope, name: str, value: str, max_age: int) -> tuple[bytes
 
 
 def delete_cookie(scope: Scope, full: str) -> tuple[bytes, bytes]:
-    """A Set-Cookie header that removes the cookie of this full name."""
+    """A Set-Cookie header that deletes the cookie of this full name."""
     return b"set-cookie", f"{full}={DELETED}{_secure(scope)}".encode("latin-1")
 
 

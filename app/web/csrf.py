@@ -1,6 +1,6 @@
-"""Cross-site requests: refused by what the browser says of where they come from. Pure.
+"""Recognises cross-site requests by Sec-Fetch-Site and Origin. Pure.
 
-The algorithm of Go 1.25's CrossOriginProtection, as Datasette has it, too: no tokens, no cookies.
+The algorithm of Go 1.25's CrossOriginProtection, which Datasette uses as well: no tokens, no cookies.
 """
 
 from collections.abc import Mapping
@@ -10,8 +10,8 @@ DEFAULT_PORTS = {b"http": b":80", b"https": b":443"}
 
 
 def is_cross_site(method: str, scheme: bytes, headers: Mapping[bytes, bytes]) -> bool:
-    """Whether a changing request comes from another origin. What has neither header is not a browser: it may pass,
-    because the attack needs a browser that adds the victim's cookies.
+    """Whether an unsafe request comes from another origin. A request with neither header is from no browser and passes:
+    the attack needs a browser that adds the victim's cookies.
     """
     if method in SAFE:
         return False

@@ -1,6 +1,6 @@
-"""One tree of errors, and one place that turns it into a page or into a problem document (RFC 9457).
+"""The error tree, and the function that makes a page or a problem document (RFC 9457) of an error.
 
-Problem                 status, title, detail; what any handler may raise
+Problem                 status, title, detail; any handler may raise it
 ├── BadRequest          400, names the field that is wrong
 ├── SignInRequired      401; a page is sent to sign in instead
 │   └── FreshSignInRequired
@@ -30,7 +30,7 @@ from app.web.templating import Pages
 
 
 class Problem(Exception):
-    """What went wrong, in words for the reader. `title` and `detail` are English sentences, translated when shown."""
+    """An error for the reader. `title` and `detail` are English sentences, translated when shown."""
 
     status = 500
     title = N_("Something went wrong")
@@ -53,7 +53,7 @@ class BadRequest(Problem):
 
 
 class SignInRequired(Problem):
-    """Nobody is signed in. `back` is the path to come back to."""
+    """The request needs a signed-in user. `back` is the path to return to."""
 
     status = 401
     title = N_("Sign in first")
@@ -63,11 +63,11 @@ class SignInRequired(Problem):
         query = f"?next={quote(back, safe='/')}" if back else ""
         self.url = f"/sign-in{query}"
         super().__init__(sign_in_url=self.url)
-        self.headers["WWW-Authenticate"] = "Bearer"  # RFC 9110, 15.5.2: a 401 has one
+        self.headers["WWW-Authenticate"] = "Bearer"  # RFC 9110, 15.5.2 demands one
 
 
 class FreshSignInRequired(SignInRequired):
-    """Somebody is signed in, but not since a moment ago: it may be who has found the browser open."""
+    """The user is signed in, but has not authenticated recently."""
 
     detail = N_("For this, please sign in again.")
 
@@ -136,7 +136,7 @@ class Unavailable(Problem):
 
 
 def problem_of(error: Exception) -> Problem:
-    """The problem that an exception means for whoever asked."""
+    """The problem that stands for an exception in the response."""
     match error:
         case Problem():
             return error
@@ -157,7 +157,7 @@ def problem_of(error: Exception) -> Problem:
 
 
 def problem_response(problem: Problem, scope: Scope, pages: Pages, request_id: str) -> Response:
-    """The problem as a page in the reader's language, or as JSON for whoever prefers that."""
+    """The problem as a page in the reader's language, or as JSON if the client prefers that."""
     if isinstance(problem, SignInRequired) and not prefers_json(scope):
         return RedirectResponse(problem.url, 303, {"Cache-Control": "no-store"})
     locale = pages.locale_of(scope)

@@ -14,7 +14,7 @@ HEADERS = "tallygate.headers"
 
 
 def headers_of(scope: Scope) -> dict[bytes, bytes]:
-    """The request's headers by lower-case name, the last of several; made once a request."""
+    """The request's headers by lower-case name, the last one of several; built once per request."""
     headers: dict[bytes, bytes] | None = scope.get(HEADERS)
     if headers is None:
         headers = scope[HEADERS] = dict(scope["headers"])
@@ -22,7 +22,7 @@ def headers_of(scope: Scope) -> dict[bytes, bytes]:
 
 
 class Hosts:
-    """The Host header's rules: exactly one, well-formed, and one of `allowed_hosts` where there are any."""
+    """Checks the Host header: exactly one, well-formed, and listed in `allowed_hosts` if that is set."""
 
     def __init__(self, settings: Settings) -> None:
         self._allowed = frozenset(host.lower().encode() for host in settings.allowed_hosts)
@@ -38,6 +38,6 @@ class Hosts:
         match = HOST.fullmatch(host)
         if match is None or (self._allowed and match["name"].lower() not in self._allowed):
             return False
-        if len(self._good) < 64:  # what a client sends must not grow without bound
+        if len(self._good) < 64:  # clients choose the values: the cache is bounded
             self._good.add(host)
         return True

@@ -1,4 +1,4 @@
-"""Languages: which there are, and which one a reader is answered in."""
+"""The languages, and the choice of one for a request."""
 
 import gettext
 from functools import lru_cache
@@ -9,7 +9,7 @@ SOURCE = "en"
 NAMES = {"en": "English", "zh": "中文"}
 COOKIE = "locale"
 MAX_HEADER_BYTES = 512
-"""Bytes of an Accept-Language that are looked at: what clients send is remembered, so it has to be bounded."""
+"""Bytes of an Accept-Language that are read: results are cached, so their keys have to be bounded."""
 
 
 def N_(message: str) -> str:  # noqa: N802  gettext's customary name: marks a sentence that is translated later
@@ -17,7 +17,7 @@ def N_(message: str) -> str:  # noqa: N802  gettext's customary name: marks a se
 
 
 class Locales:
-    """The catalogs of every language, loaded once; messages are English sentences."""
+    """The catalogs of all languages, loaded once; message ids are English sentences."""
 
     def __init__(self) -> None:
         self.catalogs: dict[str, gettext.NullTranslations] = {
@@ -29,7 +29,7 @@ class Locales:
 
 
 def choose(cookie: bytes, accept_language: bytes) -> str:
-    """The reader's language, from the raw Cookie and Accept-Language headers: the switch wins."""
+    """The language of raw Cookie and Accept-Language headers; the cookie of the language switch wins."""
     return _switched(cookie) or _preferred(accept_language[:MAX_HEADER_BYTES])
 
 
@@ -45,7 +45,7 @@ def _switched(cookie: bytes) -> str | None:
 
 @lru_cache(maxsize=1024)
 def _preferred(accept_language: bytes) -> str:
-    """RFC 9110 12.5.4, by primary subtag: `zh-Hant-TW` is answered in `zh`."""
+    """RFC 9110, 12.5.4, by primary subtag: `zh-Hant-TW` means `zh`."""
     best, best_weight = SOURCE, 0.0
     for item in accept_language.decode("latin-1").split(",")[:20]:
         tag, _, parameter = item.strip().partition(";")

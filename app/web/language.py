@@ -1,4 +1,4 @@
-"""The switch between languages: a form, remembered by a cookie."""
+"""The language switch: a form that sets a cookie."""
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -22,14 +22,14 @@ async def switch(request: Request[WebState]) -> Response:
     if not isinstance(locale, str) or locale not in NAMES:
         raise BadRequest(f"locale: must be one of {', '.join(NAMES)}", field="locale")
     back = target if isinstance(target, str) else ""
-    # A search for a Chinese name is no safe path: then the page without it.
+    # A query in Chinese is no safe path: go back to the page without it.
     response = RedirectResponse(safe_path(back, safe_path(back.partition("?")[0])), 303)
     remember(response, request.scope, locale)
     return response
 
 
 def remember(response: Response, scope: Scope, locale: str) -> None:
-    """Has the browser ask for this language from now on."""
+    """Sets the cookie of the language switch."""
     response.set_cookie(COOKIE, locale, max_age=YEAR, secure=secure(scope), httponly=True, samesite="lax")
 
 

@@ -1,4 +1,4 @@
-"""Who asks, a person or a program: decides between a page and JSON."""
+"""Content negotiation: a page or JSON."""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -8,7 +8,7 @@ from starlette.types import Scope
 from app.web.headers import headers_of
 
 MAX_HEADER_BYTES = 1024
-"""Bytes of an Accept that are looked at: what clients send is remembered, so it has to be bounded."""
+"""Bytes of an Accept that are read: results are cached, so their keys have to be bounded."""
 
 
 def prefers_json(scope: Scope) -> bool:
@@ -17,7 +17,7 @@ def prefers_json(scope: Scope) -> bool:
 
 
 def asks_for_json(headers: Mapping[bytes, bytes]) -> bool:
-    """The rule for any other path, from two headers alone."""
+    """The rule for paths outside `/api/`, from two headers."""
     navigates = headers.get(b"sec-fetch-mode", b"navigate") == b"navigate"
     return _asks_for_json(headers.get(b"accept", b"")[:MAX_HEADER_BYTES], navigates)
 

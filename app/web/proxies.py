@@ -1,4 +1,4 @@
-"""Who really asks, when the request came through proxies: believed only where the operator has named them."""
+"""The client's address and scheme behind reverse proxies: believed only from `trusted_proxies`."""
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -7,14 +7,14 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from starlette.types import Scope
 
 MAX_FORWARDED_ADDRESSES = 32
-"""Addresses of an X-Forwarded-For that are looked at, from the nearest on."""
+"""Addresses of an X-Forwarded-For that are read, from the right."""
 MAX_ADDRESS_LENGTH = 64
-"""Characters of what may be an address: none has more, and what clients send is remembered."""
+"""Characters of an address: none is longer, and parsed addresses are cached."""
 
 
 class Proxies:
-    """The proxies of `trusted_proxies`. A client can write anything into X-Forwarded-For: the right-most address that
-    is not a proxy's is the one that a proxy of ours has seen.
+    """The proxies of `trusted_proxies`. A client can write anything into X-Forwarded-For, so the client is the right-most
+    address that is no trusted proxy.
     """
 
     def __init__(self, trusted: Sequence[str]) -> None:
@@ -23,7 +23,7 @@ class Proxies:
         self.any = bool(trusted)
 
     def apply(self, scope: Scope, headers: Mapping[bytes, bytes]) -> None:
-        """Sets the scope's client and scheme to what a trusted proxy says."""
+        """Sets the scope's client and scheme from the headers of a trusted proxy."""
         peer = scope["client"]
         if not (self._unix if peer is None else self._trusts(peer[0])):
             return
@@ -45,7 +45,7 @@ class Proxies:
 
 
 def _without_port(text: str) -> str:
-    """Some proxies (Azure's) write 192.0.2.1:4711 and [2001:db8::1]:4711."""
+    """Azure's proxies write 192.0.2.1:4711 and [2001:db8::1]:4711."""
     if text.startswith("["):
         return text[1:].partition("]")[0]
     return text.partition(":")[0] if text.count(":") == 1 else text
@@ -53,12 +53,12 @@ def _without_port(text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _address(text: str) -> IPv4Address | IPv6Address | None:
-    """None for what is no address. An IPv4 one that a socket for both kinds shows as ::ffff:192.0.2.1 is IPv4."""
+    """None if the text is no address. A dual-stack socket's ::ffff:192.0.2.1 is IPv4."""
     try:
         address = ip_address(text)
     except ValueError:
         return None
     if isinstance(address, IPv4Address):
         return address
-    # A zone is free text, which a log or a page need not have from a header.
+    # A zone index is free text from a header: it must not reach a log or a page.
     return address.ipv4_mapped or (None if address.scope_id else address)

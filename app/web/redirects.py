@@ -1,4 +1,4 @@
-"""Where to go next: the one function that decides about `next`, used by everything that redirects. Pure."""
+"""Validates `next`, the target of a redirect; every redirect to a client's target uses it. Pure."""
 
 import re
 from urllib.parse import unquote
@@ -7,7 +7,7 @@ SAFE = re.compile(r"/(?![/\\])[\x21-\x7e]*")
 
 
 def safe_path(target: str | None, fallback: str = "/") -> str:
-    """The target when it is a path on this site, else the fallback; never an error.
+    """The target if it is a path on this site, else the fallback; never an error.
 
     Refuses other sites, schemes, control characters, backslashes, non-ASCII and `//`, also when they are
     percent-encoded once or twice (open redirects: OWASP ASVS 5.0, 3.7.2).

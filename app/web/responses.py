@@ -1,4 +1,4 @@
-"""Answers as JSON."""
+"""JSON responses."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 
 def json_response(content: Any, status: int = 200) -> Response:
-    """JSON of plain types, never cached: nearly every answer here depends on the moment, on who asks, and how."""
+    """JSON of plain types, not cached: nearly every response depends on the time, the user and the language."""
     response = Response(orjson.dumps(content), status, media_type="application/json")
     response.headers["Cache-Control"] = "no-store"
     response.headers["Vary"] = "Cookie, Authorization, Accept, Accept-Language"

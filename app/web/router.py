@@ -1,4 +1,4 @@
-"""Starlette's router with a shortcut: a path without parameters is found in one look, however many routes there are."""
+"""Starlette's router with a hash lookup for paths without parameters, however many routes there are."""
 
 from collections.abc import Awaitable, Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from starlette.types import Lifespan, Receive, Scope, Send
 
 
 class ExactRouter(Router):
-    """Finds what Starlette's would find; only faster. There are no redirects to or from a trailing slash."""
+    """Matches as Starlette's router does, only faster. There are no redirects to or from a trailing slash."""
 
     def __init__(self, routes: Sequence[BaseRoute], lifespan: Lifespan[Any]) -> None:
         super().__init__(routes, redirect_slashes=False, lifespan=lifespan)
@@ -24,7 +24,7 @@ class ExactRouter(Router):
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:  # type: ignore[override]
         route = self._exact.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
         if route is None and scope["type"] == "http" and scope["path"] in self._allowed:
-            # Starlette would name the methods of the first route of this path only.
+            # Starlette would name only the methods of the path's first route.
             raise HTTPException(405, headers={"Allow": ", ".join(sorted(self._allowed[scope["path"]]))})
         if route is None or scope["root_path"]:
             return super().__call__(scope, receive, send)

@@ -1,4 +1,4 @@
-"""Static files, and the versions in their URLs."""
+"""Static files with versioned URLs."""
 
 import hashlib
 from pathlib import Path
@@ -11,7 +11,7 @@ STATIC = Path(__file__).parent.parent / "static"
 
 
 def versions() -> dict[str, str]:
-    """Each file's version, by its path below `static/`: it changes when the content does."""
+    """Each file's version (a hash of its content), by its path below `static/`."""
     return {
         file.relative_to(STATIC).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()[:12]
         for file in STATIC.rglob("*")
@@ -20,9 +20,9 @@ def versions() -> dict[str, str]:
 
 
 class Static(StaticFiles):
-    """A URL with the file's present version may be kept for ever; any other has to be asked about again.
+    """A URL with the file's present version is immutable; any other URL is revalidated.
 
-    Any other includes a newer version: while one is rolled out, the new page may ask an old server for its files.
+    So is a newer version: during a rolling update a new page may ask an old server for its files.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Pages: Jinja2 templates in the reader's language, and the static files they name."""
+"""Pages: Jinja2 templates in the reader's language."""
 
 from datetime import UTC, datetime
 from functools import partial
@@ -17,7 +17,7 @@ TEMPLATES = Path(__file__).parent.parent / "templates"
 
 
 class Pages:
-    """Renders templates; one environment a language, so that a sentence is looked up once and no global is needed."""
+    """Renders templates. Each language has its own environment, so that sentences are translated when compiled."""
 
     def __init__(self) -> None:
         self._locales = Locales()
@@ -46,7 +46,7 @@ class Pages:
         return environment
 
     def static(self, name: str) -> str:
-        """The URL of a static file, with a version so that browsers may keep it for ever. KeyError if there is none."""
+        """The versioned URL of a static file. Raises KeyError if there is no such file."""
         return f"/static/{name}?v={self._versions[name]}"
 
     def translate(self, locale: str, message: str) -> str:
@@ -60,14 +60,14 @@ class Pages:
         return self._environments[locale].get_template(name)
 
     def page(self, scope: Scope, name: str, *, status_code: int = 200, **context: Any) -> HTMLResponse:
-        """A template as an answer in the reader's language; never cached, because most pages depend on who asks."""
+        """Renders a template in the reader's language; not cached, because most pages depend on the user."""
         html = self.template(self.locale_of(scope), name).render(path=scope["path"], **context)
         headers = {"Cache-Control": "no-store", "Vary": "Cookie, Accept, Accept-Language"}
         return HTMLResponse(html, status_code, headers)
 
 
 def _when(locale: str, seconds: float) -> str:
-    """A moment in UTC, to the minute: the server does not know the reader's time zone."""
+    """A time in UTC, to the minute: the server does not know the reader's time zone."""
     moment = datetime.fromtimestamp(seconds, UTC)
     return f"{moment:%Y年%-m月%-d日 %H:%M} UTC" if locale == "zh" else f"{moment:%-d %b %Y, %H:%M} UTC"
 

@@ -1,4 +1,4 @@
-"""Moving over: cookies of the Flask or Tornado app that was here before, each good for one session of ours."""
+"""Cookies of a former Flask or Tornado app, each good for one session here."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ from app.settings import Settings
 from app.web.cookies import read_cookie
 
 LEGACY_METHODS = frozenset({"flask", "tornado"})
-"""How a session was begun that took the place of an old cookie."""
+"""The `auth_method` of sessions that began with a legacy cookie."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class LegacyCookies:
         self.any = settings.legacy
 
     def read(self, header: bytes) -> LegacyCookie | None:
-        """The old app's cookie in a raw Cookie header, with the user's name in it."""
+        """The valid legacy cookie of a raw Cookie header, with the user's name in it."""
         return self._from_flask(header) or self._from_tornado(header)
 
     def _from_flask(self, header: bytes) -> LegacyCookie | None:
@@ -53,7 +53,7 @@ class LegacyCookies:
         return _old(name, cookie, self._user(value), "tornado") if value is not None else None
 
     def _user(self, value: bytes) -> object:
-        """The name in a Tornado cookie: the JSON string or object that Tornado's examples use, or the bare text."""
+        """The name in a Tornado cookie: a JSON string or object as in Tornado's examples, or plain text."""
         try:
             text = value.decode()
             data = json.loads(text)

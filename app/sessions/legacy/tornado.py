@@ -18,7 +18,7 @@ class TornadoCookies:
         self._clock = clock
 
     def loads(self, name: str, cookie: str) -> bytes | None:
-        """The value that was signed for this name; None when the cookie is not a valid one, or too old."""
+        """The value signed for this name; None if the cookie is not valid or too old."""
         if not cookie.startswith("2|"):
             return None
         signed, separator, signature = cookie.rpartition("|")
@@ -37,7 +37,7 @@ class TornadoCookies:
 
 
 def _fields(text: str) -> list[str] | None:
-    """The fields of `len:value|len:value|...`; None when the lengths do not fit."""
+    """The fields of `len:value|len:value|...`; None if the lengths do not fit."""
     fields = []
     while text:
         length, separator, rest = text.partition(":")
