@@ -44,9 +44,9 @@ class State(CounterState, OAuthState):
 
 
 def create_app(settings: Settings, clock: Callable[[], float] = time.time) -> ASGIApp:
-    """The whole service as one ASGI application; everything it uses is opened by its lifespan.
+    """The whole service as one ASGI application; its lifespan opens everything that it uses.
 
-    `clock` gives Unix seconds for what expires; tests move it.
+    `clock` returns Unix seconds; tests move it.
     """
     pages, access = Pages(), AccessLog()
     routes = all_routes()
@@ -116,7 +116,10 @@ def _freeze_garbage() -> None:
 
 
 def open_topology(settings: Settings, stack: contextlib.ExitStack | contextlib.AsyncExitStack) -> Topology:
-    """Where Redis is: at redis_url, or our own, in use until the stack closes. Raises SettingsError, EmbeddedError."""
+    """The topology of redis_url or of the embedded server, which is in use until the stack closes.
+
+    Raises SettingsError, EmbeddedError.
+    """
     if settings.redis_url is not None:
         return topology_at(settings.redis_url, settings.redis_timeout)
     embedded = Embedded(settings.data_dir)
@@ -126,7 +129,7 @@ def open_topology(settings: Settings, stack: contextlib.ExitStack | contextlib.A
 
 
 def topology_at(url: SecretStr, timeout: float) -> Topology:
-    """Raises SettingsError: the files of TLS may not be what it says."""
+    """Raises SettingsError for TLS files that cannot be used."""
     try:
         return topology(url.get_secret_value(), timeout)
     except ValueError as error:
@@ -153,12 +156,12 @@ def _store_readings(store: Store) -> list[Reading]:
 
 
 def __getattr__(name: str) -> ASGIApp:
-    """`app`, made when a server asks for it: importing this module reads no settings (tests bring their own)."""
+    """Makes `app` on first access: importing this module reads no settings (tests bring their own)."""
     if name != "app":
         raise AttributeError(name)
     try:
         return create_app(load_settings())
     except SettingsError as error:
         print(f"tallygate: {error}", file=sys.stderr)
-        # A supervisor starts workers anew for ever, unless they leave with the code that tells it not to.
+        # A supervisor restarts workers for ever, unless they exit with this code.
         raise SystemExit(STARTUP_FAILURE if multiprocessing.parent_process() else 2) from None

@@ -1,4 +1,4 @@
-"""Every URL of the service, on one page. The first route that matches answers, so the hot ones stand first."""
+"""Every URL of the service, on one page. The first matching route handles a request, so hot routes come first."""
 
 from starlette.routing import BaseRoute, Mount, Route
 
@@ -14,17 +14,17 @@ from app.web.static import Static
 
 
 def all_routes() -> list[BaseRoute]:
-    """What does not depend on settings: pages, APIs, probes, files."""
+    """The routes that do not depend on settings: pages, APIs, probes, files."""
     routes: list[BaseRoute] = [
         # counting: /, /api/visits, /events/visits
         *counter.routes,
         # accounts: /api/session, /sign-in, /account, /admin ...
         *accounts.routes,
-        # signing in elsewhere: /oauth/{provider}/start, /account/identities ...
+        # OAuth providers: /oauth/{provider}/start, /account/identities ...
         *oauth.routes,
         # probes: /live, /ready
         *health.routes,
-        # the reader's language: POST /language
+        # the language switch: POST /language
         *language.routes,
         # stylesheets, scripts, pictures
         Mount("/static", Static()),
@@ -34,7 +34,7 @@ def all_routes() -> list[BaseRoute]:
 
 
 def with_metrics(routes: list[BaseRoute], metrics: Metrics, settings: Settings) -> list[BaseRoute]:
-    """The routes and, where a token is set, `/metrics`."""
+    """The routes and, if a token is set, `/metrics`."""
     return [*routes, scrape.public_route(metrics, settings)]
 
 

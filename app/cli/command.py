@@ -1,4 +1,4 @@
-"""What every command of the command line is made of."""
+"""The parts of a command: its declaration, its invocation, and access to the store."""
 
 import argparse
 import asyncio

@@ -48,8 +48,8 @@ async def create_admin(store: Store, name: str) -> str:
 
 
 def ask_password() -> str:
-    """From the terminal, twice, without showing it; else the first line of standard input."""
-    # asyncio takes Ctrl-C for itself, and would look at it only after the password.
+    """Asks for a password: on a terminal twice, without echo; else reads the first line of standard input."""
+    # asyncio handles Ctrl-C itself, and would do so only after the password.
     asyncios = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         if sys.stdin.isatty():
@@ -58,7 +58,7 @@ def ask_password() -> str:
                 raise CommandError("the two passwords are not the same")
         else:
             password = sys.stdin.readline().rstrip("\r\n")
-        password.encode()  # without a locale Python lets odd bytes through, and no browser could ever send them
+        password.encode()  # without a locale Python accepts bytes that no browser could send
         return password
     except (EOFError, KeyboardInterrupt):
         raise CommandError("no password was given") from None

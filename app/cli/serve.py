@@ -30,7 +30,7 @@ def serve(settings: Settings, given: Mapping[str, str], config: str | None) -> i
     _ignore_early_signals()
     LogFile(settings.log_file).close()
     if settings.metrics_port is not None:
-        # Not shared, as the workers will: another service's metrics must not come from there by turns.
+        # Opened unshared once: a port shared with another service would serve its metrics by turns.
         listener(settings.host, settings.metrics_port, setting="metrics_port").close()
     public = listener(settings.host, settings.port, setting="port")
     embedded = Embedded(settings.data_dir) if settings.redis_url is None else None
@@ -63,16 +63,16 @@ def serve(settings: Settings, given: Mapping[str, str], config: str | None) -> i
 
 
 def _ignore_early_signals() -> None:
-    """Until the service listens to them, no signal ends it but those that should; and those are a success."""
+    """Until the lifespan handles signals: ignores SIGHUP and SIGUSR1, and exits with 0 at SIGTERM and SIGINT."""
     for number in (signal.SIGHUP, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)
-    for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises them once more when it has stopped
+    for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises them again after its stop
         signal.signal(number, lambda *_: sys.exit(0))
 
 
 @contextmanager
 def _environment_for_workers(settings: Settings, given: Mapping[str, str], config: str | None) -> Iterator[None]:
-    """Leaves in the environment what the command line said: it is how workers, started anew, learn of it."""
+    """Puts the command line's settings into the environment, where spawned workers read them."""
     for name, value in given.items():
         os.environ[PREFIX + name.upper()] = value
     if config is not None:

@@ -1,4 +1,4 @@
-"""What is known of the server behind the store: what it promises to keep, and since when it is the same one."""
+"""Tracks the Redis server's durability guarantees, and detects restarts and fail-overs."""
 
 import time
 from collections.abc import Callable
@@ -7,9 +7,9 @@ from typing import Any
 from app.counter.batch_store import BatchStore, ServerInfo
 
 LOOK = 5.0
-"""Seconds between two looks at what the server can promise."""
+"""Seconds between two checks of the server's guarantees."""
 REPLICA_MEMORY = 60.0
-"""Seconds for which a replica that has gone is still waited for: it may be about to become the primary."""
+"""Seconds for which WAIT still expects a lost replica: it may be about to become the primary."""
 
 
 class Durability:
@@ -22,7 +22,7 @@ class Durability:
         self._since = -1.0
 
     async def look(self) -> None:
-        """Asks it anew. Raises StoreUnavailable."""
+        """Asks the server again. Raises StoreUnavailable."""
         facts = await self._store.facts()
         now = time.monotonic()
         if facts.replicas:
@@ -34,15 +34,15 @@ class Durability:
         self.info, self._looked = facts, now
 
     async def settled(self, worker: str) -> tuple[int, bool]:
-        """(the worker's last batch there, whether the server promises to keep it). Raises StoreUnavailable."""
+        """(the worker's last applied batch, whether the server has made it durable). Raises StoreUnavailable."""
         if time.monotonic() - self._looked >= LOOK:
             await self.look()
         replicas = time.monotonic() - self._replica_seen < REPLICA_MEMORY
         return await self._store.settled(worker, file=self.info.file, replicas=replicas)
 
     async def same_since(self, moment: float) -> bool:
-        """Whether it has everything that it acknowledged since the moment (of the monotonic clock): it was not
-        started again since, and no other took its place.
+        """Whether the server still has all that it acknowledged since `moment` (monotonic clock): there was no restart
+        and no fail-over.
         """
         await self.look()
         return self._since <= moment

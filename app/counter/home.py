@@ -1,4 +1,4 @@
-"""The home page, which counts its visits: the hot path."""
+"""The home page, which counts its visits. It is the hot path."""
 
 from functools import partial
 from typing import cast
@@ -21,9 +21,9 @@ from app.web.prefetch import is_prefetch
 from app.web.templating import Pages
 
 EXAMPLE = 987_654_321
-"""Stands for the number in the page that is kept: once plain and once with separators, in this order."""
+"""The placeholder number in a cached page: once plain and once with separators, in this order."""
 MAX_CACHED_RESPONSES = 1000
-"""Pages that are kept: one a language for visitors, and one for each signed-in user who came lately."""
+"""Cached pages: one per language for visitors, and one per signed-in user."""
 PRIVATE = ((b"cache-control", b"no-store"), (b"vary", b"Cookie, Accept, Accept-Language"))
 JSON_HEAD = StaticHeaders((b"content-type", b"application/json"), *PRIVATE)
 HTML_HEAD = StaticHeaders((b"content-type", b"text/html; charset=utf-8"), *PRIVATE)
@@ -31,13 +31,13 @@ Pieces = tuple[str, str, str]
 
 
 class Home(FastEndpoint):
-    """`GET /`: counts, and tells the visitor's number."""
+    """`GET /`: counts the visit and responds with its number."""
 
     def __init__(self) -> None:
         self._kept: dict[tuple[str, User | None], Pieces] = {}
 
     def try_fast(self, scope: Scope) -> Deferred | None:
-        """A counted visit by nobody, or by somebody whom this worker knows; a page only when it is kept."""
+        """A counted visit without a session or with a cached one; a page only if it is cached."""
         state = cast(CounterState, scope["state"])
         headers = headers_of(scope)
         cookies = headers.get(b"cookie", b"")
@@ -77,7 +77,7 @@ class Home(FastEndpoint):
         return HTML_HEAD, _render(state["pages"], locale, number, user, flash, counted=counted).encode()
 
     def _page(self, pages: Pages, locale: str, user: User | None, number: int | None) -> FastResponse:
-        """The page of a counted visit: rendered once, for a number that is then replaced."""
+        """The page of a counted visit: rendered once with a placeholder, which the number then replaces."""
         pieces = self._kept.get((locale, user)) or self._keep(pages, locale, user)
         if number is None or pieces is None:
             return HTML_HEAD, _render(pages, locale, number, user, None, counted=True).encode()
@@ -85,7 +85,7 @@ class Home(FastEndpoint):
         return HTML_HEAD, f"{start}{number}{middle}{number:,}{end}".encode()
 
     def _keep(self, pages: Pages, locale: str, user: User | None) -> Pieces | None:
-        """What stands around the numbers; None for a user who is called like our example."""
+        """The parts around the numbers; None for a user whose name contains the placeholder."""
         parts = _render(pages, locale, EXAMPLE, user, None, counted=True).split(str(EXAMPLE))
         rest = parts[-1].split(f"{EXAMPLE:,}")
         if len(parts) != 2 or len(rest) != 2:
@@ -117,7 +117,7 @@ def _json(user: User | None, number: int | None) -> FastResponse:
 
 
 async def _visitor(state: CounterState, scope: Scope, cookies: bytes) -> tuple[User | None, Session | None]:
-    """Who is signed in, and the session if there may be a message in it. While Redis is away nobody is signed in."""
+    """The signed-in user, and the session if it may hold a flash message. (None, None) while Redis is away."""
     if not cookies:
         return None, None
     known = state["current_user"].cached(scope, cookies)

@@ -1,4 +1,4 @@
-"""Totals as they change: one Redis subscription a worker, however many browsers watch."""
+"""Live totals: one Redis subscription per worker, however many browsers watch."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -9,17 +9,15 @@ from app.store.client import ResponseError, Store, StoreUnavailable
 from app.store.keys import HITS_CHANGED
 
 EVERY = 0.1
-"""Seconds: changes within them are announced once, and read once, so that a busy site costs Redis ten of each a
-second and worker.
-"""
+"""Seconds between announcements and between reads: a busy site costs Redis ten of each per second and worker."""
 HEARTBEAT = 15.0
-"""Seconds after which a quiet stream says something, so that proxies keep it open. The totals are read as often even
-if nothing was announced: a subscription whose connection has died silently hears nothing.
+"""Seconds after which an idle stream gets a comment, so that proxies keep it open. The totals are read as often without
+an announcement: a subscription whose connection died silently receives none.
 """
 
 
 class Live:
-    """The totals of some counters, read anew whenever a worker announces a change and somebody watches."""
+    """The totals of some counters, read again after each announced change while there are watchers."""
 
     def __init__(self, store: Store, counter: CounterStore, names: tuple[str, ...]) -> None:
         self._store = store
@@ -33,7 +31,7 @@ class Live:
         self.watchers = 0
 
     def changed(self) -> None:
-        """Announces soon, to every worker, that totals have changed."""
+        """Schedules the announcement of a change to every worker."""
         self._announce.set()
 
     async def run(self) -> None:
@@ -46,7 +44,7 @@ class Live:
     async def watch(self, name: str, stopping: asyncio.Event) -> AsyncGenerator[int | None]:
         """The counter's total now and after each change; None as a heartbeat. Ends when the server stops.
 
-        A slow reader is not queued for: it gets the newest total when it comes back.
+        There is no queue: a slow reader gets the newest total.
         """
         self.watchers += 1
         if self._farewell is None:
@@ -106,6 +104,6 @@ class Live:
         self._changed = asyncio.Event()
 
     async def _wake_at(self, stopping: asyncio.Event) -> None:
-        """One task for all streams: a stream that waited for two events would need two tasks a change."""
+        """Wakes all streams when the server stops; waiting for two events would cost each stream two tasks per change."""
         await stopping.wait()
         self._wake()

@@ -1,4 +1,4 @@
-"""The home page, which counts its visits; their total; and the stream that tells of new ones."""
+"""The home page, the total of its visits, and the stream of changes."""
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing

@@ -8,17 +8,17 @@ import ssl
 import httpx
 
 GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
-"""All of IPv6 that is given out. Elsewhere are site-local addresses, and IPv4 ones in a form that routers may know."""
+"""IPv6's global unicast. Outside it are site-local addresses and IPv4 addresses in translated forms."""
 
 
 class PrivateAddress(httpx.TransportError):
-    """The host is inside the own network, or nowhere."""
+    """The host has a private address, or none."""
 
 
 class PublicOnlyTransport(httpx.AsyncBaseTransport):
-    """Connects to public addresses only, and to the very address that was looked at: a name may change its mind.
+    """Connects to public addresses only, and to the very address that was checked (DNS rebinding).
 
-    Each host has connections of its own, because a connection's certificate was checked for one host.
+    Each host has its own connections, because a certificate is checked for one host.
     """
 
     def __init__(self, tls: ssl.SSLContext, limits: httpx.Limits) -> None:
@@ -45,7 +45,7 @@ def direct_transport(tls: ssl.SSLContext, limits: httpx.Limits) -> httpx.AsyncHT
 
 
 async def public_address(host: str, port: int) -> str:
-    """An address of the host. Raises PrivateAddress where any of them is."""
+    """An address of the host. Raises PrivateAddress if any of its addresses is private."""
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:

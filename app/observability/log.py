@@ -1,4 +1,4 @@
-"""Logs: structlog, JSON lines outside a terminal, one access line per request, no secret in any of them."""
+"""Logs: structlog, JSON lines outside a terminal, one access line per request, secrets redacted."""
 
 import io
 import logging
@@ -18,15 +18,15 @@ from app.settings import Settings, SettingsError
 
 SECRET_NAME = re.compile(r"pass|secret|token|cookie|authorization|api_?key|credential", re.IGNORECASE)
 SECRET_VALUES = (
-    (re.compile(r"(://[^/\s:@]*:)\S+@"), r"\1[redacted]@"),  # a URL's password, also where it holds "/" or "@"
+    (re.compile(r"(://[^/\s:@]*:)\S+@"), r"\1[redacted]@"),  # a URL's password, which may contain "/" or "@"
     (re.compile(r"(\?)[^\s\"']+"), r"\1[redacted]"),  # a URL's query
     (re.compile(r"\b(Bearer|Basic)\s+\S+", re.IGNORECASE), r"\1 [redacted]"),
 )
 MAX_LOGGED_PATH = 256
-"""Characters of a path that are logged."""
+"""Characters of a path in the log."""
 MAX_CACHED_PATHS = 1000
 BUFFER = 256
-"""Access lines that are kept before they are written in one go; `flush` writes them after a moment anyway."""
+"""Access lines that are buffered before they are written in one go; a timer calls `flush` as well."""
 
 
 class LogFile:
@@ -39,7 +39,7 @@ class LogFile:
         self.terminal = path is None and sys.stderr.isatty()
 
     def write(self, text: str) -> None:
-        """Writes, or does without: a full disk is no reason to answer nobody."""
+        """Writes the text if it can: a full disk must not fail requests."""
         with suppress(OSError):
             if self._file is not None:
                 self._file.write(text.encode("utf-8", "replace"))
@@ -54,7 +54,7 @@ class LogFile:
             old.close()
 
     def close(self) -> None:
-        """What is still said after this goes to standard error."""
+        """Later lines go to standard error."""
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -70,7 +70,7 @@ def _opened(path: Path) -> io.FileIO:
 
 
 class AccessLog:
-    """One line per request: method, path without its query, status, time, size, client, request id."""
+    """One line per request: method, path without query, status, duration, size, client, request id."""
 
     def __init__(self) -> None:
         self._file: LogFile | None = None
@@ -89,7 +89,7 @@ class AccessLog:
         if self._file.terminal:
             self._file.write(f"{method} {path[:MAX_LOGGED_PATH]!r} {status} {seconds * 1000:.1f} ms {request_id}\n")
             return
-        # Put together by hand: a fifth of what a JSON library takes, and only the path can hold what JSON escapes.
+        # Formatted by hand: a fifth of a JSON library's time. Only path and client need JSON's escapes.
         self._lines.append(
             f'{{"timestamp":"{self._now()}","level":"info","event":"access","method":"{method}",'
             f'"path":{self._quoted(path)},"status":{status},"ms":{seconds * 1000:.2f},"bytes":{size},'
@@ -104,7 +104,7 @@ class AccessLog:
             self._file.write("\n".join(lines) + "\n")
 
     def _quoted(self, text: str) -> str:
-        """The beginning of a text as a JSON string; remembered, because most requests are for the same few paths."""
+        """The beginning of a text as a JSON string; cached, because most requests are for the same few paths."""
         text = text[:MAX_LOGGED_PATH]
         quoted = self._known.get(text)
         if quoted is None:
@@ -130,14 +130,14 @@ class _Handler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             line = self.format(record)
-        except (TypeError, ValueError):  # a library's mistake in a message is not to end what it was about
+        except (TypeError, ValueError):  # a library's wrong format arguments must not raise
             record.args = None
             line = self.format(record)
         self._file.write(line + "\n")
 
 
 def configure_logging(settings: Settings, file: LogFile) -> None:
-    """Sends the log of this process, and of the libraries in it, to the file: for people on a terminal, else JSON."""
+    """Sends the log of this process and its libraries to the file: readable on a terminal, JSON elsewhere."""
     shared: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -164,7 +164,7 @@ def configure_logging(settings: Settings, file: LogFile) -> None:
     for name in ("uvicorn", "uvicorn.error"):
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = True
-    for name in ("httpx", "httpcore"):  # they would log every URL that we ask, and every cookie that we are answered
+    for name in ("httpx", "httpcore"):  # they log every URL of outgoing requests, and received cookies
         logging.getLogger(name).setLevel(max(root.level, logging.WARNING))
     logging.getLogger("uvicorn.access").disabled = True
     structlog.configure(
@@ -176,12 +176,12 @@ def configure_logging(settings: Settings, file: LogFile) -> None:
 
 
 def _without_colour(_: object, __: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
-    event.pop("color_message", None)  # uvicorn says everything twice, once with a terminal's codes in it
+    event.pop("color_message", None)  # uvicorn adds each message a second time, with terminal codes
     return event
 
 
 def redact(_: object, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
-    """Structlog's processor that blots out what looks like a secret, by name and by shape."""
+    """A structlog processor that redacts secrets, by name and by shape."""
     return {name: _redacted(name, value) for name, value in event.items()}
 
 

@@ -1,7 +1,7 @@
-"""Prometheus metrics that cost a request next to nothing and add up over all workers of a server.
+"""Prometheus metrics, summed over all workers of a server, at little cost per request.
 
-Each worker writes plain numbers into a row of its own of one shared memory map, and whoever is scraped sums the
-rows. A worker that follows a dead one goes on in its row, so no counter ever falls.
+Each worker writes numbers into its own row of a shared memory map; the worker that is scraped sums the rows. A worker
+that replaces a dead one continues its row, so that counters never decrease.
 """
 
 import fcntl
@@ -32,7 +32,7 @@ OTHER = "other"
 
 @dataclass(frozen=True)
 class Reading:
-    """A number that a part of the service knows about itself; read when metrics are gathered."""
+    """A number of a part of the service, read when metrics are gathered."""
 
     name: str
     help: str
@@ -56,7 +56,7 @@ class Metrics(Collector):
         self._registry.register(self)
 
     def _map(self, file: Path | None) -> "tuple[memoryview[float], int]":
-        """(all rows, the number of ours); the lock on our row's byte is what makes it ours."""
+        """(all rows, the index of this worker's row). The lock on the row's byte owns the row."""
         if file is None:
             return memoryview(bytearray(self._width * 8)).cast("d"), 0
         try:
@@ -67,7 +67,7 @@ class Metrics(Collector):
         layout = hashlib.sha256("\n".join(self._routes).encode()).digest()
         fcntl.lockf(self._lock, fcntl.LOCK_EX, 1, ROWS)  # one worker at a time
         if os.pread(self._lock, len(layout), size) != layout:
-            # Empty, or of another version, whose rows would be taken for other numbers than they are.
+            # The file is empty, or of another version with other columns.
             if not self._claim(0, ROWS):
                 raise SettingsError(f"metrics_file: {file} is in use by another version: choose another")
             os.ftruncate(self._lock, 0)
@@ -78,7 +78,7 @@ class Metrics(Collector):
         return memoryview(mmap.mmap(self._lock, size)).cast("d"), row
 
     def _claim(self, first: int, number: int = 1) -> bool:
-        """Takes these rows unless somebody has one of them."""
+        """Locks these rows; False if another process holds one of them."""
         assert self._lock is not None
         try:
             fcntl.lockf(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB, number, first)
@@ -87,16 +87,16 @@ class Metrics(Collector):
         return True
 
     def add(self, *readings: Reading) -> None:
-        """Adds numbers of this worker; gauges of all workers are summed as well.
+        """Adds readings of this worker; gauges are summed over workers as well.
 
-        A counter goes on from what a worker before this one has left in the row.
+        A counter continues from the value that a former worker left in the row.
         """
         for reading in readings:
             left = self._row[self._reading_base + len(self._readings)] if reading.counter else 0.0
             self._readings.append((reading, left))
 
     def request(self, route: str, status: int, seconds: float) -> None:
-        """Notes an answered request; `route` is its path's template, unknown ones count as "other"."""
+        """Counts an answered request; `route` is its path template, unknown ones count as "other"."""
         row = self._row
         base = self._base.get(route)
         if base is None:
@@ -107,7 +107,7 @@ class Metrics(Collector):
         row[base + len(BUCKETS) + 1] += seconds
 
     def gather(self) -> None:
-        """Writes this worker's readings to its row, for whichever worker is scraped."""
+        """Writes this worker's readings to its row."""
         for index, (reading, left) in enumerate(self._readings):
             self._row[self._reading_base + index] = left + reading.read()
 
@@ -139,7 +139,7 @@ class Metrics(Collector):
         return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_LATEST)
 
     def close(self) -> None:
-        """Gives the row back; counters stay in it, gauges go."""
+        """Releases the row; counters stay in it, gauges are cleared."""
         for index, (reading, _) in enumerate(self._readings):
             if not reading.counter:
                 self._row[self._reading_base + index] = 0

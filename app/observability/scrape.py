@@ -1,4 +1,4 @@
-"""`/metrics`: on a port of its own, or on the public one for who knows the token; otherwise it does not exist."""
+"""`/metrics`: on its own port, or on the public port with the token; otherwise 404."""
 
 import asyncio
 import hmac
@@ -32,7 +32,7 @@ def public_route(metrics: Metrics, settings: Settings) -> Route:
 
 @asynccontextmanager
 async def own_port(metrics: Metrics, settings: Settings) -> AsyncIterator[None]:
-    """Serves `/metrics` on `metrics_port`. The workers share the port: whichever answers, answers for all."""
+    """Serves `/metrics` on `metrics_port`. The workers share the port; each responds for all of them."""
     if settings.metrics_port is None:
         yield
         return

@@ -1,7 +1,7 @@
 """The session service: the one interface of handlers to sessions.
 
-The cookie holds a signed random id; the store holds the session under the id's SHA-256. A stolen store gives no cookies,
-and a visitor who does not sign in has no session.
+The cookie holds a signed random id; the store holds the session under the id's SHA-256. A stolen store yields no
+cookies. A visitor who does not sign in has no session.
 """
 
 import asyncio

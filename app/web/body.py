@@ -18,8 +18,8 @@ KINDS = {str: "a text", bool: "true or false", int: "a whole number"}
 async def form_of(request: Request[Any]) -> FormData:
     """A form without files. Raises BadRequest.
 
-    Only UTF-8 is accepted: Python also knows codecs that are no charsets, such as `undefined` or `unicode_escape`, which
-    produces lone surrogates.
+    Only UTF-8 is accepted: Python also knows codecs that are no charsets, such as `undefined`, or `unicode_escape`,
+    which produces lone surrogates.
     """
     kind, options = parse_options_header(request.headers.get("content-type"))
     if kind == b"multipart/form-data" and options.get(b"charset", b"utf-8").lower() != b"utf-8":

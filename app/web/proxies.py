@@ -13,8 +13,8 @@ MAX_ADDRESS_LENGTH = 64
 
 
 class Proxies:
-    """The proxies of `trusted_proxies`. A client can write anything into X-Forwarded-For, so the client is the right-most
-    address that is no trusted proxy.
+    """The proxies of `trusted_proxies`. A client can write anything into X-Forwarded-For, so the right-most address
+    that is no trusted proxy is the client's.
     """
 
     def __init__(self, trusted: Sequence[str]) -> None:
