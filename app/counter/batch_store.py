@@ -10,11 +10,11 @@ from app.store.keys import HITS_WORKER_LIFETIME
 R = TypeVar("R")
 NO_EVICTION = "noeviction"
 BARRIER_WAIT = 200
-"""Milliseconds that one look at the barrier may block its connection."""
+"""Milliseconds for which WAITAOF or WAIT may block its connection."""
 
 
 class SequenceGap(Exception):
-    """The store's last batch of this worker is not the one before: it has gone back, or forgot the worker."""
+    """The stored sequence number is not the previous one: the server lost data, or the worker's record."""
 
     def __init__(self, last: int) -> None:
         super().__init__(f"the last batch there is {last}")
@@ -23,15 +23,15 @@ class SequenceGap(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ServerInfo:
-    """What the server says of itself; in a cluster, the node that has the counters."""
+    """INFO of the server; in a cluster, of the node that holds the counters."""
 
     file: bool
-    """It writes an append-only file, and can say what is safe in it."""
+    """The server writes an append-only file and supports WAITAOF."""
     replicas: bool
-    """It has replicas that it can wait for."""
+    """The server has replicas for WAIT."""
     history: str
-    """Names its data's history: another one after each restart and fail-over, and harmlessly when a primary gets its
-    first replica. Empty: it does not say.
+    """The replication id. It changes at each restart and fail-over, and (harmlessly) when a primary gets its first
+    replica. Empty if unknown.
     """
     evicts: str = ""
     """The maxmemory-policy, where it deletes keys when the memory is full."""
@@ -47,7 +47,7 @@ class BatchStore(Generic[R]):
 
     @property
     def connections(self) -> int:
-        """How often a connection was made: a new one may lead to a server that went back, or to another one."""
+        """How often a connection was made: a new one may lead to a server that lost data, or to another server."""
         return self._store.connections
 
     def worker_key(self, worker: str) -> str:
@@ -63,13 +63,13 @@ class BatchStore(Generic[R]):
         raise NotImplementedError
 
     async def last(self, worker: str) -> int:
-        """The sequence number of the worker's last batch there."""
+        """The sequence number of the worker's last applied batch."""
         return int(await self._store.idempotent("HGET", self.worker_key(worker), "seq") or 0)
 
     async def facts(self) -> ServerInfo:
         try:
             info: bytes = await self._store.idempotent("INFO", "persistence", "replication", "memory", near=self._near)
-        except ResponseError:  # we may not ask: the barriers are tried all the same
+        except ResponseError:  # INFO is forbidden: the barriers are tried all the same
             return ServerInfo(file=True, replicas=False, history="")
         found = dict(line.split(":", 1) for line in info.decode().splitlines() if ":" in line)
         return ServerInfo(
@@ -80,10 +80,10 @@ class BatchStore(Generic[R]):
         )
 
     async def settled(self, worker: str, *, file: bool, replicas: bool) -> tuple[int, bool]:
-        """(the last batch that the server has, whether its file and a replica of it have that, too).
+        """(the last applied batch, whether the append-only file and a replica have it).
 
-        The barriers speak of what their own connection wrote, so it writes first: it renews the worker's lifetime.
-        On a connection that is newer than that they would promise anything.
+        A barrier covers the writes of its own connection, so that connection writes first: it renews the worker's
+        record. After a reconnect the barrier would cover nothing.
         """
         key, connections = self.worker_key(worker), self._barrier.connections
         last = int(await self._barrier.idempotent("HGET", key, "seq") or 0)
@@ -98,6 +98,6 @@ class BatchStore(Generic[R]):
     async def _wait(self, *command: Any) -> bool:
         try:
             reply = await self._barrier.idempotent(*command, BARRIER_WAIT, near=self._near)
-        except ResponseError:  # an older server, or the file was turned off: nothing to wait for
+        except ResponseError:  # an older server, or the append-only file is off: nothing to wait for
             return True
         return bool((reply[0] if isinstance(reply, list) else reply) >= 1)

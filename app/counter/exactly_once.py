@@ -21,14 +21,14 @@ from app.counter.journal import MAX_JOURNAL_BATCHES, Journal
 from app.store.client import CannotWrite, ResponseError, StoreUnavailable
 
 PATIENCE = 1.0
-"""Seconds that a visitor waits for a number; then it is unknown to the page, and the visit counts all the same."""
+"""Seconds that a request waits for its number. Then the page shows none; the visit counts all the same."""
 PAUSE = 0.1
-"""Seconds between two attempts to send a batch while Redis is away."""
+"""Seconds between two attempts to send a batch while Redis is unavailable."""
 CONFIRM = 0.25
-"""Seconds between two looks at what Redis has and can promise to keep."""
+"""Seconds between two durability checks."""
 QUIET = 2.0
-"""Seconds for which no number is told after Redis was started again or replaced: while other workers still send what
-it had lost, a number could be one that a visitor of theirs was told before."""
+"""Seconds without numbers after Redis restarted or failed over: while other workers resend lost batches, a number could
+repeat one that was given before."""
 SMALL_BATCH = 6
 """Hits that are worth a command of their own; fewer wait for company, up to the sender's `spacing`."""
 SMALL_BATCHES, SMALL_BATCHES_PER_SECOND = 20, 2
@@ -106,7 +106,7 @@ class ExactSender(Generic[R]):
         self.waiting = 0
         self.counted = 0
         self.batches = 0
-        self._loop = asyncio.get_running_loop()  # asking for it costs a system call (getpid) before Python 3.12
+        self._loop = asyncio.get_running_loop()  # get_running_loop costs a system call (getpid) before Python 3.12
         self._log = structlog.get_logger("app.counter")
 
     def added(self) -> None:
@@ -123,10 +123,10 @@ class ExactSender(Generic[R]):
                 tasks.create_task(self._send_all())
                 tasks.create_task(self._confirm_all())
         finally:
-            self._give_up()  # nobody is left who could tell them
+            self._give_up()  # no request could be answered any more
 
     async def flush(self, seconds: float) -> None:
-        """Waits until everything is counted, for so long at most; logs what is lost after that."""
+        """Waits until all hits are acknowledged, at most for `timeout` seconds; logs how many are lost after that."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while self.waiting:  # noqa: ASYNC110  happens once, at the end
@@ -200,9 +200,9 @@ class ExactSender(Generic[R]):
             return reply
 
     async def _meet(self) -> None:
-        """Looks who is there after each new connection: only the server that was there before can tell numbers at once.
+        """After each new connection: gives numbers at once only if it leads to the same server as before.
 
-        The first is believed.
+        The first server is trusted.
         """
         connections = self._store.connections
         if connections != self._connections:
@@ -215,15 +215,15 @@ class ExactSender(Generic[R]):
         self._met = time.monotonic()
 
     async def _restore(self, last: int) -> None:
-        """Sends again what the store had acknowledged and has lost. Whoever calls holds the turn.
+        """Resends the batches that Redis acknowledged and lost. The caller holds the turn.
 
-        Wherever it ends early, the next batch meets a gap again, because the journal keeps its numbers.
+        If this ends early, the next batch meets a gap again, because the journal keeps its numbers.
         """
         lost = self.journal.after(last)
         if last == 0 and lost and await self.durability.same_since(lost[0].acknowledged):
-            lost = []  # it has them, and forgot only this worker's record: expired, evicted, or emptied on purpose
+            lost = []  # the data is there, only this worker's record is gone: expired, evicted or deleted
         if not lost or lost[0].sequence != last + 1:
-            # It forgot this worker, or lost more than the journal remembers: go on under a new name.
+            # The record is gone, or more is lost than the journal holds: continue under a new worker id.
             self._worker, self._sequence = uuid.uuid4().hex, len(lost)
             self.journal.begin_anew(lost)
         self._log.warning("Redis has gone back or forgot this worker", batches_sent_again=len(lost))
@@ -235,12 +235,12 @@ class ExactSender(Generic[R]):
     async def _confirm_all(self) -> None:
         while True:
             await self._meet()
-            with suppress(StoreUnavailable, ResponseError):  # there is nothing to confirm, then
+            with suppress(StoreUnavailable, ResponseError):  # there is nothing to confirm
                 await self._confirm()
             await asyncio.sleep(self._confirm_interval or CONFIRM)
 
     async def _confirm(self) -> None:
-        """Looks whether the store still has what it acknowledged, and forgets what it cannot lose any more."""
+        """Checks that Redis still has the acknowledged batches, and drops the durable ones from the journal."""
         known, worker = self._sequence, self._worker
         if not known or (self._spacing and not self.journal):
             return
@@ -259,7 +259,7 @@ class ExactSender(Generic[R]):
         self._give_up()
 
     def _give_up(self) -> None:
-        """Tells the visitors who wait, and those to come, that their number is unknown."""
+        """Resolves waiting and coming requests with None."""
         self.away = True
         self.queue.give_up()
         if self._sending is not None:

@@ -1,4 +1,4 @@
-"""What counts as a visit. Pure."""
+"""Which requests count as a visit. Pure."""
 
 from collections.abc import Mapping
 
@@ -6,5 +6,5 @@ from app.web.prefetch import is_prefetch
 
 
 def is_visit(method: str, headers: Mapping[bytes, bytes]) -> bool:
-    """A page that is fetched to be read: not HEAD, and not a browser's guess at what may be read next."""
+    """Whether the request counts: a GET that is no prefetch."""
     return method == "GET" and not is_prefetch(headers)

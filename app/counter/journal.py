@@ -1,11 +1,11 @@
-"""What Redis has acknowledged and could still lose: kept in memory until it cannot, sent again if it did."""
+"""The journal: batches that Redis acknowledged but could still lose, kept in memory and sent again after a loss."""
 
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 SETTLED = 3.0
-"""Seconds for which a batch is kept whatever the barrier says.
+"""Seconds for which a batch is kept at least, whatever the barrier reports.
 
 With `appendfsync everysec` a server syncs what it wrote within 1 s, but its WAITAOF may answer before that: an idle
 moment between two syncs marks everything as synced (aof.c, flushAppendOnlyFile, seen in Redis 7.2 and Valkey 9).
@@ -45,14 +45,14 @@ class Journal:
         return [entry for entry in self._entries if entry.sequence > sequence]
 
     def begin_anew(self, entries: Sequence[JournalEntry]) -> None:
-        """Makes the entries the first ones of a new worker; the others are forgotten."""
+        """Renumbers the entries as the first ones of a new worker; drops the others."""
         for number, entry in enumerate(entries, 1):
             entry.sequence = number
         self._entries = deque(entries)
         self._parts = sum(entry.parts for entry in entries)
 
     def forget(self, last: int, now: float) -> None:
-        """Drops what the server has and has had time to write down."""
+        """Drops the batches that are durable and older than SETTLED."""
         entries = self._entries
         while entries and entries[0].sequence <= last and entries[0].acknowledged <= now - SETTLED:
             self._drop_first()

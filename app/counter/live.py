@@ -104,6 +104,6 @@ class Live:
         self._changed = asyncio.Event()
 
     async def _wake_at(self, stopping: asyncio.Event) -> None:
-        """Wakes all streams when the server stops; waiting for two events would cost each stream two tasks per change."""
+        """Wakes all streams when the server stops: waiting for two events would cost a stream two tasks a change."""
         await stopping.wait()
         self._wake()

@@ -1,4 +1,4 @@
-"""The counter in Redis: one script that applies a batch exactly once, and the barrier that proves it durable."""
+"""The counter in Redis: a script that applies a batch exactly once, and the barrier that proves it durable."""
 
 from collections.abc import Sequence
 
@@ -7,8 +7,8 @@ from app.store.client import ResponseError, Store, StoreUnavailable
 from app.store.keys import HITS_CHANGED, HITS_TOTALS, HITS_WORKER_LIFETIME, hits_worker
 from app.store.scripts import Script
 
-# A counter that cannot be added to (its total is no number, or too large) fails the whole batch: what the batch had
-# added by then is taken back, because a script that fails is not undone by Redis, and the batch will be sent again.
+# A counter that cannot be incremented (not a number, or too large) fails the whole batch. The script takes back its
+# earlier increments, because Redis does not roll back a failed script, and the batch is sent again.
 APPLY = Script("""
 local last = tonumber(redis.call('HGET', KEYS[2], 'seq') or '0')
 local seq = tonumber(ARGV[1])
@@ -53,7 +53,7 @@ class CounterStore(BatchStore[Sequence[int]]):
         return [int(total) for total in reply.split()]
 
     async def totals(self, names: Sequence[str]) -> list[int]:
-        """The totals now. Raises StoreUnavailable also where Redis answers, but not with totals."""
+        """The totals. Raises StoreUnavailable, also if Redis replies with something else."""
         try:
             replies = await self._store.idempotent("HMGET", HITS_TOTALS, *names)
             return [int(reply or 0) for reply in replies]

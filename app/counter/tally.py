@@ -12,7 +12,7 @@ from app.counter.exactly_once import ExactSender
 from app.counter.store import CounterStore
 
 BATCH = 500
-"""Most counters that one batch changes: a script blocks Redis while it runs."""
+"""Counters that one batch changes at most: a script blocks Redis while it runs."""
 
 EVICTION = (
     "Redis has maxmemory-policy {policy}: when its memory is full it deletes counters, sessions and users silently. "
@@ -35,7 +35,7 @@ class Hits:
         return sum(self.added.values())
 
     def take(self) -> "Hits":
-        """Up to BATCH counters of this one, as a batch of their own."""
+        """Splits off a batch of up to BATCH counters."""
         if len(self.added) <= BATCH:
             taken = Hits(self.added, self.waiting)
             self.added, self.waiting = {}, {}
@@ -50,7 +50,7 @@ class Hits:
         return [part for pair in self.added.items() for part in pair]
 
     def tell(self, reply: Sequence[int]) -> None:
-        """Gives each waiting visitor a number: the last of those that the batch added."""
+        """Resolves each waiting request with its number."""
         for name, total in zip(self.added, reply, strict=True):
             futures = self.waiting.get(name, ())
             for number, future in enumerate(futures, total - len(futures) + 1):
@@ -76,7 +76,7 @@ class Tally(ExactSender[Sequence[int]]):
         self.dropped = 0
 
     def hit(self, name: str) -> asyncio.Future[int | None]:
-        """Counts one; the future holds the visitor's number, or None when it cannot be known in time."""
+        """Counts a hit. The future resolves to its number, or to None after PATIENCE."""
         future: asyncio.Future[int | None] = self._loop.create_future()
         if self.waiting >= self._most_waiting:
             self.dropped += 1
@@ -102,5 +102,5 @@ class Tally(ExactSender[Sequence[int]]):
         self._log.warning(EVICTION.format(policy=policy))
 
     async def totals(self, *names: str) -> list[int]:
-        """The present totals, without counting. Raises StoreUnavailable."""
+        """The totals, without counting. Raises StoreUnavailable."""
         return await self._counters.totals(names)
