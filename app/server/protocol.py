@@ -89,8 +89,8 @@ class OneWriteProtocol(HttpToolsProtocol):
         lifecycle = self.app_state.get("lifecycle")
         if lifecycle is not None and lifecycle.leaving:
             cycle.keep_alive = False  # a request that comes just as the connection is closed at the end would be lost
-        quick = getattr(app, "quick", None)
-        if quick is None or not quick(cycle.scope, partial(self._reply, cycle)):
+        try_fast = getattr(app, "try_fast", None)
+        if try_fast is None or not try_fast(cycle.scope, partial(self._reply, cycle)):
             super()._start_asgi_task(cycle, OneWrite(cycle, app, RENDERED_HEADERS))
 
     def _reply(self, cycle: RequestResponseCycle, lines: bytes, body: bytes) -> None:

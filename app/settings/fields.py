@@ -134,6 +134,21 @@ class Settings(BaseSettings):
     max_queued_hits: int = Field(
         1_000_000, ge=1, description="Visits a worker keeps while Redis is away; more are dropped, and metrics say so."
     )
+    collect_path: str = Field(
+        "c",
+        pattern="^[A-Za-z0-9_-]{1,32}$",
+        description="First part of the addresses that pages of counted sites load: another one where blockers know it.",
+    )
+    referrer_spam: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Hosts, separated by commas, whose visits to counted sites are spam, beside those known."
+    )
+    geoip_file: Path | None = Field(
+        None, description="Database of countries in MaxMind's format (.mmdb); without it no countries are counted."
+    )
+    countapi: bool = Field(False, description="Serves CountAPI's and abacus' protocol at `/countapi/`, for anybody.")
+    max_import_bytes: int = Field(
+        256 * 1024 * 1024, ge=1024, description="Largest file of visits to import, as uploaded and unpacked."
+    )
     log_file: Path | None = Field(
         None, description="File for the log, opened again on SIGHUP so that it can be rotated; without it, stderr."
     )
@@ -148,7 +163,7 @@ class Settings(BaseSettings):
         None, description="File in which the workers of one server add up their metrics; `--workers` makes one."
     )
 
-    @field_validator("allowed_hosts", "old_secret_keys", "trusted_proxies", mode="before")
+    @field_validator("allowed_hosts", "old_secret_keys", "referrer_spam", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value

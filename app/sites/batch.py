@@ -46,7 +46,7 @@ NumbersFuture = asyncio.Future[Numbers | None]
 class SlotCounts:
     """Hits of one site in one hour."""
 
-    __slots__ = ("events", "items", "left_out", "recent", "shapes", "site", "slot", "visitors", "waiting")
+    __slots__ = ("count", "events", "items", "left_out", "recent", "shapes", "site", "slot", "visitors", "waiting")
 
     def __init__(self, site: Site, slot: TimeSlot) -> None:
         self.site = site
@@ -59,14 +59,12 @@ class SlotCounts:
         self.waiting: list[tuple[str, bool, NumbersFuture]] = []
         """(path, whether the hit is counted there, who waits)."""
         self.items = 0
-
-    def hits(self) -> int:
-        return (
-            sum(self.shapes.values()) + sum(self.left_out.values()) + sum(len(names) for names in self.events.values())
-        )
+        self.count = 0
+        """Hits of every kind."""
 
     def visit(self, shape: Shape, visitor: str, now: float) -> None:
         """One visit; `visitor` is empty where they are known to be counted already, or not to be counted."""
+        self.count += 1
         count = self.shapes.get(shape, 0)
         self.shapes[shape] = count + 1
         if not count:
@@ -78,9 +76,11 @@ class SlotCounts:
             self.recent.append((now, shape))
 
     def leave_out(self, reason: str) -> None:
+        self.count += 1
         self.left_out[reason] = self.left_out.get(reason, 0) + 1
 
     def event(self, name: str, visitor: str) -> None:
+        self.count += 1
         self.events.setdefault(name, []).append(visitor)
         self.items += 1
 

@@ -7,6 +7,14 @@ A part in braces is a Redis Cluster hash tag: keys that one script touches share
 | `{hits}:totals` | hash | a counter's name -> its total | for ever |
 | `{hits}:worker:<id>` | hash | `seq`: the last batch applied; `reply`: its reply | 1 day unused |
 | `{hits}:changed` | channel | announces that totals have changed | - |
+| `{sites:<bucket>}` | prefix | what the keys of the sites of one bucket of 16 begin with | - |
+| `{sites:<bucket>}:worker:<id>` | hash | as for hits | 1 day unused |
+| `{sites:<bucket>}:site:<id>` | hash | a site: settings, owner, created, revision, people, shares | for ever |
+| `{sites:<bucket>}:<site>:<part>` | various | a site's counts (app/sites/counting_script.py) | see there |
+| `sites:all` | sorted set | ids of sites, by when they were made | for ever |
+| `sites:hosts` | hash | a host name -> the site that named it first | for ever |
+| `sites:salt:<zone>:<day>` | string | the salt of the hashes of a day's visitors in a time zone | the day's |
+| `sites-of:<user>` | set | ids of the sites that a user may see | for ever |
 | `session:<key>` | hash | a session: user, created, seen, auth method, device, address, its data | idle timeout |
 | `session-origin:<key>` | string | a session's identity and tokens at its provider, encrypted | the session's |
 | `sessions-of:<user>` | sorted set | the user's sessions by when they were opened | a year unused |
@@ -38,6 +46,8 @@ HITS_TOTALS = "{hits}:totals"
 HITS_CHANGED = "{hits}:changed"
 HITS_WORKER_LIFETIME = 86_400_000
 """Milliseconds after which a dead worker's record expires; a live worker renews it four times a second."""
+SITES_ALL = "sites:all"
+SITES_HOSTS = "sites:hosts"
 ACCOUNT_NAMES = "{accounts}:names"
 ACCOUNT_NAMES_SORTED = "{accounts}:names:sorted"
 ACCOUNT_ADMINS = "{accounts}:admins"
@@ -48,6 +58,30 @@ AUDIT = "{accounts}:audit"
 
 def hits_worker(worker: str) -> str:
     return f"{{hits}}:worker:{worker}"
+
+
+def sites_bucket(bucket: int) -> str:
+    return f"{{sites:{bucket}}}"
+
+
+def sites_worker(bucket: int, worker: str) -> str:
+    return f"{{sites:{bucket}}}:worker:{worker}"
+
+
+def site(bucket: int, site_id: str) -> str:
+    return f"{{sites:{bucket}}}:site:{site_id}"
+
+
+def site_counts(bucket: int, site_id: str, part: str) -> str:
+    return f"{{sites:{bucket}}}:{site_id}:{part}"
+
+
+def sites_salt(zone: str, day: str) -> str:
+    return f"sites:salt:{zone}:{day}"
+
+
+def sites_of(user_id: str) -> str:
+    return f"sites-of:{user_id}"
 
 
 def session(key: str) -> str:

@@ -1,0 +1,168 @@
+"""Hits of all sites on their way to Redis: sixteen exact senders, one for each bucket."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+from app.counter.exactly_once import ExactSender
+from app.sites.batch import NumbersFuture, Shape, SitesBatch, SlotCounts, encode
+from app.sites.models import BUCKETS, Site
+from app.sites.site_calendar import TimeSlot
+from app.sites.store import Reply, SitesBatchStore
+from app.store.client import Store
+
+SPACING = 0.05
+"""Seconds for which hits that come one by one wait for company."""
+CONFIRM = 1.0
+JOURNAL_LIMIT = 40_000
+"""Of a bucket's journal, in parts of 100 bytes."""
+SHARE = 4
+"""One site may fill a quarter of the queue: a flood on it leaves room for the others."""
+
+
+class BucketQueue:
+    """Hits of one bucket's sites that wait to be sent."""
+
+    def __init__(self) -> None:
+        self.batch = SitesBatch()
+        self.waiting_of: dict[str, int] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self.batch.slots)
+
+    def take(self) -> "SlotsBatch":
+        slots = self.batch.take()
+        for counts in slots:
+            left = self.waiting_of.get(counts.site.id, 0) - counts.count
+            if left > 0:
+                self.waiting_of[counts.site.id] = left
+            else:
+                self.waiting_of.pop(counts.site.id, None)
+        return SlotsBatch(slots)
+
+    def give_up(self) -> None:
+        self.batch.give_up()
+
+
+class SlotsBatch:
+    """Hits on their way."""
+
+    def __init__(self, slots: Sequence[SlotCounts]) -> None:
+        self._slots = slots
+        self.hits = sum(counts.count for counts in slots)
+        self._encoded = encode(slots, time.time())
+
+    def arguments(self) -> list[str | int | bytes]:
+        return [self._encoded]
+
+    def tell(self, reply: Reply) -> None:
+        for counts, numbers in zip(self._slots, reply, strict=True):
+            if numbers is None:
+                counts.give_up()
+            else:
+                counts.tell(numbers)
+
+    def give_up(self) -> None:
+        for counts in self._slots:
+            counts.give_up()
+
+
+class Collector:
+    """Counts hits of sites, each exactly once. `run` has to run for as long as hits are to be counted."""
+
+    def __init__(self, store: Store, barrier: Store, *, most_waiting: int) -> None:
+        self._queues = [BucketQueue() for _ in range(BUCKETS)]
+        self._senders = [
+            ExactSender(
+                SitesBatchStore(store, barrier, bucket),
+                queue,
+                spacing=SPACING,
+                confirm=CONFIRM,
+                journal_limit=JOURNAL_LIMIT,
+            )
+            for bucket, queue in enumerate(self._queues)
+        ]
+        self._started: set[int] = set()
+        self._start: asyncio.Queue[int] = asyncio.Queue()
+        self._most_waiting = most_waiting
+        self.dropped = 0
+        self._loop = asyncio.get_running_loop()
+
+    @property
+    def waiting(self) -> int:
+        return sum(sender.waiting for sender in self._senders)
+
+    @property
+    def counted(self) -> int:
+        return sum(sender.counted for sender in self._senders)
+
+    @property
+    def batches(self) -> int:
+        return sum(sender.batches for sender in self._senders)
+
+    @property
+    def journal(self) -> int:
+        return sum(len(sender.journal) for sender in self._senders)
+
+    async def run(self) -> None:
+        """A bucket's sender starts with its first hit."""
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                tasks.create_task(self._senders[await self._start.get()].run())
+
+    async def flush(self, seconds: float) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            for sender in self._senders:
+                if sender.waiting:
+                    tasks.create_task(sender.flush(seconds))
+
+    def visit(self, site: Site, slot: TimeSlot, shape: Shape, visitor: str, now: float) -> NumbersFuture:
+        """Counts a visit; the future holds its numbers, or None when they cannot be known in time."""
+        counts = self._open(site, slot)
+        if counts is None:
+            return self._unknown()
+        counts.visit(shape, visitor, now)
+        return self._wait(site, counts, shape.path, counted=True)
+
+    def event(self, site: Site, slot: TimeSlot, name: str, visitor: str, path: str) -> NumbersFuture:
+        counts = self._open(site, slot)
+        if counts is None:
+            return self._unknown()
+        counts.event(name, visitor)
+        return self._wait(site, counts, path, counted=False)
+
+    def leave_out(self, site: Site, slot: TimeSlot, reason: str, path: str) -> NumbersFuture:
+        """Counts a hit apart, as what it is. It is answered like any other, with the numbers as they are."""
+        counts = self._open(site, slot)
+        if counts is None:
+            return self._unknown()
+        counts.leave_out(reason)
+        return self._wait(site, counts, path, counted=False)
+
+    def _open(self, site: Site, slot: TimeSlot) -> SlotCounts | None:
+        """Where to count the hit; None where the queue is full."""
+        queue, sender = self._queues[site.bucket], self._senders[site.bucket]
+        waiting = queue.waiting_of.get(site.id, 0)
+        if sender.waiting >= self._most_waiting or waiting >= self._most_waiting // SHARE:
+            self.dropped += 1
+            return None
+        queue.waiting_of[site.id] = waiting + 1
+        return queue.batch.slot_of(site, slot)
+
+    def _wait(self, site: Site, counts: SlotCounts, path: str, *, counted: bool) -> NumbersFuture:
+        sender = self._senders[site.bucket]
+        future: NumbersFuture = self._loop.create_future()
+        if sender.away:
+            future.set_result(None)
+        else:
+            counts.waiting.append((path, counted, future))
+        if site.bucket not in self._started:
+            self._started.add(site.bucket)
+            self._start.put_nowait(site.bucket)
+        sender.added()
+        return future
+
+    def _unknown(self) -> NumbersFuture:
+        future: NumbersFuture = self._loop.create_future()
+        future.set_result(None)
+        return future

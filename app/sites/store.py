@@ -1,0 +1,140 @@
+"""Sites in Redis: their records, who may see them, and the batches that count their hits."""
+
+from collections.abc import Mapping, Sequence
+
+import orjson
+
+from app.counter.exactly_once import BatchStore, SequenceGap
+from app.sites.counting_script import COUNT_BATCH
+from app.sites.models import May, Site, bucket_of, settings_of, site_from_hash
+from app.store import keys
+from app.store.client import Store
+from app.store.scripts import Script
+
+Reply = Sequence[Sequence[int] | None]
+"""For each slot the site's visits, its visitors, and the total of each path; None for a site that is gone."""
+
+# Changes the settings only if nobody else has meanwhile, and never brings a removed site back.
+REPLACE_SETTINGS = Script("""
+if redis.call('HGET', KEYS[1], 'settings') ~= ARGV[1] then return 0 end
+redis.call('HSET', KEYS[1], 'settings', ARGV[2])
+return 1
+""")
+SET_FIELD = Script("""
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+return 1
+""")
+# A host belongs to the site that named it first, until that site gives it up.
+CLAIM_HOSTS = Script("""
+for _, host in ipairs(ARGV) do
+  if host ~= ARGV[1] then redis.call('HSETNX', KEYS[1], host, ARGV[1]) end
+end
+""")
+RELEASE_HOSTS = Script("""
+for _, host in ipairs(ARGV) do
+  if redis.call('HGET', KEYS[1], host) == ARGV[1] then redis.call('HDEL', KEYS[1], host) end
+end
+""")
+
+
+class SiteStore:
+    """Raises StoreUnavailable when Redis does not answer."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    async def create(self, site: Site) -> None:
+        """The indexes first: a site that is in none would be lost, an index without a site is passed over."""
+        await self.store.idempotent("SADD", keys.sites_of(site.owner), site.id)
+        await self.store.idempotent("ZADD", keys.SITES_ALL, site.created, site.id)
+        settings = orjson.dumps(settings_of(site))
+        record = ("settings", settings, "owner", site.owner, "created", repr(site.created), "revision", 0)
+        await self.store.idempotent("HSET", keys.site(site.bucket, site.id), *record)
+        await self.claim_hosts(site.id, site.compare_hosts)
+
+    async def claim_hosts(self, site_id: str, hosts: frozenset[str]) -> None:
+        if hosts:
+            await CLAIM_HOSTS.run(self.store, [keys.SITES_HOSTS], site_id, *sorted(hosts))
+
+    async def release_hosts(self, site_id: str, hosts: frozenset[str]) -> None:
+        if hosts:
+            await RELEASE_HOSTS.run(self.store, [keys.SITES_HOSTS], site_id, *sorted(hosts))
+
+    async def give_host(self, host: str, site_id: str) -> None:
+        await self.store.idempotent("HSET", keys.SITES_HOSTS, host, site_id)
+
+    async def site_of_host(self, host: str) -> str | None:
+        reply = await self.store.idempotent("HGET", keys.SITES_HOSTS, host)
+        return reply.decode() if reply else None
+
+    async def replace_settings(self, old: Site, new: Site) -> bool:
+        """False where somebody else has changed them since `old` was read, or the site is gone."""
+        before, after = orjson.dumps(settings_of(old)), orjson.dumps(settings_of(new))
+        return bool(await REPLACE_SETTINGS.run(self.store, [keys.site(old.bucket, old.id)], before, after))
+
+    async def set_field(self, site: Site, name: str, value: str) -> bool:
+        return bool(await SET_FIELD.run(self.store, [keys.site(site.bucket, site.id)], name, value))
+
+    async def delete_field(self, site: Site, name: str) -> bool:
+        return bool(await self.store.idempotent("HDEL", keys.site(site.bucket, site.id), name))
+
+    async def raise_revision(self, site: Site) -> None:
+        """Makes every worker forget what it derived from the site's counts."""
+        await self.store.once("HINCRBY", keys.site(site.bucket, site.id), "revision", 1)
+
+    async def set_person(self, site: Site, user_id: str, may: May) -> bool:
+        await self.store.idempotent("SADD", keys.sites_of(user_id), site.id)
+        return await self.set_field(site, f"may:{user_id}", may)
+
+    async def remove_person(self, site: Site, user_id: str) -> bool:
+        removed = await self.delete_field(site, f"may:{user_id}")
+        await self.store.idempotent("SREM", keys.sites_of(user_id), site.id)
+        return removed
+
+    async def remove(self, site: Site) -> None:
+        """The record first: from then on no batch counts anything for the site."""
+        await self.store.idempotent("DEL", keys.site(site.bucket, site.id))
+        await self.release_hosts(site.id, site.compare_hosts)
+        for user_id in (site.owner, *site.people):
+            await self.store.idempotent("SREM", keys.sites_of(user_id), site.id)
+        await self.store.idempotent("ZREM", keys.SITES_ALL, site.id)
+
+    async def sites_of(self, user_id: str) -> list[str]:
+        return sorted(reply.decode() for reply in await self.store.idempotent("SMEMBERS", keys.sites_of(user_id)))
+
+    async def salt(self, zone: str, day: str, ends: int, fresh: bytes) -> bytes:
+        """The day's salt: `fresh`, unless there is one already."""
+        key = keys.sites_salt(zone, day)
+        await self.store.idempotent("SET", key, fresh, "NX", "EXAT", ends)
+        return bytes(await self.store.idempotent("GET", key) or fresh)
+
+
+class SitesBatchStore(BatchStore[Reply]):
+    """The batches of one bucket."""
+
+    def __init__(self, store: Store, barrier: Store, bucket: int) -> None:
+        super().__init__(store, barrier, near=keys.sites_bucket(bucket))
+        self._bucket = bucket
+
+    def worker_key(self, worker: str) -> str:
+        return keys.sites_worker(self._bucket, worker)
+
+    async def apply(self, worker: str, sequence: int, arguments: Sequence[str | int | bytes]) -> Reply:
+        names = (self.worker_key(worker), keys.sites_bucket(self._bucket))
+        reply = await COUNT_BATCH.run(self._store, names, sequence, keys.HITS_WORKER_LIFETIME, *arguments)
+        if isinstance(reply, int):
+            raise SequenceGap(reply)
+        return [None if part == b"-" else [int(number) for number in part.split()] for part in reply.split(b";")]
+
+
+def site_key(site_id: str) -> str:
+    return keys.site(bucket_of(site_id), site_id)
+
+
+def parse_site(key: str, fields: Mapping[bytes, bytes]) -> Site | None:
+    """For TrackedHashes: the site of a record's key and fields."""
+    try:
+        return site_from_hash(key.rpartition(":")[2], fields)
+    except (KeyError, ValueError):
+        return None
