@@ -93,21 +93,21 @@ class OneWriteProtocol(HttpToolsProtocol):
         if try_fast is None or not try_fast(cycle.scope, partial(self._reply, cycle)):
             super()._start_asgi_task(cycle, OneWrite(cycle, app, RENDERED_HEADERS))
 
-    def _reply(self, cycle: RequestResponseCycle, lines: bytes, body: bytes) -> None:
-        """Sends a 200 that was made without a task; leaves it to uvicorn where the connection is to close."""
+    def _reply(self, cycle: RequestResponseCycle, status: int, lines: bytes, body: bytes) -> None:
+        """Sends a response that was made without a task; leaves it to uvicorn where the connection is to close."""
         if cycle.transport.is_closing():
             return
 
         async def answered(scope: Any, receive: Any, send: Any) -> None:
             headers = [line.split(b": ", 1) for line in lines.splitlines()]
-            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.start", "status": status, "headers": headers})
             await send({"type": "http.response.body", "body": body})
 
         if cycle.flow.write_paused or not _is_ordinary(cycle):
             super()._start_asgi_task(cycle, answered)
         else:
             default = b"".join(b"%b: %b\r\n" % header for header in cycle.default_headers)
-            _send(cycle, b"".join([STATUS_LINE[200], default, lines, b"\r\n", body]))
+            _send(cycle, b"".join([STATUS_LINE[status], default, lines, b"\r\n", body]))
 
 
 class OneWrite:

@@ -9,25 +9,26 @@ from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
-from app.server.security_headers import SECURITY_HEADERS, STRICT_TRANSPORT
+from app.server.security_headers import STRICT_TRANSPORT, with_security
 from app.web.headers import RawHeaders
 
 
 class StaticHeaders:
-    """The headers that all 200s of an endpoint share, but for their length; and as they are sent, with those that
-    every answer has: made once, because joining them anew takes as long as everything else that an answer needs.
+    """The headers that all responses of a kind share, but for their length; and as they are sent, with those that
+    every response has: made once, because joining them anew takes as long as everything else that a response needs.
     """
 
-    __slots__ = ("headers", "plain", "secure")
+    __slots__ = ("headers", "plain", "secure", "status")
 
-    def __init__(self, *headers: tuple[bytes, bytes]) -> None:
+    def __init__(self, *headers: tuple[bytes, bytes], status: int = 200) -> None:
+        self.status = status
         self.headers: RawHeaders = list(headers)
-        self.plain = b"".join(b"%b: %b\r\n" % header for header in (*headers, *SECURITY_HEADERS))
+        self.plain = b"".join(b"%b: %b\r\n" % header for header in with_security(self.headers))
         self.secure = self.plain + b"%b: %b\r\n" % STRICT_TRANSPORT
 
 
 FastResponse = tuple[StaticHeaders, bytes]
-"""A 200's constant headers and its body."""
+"""A response's constant headers, and status, and its body."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +40,10 @@ class Deferred:
 
 
 class FastEndpoint:
-    """Gives `quick` for the usual request and `slow` for every other."""
+    """Gives `try_fast` for the usual request and `handle` for every other."""
 
     def try_fast(self, scope: Scope) -> FastResponse | Deferred | None:
-        """The answer when it takes no asking, or the promise of one; None, with nothing done, when it is for `slow`.
+        """The answer when it takes no asking, or the promise of one; None, with nothing done, when it is for `handle`.
 
         Must not raise.
         """
@@ -57,6 +58,6 @@ class FastEndpoint:
         if isinstance(outcome, Deferred):
             outcome = outcome.finish(await outcome.future)
         head, body = outcome if outcome is not None else await self.handle(scope)
-        length = (b"content-length", b"%d" % len(body))
-        await send({"type": "http.response.start", "status": 200, "headers": [*head.headers, length]})
+        headers = head.headers if head.status == 204 else [*head.headers, (b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": head.status, "headers": headers})
         await send({"type": "http.response.body", "body": body})

@@ -18,7 +18,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from app.observability.log import AccessLog
 from app.observability.metrics import OTHER, Metrics
-from app.server.security_headers import SECURITY_HEADERS, STRICT_TRANSPORT
+from app.server.security_headers import STRICT_TRANSPORT, with_security
 from app.settings import Settings, SettingsError
 from app.store.embedded import EmbeddedError
 from app.web.csrf import SAFE, is_cross_site
@@ -26,6 +26,7 @@ from app.web.errors import BadRequest, Forbidden, Problem, TooLarge, problem_of,
 from app.web.fast_path import Deferred, FastEndpoint, FastResponse
 from app.web.headers import Hosts, headers_of
 from app.web.i18n import N_
+from app.web.policy import PolicyRoute, RoutePolicy, first_segment
 from app.web.proxies import Proxies
 from app.web.templating import Pages
 
@@ -33,11 +34,14 @@ ON_RESPONSE_START = "tallygate.on_response_start"
 """The scope key of an `async (scope, headers)` that adds headers to the response: the sessions' cookies."""
 PROBES = frozenset({"/live", "/ready"})
 """Asked by an orchestrator under whatever address the process has: any Host will do."""
-Reply = Callable[[bytes, bytes], None]
-"""Sends a 200: its header lines, each with its end, and its body."""
+Reply = Callable[[int, bytes, bytes], None]
+"""Sends a response: its status, its header lines, each with its end, and its body."""
 BODILESS = frozenset({"GET", "HEAD"})
 MAX_CONTENT_LENGTH_DIGITS = 20
 """Of a Content-Length, zeros in front included: Python refuses to read a number of thousands."""
+
+
+USUAL = RoutePolicy()
 
 
 class Middleware:
@@ -53,12 +57,18 @@ class Middleware:
         self._prefix = os.urandom(5).hex()
         self._count = 0
         self._due: list[tuple[Scope, float, FastResponse, Reply]] = []
-        self._quick = {
-            (method, route.path): route
+        self._fast = {
+            (method, first_segment(route.path) if route.param_convertors else route.path): route
             for route in app.routes
             if isinstance(route, Route) and isinstance(route.endpoint, FastEndpoint)
             for method in route.methods or ()
         }
+        """A route with parameters stands for all paths that begin with its first segment."""
+        policies = [(route, route.policy) for route in app.routes if isinstance(route, PolicyRoute)]
+        self._policies = {first_segment(route.path): policy for route, policy in policies}
+        self._body_limits = [
+            (route.path_regex, policy.max_body_bytes) for route, policy in policies if policy.max_body_bytes is not None
+        ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -74,7 +84,8 @@ class Middleware:
 
         False, with nothing done, when it has to go the ordinary way.
         """
-        route = self._quick.get((scope["method"], scope["path"]))
+        method, path = scope["method"], scope["path"]
+        route = self._fast.get((method, path)) or self._fast.get((method, first_segment(path)))
         if route is None or self._refusal(scope) is not None:
             return False
         started = perf_counter()
@@ -101,8 +112,12 @@ class Middleware:
         head, body = answer
         request_id = self._next_id()
         constant = head.secure if scope["scheme"] == "https" else head.plain
-        reply(b"%bcontent-length: %d\r\nx-request-id: %b\r\n" % (constant, len(body), request_id.encode()), body)
-        self._note(scope, started, 200, len(body), request_id)
+        if head.status == 204:
+            lines = b"%bx-request-id: %b\r\n" % (constant, request_id.encode())
+        else:
+            lines = b"%bcontent-length: %d\r\nx-request-id: %b\r\n" % (constant, len(body), request_id.encode())
+        reply(head.status, lines, body)
+        self._note(scope, started, head.status, len(body), request_id)
 
     def _note(self, scope: Scope, started: float, status: int, size: int, request_id: str) -> None:
         ended = perf_counter()
@@ -120,16 +135,24 @@ class Middleware:
     def _refusal(self, scope: Scope) -> Problem | None:
         raw = scope["headers"]
         headers = headers_of(scope)
-        if not self._hosts.allow(headers, raw) and scope["path"] not in PROBES:
+        policy = self._policies.get(first_segment(scope["path"]), USUAL)
+        if not self._hosts.allow(headers, raw) and not (policy.any_host or scope["path"] in PROBES):
             return BadRequest(N_("The Host header is missing, malformed or not one of ours."), field="Host")
         if self._proxies.any:
             self._proxies.apply(scope, headers)
-        if scope["method"] not in SAFE and is_cross_site(scope["method"], scope["scheme"].encode(), headers):
+        unsafe = scope["method"] not in SAFE and not policy.cross_site
+        if unsafe and is_cross_site(scope["method"], scope["scheme"].encode(), headers):
             return Forbidden(N_("The request comes from another site."))
         length = headers.get(b"content-length", b"0")
-        if not length.isdigit() or len(length) > MAX_CONTENT_LENGTH_DIGITS or int(length) > self._most:
+        if not length.isdigit() or len(length) > MAX_CONTENT_LENGTH_DIGITS:
+            return TooLarge()
+        if int(length) > self._most and int(length) > self.max_body_bytes(scope["path"]):
             return TooLarge()
         return None
+
+    def max_body_bytes(self, path: str) -> int:
+        """The largest body of a request for the path."""
+        return next((most for regex, most in self._body_limits if regex.match(path)), self._most)
 
 
 async def _in_one_line(send: Send, message: Message) -> None:
@@ -172,7 +195,7 @@ class RequestCycle:
 
     def _limited(self, receive: Receive) -> Receive:
         """For a body whose length nobody has told. What it returns raises TooLarge."""
-        left = self._edge._most
+        left = self._edge.max_body_bytes(self._scope["path"])
 
         async def limited() -> Message:
             nonlocal left
@@ -186,11 +209,7 @@ class RequestCycle:
 
     async def _answer(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = message["headers"] = [
-                *message["headers"],
-                *SECURITY_HEADERS,
-                (b"x-request-id", self._id.encode()),
-            ]
+            headers = message["headers"] = [*with_security(message["headers"]), (b"x-request-id", self._id.encode())]
             if ON_RESPONSE_START in self._scope:
                 await self._scope[ON_RESPONSE_START](self._scope, headers)
             self._status = message["status"]

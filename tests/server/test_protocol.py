@@ -251,7 +251,7 @@ class Late:
 class QuicklyLate(Late):
     """Likewise, without a task."""
 
-    def quick(self, scope: Scope, reply: Any) -> bool:
+    def try_fast(self, scope: Scope, reply: Any) -> bool:
         if scope["path"] != "/second":
             return False
         self.leaving = asyncio.create_task(self.left(reply.args[0]))
@@ -259,7 +259,7 @@ class QuicklyLate(Late):
         return True
 
     def answer(self, reply: Any) -> None:
-        reply(b"content-length: 3\r\n", b"abc")
+        reply(200, b"content-length: 3\r\n", b"abc")
         self.done.set()
 
 

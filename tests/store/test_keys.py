@@ -31,7 +31,16 @@ def test_the_page_has_a_row_for_each_key_and_each_row_is_whole() -> None:
     assert len(ROWS) >= 8
     assert len(set(PATTERNS)) == len(PATTERNS)
     assert (keys.__doc__ or "").count("\n| `") == len(ROWS)
-    assert {kind for _, kind, _ in ROWS} <= {"hash", "channel", "string", "set", "sorted set", "stream", "prefix", "various"}
+    assert {kind for _, kind, _ in ROWS} <= {
+        "hash",
+        "channel",
+        "string",
+        "set",
+        "sorted set",
+        "stream",
+        "prefix",
+        "various",
+    }
 
 
 @pytest.mark.parametrize("name", CONSTANTS)

@@ -1,0 +1,41 @@
+"""What the middleware does otherwise for some routes: those that other sites' pages or proxies ask for."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.routing import Route
+
+
+@dataclass(frozen=True, slots=True)
+class RoutePolicy:
+    """`cross_site` and `any_host` hold for every path that begins like the route's, up to its first parameter."""
+
+    cross_site: bool = False
+    """Requests that change something may come from pages of other sites. The route must not trust cookies."""
+    any_host: bool = False
+    """The Host header is not checked."""
+    max_body_bytes: int | None = None
+    """The largest body, where it is not `max_body_bytes` of the settings; the route reads it in pieces."""
+
+
+class PolicyRoute(Route):
+    """A route with a policy of its own."""
+
+    def __init__(
+        self,
+        path: str,
+        endpoint: Callable[..., Any],
+        *,
+        policy: RoutePolicy,
+        methods: list[str] | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(path, endpoint, methods=methods, name=name)
+        self.policy = policy
+
+
+def first_segment(path: str) -> str:
+    """`/c/` of `/c/abc.js`; the whole path where it has one segment only."""
+    end = path.find("/", 1)
+    return path if end < 0 else path[: end + 1]
