@@ -1,4 +1,4 @@
-"""The API of accounts, for front ends of their own and for programs."""
+"""The API of accounts."""
 
 from dataclasses import asdict
 from typing import Any, cast
@@ -34,7 +34,7 @@ LIMITED = {"type": "string", "maxLength": 2048}
 
 
 class CurrentSession(FastEndpoint):
-    """`GET /api/session`: the hot question of every front end."""
+    """`GET /api/session`: front ends ask it at every page."""
 
     def __init__(self) -> None:
         self._kept: dict[str, tuple[User, bytes]] = {}
@@ -50,7 +50,7 @@ class CurrentSession(FastEndpoint):
         return SESSION_HEAD, self._body(await user_of(Request(scope)))
 
     def _body(self, user: User) -> bytes:
-        """The answer, made once for a user who does not change."""
+        """The response body, cached until the user changes."""
         kept = self._kept.get(user.id)
         if kept is not None and kept[0] is user:
             return kept[1]
@@ -76,7 +76,7 @@ async def sign_in(request: Request[AccountState]) -> Response:
 
 
 async def sign_out(request: Request[AccountState]) -> Response:
-    """`DELETE /api/session`; nothing to do is no error."""
+    """`DELETE /api/session`: 204, also without a session."""
     await authentication.sign_out(request)
     return Response(status_code=204)
 
@@ -109,8 +109,8 @@ async def list_tokens(request: Request[AccountState], user: User) -> Response:
 
 @sign_in_required
 async def create_token(request: Request[AccountState], user: User) -> Response:
-    """`POST /api/account/tokens`: the answer holds the token itself, which is never shown again."""
-    if api_secret(request.scope) is not None:  # a stolen one would outlive its end, and its being revoked
+    """`POST /api/account/tokens`: the response holds the token, which is never shown again."""
+    if api_secret(request.scope) is not None:  # a stolen token could make another that outlives it
         raise Forbidden(N_("A token cannot create tokens: sign in."))
     await fresh(request, "/account/tokens")
     fields = await json_fields(request, {"name": str}, {"days": int})

@@ -1,4 +1,4 @@
-"""Coming in and going out, the same for pages and for the API."""
+"""Sign-in and sign-out, the same for pages and the API."""
 
 import math
 from collections.abc import Iterator
@@ -18,7 +18,8 @@ from app.store.client import StoreUnavailable
 
 
 async def sign_in(request: Request[AccountState], name: str, password: str) -> User | None:
-    """Signs in with a password. None when that is not right: which part of it nobody learns, nor how long it took.
+    """Signs in with a password. None for an unknown name and for a wrong password, after the same time (no enumeration
+    of users: OWASP ASVS 5.0, 6.3.8).
 
     Raises TooMany, Busy, StoreUnavailable.
     """
@@ -34,8 +35,8 @@ async def sign_in(request: Request[AccountState], name: str, password: str) -> U
         return None
     await state["limits"].signed_in(key)
     await start_session(request, user, "password")
-    # Whoever changed the password or disabled the user at this moment ended the sessions that there were: not this one.
-    # Another sign-in may have renewed the hash of the same password.
+    # A concurrent change of the password, or disabling of the user, has ended all sessions but this new one. Another
+    # sign-in may have replaced the hash of the same password.
     with rollback_unless_verified(request):
         now, stored_now = await state["accounts"].credentials(name)
         changed = stored_now != stored and not await right_password(stored_now, password)
@@ -43,20 +44,20 @@ async def sign_in(request: Request[AccountState], name: str, password: str) -> U
             await state["sessions"].end(request.scope)
             return None
     if stored is not None and state["passwords"].needs_rehash(stored):
-        with suppress(Busy, StoreUnavailable):  # the next sign-in does it
+        with suppress(Busy, StoreUnavailable):  # the next sign-in retries it
             await state["accounts"].replace_password(user.id, stored, await state["passwords"].hash(password))
     return user
 
 
 async def start_session(request: Request[S], user: User, auth_method: str, recheck_at: float = math.inf) -> Session:
-    """Begins the session of a user who has proved to be one: noted first, for no session goes unnoted."""
+    """Starts a session for an authenticated user. Writes the audit entry first, so that every session has one."""
     await audit(request, Event.SIGN_IN, user=user, detail=auth_method)
     return await request.state["sessions"].begin(request.scope, user.id, auth_method, recheck_at)
 
 
 @contextmanager
 def rollback_unless_verified(request: Request[S]) -> Iterator[None]:
-    """For a last look at who was let in: where that cannot be finished, the browser does not get the session."""
+    """Drops the new session cookie if the checks in this block fail."""
     with ExitStack() as unless_done:
         unless_done.callback(request.state["sessions"].drop, request.scope)
         yield
@@ -72,6 +73,6 @@ async def sign_out(request: Request[AccountState]) -> None:
 
 
 async def new_password(request: Request[AccountState], name: str, password: str) -> str:
-    """The hash of a password that this user may have. Raises WeakPassword, Busy."""
+    """The hash of a new password. Raises WeakPassword, Busy."""
     check_password(password, name)
     return await request.state["passwords"].hash(password)

@@ -1,4 +1,4 @@
-"""Who asks: the user behind a request's session or API token."""
+"""The user of a request's session or API token."""
 
 from starlette.types import Scope
 
@@ -14,7 +14,7 @@ USER = "tallygate.user"
 
 
 class CurrentUser:
-    """Users are kept in each worker until Redis says that they have changed, like their sessions."""
+    """Users are cached in each worker until Redis invalidates them, like their sessions."""
 
     def __init__(self, sessions: Sessions, users: TrackedHashes[User], tokens: ApiTokens) -> None:
         self._sessions = sessions
@@ -22,9 +22,9 @@ class CurrentUser:
         self._tokens = tokens
 
     async def get(self, scope: Scope) -> User | None:
-        """The user who asks; None for a visitor who is not signed in, or whose account is disabled.
+        """The user; None if the request has no session or token, or the account is disabled.
 
-        An API token stands in for a session, in `/api/` only. Raises StoreUnavailable: then nobody is let in.
+        An API token replaces a session in `/api/` only. Raises StoreUnavailable.
         """
         if USER not in scope:
             user_id = await self._user_id(scope)
@@ -33,7 +33,7 @@ class CurrentUser:
         return user
 
     def cached(self, scope: Scope, cookies: bytes) -> tuple[User, Session] | None:
-        """The user and the session of a raw Cookie header where this worker knows both; None says nothing."""
+        """The user and the session of a raw Cookie header if both are cached; None otherwise."""
         session = self._sessions.cached(scope, cookies)
         user = _able(self._users.kept(keys.user(session.user))) if session is not None else None
         return (user, session) if user is not None and session is not None else None
@@ -48,9 +48,9 @@ class CurrentUser:
 
 
 def api_secret(scope: Scope) -> str | None:
-    """What the request gives as its API token, good or not; None where it comes without one.
+    """The request's API token, valid or not; None if it has none.
 
-    Basic credentials are those of a proxy in front; any other kind is an attempt to be somebody, which fails.
+    Basic credentials belong to a proxy in front. Any other scheme counts as a failed authentication.
     """
     authorization = headers_of(scope).get(b"authorization")
     if authorization is None or not scope["path"].startswith("/api/"):
@@ -66,7 +66,7 @@ def api_secret(scope: Scope) -> str | None:
 
 
 def parse_user(key: str, fields: Fields) -> User | None:
-    """For TrackedHashes: the user of a hash's key and fields."""
+    """The user of a hash's key and fields; None if the hash is no user."""
     try:
         return User.from_hash(key.removeprefix(keys.user("")), fields)
     except (KeyError, ValueError):

@@ -1,5 +1,5 @@
-"""Who may: `@sign_in_required`, `@fresh_sign_in_required` and `@admin_required` for handlers, which get the user as
-second argument.
+"""Decorators of handlers: `@sign_in_required`, `@fresh_sign_in_required`, `@admin_required`. The handler gets the user
+as second argument.
 """
 
 from collections.abc import Awaitable, Callable
@@ -20,7 +20,7 @@ UserHandler = Callable[[Request[S], User], Awaitable[Response]]
 
 
 def sign_in_required(handler: UserHandler[S]) -> Handler[S]:
-    """A page sends visitors to sign in and back again; the API answers 401 with `sign_in_url`."""
+    """A page redirects visitors to sign in and back; the API responds 401 with `sign_in_url`."""
 
     @wraps(handler)
     async def guarded(request: Request[S]) -> Response:
@@ -30,20 +30,20 @@ def sign_in_required(handler: UserHandler[S]) -> Handler[S]:
 
 
 def admin_required(handler: UserHandler[S]) -> Handler[S]:
-    """403 for who is signed in, but no administrator."""
+    """403 for a user who is no administrator."""
 
     @wraps(handler)
     async def guarded(request: Request[S]) -> Response:
         user = await user_of(request)
         if not user.is_admin:
-            raise Forbidden(N_("This is only for administrators."))
+            raise Forbidden(N_("Only administrators can do this."))
         return await handler(request, user)
 
     return guarded
 
 
 def fresh_sign_in_required(handler: UserHandler[S]) -> Handler[S]:
-    """For what decides who can sign in: an old session is sent to sign in again, and then to the account page."""
+    """For changes of how a user signs in: an old session authenticates again, then continues at the account page."""
 
     @wraps(handler)
     async def guarded(request: Request[S]) -> Response:
@@ -55,13 +55,13 @@ def fresh_sign_in_required(handler: UserHandler[S]) -> Handler[S]:
 
 
 async def fresh(request: Request[Any], back: str) -> None:
-    """Raises FreshSignInRequired, and comes back to that path, unless the user has signed in a moment ago."""
+    """Raises FreshSignInRequired, with the path to return to, unless the user authenticated recently."""
     if not await request.state["sessions"].fresh(request.scope):
         raise FreshSignInRequired(back)
 
 
 async def user_of(request: Request[Any]) -> User:
-    """The user who asks. Raises SignInRequired."""
+    """The request's user. Raises SignInRequired."""
     user: User | None = await request.state["current_user"].get(request.scope)
     if user is None:
         raise SignInRequired(_back(request))
@@ -69,7 +69,7 @@ async def user_of(request: Request[Any]) -> User:
 
 
 def _back(request: Request[Any]) -> str | None:
-    """The page to come back to after signing in; None where there is no page."""
+    """The page to return to after signing in; None if the request is for no page."""
     if request.method not in {"GET", "HEAD"} or prefers_json(request.scope):
         return None
     query = request.scope["query_string"].decode("latin-1")

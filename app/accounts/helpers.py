@@ -1,4 +1,4 @@
-"""What pages and handlers of accounts share: the page's frame with its user, and notes for the audit log."""
+"""Helpers of handlers: pages with their user, redirects, flash messages, audit entries."""
 
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,7 +18,7 @@ from app.web.language import remember
 async def page(
     request: Request[S], name: str, *, status_code: int = 200, error: str | None = None, **context: Any
 ) -> Response:
-    """A template with the user, the flash message and the error in the reader's language."""
+    """Renders a template with the user, the flash message and the error in the reader's language."""
     state, scope = request.state, request.scope
     pages = state["pages"]
     locale = pages.locale_of(scope)
@@ -38,23 +38,23 @@ async def page(
 
 
 def see_other(path: str) -> Response:
-    """Where a form leads to: a page that can be loaded again without sending the form again."""
+    """A 303 after a form: reloading the page does not send the form again."""
     return RedirectResponse(path, 303, {"Cache-Control": "no-store"})
 
 
 async def redirect_page(request: Request[S], url: str) -> Response:
-    """A page that leads to another site at once: the answer to a form may not (CSP, form-action)."""
+    """A page that redirects to another site: CSP's form-action forbids a redirect after a form."""
     return await page(request, "accounts/onward.html", url=url, site=urlsplit(url).hostname)
 
 
 def in_the_language_of(user: User, response: Response, scope: Scope) -> None:
-    """Has a browser in which somebody has signed in ask for the language of the account, where one was chosen."""
+    """Sets the language cookie to the language of the user's account, if one is chosen."""
     if user.locale:
         remember(response, scope, user.locale)
 
 
 async def flash_message(request: Request[S], message: str) -> None:
-    """Leaves a message (an English sentence) for the next page; nothing where nobody is signed in any more."""
+    """Stores a message (an English sentence) for the next page; does nothing without a session."""
     session = await request.state["sessions"].open(request.scope)
     if session is not None:
         flash(session, message)
@@ -65,7 +65,7 @@ def address_of(request: Request[Any]) -> str:
 
 
 def raise_if_limited(wait: int) -> None:
-    """Raises TooMany when a limit says to wait, in seconds."""
+    """Raises TooMany if a rate limit returned seconds to wait."""
     if wait:
         raise TooMany(wait)
 
@@ -73,7 +73,7 @@ def raise_if_limited(wait: int) -> None:
 async def audit(
     request: Request[S], event: Event, *, user: User | str, by: User | None = None, detail: str = ""
 ) -> None:
-    """Writes to the audit log what happened to a user, and who did it if it was somebody else."""
+    """Writes an audit entry about a user; `by` is the actor if that is another user."""
     await request.state["audit"].record(
         event,
         user=user if isinstance(user, str) else user.id,

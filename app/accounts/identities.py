@@ -1,4 +1,4 @@
-"""Who users are elsewhere: identities, each (issuer, subject), each one user's."""
+"""Linked identities: each is a pair (issuer, subject) and belongs to one user."""
 
 import asyncio
 import hashlib
@@ -31,7 +31,7 @@ local owner = redis.call('HGET', KEYS[1], 'user')
 if owner then redis.call('HSET', KEYS[1], 'name', ARGV[1], 'picture', ARGV[2]) end
 return owner
 """)
-# The last way in stays: without a password, one identity must remain that is a way in.
+# A user without a password keeps at least one identity of a configured provider.
 UNLINK = Script("""
 local identity, identities, user = unpack(KEYS)
 if redis.call('SISMEMBER', identities, ARGV[1]) == 0 then return 'unknown' end
@@ -42,8 +42,8 @@ redis.call('SREM', identities, ARGV[1])
 redis.call('DEL', identity)
 return 'unlinked'
 """)
-# Who signs in for the first time: the user with the identity, and the invitation used up, or nothing. The first line
-# makes it safe to send again, and gives both of two first sign-ins at the same moment the same user.
+# A first sign-in: makes the user with the identity and uses up the invitation, or does nothing. The first line makes a
+# retry safe, and gives two concurrent first sign-ins the same user.
 JOIN = Script("""
 local user, names, sorted, invitations, identity, identities = unpack(KEYS)
 local id, name, invitation, now, hash, count = unpack(ARGV, 1, 6)
@@ -69,14 +69,14 @@ class IdentityTaken(Exception):
 
 
 class LastWayIn(Exception):
-    """Without this identity the user could not sign in any more."""
+    """The identity is the user's only way to sign in."""
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """`provider` is the name in the settings; `name` and `picture` are what it calls the user; `linked` is Unix time.
+    """`provider` is the name in the settings; `name` and `picture` come from the provider; `linked` is Unix time.
 
-    `id` is a hash of issuer and subject: who knows it knows neither.
+    `id` is a hash of issuer and subject, which reveals neither.
     """
 
     issuer: str
@@ -88,7 +88,7 @@ class Identity:
 
     @property
     def id(self) -> str:
-        """No issuer holds a NUL, so that no two pairs give the same text."""
+        """An issuer holds no NUL, so two pairs never give the same text."""
         return hashlib.sha256(f"{self.issuer}\0{self.subject}".encode("utf-8", "surrogatepass")).hexdigest()
 
     @classmethod
@@ -113,12 +113,12 @@ class Identities:
         self._clock = clock
 
     async def user_of(self, identity: Identity) -> str | None:
-        """The id of the user whose identity it is."""
+        """The id of the identity's user."""
         owner = await self._store.idempotent("HGET", keys.identity(identity.id), "user")
         return owner.decode() if owner is not None else None
 
     async def seen(self, identity: Identity) -> str | None:
-        """The same for one that signs in: its name and picture are from now on what its provider says today."""
+        """The id of the identity's user at a sign-in: also updates the identity's name and picture."""
         owner = await SEEN.run(self._store, [keys.identity(identity.id)], identity.name, identity.picture)
         return owner.decode() if owner is not None else None
 
@@ -130,7 +130,7 @@ class Identities:
             raise IdentityTaken
 
     async def join(self, name: str, identity: Identity, invitation: str | None = None) -> tuple[str, bool]:
-        """(the id of the identity's user, whether that is a new one, of this name and without a password).
+        """Returns (the id of the identity's user, whether the user is new); a new user has no password.
 
         Raises BadName, NameTaken, BadInvitation.
         """
@@ -152,7 +152,7 @@ class Identities:
                 return owner.decode(), owner.decode() == user.id
 
     async def unlink(self, user_id: str, identity_id: str, issuers: Container[str]) -> bool:
-        """Whether the user had such an identity. `issuers` are those by which one can sign in. Raises LastWayIn."""
+        """Whether the user had the identity. `issuers` are those of configured providers. Raises LastWayIn."""
         known = await self.of_user(user_id)
         ways = [other.id for other in known if other.issuer in issuers and other.id != identity_id]
         touched = (keys.identity(identity_id), keys.identities_of(user_id), keys.user(user_id))
@@ -162,7 +162,7 @@ class Identities:
         return bool(outcome == b"unlinked")
 
     async def of_user(self, user_id: str) -> tuple[Identity, ...]:
-        """The user's identities, the first linked first."""
+        """The user's identities, oldest link first."""
         ids = await self._store.idempotent("SMEMBERS", keys.identities_of(user_id))
         hashes = await asyncio.gather(
             *(self._store.idempotent("HGETALL", keys.identity(one.decode())) for one in sorted(ids))

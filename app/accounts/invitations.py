@@ -1,4 +1,4 @@
-"""Invitations: links that let one person sign up, once."""
+"""Invitations: links that allow one sign-up each."""
 
 import asyncio
 import time
@@ -14,7 +14,7 @@ MAX_LISTED_INVITATIONS = 100
 
 @dataclass(frozen=True, slots=True)
 class Invitation:
-    """What may be shown of an invitation. Times are in Unix seconds; `by` is the id of who invited."""
+    """An invitation without its secret. Times are Unix seconds; `by` is the id of the inviting user."""
 
     id: str
     by: str
@@ -25,8 +25,8 @@ class Invitation:
 class Invitations:
     """Raises StoreUnavailable when Redis does not answer.
 
-    They are used up by `AccountStore.create` and `Identities.join`: in the moment in which the account is made, so that
-    a name which is taken costs nobody the invitation.
+    `AccountStore.create` and `Identities.join` use an invitation up in the step that makes the account: a taken name
+    does not cost it.
     """
 
     def __init__(self, store: Store, *, clock: Callable[[], float] = time.time) -> None:
@@ -34,7 +34,7 @@ class Invitations:
         self._clock = clock
 
     async def create(self, by: str, lifetime: int) -> str:
-        """The secret of a new invitation that is good for `lifetime` seconds."""
+        """Makes an invitation that is valid for `lifetime` seconds. Returns its secret."""
         secret, now = new_secret(), self._clock()
         key = keys.invitation(digest(secret))
         await self._store.idempotent("ZREMRANGEBYSCORE", keys.INVITATIONS, "-inf", repr(now))
@@ -44,18 +44,18 @@ class Invitations:
         return secret
 
     async def peek(self, secret: str) -> bool:
-        """Whether it can still be used."""
+        """Whether the invitation is valid."""
         if not looks_like_secret(secret):
             return False
         return await self._expires(digest(secret)) is not None
 
     async def by_id(self, invitation_id: str) -> Invitation | None:
-        """None where it can be used no more, or never could."""
+        """The valid invitation; None otherwise."""
         expires = await self._expires(invitation_id)
         return await self._invitation(invitation_id, expires) if expires is not None else None
 
     async def list(self) -> tuple[Invitation, ...]:
-        """Those that can still be used, the next to end first; no more than MOST_LISTED."""
+        """The valid invitations, next to expire first; at most MAX_LISTED_INVITATIONS."""
         living = await self._store.idempotent(
             "ZRANGEBYSCORE",
             keys.INVITATIONS,

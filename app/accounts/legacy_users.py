@@ -1,4 +1,4 @@
-"""Users of the app that was here before: whom its cookies name, and for how long they are believed."""
+"""Users of the former app: its cookies name them, each once, until the user ends all sessions."""
 
 from starlette.types import Scope
 
@@ -11,7 +11,10 @@ from app.store.client import Store
 
 
 class LegacyUsers:
-    """For Sessions. What was used or ended is kept in Redis, wherever sessions are. Raises StoreUnavailable."""
+    """For Sessions. Used cookies and ended users are stored in Redis, also with sessions in the cookie.
+
+    Raises StoreUnavailable.
+    """
 
     def __init__(self, accounts: AccountStore, audit: Audit, store: Store) -> None:
         self._accounts = accounts

@@ -1,4 +1,4 @@
-"""Who has an account."""
+"""Users, and the sign-in options of OAuth providers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Self
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A person with an account. `created` is in Unix seconds; `locale` is None where the browser decides."""
+    """A user. `created` is Unix seconds; `locale` is None if the browser decides."""
 
     id: str
     name: str
@@ -30,7 +30,7 @@ class User:
         )
 
     def to_hash(self) -> list[str]:
-        """Field, value, field, value ...: all but the password's hash, which only the store handles."""
+        """Field, value, field, value ...; without the password's hash, which only the store handles."""
         return [
             "name", self.name,
             "admin", str(int(self.is_admin)),
@@ -42,7 +42,7 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class UserPage:
-    """Some users in the order of their names. `total` counts all that match; `after` asks for the next page."""
+    """A page of users, ordered by name. `total` counts all matches; `after` is the cursor of the next page."""
 
     users: tuple[User, ...]
     total: int
@@ -51,7 +51,7 @@ class UserPage:
 
 @dataclass(frozen=True, slots=True)
 class SignInOption:
-    """A provider that can be signed in with: the button says `label`, and leads to `/oauth/<name>/start`."""
+    """A provider on the sign-in page: a button `label` that leads to `/oauth/<name>/start`."""
 
     name: str
     label: str

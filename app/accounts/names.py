@@ -1,4 +1,4 @@
-"""Usernames: which are allowed, and which are the same name. Pure."""
+"""Usernames: which are valid, and which are equal. Pure."""
 
 import re
 import unicodedata
@@ -7,17 +7,17 @@ from app.web.i18n import N_
 
 MAX_NAME_LENGTH = 64
 MAX_TYPED_LENGTH = 4 * MAX_NAME_LENGTH
-"""Characters that are looked at: more cannot be a name, and normalising takes time."""
+"""Characters of typed text that are normalised; a longer text is no name, and normalising takes time."""
 FORBIDDEN = frozenset('/\\:,;<>"')
-"""They mean something in paths, in lists in headers, in Basic credentials or in HTML."""
+"""Characters with a meaning in paths, header lists, Basic credentials or HTML."""
 UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zs", "Zl", "Zp"})
-"""Categories that show nothing; unassigned characters too: a later Unicode may normalise them differently."""
+"""Invisible categories, and unassigned characters: a later Unicode version may normalise them differently."""
 BLANK_LETTERS = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\ufe00-\ufe0f\U000e0100-\U000e01ef]")
-"""Letters and marks that show nothing all the same: joiners, fillers, variation selectors."""
+"""Invisible letters and marks: joiners, fillers, variation selectors."""
 
 
 class BadName(ValueError):
-    """No username; `reason` is a sentence for the reader."""
+    """The text is no username; `reason` is a sentence for the reader."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -25,7 +25,7 @@ class BadName(ValueError):
 
 
 def normal(name: str) -> str:
-    """The name as it is kept and shown. Raises BadName."""
+    """The name in normal form, as it is stored and shown. Raises BadName."""
     if len(name) > MAX_TYPED_LENGTH:
         raise BadName(N_("A name has at most 64 characters."))
     name = unicodedata.normalize("NFKC", name).strip()
@@ -34,16 +34,16 @@ def normal(name: str) -> str:
     if len(name) > MAX_NAME_LENGTH:
         raise BadName(N_("A name has at most 64 characters."))
     if any(unicodedata.category(character) in UNSEEN for character in name) or BLANK_LETTERS.search(name):
-        raise BadName(N_("A name has no spaces and no invisible characters."))
+        raise BadName(N_("A name cannot contain spaces or invisible characters."))
     if not FORBIDDEN.isdisjoint(name):
-        raise BadName(N_('A name has none of the characters / \\ : , ; < > ".'))
+        raise BadName(N_('A name cannot contain / \\ : , ; < > ".'))
     return name
 
 
 def compare_key(name: str) -> str:
-    """What two spellings of one name have in common; of any text, for it refuses nothing.
+    """Equal for all spellings of a name; accepts any text.
 
-    Twice, because folding can leave what normalising changes, and the other way round.
+    Folded and normalised twice, because each step can undo the other's normal form.
     """
     folded = unicodedata.normalize("NFKC", name[:MAX_TYPED_LENGTH]).strip().casefold()
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", folded).casefold())

@@ -1,4 +1,4 @@
-"""Passwords: hashed with Argon2id, in threads of their own beside the event loop."""
+"""Password hashing with Argon2id, in threads beside the event loop."""
 
 import asyncio
 import base64
@@ -23,19 +23,19 @@ MEMORY, ROUNDS, LANES = 19_456, 2, 1
 """KiB, passes and threads of one hash: the OWASP Password Storage Cheat Sheet's first choice."""
 SALT_BYTES, HASH_BYTES = 16, 32
 NICENESS = 10
-"""How far the hashing threads step back, so that requests go first where they share one core."""
+"""The niceness of the hashing threads: requests go first on a shared core."""
 
 Result = TypeVar("Result")
 
 
 class Busy(Unavailable):
-    """More passwords are waiting to be hashed than is reasonable."""
+    """The queue of passwords to hash is full."""
 
-    detail = N_("Too many people are signing in at this moment.")
+    detail = N_("Too many people are signing in right now.")
 
 
 class PasswordHashing:
-    """Argon2id in `threads` threads; at most `waiting` more are kept waiting, then both coroutines raise Busy."""
+    """Argon2id in `threads` threads; at most `waiting` more calls queue, then both coroutines raise Busy."""
 
     def __init__(self, *, threads: int = 2, waiting: int = 32, memory: int = MEMORY, rounds: int = ROUNDS) -> None:
         self._hasher = PasswordHasher(rounds, memory, LANES, HASH_BYTES, SALT_BYTES, type=Type.ID)
@@ -44,18 +44,18 @@ class PasswordHashing:
         self._nobodys = f"$argon2id$v=19$m={memory},t={rounds},p={LANES}${_random(SALT_BYTES)}${_random(HASH_BYTES)}"
 
     def close(self) -> None:
-        """Ends the threads after the hash that each is at; whoever waits is cancelled."""
+        """Ends the threads after their present hash; queued calls are cancelled."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     async def hash(self, password: str) -> str:
         return await self._beside(lambda: self._hasher.hash(prepared(password)))
 
     async def verify(self, stored: str | None, password: str) -> bool:
-        """Whether it is the password of this hash; takes as long where there is none, for then nobody has it."""
+        """Whether the password has this hash. With None it takes as long and returns False."""
         return await self._beside(lambda: self._verified(stored, password))
 
     def needs_rehash(self, stored: str) -> bool:
-        """Whether the hash was made with other parameters than today's."""
+        """Whether the hash has other parameters than the present ones."""
         return self._hasher.check_needs_rehash(stored)
 
     def _verified(self, stored: str | None, password: str) -> bool:
@@ -75,7 +75,7 @@ class PasswordHashing:
 
 
 def prepared(password: str) -> bytes:
-    """What is hashed: the same bytes however a keyboard composes its characters (NIST SP 800-63B, 3.1.1.2)."""
+    """The bytes to hash: equal for all compositions of the same characters (NIST SP 800-63B-4, 3.1.1.2)."""
     return unicodedata.normalize("NFKC", password).encode("utf-8", "surrogatepass")
 
 
@@ -84,8 +84,8 @@ def _random(count: int) -> str:
 
 
 def _step_back() -> None:
-    """Only Linux has a priority per thread; elsewhere this would slow the whole process down."""
+    """Sets NICENESS on Linux, which has a priority per thread; elsewhere it would apply to the whole process."""
     if sys.platform == "linux":
-        with suppress(OSError):  # a sandbox may forbid it
+        with suppress(OSError):  # sandboxes may forbid it
             thread = threading.get_native_id()
             os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + NICENESS)

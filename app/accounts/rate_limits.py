@@ -25,11 +25,11 @@ class RateLimits:
         return await self.limiter.spend((SIGN_IN_ACCOUNT, name), (SIGN_IN_ADDRESS, address_key(address)))
 
     async def signed_in(self, name: str) -> None:
-        """The right password: the account's allowance is whole again, the address's is not."""
+        """After a right password: resets the account's allowance, not the address's."""
         await self.limiter.reset(SIGN_IN_ACCOUNT, name)
 
     async def sign_in_noted(self, address: str) -> int:
-        """Once a minute for an address: a flood of refused attempts must not wash out the audit log."""
+        """One audit entry a minute for an address: a flood of refused attempts must not fill the audit log."""
         return await self.limiter.spend((SIGN_IN_NOTED, address_key(address)))
 
     async def sign_up(self, address: str) -> int:
@@ -41,11 +41,11 @@ class RateLimits:
         return await self.limiter.spend((SETUP, address_key(address)))
 
     async def password_change(self, user_id: str) -> int:
-        """10 an hour for a user: somebody may have found the browser open."""
+        """10 an hour for a user: the browser may be in other hands."""
         return await self.limiter.spend((PASSWORD_CHANGE, user_id))
 
     async def renaming(self, user_id: str) -> int:
-        """10 an hour for a user: each try tells whether somebody has that name."""
+        """10 an hour for a user: each attempt tells whether a name is taken."""
         return await self.limiter.spend((RENAMING, user_id))
 
     async def invitation(self, secret: str) -> int:
@@ -53,7 +53,7 @@ class RateLimits:
         return await self.limiter.spend((INVITATION, secret))
 
     async def elsewhere(self, address: str) -> int:
-        """50 in 5 minutes from an address: each makes us ask a provider."""
+        """50 in 5 minutes from an address: each sends a request to a provider."""
         return await self.limiter.spend((ELSEWHERE, address_key(address)))
 
     async def inviting(self, user_id: str) -> int:

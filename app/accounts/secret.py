@@ -1,6 +1,6 @@
-"""Secrets that are shown once and kept as a hash. Pure.
+"""Secrets that are shown once and stored as a hash. Pure.
 
-They hold 256 random bits, so that a plain SHA-256 is enough: there is nothing to guess.
+A secret has 256 random bits, so a plain SHA-256 is enough.
 """
 
 import hashlib
@@ -11,15 +11,15 @@ SHAPE = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 def new_secret() -> str:
-    """43 characters that need no quoting in a URL."""
+    """A secret of 43 URL-safe characters."""
     return secrets.token_urlsafe(32)
 
 
 def looks_like_secret(text: str) -> bool:
-    """Whether it is worth asking the store about it."""
+    """Whether the text has the form of a secret."""
     return SHAPE.fullmatch(text) is not None
 
 
 def digest(secret: str) -> str:
-    """The hash by which it is kept: of any text, even of one that is no valid Unicode."""
+    """The hash under which a secret is stored; accepts any text, even with lone surrogates."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()

@@ -17,15 +17,15 @@ RETRY = 1.0
 
 
 async def setup_token(accounts: AccountStore, settings: Settings) -> str:
-    """The link's token, the same in every worker. Raises AdminExists when there is nothing to set up any more."""
+    """The link's token, the same in every worker. Raises AdminExists if there is an administrator."""
     nonce = await accounts.setup_nonce()
     key = settings.secret_key.get_secret_value().encode()
     return hmac.new(key, b"setup:" + nonce.encode(), hashlib.sha256).hexdigest()
 
 
 async def print_setup_link(accounts: AccountStore, settings: Settings) -> None:
-    """Prints the way in for the first administrator, once a start, as soon as Redis can be asked."""
-    start = digest(multiprocessing.current_process().authkey.hex())  # random, and handed on to a supervisor's workers
+    """Prints the setup link once per start, as soon as Redis answers."""
+    start = digest(multiprocessing.current_process().authkey.hex())  # random, and inherited by a supervisor's workers
     worker = secrets.token_hex()
     while True:
         try:
@@ -39,6 +39,6 @@ async def print_setup_link(accounts: AccountStore, settings: Settings) -> None:
         if first:
             host = f"[{settings.host}]" if ":" in settings.host else settings.host
             place = f"http://{host}:{settings.port}" if settings.port else ""
-            # To the terminal only: the log keeps no secrets.
+            # Printed, not logged: the log holds no secrets.
             print(f"tallygate: make the administrator's account at {place}/setup?token={token}", file=sys.stderr)
         return

@@ -1,6 +1,4 @@
-"""Users in Redis. What has to hold between several keys is kept by scripts: a name is one user's, an administrator
-remains.
-"""
+"""Users in Redis. Scripts keep the invariants over several keys: names are unique, one administrator remains."""
 
 import asyncio
 import secrets
@@ -15,7 +13,7 @@ from app.store import keys
 from app.store.client import Store
 from app.store.scripts import Script
 
-# The first line makes it safe to send again: whoever finds its own id has won the name the first time.
+# The first line makes a retry safe: if the name leads to the same id, the first attempt succeeded.
 CREATE = Script("""
 local user, names, sorted, admins, nonce, invitations = unpack(KEYS)
 local id, name, admin, first, invitation, now = unpack(ARGV, 1, 6)
@@ -52,7 +50,7 @@ end
 redis.call('HSET', user, field, value)
 return 'changed'
 """)
-# Whoever has the new name already is asking again: the answer was lost.
+# A user who has the new name already retries after a lost reply.
 RENAME = Script("""
 local user, names, sorted = unpack(KEYS)
 local id, before, before_key, name, key = unpack(ARGV)
@@ -80,11 +78,11 @@ redis.call('SET', nonce, ARGV[1], 'NX')
 return redis.call('GET', nonce)
 """)
 PRINTED_FOR = 3600
-"""Seconds for which workers of one start leave the setup link to the first of them."""
+"""Seconds for which the other workers of a start leave the setup link to the first one."""
 
 
 class NameTaken(Exception):
-    """Somebody has this name, or one that compares equal."""
+    """A user has this name, or one that compares equal."""
 
 
 class BadInvitation(Exception):
@@ -92,11 +90,11 @@ class BadInvitation(Exception):
 
 
 class AdminExists(Exception):
-    """There is an administrator: the way in for the first one is closed."""
+    """There is an administrator, so the first one cannot be made any more."""
 
 
 class LastAdmin(Exception):
-    """The only administrator who can still sign in stays one."""
+    """The change would leave no administrator who can sign in."""
 
 
 class NoSuchUser(LookupError):
@@ -104,9 +102,9 @@ class NoSuchUser(LookupError):
 
 
 class AccountStore:
-    """Raises StoreUnavailable when Redis does not answer. Every method may be called again after that.
+    """Raises StoreUnavailable. Every method may be called again after that.
 
-    `changed` is told the key of each hash written: a worker must not show its own user what was before.
+    `changed` is called with the key of each written hash, so that the worker's own cache is not stale.
     """
 
     def __init__(
@@ -123,7 +121,7 @@ class AccountStore:
     async def create(
         self, name: str, password_hash: str | None, *, is_admin: bool = False, invitation: str | None = None
     ) -> User:
-        """A new user, or none at all. With an `invitation` (its secret), that is used up in the same moment.
+        """Makes a user. An `invitation` (its secret) is used up in the same step.
 
         Raises BadName, BadInvitation, NameTaken.
         """
@@ -173,7 +171,7 @@ class AccountStore:
         return (await self.credentials(name))[0]
 
     async def credentials(self, name: str) -> tuple[User | None, str | None]:
-        """(the user, the password's hash) for somebody who signs in; the same work for a name that nobody has."""
+        """(the user, the password's hash) for a sign-in; does the same work for an unknown name."""
         try:
             key = compare_key(normal(name))
         except BadName:
@@ -191,14 +189,14 @@ class AccountStore:
         await self._change(user_id, "password", password_hash)
 
     async def replace_password(self, user_id: str, old: str, new: str) -> bool:
-        """Another hash in the place of the old one; False, with nothing done, where that was replaced meanwhile."""
+        """Replaces the old hash; False, with nothing changed, if another request replaced it meanwhile."""
         name = keys.user(user_id)
         replaced = bool(await REPLACE.run(self._store, [name], old, new))
         self._changed(name)
         return replaced
 
     async def rename(self, user_id: str, name: str) -> str | None:
-        """The name before; None where it was this one. Of two renamings at the same moment the later one stays.
+        """Renames. Returns the former name; None if it is the same. Of two concurrent calls the later one wins.
 
         Raises BadName, NameTaken, NoSuchUser.
         """
@@ -225,7 +223,7 @@ class AccountStore:
         await self._change(user_id, "locale", locale or "")
 
     async def search(self, prefix: str = "", after: str | None = None, limit: int = 50) -> UserPage:
-        """Users whose names begin with `prefix`, however it is spelled; `after` is what the page before says."""
+        """Users whose names begin with `prefix` in any spelling; `after` is the former page's cursor."""
         start = compare_key(prefix).encode("utf-8", "replace")
         last = None if after is None else after.encode("utf-8", "replace")
         least = b"[" + start if last is None or last < start else b"(" + last
@@ -239,14 +237,14 @@ class AccountStore:
         return UserPage(await self._users(names), total, following)
 
     async def setup_nonce(self) -> str:
-        """Random, the same for all workers, until there is an administrator: then it raises AdminExists."""
+        """A random text, the same for all workers. Raises AdminExists once there is an administrator."""
         nonce = await NONCE.run(self._store, [keys.ACCOUNT_ADMINS, keys.SETUP_NONCE], secrets.token_hex(16))
         if nonce is None:
             raise AdminExists
         return str(nonce.decode())
 
     async def first_to_print(self, start: str, worker: str) -> bool:
-        """Whether this worker is the one of its start (a name that its workers share) to print the setup link."""
+        """Whether this worker prints the setup link; `start` is the same for all workers of a start."""
         name = keys.setup_printed(start)
         await self._store.idempotent("SET", name, worker, "NX", "EX", PRINTED_FOR)
         return _text(await self._store.idempotent("GET", name)) == worker
@@ -259,7 +257,7 @@ class AccountStore:
         if not names:
             return ()
         found = await self._store.idempotent("HMGET", keys.ACCOUNT_NAMES, *names)
-        ids = [user_id.decode() for user_id in found if user_id is not None]  # some may have been renamed meanwhile
+        ids = [user_id.decode() for user_id in found if user_id is not None]  # users may have been renamed meanwhile
         hashes = await asyncio.gather(*map(self._fields, ids))
         return tuple(User.from_hash(user_id, fields) for user_id, fields in zip(ids, hashes, strict=True))
 

@@ -1,4 +1,4 @@
-"""API tokens: secrets that stand in for a session in `/api/`, shown once and kept as their hash."""
+"""API tokens: secrets that replace a session in `/api/`, shown once and stored as a hash."""
 
 import asyncio
 import math
@@ -13,11 +13,11 @@ from app.store.client import Store
 from app.store.scripts import Script
 
 PREFIX = "tgt_"
-"""Lets a scanner of repositories recognise a token that was committed."""
+"""The prefix by which secret scanners recognise a committed token."""
 MAX_TOKENS = 50
 MAX_TOKEN_NAME_LENGTH = 100
 DAY, MAX_TOKEN_DAYS = 86_400, 3650
-"""Seconds, and the days for which one may be made; it may also be for ever."""
+"""Seconds of a day; the longest lifetime in days, except for ever."""
 
 ADD = Script("""
 local token, list = unpack(KEYS)
@@ -38,12 +38,12 @@ return redis.call('DEL', token)
 
 
 class TooManyTokens(Exception):
-    """The user has as many tokens as one may have: an old one has to go first."""
+    """The user has MAX_TOKENS tokens."""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenInfo:
-    """What may be shown of a token. Times are in Unix seconds; `expires` is None where it never does."""
+    """A token without its secret. Times are Unix seconds; `expires` is None if it never does."""
 
     id: str
     user_id: str
@@ -71,7 +71,7 @@ class ApiTokens:
         self._clock = clock
 
     async def create(self, user_id: str, name: str, lifetime: int | None = None) -> tuple[str, TokenInfo]:
-        """(the secret, which is never told again, what is kept); `lifetime` in seconds. Raises TooManyTokens."""
+        """Makes a token. Returns (the secret, the token); `lifetime` in seconds. Raises TooManyTokens."""
         secret, now = PREFIX + new_secret(), self._clock()
         name = name.encode("utf-8", "replace").decode()[:MAX_TOKEN_NAME_LENGTH]
         token = TokenInfo(digest(secret), user_id, name, now, None if lifetime is None else now + lifetime)
@@ -86,7 +86,7 @@ class ApiTokens:
         return secret, token
 
     async def by_secret(self, secret: str) -> TokenInfo | None:
-        """The token, unless it is unknown, revoked or too old. Whether its user is disabled is not looked at."""
+        """The token; None if it is unknown, revoked or expired. Does not check whether its user is disabled."""
         if not secret.startswith(PREFIX) or not looks_like_secret(secret.removeprefix(PREFIX)):
             return None
         return await self._living(digest(secret))
@@ -98,7 +98,7 @@ class ApiTokens:
         return tuple(sorted(filter(None, found), key=lambda token: token.created, reverse=True))
 
     async def revoke(self, user_id: str, token_id: str) -> bool:
-        """Whether the user had this token; it is dead at once."""
+        """Revokes the token at once. Returns whether the user had it."""
         return bool(await REVOKE.run(self._store, [keys.token(token_id), keys.tokens_of(user_id)], token_id))
 
     async def _living(self, token_id: str) -> TokenInfo | None:

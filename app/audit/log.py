@@ -1,4 +1,4 @@
-"""What happened to accounts: a capped stream, newest first for whoever administers."""
+"""The audit log: a capped stream in Redis."""
 
 import re
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ from app.store import keys
 from app.store.client import Store
 
 AUDIT_MAX_ENTRIES = 10_000
-"""Entries; Redis keeps up to a hundred more, because it drops them by the block."""
+"""Redis keeps up to a hundred more: it drops entries in blocks."""
 MAX_DETAIL_LENGTH = 200
 CURSOR = re.compile(r"(?!0+-0+$)[0-9]{1,19}-[0-9]{1,19}")
-"""An entry's id. Nothing comes before the first that there can be: Redis calls it an error to ask."""
+"""An entry's id. 0-0 is excluded: Redis reports an error for a range that ends before it."""
 
 
 class Event(StrEnum):
-    """Everything that is noted. Redis keeps the names (`sign_in`), so they do not change."""
+    """The audited events. Stored entries hold the values, so these do not change."""
 
     SIGN_IN = auto()
     SIGN_IN_FAILED = auto()
@@ -39,9 +39,9 @@ class Event(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """`user` is the id of whom it happened to, `actor` of who did it; empty where nobody is known.
+    """`user` is the id of the user concerned, `actor` of the acting one; empty if unknown.
 
-    `at` is in Unix seconds, by Redis' clock. `event` is a plain text: an older service may have noted it.
+    `at` is Unix seconds by Redis' clock. `event` is a plain text: another version may have written it.
     """
 
     id: str
@@ -56,7 +56,7 @@ class AuditEntry:
 
 @dataclass(frozen=True, slots=True)
 class AuditPage:
-    """`before` asks for the next, older page; None: this is the last."""
+    """`before` is the cursor of the next, older page; None on the last one."""
 
     entries: tuple[AuditEntry, ...]
     before: str | None
@@ -79,17 +79,16 @@ class Audit:
         request_id: str = "",
         detail: str = "",
     ) -> None:
-        """Notes it. Never a secret, and never what somebody typed as a name to sign in: it may have been a
-        password.
+        """Writes an entry. It holds no secret, and no typed username: that may be a password.
 
-        After a lost answer it is noted again: twice is better than not at all.
+        After a lost reply the entry is written again: twice is better than never.
         """
         facts = {"user": user, "actor": actor, "address": address, "request_id": request_id, "detail": detail}
         fields = [part for name, value in facts.items() if value for part in (name, _limited(value))]
         await self._store.idempotent("XADD", keys.AUDIT, "MAXLEN", "~", self._kept, "*", "event", event.value, *fields)
 
     async def page(self, before: str | None = None, limit: int = 50) -> AuditPage:
-        """The newest entries, or those `before` an entry's id; nothing before what is no id."""
+        """The newest entries, or those `before` an entry's id; none for an invalid id."""
         if before is not None and not CURSOR.fullmatch(before):
             return AuditPage((), None)
         newest = "+" if before is None else f"({before}"

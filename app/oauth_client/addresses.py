@@ -1,4 +1,4 @@
-"""Addresses of providers: which ones may be used at all. Pure."""
+"""URLs of providers: which are valid. Pure."""
 
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -7,7 +7,7 @@ from pydantic import AfterValidator, ValidationInfo
 
 
 def is_web_address(url: str, *, private: bool) -> bool:
-    """An absolute https:// address; http:// only where private ones are allowed."""
+    """Whether the text is an absolute https:// URL; http:// passes only if `private` is set."""
     try:
         parts = urlsplit(url)
         good = bool(parts.hostname) and (parts.port is None or parts.port > 0)
@@ -24,6 +24,6 @@ def _checked(url: str, info: ValidationInfo) -> str:
 
 
 WebAddress = Annotated[str, AfterValidator(_checked)]
-"""An address in a provider's table."""
+"""A URL in a provider's table."""
 BaseAddress = Annotated[WebAddress, AfterValidator(lambda url: url.rstrip("/"))]
-"""One that paths are appended to."""
+"""A URL that paths are appended to."""

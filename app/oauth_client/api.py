@@ -1,4 +1,4 @@
-"""The API of signing in elsewhere, for front ends of their own."""
+"""The API of OAuth sign-in."""
 
 from starlette.requests import Request
 from starlette.responses import Response

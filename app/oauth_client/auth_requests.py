@@ -1,4 +1,4 @@
-"""Attempts to sign in elsewhere: each in a signed cookie of its own, so that two tabs can both finish; used once."""
+"""Authorization requests: each in a signed cookie of its own, so that two tabs can both finish; each used once."""
 
 import asyncio
 import hashlib
@@ -22,19 +22,19 @@ from app.web.cookies import cookie_header, delete_cookie, full_name, read_cookie
 from app.web.headers import RawHeaders
 
 LIFETIME = 600
-"""Seconds from the start to the callback."""
+"""Seconds between the start and the callback."""
 OUTCOME_LIFETIME = 900
-"""Seconds for which it is known how an attempt ended."""
+"""Seconds for which the outcome of a request is stored."""
 PATIENCE = 10.0
-"""Seconds to wait for the same callback that is being dealt with at this moment."""
+"""Seconds to wait for a duplicate callback that is in progress."""
 STATE = re.compile("[0-9a-f]{32}")
 MAX_STATE_COOKIE_BYTES = 4096
-"""Of all attempts' cookies of one browser: every request carries them."""
+"""Of all state cookies of one browser: every request carries them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an attempt ended: who came in, in which session, and where it led; nobody, when it failed."""
+    """The outcome of a request: the user, the session, the path to go on to; an empty user after a failure."""
 
     user: str = ""
     session: str = ""
@@ -42,7 +42,7 @@ class Outcome:
 
 
 class AuthRequests:
-    """The methods that are coroutines raise StoreUnavailable."""
+    """Coroutines raise StoreUnavailable."""
 
     def __init__(self, settings: Settings, store: Store, clock: Callable[[], float] = time.time) -> None:
         self._prefix = f"{settings.session_cookie}-oauth-"
@@ -53,7 +53,7 @@ class AuthRequests:
         )
 
     def begin(self, scope: Scope, auth_request: AuthRequest) -> RawHeaders:
-        """The headers that keep it in the browser, and let go of the oldest ones that were left unfinished."""
+        """Set-Cookie headers that store the request in the browser, and delete the oldest unfinished ones."""
         cookie = set_cookie(scope, self._name(auth_request.state), self._dump(auth_request), LIFETIME)
         headers, room = [cookie], MAX_STATE_COOKIE_BYTES - len(cookie[1])
         for name, size in reversed(self._present(scope)):  # browsers send the oldest first (RFC 6265, 5.4)
@@ -63,7 +63,7 @@ class AuthRequests:
         return headers
 
     def find(self, scope: Scope, state: str) -> AuthRequest | None:
-        """The attempt of this state that this very browser has begun, and not long ago."""
+        """The request with this state, if this browser started it within LIFETIME."""
         value = read_cookie(cookie_header(scope), full_name(self._name(state), scope).encode("utf-8", "replace"))
         try:
             auth_request = AuthRequest(*self._serializer.loads(value or ""))
@@ -74,29 +74,29 @@ class AuthRequests:
         return auth_request if self.now() < auth_request.at + LIFETIME else None
 
     def forget(self, scope: Scope, state: str) -> RawHeaders:
-        """What removes the attempt's cookie; nothing for a state that is none, and would get into that header."""
+        """The headers that delete the request's cookie; none for a malformed state, which must not reach a header."""
         return [delete_cookie(scope, full_name(self._name(state), scope))] if STATE.fullmatch(state) else []
 
     async def take(self, state: str) -> bool:
-        """Whether this is the first time that it comes back; from here on it is not."""
+        """Marks the request as used. Returns whether this is its first callback."""
         return bool(await self._store.once("SET", _key(state), b"", "NX", "EX", OUTCOME_LIFETIME))
 
     async def finish(self, state: str, outcome: Outcome) -> None:
         await self._store.idempotent("SET", _key(state), orjson.dumps(outcome), "EX", OUTCOME_LIFETIME)
 
     async def running(self, state: str) -> bool:
-        """Whether its callback is being dealt with at this moment."""
+        """Whether a callback of the request is in progress."""
         return bool(await self._store.idempotent("GET", _key(state)) == b"")
 
     async def take_again(self, state: str) -> Outcome | None:
-        """The outcome, which whoever asks now deals with: nobody else has it until it is finished once more."""
+        """Takes the outcome: no other callback gets it until `finish` stores one again."""
         while outcome := await self.outcome(state):
             if await self._store.once("SET", _key(state), b"", "XX", "GET", "EX", OUTCOME_LIFETIME):
                 return outcome
         return None
 
     async def outcome(self, state: str) -> Outcome | None:
-        """How it ended, as soon as it has; None for one that nobody has finished."""
+        """Waits for the outcome; None if there is none in time."""
         deadline = asyncio.get_running_loop().time() + PATIENCE
         while (kept := await self._store.idempotent("GET", _key(state))) == b"":
             if asyncio.get_running_loop().time() > deadline:
@@ -111,7 +111,7 @@ class AuthRequests:
         return self._prefix + state[:12]
 
     def _present(self, scope: Scope) -> list[tuple[str, int]]:
-        """(name, size) of the attempts' cookies that the browser has sent."""
+        """(name, size) of the state cookies in the request."""
         prefix = full_name(self._prefix, scope).encode()
         pairs = [pair.strip() for pair in cookie_header(scope).split(b";")]
         names = {pair.partition(b"=")[0]: len(pair) for pair in pairs if pair.startswith(prefix) and pair.isascii()}

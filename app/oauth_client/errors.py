@@ -1,12 +1,12 @@
-"""Why a sign-in elsewhere fails: sentences for the reader, and for the log what exactly was wrong.
+"""Errors of an OAuth sign-in: a sentence for the reader, and the exact reason for the log.
 
-OAuthProblem            a Problem: a page, or JSON, in the reader's language
-├── BadCallback         400, what came back does not belong to a sign-in of this browser
-├── Denied              403, the person, or the provider, refused
-├── Revoked             403, the provider does not vouch for the session any more
-├── SignUpNotAllowed          403, the provider's rule lets nobody in like that
-├── ProviderUnavailable        502, no answer, or one that says so
-└── BadProviderResponse      502, an answer that cannot be believed
+OAuthProblem              a Problem: a page, or JSON, in the reader's language
+├── BadCallback           400, the callback belongs to no request of this browser
+├── Denied                403, the user or the provider refused
+├── Revoked               403, the provider no longer confirms the session
+├── SignUpNotAllowed      403, the provider's rule does not allow an account
+├── ProviderUnavailable   502, no response, or one that says so
+└── BadProviderResponse   502, the response cannot be verified
 """
 
 from app.web.errors import Problem
@@ -14,7 +14,7 @@ from app.web.i18n import N_
 
 
 class OAuthProblem(Problem):
-    """`why` is for the log only: it may quote what a provider has sent, but never a code, a token or a secret."""
+    """`why` is for the log only: it may quote the provider, but holds no code, token or secret."""
 
     title = N_("Not signed in")
 
@@ -25,7 +25,7 @@ class OAuthProblem(Problem):
 
 class BadCallback(OAuthProblem):
     status = 400
-    detail = N_("This sign-in is too old, or was begun in another browser. Please try again.")
+    detail = N_("This sign-in has expired or began in another browser. Please try again.")
 
 
 class Denied(OAuthProblem):
@@ -34,19 +34,19 @@ class Denied(OAuthProblem):
 
 
 class Revoked(OAuthProblem):
-    """Never shown: whoever it is about is signed out."""
+    """Not shown: the session ends instead."""
 
     status = 403
 
 
 class SignUpNotAllowed(OAuthProblem):
     status = 403
-    detail = N_("You have no account here yet, and making one needs an invitation.")
+    detail = N_("You have no account here yet. An invitation is needed to create one.")
 
 
 class ProviderUnavailable(OAuthProblem):
     status = 502
-    detail = N_("The provider does not answer at this moment. Please try again later, or sign in another way.")
+    detail = N_("The provider does not respond. Please try again later, or sign in another way.")
 
 
 class BadProviderResponse(OAuthProblem):

@@ -1,4 +1,4 @@
-"""One flow for all providers: out to one of them, and back."""
+"""The authorization code flow, the same for all providers."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -21,7 +21,7 @@ from app.web.headers import RawHeaders, headers_of
 from app.web.redirects import safe_path
 
 MAX_PARAMETER_LENGTH = 4096
-"""Characters of one of the callback's parameters."""
+"""Characters of a callback parameter."""
 PROVIDER_UNAVAILABLE_CODES = frozenset({"server_error", "temporarily_unavailable"})
 
 
@@ -36,9 +36,9 @@ def provider_of(request: Request[OAuthState]) -> Provider:
 async def start(
     request: Request[OAuthState], target: str | None, *, invitation: str = "", user: User | None = None
 ) -> tuple[str, RawHeaders]:
-    """(where to send the browser, the headers that tie the attempt to it). Raises OAuthProblem, StoreUnavailable.
+    """(the authorization URL, the headers that bind the request to the browser). Raises OAuthProblem, StoreUnavailable.
 
-    With a `user` it is to link an identity.
+    With a `user` the request links an identity.
     """
     provider, attempts = provider_of(request), request.state["auth_requests"]
     auth_request = AuthRequest(
@@ -46,7 +46,7 @@ async def start(
         next=safe_path(target),
         at=int(attempts.now()),
         user=user.id if user is not None else "",
-        invitation=invitation if looks_like_secret(invitation) else "",  # there is not much room in a cookie
+        invitation=invitation if looks_like_secret(invitation) else "",  # the cookie has little room
         again=user is None and await request.state["current_user"].get(request.scope) is not None,
     )
     try:
@@ -58,7 +58,7 @@ async def start(
 
 
 async def finish(request: Request[OAuthState]) -> str:
-    """Deals with the callback, and returns the path to go on to. Raises any Problem, StoreUnavailable."""
+    """Handles the callback and returns the path to go on to. Raises any Problem, StoreUnavailable."""
     provider = provider_of(request)
     try:
         return await _finish(request, provider, _parameters(request))
@@ -90,7 +90,7 @@ async def _finish(request: Request[OAuthState], provider: Provider, answer: Mapp
 async def _come_in(
     request: Request[OAuthState], provider: Provider, auth_request: AuthRequest, answer: Mapping[str, str]
 ) -> Session:
-    """The session in which somebody is signed in now."""
+    """Signs in; returns the new session."""
     _refused(answer)
     if auth_request.user:
         return await _link(request, provider, auth_request, answer)
@@ -101,7 +101,7 @@ async def _come_in(
 async def _link(
     request: Request[OAuthState], provider: Provider, auth_request: AuthRequest, answer: Mapping[str, str]
 ) -> Session:
-    """The session of who is signed in already, and has one identity more now."""
+    """Links an identity; returns the present session."""
     user = await request.state["current_user"].get(request.scope)
     session = await request.state["sessions"].open(request.scope)
     if user is None or session is None or user.id != auth_request.user:
@@ -112,7 +112,7 @@ async def _link(
 
 
 async def _again(request: Request[OAuthState], auth_request: AuthRequest) -> str:
-    """The same callback once more: while the first is dealt with, because the browser no longer waits for that one."""
+    """A duplicate callback: the browser gave up waiting for the first one, which is in progress."""
     running = await request.state["auth_requests"].running(auth_request.state)
     outcome = await request.state["auth_requests"].outcome(auth_request.state)
     if outcome is None or not outcome.user:
@@ -128,7 +128,7 @@ async def _again(request: Request[OAuthState], auth_request: AuthRequest) -> str
 
 
 async def _instead(request: Request[OAuthState], auth_request: AuthRequest, user: User) -> str:
-    """Signs in by this answer, and no longer by the one before, whose cookie the browser has not waited for."""
+    """Duplicate callback: replaces the first session, whose response the browser never read."""
     attempts = request.state["auth_requests"]
     outcome = await attempts.take_again(auth_request.state)
     if outcome is None:
@@ -142,7 +142,7 @@ async def _instead(request: Request[OAuthState], auth_request: AuthRequest, user
 
 
 async def _late(request: Request[OAuthState], state: str) -> str:
-    """A callback without its cookie: one that is finished goes on, if it comes from who came in by it."""
+    """A callback without its cookie: continues if the request is finished and the browser has its session."""
     user = await request.state["current_user"].get(request.scope)
     outcome = await request.state["auth_requests"].outcome(state) if user is not None and state else None
     if user is None or outcome is None or outcome.user != user.id:
@@ -151,7 +151,7 @@ async def _late(request: Request[OAuthState], state: str) -> str:
 
 
 def _parameters(request: Request[OAuthState]) -> dict[str, str]:
-    """The callback's parameters, each once (RFC 6749, 3.1)."""
+    """The callback's parameters; a repeated one is refused (RFC 6749, 3.1)."""
     pairs = request.query_params.multi_items()
     answer = dict(pairs)
     if len(answer) != len(pairs) or any(len(value) > MAX_PARAMETER_LENGTH for value in answer.values()):
@@ -160,7 +160,7 @@ def _parameters(request: Request[OAuthState]) -> dict[str, str]:
 
 
 def _refused(answer: Mapping[str, str]) -> None:
-    """Raises what an answer without a code means."""
+    """Raises the error of a callback without a code."""
     error = answer.get("error", "")
     why = f"the provider answers {error[:64]!r}"
     match error:

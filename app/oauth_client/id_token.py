@@ -1,4 +1,4 @@
-"""What an ID token, and a logout token, must say (OpenID Connect Core 3.1.3.7, Back-Channel Logout 2.6). Pure."""
+"""Validates the claims of ID tokens and logout tokens (OpenID Connect Core 3.1.3.7, Back-Channel Logout 2.6). Pure."""
 
 import hashlib
 import hmac
@@ -8,16 +8,16 @@ from app.oauth_client.jose import BadToken
 from app.oauth_client.models import base64url, text
 
 LEEWAY = 60
-"""Seconds by which two clocks may differ."""
+"""Seconds of clock skew."""
 LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
 LOGOUT_AGE = 300
-"""Seconds after which a logout token is too old to be obeyed."""
+"""Seconds after which a logout token is refused."""
 
 
 def check_id_token(
     claims: dict[str, Any], *, issuer: str, client_id: str, nonce: str | None, access_token: str, now: float
 ) -> None:
-    """`nonce` is None for a token that was given for a refresh token (Core 12.2). Raises BadToken."""
+    """`nonce` is None for a token from a refresh (Core 12.2). Raises BadToken."""
     check_common(claims, issuer=issuer, client_id=client_id, now=now)
     if _number(claims, "exp") <= now - LEEWAY:
         raise BadToken("has expired")
@@ -30,7 +30,7 @@ def check_id_token(
 
 
 def check_auth_time(claims: dict[str, Any], *, most: float, now: float) -> None:
-    """For who was to sign in there within the last `most` seconds (`max_age`); who does not tell when is believed.
+    """Checks that the user authenticated within the last `most` seconds (`max_age`); a missing `auth_time` passes.
 
     Raises BadToken.
     """
@@ -79,6 +79,6 @@ def _number(claims: dict[str, Any], name: str) -> float:
 
 
 def _hashes(access_token: str) -> set[str]:
-    """The left half of the hash that goes with the algorithm: SHA-512 for Ed25519, SHA-256 for all others here."""
+    """The left half of the algorithm's hash: SHA-512 for Ed25519, SHA-256 for the others."""
     sha256, sha512 = hashlib.sha256(access_token.encode()), hashlib.sha512(access_token.encode())
     return {base64url(sha256.digest()[:16]), base64url(sha512.digest()[:32])}

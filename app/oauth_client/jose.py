@@ -1,4 +1,4 @@
-"""Signatures of providers: by an explicit list of algorithms, with the provider's published keys. Pure."""
+"""Verifies providers' signatures: an explicit list of algorithms, the provider's published keys. Pure."""
 
 import json
 import warnings
@@ -8,17 +8,17 @@ from joserfc import jwk, jws
 from joserfc.errors import JoseError, SecurityWarning
 
 ALGORITHMS = {"RS256": "RSA", "PS256": "RSA", "ES256": "EC", "EdDSA": "OKP", "Ed25519": "OKP"}
-"""What a signature may be made with, and with which type of key: never `none`, and nothing with a shared secret."""
+"""Accepted algorithms and their key types: neither `none` nor HMAC."""
 MAX_TOKEN_LENGTH = 64 * 1024
 PublicKey = jwk.RSAKey | jwk.ECKey | jwk.OKPKey
 
 
 class BadToken(Exception):
-    """The token cannot be believed; the text says why, without quoting it."""
+    """The token is invalid; the text says why without quoting it."""
 
 
 class UnknownKey(BadToken):
-    """None of the keys is the token's: they may have been changed since we have got them."""
+    """None of the keys is the token's: the provider may have rotated them."""
 
 
 class _Registry(jws.JWSRegistry):
@@ -27,9 +27,9 @@ class _Registry(jws.JWSRegistry):
 
 
 def verified(token: str, key_set: Any) -> dict[str, Any]:
-    """The claims of a token that one of the keys has signed. Raises BadToken, UnknownKey.
+    """The claims of a token that is signed with one of the keys. Raises BadToken, UnknownKey.
 
-    `jwk`, `jku`, `x5c` and `x5u` in its header are ignored: whoever forges a token can name a key, too.
+    `jwk`, `jku`, `x5c` and `x5u` in the header are ignored: a forged token can name a key, too.
     """
     if len(token) > MAX_TOKEN_LENGTH:
         raise BadToken(f"has {len(token)} characters")
@@ -63,7 +63,7 @@ def _header(token: str) -> dict[str, Any]:
 
 
 def _key(header: dict[str, Any], kind: str, key_set: Any) -> PublicKey:
-    """The key that the header names; where it names none, the only one that could be meant."""
+    """The key that the header names; without a `kid`, the only key that fits."""
     published = key_set.get("keys") if isinstance(key_set, dict) else None
     fitting = [entry for entry in published if _fits(entry, kind)] if isinstance(published, list) else []
     if "kid" in header:

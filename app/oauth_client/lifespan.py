@@ -40,7 +40,7 @@ class OAuthState(AccountState, OAuthClient):
 async def open_oauth_client(
     settings: Settings, store: Store, clock: Callable[[], float] = time.time
 ) -> AsyncIterator[OAuthClient]:
-    """A provider whose table is wrong is named in the log; the others work. Raises SettingsError."""
+    """Opens the configured providers. A wrong table is logged and left out. Raises SettingsError."""
     async with SafeHttpClient(
         timeout=settings.oauth_timeout, private=settings.private_providers, ca_file=settings.oauth_ca_file
     ) as client:
@@ -64,7 +64,7 @@ async def open_oauth_client(
 async def sign_out_url(
     provider_sessions: ProviderSessions, providers: Mapping[str, Provider], session: Session | None, home: str
 ) -> str | None:
-    """Where to go on to after signing out here; a provider that is away does not keep anybody from that."""
+    """The provider's sign-out URL; None if there is none, or the provider is unavailable."""
     if session is None or (provider := providers.get(session.auth_method)) is None:
         return None
     provider_session = await provider_sessions.provider_session(session)

@@ -1,4 +1,4 @@
-"""What an OpenID provider says of itself (OpenID Connect Discovery 1.0, section 3)."""
+"""The metadata of an OpenID provider (OpenID Connect Discovery 1.0, section 3)."""
 
 from dataclasses import dataclass
 from typing import Any, Self
@@ -13,7 +13,7 @@ ENDPOINTS = (*REQUIRED, "userinfo_endpoint", "end_session_endpoint")
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """The part of it that is used here. Endpoints are addresses; empty where there is none."""
+    """The members that are used here. Endpoints are URLs; empty if missing."""
 
     authorization_endpoint: str
     token_endpoint: str
@@ -22,7 +22,7 @@ class Metadata:
     end_session_endpoint: str
     sends_iss: bool
     basic: bool
-    """Whether the client's secret goes into the header, as is the default, or into the form."""
+    """Whether the client authenticates with client_secret_basic (the default) instead of client_secret_post."""
 
     @classmethod
     def of(cls, document: dict[str, Any], issuer: str, *, private: bool) -> Self:

@@ -1,4 +1,4 @@
-"""What providers publish about themselves, kept in Redis for all workers: an hour, or longer while they are away."""
+"""Caches providers' metadata and keys in Redis: for an hour, longer while the provider is unavailable."""
 
 import asyncio
 import json
@@ -14,13 +14,13 @@ from app.store.client import Store
 from app.store.single_flight import SingleFlight
 
 METADATA_MAX_AGE = 3600
-"""Seconds for which a document is used without asking for it again."""
+"""Seconds for which a document is used without a refresh."""
 MAX_CACHED_DOCUMENTS = 30 * 86_400
-"""Seconds for which one outlives its provider's absence."""
+"""Seconds for which a document is used while its provider is unavailable."""
 RETRY = 60
-"""Seconds between two attempts to renew a document, and between two looks for an unknown key."""
+"""Seconds between two attempts to refresh a document, and between two refreshes for an unknown key."""
 PATIENCE = 2.0
-"""Seconds to wait for what another worker is fetching at this moment."""
+"""Seconds to wait for another worker's fetch."""
 JSON_TYPES = ("application/json", "application/jwk-set+json")
 Check = Callable[[dict[str, Any]], object]
 
@@ -49,7 +49,7 @@ class MetadataCache:
             return document
 
     async def renewed(self, url: str, check: Check) -> dict[str, Any]:
-        """The document fetched anew, but at most once a minute, whoever asks; then the one that there is."""
+        """Fetches the document again, at most once a minute for all workers; otherwise returns the cached one."""
         if await self._first(url, "key"):
             return await self._fetch(url, check)
         asked = float(await self._store.idempotent("GET", _slot(url, "key")) or 0)
@@ -84,7 +84,7 @@ class MetadataCache:
         return document
 
     async def _first(self, url: str, why: str) -> bool:
-        """Whether nobody has asked for this within the last minute."""
+        """Whether this is the first request of its kind within a minute."""
         return bool(await self._store.once("SET", _slot(url, why), repr(self._clock()), "NX", "EX", RETRY))
 
 

@@ -1,4 +1,4 @@
-"""What a sign-in elsewhere is made of."""
+"""Authorization requests, tokens, external profiles and logout requests."""
 
 import base64
 import hashlib
@@ -12,17 +12,17 @@ from typing import Any
 Claims = Mapping[str, Any]
 MAX_PROVIDER_TOKEN_LENGTH = 64 * 1024
 USUAL_LIFETIME, SHORTEST_LIFETIME = 3600, 60
-"""Seconds that an access token lives: where the provider does not say (RFC 6749, 5.1), and at least."""
+"""Seconds that an access token lives: by default (RFC 6749, 5.1), and at least."""
 HALVES = re.compile("[\ud800-\udfff]")
-"""Halves of characters: JSON can spell them alone, but they can be neither sent nor stored."""
+"""Lone surrogates: JSON can spell them, but they can be neither sent nor stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class AuthRequest:
-    """One attempt to sign in, from its start to the callback. `user` is who wants to link an identity, if that is it;
-    `again`: it is begun by who is signed in already, to be so afresh.
+    """An authorization request, from its start to the callback. `user` is the id of the user who links an identity;
+    `again` means a re-authentication.
 
-    `state` has hexadecimal digits only: WeChat refuses others than letters and digits.
+    `state` is hexadecimal: WeChat accepts only letters and digits.
     """
 
     provider: str
@@ -36,7 +36,7 @@ class AuthRequest:
 
     @property
     def challenge(self) -> str:
-        """Of PKCE (RFC 7636), with S256."""
+        """PKCE's S256 challenge (RFC 7636)."""
         return base64url(hashlib.sha256(self.verifier.encode()).digest())
 
     @property
@@ -46,9 +46,9 @@ class AuthRequest:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """What a provider has given for one session, to which of our clients there, where they are several.
+    """The tokens of a session, and the client id that they belong to if there are several.
 
-    `recheck_at`, in Unix seconds, is when the refresh token is to be used; never where there is none.
+    `recheck_at` (Unix seconds) is when the refresh token is used; infinite without one.
     """
 
     id_token: str = field(default="", repr=False)
@@ -58,9 +58,9 @@ class Tokens:
 
     @classmethod
     def of(cls, answer: Claims, *, now: float, refresh: bool, before: "Tokens | None" = None) -> "Tokens":
-        """From a token endpoint's answer (RFC 6749, 5.1 and 6); what a later one leaves out stays as it was `before`.
+        """From a token response (RFC 6749, 5.1 and 6); members that a refresh leaves out stay as `before`.
 
-        Refresh tokens are kept only where they are to be used.
+        A refresh token is kept only if it is going to be used.
         """
         old = before or cls()
         refresh_token = (
@@ -75,15 +75,15 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class ExternalProfile:
-    """Who somebody is for a provider: (issuer, subject) for ever; the rest as of now.
+    """A user at a provider: (issuer, subject) is permanent, the rest is of this sign-in.
 
-    `email` is one that the provider has verified, else None. `session` is the provider's own, if it tells.
+    `email` is verified by the provider, else None. `session` is the provider's session id (`sid`), if known.
     """
 
     issuer: str
     subject: str
     names: tuple[str, ...] = ()
-    """What might become a username, the best first."""
+    """Candidates for a username, best first."""
     name: str = ""
     email: str | None = None
     picture: str = ""
@@ -94,7 +94,7 @@ class ExternalProfile:
 
 @dataclass(frozen=True, slots=True)
 class LogoutRequest:
-    """Whose sessions a provider ends: all of a subject, or those of one session there. `id` is the message's own."""
+    """A back-channel logout: of all sessions of a subject, or of one `sid`. `id` is the token's `jti`."""
 
     id: str
     issuer: str
@@ -102,8 +102,8 @@ class LogoutRequest:
     session: str
 
     def ends(self, issuer: str, subject: str, session: str) -> bool:
-        """Whether it is about a session there, of this subject; each of the two may have been left out. Where a sign-in
-        did not tell its session there, it may be any of the subject's, this one too.
+        """Whether it ends a session with this issuer, subject and `sid`. A session of unknown `sid` may be any of the
+        subject's, so it ends as well.
         """
         meant = self.session in {"", session} or (not session and self.subject != "")
         return self.issuer == issuer and self.subject in {"", subject} and meant
@@ -123,18 +123,18 @@ def _lifetime(answer: Claims) -> float:
 
 
 def text(claims: Claims, name: str, most: int = 255) -> str:
-    """A claim as a text; empty where it is missing, something else, no valid Unicode, or longer than anybody needs."""
+    """A claim as a text; empty if it is missing, of another type, not valid Unicode, or too long."""
     value = claims.get(name)
     return value if isinstance(value, str) and len(value) <= most and not HALVES.search(value) else ""
 
 
 def token(answer: Claims, name: str) -> str:
-    """A token that can be sent on in a header (RFC 6749, appendix A.12); else empty."""
+    """A token that is valid in a header (RFC 6749, appendix A.12); else empty."""
     value = text(answer, name, MAX_PROVIDER_TOKEN_LENGTH)
     return value if value.isascii() and value.isprintable() else ""
 
 
 def picture(claims: Claims, name: str) -> str:
-    """A claim as the address of a picture; empty where it is none that a page may show."""
+    """A claim as an https:// URL of a picture; else empty."""
     url = text(claims, name, 1024)
     return url if url.startswith("https://") else ""

@@ -1,4 +1,4 @@
-"""Signing in elsewhere: out, back, and the identities of the account page."""
+"""Handlers of the OAuth sign-in: start, callback, back-channel logout, linked identities."""
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -24,7 +24,7 @@ from app.web.responses import json_response
 
 
 async def start(request: Request[OAuthState]) -> Response:
-    """`GET /oauth/{provider}/start?next=&invitation=`: on to the provider; a front end gets the address as JSON."""
+    """`GET /oauth/{provider}/start?next=&invitation=`: redirects to the provider; JSON with the URL for a front end."""
     target = request.query_params.get("next")
     invitation = request.query_params.get("invitation", "")
     try:
@@ -36,7 +36,7 @@ async def start(request: Request[OAuthState]) -> Response:
 
 
 async def callback(request: Request[OAuthState]) -> Response:
-    """`GET /oauth/{provider}/callback`, to which the provider sends the browser; JSON for a front end that calls it."""
+    """`GET /oauth/{provider}/callback`: the redirect URI; responds with JSON to a front end."""
     state = request.query_params.get("state", "")
     forget = request.state["auth_requests"].forget(request.scope, state)
     try:
@@ -53,7 +53,7 @@ async def callback(request: Request[OAuthState]) -> Response:
 
 @fresh_sign_in_required
 async def link(request: Request[OAuthState], user: User) -> Response:
-    """`POST /account/identities/{provider}`: on to the provider, by a page: a form may not lead to another site."""
+    """`POST /account/identities/{provider}`: redirects to the provider by a page (CSP forbids it after a form)."""
     try:
         url, cookies = await flow.start(request, "/account", user=user)
     except OAuthProblem as problem:
@@ -65,16 +65,16 @@ async def link(request: Request[OAuthState], user: User) -> Response:
 
 @fresh_sign_in_required
 async def unlink(request: Request[OAuthState], user: User) -> Response:
-    """`POST /account/identities/unlink` with the identity's `id`: it goes, and with it whoever came in by it."""
+    """`POST /account/identities/unlink` with the identity's `id`: unlinks it and ends the sessions begun with it."""
     fields, state = await form_fields(request, "id"), request.state
     own = await state["sessions"].open(request.scope)
     issuers = {provider.issuer for provider in state["providers"].values()}
     try:
         unlinked = await state["identities"].unlink(user.id, fields["id"], issuers)
     except LastWayIn:
-        only = Conflict(N_("This is the only way in that you have: set a password first."))
+        only = Conflict(N_("This is your only way to sign in. Set a password first."))
         return await _failed(request, only, None)
-    # Unlinked or not: when Redis went away in between, it is said again.
+    # Also if it was not linked: after a lost reply the user repeats the request.
     ended = await state["provider_sessions"].end_others(
         state["sessions"], user.id, fields["id"], own.key if own is not None else ""
     )
@@ -83,14 +83,16 @@ async def unlink(request: Request[OAuthState], user: User) -> Response:
     await audit(request, Event.IDENTITY_UNLINKED, user=user)
     if ended:
         await audit(request, Event.SESSION_ENDED, user=user, detail=f"{ended} others")
-        await flash_message(request, N_("The account is unlinked, and the other sessions that it began have ended."))
+        await flash_message(
+            request, N_("The account has been unlinked, and other sessions that used it have been ended.")
+        )
     else:
-        await flash_message(request, N_("The account is unlinked."))
+        await flash_message(request, N_("The account has been unlinked."))
     return see_other("/account")
 
 
 async def back_channel_logout(request: Request[OAuthState]) -> Response:
-    """`POST /oauth/{provider}/logout` with `logout_token`: the provider ends sessions (Back-Channel Logout 1.0)."""
+    """`POST /oauth/{provider}/logout` with `logout_token`: back-channel logout (OpenID Connect)."""
     provider, state = flow.provider_of(request), request.state
     tokens = (await form_of(request)).getlist("logout_token")
     try:
@@ -107,7 +109,7 @@ async def back_channel_logout(request: Request[OAuthState]) -> Response:
 
 
 async def _failed(request: Request[S], problem: Problem, target: str | None) -> Response:
-    """The page where it began, with what went wrong and the reference that the log has, too."""
+    """The page where the request began, with the error and the request id of its log line."""
     if prefers_json(request.scope):
         raise problem
     about = {"status_code": problem.status, "reference": request.scope["state"]["request_id"]}

@@ -1,4 +1,4 @@
-"""What every provider is: its settings, and the few things that the flow asks of it."""
+"""The interface of providers: settings, and the methods that the flow calls."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -20,11 +20,11 @@ def _words(value: object) -> object:
 
 
 Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
-"""A list, or in an environment variable its words."""
+"""A list; in an environment variable, words."""
 
 
 class ProviderSettings(BaseModel):
-    """What all tables `[oauth.<name>]` have. `label` is what the button says."""
+    """The settings that every table `[oauth.<name>]` has. `label` is the text of the button."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
@@ -32,7 +32,7 @@ class ProviderSettings(BaseModel):
     label: str = ""
     allow: Rule = Rule()
     refresh: bool = False
-    """Whether the provider is asked again, by its refresh token, when the access token of a sign-in expires."""
+    """Whether the session is rechecked with the refresh token when the access token expires."""
 
     @classmethod
     def read(cls, name: str, table: Mapping[str, Any], *, private: bool) -> Self:
@@ -47,7 +47,7 @@ class ProviderSettings(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class ProviderContext:
-    """What a provider works with. `private`: it may be at a private address, and without HTTPS."""
+    """The resources of a provider. `private` allows private addresses and plain HTTP."""
 
     http: ProviderHttp
     metadata: MetadataCache
@@ -57,53 +57,52 @@ class ProviderContext:
 
 @dataclass(frozen=True, slots=True)
 class ClientInfo:
-    """Who wants to sign in, as far as a provider has to know."""
+    """The browser that signs in, as far as a provider needs to know it."""
 
     redirect_uri: str
     user_agent: str
 
 
 class Provider(ABC):
-    """Somebody who can say who a visitor is."""
+    """An identity provider."""
 
     name: str
     label: str
     rule: Rule
     issuer: str
-    """Whose all identities are that it tells of."""
+    """The issuer of all its identities."""
 
     @abstractmethod
     async def authorization_url(self, auth_request: AuthRequest, client: ClientInfo) -> str:
-        """Where to send the browser. Raises ProviderUnavailable, BadProviderResponse."""
+        """The authorization URL. Raises ProviderUnavailable, BadProviderResponse."""
 
     async def check_answer(self, answer: Mapping[str, str]) -> None:  # noqa: B027  nothing to find wrong is fine
-        """Looks at the callback's parameters before anything is done with them. Raises BadCallback where they are
-        another provider's, and Denied.
+        """Checks the callback's parameters first. Raises BadCallback for another provider's response (mix-up), and
+        Denied.
         """
 
     @abstractmethod
     async def identify(
         self, auth_request: AuthRequest, answer: Mapping[str, str], client: ClientInfo
     ) -> ExternalProfile:
-        """Who it is, for the callback's parameters, which hold a `code`. Raises any OAuthProblem."""
+        """The profile of the user, for callback parameters with a `code`. Raises any OAuthProblem."""
 
     @abstractmethod
     async def refresh(self, tokens: Tokens, subject: str) -> Tokens:
-        """The tokens that replace these (RFC 6749, 6), which are the subject's.
+        """Refreshes the subject's tokens (RFC 6749, 6).
 
-        Raises Revoked where the provider no longer vouches for the person, and any other OAuthProblem where it
-        cannot be told.
+        Raises Revoked if the provider refuses, and any other OAuthProblem if it gives no answer to that.
         """
 
     async def sign_out_url(self, id_token: str, home: str) -> str | None:
-        """Where to send a browser that has signed out here, so that it does there, too; None where that is not wanted.
+        """The URL of the provider's sign-out page, which leads back to `home`; None if it is not used.
 
         Raises ProviderUnavailable, BadProviderResponse.
         """
         return None
 
     async def logged_out(self, token: str) -> LogoutRequest:
-        """Whose sessions the provider ends. Raises OAuthProblem."""
+        """Validates a logout token. Raises OAuthProblem."""
         raise NotFound
 
 
@@ -112,7 +111,7 @@ T = TypeVar("T", bound=ProviderSettings)
 
 @dataclass(frozen=True, slots=True)
 class ProviderType(Generic[T]):
-    """A type of provider: what its table holds, and how one is made of that."""
+    """A type of provider: the settings of its table, and its factory."""
 
     settings: type[T]
     make: Callable[[str, T, ProviderContext], Provider]

@@ -1,4 +1,4 @@
-"""The tables of providers, each looked at for itself: a mistake in one must not keep the others out."""
+"""Reads the tables of providers, each on its own: a mistake in one must not disable the others."""
 
 from collections.abc import Callable
 
@@ -8,12 +8,12 @@ from app.oauth_client.providers import PROVIDERS
 from app.settings import Settings
 
 RESERVED = frozenset({"password", "setup", "sign-up", "flask", "tornado", "unlink"})
-"""Other ways to come in, by which sessions are marked, too; and a word of an address."""
+"""Names that no provider may have: the other values of `auth_method`, and a word of a path."""
 Make = Callable[[ProviderContext], Provider]
 
 
 def configured(settings: Settings) -> tuple[dict[str, Make], list[str]]:
-    """(how to make each provider whose table is good, a line for each other)."""
+    """(a factory for each valid table, a line for each invalid one)."""
     good: dict[str, Make] = {}
     mistakes = []
     for name, table in settings.oauth.items():

@@ -1,4 +1,4 @@
-"""What is remembered of a sign-in elsewhere for as long as its session lasts: encrypted, for it holds tokens."""
+"""The provider's side of a session: identity and tokens, encrypted, for as long as the session lasts."""
 
 import asyncio
 import hashlib
@@ -27,12 +27,12 @@ from app.store.client import Store
 HEADER = {"alg": "dir", "enc": "A256GCM"}
 ALGORITHMS = ["dir", "A256GCM"]
 LOGOUT_TOKEN_LIFETIME = 600
-"""Seconds for which a provider's logout is known to have been obeyed; it is refused when it is older than that."""
+"""Seconds for which used logout tokens are remembered; older ones are refused by their age."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderSession:
-    """Where a session comes from: whose it is at the provider, in which session there, and the tokens given for it."""
+    """A session's identity, its session at the provider (`sid`), and its tokens."""
 
     issuer: str
     subject: str
@@ -54,7 +54,7 @@ class ProviderSession:
 
 
 class ProviderSessions:
-    """Raises StoreUnavailable when Redis does not answer. Nothing is kept of a session that is whole in its cookie."""
+    """Raises StoreUnavailable. Stores nothing for sessions in the cookie."""
 
     def __init__(self, settings: Settings, store: Store) -> None:
         self._store = store
@@ -63,7 +63,7 @@ class ProviderSessions:
         self._keys = [_derived(key) for key in reversed(signing_keys(settings))]
 
     async def keep(self, session: Session, provider_session: ProviderSession) -> None:
-        """Notes where a new session comes from, for as long as it may be idle; each use of it renews both."""
+        """Stores it for a new session, with the session's idle timeout; each use of the session extends both."""
         if not session.key:
             return
         if provider_session.session:
@@ -73,13 +73,13 @@ class ProviderSessions:
         await self._store.idempotent("SET", name, self._seal(provider_session), "EX", self._idle)
 
     async def renew(self, session: Session, provider_session: ProviderSession) -> None:
-        """Replaces what is kept, unless the session has ended meanwhile."""
+        """Replaces it, unless the session has ended meanwhile."""
         await self._store.idempotent(
             "SET", keys.session_origin(session.key), self._seal(provider_session), "XX", "KEEPTTL"
         )
 
     async def provider_session(self, session: Session) -> ProviderSession | None:
-        """None where the session was not begun elsewhere."""
+        """None if the session did not begin at a provider."""
         sealed = await self._store.idempotent("GET", keys.session_origin(session.key)) if session.key else None
         return self._open(sealed.decode()) if sealed is not None else None
 
@@ -87,7 +87,7 @@ class ProviderSessions:
         await self._store.idempotent("DEL", keys.session_origin(session.key))
 
     async def end(self, sessions: Sessions, identities: Identities, ended: LogoutRequest) -> tuple[str, int]:
-        """Ends the sessions that a provider has ended: (whose, how many). Raises BadCallback for a repetition."""
+        """Ends the sessions of a logout request. Returns (the user, how many). Raises BadCallback for a replay."""
         obeyed = keys.oauth_logout(digest(f"{ended.issuer}\0{ended.id}"))
         if await self._store.idempotent("EXISTS", obeyed):
             raise BadCallback("the logout token comes again")
@@ -95,17 +95,17 @@ class ProviderSessions:
         if user:
             begun = await self._begun(sessions, user, lambda it: ended.ends(it.issuer, it.subject, it.session))
             count = await sessions.end_these(begun)
-        # Noted last: when Redis goes away in the middle, the provider has to be able to say it again.
+        # Stored last: if Redis fails in between, the provider's retry must not count as a replay.
         await self._store.idempotent("SET", obeyed, b"", "EX", LOGOUT_TOKEN_LIFETIME)
         return user, count
 
     async def end_others(self, sessions: Sessions, user: str, identity_id: str, keep: str) -> int:
-        """Ends the user's sessions that were begun by this identity, all but the one of the key `keep`; how many."""
+        """Ends the user's sessions of this identity, except the one with the key `keep`. Returns how many."""
         begun = await self._begun(sessions, user, lambda provider_session: provider_session.identity.id == identity_id)
         return await sessions.end_these([session for session in begun if session.key != keep])
 
     async def _begun(self, sessions: Sessions, user: str, there: Callable[[ProviderSession], bool]) -> list[Session]:
-        """The user's sessions that were begun there."""
+        """The user's sessions whose provider session matches."""
         found = await sessions.of_user(user)
         origins = await asyncio.gather(*map(self.provider_session, found))
         pairs = zip(found, origins, strict=True)
@@ -123,7 +123,7 @@ class ProviderSessions:
         return jwe.encrypt_compact(HEADER, provider_session.dump(), self._keys[0], algorithms=ALGORITHMS)
 
     def _open(self, sealed: str) -> ProviderSession | None:
-        """None where none of our keys has sealed it."""
+        """None if none of the keys decrypts it."""
         for key in self._keys:
             try:
                 return ProviderSession.load(jwe.decrypt_compact(sealed, key, algorithms=ALGORITHMS).plaintext or b"")
@@ -133,7 +133,7 @@ class ProviderSessions:
 
 
 def _derived(key: str) -> OctKey:
-    """A key for this alone: who has it cannot sign cookies."""
+    """A key for this purpose alone, derived from a secret key."""
     return OctKey.import_key(hmac.digest(key.encode(), b"tallygate.oauth.tokens", hashlib.sha256))
 
 

@@ -1,4 +1,4 @@
-"""From a person elsewhere to a user here."""
+"""From an external profile to a user: sign-in, first sign-in, linking."""
 
 import secrets
 from collections.abc import Iterator
@@ -22,13 +22,13 @@ from app.web.errors import Conflict
 from app.web.i18n import N_
 
 NUMBERED = 9
-"""Names such as alice-2 that are tried before one is made up."""
+"""How many names such as alice-2 are tried before a random one."""
 
 
 async def sign_in(
     request: Request[OAuthState], provider: Provider, profile: ExternalProfile, auth_request: AuthRequest
 ) -> Session:
-    """Begins a session of the person's user, whom a first sign-in makes. Raises SignUpNotAllowed."""
+    """Starts a session of the profile's user; a first sign-in makes the user. Raises SignUpNotAllowed."""
     identity, state = _identity(provider, profile), request.state
     user_id = await state["identities"].seen(identity)
     if user_id is None:
@@ -43,7 +43,7 @@ async def sign_in(
 
 
 async def sign_in_again(request: Request[OAuthState], user: User, auth_method: str, key: str) -> Session:
-    """Begins another session in the place of the one of this key. Raises BadCallback where that has ended."""
+    """Replaces the session with this key by a new one. Raises BadCallback if it has ended."""
     sessions, provider_sessions = request.state["sessions"], request.state["provider_sessions"]
     if not sessions.revocable:
         return await authentication.start_session(request, user, auth_method)
@@ -59,13 +59,13 @@ async def sign_in_again(request: Request[OAuthState], user: User, auth_method: s
 async def _begin(
     request: Request[OAuthState], user: User, auth_method: str, provider_session: ProviderSession
 ) -> Session:
-    """Raises SignUpNotAllowed for who is not let in any more."""
+    """Starts the session. Raises SignUpNotAllowed for a disabled user."""
     state = request.state
     session = await authentication.start_session(request, user, auth_method, provider_session.tokens.recheck_at)
     with authentication.rollback_unless_verified(request):
         await state["provider_sessions"].keep(session, provider_session)
-        # Whoever unlinked the identity or disabled the user at this moment ended the sessions that there were. This one
-        # may not have been among them: looked at last, for from here on they would find it.
+        # A concurrent unlink or disable has ended the user's sessions, perhaps without this new one. Checked last: from
+        # here on it would find the session.
         now = await state["accounts"].by_id(user.id)
         if now is None or now.disabled or await state["identities"].user_of(provider_session.identity) != user.id:
             await state["sessions"].end(request.scope)
@@ -74,7 +74,7 @@ async def _begin(
 
 
 async def link(request: Request[OAuthState], provider: Provider, profile: ExternalProfile, user: User) -> None:
-    """Makes it one of the user's identities. Raises Conflict."""
+    """Links the identity to the user. Raises Conflict."""
     try:
         await request.state["identities"].link(user.id, _identity(provider, profile))
     except IdentityTaken:
@@ -94,9 +94,7 @@ async def _join(
         except NameTaken:
             continue
         except BadInvitation:
-            raise SignUpNotAllowed(
-                "the invitation is not good", N_("Signing up needs an invitation that is still good.")
-            ) from None
+            raise SignUpNotAllowed("the invitation is not good", N_("Sign-up needs a valid invitation.")) from None
         if new:
             await audit(request, Event.USER_CREATED, user=user_id, detail=provider.name)
         return user_id
@@ -104,7 +102,7 @@ async def _join(
 
 
 def usernames(profile: ExternalProfile) -> Iterator[str]:
-    """What the user may be called, the best first; the last is random."""
+    """Candidates for the username, best first; the last is random."""
     wanted = [name for name in map(_username, profile.names) if name]
     yield from wanted
     for name in wanted[:1]:
@@ -115,7 +113,7 @@ def usernames(profile: ExternalProfile) -> Iterator[str]:
 
 
 def _username(name: str) -> str:
-    """What is allowed of a name; empty when that is nothing."""
+    """The allowed characters of a name; empty if none is left."""
     parts = "".join(" " if character in FORBIDDEN else character for character in name).split()
     try:
         return normal("-".join(parts)[:MAX_NAME_LENGTH])

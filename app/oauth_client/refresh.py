@@ -1,4 +1,4 @@
-"""Staying fresh: whoever came in by a provider stays for as long as it vouches for them."""
+"""Rechecks sessions at their provider: a session lasts as long as the provider confirms it."""
 
 import asyncio
 import secrets
@@ -19,15 +19,15 @@ from app.store.client import Store, StoreUnavailable
 from app.store.scripts import Script
 
 RETRY = 60
-"""Seconds after which a provider that could not say anything is asked again."""
+"""Seconds after which an unavailable provider is asked again."""
 PAUSE = 0.05
-"""Seconds between two looks whether another worker has its answer."""
+"""Seconds between two checks for another worker's result."""
 RELEASE = Script("if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end")
 
 
 class Refresher:
-    """Asks providers again, once for all workers: a provider may take a refresh token that comes twice for a stolen
-    one, and revoke everything (RFC 9700, 4.14.2). `timeout` is a provider's, in seconds, for one request.
+    """Refreshes tokens, once for all workers: a provider may take a repeated refresh token for a stolen one, and
+    revoke everything (RFC 9700, 4.14.2). `timeout` is a provider's, in seconds, for one request.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Refresher:
         self._longest = int(4 * timeout) + 10
 
     async def recheck(self, session: Session) -> float | None:
-        """When to ask again, in Unix seconds; None where the session has to end. Raises StoreUnavailable."""
+        """The next `recheck_at` (Unix seconds); None if the session has to end. Raises StoreUnavailable."""
         deadline = asyncio.get_running_loop().time() + self._patience
         while asyncio.get_running_loop().time() < deadline:
             async with self._turn(session) as ours:
@@ -59,9 +59,9 @@ class Refresher:
 
     async def _recheck(self, session: Session) -> float | None:
         provider_session = await self._memory.provider_session(session)
-        if provider_session is None:  # another worker has heard that it has to end
+        if provider_session is None:  # another worker learned that it has to end
             return None
-        if self._clock() < provider_session.tokens.recheck_at:  # another worker has asked meanwhile
+        if self._clock() < provider_session.tokens.recheck_at:  # another worker refreshed it meanwhile
             return provider_session.tokens.recheck_at
         try:
             tokens = await self._asked(session.auth_method, provider_session)
@@ -72,7 +72,7 @@ class Refresher:
         return tokens.recheck_at
 
     async def _asked(self, name: str, provider_session: ProviderSession) -> Tokens:
-        """The session's tokens from now on. Raises Revoked."""
+        """The session's new tokens. Raises Revoked."""
         provider = self._providers.get(name)
         if provider is None:
             raise Revoked("it is not configured any more")
@@ -80,19 +80,19 @@ class Refresher:
             return await provider.refresh(provider_session.tokens, provider_session.subject)
         except Revoked:
             raise
-        except OAuthProblem as problem:  # being away, or talking nonsense, says nothing about the person
+        except OAuthProblem as problem:  # an unavailable provider, or a bad response, does not end the session
             structlog.get_logger("app").warning("a session was not rechecked", provider=name, why=problem.why)
             return replace(provider_session.tokens, recheck_at=self._clock() + RETRY)
 
     async def _over(self, session: Session, why: str) -> None:
-        """Forgets the tokens at once: whoever waits for this turn must not ask once more."""
+        """Deletes the tokens at once: workers that wait for the lock must not use them again."""
         await self._memory.forget(session)
         structlog.get_logger("app").info("a provider has ended a session", provider=session.auth_method, why=why)
         await self._audit.record(Event.SESSION_ENDED, user=session.user, detail=session.auth_method)
 
     @asynccontextmanager
     async def _turn(self, session: Session) -> AsyncIterator[bool]:
-        """Whether it is this worker's turn; should it die meanwhile, another's turn comes when the lock expires."""
+        """Takes the lock. If this worker dies, the lock expires."""
         lock, name = keys.oauth_refreshing(session.key), secrets.token_hex(8)
         ours = bool(await self._store.once("SET", lock, name, "NX", "EX", self._longest))
         try:

@@ -1,4 +1,4 @@
-"""The routes of signing in elsewhere: /oauth/..., /account/identities/..., /api/oauth..."""
+"""The routes: /oauth/..., /account/identities/..., /api/oauth..."""
 
 from starlette.routing import BaseRoute
 

@@ -1,4 +1,4 @@
-"""Who may have an account because a provider says so: pure."""
+"""The rule of a provider: which of its users may have an account. Pure."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -22,9 +22,9 @@ List = Annotated[tuple[str, ...], BeforeValidator(_list)]
 
 
 class Rule(BaseModel):
-    """Everybody; or who has a verified address at one of the domains and, for each claim, one of its values.
+    """Allows everybody; or users with a verified address at one of the domains and, for each claim, one of its values.
 
-    With neither, nobody but who was invited.
+    Without conditions it allows only invited users.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
@@ -44,7 +44,7 @@ class Rule(BaseModel):
         return value
 
     def allows(self, profile: ExternalProfile) -> bool:
-        """Whether this person may have an account without an invitation."""
+        """Whether the profile's user may have an account without an invitation."""
         if self.everybody:
             return True
         if not self.domains and not self.claims:
@@ -55,7 +55,7 @@ class Rule(BaseModel):
 
 
 def _domain(email: str | None) -> str | None:
-    """The domain of an address that has one @ only: `a@evil@corp.com` is nowhere."""
+    """The domain of an address with exactly one @: `a@evil@corp.com` has none."""
     local, _, domain = (email or "").partition("@")
     return domain.lower() if local and domain and "@" not in domain else None
 

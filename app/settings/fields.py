@@ -42,7 +42,7 @@ PROVIDER_NAME = re.compile(r"(?=.{1,32}$)[a-z0-9]+([_-][a-z0-9]+)*")
 
 
 class Settings(BaseSettings):
-    """What the operator decides. Immutable; made by `load_settings`, or directly in tests."""
+    """The settings. Immutable; made by `load_settings`, or directly in tests."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True)
 
@@ -187,7 +187,7 @@ class Settings(BaseSettings):
     @field_validator("oauth", mode="before")
     @classmethod
     def _tables(cls, value: object) -> object:
-        """One variable may hold all of them, as JSON."""
+        """One variable may hold all tables as JSON."""
         try:
             return json.loads(value) if isinstance(value, str) else value
         except ValueError:
@@ -196,7 +196,7 @@ class Settings(BaseSettings):
     @field_validator("oauth")
     @classmethod
     def _named(cls, value: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-        """What is in the tables is each provider's business: a mistake there must not keep the others out."""
+        """Checks only the names: each provider reads its own table, so that a mistake disables only that one."""
         for name in value:
             if not PROVIDER_NAME.fullmatch(name):
                 raise ValueError(
@@ -231,7 +231,7 @@ class Settings(BaseSettings):
 
     @property
     def legacy(self) -> bool:
-        """Whether cookies of an app that was here before are turned into sessions."""
+        """Whether cookies of a former app are accepted."""
         return self.legacy_flask_secret is not None or self.legacy_tornado_secret is not None
 
     @property
@@ -248,7 +248,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only what is passed in counts: `load_settings` reads the environment, so tests are left alone by it."""
+        """Reads nothing but the arguments: `load_settings` reads the environment, tests do not."""
         return (init_settings,)
 
 

@@ -22,7 +22,7 @@ class SettingsError(Exception):
 
 
 def own_variables(environment: Mapping[str, str]) -> dict[str, str]:
-    """Those that are meant for us."""
+    """The variables of this service."""
     return {k: v for k, v in environment.items() if k.startswith(PREFIX) and not SERVICE_LINK.match(f"{k}={v}")}
 
 

@@ -34,7 +34,7 @@ class Problem(Exception):
 
     status = 500
     title = N_("Something went wrong")
-    detail: str | None = N_("The error was noted. Quote the reference below if you report it.")
+    detail: str | None = N_("The error has been logged. Quote the reference below when you report it.")
 
     def __init__(self, detail: str | None = None, **members: Any) -> None:
         super().__init__(detail or self.detail)
@@ -56,8 +56,8 @@ class SignInRequired(Problem):
     """The request needs a signed-in user. `back` is the path to return to."""
 
     status = 401
-    title = N_("Sign in first")
-    detail = N_("This is only for who is signed in.")
+    title = N_("Please sign in")
+    detail = N_("Please sign in to see this page.")
 
     def __init__(self, back: str | None = None) -> None:
         query = f"?next={quote(back, safe='/')}" if back else ""
@@ -69,7 +69,7 @@ class SignInRequired(Problem):
 class FreshSignInRequired(SignInRequired):
     """The user is signed in, but has not authenticated recently."""
 
-    detail = N_("For this, please sign in again.")
+    detail = N_("Please sign in again to continue.")
 
     def __init__(self, back: str) -> None:
         super().__init__(back)
@@ -79,7 +79,7 @@ class FreshSignInRequired(SignInRequired):
 class WrongPassword(Problem):
     status = 401
     title = N_("Not signed in")
-    detail = N_("The name or the password is not right.")
+    detail = N_("The username or password is wrong.")
 
 
 class Forbidden(Problem):
@@ -91,13 +91,13 @@ class Forbidden(Problem):
 class NotFound(Problem):
     status = 404
     title = N_("Page not found")
-    detail = N_("There is nothing at this address.")
+    detail = N_("This page does not exist.")
 
 
 class MethodNotAllowed(Problem):
     status = 405
     title = N_("Method not allowed")
-    detail = N_("This address does not answer to that method.")
+    detail = N_("This address does not support that method.")
 
     def __init__(self, allow: str) -> None:
         super().__init__()
@@ -112,7 +112,7 @@ class TooLarge(Problem):
 
 class Conflict(Problem):
     status = 409
-    title = N_("That cannot be done now")
+    title = N_("Conflict")
 
 
 class TooMany(Problem):
@@ -128,7 +128,7 @@ class TooMany(Problem):
 class Unavailable(Problem):
     status = 503
     title = N_("Service unavailable")
-    detail = N_("Signing in and counting are unavailable at this moment. Please try again soon.")
+    detail = N_("Sign-in and counting are temporarily unavailable. Please try again soon.")
 
     def __init__(self, detail: str | None = None, *, retry_after: int = 2) -> None:
         super().__init__(detail)
@@ -141,7 +141,7 @@ def problem_of(error: Exception) -> Problem:
         case Problem():
             return error
         case ClientDisconnect():
-            return BadRequest(N_("The request ended before it was whole."), field="body")
+            return BadRequest(N_("The request was incomplete."), field="body")
         case StoreUnavailable():
             return Unavailable()
         case HTTPException(status_code=404):

@@ -80,7 +80,7 @@ class Middleware:
             await send({"type": "websocket.close", "code": 1000})
 
     def try_fast(self, scope: Scope, reply: Reply) -> bool:
-        """Answers a request for a FastEndpoint through `reply`, at once or soon, without a task.
+        """Responses a request for a FastEndpoint through `reply`, at once or soon, without a task.
 
         False, with nothing done, when it has to go the ordinary way.
         """
@@ -137,7 +137,7 @@ class Middleware:
         headers = headers_of(scope)
         policy = self._policies.get(first_segment(scope["path"]), USUAL)
         if not self._hosts.allow(headers, raw) and not (policy.any_host or scope["path"] in PROBES):
-            return BadRequest(N_("The Host header is missing, malformed or not one of ours."), field="Host")
+            return BadRequest(N_("The Host header is missing, malformed or not allowed."), field="Host")
         if self._proxies.any:
             self._proxies.apply(scope, headers)
         unsafe = scope["method"] not in SAFE and not policy.cross_site

@@ -36,15 +36,15 @@ async def test_signing_in_tells_who_it_is_and_begins_a_session(client: httpx.Asy
     assert (await client.get("/api/session")).json() == {"user": user}
     assert (await client.get("/api/account")).json() == user
     (session,) = (await client.get("/api/account/sessions")).json()
-    assert session.keys() == {"id", "device", "address", "created", "seen", "how", "current"}
-    assert (session["device"], session["address"], session["how"], session["current"]) == (
+    assert session.keys() == {"id", "device", "address", "created", "seen", "auth_method", "how", "current"}
+    assert (session["device"], session["address"], session["auth_method"], session["current"]) == (
         "Python", "192.0.2.1", "password", True,
     )  # fmt: skip
 
 
 async def test_a_wrong_password_is_no_invitation_to_sign_in_elsewhere(client: httpx.AsyncClient, cast: Cast) -> None:
     told = problem(await client.post("/api/session", json={"username": "bob", "password": "no"}), 401)
-    assert told["detail"] == "The name or the password is not right."
+    assert told["detail"] == "The username or password is wrong."
     assert "sign_in_url" not in told
     assert "set-cookie" not in (await client.post("/api/session", json={"username": "b", "password": "no"})).headers
 

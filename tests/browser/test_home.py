@@ -22,24 +22,24 @@ def background(page: Page) -> int:
 def test_a_visitor_sees_the_number_rise_live(url: str, meet: Meet) -> None:
     alice, bob = meet(), meet()
     first = alice.tab(url)
-    expect(first.locator("#visits")).to_have_text("You are visitor 1")
+    expect(first.locator("#visits")).to_have_text("This is visit 1")
     second = bob.tab(url)
-    expect(second.locator("#visits")).to_have_text("You are visitor 2")
-    expect(first.locator("#visits")).to_have_text("Visitor 2 just arrived")
-    expect(first.locator("#yours")).to_have_text("You were visitor 1")
+    expect(second.locator("#visits")).to_have_text("This is visit 2")
+    expect(first.locator("#visits")).to_have_text("Visit 2 just now")
+    expect(first.locator("#yours")).to_have_text("This was visit 1")
     assert get(url, {"Accept": "application/json"}).json() == {"visits": 3}
     for tab in (first, second):
-        expect(tab.locator("#visits")).to_have_text("Visitor 3 just arrived")
+        expect(tab.locator("#visits")).to_have_text("Visit 3 just now")
 
 
 def test_two_tabs_of_one_browser_share_what_they_hear(url: str, meet: Meet) -> None:
     alice = meet()
     first, second = alice.tab(url), alice.tab(url)
-    expect(second.locator("#visits")).to_have_text("You are visitor 2")
-    expect(first.locator("#visits")).to_have_text("Visitor 2 just arrived")
+    expect(second.locator("#visits")).to_have_text("This is visit 2")
+    expect(first.locator("#visits")).to_have_text("Visit 2 just now")
     first.close()
     get(url)
-    expect(second.locator("#visits")).to_have_text("Visitor 3 just arrived")
+    expect(second.locator("#visits")).to_have_text("Visit 3 just now")
 
 
 def test_the_language_can_be_switched_and_stays(url: str, meet: Meet) -> None:
@@ -50,7 +50,7 @@ def test_the_language_can_be_switched_and_stays(url: str, meet: Meet) -> None:
     page.reload()
     expect(page.locator("#visits")).to_have_text("您是第 3 位访客")
     page.get_by_role("button", name="English").click()
-    expect(page.locator("#visits")).to_have_text("You are visitor 4")
+    expect(page.locator("#visits")).to_have_text("This is visit 4")
 
 
 def test_a_chinese_browser_is_answered_in_chinese(visited: str, meet: Meet) -> None:
@@ -60,7 +60,7 @@ def test_a_chinese_browser_is_answered_in_chinese(visited: str, meet: Meet) -> N
 def test_everything_works_without_javascript(url: str, meet: Meet) -> None:
     alice = meet(java_script_enabled=False)
     page = alice.tab(url)
-    expect(page.locator("#visits")).to_have_text("You are visitor 1")
+    expect(page.locator("#visits")).to_have_text("This is visit 1")
     page.get_by_role("button", name="中文").click()
     expect(page.locator("#visits")).to_have_text("您是第 2 位访客")
     page.get_by_role("link", name="JSON").click()
@@ -73,7 +73,7 @@ def test_an_unknown_page_leads_home(visited: str, meet: Meet) -> None:
     expect(page.get_by_role("heading")).to_have_text("Page not found")
     forgive(lost, 404)
     page.get_by_role("link", name="Back to the home page").click()
-    expect(page.locator("#visits")).to_contain_text("You are visitor ")
+    expect(page.locator("#visits")).to_contain_text("This is visit ")
 
 
 @pytest.mark.parametrize(

@@ -149,12 +149,12 @@ def test_the_last_way_in_stays(service: Process, meet: Meet, home: str) -> None:
     page = alice.tab(f"{home}/oauth/corp/start?next=/account")
     sign_in_there(page, "alice")
     page.get_by_role("button", name="Unlink").click()
-    expect(page.get_by_role("alert")).to_contain_text("This is the only way in that you have: set a password first.")
+    expect(page.get_by_role("alert")).to_contain_text("This is your only way to sign in. Set a password first.")
     expect(page.get_by_text("Corp alice Doe")).to_be_visible()
     forgive(alice, 409)
     page.get_by_label("New password").fill(PASSWORD)
     page.get_by_role("button", name="Set the password").click()
-    expect(page.get_by_role("status")).to_have_text("The password is changed.")
+    expect(page.get_by_role("status")).to_have_text("Your password has been changed.")
     page.get_by_role("button", name="Unlink").click()
     expect(page.get_by_role("button", name="Unlink")).to_have_count(0)
 
@@ -181,7 +181,7 @@ def test_who_cancels_linking_is_still_at_the_account(service: Process, meet: Mee
     page.get_by_role("button", name="Link Corp").click()
     page.get_by_role("link", name="[ Cancel ]").click()
     expect(page.get_by_role("alert")).to_contain_text("The sign-in was cancelled.")
-    expect(page.get_by_role("heading", name="Signing in elsewhere")).to_be_visible()
+    expect(page.get_by_role("heading", name="Linked accounts")).to_be_visible()
     forgive(bob, 403)
 
 

@@ -93,7 +93,7 @@ async def test_without_redis_pages_are_shown_and_visits_counted_later(
             doomed.send(signal.SIGCONT)
         await visits.told()
     assert page.status_code == 200
-    assert "The number is away for a moment" in page.text
+    assert "The number is temporarily unavailable" in page.text
     assert api.status_code == 503
     assert int(api.headers["retry-after"]) > 0
     visits.unknown += 1  # the page's visitor

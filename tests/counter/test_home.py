@@ -30,11 +30,11 @@ async def test_each_visitor_is_told_a_number_of_its_own(client: httpx.AsyncClien
 async def test_the_page_says_it_in_a_sentence(client: httpx.AsyncClient) -> None:
     page = await client.get("/", headers=BROWSER)
     assert page.headers["content-type"] == "text/html; charset=utf-8"
-    assert ">You are visitor 1</h1>" in page.text
+    assert ">This is visit 1</h1>" in page.text
 
 
 @pytest.mark.parametrize(
-    ("language", "sentence"), [("en", "You are visitor 1,024"), ("zh-CN,zh;q=0.9", "您是第 1,024 位访客")]
+    ("language", "sentence"), [("en", "This is visit 1,024"), ("zh-CN,zh;q=0.9", "这是第 1,024 次访问")]
 )
 async def test_it_says_it_in_the_visitors_language(
     server: Valkey, client: httpx.AsyncClient, language: str, sentence: str

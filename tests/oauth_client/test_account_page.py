@@ -14,7 +14,7 @@ from tests.oauth_client.walk import Walk, identity_ids, link
 
 def told(answer: httpx.Response) -> tuple[int, str | None]:
     """(status, alert) of an answer that is the account page with a reference."""
-    assert "Signing in elsewhere" in answer.text
+    assert "Linked accounts" in answer.text
     assert answer.headers["x-request-id"] in answer.text.partition("<main")[2]
     return answer.status_code, alert(answer)
 
@@ -30,15 +30,15 @@ async def test_the_last_way_in(walk: Walk) -> None:
     (identity,) = await identity_ids(walk)
     path, data = "/account/identities/unlink", {"id": identity}
     answer = await walk.browser.post(path, data=data)
-    assert told(answer) == (409, "This is the only way in that you have: set a password first.")
+    assert told(answer) == (409, "This is your only way to sign in. Set a password first.")
     answer = await walk.browser.post(path, data=data, headers={"Accept": "application/json"})
-    assert (answer.status_code, answer.json()["title"]) == (409, "That cannot be done now")
+    assert (answer.status_code, answer.json()["title"]) == (409, "Conflict")
 
 
 async def test_a_provider_that_is_away(bob: Walk, provider: FakeOpenId) -> None:
     provider.instead["/.well-known/openid-configuration"] = lambda: Response(status_code=503)
     status, sentence = told(await bob.browser.post("/account/identities/corp"))
-    assert (status, sentence is not None and "does not answer" in sentence) == (502, True)
+    assert (status, sentence is not None and "does not respond" in sentence) == (502, True)
 
 
 async def test_a_cancelled_consent(bob: Walk, provider: FakeOpenId) -> None:

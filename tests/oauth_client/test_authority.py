@@ -41,7 +41,7 @@ async def test_without_that_it_counts_as_away_and_the_log_says_why(
     async with running(make_settings(oauth={"corp": corp(inside)}), clock) as service:
         answer = await service.client.get("/oauth/corp/start", headers={"Accept": "text/html"})
     assert answer.status_code == 502
-    assert "does not answer" in (alert(answer) or "")
+    assert "does not respond" in (alert(answer) or "")
     reference = answer.headers["x-request-id"]
     assert reference in answer.text.partition("<main")[2]
     log = capfd.readouterr().err

@@ -18,7 +18,7 @@ from tests.helpers.clock import Clock
 from tests.helpers.service import Running, running
 from tests.oauth_client.walk import Walk, identity_ids, link
 
-ENDED = "The account is unlinked, and the other sessions that it began have ended."
+ENDED = "The account has been unlinked, and other sessions that used it have been ended."
 
 
 async def unlink(walk: Walk, identity: str) -> httpx.Response:
@@ -78,7 +78,7 @@ async def test_the_sessions_that_others_began_stay(
     await unlink(bob, identity)
     for one in (bob, walk, by_password, stranger):
         assert await one.user() is not None
-    assert message(await bob.browser.get("/account")) == "The account is unlinked."
+    assert message(await bob.browser.get("/account")) == "The account has been unlinked."
     assert (await noted(service, cast.bob.id))[0] == (Event.IDENTITY_UNLINKED, "")
 
 
@@ -158,7 +158,7 @@ async def test_sessions_whole_in_their_cookies_are_said_to_be_none(
         (identity,) = await identity_ids(bob)
         await unlink(bob, identity)
         page = await bob.browser.get("/account")
-        assert message(page) == "The account is unlinked."
+        assert message(page) == "The account has been unlinked."
         assert await identity_ids(bob) == []
 
 

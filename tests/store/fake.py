@@ -11,7 +11,7 @@ Answer = Callable[[list[bytes]], bytes | None]
 
 
 class Fake:
-    """Answers HELLO by itself, and everything else as `answer` says; None closes the connection."""
+    """Responses HELLO by itself, and everything else as `answer` says; None closes the connection."""
 
     def __init__(self, answer: Answer) -> None:
         self.answer = answer

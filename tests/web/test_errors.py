@@ -38,7 +38,7 @@ async def test_an_unknown_path_is_answered_with_a_problem(client: httpx.AsyncCli
         "type": "about:blank",
         "title": "Page not found",
         "status": 404,
-        "detail": "There is nothing at this address.",
+        "detail": "This page does not exist.",
         "request_id": answer.headers["x-request-id"],
     }
 
@@ -68,7 +68,7 @@ async def test_who_asks_decides_between_the_two(
 async def test_a_reader_of_chinese_is_told_in_chinese(headers: dict[str, str], client: httpx.AsyncClient) -> None:
     answer = await client.get("/nowhere", headers=headers | {"Accept-Language": "zh-CN"})
     assert "页面不存在" in answer.text
-    assert "这个地址下什么也没有。" in answer.text
+    assert "此页面不存在。" in answer.text
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A user's own account: name, language and password."""
+"""The account page: name, language and password."""
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -18,7 +18,7 @@ from app.web.errors import BadRequest, Forbidden
 from app.web.i18n import COOKIE, N_, NAMES
 from app.web.language import remember
 
-WRONG = N_("The current password is not right.")
+WRONG = N_("The current password is wrong.")
 
 
 @sign_in_required
@@ -29,7 +29,7 @@ async def show(request: Request[AccountState], user: User) -> Response:
 
 @sign_in_required
 async def change(request: Request[AccountState], user: User) -> Response:
-    """`POST /account` with `locale`; empty: the browser decides."""
+    """`POST /account` with `locale`; an empty one leaves the choice to the browser."""
     fields = await form_fields(request, "locale")
     locale = fields["locale"] or None
     if locale is not None and locale not in NAMES:
@@ -47,8 +47,8 @@ async def change(request: Request[AccountState], user: User) -> Response:
 @fresh_sign_in_required
 async def rename(request: Request[AccountState], user: User) -> Response:
     """`POST /account/name` with `username`."""
-    if request.state["settings"].legacy:  # an old cookie tells a name: nobody else may come to bear it meanwhile
-        raise Forbidden(N_("Names stay as they are while people move over from another app."))
+    if request.state["settings"].legacy:  # legacy cookies hold names: no other user may take one meanwhile
+        raise Forbidden(N_("Names cannot be changed during the migration from another app."))
     name, state = (await form_fields(request, "username"))["username"], request.state
     raise_if_limited(await state["limits"].renaming(user.id))
     try:
@@ -87,7 +87,7 @@ async def change_password(request: Request[AccountState], user: User) -> Respons
     if fields["end_others"]:
         await state["sessions"].end_all(user.id, keep=session.key)
     await audit(request, Event.PASSWORD_CHANGED, user=user)
-    await flash_message(request, N_("The password is changed."))
+    await flash_message(request, N_("Your password has been changed."))
     return see_other("/account")
 
 
@@ -101,9 +101,7 @@ async def form(
     status_code: int | None = None,
     reference: str | None = None,
 ) -> Response:
-    """The account page; `username` is what was typed as another name, and the log has more about the error under
-    the `reference`.
-    """
+    """The account page; `username` is the name that was typed, `reference` the request id of a logged error."""
     return await page(
         request,
         "accounts/account.html",

@@ -1,4 +1,4 @@
-"""Administration: users, invitations, and what happened."""
+"""Administration: users, invitations, the audit log."""
 
 import asyncio
 from collections.abc import Iterable, Sequence
@@ -24,15 +24,15 @@ DAY = 86_400
 INVITATION_DAYS = frozenset({"1", "7", "30"})
 USERS = "/admin/users"
 DONE = {
-    "disable": N_("The account is disabled and signed out everywhere."),
-    "enable": N_("The account is enabled again."),
-    "end-sessions": N_("All sessions of the account have ended."),
+    "disable": N_("The account has been disabled and signed out everywhere."),
+    "enable": N_("The account has been enabled."),
+    "end-sessions": N_("All sessions of the account have been ended."),
     "make-admin": N_("The account is an administrator now."),
     "remove-admin": N_("The account is no longer an administrator."),
 }
-"""What can be done to a user, and what is said afterwards."""
+"""Actions on a user, and the message after each."""
 ASKED = frozenset(DONE) - {"enable"}
-"""What somebody would miss, or be surprised by: a page asks before it is done."""
+"""Actions that a page confirms first."""
 
 
 @admin_required
@@ -43,7 +43,7 @@ async def users(request: Request[AccountState], admin: User) -> Response:
 
 @admin_required
 async def ask(request: Request[AccountState], admin: User) -> Response:
-    """`GET /admin/users/{id}/{action}?next=`: says what the action does, and does it only when told so."""
+    """`GET /admin/users/{id}/{action}?next=`: the confirmation page of an action."""
     subject, action = await _subject(request), request.path_params["action"]
     if action not in ASKED:
         raise NotFound
@@ -78,7 +78,7 @@ async def invite(request: Request[AccountState], admin: User) -> Response:
 
 @admin_required
 async def ask_to_withdraw(request: Request[AccountState], admin: User) -> Response:
-    """`GET /admin/invitations/{id}/withdraw?next=`: says which one it is, and withdraws it only when told so."""
+    """`GET /admin/invitations/{id}/withdraw?next=`: the confirmation page."""
     (invitation,) = await _named(request, [await _invitation(request)])
     back = safe_path(request.query_params.get("next"), USERS)
     return await page(request, "accounts/ask_invitation.html", invitation=invitation, back=back)
@@ -86,13 +86,13 @@ async def ask_to_withdraw(request: Request[AccountState], admin: User) -> Respon
 
 @admin_required
 async def withdraw(request: Request[AccountState], admin: User) -> Response:
-    """`POST /admin/invitations/{id}/withdraw` with `next`: its link makes no account any more."""
+    """`POST /admin/invitations/{id}/withdraw` with `next`: invalidates the link."""
     fields = await form_fields(request, "next")
     invitation = await _invitation(request)
     if not await request.state["invitations"].withdraw(invitation.id):
         raise NotFound
     await audit(request, Event.INVITATION_WITHDRAWN, user=invitation.by, by=admin)
-    await flash_message(request, N_("The invitation is withdrawn."))
+    await flash_message(request, N_("The invitation has been withdrawn."))
     return see_other(safe_path(fields["next"], USERS))
 
 
@@ -162,13 +162,13 @@ async def _users(request: Request[AccountState], *, invitation_link: str | None 
 
 
 async def _named(request: Request[AccountState], invitations: Sequence[Invitation]) -> list[Invitation]:
-    """The same, `by` the name of who invited."""
+    """The invitation with the inviting user's name as `by`."""
     names = await _names(request, (each.by for each in invitations))
     return [replace(each, by=names[each.by]) for each in invitations]
 
 
 async def _names(request: Request[AccountState], user_ids: Iterable[str]) -> dict[str, str]:
-    """The users' names by their ids; each is asked for once."""
+    """The users' names by id; each is read once."""
     ids = set(user_ids)
     return dict(zip(ids, await asyncio.gather(*(_name(request, user_id) for user_id in ids)), strict=True))
 

@@ -1,4 +1,4 @@
-"""The API's manual: as an OpenAPI document, and as a page to read."""
+"""The API documentation: an OpenAPI document and a page."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ MANUAL = Operation(
 
 
 def manual_routes(routes: Sequence[BaseRoute]) -> list[BaseRoute]:
-    """`/api/openapi.json` and `/api`, about the ApiRoutes among these routes, and itself."""
+    """`/api/openapi.json` and `/api`, which document the ApiRoutes among `routes` and themselves."""
 
     async def as_json(request: Request[AccountState]) -> Response:
         return json_response(described)

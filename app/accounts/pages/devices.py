@@ -1,4 +1,4 @@
-"""Where a user is signed in: each device, and the end of any or all."""
+"""The devices page: the user's sessions, to end one or all others."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ from app.web.i18n import N_
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A session as its user sees it. Times are in Unix seconds."""
+    """A session as its user sees it. Times are Unix seconds."""
 
     id: str
     device: str
@@ -30,7 +30,7 @@ class Device:
 
 
 async def devices_of(request: Request[AccountState], user: User) -> list[Device]:
-    """The user's sessions, last used first; the one that asks is marked as current."""
+    """The user's sessions, most recently used first; the request's own is `current`."""
     own = await request.state["sessions"].open(request.scope)
     current = own.key if own is not None else None
     return [
@@ -62,7 +62,7 @@ async def end(request: Request[AccountState], user: User) -> Response:
     """`POST /account/devices/end` with the session's `key`."""
     fields = await form_fields(request, "key")
     await end_device(request, user, fields["key"])
-    await flash_message(request, N_("The session has ended."))
+    await flash_message(request, N_("The session has been ended."))
     return see_other("/account/devices")
 
 
@@ -73,7 +73,7 @@ async def end_others(request: Request[AccountState], user: User) -> Response:
     ended = await request.state["sessions"].end_all(user.id, keep=own.key if own is not None else None)
     await audit(request, Event.SESSION_ENDED, user=user, detail=f"{ended} others")
     if ended:
-        await flash_message(request, N_("All other sessions have ended."))
+        await flash_message(request, N_("All other sessions have been ended."))
     return see_other("/account/devices")
 
 

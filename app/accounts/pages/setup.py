@@ -1,4 +1,4 @@
-"""The first administrator: by a link that the service prints when there is none."""
+"""The setup page, which makes the first administrator's account."""
 
 import hmac
 
@@ -50,7 +50,7 @@ async def send(request: Request[AccountState]) -> Response:
 
 
 async def _check(request: Request[AccountState], token: str) -> None:
-    """Raises NotFound for a wrong token, and for any once there is an administrator."""
+    """Raises NotFound for a wrong token, and for any token once there is an administrator."""
     state = request.state
     try:
         right = await setup_token(state["accounts"], state["settings"])

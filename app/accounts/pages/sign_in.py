@@ -1,4 +1,4 @@
-"""Signing in and out."""
+"""The sign-in page, and signing out."""
 
 import asyncio
 
@@ -15,7 +15,7 @@ from app.web.redirects import safe_path
 
 
 async def show(request: Request[AccountState]) -> Response:
-    """`GET /sign-in?next=&again=`: the form; whoever is signed in goes on at once, unless it is to be done `again`."""
+    """`GET /sign-in?next=&again=`: the form. A signed-in user is redirected to `next`, unless `again` is set."""
     target = safe_path(request.query_params.get("next"))
     if "again" not in request.query_params and await request.state["current_user"].get(request.scope) is not None:
         return see_other(target)
@@ -28,7 +28,7 @@ async def send(request: Request[AccountState]) -> Response:
     target = safe_path(fields["next"])
     user = await authentication.sign_in(request, fields["username"], fields["password"])
     if user is None:
-        wrong = N_("The name or the password is not right.")
+        wrong = N_("The username or password is wrong.")
         return await form(request, target, username=fields["username"], error=wrong, field="password", status_code=401)
     await flash_message(request, N_("You are signed in."))
     response = see_other(target)
@@ -37,9 +37,9 @@ async def send(request: Request[AccountState]) -> Response:
 
 
 async def leave(request: Request[AccountState]) -> Response:
-    """`POST /sign-out`; on to the provider where that is to be signed out of, too."""
+    """`POST /sign-out`: signs out, and redirects to the provider's sign-out page if the session has one."""
     session = await request.state["sessions"].open(request.scope)
-    # Both at once, and asked of Redis in this order: a provider that is slow to say where keeps no session alive.
+    # Concurrently, and in this order at Redis: a slow provider does not keep the session alive.
     farewell = request.state["sign_out_redirect"](session, str(request.base_url))
     url, _ = await asyncio.gather(farewell, authentication.sign_out(request))
     return see_other("/") if url is None else await redirect_page(request, url)
@@ -55,7 +55,7 @@ async def form(
     status_code: int = 200,
     reference: str | None = None,
 ) -> Response:
-    """The sign-in page; with the `reference` under which the log has more about the error."""
+    """The sign-in page; `reference` is the request id of a logged error."""
     return await page(
         request,
         "accounts/sign_in.html",

@@ -1,4 +1,4 @@
-"""Signing up: open to everybody, to who has an invitation, or to nobody, as the setting `registration` says."""
+"""The sign-up page; the setting `registration` decides whether it is open, by invitation, or closed."""
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -68,7 +68,7 @@ async def send(request: Request[AccountState]) -> Response:
 
 
 async def _check(request: Request[AccountState], invitation: str | None) -> None:
-    """Raises Forbidden for who may not sign up."""
+    """Raises Forbidden if the visitor may not sign up."""
     match request.state["settings"].registration:
         case "open":
             return
@@ -76,11 +76,11 @@ async def _check(request: Request[AccountState], invitation: str | None) -> None
             if invitation is None or not await request.state["invitations"].peek(invitation):
                 raise Forbidden(_uninvited())
         case _:
-            raise Forbidden(N_("Signing up is closed here."))
+            raise Forbidden(N_("Sign-up is closed."))
 
 
 def _uninvited() -> str:
-    return N_("Signing up needs an invitation that is still good.")
+    return N_("Sign-up needs a valid invitation.")
 
 
 routes = [

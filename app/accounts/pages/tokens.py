@@ -26,13 +26,13 @@ async def show(request: Request[AccountState], user: User) -> Response:
 @sign_in_required
 async def create(request: Request[AccountState], user: User) -> Response:
     """`POST /account/tokens` with `name` and `days` (0: for ever); the page shows the token, once."""
-    await fresh(request, "/account/tokens")  # a token may outlive all sessions: not for who found the browser open
+    await fresh(request, "/account/tokens")  # a token outlives the session: the browser may be in other hands
     fields = await form_fields(request, "name", "days")
     name, days = fields["name"].strip(), fields["days"]
     if not name or len(name) > MAX_TOKEN_NAME_LENGTH:
         return await _page(request, user, error=N_("Please enter a name of at most 100 characters."), field="name")
     if not re.fullmatch("[0-9]{1,4}", days) or int(days) > MAX_TOKEN_DAYS:
-        return await _page(request, user, error=N_("Please choose a number of days."), field="days")
+        return await _page(request, user, error=N_("Please choose the number of days."), field="days")
     try:
         secret, _ = await request.state["tokens"].create(user.id, name, int(days) * DAY or None)
     except TooManyTokens:
@@ -48,7 +48,7 @@ async def revoke(request: Request[AccountState], user: User) -> Response:
     if not await request.state["tokens"].revoke(user.id, fields["id"]):
         raise NotFound
     await audit(request, Event.TOKEN_REVOKED, user=user)
-    await flash_message(request, N_("The token is revoked."))
+    await flash_message(request, N_("The token has been revoked."))
     return see_other("/account/tokens")
 
 

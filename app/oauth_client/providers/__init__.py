@@ -1,4 +1,4 @@
-"""Every type of provider: adding one is a file here and a line."""
+"""The types of providers: a new one is a file here and a line."""
 
 from typing import Any
 

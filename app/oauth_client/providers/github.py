@@ -1,4 +1,4 @@
-"""GitHub, and GitHub Enterprise: OAuth 2 with an API of its own for who it is."""
+"""GitHub and GitHub Enterprise: OAuth 2.0, with the profile from GitHub's API."""
 
 import asyncio
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from app.oauth_client.provider import ClientInfo, Provider, ProviderContext, Pro
 from app.oauth_client.provider_http import ProviderResponse
 
 REFUSALS: dict[str, type[OAuthProblem]] = {"bad_verification_code": BadCallback, "bad_refresh_token": Revoked}
-"""A code, or a refresh token, that is used or too old: beginning anew helps."""
+"""Errors of a used or expired code or refresh token: the user has to start again."""
 
 
 class GitHubSettings(ProviderSettings):
@@ -47,7 +47,7 @@ class GitHub(Provider):
         return f"{self._settings.base_url}/login/oauth/authorize?{urlencode(query)}"
 
     async def check_answer(self, answer: Mapping[str, str]) -> None:
-        """GitHub need not say whose the answer is (RFC 9207); where something else is said, it is not GitHub's."""
+        """`iss` (RFC 9207) is optional at GitHub; another issuer is refused."""
         ours = {self._settings.base_url, f"{self._settings.base_url}/login/oauth"}
         if "iss" in answer and answer["iss"] not in ours:
             raise BadCallback("the callback's iss is another provider's")
@@ -71,7 +71,7 @@ class GitHub(Provider):
         )
 
     async def refresh(self, tokens: Tokens, subject: str) -> Tokens:
-        """Apps whose tokens expire have refresh tokens; each is good for once."""
+        """Only apps with expiring tokens have refresh tokens; each works once."""
         answered = await self._token_request({"grant_type": "refresh_token", "refresh_token": tokens.refresh_token})
         return self._tokens(answered, before=tokens)
 
@@ -79,7 +79,7 @@ class GitHub(Provider):
         return Tokens.of(answered, now=self._clock(), refresh=self._settings.refresh, before=before)
 
     async def _token_request(self, form: dict[str, str]) -> dict[str, Any]:
-        """An answer that holds an access token."""
+        """A response with an access token."""
         form |= {
             "client_id": self._settings.client_id,
             "client_secret": self._settings.client_secret.get_secret_value(),
@@ -88,19 +88,19 @@ class GitHub(Provider):
         tokens = answer.json()
         if answer.status == 200 and token(tokens, "access_token") and text(tokens, "token_type").lower() == "bearer":
             return tokens
-        why = f"{answer.what}: {answer.status} {text(tokens, 'error', 64)!r}"  # 200 for errors, too
+        why = f"{answer.what}: {answer.status} {text(tokens, 'error', 64)!r}"  # errors are 200 as well
         raise REFUSALS.get(text(tokens, "error"), BadProviderResponse)(why)
 
     async def _user(self, bearer: dict[str, str]) -> dict[str, Any]:
         answer = await self._api("/user", bearer)
         user = answer.json()
-        # An id is a number for ever; a login can be given to somebody else.
+        # The id is permanent; a login can pass to another user.
         if answer.status != 200 or type(user.get("id")) is not int or user["id"] <= 0:
             raise BadProviderResponse(f"{answer.what}: {answer.status} without an id")
         return user
 
     async def _email(self, bearer: dict[str, str]) -> str | None:
-        """The primary address, if it is verified; None as well where we may not know it."""
+        """The primary address if it is verified; None without permission to read it."""
         answer = await self._api("/user/emails", bearer)
         listed = answer.value() if answer.status == 200 else None
         every = listed if isinstance(listed, list) else []

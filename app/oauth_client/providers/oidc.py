@@ -1,4 +1,4 @@
-"""OpenID Connect by discovery: Google, Microsoft, Keycloak, Authentik, GitLab, Feishu and any other."""
+"""OpenID Connect by discovery: Google, Microsoft, Keycloak, Authentik, GitLab and any other."""
 
 import base64
 from collections.abc import Callable, Mapping
@@ -21,7 +21,7 @@ from app.sessions.service import REAUTH_WINDOW
 DISCOVERY = "/.well-known/openid-configuration"
 NAMES = ("preferred_username", "nickname", "name")
 RESTART = frozenset({"invalid_grant"})
-"""The code is used, too old or of another sign-in: beginning anew helps."""
+"""Errors of a used or expired code: the user has to start again."""
 
 
 class OidcSettings(ProviderSettings):
@@ -30,7 +30,7 @@ class OidcSettings(ProviderSettings):
     client_secret: SecretStr | None = Field(None, min_length=1)
     scopes: Words = ("openid", "profile", "email")
     sign_out_there: bool = False
-    """Whether signing out here leads to the provider, to sign out there, too."""
+    """Whether sign-out continues at the provider (RP-initiated logout)."""
 
     @field_validator("scopes")
     @classmethod
@@ -41,7 +41,7 @@ class OidcSettings(ProviderSettings):
 
 
 class Oidc(Provider):
-    """A provider of OpenID Connect."""
+    """An OpenID Connect provider."""
 
     def __init__(self, name: str, settings: OidcSettings, context: ProviderContext) -> None:
         self._settings = settings
@@ -66,9 +66,9 @@ class Oidc(Provider):
             "client_id": self.client_id,
             "redirect_uri": client.redirect_uri,
             "scope": " ".join(self._settings.scopes),
-            # Core 11: offline access is granted only where the person was asked for it.
+            # Core 11: offline access needs the user's consent.
             **({"prompt": "consent"} if "offline_access" in self._settings.scopes else {}),
-            # Core 3.1.2.1: whoever signed in there longer ago is asked again, and not sent back without a word.
+            # Core 3.1.2.1: the provider authenticates the user again after an older sign-in.
             **({"max_age": str(REAUTH_WINDOW)} if auth_request.again else {}),
             "state": auth_request.state,
             "nonce": auth_request.nonce,
@@ -78,7 +78,7 @@ class Oidc(Provider):
         return _with_query(endpoint, query)
 
     async def check_answer(self, answer: Mapping[str, str]) -> None:
-        """RFC 9207: an answer says whose it is, if it says so at all; it must where the provider promises it."""
+        """RFC 9207: `iss` must be the provider's; it is required if the metadata announces it."""
         if "iss" not in answer and not (await self.metadata()).sends_iss:
             return
         if answer.get("iss") != self.issuer:
@@ -98,7 +98,7 @@ class Oidc(Provider):
         return self._person(claims, self._tokens(answered))
 
     async def refresh(self, tokens: Tokens, subject: str) -> Tokens:
-        """OpenID Connect Core 12: the answer may hold an ID token, which is about the same subject then."""
+        """OpenID Connect Core 12: an ID token in the response must have the same subject."""
         form = {"grant_type": "refresh_token", "refresh_token": tokens.refresh_token}
         answer = await self._token_request(await self.metadata(), form)
         if answer.status == 400 and answer.json().get("error") == "invalid_grant":
@@ -156,7 +156,7 @@ class Oidc(Provider):
         return Tokens.of(answered, now=self._clock(), refresh=self._settings.refresh, before=before)
 
     async def verified(self, token: str) -> dict[str, Any]:
-        """The claims of a token that this provider has signed; a new key is looked for. Raises BadToken."""
+        """The claims of a token signed by this provider; refreshes the keys for an unknown one. Raises BadToken."""
         jwks_uri = (await self.metadata()).jwks_uri
         try:
             return verified(token, await self._documents.get(jwks_uri, _check_key_set))
@@ -197,7 +197,7 @@ class Oidc(Provider):
         raise BadProviderResponse(why)
 
     def _lacks(self, claims: Claims) -> bool:
-        """Whether the ID token leaves out what the scopes ask for, or what the rule looks at."""
+        """Whether the ID token lacks claims that the scopes ask for or the rule needs."""
         wanted = set(self.rule.claims)
         if "email" in self._settings.scopes:
             wanted |= {"email", "email_verified"} if self.rule.domains else {"email"}
@@ -230,7 +230,7 @@ class Oidc(Provider):
 
 
 def _together(claims: Claims, userinfo: Claims) -> dict[str, Any]:
-    """What the ID token says counts; but whether an address is verified is said of the one beside it."""
+    """Merges the claims: the ID token's win, but `email` and `email_verified` come from the same source."""
     together = {**userinfo, **claims}
     for place in (claims, userinfo):
         if place.keys() >= {"email", "email_verified"}:

@@ -1,6 +1,6 @@
-"""WeChat (微信): a code to scan with the phone, or inside WeChat's own browser its consent page.
+"""WeChat (微信): a QR code to scan with the phone or, inside WeChat's browser, its consent page.
 
-Its answers are JSON called text/plain, with status 200 for errors, too: `errcode` tells.
+Responses are JSON sent as text/plain, with status 200 for errors as well: `errcode` tells.
 """
 
 from collections.abc import Mapping
@@ -25,9 +25,9 @@ from app.oauth_client.provider import ClientInfo, Provider, ProviderContext, Pro
 from app.web.i18n import N_
 
 REFUSALS: dict[int, type[OAuthProblem]] = {
-    # the code is not valid, used, missing or too old: beginning anew helps
+    # the code is invalid, used, missing or expired: the user has to start again
     **dict.fromkeys((40029, 40163, 41008, 42003), BadCallback),
-    # the refresh token is not valid, or too old; the person has changed the password
+    # the refresh token is invalid or expired; the user changed the password
     **dict.fromkeys((40030, 42002, 42007), Revoked),
     # busy; the day's, or the minute's, quota is used up
     **dict.fromkeys((-1, 45009, 45011), ProviderUnavailable),
@@ -35,7 +35,7 @@ REFUSALS: dict[int, type[OAuthProblem]] = {
 
 
 class WeChatSettings(ProviderSettings):
-    """`appid` is a website app's of the open platform; `inside_appid` a service account's, used inside WeChat."""
+    """`appid` is a website app of the open platform; `inside_appid` a service account, used inside WeChat."""
 
     appid: str = Field(min_length=1)
     secret: SecretStr = Field(min_length=1)
@@ -62,7 +62,7 @@ class WeChat(Provider):
         self.issuer = settings.open_url
 
     async def authorization_url(self, auth_request: AuthRequest, client: ClientInfo) -> str:
-        """Parameters in this order, and with the fragment: WeChat insists. There is no PKCE, and no nonce."""
+        """WeChat demands this order of parameters and the fragment. It has neither PKCE nor nonce."""
         inside = _inside(client)
         page, scope = ("oauth2/authorize", "snsapi_userinfo") if inside else ("qrconnect", "snsapi_login")
         query = {
@@ -100,7 +100,7 @@ class WeChat(Provider):
         nickname = text(user, "nickname")
         return ExternalProfile(
             issuer=self.issuer,
-            # The unionid is the same for all apps of a company; without one it is an openid of one app.
+            # The unionid is the same for all apps of a company; an openid belongs to one app.
             subject=f"unionid:{unionid}" if unionid else f"openid:{appid}:{openid}",
             names=(nickname,) if nickname else (),
             name=nickname,
@@ -134,7 +134,7 @@ class WeChat(Provider):
 
 
 def _errcode(document: dict[str, Any]) -> int:
-    """0 where all is well; sometimes the number comes as a text."""
+    """0 without an error; sometimes the number is a string."""
     code = document.get("errcode", 0)
     try:
         return int(code) if isinstance(code, int | str) else 1
@@ -143,5 +143,5 @@ def _errcode(document: dict[str, Any]) -> int:
 
 
 def _inside(client: ClientInfo) -> bool:
-    """Whether the page is shown by WeChat itself."""
+    """Whether the browser is WeChat's."""
     return "micromessenger" in client.user_agent.lower()

@@ -86,7 +86,7 @@ async def test_a_language_that_there_is_not_is_refused(bob: httpx.AsyncClient) -
 async def test_the_new_password_is_the_one_that_counts(bob: httpx.AsyncClient, service: Running) -> None:
     answer = await change(bob)
     assert (answer.status_code, answer.headers["location"]) == (303, "/account")
-    assert message(await bob.get("/account")) == "The password is changed."
+    assert message(await bob.get("/account")) == "Your password has been changed."
     assert await knows(service, "bob", NEW)
     assert not await knows(service, "bob", PASSWORD)
 
@@ -95,7 +95,7 @@ async def test_the_current_password_is_needed(bob: httpx.AsyncClient, service: R
     for current in ("not that", ""):
         page = await change(bob, current=current)
         assert page.status_code == 400
-        assert error_at(page, "current") == "The current password is not right."
+        assert error_at(page, "current") == "The current password is wrong."
         assert NEW not in page.text
     assert await knows(service, "bob", PASSWORD)
     assert await status(bob) == 200
@@ -105,9 +105,9 @@ async def test_the_current_password_is_needed(bob: httpx.AsyncClient, service: R
     ("new", "reason"),
     [
         ("", "A password has at least 8 characters."),
-        ("iloveyou1", "This password is among the first that somebody would try."),
-        ("bob-bob-bob", "This password is built on your name."),
-        ("aaaaaaaaaaaa", "This password only repeats something, or follows the keyboard or the alphabet."),
+        ("iloveyou1", "Common passwords are not accepted."),
+        ("bob-bob-bob", "Your name is not accepted as a password."),
+        ("aaaaaaaaaaaa", "Common passwords are not accepted."),
         ("x" * 257, "A password has at most 256 characters."),
     ],
 )
@@ -159,7 +159,7 @@ async def test_of_two_changes_at_the_same_moment_one_counts_and_the_other_is_tol
     for answer, new in zip(answers, words, strict=True):
         assert await knows(service, "bob", new) is (answer.status_code == 303)
         if answer.status_code == 400:
-            assert error_at(answer, "current") == "The current password is not right."
+            assert error_at(answer, "current") == "The current password is wrong."
 
 
 async def test_guessing_the_current_password_is_limited(bob: httpx.AsyncClient, service: Running) -> None:

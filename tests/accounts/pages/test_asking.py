@@ -45,9 +45,9 @@ async def test_an_administrator_is_warned_of_their_own_account(alice: httpx.Asyn
 @pytest.mark.parametrize(
     ("action", "said"),
     [
-        ("disable", "The account is disabled and signed out everywhere."),
-        ("enable", "The account is enabled again."),
-        ("end-sessions", "All sessions of the account have ended."),
+        ("disable", "The account has been disabled and signed out everywhere."),
+        ("enable", "The account has been enabled."),
+        ("end-sessions", "All sessions of the account have been ended."),
         ("make-admin", "The account is an administrator now."),
         ("remove-admin", "The account is no longer an administrator."),
     ],

@@ -72,8 +72,8 @@ async def test_new_accounts_are_noted_with_how_they_came(start: Start) -> None:
         assert (await alice.post("/setup", data=form)).status_code == 303
         assert (await dora.post("/sign-up", data={"username": "dora", "password": NEW})).status_code == 303
         assert await events(alice) == [
-            "Signed in on signing up dora",
-            "Account created on signing up dora",
+            "Signed in at sign-up dora",
+            "Account created at sign-up dora",
             "Signed in with the setup link alice",
             "Account created with the setup link alice",
         ]

@@ -58,7 +58,7 @@ async def test_one_is_ended_and_dead_at_once_on_every_worker(
     await until_thrown_out(phone)
     assert await status(same_browser(phone, service)) == 401
     assert [await status(laptop), await status(bob)] == [200, 200]
-    assert message(await bob.get("/account/devices")) == "The session has ended."
+    assert message(await bob.get("/account/devices")) == "The session has been ended."
     assert len(rows(await bob.get("/account/devices"))) == 2
 
 
@@ -70,7 +70,7 @@ async def test_all_others_are_ended(bob: httpx.AsyncClient, elsewhere: Running) 
     for other in others:
         await until_thrown_out(other)
     page = await bob.get("/account/devices")
-    assert message(page) == "All other sessions have ended."
+    assert message(page) == "All other sessions have been ended."
     assert len(rows(page)) == 1
     assert "End all other sessions" not in page.text
     assert (await bob.post("/account/devices/end-others")).status_code == 303

@@ -52,7 +52,7 @@ async def test_the_link_of_a_withdrawn_invitation_signs_nobody_up(alice: httpx.A
     answer = await alice.post(path)
     assert (answer.status_code, answer.headers["location"]) == (303, "/admin/users")
     page = await alice.get("/admin/users")
-    assert message(page) == "The invitation is withdrawn."
+    assert message(page) == "The invitation has been withdrawn."
     assert path not in listed(page)
     assert (await service.another_client().get(f"/sign-up?invitation={wrong}")).status_code == 403
     assert await sign_up(service, "mallory", wrong) == 403
@@ -168,7 +168,7 @@ async def test_of_very_many_the_hundred_that_expire_first_are_shown(alice: httpx
     more = await alice.get("/admin/users")
     assert len(listed(more)) == 100
     assert listed(more)[:99] == listed(page)
-    assert "No more than 100 are shown, the next to expire first." in more.text
+    assert "At most 100 are shown, next to expire first." in more.text
 
 
 async def test_they_are_withdrawn_where_signing_up_is_closed_meanwhile(start: Start, clock: Clock) -> None:

@@ -49,7 +49,7 @@ async def test_signed_in_pages_say_that_it_is_unavailable_and_afterwards_everybo
         for path in PAGES:
             page = await alice.get(path)
             assert (page.status_code, page.headers["retry-after"]) == (503, "2")
-            assert "Signing in and counting are unavailable at this moment." in page.text
+            assert "Sign-in and counting are temporarily unavailable." in page.text
         page = await alice.get("/account", headers={"Accept-Language": "zh"})
         assert page.status_code == 503
         assert "登录和计数暂时不可用" in page.text

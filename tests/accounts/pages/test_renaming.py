@@ -69,8 +69,8 @@ async def test_sessions_and_tokens_stay(bob: httpx.AsyncClient, service: Running
         ("alice", "This name is taken."),
         ("ＡLICE", "This name is taken."),
         ("", "Please enter a name."),
-        ("a b", "A name has no spaces and no invisible characters."),
-        ("a/b", 'A name has none of the characters / \\ : , ; < > ".'),
+        ("a b", "A name cannot contain spaces or invisible characters."),
+        ("a/b", 'A name cannot contain / \\ : , ; < > ".'),
         ("x" * 65, "A name has at most 64 characters."),
     ],
 )

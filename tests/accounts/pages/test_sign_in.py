@@ -104,7 +104,7 @@ async def test_a_wrong_password_is_said_at_its_field_and_the_name_is_kept(
 ) -> None:
     page = await post(client, 'bo"b', "not that", "/account")
     assert page.status_code == 401
-    assert error_at(page, "password") == "The name or the password is not right."
+    assert error_at(page, "password") == "The username or password is wrong."
     assert value_of(page, "username") == 'bo"b'
     assert value_of(page, "next") == "/account"
     assert "not that" not in page.text

@@ -33,7 +33,7 @@ async def test_an_account_takes_ten_wrong_passwords_then_not_even_the_right_one(
     assert answer.status_code == 429
     assert 1 <= int(answer.headers["retry-after"]) <= 30
     assert "Too many attempts" in answer.text
-    assert "The next attempt is possible in 1 minute." in answer.text
+    assert "You can try again in 1 minute." in answer.text
     assert await status(service.client) == 401
     assert await attempt(service.client, "charlie", PASSWORD) == 200
 
@@ -122,6 +122,6 @@ async def test_more_passwords_at_once_than_can_be_hashed_are_put_off(service: Ru
         json = {"username": "bob", "password": PASSWORD} if form is None else None
         answer = await service.client.post(path, data=form, json=json)
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
-        assert "Too many people are signing in at this moment." in answer.text
+        assert "Too many people are signing in right now." in answer.text
     service.state["passwords"] = PasswordHashing(threads=1, memory=8, rounds=1)
     assert await attempt(service.client, "bob", PASSWORD) == 200

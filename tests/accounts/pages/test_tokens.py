@@ -44,7 +44,7 @@ async def test_a_revoked_token_is_dead_at_once_on_every_worker(
     assert (answer.status_code, answer.headers["location"]) == (303, "/account/tokens")
     assert await status(there) == 401
     page = await bob.get("/account/tokens")
-    assert message(page) == "The token is revoked."
+    assert message(page) == "The token has been revoked."
     assert not rows(page)
     assert (await bob.post("/account/tokens/revoke", data={"id": token["id"]})).status_code == 404
 

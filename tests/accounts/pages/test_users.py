@@ -34,7 +34,7 @@ async def test_users_are_searched_by_how_their_names_begin(alice: httpx.AsyncCli
     assert "1 user<" in page.text
     page = await alice.get("/admin/users", params={"q": "<script>"})
     assert not rows(page)
-    assert "Nobody by that name." in page.text
+    assert "No user has that name." in page.text
     assert 'value="&lt;script&gt;"' in page.text
 
 
@@ -54,7 +54,7 @@ async def test_many_users_come_by_the_page(alice: httpx.AsyncClient, service: Ru
 async def test_only_administrators_see_it(bob: httpx.AsyncClient, client: httpx.AsyncClient, path: str) -> None:
     page = await bob.get(path)
     assert page.status_code == 403
-    assert "This is only for administrators." in page.text
+    assert "Only administrators can do this." in page.text
     assert (await bob.get(path, headers={"Accept": "application/json"})).json()["status"] == 403
     answer = await client.get(path)
     assert (answer.status_code, answer.headers["location"]) == (303, f"/sign-in?next={path}")
