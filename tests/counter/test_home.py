@@ -144,7 +144,9 @@ async def test_the_total_is_read_without_counting(client: httpx.AsyncClient) -> 
         assert answer.headers["cache-control"] == "no-store"
 
 
-@pytest.mark.parametrize(("headers", "unknown"), [(AS_JSON, '{"visits":null}'), (BROWSER, "The number is temporarily unavailable")])
+@pytest.mark.parametrize(
+    ("headers", "unknown"), [(AS_JSON, '{"visits":null}'), (BROWSER, "The number is temporarily unavailable")]
+)
 async def test_while_redis_is_away_the_number_is_unknown_and_the_visit_counts_later(
     make_settings: Callable[..., Settings],
     own_server: Valkey,

@@ -83,14 +83,14 @@ def answered(folder: Path) -> bool:
 
 
 def left_behind(folder: Path) -> dict[int, str]:
-    """The keeper and the server of a folder, by their process ids: the processes at home there."""
+    """The supervisor and the server of a folder, by their process ids: the processes at home there."""
     found = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
                 if (entry / "cwd").readlink() == folder:
                     command = (entry / "cmdline").read_bytes()
-                    found[int(entry.name)] = "keeper" if b"keeper.py" in command else "server"
+                    found[int(entry.name)] = "supervisor" if b"supervisor.py" in command else "server"
             except OSError:  # it has ended, or is not ours
                 continue
     return found
@@ -101,7 +101,7 @@ def deserted(folder: Path) -> bool:
 
 
 def only(folder: Path, name: str) -> int:
-    """The process id of the one keeper, or the one server, of the folder, once there is only one."""
+    """The process id of the one supervisor, or the one server, of the folder, once there is only one."""
     until(lambda: list(left_behind(folder).values()).count(name) == 1)
     (pid,) = [pid for pid, found in left_behind(folder).items() if found == name]
     return pid

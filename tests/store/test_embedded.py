@@ -30,8 +30,8 @@ def folder(short_folder: Path, folders: list[Path]) -> Path:
 
 
 def complete(folder: Path) -> bool:
-    """Whether there are a keeper and a server; keepers that came too late may be about to leave."""
-    return sorted(left_behind(folder).values()) == ["keeper", "server"]
+    """Whether there are a supervisor and a server; supervisors that came too late may be about to leave."""
+    return sorted(left_behind(folder).values()) == ["server", "supervisor"]
 
 
 def test_processes_that_start_together_share_one_server(folder: Path) -> None:
@@ -47,7 +47,7 @@ def test_the_server_stays_for_the_last_user_and_ends_with_it(folder: Path) -> No
         asked.set("k", "v")
         server = asked.info("server")["run_id"]
         first.kill()
-        time.sleep(1.5)  # longer than a keeper waits before it stops the server
+        time.sleep(1.5)  # longer than a supervisor waits before it stops the server
         assert asked.info("server")["run_id"] == server
         second.kill()
         until(partial(deserted, folder))
@@ -85,13 +85,13 @@ def test_a_process_may_start_while_the_server_is_killed(folder: Path) -> None:
             assert answered(folder)
 
 
-async def test_a_killed_keeper_takes_its_server_along_and_both_are_revived(folder: Path) -> None:
+async def test_a_killed_supervisor_takes_its_server_along_and_both_are_revived(folder: Path) -> None:
     embedded = Embedded(folder)
     embedded.hold()
     async with Store(Single(embedded.url, 5, prepare=embedded.revive), 5) as store:
         assert await store.once("INCR", "n") == 1
         before = set(left_behind(folder))
-        kill(only(folder, "keeper"))
+        kill(only(folder, "supervisor"))
         assert await answers(store, "GET", "n") == b"1"
         await soon(lambda: complete(folder) and not before & set(left_behind(folder)))
         assert await store.once("INCR", "n") == 2
@@ -104,10 +104,10 @@ def test_nobody_starts_a_server_beside_one_that_has_not_ended_yet(folder: Path) 
         asked.set("k", "v")
         server = only(folder, "server")
         kill(server, signal.SIGSTOP)
-        kill(only(folder, "keeper"))
+        kill(only(folder, "supervisor"))
         with User(folder).process as late:
-            until(lambda: "keeper" in left_behind(folder).values())
-            time.sleep(0.5)  # ten times as long as a keeper takes to start a server
+            until(lambda: "supervisor" in left_behind(folder).values())
+            time.sleep(0.5)  # ten times as long as a supervisor takes to start a server
             beside = [pid for pid, name in left_behind(folder).items() if name == "server" and pid != server]
             kill(server, signal.SIGCONT)
             assert not beside
@@ -228,7 +228,7 @@ def test_a_server_that_is_being_stopped_is_waited_for_but_not_for_ever(
 ) -> None:
     folder.mkdir()
     lock = supervisor.lock_file(folder / "users.lock")
-    assert supervisor.taken(lock)  # as a keeper does it
+    assert supervisor.taken(lock)  # as a supervisor does it
     with User(folder).process as late, monkeypatch.context() as patch:
         patch.setattr(embedded_module, "START_LIMIT", 0.2)
         with pytest.raises(EmbeddedError, match="is stopping, and does not end"):

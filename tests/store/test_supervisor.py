@@ -1,4 +1,4 @@
-"""What the keeper makes of the data it finds: what the loss of power tore is mended, what is damaged is left alone."""
+"""What the supervisor makes of the data it finds: what the loss of power tore is mended, what is damaged is left alone."""
 
 import fcntl
 import os
@@ -74,7 +74,7 @@ def refusal(folder: Path) -> str:
         pass
     assert "\n" not in str(error.value)
     assert str(error.value).startswith(f"data_dir: the embedded Valkey cannot start on {folder}: ")
-    until(partial(deserted, folder))  # a second keeper may have been started where the first was slow
+    until(partial(deserted, folder))  # a second supervisor may have been started where the first was slow
     return str(error.value)
 
 
@@ -181,15 +181,15 @@ def a_user(folder: Path) -> Iterator[None]:
     os.close(lock)
 
 
-def run_keeper(folder: Path, server: str | None = None) -> "subprocess.Popen[bytes]":
-    """A keeper as a child of ours, so that its exit code is known and its lines are counted as covered."""
+def run_supervisor(folder: Path, server: str | None = None) -> "subprocess.Popen[bytes]":
+    """A supervisor as a child of ours, so that its exit code is known and its lines are counted as covered."""
     return subprocess.Popen([sys.executable, "-c", RUN, str(folder), server or server_binary()], cwd=ROOT)
 
 
-def test_a_keeper_mends_starts_again_and_leaves_with_the_last_user(folder: Path) -> None:
+def test_a_supervisor_mends_starts_again_and_leaves_with_the_last_user(folder: Path) -> None:
     os.truncate(aof(folder), aof(folder).stat().st_size - 5)
     with a_user(folder), client(folder) as asked:
-        running = run_keeper(folder)
+        running = run_supervisor(folder)
         until(partial(answered, folder))
         assert asked.get("n") == "499"
         server = asked.info("server")["process_id"]
@@ -199,32 +199,32 @@ def test_a_keeper_mends_starts_again_and_leaves_with_the_last_user(folder: Path)
     assert not (folder / "valkey.sock").exists()
 
 
-def test_a_keeper_without_a_user_ends_by_itself(folder: Path, original: Path) -> None:
+def test_a_supervisor_without_a_user_ends_by_itself(folder: Path, original: Path) -> None:
     """Also one that waits for a server to end."""
     data = supervisor.lock_file(original / "server.lock")
     assert supervisor.taken(data)
-    both = run_keeper(folder), run_keeper(original)
+    both = run_supervisor(folder), run_supervisor(original)
     assert [running.wait(PATIENCE) for running in both] == [0, 0]
     assert not (folder / "valkey.log").exists()
     os.close(data)
 
 
-def test_a_keeper_says_what_it_could_not(folder: Path) -> None:
+def test_a_supervisor_says_what_it_could_not(folder: Path) -> None:
     with a_user(folder):
-        assert run_keeper(folder, "/no/such/server").wait(PATIENCE) == 1
+        assert run_supervisor(folder, "/no/such/server").wait(PATIENCE) == 1
         assert (folder / "failed").read_text() == "/no/such/server: No such file or directory"
         aof(folder).write_bytes(b"damaged")
-        assert run_keeper(folder).wait(PATIENCE) == 1
+        assert run_supervisor(folder).wait(PATIENCE) == 1
         assert "Bad file format" in (folder / "failed").read_text()
 
 
-def test_a_second_keeper_leaves_at_once(folder: Path) -> None:
+def test_a_second_supervisor_leaves_at_once(folder: Path) -> None:
     with held(folder):
-        assert run_keeper(folder).wait(PATIENCE) == 0
+        assert run_supervisor(folder).wait(PATIENCE) == 0
         assert answered(folder)
 
 
-def test_a_server_that_outlived_its_keeper_is_asked_to_leave(folder: Path) -> None:
+def test_a_server_that_outlived_its_supervisor_is_asked_to_leave(folder: Path) -> None:
     """Where the kernel does not end it for us, as on macOS."""
     data = supervisor.lock_file(folder / "server.lock")
     assert supervisor.taken(data)
@@ -232,7 +232,7 @@ def test_a_server_that_outlived_its_keeper_is_asked_to_leave(folder: Path) -> No
     os.close(data)
     until(partial(answered, folder))
     with a_user(folder), client(folder) as asked:
-        running = run_keeper(folder)
+        running = run_supervisor(folder)
         assert server.wait(PATIENCE) == 0
         until(partial(answered, folder))
         assert asked.info("server")["process_id"] != server.pid
