@@ -78,7 +78,7 @@ class OneWriteProtocol(HttpToolsProtocol):
         self._refuse(400, msg)
 
     def _refuse(self, status: int, reason: str) -> None:
-        """Responses what never becomes a request, and hangs up."""
+        """Responds to a malformed request and closes the connection."""
         kind, length = (b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(reason))
         headers = [*self.server_state.default_headers, kind, length, *SECURITY_HEADERS, (b"connection", b"close")]
         lines = [b"%s: %s\r\n" % header for header in headers]

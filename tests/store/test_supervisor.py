@@ -1,4 +1,4 @@
-"""What the supervisor makes of the data it finds: what the loss of power tore is mended, what is damaged is left alone."""
+"""How the supervisor treats the data it finds: it repairs what a power loss cut off, and leaves damaged data alone."""
 
 import fcntl
 import os
