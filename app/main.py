@@ -26,6 +26,7 @@ from app.routes import all_routes, templates_of, with_metrics
 from app.server.background import background
 from app.server.lifecycle import Lifecycle, keep_descriptors_private
 from app.settings import PREFIX, Settings, SettingsError, load_settings
+from app.sites.lifespan import SitesState, open_sites
 from app.store.client import Store
 from app.store.embedded import Embedded
 from app.store.rate_limit import RateLimiter
@@ -39,7 +40,7 @@ LOG_INTERVAL = 0.2
 """Seconds between two writes of the access log."""
 
 
-class State(CounterState, OAuthState):
+class State(CounterState, OAuthState, SitesState):
     """The request state of all features together."""
 
 
@@ -49,7 +50,7 @@ def create_app(settings: Settings, clock: Callable[[], float] = time.time) -> AS
     `clock` returns Unix seconds; tests move it.
     """
     pages, access = Pages(), AccessLog()
-    routes = all_routes()
+    routes = all_routes(settings.collect_path)
     metrics = Metrics(templates_of(routes), settings.metrics_file)
     router = ExactRouter(
         with_metrics(routes, metrics, settings),
@@ -90,9 +91,10 @@ async def lifespan(
             )
         )
         counter = await stack.enter_async_context(open_counter(web, metrics))
+        sites = await stack.enter_async_context(open_sites(web, metrics, clock))
         stack.callback(lifecycle.stopping.set)
         _freeze_garbage()
-        yield State(**web, **accounts, **oauth, **counter)
+        yield State(**web, **accounts, **oauth, **counter, **sites)
 
 
 def _open_log(settings: Settings, access: AccessLog, stack: contextlib.AsyncExitStack) -> Lifecycle:

@@ -9,15 +9,20 @@ from app.oauth_client import routes as oauth
 from app.observability import health, scrape
 from app.observability.metrics import Metrics
 from app.settings import Settings
+from app.sites import routes as sites
 from app.web import language
 from app.web.static import Static
 
 
-def all_routes() -> list[BaseRoute]:
+def all_routes(collect_path: str = "c") -> list[BaseRoute]:
     """The routes that do not depend on settings: pages, APIs, probes, files."""
     routes: list[BaseRoute] = [
         # counting: /, /api/visits, /events/visits
         *counter.routes,
+        # hits of other sites: /c/{site}, /c/{site}.js
+        *sites.collect_routes(collect_path),
+        # sites: /api/sites ...
+        *sites.routes,
         # accounts: /api/session, /sign-in, /account, /admin ...
         *accounts.routes,
         # OAuth providers: /oauth/{provider}/start, /account/identities ...

@@ -61,6 +61,8 @@ class Site:
     bucket: int = 0
     compare_hosts: frozenset[str] = frozenset()
     networks: tuple[Network, ...] = ()
+    stored_settings: bytes = field(default=b"", repr=False)
+    """As they are in Redis: a change compares them."""
 
     def ignores(self, address: str) -> bool:
         if not self.networks:
@@ -100,6 +102,7 @@ def site_from_hash(site_id: str, fields: Mapping[bytes, bytes]) -> Site:
         revision=int(fields.get(b"revision", b"0")),
         bucket=bucket_of(site_id),
         compare_hosts=frozenset(compare_host(host) for host in hosts),
+        stored_settings=fields[b"settings"],
         networks=tuple(ipaddress.ip_network(text, strict=False) for text in ignore),
     )
 

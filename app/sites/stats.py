@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 from app.sites import batch
+from app.sites.batch import Numbers
 from app.sites.counting_script import PAGES_IN_BLOCK, PAGES_IN_DAY_BLOCK
 from app.sites.hit import LeftOut
 from app.sites.models import Site
@@ -90,6 +91,12 @@ class SiteStats:
         self.store = store
         self._clock = clock
         self._past_pages: dict[tuple[str, int, Range], tuple[float, dict[int, Count]]] = {}
+
+    async def numbers(self, site: Site, path: str) -> Numbers:
+        """What a hit of the page would be told, without counting one."""
+        totals, path_id = await self.store.totals(site), await self.store.path_id(site, path)
+        page = await self.store.path_total(site, path_id) if path_id is not None else Count()
+        return Numbers(page.visits, totals.get("visits", 0), totals.get("visitors", 0))
 
     def today(self, site: Site) -> date:
         return day_of(self._clock(), cached_zone(site.time_zone))

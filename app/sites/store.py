@@ -70,8 +70,8 @@ class SiteStore:
 
     async def replace_settings(self, old: Site, new: Site) -> bool:
         """False where somebody else has changed them since `old` was read, or the site is gone."""
-        before, after = orjson.dumps(settings_of(old)), orjson.dumps(settings_of(new))
-        return bool(await REPLACE_SETTINGS.run(self.store, [keys.site(old.bucket, old.id)], before, after))
+        key, after = keys.site(old.bucket, old.id), orjson.dumps(settings_of(new))
+        return bool(await REPLACE_SETTINGS.run(self.store, [key], old.stored_settings, after))
 
     async def set_field(self, site: Site, name: str, value: str) -> bool:
         return bool(await SET_FIELD.run(self.store, [keys.site(site.bucket, site.id)], name, value))

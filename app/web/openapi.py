@@ -44,6 +44,8 @@ class Operation:
     responses: dict[int, tuple[str, Schema | None]]
     body: Schema | None = None
     parameters: dict[str, str] = field(default_factory=dict)
+    query: dict[str, str] = field(default_factory=dict)
+    """Optional parameters of the query."""
     problems: Sequence[int] = ()
     guarded: bool = False
     """Whether it is for who is signed in only."""
@@ -134,7 +136,7 @@ def _describe(route: ApiRoute) -> dict[str, Any]:
     described["responses"] |= {str(status): _problem(status) for status in _problems(route)}
     if operation.guarded:
         described["security"] = [{"token": []}, {"session": []}]
-    if operation.parameters:
+    if operation.parameters or operation.query:
         described["parameters"] = [
             {
                 "name": name,
@@ -144,6 +146,9 @@ def _describe(route: ApiRoute) -> dict[str, Any]:
                 "schema": {"type": "string", "minLength": 1},
             }
             for name, text in operation.parameters.items()
+        ] + [
+            {"name": name, "in": "query", "description": text, "schema": {"type": "string"}}
+            for name, text in operation.query.items()
         ]
     if operation.body:
         described["requestBody"] = {"required": True, "content": {"application/json": {"schema": operation.body}}}

@@ -1,0 +1,66 @@
+"""Who may see a site, and who may change it."""
+
+import hashlib
+from enum import IntEnum
+from typing import Any
+
+from starlette.requests import Request
+
+from app.accounts.guards import user_of
+from app.accounts.models import User
+from app.sites.lifespan import SitesState
+from app.sites.models import May, Site
+from app.web.errors import Forbidden, NotFound
+from app.web.i18n import N_
+
+
+class Right(IntEnum):
+    NONE = 0
+    VIEW = 1
+    EDIT = 2
+    OWN = 3
+
+
+def right_of(user: User | None, site: Site) -> Right:
+    """An administrator may do everything."""
+    if user is None:
+        return Right.NONE
+    if user.is_admin or user.id == site.owner:
+        return Right.OWN
+    may = site.people.get(user.id)
+    return Right.NONE if may is None else Right.EDIT if may is May.EDIT else Right.VIEW
+
+
+async def site_for(request: Request[SitesState], need: Right) -> tuple[Site, User]:
+    """The site of the path, for a signed-in user with this right. Raises SignInRequired, NotFound, Forbidden.
+
+    To users without any right a site does not exist.
+    """
+    user = await user_of(request)
+    site = await request.state["known_sites"].get(request.path_params["id"])
+    if site is None or right_of(user, site) is Right.NONE:
+        raise NotFound
+    if right_of(user, site) < need:
+        raise Forbidden(N_("You may look at this site, but not change it."))
+    return site, user
+
+
+async def visible_site(request: Request[SitesState]) -> tuple[Site, User | None]:
+    """The site of the path, for everybody who may look at it: it is public, shared, or the user's. Raises NotFound."""
+    site = await request.state["known_sites"].get(request.path_params["id"])
+    if site is None:
+        raise NotFound
+    user: User | None = await request.state["current_user"].get(request.scope)
+    share = request.query_params.get("share", "")
+    if site.public or right_of(user, site) or (share and share_hash(share) in site.shares):
+        return site, user
+    raise NotFound
+
+
+def share_hash(token: str) -> str:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def address(request: Request[Any], path: str) -> str:
+    """The absolute URL of a path here."""
+    return f"{request.url.scheme}://{request.headers.get('host', '')}{path}"

@@ -1,0 +1,215 @@
+"""The API of sites."""
+
+import secrets
+import string
+from dataclasses import replace
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.accounts.guards import sign_in_required
+from app.accounts.helpers import address_of, raise_if_limited
+from app.accounts.models import User
+from app.sites.access import Right, address, right_of, share_hash, site_for
+from app.sites.lifespan import SitesState
+from app.sites.models import May, Site, bucket_of, settings_of
+from app.sites.page_address import compare_host
+from app.sites.removal import remove_counts
+from app.sites.site_settings import BadSetting, changed
+from app.store.rate_limit import Rule, address_key
+from app.web.body import json_fields
+from app.web.errors import BadRequest, Conflict, NotFound
+from app.web.responses import json_response
+
+SITE_CREATION = Rule("site-creation", 60, 3600)
+"""60 an hour from an address."""
+ALPHABET = string.ascii_lowercase + string.digits
+ATTEMPTS = 5
+MAX_PEOPLE = 200
+MAX_SHARES = 100
+
+
+@sign_in_required
+async def create_site(request: Request[SitesState], user: User) -> Response:
+    """`POST /api/sites`."""
+    fields = await object_of(request)
+    for name in ("name", "hosts"):
+        if name not in fields:
+            raise BadRequest(f"{name}: is missing", field=name)
+    site_id = "".join(secrets.choice(ALPHABET) for _ in range(10))
+    blank = Site(site_id, "", (), user.id, request.state["clock"](), bucket=bucket_of(site_id))
+    site = checked(blank, fields)
+    raise_if_limited(await request.state["rate_limiter"].spend((SITE_CREATION, address_key(address_of(request)))))
+    await request.state["site_store"].create(site)
+    request.state["known_sites"].forget(site)
+    return json_response(site_json(request, site, user), 201)
+
+
+@sign_in_required
+async def list_sites(request: Request[SitesState], user: User) -> Response:
+    """`GET /api/sites`: the user's own, and those that others let the user see."""
+    return json_response({"sites": [site_json(request, site, user) for site in await sites_of(request, user)]})
+
+
+async def get_site(request: Request[SitesState]) -> Response:
+    """`GET /api/sites/{id}`."""
+    site, user = await site_for(request, Right.VIEW)
+    return json_response(site_json(request, site, user))
+
+
+async def change_site(request: Request[SitesState]) -> Response:
+    """`PATCH /api/sites/{id}`."""
+    site, user = await site_for(request, Right.EDIT)
+    fields = await object_of(request)
+    return json_response(site_json(request, await save_changes(request, site, fields), user))
+
+
+async def remove_site(request: Request[SitesState]) -> Response:
+    """`DELETE /api/sites/{id}`."""
+    site, _ = await site_for(request, Right.OWN)
+    await remove(request, site)
+    return Response(status_code=204)
+
+
+async def reset_site(request: Request[SitesState]) -> Response:
+    """`POST /api/sites/{id}/reset`: everything that was counted is removed."""
+    site, _ = await site_for(request, Right.OWN)
+    await reset(request, site)
+    return Response(status_code=204)
+
+
+async def create_share(request: Request[SitesState]) -> Response:
+    """`POST /api/sites/{id}/shares`: the token is shown only once."""
+    site, _ = await site_for(request, Right.EDIT)
+    return json_response(await new_share(request, site), 201)
+
+
+async def remove_share(request: Request[SitesState]) -> Response:
+    """`DELETE /api/sites/{id}/shares/{token}`: by the token, or by the id that the list of shares has."""
+    site, _ = await site_for(request, Right.EDIT)
+    token = request.path_params["token"]
+    name = token if token in site.shares else share_hash(token)
+    if not await request.state["site_store"].delete_field(site, f"share:{name}"):
+        raise NotFound
+    request.state["known_sites"].forget(site)
+    return Response(status_code=204)
+
+
+async def add_person(request: Request[SitesState]) -> Response:
+    """`PUT /api/sites/{id}/people/{name}`."""
+    site, _ = await site_for(request, Right.OWN)
+    fields = await json_fields(request, {"may": str})
+    try:
+        may = May(fields["may"])
+    except ValueError:
+        raise BadRequest("may: must be view or edit", field="may") from None
+    await set_person(request, site, request.path_params["name"], may)
+    return Response(status_code=204)
+
+
+async def remove_person(request: Request[SitesState]) -> Response:
+    """`DELETE /api/sites/{id}/people/{name}`."""
+    site, _ = await site_for(request, Right.OWN)
+    person = await request.state["accounts"].by_name(request.path_params["name"])
+    if person is None or not await request.state["site_store"].remove_person(site, person.id):
+        raise NotFound
+    request.state["known_sites"].forget(site)
+    return Response(status_code=204)
+
+
+async def object_of(request: Request[Any]) -> dict[str, object]:
+    """The members of a JSON object. Raises BadRequest."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise BadRequest("Content-Type: must be application/json", field="Content-Type")
+    try:
+        document = orjson.loads(await request.body())
+    except orjson.JSONDecodeError:
+        raise BadRequest("body: is not valid JSON", field="body") from None
+    if not isinstance(document, dict):
+        raise BadRequest("body: must be a JSON object", field="body")
+    return document
+
+
+def checked(site: Site, fields: dict[str, object]) -> Site:
+    try:
+        new = changed(site, fields)
+    except BadSetting as error:
+        raise BadRequest(str(error), field=error.field) from None
+    return replace(new, compare_hosts=frozenset(compare_host(host) for host in new.hosts))
+
+
+async def save_changes(request: Request[SitesState], site: Site, fields: dict[str, object]) -> Site:
+    """Changes settings, together with what others change meanwhile. Raises BadRequest, NotFound, Conflict."""
+    store, known = request.state["site_store"], request.state["known_sites"]
+    for _ in range(ATTEMPTS):
+        new = checked(site, fields)
+        if await store.replace_settings(site, new):
+            await store.release_hosts(site.id, site.compare_hosts - new.compare_hosts)
+            await store.claim_hosts(site.id, new.compare_hosts - site.compare_hosts)
+            known.forget(site)
+            return await known.get(site.id) or new
+        known.forget(site)
+        latest = await known.get(site.id)
+        if latest is None:
+            raise NotFound
+        site = latest
+    raise Conflict
+
+
+async def remove(request: Request[SitesState], site: Site) -> None:
+    """The site and all its counts. Its record goes first, so that no late batch brings anything back."""
+    await request.state["site_store"].remove(site)
+    request.state["known_sites"].forget(site)
+    await remove_counts(request.state["store"], site, request.state["clock"]())
+
+
+async def reset(request: Request[SitesState], site: Site) -> None:
+    await request.state["site_store"].raise_revision(site)
+    request.state["known_sites"].forget(site)
+    await remove_counts(request.state["store"], site, request.state["clock"]())
+
+
+async def new_share(request: Request[SitesState], site: Site) -> dict[str, str]:
+    if len(site.shares) >= MAX_SHARES:
+        raise Conflict
+    token = secrets.token_urlsafe(24)
+    made = repr(request.state["clock"]())
+    if not await request.state["site_store"].set_field(site, f"share:{share_hash(token)}", made):
+        raise NotFound
+    request.state["known_sites"].forget(site)
+    return {"token": token, "url": address(request, f"/sites/{site.id}?share={token}")}
+
+
+async def set_person(request: Request[SitesState], site: Site, name: str, may: May) -> None:
+    person = await request.state["accounts"].by_name(name)
+    if person is None:
+        raise NotFound
+    if person.id == site.owner or (person.id not in site.people and len(site.people) >= MAX_PEOPLE):
+        raise Conflict
+    if not await request.state["site_store"].set_person(site, person.id, may):
+        raise NotFound
+    request.state["known_sites"].forget(site)
+
+
+async def sites_of(request: Request[SitesState], user: User) -> list[Site]:
+    """Sites that the user made or was added to, by name."""
+    ids = await request.state["site_store"].sites_of(user.id)
+    found = [await request.state["known_sites"].get(site_id) for site_id in ids]
+    own = [site for site in found if site is not None and (site.owner == user.id or user.id in site.people)]
+    return sorted(own, key=lambda site: (site.name.lower(), site.id))
+
+
+def site_json(request: Request[SitesState], site: Site, user: User) -> dict[str, object]:
+    prefix = request.state["settings"].collect_path
+    script, hit = (address(request, f"/{prefix}/{site.id}{ending}") for ending in (".js", ""))
+    return {
+        "id": site.id,
+        **settings_of(site),
+        "created": site.created,
+        "may": right_of(user, site).name.lower(),
+        "script": script,
+        "hit": hit,
+        "tag": f'<script async src="{script}"></script>',
+    }

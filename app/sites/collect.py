@@ -1,0 +1,206 @@
+"""`/c/{site}`: where pages report hits, and get the script that does it."""
+
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+from typing import cast
+
+from starlette.requests import Request
+from starlette.types import Receive, Scope, Send
+
+from app.sites.batch import Numbers
+from app.sites.hit import BadHit, Hit, body_values, hit_of, query_values
+from app.sites.hit_counter import sender_of
+from app.sites.lifespan import SitesState
+from app.sites.models import Site
+from app.sites.page_address import BadAddress, page_address
+from app.store.client import StoreUnavailable
+from app.web.fast_path import Deferred, FastEndpoint, FastResponse, StaticHeaders
+from app.web.headers import headers_of
+
+GIF = (
+    b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff!\xf9\x04\x01\x00\x00\x00\x00,\x00\x00\x00\x00"
+    b"\x01\x00\x01\x00\x00\x02\x02D\x01\x00;"
+)
+"""One transparent pixel, 43 bytes."""
+MAX_REPORT_BYTES = 16_384
+"""Of the body of a hit."""
+RawHeader = tuple[bytes, bytes]
+CROSS_ORIGIN: tuple[RawHeader, ...] = (
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-expose-headers", b"X-Tally-Error"),
+    (b"cross-origin-resource-policy", b"cross-origin"),
+    (b"content-security-policy", b"default-src 'none'"),
+)
+NO_STORE = (b"cache-control", b"no-store, no-cache, must-revalidate, max-age=0")
+GIF_TYPE, JSON_TYPE = (b"content-type", b"image/gif"), (b"content-type", b"application/json")
+GIF_HEADERS = StaticHeaders(GIF_TYPE, NO_STORE, *CROSS_ORIGIN)
+JSON_HEADERS = StaticHeaders(JSON_TYPE, NO_STORE, *CROSS_ORIGIN, (b"vary", b"Accept"))
+EMPTY_HEADERS = StaticHeaders(NO_STORE, *CROSS_ORIGIN, status=204)
+PREFLIGHT_HEADERS = StaticHeaders(
+    *CROSS_ORIGIN,
+    (b"access-control-allow-methods", b"GET, POST"),
+    (b"access-control-allow-headers", b"Accept, Content-Type"),
+    (b"access-control-max-age", b"86400"),
+    status=204,
+)
+UNKNOWN_SITE = StaticHeaders(
+    GIF_TYPE, NO_STORE, *CROSS_ORIGIN, (b"x-tally-error", b"there is no such site"), status=404
+)
+SCRIPT_TYPE = (b"content-type", b"text/javascript; charset=utf-8")
+SCRIPT_CACHE = (b"cache-control", b"public, max-age=3600")
+UNKNOWN = b'{"page":null,"site":null,"visitors":null}'
+
+
+class Collect(FastEndpoint):
+    """`GET`, `HEAD`, `POST` and `OPTIONS` of everything below `/c/`."""
+
+    def try_fast(self, scope: Scope) -> Deferred | None:
+        """A hit of a site that this worker knows."""
+        _, _, site_id, *rest = scope["path"].split("/", 3)
+        state = cast(SitesState, scope["state"])
+        site = state["known_sites"].cached(site_id)
+        counter = state["hit_counter"]
+        if site is None or scope["method"] != "GET" or (rest and _is_special(rest[0])) or not counter.ready(site):
+            return None
+        headers = headers_of(scope)
+        try:
+            hit = counter.query_hit(site, scope["query_string"], headers)
+        except BadHit:
+            return None
+        future = counter.count_now(site, hit, sender_of(headers, _address(scope)))
+        return Deferred(future, _numbers if _wants_numbers(headers) else _gif)
+
+    async def handle(self, scope: Scope) -> FastResponse:
+        """GET and HEAD."""
+        site_id, _, rest = scope["path"].split("/", 2)[2].partition("/")
+        is_script = (rest or site_id).endswith(".js")
+        site_id = site_id.removesuffix(".js")
+        state = cast(SitesState, scope["state"])
+        try:
+            site = await state["known_sites"].get_to_count(site_id)
+        except StoreUnavailable:
+            return _script(site_id, headers_of(scope)) if is_script else (GIF_HEADERS, GIF)
+        if site is None:
+            return UNKNOWN_SITE, GIF
+        if is_script:
+            return _script(site_id, headers_of(scope))
+        if rest == "count":
+            return await _read(state, site, scope["query_string"])
+        if scope["method"] == "HEAD":
+            return GIF_HEADERS, GIF
+        headers = headers_of(scope)
+        answer = _numbers if _wants_numbers(headers) else _gif
+        try:
+            hit = state["hit_counter"].query_hit(site, scope["query_string"], headers)
+        except BadHit as error:
+            return bad_hit(error)
+        return answer(await (await state["hit_counter"].count(site, hit, sender_of(headers, _address(scope)))))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] in {"GET", "HEAD"}:
+            await super().__call__(scope, receive, send)
+            return
+        if scope["method"] == "OPTIONS":
+            outcome: FastResponse = PREFLIGHT_HEADERS, b""
+        else:
+            outcome = await self._post(scope, receive)
+        await respond(outcome, send)
+
+    async def _post(self, scope: Scope, receive: Receive) -> FastResponse:
+        state = cast(SitesState, scope["state"])
+        headers = headers_of(scope)
+        wants_numbers = _wants_numbers(headers)
+        try:
+            site = await state["known_sites"].get_to_count(scope["path"].split("/", 3)[2])
+        except StoreUnavailable:
+            return _numbers(None) if wants_numbers else (EMPTY_HEADERS, b"")
+        if site is None:
+            return UNKNOWN_SITE, GIF
+        try:
+            hit = await _posted_hit(site, scope, receive, headers)
+        except BadHit as error:
+            return bad_hit(error)
+        numbers = await (await state["hit_counter"].count(site, hit, sender_of(headers, _address(scope))))
+        return _numbers(numbers) if wants_numbers else (EMPTY_HEADERS, b"")
+
+
+async def respond(outcome: FastResponse, send: Send) -> None:
+    head, body = outcome
+    headers = head.headers if head.status == 204 else [*head.headers, (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": head.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def bad_hit(error: Exception) -> FastResponse:
+    """400 with the pixel and the reason; nothing is counted."""
+    reason = str(error).encode("ascii", "replace")
+    return StaticHeaders(GIF_TYPE, NO_STORE, *CROSS_ORIGIN, (b"x-tally-error", reason), status=400), GIF
+
+
+async def _posted_hit(site: Site, scope: Scope, receive: Receive, headers: dict[bytes, bytes]) -> Hit:
+    """The fields of the body, or of the query where the body is empty. Raises BadHit."""
+    body = b""
+    async for piece in Request(scope, receive).stream():
+        body += piece
+        if len(body) > MAX_REPORT_BYTES:
+            raise BadHit(f"body: must be at most {MAX_REPORT_BYTES} bytes long")
+    values = query_values(scope["query_string"]) | body_values(body, headers.get(b"content-type", b""))
+    return hit_of(values, site, headers.get(b"referer", b""), headers.get(b"origin", b""))
+
+
+async def _read(state: SitesState, site: Site, query: bytes) -> FastResponse:
+    """`GET /c/{site}/count?p=`: the numbers of a page, without counting."""
+    try:
+        path = page_address(query_values(query).get("p") or "/", site.rules).path
+    except (BadHit, BadAddress) as error:
+        return bad_hit(BadHit(f"p: {error}") if isinstance(error, BadAddress) else error)
+    try:
+        numbers = await state["site_stats"].numbers(site, path)
+    except StoreUnavailable:
+        return _numbers(None)
+    return _numbers(numbers)
+
+
+def _script(site_id: str, headers: dict[bytes, bytes]) -> FastResponse:
+    """The script of a site; it is the same for all but for the id."""
+    text, tag = script_of(site_id)
+    common = ((b"etag", tag), SCRIPT_CACHE, *CROSS_ORIGIN)
+    if tag in headers.get(b"if-none-match", b""):
+        return StaticHeaders(*common, status=304), b""
+    return StaticHeaders(SCRIPT_TYPE, *common), text
+
+
+@lru_cache(maxsize=1024)
+def script_of(site_id: str) -> tuple[bytes, bytes]:
+    """The script and its ETag."""
+    text = _template().replace(b'"SITE"', b'"%b"' % site_id.encode())
+    return text, b'"%b"' % hashlib.sha256(text).hexdigest()[:20].encode()
+
+
+@lru_cache(maxsize=1)
+def _template() -> bytes:
+    return (Path(__file__).parent / "tally.js").read_bytes()
+
+
+def _is_special(rest: str) -> bool:
+    return rest == "count" or rest.endswith(".js")
+
+
+def _wants_numbers(headers: dict[bytes, bytes]) -> bool:
+    return b"application/json" in headers.get(b"accept", b"")[:200]
+
+
+def _address(scope: Scope) -> str:
+    client = scope["client"]
+    return client[0] if client else ""
+
+
+def _gif(_: Numbers | None) -> FastResponse:
+    return GIF_HEADERS, GIF
+
+
+def _numbers(numbers: Numbers | None) -> FastResponse:
+    if numbers is None:
+        return JSON_HEADERS, UNKNOWN
+    return JSON_HEADERS, b'{"page":%d,"site":%d,"visitors":%d}' % (numbers.page, numbers.site, numbers.visitors)

@@ -1,0 +1,44 @@
+"""The sites that this worker knows: kept until Redis says that they changed, and for the time that Redis is away."""
+
+from app.sites.models import SITE_ID, Site
+from app.sites.store import parse_site, site_key
+from app.store.client import Store, StoreUnavailable
+from app.store.tracking import TrackedHashes
+
+MAX_KNOWN = 20_000
+
+
+class KnownSites:
+    def __init__(self, store: Store) -> None:
+        self.tracked = TrackedHashes(store, parse_site, limit=MAX_KNOWN)
+        self._last: dict[str, Site] = {}
+
+    def cached(self, site_id: str) -> Site | None:
+        """The site, where it is known without asking; None says nothing."""
+        return self.tracked.kept(site_key(site_id)) if len(site_id) == 10 else None
+
+    async def get(self, site_id: str) -> Site | None:
+        """The site; None when there is none. Raises StoreUnavailable."""
+        if not SITE_ID.fullmatch(site_id):
+            return None
+        site = await self.tracked.read(site_key(site_id))
+        if site is None:
+            self._last.pop(site_id, None)
+        elif self._last.get(site_id) is not site:
+            if len(self._last) >= MAX_KNOWN:
+                self._last.clear()
+            self._last[site_id] = site
+        return site
+
+    async def get_to_count(self, site_id: str) -> Site | None:
+        """The site; as it was last seen while Redis is away. Raises StoreUnavailable for one that was never seen."""
+        try:
+            return await self.get(site_id)
+        except StoreUnavailable:
+            if site_id in self._last:
+                return self._last[site_id]
+            raise
+
+    def forget(self, site: Site) -> None:
+        """Reads the site anew: it was changed by this worker."""
+        self.tracked.forget(site_key(site.id))

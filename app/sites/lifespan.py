@@ -1,0 +1,88 @@
+"""The part of the lifespan that opens sites, and the request state that it fills."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TypedDict
+
+from app.accounts.lifespan import AccountState
+from app.observability.metrics import Metrics, Reading
+from app.server.background import background
+from app.sites.collector import Collector
+from app.sites.countries import Countries
+from app.sites.hit_counter import HitCounter
+from app.sites.known_sites import KnownSites
+from app.sites.salts import Salts
+from app.sites.stats import SiteStats
+from app.sites.stats_store import StatsStore
+from app.sites.store import SiteStore
+from app.sites.user_agents import UserAgents
+from app.web.lifespan import WebState
+
+FLUSH_TIMEOUT = 0.7
+"""Seconds that the end of the service waits for hits which Redis has not acknowledged."""
+
+
+class Sites(TypedDict):
+    """Filled by `open_sites`."""
+
+    known_sites: KnownSites
+    hit_counter: HitCounter
+    site_store: SiteStore
+    site_stats: SiteStats
+    clock: Callable[[], float]
+
+
+class SitesState(AccountState, Sites):
+    """The request state of the handlers of sites."""
+
+
+@asynccontextmanager
+async def open_sites(web: WebState, metrics: Metrics, clock: Callable[[], float]) -> AsyncIterator[Sites]:
+    """Counts hits until the block ends, then waits up to FLUSH_TIMEOUT for Redis to acknowledge the last ones."""
+    settings, store = web["settings"], web["store"]
+    async with AsyncExitStack() as stack:
+        barrier = await stack.enter_async_context(store.sibling())
+        known = KnownSites(store)
+        await stack.enter_async_context(known.tracked)
+        countries = Countries(settings.geoip_file)
+        stack.callback(countries.close)
+        site_store = SiteStore(store)
+        collector = Collector(store, barrier, most_waiting=settings.max_queued_hits)
+        counter = HitCounter(
+            collector, Salts(site_store), UserAgents(), countries, frozenset(settings.referrer_spam), clock
+        )
+        metrics.add(*_readings(collector))
+        async with background(web["lifecycle"], collector.run()):
+            try:
+                yield Sites(
+                    known_sites=known,
+                    hit_counter=counter,
+                    site_store=site_store,
+                    site_stats=SiteStats(StatsStore(store), clock),
+                    clock=clock,
+                )
+            finally:
+                await collector.flush(FLUSH_TIMEOUT)
+
+
+def _readings(collector: Collector) -> list[Reading]:
+    return [
+        Reading("tallygate_site_hits", "Hits of sites counted.", lambda: collector.counted, counter=True),
+        Reading(
+            "tallygate_site_hits_dropped",
+            "Hits of sites that found the queue full.",
+            lambda: collector.dropped,
+            counter=True,
+        ),
+        Reading(
+            "tallygate_site_hits_waiting",
+            "Hits of sites that Redis has not acknowledged yet.",
+            lambda: collector.waiting,
+        ),
+        Reading("tallygate_site_batches", "Batches of hits of sites applied.", lambda: collector.batches, counter=True),
+        Reading(
+            "tallygate_site_journal_batches",
+            "Batches of hits of sites kept until they are durable.",
+            lambda: collector.journal,
+        ),
+    ]

@@ -1,0 +1,110 @@
+"""How the API of sites is described."""
+
+from app.sites.hit import LeftOut
+from app.web.openapi import COUNT, FLAG, NUMBER, TEXT, Operation, Schema, array, obj
+
+SITE_PARAMETER = {"id": "The site's id."}
+RANGE = {
+    "from": "The first day (YYYY-MM-DD), or `all`; by default 30 days are told.",
+    "to": "The last day (YYYY-MM-DD); today by default.",
+    "share": "The token of a share, for a site that is not public.",
+}
+SETTINGS: dict[str, Schema] = {
+    "name": {"type": "string", "minLength": 1, "maxLength": 100},
+    "hosts": {"type": "array", "items": TEXT, "minItems": 1, "maxItems": 50},
+    "time_zone": TEXT,
+    "keep_query": {"type": "array", "items": TEXT, "maxItems": 100},
+    "trailing_slash": FLAG,
+    "lower_case": FLAG,
+    "max_paths": {"type": "integer", "minimum": 1, "maximum": 100_000},
+    "public": FLAG,
+    "privacy": {"type": "string", "enum": ["total", "nothing"]},
+    "frame": {"type": "array", "items": TEXT, "maxItems": 100},
+    "ignore": {"type": "array", "items": TEXT, "maxItems": 100},
+    "retention_days": {"type": "integer", "minimum": 0, "maximum": 36_500},
+}
+SITE = obj(
+    id=TEXT,
+    **{
+        name: {"type": schema["type"], **({"items": TEXT} if "items" in schema else {})}
+        for name, schema in SETTINGS.items()
+    },
+    created=NUMBER,
+    may={"type": "string", "enum": ["view", "edit", "own"]},
+    script=TEXT,
+    hit=TEXT,
+    tag=TEXT,
+)
+STATS = obj(
+    visits=COUNT,
+    visitors=COUNT,
+    time_zone=TEXT,
+    series=array(obj(at=TEXT, visits=COUNT, visitors=COUNT)),
+    before=obj(visits=COUNT),
+    left_out={
+        "type": "object",
+        "properties": {reason.value: COUNT for reason in LeftOut},
+        "additionalProperties": False,
+    },
+)
+TOP = obj(rows=array(obj(name=TEXT, visits=COUNT, visitors=COUNT)), other={"type": "integer"})
+
+
+def _fields(*required: str) -> Schema:
+    return {"type": "object", "properties": SETTINGS, "required": list(required), "additionalProperties": False}
+
+
+def _site(summary: str, responses: dict[int, tuple[str, Schema | None]], **more: object) -> Operation:
+    described = {"parameters": SITE_PARAMETER, "problems": (403, 404), "guarded": True} | more
+    return Operation(summary=summary, tag="sites", responses=responses, **described)  # type: ignore[arg-type]
+
+
+CREATE = Operation(
+    summary="Creates a site: 60 an hour from an address",
+    tag="sites",
+    responses={201: ("The site, and the address of its script and of its hits.", SITE)},
+    body=_fields("name", "hosts"),
+    problems=(429,),
+    guarded=True,
+)
+LIST = Operation(
+    summary="The user's sites", tag="sites", responses={200: ("By name.", obj(sites=array(SITE)))}, guarded=True
+)
+GET = _site("A site", {200: ("The site.", SITE)})
+CHANGE = _site("Changes settings of a site", {200: ("The site.", SITE)}, body=_fields(), problems=(403, 404, 409))
+REMOVE = _site("Removes a site and all that was counted for it", {204: ("It is gone.", None)})
+RESET = _site("Removes all that was counted for a site", {204: ("Its counts are gone.", None)})
+CREATE_SHARE = _site(
+    "Makes a link for people without an account",
+    {201: ("The token, which is shown only now, and the page.", obj(token=TEXT, url=TEXT))},
+    problems=(403, 404, 409),
+)
+REMOVE_SHARE = _site(
+    "Withdraws a share",
+    {204: ("It is gone.", None)},
+    parameters=SITE_PARAMETER | {"token": "The share's token, or its id."},
+)
+PERSON = SITE_PARAMETER | {"name": "A user's name."}
+ADD_PERSON = _site(
+    "Lets a user view or edit the site",
+    {204: ("It is so.", None)},
+    parameters=PERSON,
+    body=obj(may={"type": "string", "enum": ["view", "edit"]}),
+    problems=(403, 404, 409),
+)
+REMOVE_PERSON = _site("Takes a user's right away", {204: ("It is gone.", None)}, parameters=PERSON)
+GET_STATS = _site(
+    "Visits and visitors in a range of days",
+    {200: ("The figures, and the visits of the range before it.", STATS)},
+    query=RANGE | {"interval": "`hour`, `day` or `month`.", "path": "Only this page."},
+    problems=(404,),
+    guarded=False,
+)
+GET_TOP = _site(
+    "The most visited pages, or the most frequent names of a list",
+    {200: ("The rows, and the visits of all others.", TOP)},
+    parameters=SITE_PARAMETER | {"kind": "pages, referrers, countries, browsers, systems, screens, languages, events"},
+    query=RANGE | {"limit": "At most so many rows.", "path": "Referrers of this page.", "referrer": "Pages it led to."},
+    problems=(404,),
+    guarded=False,
+)

@@ -1,0 +1,33 @@
+"""Every URL of sites."""
+
+from starlette.routing import BaseRoute
+
+from app.sites import api, openapi, stats_api
+from app.sites.collect import Collect
+from app.web.openapi import ApiRoute
+from app.web.policy import PolicyRoute, RoutePolicy
+
+FROM_ANYWHERE = RoutePolicy(cross_site=True)
+SITE = "/api/sites/{id}"
+
+
+def collect_routes(collect_path: str) -> list[BaseRoute]:
+    """Where pages of other sites report hits."""
+    methods = ["GET", "HEAD", "POST", "OPTIONS"]
+    return [PolicyRoute(f"/{collect_path}/{{hit:path}}", Collect(), methods=methods, policy=FROM_ANYWHERE)]
+
+
+routes: list[BaseRoute] = [
+    ApiRoute("POST", "/api/sites", api.create_site, openapi.CREATE),
+    ApiRoute("GET", "/api/sites", api.list_sites, openapi.LIST),
+    ApiRoute("GET", SITE, api.get_site, openapi.GET),
+    ApiRoute("PATCH", SITE, api.change_site, openapi.CHANGE),
+    ApiRoute("DELETE", SITE, api.remove_site, openapi.REMOVE),
+    ApiRoute("GET", f"{SITE}/stats", stats_api.stats, openapi.GET_STATS),
+    ApiRoute("GET", f"{SITE}/top/{{kind}}", stats_api.top, openapi.GET_TOP),
+    ApiRoute("POST", f"{SITE}/reset", api.reset_site, openapi.RESET),
+    ApiRoute("POST", f"{SITE}/shares", api.create_share, openapi.CREATE_SHARE),
+    ApiRoute("DELETE", f"{SITE}/shares/{{token}}", api.remove_share, openapi.REMOVE_SHARE),
+    ApiRoute("PUT", f"{SITE}/people/{{name}}", api.add_person, openapi.ADD_PERSON),
+    ApiRoute("DELETE", f"{SITE}/people/{{name}}", api.remove_person, openapi.REMOVE_PERSON),
+]

@@ -1,0 +1,233 @@
+"""Hits that pages report: what they are answered, and what they count as."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tests.sites.conftest import JSON, Desk
+
+CROSS_SITE = {"Origin": "https://blog.example", "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}
+
+
+async def test_a_pixel_counts_and_is_43_bytes(desk: Desk) -> None:
+    site = await desk.site()
+    answer = await desk.visitor().get(f"/c/{site}?p=/a")
+    assert (answer.status_code, len(answer.content)) == (200, 43)
+    assert answer.headers["content-type"] == "image/gif"
+    assert "no-store" in answer.headers["cache-control"]
+    assert answer.headers["access-control-allow-origin"] == "*"
+    assert answer.headers.get_list("cross-origin-resource-policy") == ["cross-origin"]
+    assert "set-cookie" not in answer.headers
+    assert (await desk.stats(site))["visits"] == 1
+
+
+async def test_each_hit_is_told_numbers_of_its_own(desk: Desk) -> None:
+    site = await desk.site()
+    visitors = [desk.visitor(f"198.51.100.{n}") for n in range(5)]
+    hits = [
+        visitor.get(f"/c/{site}", params={"p": path}, headers=JSON) for visitor in visitors for path in ("/a", "/b")
+    ]
+    numbers = [answer.json() for answer in await asyncio.gather(*hits)]
+    assert sorted(number["site"] for number in numbers) == list(range(1, 11))
+    assert sorted(number["page"] for number in numbers) == sorted([1, 2, 3, 4, 5] * 2)
+    assert max(number["visitors"] for number in numbers) == 5
+    stats = await desk.stats(site)
+    assert (stats["visits"], stats["visitors"]) == (10, 5)
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (b"u=https%3A%2F%2Fblog.example%2Fa&r=https%3A%2F%2Fnews.example%2Fx", "application/x-www-form-urlencoded"),
+        (b"u=https%3A%2F%2Fblog.example%2Fa&r=https%3A%2F%2Fnews.example%2Fx", "text/plain;charset=UTF-8"),
+        (b'{"u": "https://blog.example/a", "r": "https://news.example/x", "w": 800}', "application/json"),
+        (b'{"u": "https://blog.example/a", "r": "https://news.example/x", "w": 800}', "text/plain"),
+    ],
+)
+async def test_a_hit_may_be_posted_from_other_sites(desk: Desk, body: bytes, kind: str) -> None:
+    site = await desk.site()
+    visitor = desk.visitor()
+    answer = await visitor.post(f"/c/{site}", content=body, headers=CROSS_SITE | {"Content-Type": kind})
+    assert (answer.status_code, answer.content) == (204, b"")
+    told = await visitor.post(f"/c/{site}", content=body, headers=CROSS_SITE | JSON | {"Content-Type": kind})
+    assert told.json() == {"page": 2, "site": 2, "visitors": 1}
+    assert await desk.top(site, "pages") == [("/a", 2, 1)]
+    assert await desk.top(site, "referrers") == [("news.example", 2, 1)]
+
+
+async def test_without_an_address_the_referer_says_which_page(desk: Desk) -> None:
+    site = await desk.site()
+    await desk.visitor().get(f"/c/{site}", headers={"Referer": "https://www.blog.example/b/?utm_source=x"})
+    assert [name for name, _, _ in await desk.top(site, "pages")] == ["/b"]
+    missing = await desk.visitor().get(f"/c/{site}")
+    assert missing.status_code == 400
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "p=" + "a" * 2049,
+        "u=https://blog.example/" + "a" * 2049,
+        "p=%00",
+        "p=/a%0Ab",
+        "p=%FF",
+        "u=https://[",
+        "u=javascript:alert(1)",
+        "p=/a&r=" + "a" * 2049,
+        "p=/a&e=" + "a" * 300,
+    ],
+)
+async def test_a_malformed_hit_is_refused_with_the_reason_and_stores_nothing(desk: Desk, query: str) -> None:
+    site = await desk.site()
+    answer = await desk.visitor().get(f"/c/{site}?{query}")
+    assert answer.status_code == 400
+    assert answer.headers["x-tally-error"].partition(":")[0] in {"u", "p", "r", "e"}
+    assert len(answer.content) == 43
+    posted = await desk.visitor().post(f"/c/{site}", content=query, headers={"Content-Type": "text/plain"})
+    assert posted.status_code == 400
+    stats = await desk.stats(site)
+    assert (stats["visits"], set(stats["left_out"].values())) == (0, {0})
+
+
+@pytest.mark.parametrize("body", [b'{"u": ', b"[1]", b'{"u": ["a"]}', b"a" * 20_000])
+async def test_a_malformed_body_is_refused(desk: Desk, body: bytes) -> None:
+    site = await desk.site()
+    answer = await desk.visitor().post(f"/c/{site}", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 400
+    assert answer.headers["x-tally-error"]
+
+
+@pytest.mark.parametrize("site", ["abcdefghij", "short", "ABCDEFGHIJ", "a" * 500, "..a", "%00"])
+async def test_an_unknown_site_is_a_pixel_with_404(desk: Desk, site: str) -> None:
+    for answer in (await desk.visitor().get(f"/c/{site}?p=/"), await desk.visitor().post(f"/c/{site}?p=/")):
+        assert (answer.status_code, len(answer.content)) == (404, 43)
+
+
+async def test_a_head_request_counts_nothing_and_a_preflight_is_answered(desk: Desk) -> None:
+    site = await desk.site()
+    head = await desk.visitor().head(f"/c/{site}?p=/a")
+    assert (head.status_code, head.headers["content-type"]) == (200, "image/gif")
+    preflight = await desk.visitor().options(f"/c/{site}", headers=CROSS_SITE)
+    assert preflight.status_code == 204
+    assert "POST" in preflight.headers["access-control-allow-methods"]
+    assert "access-control-allow-credentials" not in preflight.headers
+    assert (await desk.stats(site))["visits"] == 0
+    assert (await desk.visitor().delete(f"/c/{site}")).status_code == 405
+
+
+@pytest.mark.parametrize(
+    ("headers", "query", "reason"),
+    [
+        ({"User-Agent": "Mozilla/5.0 (compatible; Googlebot/2.1)"}, {}, "bots"),
+        ({"User-Agent": ""}, {}, "bots"),
+        ({"Sec-Purpose": "prefetch;prerender"}, {}, "prefetch"),
+        ({"Purpose": "prefetch"}, {}, "prefetch"),
+        ({"X-Moz": "prefetch"}, {}, "prefetch"),
+        ({}, {"r": "https://www.semalt.com/crawler"}, "spam"),
+        ({}, {"u": "https://copy.example/a"}, "elsewhere"),
+        ({"Origin": "https://copy.example"}, {}, "elsewhere"),
+    ],
+)
+async def test_what_is_no_visit_is_counted_apart_and_answered_alike(
+    desk: Desk, headers: dict[str, str], query: dict[str, str], reason: str
+) -> None:
+    site = await desk.site()
+    answer = await desk.visitor().get(f"/c/{site}", params={"p": "/a"} | query, headers=headers | JSON)
+    assert answer.json() == {"page": 0, "site": 0, "visitors": 0}
+    stats = await desk.stats(site)
+    assert stats["visits"] == 0
+    assert stats["left_out"] == {**dict.fromkeys(stats["left_out"], 0), reason: 1}
+
+
+async def test_own_visits_are_not_counted(desk: Desk) -> None:
+    site = await desk.site(ignore=["198.51.100.0/24", "2001:db8::1"])
+    for address in ("198.51.100.7", "2001:db8::1", "::ffff:198.51.100.9"):
+        await desk.visitor(address).get(f"/c/{site}?p=/a")
+    await desk.visitor("203.0.113.1").get(f"/c/{site}?p=/a")
+    stats = await desk.stats(site)
+    assert (stats["visits"], stats["left_out"]["own"]) == (1, 3)
+
+
+@pytest.mark.parametrize("header", ["Sec-GPC", "DNT"])
+async def test_who_asks_for_privacy_is_counted_in_the_total_only_or_not_at_all(desk: Desk, header: str) -> None:
+    site, strict = await desk.site(), await desk.site(privacy="nothing")
+    for each in (site, strict):
+        await desk.visitor().get(f"/c/{each}?p=/a&r=https://news.example/", headers={header: "1"})
+    stats = await desk.stats(site)
+    assert (stats["visits"], stats["visitors"]) == (1, 0)
+    assert await desk.top(site, "referrers") == []
+    assert await desk.top(site, "browsers") == []
+    assert (await desk.stats(strict))["left_out"]["private"] == 1
+    assert (await desk.stats(strict))["visits"] == 0
+
+
+async def test_an_event_is_listed_and_is_no_visit(desk: Desk) -> None:
+    site = await desk.site()
+    for address in ("198.51.100.1", "198.51.100.1", "198.51.100.2"):
+        await desk.visitor(address).get(f"/c/{site}?p=/a&e=sign-up")
+    assert await desk.top(site, "events") == [("sign-up", 3, 2)]
+    assert (await desk.stats(site))["visits"] == 0
+
+
+async def test_lists_of_browsers_systems_screens_and_languages(desk: Desk) -> None:
+    site = await desk.site()
+    await desk.visitor(**{"Accept-Language": "de-AT,de;q=0.9"}).get(f"/c/{site}?p=/a&w=390")
+    assert await desk.top(site, "browsers") == [("Chrome", 1, 1)]
+    assert await desk.top(site, "systems") == [("Linux", 1, 1)]
+    assert await desk.top(site, "screens") == [("phone", 1, 1)]
+    assert await desk.top(site, "languages") == [("de", 1, 1)]
+
+
+async def test_numbers_are_read_without_counting(desk: Desk) -> None:
+    site = await desk.site()
+    await desk.visitor().get(f"/c/{site}?p=/a")
+    for _ in range(2):
+        answer = await desk.visitor().get(f"/c/{site}/count?p=/a/")
+        assert answer.json() == {"page": 1, "site": 1, "visitors": 1}
+    assert (await desk.visitor().get(f"/c/{site}/count?p=/other")).json()["page"] == 0
+
+
+async def test_the_script_is_small_tagged_and_works_under_any_name(desk: Desk) -> None:
+    site = await desk.site()
+    for name in (f"{site}.js", f"{site}/main.js"):
+        answer = await desk.visitor().get(f"/c/{name}")
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].startswith("text/javascript")
+        assert answer.headers.get_list("cross-origin-resource-policy") == ["cross-origin"]
+        assert len(answer.content) <= 2048
+        assert site.encode() in answer.content
+        again = await desk.visitor().get(f"/c/{name}", headers={"If-None-Match": answer.headers["etag"]})
+        assert (again.status_code, again.content) == (304, b"")
+    assert (await desk.visitor().get(f"/c/{site}/anything?p=/a")).status_code == 200
+    assert (await desk.stats(site))["visits"] == 1
+    assert (await desk.visitor().get("/c/abcdefghij.js")).status_code == 404
+
+
+async def test_paths_beyond_the_most_are_counted_as_other(desk: Desk) -> None:
+    site = await desk.site(max_paths=2)
+    for path in ("/1", "/2", "/3", "/4", "/1"):
+        await desk.visitor().get(f"/c/{site}?p={path}")
+    answer = await desk.owner.get(f"/api/sites/{site}/top/pages")
+    assert {row["name"]: row["visits"] for row in answer.json()["rows"]} == {"/1": 2, "/2": 1}
+    assert answer.json()["other"] == 2
+    assert (await desk.stats(site))["visits"] == 5
+
+
+@pytest.mark.parametrize("count", [3000])
+async def test_a_flood_of_paths_referrers_and_agents_stays_bounded(desk: Desk, count: int) -> None:
+    site = await desk.site(max_paths=100)
+    visitor = desk.visitor()
+    for start in range(0, count, 100):
+        hits: list[Any] = [
+            visitor.get(f"/c/{site}?p=/{n}&r=https://r{n}.example/", headers={"User-Agent": f"Browser/{n}"})
+            for n in range(start, start + 100)
+        ]
+        await asyncio.gather(*hits)
+    stats = await desk.stats(site)
+    assert stats["visits"] + stats["left_out"]["bots"] == count
+    pages = (await desk.owner.get(f"/api/sites/{site}/top/pages?limit=1000")).json()
+    assert len(pages["rows"]) == 100
+    referrers = (await desk.owner.get(f"/api/sites/{site}/top/referrers?limit=1000")).json()
+    assert len(referrers["rows"]) == 100
+    assert referrers["other"] == stats["visits"] - 100

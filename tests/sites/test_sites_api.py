@@ -1,0 +1,223 @@
+"""Sites: who makes them, who may see and change them, what is left after they are removed."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.accounts.asking import problem
+from tests.helpers.cast import signed_in
+from tests.helpers.valkey import Valkey
+from tests.sites.conftest import JSON, Desk
+
+
+async def test_a_site_is_made_with_defaults_and_the_line_to_paste(desk: Desk) -> None:
+    answer = await desk.owner.post("/api/sites", json={"name": "Blog", "hosts": ["www.Blog.example"]})
+    assert answer.status_code == 201
+    site = answer.json()
+    assert len(site["id"]) == 10
+    assert site["id"].isalnum()
+    assert site["script"] == f"http://tallygate.test/c/{site['id']}.js"
+    assert site["hit"] == f"http://tallygate.test/c/{site['id']}"
+    assert site["script"] in site["tag"]
+    assert (site["time_zone"], site["privacy"], site["max_paths"], site["public"]) == ("UTC", "total", 10_000, False)
+    listed = (await desk.owner.get("/api/sites")).json()["sites"]
+    assert [each["id"] for each in listed] == [site["id"]]
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"name": "", "hosts": ["a.example"]}, "name"),
+        ({"name": "x" * 101, "hosts": ["a.example"]}, "name"),
+        ({"name": "a\nb", "hosts": ["a.example"]}, "name"),
+        ({"name": "a"}, "hosts"),
+        ({"hosts": ["a.example"]}, "name"),
+        ({"name": "a", "hosts": []}, "hosts"),
+        ({"name": "a", "hosts": "a.example"}, "hosts"),
+        ({"name": "a", "hosts": ["https://a.example"]}, "hosts"),
+        ({"name": "a", "hosts": ["a.example:80"]}, "hosts"),
+        ({"name": "a", "hosts": ["a b"]}, "hosts"),
+        ({"name": "a", "hosts": [1]}, "hosts"),
+        ({"name": "a", "hosts": ["a.example"], "time_zone": "Mars/Olympus"}, "time_zone"),
+        ({"name": "a", "hosts": ["a.example"], "time_zone": "../../etc/passwd"}, "time_zone"),
+        ({"name": "a", "hosts": ["a.example"], "max_paths": 0}, "max_paths"),
+        ({"name": "a", "hosts": ["a.example"], "max_paths": True}, "max_paths"),
+        ({"name": "a", "hosts": ["a.example"], "privacy": "none"}, "privacy"),
+        ({"name": "a", "hosts": ["a.example"], "public": "yes"}, "public"),
+        ({"name": "a", "hosts": ["a.example"], "frame": ["*"]}, "frame"),
+        ({"name": "a", "hosts": ["a.example"], "frame": ["https://a.example/x"]}, "frame"),
+        ({"name": "a", "hosts": ["a.example"], "ignore": ["300.1.1.1"]}, "ignore"),
+        ({"name": "a", "hosts": ["a.example"], "keep_query": ["a b"]}, "keep_query"),
+        ({"name": "a", "hosts": ["a.example"], "colour": "red"}, "colour"),
+    ],
+)
+async def test_a_wrong_field_is_named(desk: Desk, fields: dict[str, Any], field: str) -> None:
+    assert problem(await desk.owner.post("/api/sites", json=fields), 400)["field"] == field
+    assert (await desk.owner.get("/api/sites")).json() == {"sites": []}
+
+
+async def test_settings_change_together_and_decide_what_is_counted(desk: Desk) -> None:
+    site = await desk.site()
+    changes = {"keep_query": ["id"], "trailing_slash": True, "lower_case": True, "hosts": ["other.example"]}
+    changed = await desk.owner.patch(f"/api/sites/{site}", json=changes)
+    assert changed.json().items() >= changes.items()
+    await desk.visitor().get(f"/c/{site}", params={"u": "https://other.example/A/?id=7&x=1"})
+    await desk.visitor().get(f"/c/{site}", params={"u": "https://blog.example/"})
+    assert [name for name, _, _ in await desk.top(site, "pages")] == ["/a/?id=7"]
+    assert problem(await desk.owner.patch(f"/api/sites/{site}", json={"max_paths": -1}), 400)["field"] == "max_paths"
+
+
+async def test_others_see_a_site_only_as_far_as_they_may(desk: Desk) -> None:
+    site = await desk.site()
+    charlie, alice = await signed_in(desk.service, "charlie"), await signed_in(desk.service, "alice")
+    anybody = desk.service.another_client()
+    problem(await charlie.get(f"/api/sites/{site}"), 404)
+    problem(await anybody.get(f"/api/sites/{site}"), 401)
+    problem(await anybody.get(f"/api/sites/{site}/stats"), 404)
+    assert (await alice.get(f"/api/sites/{site}")).json()["may"] == "own"
+
+    await desk.owner.put(f"/api/sites/{site}/people/charlie", json={"may": "view"})
+    assert (await charlie.get(f"/api/sites/{site}")).json()["may"] == "view"
+    assert [each["id"] for each in (await charlie.get("/api/sites")).json()["sites"]] == [site]
+    problem(await charlie.patch(f"/api/sites/{site}", json={"name": "Mine"}), 403)
+    await desk.owner.put(f"/api/sites/{site}/people/charlie", json={"may": "edit"})
+    assert (await charlie.patch(f"/api/sites/{site}", json={"name": "Ours"})).json()["name"] == "Ours"
+    problem(await charlie.delete(f"/api/sites/{site}"), 403)
+    assert (await desk.owner.delete(f"/api/sites/{site}/people/charlie")).status_code == 204
+    problem(await charlie.get(f"/api/sites/{site}"), 404)
+    problem(await desk.owner.delete(f"/api/sites/{site}/people/charlie"), 404)
+    problem(await desk.owner.put(f"/api/sites/{site}/people/nobody", json={"may": "view"}), 404)
+    assert (
+        problem(await desk.owner.put(f"/api/sites/{site}/people/charlie", json={"may": "all"}), 400)["field"] == "may"
+    )
+
+
+async def test_a_share_shows_the_figures_until_it_is_withdrawn(desk: Desk) -> None:
+    site = await desk.site()
+    share = (await desk.owner.post(f"/api/sites/{site}/shares")).json()
+    assert share["token"] in share["url"]
+    anybody = desk.service.another_client()
+    query = {"share": share["token"]}
+    assert (await anybody.get(f"/api/sites/{site}/stats", params=query)).status_code == 200
+    problem(await anybody.get(f"/api/sites/{site}/stats", params={"share": "x"}), 404)
+    assert (await desk.owner.delete(f"/api/sites/{site}/shares/{share['token']}")).status_code == 204
+    problem(await anybody.get(f"/api/sites/{site}/stats", params=query), 404)
+    await desk.owner.patch(f"/api/sites/{site}", json={"public": True})
+    assert (await anybody.get(f"/api/sites/{site}/stats")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ({"from": "yesterday"}, "from"),
+        ({"from": "2026-02-30"}, "from"),
+        ({"to": "1"}, "to"),
+        ({"from": "2026-11-02", "to": "2026-11-01"}, "from"),
+        ({"from": "0001-01-01"}, "from"),
+        ({"interval": "week"}, "interval"),
+        ({"interval": "hour", "from": "2026-01-01", "to": "2026-12-31"}, "interval"),
+        ({"path": "/%FF"}, "path"),
+    ],
+)
+async def test_a_wrong_range_is_named(desk: Desk, query: dict[str, str], field: str) -> None:
+    site = await desk.site()
+    assert problem(await desk.owner.get(f"/api/sites/{site}/stats", params=query), 400)["field"] == field
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "x", "1001", "1e3"])
+async def test_a_wrong_limit_is_named(desk: Desk, limit: str) -> None:
+    site = await desk.site()
+    answer = await desk.owner.get(f"/api/sites/{site}/top/pages", params={"limit": limit})
+    assert problem(answer, 400)["field"] == "limit"
+    problem(await desk.owner.get(f"/api/sites/{site}/top/cookies"), 404)
+
+
+async def test_days_and_hours_are_those_of_the_time_zone(desk: Desk) -> None:
+    desk.clock.now = datetime(2026, 11, 28, 18, 29, tzinfo=UTC).timestamp()  # 23:59 in Kolkata
+    site = await desk.site(time_zone="Asia/Kolkata")
+    await desk.visitor().get(f"/c/{site}?p=/a")
+    desk.clock.move(60)
+    await desk.visitor().get(f"/c/{site}?p=/a")
+    stats = await desk.stats(site, **{"from": "2026-11-28", "to": "2026-11-29"})
+    assert [(point["at"], point["visits"]) for point in stats["series"]] == [("2026-11-28", 1), ("2026-11-29", 1)]
+    assert stats["visitors"] == 2, "a new day has a new salt"
+    hours = (await desk.stats(site, **{"from": "2026-11-28", "to": "2026-11-29", "interval": "hour"}))["series"]
+    assert [point["at"] for point in hours if point["visits"]] == [
+        "2026-11-28T23:00+05:30",
+        "2026-11-29T00:00+05:30",
+    ]
+
+
+@pytest.mark.parametrize(("day", "length"), [("2026-03-29", 23), ("2026-10-25", 25), ("2026-10-26", 24)])
+async def test_a_day_has_as_many_hours_as_it_has(desk: Desk, day: str, length: int) -> None:
+    site = await desk.site(time_zone="Europe/Berlin")
+    series = (await desk.stats(site, **{"from": day, "to": day, "interval": "hour"}))["series"]
+    assert len(series) == length
+
+
+async def test_a_range_is_compared_with_the_one_before(desk: Desk) -> None:
+    desk.clock.now = datetime(2026, 3, 10, 12, tzinfo=UTC).timestamp()
+    site = await desk.site()
+    for _ in range(4):
+        await desk.visitor().get(f"/c/{site}?p=/a")
+        await desk.visitor().get(f"/c/{site}?p=/b")
+        desk.clock.move(timedelta(days=1).total_seconds())
+    stats = await desk.stats(site, **{"from": "2026-03-12", "to": "2026-03-13"})
+    assert (stats["visits"], stats["before"]) == (4, {"visits": 4})
+    page = await desk.stats(site, **{"from": "2026-03-12", "to": "2026-03-14", "path": "/a"})
+    assert [point["visits"] for point in page["series"]] == [1, 1, 0]
+    months = await desk.stats(site, **{"from": "2026-02-01", "to": "2026-03-31", "interval": "month"})
+    assert [(point["at"], point["visits"], point["visitors"]) for point in months["series"]] == [
+        ("2026-02", 0, 0),
+        ("2026-03", 8, 4),
+    ]
+    assert await desk.top(site, "pages", **{"from": "2026-03-01", "to": "2026-03-31"}) == [("/a", 4, 4), ("/b", 4, 4)]
+    assert (await desk.stats(site, **{"from": "all"}))["visits"] == 8
+
+
+async def test_after_removal_no_key_is_left_and_nothing_comes_back(desk: Desk, server: Valkey) -> None:
+    with server.client as client:
+        before = {key for key in client.keys("*") if b"worker" not in key}
+        site = await desk.site(max_paths=3)
+        for path in ("/a", "/b", "/c", "/d"):
+            await desk.visitor().get(f"/c/{site}?p={path}&r=https://news.example/&w=500")
+        await desk.visitor().get(f"/c/{site}?p=/a&e=click")
+        await desk.visitor().get(f"/c/{site}?p=/a", headers={"User-Agent": ""})
+        desk.clock.move(10 * 86_400)
+        await desk.visitor().get(f"/c/{site}?p=/a")
+        assert (await desk.owner.delete(f"/api/sites/{site}")).status_code == 204
+        late = await desk.visitor().get(f"/c/{site}?p=/a")
+        assert late.status_code == 404
+        left = {
+            key
+            for key in client.keys("*")
+            if not any(part in key for part in (b"worker", b"limit", b"salt", b"session"))
+        }
+    assert left <= before
+    problem(await desk.owner.get(f"/api/sites/{site}"), 404)
+
+
+async def test_a_reset_removes_the_counts_and_keeps_the_site(desk: Desk) -> None:
+    site = await desk.site()
+    visitor = desk.visitor()
+    await visitor.get(f"/c/{site}?p=/a")
+    assert (await desk.owner.post(f"/api/sites/{site}/reset")).status_code == 204
+    assert (await desk.stats(site, **{"from": "all"}))["visits"] == 0
+    answer = await visitor.get(f"/c/{site}?p=/a", headers=JSON)
+    assert answer.json() == {"page": 1, "site": 1, "visitors": 1}
+
+
+async def test_making_sites_is_limited(desk: Desk) -> None:
+    answers = [await desk.owner.post("/api/sites", json={"name": "a", "hosts": ["a.example"]}) for _ in range(61)]
+    assert [answer.status_code for answer in answers] == [201] * 60 + [429]
+    assert int(answers[-1].headers["retry-after"]) > 0
+
+
+async def test_the_api_answers_to_tokens(desk: Desk) -> None:
+    token = (await desk.owner.post("/api/account/tokens", json={"name": "x"})).json()["token"]
+    program: httpx.AsyncClient = desk.service.another_client(headers={"Authorization": f"Bearer {token}"})
+    made = await program.post("/api/sites", json={"name": "a", "hosts": ["a.example"]})
+    assert made.status_code == 201
+    assert (await program.get(f"/api/sites/{made.json()['id']}/stats")).json()["visits"] == 0
