@@ -39,6 +39,7 @@ def serve(settings: Settings, given: Mapping[str, str], config: str | None) -> i
     server_config = uvicorn.Config(
         "app.main:app",
         http=OneWriteProtocol,
+        ws="none",
         workers=settings.workers,
         lifespan="on",
         log_config=None,

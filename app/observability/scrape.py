@@ -40,7 +40,9 @@ async def own_port(metrics: Metrics, settings: Settings) -> AsyncIterator[None]:
     async def scrape(request: Request) -> Response:
         return metrics.response()
 
-    config = uvicorn.Config(Router([Route("/metrics", scrape)]), lifespan="off", log_config=None, access_log=False)
+    config = uvicorn.Config(
+        Router([Route("/metrics", scrape)]), lifespan="off", ws="none", log_config=None, access_log=False
+    )
     config.load()
     server = await asyncio.get_running_loop().create_server(
         lambda: H11Protocol(config=config, server_state=ServerState(), app_state={}),

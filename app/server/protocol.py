@@ -1,19 +1,20 @@
-"""uvicorn's HTTP protocol, changed in five places: a whole answer leaves in one write, what is answered from memory
-takes no task, a head has a limit, trailers are no headers, and who is about to leave keeps no connection.
+"""uvicorn's HTTP protocol, changed in six places.
 
-uvicorn writes the head and the body with a system call each, and checks and joins every header of every answer.
-Together they are a fifth of what a small answer costs (docs/benchmarks.md). Everything out of the ordinary, such as
-streams, HEAD or 304, is left to uvicorn.
-
-uvicorn takes heads of any length with httptools, which puts the pieces of a long header together in quadratic time. It
-adds the trailers of a chunked body, of any number, to the headers: what a proxy in front has never looked at, such as
-another X-Forwarded-For, would count as its word.
+- A response leaves in one write. uvicorn writes head and body with a system call each, and checks and joins every
+  header: a fifth of a small response's cost (docs/benchmarks.md). Streams, HEAD and 304 are uvicorn's.
+- A response from memory needs no task.
+- The head of a request has a size limit: httptools joins the pieces of a long header in quadratic time.
+- Trailers are not headers. uvicorn appends them: an X-Forwarded-For that no proxy has checked would be believed.
+- An `Upgrade` is ignored and the body read as HTTP/1.1 (RFC 9110, 7.8). httptools stops at the end of the head, and
+  uvicorn would parse the body as the next request: request smuggling.
+- A stopping worker keeps no connection alive.
 """
 
 from collections.abc import Awaitable
 from functools import partial
 from typing import Any, cast
 
+import httptools
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import (
     HEADER_RE,
@@ -50,11 +51,13 @@ class OneWriteProtocol(HttpToolsProtocol):
 
     _more_head = 0
     _brought_body = False
+    _upgrade_headers: tuple[Header, ...] = ()
 
     def data_received(self, data: bytes) -> None:
         began = self.scope
         self._brought_body = False
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        self._feed(data)
         self._more_head = self._more_head + len(data) if self._goes_on(began) else 0
         if self._more_head > MAX_HEAD_BYTES:
             self._refuse(431, "The headers are too large.")
@@ -66,9 +69,42 @@ class OneWriteProtocol(HttpToolsProtocol):
         head, cycle = cast(Any, self.scope), cast(Any, self.cycle)  # without a method, or None, until the head is whole
         return "method" not in head or (cycle is not None and cycle.more_body and not self._brought_body)
 
+    def _feed(self, data: bytes) -> None:
+        while data:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                if self.parser.get_method() == b"CONNECT":
+                    self._refuse(405, "CONNECT is not supported.")
+                    return
+                data = self._head_without_upgrade() + data[upgrade.args[0] :]
+                self.parser = _new_parser(self)
+            except httptools.HttpParserError:
+                self.logger.warning("Invalid HTTP request received.")
+                self._refuse(400, "Invalid HTTP request received.")
+                return
+            else:
+                return
+
+    def _head_without_upgrade(self) -> bytes:
+        """The request's head without its Upgrade headers, to be parsed again."""
+        method, version = self.parser.get_method(), self.parser.get_http_version().encode()
+        self._upgrade_headers = tuple(self.headers)
+        lines = [b"%b: %b\r\n" % header for header in self.headers if header[0] != b"upgrade"]
+        return b"".join([method, b" ", self.url, b" HTTP/", version, b"\r\n", *lines, b"\r\n"])
+
     def on_headers_complete(self) -> None:
+        if self.parser.should_upgrade():
+            return  # the head is parsed again
+        if self._upgrade_headers:  # the application sees the head as it was sent
+            self.headers[:] = self._upgrade_headers
+            self._upgrade_headers = ()
         super().on_headers_complete()
         self.headers = cast(Any, WholeHead(self.headers))
+
+    def on_message_complete(self) -> None:
+        if not self.parser.should_upgrade():
+            super().on_message_complete()
 
     def on_body(self, body: bytes) -> None:
         self._brought_body = True
@@ -108,6 +144,13 @@ class OneWriteProtocol(HttpToolsProtocol):
         else:
             default = b"".join(b"%b: %b\r\n" % header for header in cycle.default_headers)
             _send(cycle, b"".join([STATUS_LINE[status], default, lines, b"\r\n", body]))
+
+
+def _new_parser(protocol: OneWriteProtocol) -> httptools.HttpRequestParser:
+    """A parser like uvicorn's."""
+    parser = httptools.HttpRequestParser(protocol)
+    parser.set_dangerous_leniencies(lenient_data_after_close=True)
+    return parser
 
 
 class OneWrite:

@@ -41,7 +41,7 @@ class Workers(Multiprocess):
 
     @staticmethod
     def _answer_for(processes: Sequence[Process]) -> None:
-        """Responses uvicorn's health-check ping for the workers, so that the supervisor does not block."""
+        """Answers uvicorn's health-check ping for the workers, so that the supervisor does not block."""
         for process in processes:
             if not process.child_conn.closed:  # uvicorn closes it when it ends the worker
                 process.child_conn.send(True)

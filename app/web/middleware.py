@@ -80,7 +80,7 @@ class Middleware:
             await send({"type": "websocket.close", "code": 1000})
 
     def try_fast(self, scope: Scope, reply: Reply) -> bool:
-        """Responses a request for a FastEndpoint through `reply`, at once or soon, without a task.
+        """Answers a request for a FastEndpoint through `reply`, at once or soon, without a task.
 
         False, with nothing done, when it has to go the ordinary way.
         """
