@@ -19,6 +19,7 @@ from app.counter.batch_store import BatchStore, SequenceGap
 from app.counter.durability import Durability
 from app.counter.journal import MAX_JOURNAL_BATCHES, Journal
 from app.store.client import CannotWrite, ResponseError, StoreUnavailable
+from app.store.tasks import run_until_one_ends
 
 PATIENCE = 1.0
 """Seconds that a request waits for its number. Then the page shows none; the visit counts all the same."""
@@ -119,9 +120,7 @@ class ExactSender(Generic[R]):
     async def run(self) -> None:
         """Sends batches, and confirms them, until cancelled."""
         try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._send_all())
-                tasks.create_task(self._confirm_all())
+            await run_until_one_ends(self._send_all(), self._confirm_all())
         finally:
             self._give_up()  # no request could be answered any more
 

@@ -7,6 +7,7 @@ from contextlib import aclosing, suppress
 from app.counter.store import CounterStore
 from app.store.client import ResponseError, Store, StoreUnavailable
 from app.store.keys import HITS_CHANGED
+from app.store.tasks import run_until_one_ends
 
 EVERY = 0.1
 """Seconds between announcements and between reads: a busy site costs Redis ten of each per second and worker."""
@@ -36,10 +37,7 @@ class Live:
 
     async def run(self) -> None:
         """Announces, listens and reads, until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._announce_all())
-            tasks.create_task(self._listen())
-            tasks.create_task(self._read_all())
+        await run_until_one_ends(self._announce_all(), self._listen(), self._read_all())
 
     async def watch(self, name: str, stopping: asyncio.Event) -> AsyncGenerator[int | None]:
         """The counter's total now and after each change; None as a heartbeat. Ends when the server stops.

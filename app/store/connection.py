@@ -15,6 +15,8 @@ from typing import Any, Protocol
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import BusyLoadingError, InvalidResponse, ReadOnlyError, RedisError, ResponseError
 
+from app.store.tasks import run_until_one_ends
+
 Argument = str | bytes | int | float
 Reply = Any
 Connect = Callable[[], Awaitable[AbstractConnection]]
@@ -152,12 +154,9 @@ class NodeConnection:
         self.connections += 1
         self._now(connection, None)
         try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._write(connection))
-                tasks.create_task(self._read(connection))
-                tasks.create_task(self._watch())
-        except* (RedisError, OSError, RuntimeError) as group:  # RuntimeError: uvloop's, of a transport just closed
-            reason = str(group.exceptions[0]) or reason
+            await run_until_one_ends(self._write(connection), self._read(connection), self._watch())
+        except (RedisError, OSError, RuntimeError) as error:  # RuntimeError: uvloop's, of a transport just closed
+            reason = str(error) or reason
         finally:
             self._lose(reason)
             self._abandon(reason)
