@@ -35,15 +35,7 @@ MAX_SHARES = 100
 async def create_site(request: Request[SitesState], user: User) -> Response:
     """`POST /api/sites`."""
     fields = await object_of(request)
-    for name in ("name", "hosts"):
-        if name not in fields:
-            raise BadRequest(f"{name}: is missing", field=name)
-    site_id = "".join(secrets.choice(ALPHABET) for _ in range(10))
-    blank = Site(site_id, "", (), user.id, request.state["clock"](), bucket=bucket_of(site_id))
-    site = checked(blank, fields)
-    raise_if_limited(await request.state["rate_limiter"].spend((SITE_CREATION, address_key(address_of(request)))))
-    await request.state["site_store"].create(site)
-    request.state["known_sites"].forget(site)
+    site = await create(request, user, fields)
     return json_response(site_json(request, site, user), 201)
 
 
@@ -130,6 +122,19 @@ async def object_of(request: Request[Any]) -> dict[str, object]:
     if not isinstance(document, dict):
         raise BadRequest("body: must be a JSON object", field="body")
     return document
+
+
+async def create(request: Request[SitesState], user: User, fields: dict[str, object]) -> Site:
+    """A new site of the user. Raises BadRequest, TooMany."""
+    for name in ("name", "hosts"):
+        if name not in fields:
+            raise BadRequest(f"{name}: is missing", field=name)
+    site_id = "".join(secrets.choice(ALPHABET) for _ in range(10))
+    site = checked(Site(site_id, "", (), user.id, request.state["clock"](), bucket=bucket_of(site_id)), fields)
+    raise_if_limited(await request.state["rate_limiter"].spend((SITE_CREATION, address_key(address_of(request)))))
+    await request.state["site_store"].create(site)
+    request.state["known_sites"].forget(site)
+    return site
 
 
 def checked(site: Site, fields: dict[str, object]) -> Site:

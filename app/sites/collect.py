@@ -10,7 +10,6 @@ from starlette.types import Receive, Scope, Send
 
 from app.sites.batch import Numbers
 from app.sites.hit import BadHit, Hit, body_values, hit_of, query_values
-from app.sites.hit_counter import sender_of
 from app.sites.lifespan import SitesState
 from app.sites.models import Site
 from app.sites.page_address import BadAddress, page_address
@@ -60,15 +59,16 @@ class Collect(FastEndpoint):
         _, _, site_id, *rest = scope["path"].split("/", 3)
         state = cast(SitesState, scope["state"])
         site = state["known_sites"].cached(site_id)
-        counter = state["hit_counter"]
-        if site is None or scope["method"] != "GET" or (rest and _is_special(rest[0])) or not counter.ready(site):
+        if site is None or scope["method"] != "GET" or (rest and _is_special(rest[0])):
             return None
-        headers = headers_of(scope)
+        counter, headers = state["hit_counter"], headers_of(scope)
         try:
-            hit = counter.query_hit(site, scope["query_string"], headers)
+            report = counter.query_report(site, scope["query_string"], headers)
         except BadHit:
             return None
-        future = counter.count_now(site, hit, sender_of(headers, _address(scope)))
+        future = counter.count_now(report, _address(scope))
+        if future is None:
+            return None
         return Deferred(future, _numbers if _wants_numbers(headers) else _gif)
 
     async def handle(self, scope: Scope) -> FastResponse:
@@ -92,10 +92,10 @@ class Collect(FastEndpoint):
         headers = headers_of(scope)
         answer = _numbers if _wants_numbers(headers) else _gif
         try:
-            hit = state["hit_counter"].query_hit(site, scope["query_string"], headers)
+            report = state["hit_counter"].query_report(site, scope["query_string"], headers)
         except BadHit as error:
             return bad_hit(error)
-        return answer(await (await state["hit_counter"].count(site, hit, sender_of(headers, _address(scope)))))
+        return answer(await (await state["hit_counter"].count(report, _address(scope))))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] in {"GET", "HEAD"}:
@@ -121,7 +121,8 @@ class Collect(FastEndpoint):
             hit = await _posted_hit(site, scope, receive, headers)
         except BadHit as error:
             return bad_hit(error)
-        numbers = await (await state["hit_counter"].count(site, hit, sender_of(headers, _address(scope))))
+        report = state["hit_counter"].report(site, hit, headers)
+        numbers = await (await state["hit_counter"].count(report, _address(scope)))
         return _numbers(numbers) if wants_numbers else (EMPTY_HEADERS, b"")
 
 

@@ -19,6 +19,10 @@ class Countries:
             except (OSError, ValueError, maxminddb.InvalidDatabaseError) as error:
                 raise SettingsError(f"geoip_file (TALLYGATE_GEOIP_FILE): {error}") from None
 
+    @property
+    def known(self) -> bool:
+        return self._reader is not None
+
     def of(self, address: str) -> str:
         """The country's ISO code; empty for private and unknown addresses."""
         if self._reader is None:

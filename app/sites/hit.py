@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 import orjson
@@ -92,9 +93,10 @@ def screen_class(width: str) -> str:
     return next((name for below, name in SCREENS if int(number) < below), WIDEST)
 
 
+@lru_cache(maxsize=1024)
 def language(accept_language: bytes) -> str:
     """The first language that a browser asks for, without region: `en`."""
-    tag = accept_language[:64].decode("latin-1").partition(",")[0].partition(";")[0].strip().partition("-")[0].lower()
+    tag = accept_language.decode("latin-1").partition(",")[0].partition(";")[0].strip().partition("-")[0].lower()
     return tag if tag.isascii() and tag.isalpha() and 2 <= len(tag) <= 3 else ""
 
 

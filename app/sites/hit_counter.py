@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
 
 from app.sites.batch import BROWSER, COUNTRY, LANGUAGE, REFERRER, SCREEN, SYSTEM, NumbersFuture, Shape
 from app.sites.collector import Collector
@@ -12,35 +11,40 @@ from app.sites.models import Privacy, Site
 from app.sites.referrers import is_spam
 from app.sites.salts import Salts
 from app.sites.site_calendar import Calendar, TimeSlot
-from app.sites.user_agents import Agent, UserAgents
+from app.sites.user_agents import UserAgents
 from app.sites.visitors import CountedVisitors, visitor_hash
 from app.web.prefetch import is_prefetch
 
 MAX_MEMORY = 4096
-"""Of hits and shapes that are remembered, because many visitors send the same."""
-T = TypeVar("T")
+"""Of reports that are remembered, because many visitors send the same."""
+MAX_REMEMBERED_BYTES = 4096
+"""Of a report's headers and query; a longer one is not remembered."""
+MEANING = (
+    b"user-agent",
+    b"referer",
+    b"origin",
+    b"accept-language",
+    b"sec-purpose",
+    b"purpose",
+    b"x-moz",
+    b"x-purpose",
+    b"sec-gpc",
+    b"dnt",
+)
+"""The headers that decide what a report counts as."""
 Headers = Mapping[bytes, bytes]
 
 
 @dataclass(frozen=True, slots=True)
-class Sender:
-    """Who reports a hit."""
+class Report:
+    """A hit, and what it counts as wherever it comes from."""
 
-    address: str
+    site: Site
+    hit: Hit
     agent: bytes
-    language: str
-    wants_privacy: bool
-    prefetches: bool = False
-
-
-def sender_of(headers: Headers, address: str) -> Sender:
-    return Sender(
-        address,
-        headers.get(b"user-agent", b""),
-        language(headers.get(b"accept-language", b"")),
-        asks_for_privacy(headers),
-        is_prefetch(headers),
-    )
+    left_out: LeftOut | None
+    is_private: bool
+    shape: Shape
 
 
 class HitCounter:
@@ -61,99 +65,88 @@ class HitCounter:
         self._clock = clock
         self._calendar = Calendar()
         self._counted = CountedVisitors()
-        self._hits: dict[tuple[bytes, bytes, bytes], tuple[Site, Hit]] = {}
-        self._shapes: dict[tuple[Any, ...], Shape] = {}
+        self._reports: dict[tuple[bytes, ...], Report] = {}
 
-    def query_hit(self, site: Site, query: bytes, headers: Headers) -> Hit:
-        """The hit of a request's query. Raises BadHit."""
-        referer, origin = headers.get(b"referer", b""), headers.get(b"origin", b"")
-        key = (query, referer, origin)
-        known = self._hits.get(key)
-        if known is not None and known[0] is site:
-            return known[1]
-        hit = hit_of(query_values(query), site, referer, origin)
-        if len(query) + len(referer) <= MAX_MEMORY:
-            _remember(self._hits, key, (site, hit))
-        return hit
+    def query_report(self, site: Site, query: bytes, headers: Headers) -> Report:
+        """What a request's query and headers report. Raises BadHit."""
+        get = headers.get
+        key = (query, *[get(name, b"") for name in MEANING])
+        report = self._reports.get(key)
+        if report is None or report.site is not site:
+            hit = hit_of(query_values(query), site, get(b"referer", b""), get(b"origin", b""))
+            report = self.report(site, hit, headers)
+            if sum(map(len, key)) <= MAX_REMEMBERED_BYTES:
+                self._remember(key, report)
+        return report
 
-    def ready(self, site: Site) -> bool:
-        """Whether hits of the site can be counted without asking Redis."""
-        return self._salts.cached(site.time_zone, self._slot(site)) is not None
+    def report(self, site: Site, hit: Hit, headers: Headers) -> Report:
+        agent = headers.get(b"user-agent", b"")
+        known = self._agents.classify(agent)
+        is_private = asks_for_privacy(headers)
+        shape = Shape(hit.page.path)
+        if not is_private:
+            tongue = language(headers.get(b"accept-language", b""))
+            names = (
+                (REFERRER, hit.referrer),
+                (BROWSER, known.browser),
+                (SYSTEM, known.system),
+                (SCREEN, hit.screen),
+                (LANGUAGE, tongue),
+            )
+            shape = Shape(hit.page.path, tuple(f"{kind}:{name}" for kind, name in names if name))
+        left_out = self._left_out(site, hit, headers, is_bot=known.is_bot, is_private=is_private)
+        return Report(site, hit, agent, left_out, is_private, shape)
 
-    async def prepare(self, site: Site) -> bytes:
-        """The day's salt."""
-        return await self._salts.get(site.time_zone, self._slot(site))
-
-    def count_now(self, site: Site, hit: Hit, sender: Sender) -> NumbersFuture:
-        """Counts a hit of a site that is ready."""
-        slot = self._slot(site)
+    def count_now(self, report: Report, address: str) -> NumbersFuture | None:
+        """Counts a report; None, with nothing done, where Redis has to be asked first."""
+        site = report.site
+        now = self._clock()
+        slot = self._calendar.slot(site.time_zone, now)
         salt = self._salts.cached(site.time_zone, slot)
-        assert salt is not None
-        return self._count(site, hit, sender, slot, salt)
+        return None if salt is None else self._count(report, address, slot, salt, now)
 
-    async def count(self, site: Site, hit: Hit, sender: Sender) -> NumbersFuture:
-        slot = self._slot(site)
-        return self._count(site, hit, sender, slot, await self._salts.get(site.time_zone, slot))
+    async def count(self, report: Report, address: str) -> NumbersFuture:
+        site = report.site
+        now = self._clock()
+        slot = self._calendar.slot(site.time_zone, now)
+        return self._count(report, address, slot, await self._salts.get(site.time_zone, slot), now)
 
-    def _slot(self, site: Site) -> TimeSlot:
-        return self._calendar.slot(site.time_zone, self._clock())
-
-    def _count(self, site: Site, hit: Hit, sender: Sender, slot: TimeSlot, salt: bytes) -> NumbersFuture:
-        agent = self._agents.classify(sender.agent)
-        path = hit.page.path
-        reason = self._left_out(site, hit, sender, agent)
+    def _count(self, report: Report, address: str, slot: TimeSlot, salt: bytes, now: float) -> NumbersFuture:
+        site, shape = report.site, report.shape
+        reason = report.left_out
+        if reason is None and site.networks and site.ignores(address):
+            reason = LeftOut.OWN
         if reason is not None:
-            return self.collector.leave_out(site, slot, reason, path)
-        visitor = "" if sender.wants_privacy else visitor_hash(salt, site.id, sender.address, sender.agent)
-        if hit.event:
-            return self.collector.event(site, slot, hit.event, visitor, path)
-        if not visitor:
-            return self.collector.visit(site, slot, self._shape(path), "", self._clock())
-        if not self._counted.first(site.id, site.revision, slot.begins, path, visitor):
-            visitor = ""
-        country = self._countries.of(sender.address)
-        shape = self._visit_shape(hit, agent, sender.language, country)
-        return self.collector.visit(site, slot, shape, visitor, self._clock())
+            return self.collector.leave_out(site, slot, reason, shape.path)
+        visitor = "" if report.is_private else visitor_hash(salt, site.id, address, report.agent)
+        if report.hit.event:
+            return self.collector.event(site, slot, report.hit.event, visitor, shape.path)
+        if visitor:
+            if self._countries.known:
+                shape = self._with_country(shape, address)
+            if not self._counted.first((site.id, site.revision, slot.begins, shape.path, visitor)):
+                visitor = ""
+        return self.collector.visit(site, slot, shape, visitor, now)
 
-    def _left_out(self, site: Site, hit: Hit, sender: Sender, agent: Agent) -> LeftOut | None:
-        if sender.prefetches:
+    def _left_out(self, site: Site, hit: Hit, headers: Headers, *, is_bot: bool, is_private: bool) -> LeftOut | None:
+        if is_prefetch(headers):
             return LeftOut.PREFETCH
-        if agent.is_bot:
+        if is_bot:
             return LeftOut.BOTS
         if hit.elsewhere:
             return LeftOut.ELSEWHERE
-        if site.ignores(sender.address):
-            return LeftOut.OWN
         if hit.referrer and is_spam(hit.referrer, self._spam):
             return LeftOut.SPAM
-        if sender.wants_privacy and site.privacy is Privacy.NOTHING:
+        if is_private and site.privacy is Privacy.NOTHING:
             return LeftOut.PRIVATE
         return None
 
-    def _shape(self, path: str) -> Shape:
-        key = (path,)
-        return self._shapes.get(key) or _remember(self._shapes, key, Shape(path))
+    def _with_country(self, shape: Shape, address: str) -> Shape:
+        country = self._countries.of(address)
+        return Shape(shape.path, (*shape.names, f"{COUNTRY}:{country}")) if country else shape
 
-    def _visit_shape(self, hit: Hit, agent: Agent, tongue: str, country: str) -> Shape:
-        key = (hit, agent, tongue, country)
-        shape = self._shapes.get(key)
-        if shape is None:
-            names = (
-                (REFERRER, hit.referrer),
-                (BROWSER, agent.browser),
-                (SYSTEM, agent.system),
-                (SCREEN, hit.screen),
-                (LANGUAGE, tongue),
-                (COUNTRY, country),
-            )
-            shape = Shape(hit.page.path, tuple(f"{kind}:{name}" for kind, name in names if name))
-            _remember(self._shapes, key, shape)
-        return shape
-
-
-def _remember(memory: dict[Any, T], key: object, value: T) -> T:
-    if len(memory) >= MAX_MEMORY:
-        for oldest in list(memory)[: MAX_MEMORY // 8]:
-            del memory[oldest]
-    memory[key] = value
-    return value
+    def _remember(self, key: tuple[bytes, ...], report: Report) -> None:
+        if len(self._reports) >= MAX_MEMORY:
+            for oldest in list(self._reports)[: MAX_MEMORY // 8]:
+                del self._reports[oldest]
+        self._reports[key] = report

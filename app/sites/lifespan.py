@@ -11,6 +11,7 @@ from app.sites.collector import Collector
 from app.sites.countries import Countries
 from app.sites.hit_counter import HitCounter
 from app.sites.known_sites import KnownSites
+from app.sites.live import LiveSites
 from app.sites.salts import Salts
 from app.sites.stats import SiteStats
 from app.sites.stats_store import StatsStore
@@ -29,6 +30,7 @@ class Sites(TypedDict):
     hit_counter: HitCounter
     site_store: SiteStore
     site_stats: SiteStats
+    live_sites: LiveSites
     clock: Callable[[], float]
 
 
@@ -51,6 +53,7 @@ async def open_sites(web: WebState, metrics: Metrics, clock: Callable[[], float]
         counter = HitCounter(
             collector, Salts(site_store), UserAgents(), countries, frozenset(settings.referrer_spam), clock
         )
+        stats = SiteStats(StatsStore(store), clock)
         metrics.add(*_readings(collector))
         async with background(web["lifecycle"], collector.run()):
             try:
@@ -58,7 +61,8 @@ async def open_sites(web: WebState, metrics: Metrics, clock: Callable[[], float]
                     known_sites=known,
                     hit_counter=counter,
                     site_store=site_store,
-                    site_stats=SiteStats(StatsStore(store), clock),
+                    site_stats=stats,
+                    live_sites=LiveSites(stats),
                     clock=clock,
                 )
             finally:

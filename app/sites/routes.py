@@ -1,9 +1,10 @@
 """Every URL of sites."""
 
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Route
 
-from app.sites import api, openapi, stats_api
+from app.sites import api, badge_routes, openapi, stats_api
 from app.sites.collect import Collect
+from app.sites.pages import dashboard, manage
 from app.web.openapi import ApiRoute
 from app.web.policy import PolicyRoute, RoutePolicy
 
@@ -30,4 +31,16 @@ routes: list[BaseRoute] = [
     ApiRoute("DELETE", f"{SITE}/shares/{{token}}", api.remove_share, openapi.REMOVE_SHARE),
     ApiRoute("PUT", f"{SITE}/people/{{name}}", api.add_person, openapi.ADD_PERSON),
     ApiRoute("DELETE", f"{SITE}/people/{{name}}", api.remove_person, openapi.REMOVE_PERSON),
+    Route("/sites", dashboard.list_sites, methods=["GET"]),
+    Route("/sites", manage.add, methods=["POST"]),
+    Route("/sites/{id}", dashboard.show, methods=["GET"]),
+    Route("/sites/{id}/settings", manage.settings, methods=["GET"]),
+    Route("/sites/{id}/settings", manage.change, methods=["POST"]),
+    Route("/sites/{id}/shares", manage.share, methods=["POST"]),
+    Route("/sites/{id}/shares/withdraw", manage.withdraw, methods=["POST"]),
+    Route("/sites/{id}/people", manage.people, methods=["POST"]),
+    Route("/sites/{id}/{action}", manage.ask, methods=["GET"]),
+    Route("/sites/{id}/{action}", manage.act, methods=["POST"]),
+    Route("/events/sites/{id}", dashboard.events),
+    Route("/badge/{name}", badge_routes.show, methods=["GET"]),
 ]

@@ -1,6 +1,7 @@
 """Sites in Redis: their records, who may see them, and the batches that count their hits."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import orjson
 
@@ -128,6 +129,7 @@ class SitesBatchStore(BatchStore[Reply]):
         return [None if part == b"-" else [int(number) for number in part.split()] for part in reply.split(b";")]
 
 
+@lru_cache(maxsize=20_000)
 def site_key(site_id: str) -> str:
     return keys.site(bucket_of(site_id), site_id)
 

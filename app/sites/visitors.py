@@ -24,7 +24,7 @@ class CountedVisitors:
         self._limit = limit
         self._seen: set[tuple[object, ...]] = set()
 
-    def first(self, *visit: object) -> bool:
+    def first(self, visit: tuple[object, ...]) -> bool:
         """Whether the visit was not remembered; it is from now on."""
         seen = self._seen
         if visit in seen:

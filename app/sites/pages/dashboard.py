@@ -1,0 +1,207 @@
+"""`/sites`: the user's sites; `/sites/{id}`: what was counted for one."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import timedelta
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from app.accounts.guards import sign_in_required
+from app.accounts.helpers import page
+from app.accounts.models import User
+from app.server.security_headers import CONTENT_SECURITY_POLICY
+from app.sites.access import Right, address, right_of, visible_site
+from app.sites.api import sites_of
+from app.sites.charts import SPARK_HEIGHT, SPARK_WIDTH, chart, sparkline
+from app.sites.lifespan import SitesState
+from app.sites.models import Site
+from app.sites.site_calendar import days
+from app.sites.stats import LISTS, Figures, Range, SiteStats, TopList
+from app.sites.stats_api import path_of, range_of
+from app.web.errors import NotFound, SignInRequired, Unavailable
+from app.web.i18n import N_
+
+PERIODS = {"today": 1, "7d": 7, "30d": 30, "365d": 365}
+DEFAULT_PERIOD = "30d"
+SPARK_DAYS = 30
+MAX_DAY_POINTS = 400
+"""Longer ranges are drawn by month."""
+ROWS = 10
+LIST_NAMES = {
+    "pages": N_("Pages"),
+    "referrers": N_("Referrers"),
+    "countries": N_("Countries"),
+    "browsers": N_("Browsers"),
+    "systems": N_("Systems"),
+    "screens": N_("Screens"),
+    "languages": N_("Languages"),
+    "events": N_("Events"),
+}
+REASONS = {
+    "bots": N_("Bots"),
+    "prefetch": N_("Loaded in advance"),
+    "spam": N_("Spam referrers"),
+    "private": N_("Visitors who ask not to be counted"),
+    "elsewhere": N_("Pages of other hosts"),
+    "own": N_("Own visits"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    site: Site
+    visits: int
+    visitors: int
+    line: str
+
+
+@sign_in_required
+async def list_sites(request: Request[SitesState], user: User) -> Response:
+    """`GET /sites`."""
+    return await sites_page(request, user)
+
+
+async def sites_page(
+    request: Request[SitesState],
+    user: User,
+    *,
+    error: str | None = None,
+    field: str = "",
+    values: dict[str, str] | None = None,
+) -> Response:
+    stats = request.state["site_stats"]
+    summaries = await asyncio.gather(*(_summary(stats, site) for site in await sites_of(request, user)))
+    return await page(
+        request,
+        "sites/sites.html",
+        status_code=400 if error else 200,
+        error=error,
+        field=field,
+        values=values or {"name": "", "hosts": "", "time_zone": ""},
+        sites=summaries,
+        spark=(SPARK_WIDTH, SPARK_HEIGHT),
+        spark_days=SPARK_DAYS,
+    )
+
+
+async def _summary(stats: SiteStats, site: Site) -> Summary:
+    today = stats.today(site)
+    first = today - timedelta(days=SPARK_DAYS - 1)
+    found = await stats.store.days(site, first, today)
+    values = [found[day].visits if day in found else 0 for day in days(first, today)]
+    return Summary(site, sum(values), sum(count.visitors for count in found.values()), sparkline(values))
+
+
+async def show(request: Request[SitesState]) -> Response:
+    """`GET /sites/{id}`: for everybody who may look; others are asked to sign in."""
+    try:
+        site, user = await visible_site(request)
+    except NotFound:
+        if await request.state["current_user"].get(request.scope) is None:
+            raise SignInRequired(request.url.path) from None
+        raise
+    stats = request.state["site_stats"]
+    period, span = await _span(request, site, stats)
+    interval = _interval(span)
+    path, referrer = path_of(request, site), request.query_params.get("referrer") or None
+    figures = await stats.figures(site, span, "day" if path and interval == "hour" else interval, path)
+    labels = [_label(point.at, interval) for point in figures.series]
+    drawn = chart(labels, [p.visits for p in figures.series], [p.visitors for p in figures.series])
+    share = request.query_params.get("share", "")
+    response = await page(
+        request,
+        "sites/site.html",
+        site=site,
+        may_edit=right_of(user, site) >= Right.EDIT,
+        may_view=right_of(user, site) >= Right.VIEW,
+        periods=PERIODS,
+        period=period,
+        span=span,
+        figures=figures,
+        interval=interval,
+        chart=drawn,
+        change=_change(figures),
+        lists=await _lists(stats, site, span, path, referrer),
+        names=LIST_NAMES,
+        reasons=REASONS,
+        left_out=[(reason, number) for reason, number in figures.left_out.items() if number],
+        filter_path=path,
+        filter_referrer=referrer,
+        share=share,
+        stream=f"/events/sites/{site.id}" + (f"?share={share}" if share else ""),
+        full=await stats.store.known_paths(site) > site.max_paths,
+        script=address(request, f"/{request.state['settings'].collect_path}/{site.id}.js"),
+    )
+    if site.frame and (site.public or share):
+        _may_be_framed(response, site)
+    return response
+
+
+async def events(request: Request[SitesState]) -> Response:
+    """`GET /events/sites/{id}`: server-sent events, `site` with today's figures and the newest hits."""
+    site, _ = await visible_site(request)
+    live = request.state["live_sites"]
+    if live.watchers >= request.state["settings"].max_streams:
+        raise Unavailable(N_("Too many streams are open. Please try again in a moment."), retry_after=30)
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    if request.method == "HEAD":
+        return Response(media_type="text/event-stream", headers=headers)
+    return StreamingResponse(_events(request, site), media_type="text/event-stream", headers=headers)
+
+
+async def _events(request: Request[SitesState], site: Site) -> AsyncIterator[bytes]:
+    yield b"retry: 2000\n\n"
+    async with aclosing(request.state["live_sites"].watch(site, request.state["lifecycle"].stopping)) as news:
+        async for each in news:
+            yield b": still here\n\n" if each is None else b"event: site\ndata: %b\n\n" % each
+    yield b"event: bye\ndata: {}\n\n"
+
+
+async def _span(request: Request[SitesState], site: Site, stats: SiteStats) -> tuple[str, Range]:
+    """The period's name, "" for a range of its own, and its days."""
+    query = request.query_params
+    if query.get("from") or query.get("to"):
+        return ("all" if query.get("from") == "all" else ""), await range_of(request, site, stats)
+    period = query.get("period", DEFAULT_PERIOD)
+    if period not in PERIODS:
+        period = DEFAULT_PERIOD
+    today = stats.today(site)
+    return period, Range(today - timedelta(days=PERIODS[period] - 1), today)
+
+
+def _interval(span: Range) -> str:
+    if span.length == 1:
+        return "hour"
+    return "day" if span.length <= MAX_DAY_POINTS else "month"
+
+
+def _label(at: str, interval: str) -> str:
+    """What stands under the chart: `14:00`, `11-28`, `2026-11`."""
+    return at[11:16] if interval == "hour" and len(at) > 10 else at if interval == "month" else at[5:]
+
+
+def _change(figures: Figures) -> int | None:
+    """By how many per cent the visits differ from those of the range before; None where there were none."""
+    return round((figures.visits - figures.before) / figures.before * 100) if figures.before else None
+
+
+async def _lists(
+    stats: SiteStats, site: Site, span: Range, path: str | None, referrer: str | None
+) -> Sequence[tuple[str, TopList]]:
+    if path is not None:
+        return [("referrers", await stats.referrers_of(site, span, path, ROWS))]
+    if referrer is not None:
+        return [("pages", await stats.pages_of(site, span, referrer, ROWS))]
+    kinds = ("pages", *LISTS)
+    found = await asyncio.gather(*(stats.top(site, kind, span, ROWS) for kind in kinds))
+    return [(kind, top) for kind, top in zip(kinds, found, strict=True) if top.rows or kind == "pages"]
+
+
+def _may_be_framed(response: Response, site: Site) -> None:
+    ancestors = " ".join(site.frame).encode()
+    policy = CONTENT_SECURITY_POLICY.replace(b"frame-ancestors 'none'", b"frame-ancestors " + ancestors)
+    response.headers["Content-Security-Policy"] = policy.decode()
+    response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"

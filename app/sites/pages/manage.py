@@ -1,0 +1,167 @@
+"""Pages that make, change, share, reset and remove a site."""
+
+from dataclasses import replace
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.accounts.guards import sign_in_required
+from app.accounts.helpers import flash_message, page, see_other
+from app.accounts.models import User
+from app.sites.access import Right, address, right_of, site_for
+from app.sites.api import (
+    create,
+    new_share,
+    remove,
+    reset,
+    save_changes,
+    set_person,
+)
+from app.sites.lifespan import SitesState
+from app.sites.models import May, Site
+from app.sites.pages.dashboard import sites_page
+from app.web.body import form_fields
+from app.web.errors import BadRequest, Conflict, NotFound
+from app.web.i18n import N_
+
+LISTS = ("hosts", "keep_query", "frame", "ignore")
+FLAGS = ("trailing_slash", "lower_case", "public")
+NUMBERS = ("max_paths", "retention_days")
+TEXTS = ("name", "time_zone", "privacy")
+ACTIONS = {
+    "reset": (N_("Remove all counts of %(name)s?"), N_("Visits, visitors and lists are gone for ever.")),
+    "remove": (N_("Remove %(name)s?"), N_("The site and everything that was counted for it are gone for ever.")),
+}
+
+
+@sign_in_required
+async def add(request: Request[SitesState], user: User) -> Response:
+    """`POST /sites` with `name`, `hosts` and `time_zone`."""
+    fields = await form_fields(request, "name", "hosts", "time_zone")
+    wanted: dict[str, object] = {"name": fields["name"], "hosts": fields["hosts"].split()}
+    if fields["time_zone"]:
+        wanted["time_zone"] = fields["time_zone"]
+    try:
+        site = await create(request, user, wanted)
+    except BadRequest as error:
+        return await sites_page(
+            request, user, error=str(error.detail), field=str(error.members.get("field", "")), values=fields
+        )
+    return see_other(f"/sites/{site.id}/settings")
+
+
+async def settings(request: Request[SitesState]) -> Response:
+    """`GET /sites/{id}/settings`."""
+    site, user = await site_for(request, Right.EDIT)
+    return await _settings_page(request, site, user)
+
+
+async def change(request: Request[SitesState]) -> Response:
+    """`POST /sites/{id}/settings`."""
+    site, user = await site_for(request, Right.EDIT)
+    fields = await form_fields(request, *LISTS, *FLAGS, *NUMBERS, *TEXTS)
+    wanted: dict[str, object] = {name: fields[name].split() for name in LISTS}
+    wanted |= {name: bool(fields[name]) for name in FLAGS} | {name: fields[name] for name in TEXTS}
+    wanted |= {name: int(text) if (text := fields[name]).isascii() and text.isdigit() else -1 for name in NUMBERS}
+    try:
+        await save_changes(request, site, wanted)
+    except BadRequest as error:
+        return await _settings_page(request, site, user, error=str(error.detail))
+    await flash_message(request, N_("The settings have been saved."))
+    return see_other(f"/sites/{site.id}/settings")
+
+
+async def share(request: Request[SitesState]) -> Response:
+    """`POST /sites/{id}/shares`: the page shows the link, once."""
+    site, user = await site_for(request, Right.EDIT)
+    made = await new_share(request, site)
+    return await _settings_page(request, await _latest(request, site), user, link=made["url"])
+
+
+async def withdraw(request: Request[SitesState]) -> Response:
+    """`POST /sites/{id}/shares/withdraw` with the share's `id`."""
+    site, _ = await site_for(request, Right.EDIT)
+    fields = await form_fields(request, "id")
+    if not await request.state["site_store"].delete_field(site, f"share:{fields['id']}"):
+        raise NotFound
+    request.state["known_sites"].forget(site)
+    await flash_message(request, N_("The link has been withdrawn."))
+    return see_other(f"/sites/{site.id}/settings")
+
+
+async def people(request: Request[SitesState]) -> Response:
+    """`POST /sites/{id}/people` with `name` and `may`: view, edit, or none to take the right away."""
+    site, user = await site_for(request, Right.OWN)
+    fields = await form_fields(request, "name", "may")
+    try:
+        if fields["may"] == "none":
+            person = await request.state["accounts"].by_name(fields["name"])
+            if person is None or not await request.state["site_store"].remove_person(site, person.id):
+                raise NotFound
+            request.state["known_sites"].forget(site)
+        else:
+            await set_person(request, site, fields["name"], May(fields["may"]))
+    except ValueError:
+        raise BadRequest("may: must be view, edit or none", field="may") from None
+    except (NotFound, Conflict):
+        return await _settings_page(request, site, user, error=N_("There is no such user, or nothing to change."))
+    return see_other(f"/sites/{site.id}/settings")
+
+
+async def ask(request: Request[SitesState]) -> Response:
+    """`GET /sites/{id}/reset` and `/sites/{id}/remove`: asks first, and offers the export."""
+    site, _ = await site_for(request, Right.OWN)
+    action = request.path_params["action"]
+    if action not in ACTIONS:
+        raise NotFound
+    question, effect = ACTIONS[action]
+    return await page(
+        request,
+        "sites/ask.html",
+        site=site,
+        action=action,
+        question_text=question,
+        effect_text=effect,
+        to=f"/sites/{site.id}/{action}",
+        back=f"/sites/{site.id}/settings",
+    )
+
+
+async def act(request: Request[SitesState]) -> Response:
+    """`POST /sites/{id}/reset` and `/sites/{id}/remove`."""
+    site, _ = await site_for(request, Right.OWN)
+    match request.path_params["action"]:
+        case "reset":
+            await reset(request, site)
+            await flash_message(request, N_("All counts have been removed."))
+            return see_other(f"/sites/{site.id}")
+        case "remove":
+            await remove(request, site)
+            await flash_message(request, N_("The site has been removed."))
+            return see_other("/sites")
+        case _:
+            raise NotFound
+
+
+async def _latest(request: Request[SitesState], site: Site) -> Site:
+    return await request.state["known_sites"].get(site.id) or replace(site)
+
+
+async def _settings_page(
+    request: Request[SitesState], site: Site, user: User, *, error: str | None = None, link: str | None = None
+) -> Response:
+    accounts = request.state["accounts"]
+    persons = [(await accounts.by_id(user_id), may) for user_id, may in site.people.items()]
+    return await page(
+        request,
+        "sites/settings.html",
+        status_code=400 if error else 200,
+        error=error,
+        site=site,
+        may_own=right_of(user, site) >= Right.OWN,
+        people=[(person.name, may.value) for person, may in persons if person is not None],
+        shares=sorted(site.shares.items(), key=lambda share: share[1]),
+        link=link,
+        script=address(request, f"/{request.state['settings'].collect_path}/{site.id}.js"),
+        badge=address(request, f"/badge/{site.id}.svg"),
+    )

@@ -1,0 +1,100 @@
+"""What a hit of a counted site costs: `python -m bench.sites`, beside uvicorn's hello world, all on one core."""
+
+import argparse
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import orjson
+import redis
+
+from app.sites.models import bucket_of
+from app.store import keys
+from bench.arena import Arena, Server, arena
+from bench.command import positive, run
+from bench.contestants import TALLYGATE, Contestant
+from bench.load import CONNECTIONS, Answers, _parse, load
+from bench.machine import on_core
+
+SCRIPT = Path(__file__).parent / "hits.lua"
+HELLO = Contestant(
+    "hello",
+    "{python} -m uvicorn --host 127.0.0.1 --port {port} --loop uvloop --http httptools"
+    " --no-access-log --log-level warning --lifespan off bench.peers.hello:app",
+)
+HITS = Contestant(
+    "hits",
+    TALLYGATE,
+    path="/live",
+    environment={"TALLYGATE_TRUSTED_PROXIES": "127.0.0.1", "TALLYGATE_METRICS_PORT": "{spare_port}"},
+)
+SITES = 2000
+SENT = ("eval", "evalsha", "waitaof", "wait", "info", "publish", "hgetall")
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m bench.sites", description=__doc__)
+    parser.add_argument("--seconds", type=positive, default=5, help="seconds of load in a round (5)")
+    parser.add_argument("--rounds", type=positive, default=3, help="rounds (3)")
+    options = parser.parse_args()
+    with arena() as place:
+        make_sites(place)
+        for _ in range(options.rounds):
+            hello = _hello(place, options.seconds)
+            print(f"hello world: {hello:.1f} us")
+            for sites, pages, visitors in ((1, 1, 1), (1, 1000, 10_000), (SITES, 10, 10_000)):
+                _measure(place, options.seconds, hello, (sites, pages, visitors))
+    return 0
+
+
+def make_sites(place: Arena) -> None:
+    """Sites bench00000 to bench01999, of a user that nobody is."""
+    client = redis.Redis(unix_socket_path=place.valkey.url.removeprefix("unix://"))
+    settings = orjson.dumps({"name": "Bench", "hosts": ["blog.example"], "time_zone": "UTC"})
+    for number in range(SITES):
+        site = f"bench{number:05d}"
+        fields = {"settings": settings, "owner": "nobody", "created": "0", "revision": "0"}
+        client.hset(keys.site(bucket_of(site), site), mapping=fields)  # type: ignore[arg-type]
+
+
+def _hello(place: Arena, seconds: int) -> float:
+    with place.serve(HELLO) as server:
+        load(server.url, {}, 1, place.cores.others)
+        before = server.process.usage().cpu
+        answers = load(server.url, {}, seconds, place.cores.others)
+        return (server.process.usage().cpu - before) / answers.count * 1e6
+
+
+def _measure(place: Arena, seconds: int, hello: float, shape: tuple[int, int, int]) -> None:
+    with place.serve(replace(HITS)) as server:
+        _wrk(place, server, 2, shape)
+        cpu, redis_cpu, commands = server.process.usage().cpu, place.valkey.cpu(), _commands(place)
+        answers = _wrk(place, server, seconds, shape)
+        count = answers.count
+        cpu = (server.process.usage().cpu - cpu) / count * 1e6
+        redis_cpu = (place.valkey.cpu() - redis_cpu) / count * 1e6
+        commands = (_commands(place) - commands) / count
+    print(
+        f"{shape[0]} sites, {shape[1]} pages, {shape[2]} visitors: {count / answers.seconds:.0f}/s, {cpu:.1f} us "
+        f"({hello / cpu:.2f} of hello), Redis {redis_cpu:.1f} us, {commands:.3f} commands a hit, "
+        f"{answers.refused} refused"
+    )
+
+
+def _commands(place: Arena) -> float:
+    """Scripts, barriers and looks at the server; commands inside scripts are not among them."""
+    stats = place.valkey._info("commandstats")
+    return float(sum(stats.get(f"cmdstat_{name}", {}).get("calls", 0) for name in SENT))
+
+
+def _wrk(place: Arena, server: Server, seconds: int, shape: tuple[int, int, int]) -> Answers:
+    url = server.url.removesuffix("/live")
+    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(SCRIPT), url, "--", *map(str, shape)]
+    with on_core(place.cores.others):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return _parse(done.stdout, done.stderr)
+
+
+if __name__ == "__main__":
+    run(main)

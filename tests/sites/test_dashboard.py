@@ -1,0 +1,196 @@
+"""The pages of sites."""
+
+import asyncio
+import re
+from html import unescape
+
+import httpx
+import pytest
+
+from app.sites import live
+from tests.helpers.cast import signed_in
+from tests.sites.conftest import Desk
+
+BROWSER = {"Accept": "text/html", "Sec-Fetch-Mode": "navigate"}
+
+
+async def test_sites_are_listed_with_their_figures(desk: Desk) -> None:
+    assert "You have no sites yet" in (await desk.owner.get("/sites", headers=BROWSER)).text
+    site = await desk.site(name="Garden & Sea")
+    await desk.visitor().get(f"/c/{site}?p=/a")
+    page = (await desk.owner.get("/sites", headers=BROWSER)).text
+    assert "Garden &amp; Sea" in page
+    assert f'href="/sites/{site}"' in page
+    assert "<strong>1</strong>" in page
+
+
+async def test_a_site_is_added_by_a_form_that_names_what_is_wrong(desk: Desk) -> None:
+    form = {"name": "Shop", "hosts": "shop.example www.shop.example", "time_zone": "Asia/Tokyo"}
+    made = await desk.owner.post("/sites", data=form)
+    assert made.status_code == 303
+    page = await desk.owner.get(made.headers["location"])
+    assert "shop.example" in page.text
+    assert "Asia/Tokyo" in page.text
+    assert "&lt;script async src=" in page.text
+    wrong = await desk.owner.post("/sites", data=form | {"hosts": "https://shop.example"})
+    assert wrong.status_code == 400
+    assert "no scheme" in unescape(wrong.text)
+
+
+@pytest.mark.parametrize("query", ["", "?period=today", "?period=7d", "?period=365d", "?from=all", "?period=never"])
+async def test_the_page_of_a_site_shows_figures_chart_and_lists(desk: Desk, query: str) -> None:
+    site = await desk.site()
+    await desk.visitor().get(f"/c/{site}?p=/first&r=https://news.example/&w=1600")
+    await desk.visitor("198.51.100.8").get(f"/c/{site}?p=/first")
+    page = await desk.owner.get(f"/sites/{site}{query}", headers=BROWSER)
+    assert page.status_code == 200
+    for part in ("<strong>2</strong>", 'class="chart"', "/first", "news.example", "Chrome", "desktop"):
+        assert part in page.text, part
+    assert not re.search(r"style=|<script(?! src)|onclick", page.text)
+
+
+async def test_the_page_can_be_filtered_by_page_and_by_referrer(desk: Desk) -> None:
+    site = await desk.site()
+    await desk.visitor().get(f"/c/{site}?p=/first&r=https://news.example/")
+    await desk.visitor().get(f"/c/{site}?p=/second&r=https://other.example/")
+    page = (await desk.owner.get(f"/sites/{site}?path=/first")).text
+    assert "news.example" in page
+    assert "other.example" not in page
+    page = (await desk.owner.get(f"/sites/{site}?referrer=other.example")).text
+    assert "/second" in page
+    assert ">/first<" not in page
+
+
+async def test_visitors_are_sent_to_sign_in_and_strangers_find_nothing(desk: Desk) -> None:
+    site = await desk.site()
+    away = await desk.service.another_client().get(f"/sites/{site}", headers=BROWSER)
+    assert away.status_code in {302, 303}
+    assert "/sign-in" in away.headers["location"]
+    charlie = await signed_in(desk.service, "charlie")
+    assert (await charlie.get(f"/sites/{site}", headers=BROWSER)).status_code == 404
+    assert (await charlie.get(f"/sites/{site}/settings", headers=BROWSER)).status_code == 404
+
+
+async def test_a_public_or_shared_page_is_framed_where_the_owner_says_so(desk: Desk) -> None:
+    site = await desk.site(public=True, frame=["https://intranet.example"])
+    page = await desk.service.another_client().get(f"/sites/{site}", headers=BROWSER)
+    assert page.status_code == 200
+    assert "frame-ancestors https://intranet.example" in page.headers["content-security-policy"]
+    assert len(page.headers.get_list("content-security-policy")) == 1
+    assert "Settings" not in page.text
+    other = await desk.site(public=True)
+    page = await desk.service.another_client().get(f"/sites/{other}", headers=BROWSER)
+    assert "frame-ancestors 'none'" in page.headers["content-security-policy"]
+
+
+async def test_settings_are_saved_by_a_form(desk: Desk) -> None:
+    site = await desk.site()
+    form = {
+        "name": "New",
+        "hosts": "new.example",
+        "time_zone": "UTC",
+        "keep_query": "id page",
+        "lower_case": "1",
+        "max_paths": "50",
+        "retention_days": "90",
+        "privacy": "nothing",
+        "ignore": "192.0.2.1",
+    }
+    assert (await desk.owner.post(f"/sites/{site}/settings", data=form)).status_code == 303
+    settings = (await desk.owner.get(f"/api/sites/{site}")).json()
+    assert settings["keep_query"] == ["id", "page"]
+    assert (settings["lower_case"], settings["public"], settings["max_paths"]) == (True, False, 50)
+    wrong = await desk.owner.post(f"/sites/{site}/settings", data=form | {"max_paths": "many"})
+    assert wrong.status_code == 400
+    assert "max_paths" in wrong.text
+
+
+async def test_a_share_is_made_shown_once_and_withdrawn_by_forms(desk: Desk) -> None:
+    site = await desk.site()
+    page = (await desk.owner.post(f"/sites/{site}/shares")).text
+    link = unescape(re.findall(r"http://tallygate.test(/sites/\w+\?share=[^<]+)<", page)[0])
+    anybody = desk.service.another_client()
+    assert (await anybody.get(link, headers=BROWSER)).status_code == 200
+    share = re.findall(r'name="id" value="(\w+)"', page)[0]
+    assert (await desk.owner.post(f"/sites/{site}/shares/withdraw", data={"id": share})).status_code == 303
+    assert (await anybody.get(link, headers=BROWSER)).status_code != 200
+
+
+async def test_people_are_added_and_taken_away_by_forms(desk: Desk) -> None:
+    site = await desk.site()
+    add = await desk.owner.post(f"/sites/{site}/people", data={"name": "charlie", "may": "view"})
+    assert add.status_code == 303
+    assert "charlie" in (await desk.owner.get(f"/sites/{site}/settings")).text
+    await desk.owner.post(f"/sites/{site}/people", data={"name": "charlie", "may": "none"})
+    assert "charlie" not in (await desk.owner.get(f"/sites/{site}/settings")).text
+    unknown = await desk.owner.post(f"/sites/{site}/people", data={"name": "nobody", "may": "view"})
+    assert unknown.status_code == 400
+
+
+@pytest.mark.parametrize("action", ["reset", "remove"])
+async def test_reset_and_removal_ask_first(desk: Desk, action: str) -> None:
+    site = await desk.site(name="Tom's")
+    await desk.visitor().get(f"/c/{site}?p=/a")
+    question = await desk.owner.get(f"/sites/{site}/{action}", headers=BROWSER)
+    assert question.status_code == 200
+    assert "Tom&#39;s?" in question.text
+    assert "export" in question.text
+    assert (await desk.stats(site))["visits"] == 1
+    assert (await desk.owner.post(f"/sites/{site}/{action}")).status_code == 303
+    after = await desk.owner.get(f"/api/sites/{site}/stats")
+    assert after.status_code == 404 if action == "remove" else after.json()["visits"] == 0
+
+
+async def test_badges_of_a_public_site(desk: Desk) -> None:
+    site = await desk.site(public=True)
+    await desk.visitor().get(f"/c/{site}?p=/a")
+    badge = await desk.service.another_client().get(f"/badge/{site}.svg?label=reads&style=for-the-badge&color=f60")
+    assert badge.headers["content-type"].startswith("image/svg+xml")
+    assert badge.headers["cache-control"] == "max-age=0, no-cache, no-store, must-revalidate"
+    assert "READS: 1" in badge.text
+    described = (await desk.service.another_client().get(f"/badge/{site}.json?what=visitors&period=7d&path=/a")).json()
+    assert described == {
+        "schemaVersion": 1,
+        "label": "visitors",
+        "message": "1",
+        "color": "007ec6",
+        "style": "flat",
+    }
+
+
+@pytest.mark.parametrize("query", ["style=round", "color=url(x)", "period=1y", "what=clicks", "label=" + "x" * 61])
+async def test_a_badge_with_a_wrong_word_is_refused(desk: Desk, query: str) -> None:
+    site = await desk.site(public=True)
+    assert (await desk.service.another_client().get(f"/badge/{site}.svg?{query}")).status_code == 400
+
+
+async def test_a_private_site_has_no_badge_for_its_owner_either(desk: Desk) -> None:
+    site = await desk.site()
+    assert (await desk.owner.get(f"/badge/{site}.svg")).status_code == 404
+    assert (await desk.owner.get("/badge/abcdefghij.json")).status_code == 404
+    assert (await desk.owner.get(f"/badge/{site}.png")).status_code == 404
+
+
+async def test_new_visits_are_told_as_they_come(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "INTERVAL", 0.05)
+    site_id = await desk.site()
+    site = await desk.service.state["known_sites"].get(site_id)
+    stopping = asyncio.Event()
+    news = desk.service.state["live_sites"].watch(site, stopping)
+    async with asyncio.timeout(10):
+        first = await anext(news)
+        while not first:
+            first = await anext(news)
+        assert b'"visits":0' in first
+        await desk.visitor().get(f"/c/{site_id}?p=/a")
+        while b'"visits":1' not in first:
+            first = await anext(news) or b""
+    assert b'"path":"/a"' in first
+    await news.aclose()
+
+
+async def test_the_stream_is_for_those_who_may_look(desk: Desk) -> None:
+    site = await desk.site()
+    anybody: httpx.AsyncClient = desk.service.another_client()
+    assert (await anybody.head(f"/events/sites/{site}")).status_code == 404
+    assert (await desk.owner.head(f"/events/sites/{site}")).status_code == 200
