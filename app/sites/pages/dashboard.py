@@ -15,7 +15,7 @@ from app.accounts.models import User
 from app.server.security_headers import CONTENT_SECURITY_POLICY
 from app.sites.access import Right, address, right_of, visible_site
 from app.sites.api import sites_of
-from app.sites.charts import SPARK_HEIGHT, SPARK_WIDTH, chart, sparkline
+from app.sites.charts import SPARK_HEIGHT, SPARK_WIDTH, Chart, chart, sparkline
 from app.sites.lifespan import SitesState
 from app.sites.models import Site
 from app.sites.site_calendar import days
@@ -97,19 +97,12 @@ async def _summary(stats: SiteStats, site: Site) -> Summary:
 
 async def show(request: Request[SitesState]) -> Response:
     """`GET /sites/{id}`: for everybody who may look; others are asked to sign in."""
-    try:
-        site, user = await visible_site(request)
-    except NotFound:
-        if await request.state["current_user"].get(request.scope) is None:
-            raise SignInRequired(request.url.path) from None
-        raise
+    site, user = await _visible_or_sign_in(request)
     stats = request.state["site_stats"]
     period, span = await _span(request, site, stats)
     interval = _interval(span)
     path, referrer = path_of(request, site), request.query_params.get("referrer") or None
     figures = await stats.figures(site, span, "day" if path and interval == "hour" else interval, path)
-    labels = [_label(point.at, interval) for point in figures.series]
-    drawn = chart(labels, [p.visits for p in figures.series], [p.visitors for p in figures.series])
     share = request.query_params.get("share", "")
     response = await page(
         request,
@@ -122,7 +115,7 @@ async def show(request: Request[SitesState]) -> Response:
         span=span,
         figures=figures,
         interval=interval,
-        chart=drawn,
+        chart=_chart(figures, interval),
         change=_change(figures),
         lists=await _lists(stats, site, span, path, referrer),
         names=LIST_NAMES,
@@ -138,6 +131,20 @@ async def show(request: Request[SitesState]) -> Response:
     if site.frame and (site.public or share):
         _may_be_framed(response, site)
     return response
+
+
+async def _visible_or_sign_in(request: Request[SitesState]) -> tuple[Site, User | None]:
+    try:
+        return await visible_site(request)
+    except NotFound:
+        if await request.state["current_user"].get(request.scope) is None:
+            raise SignInRequired(request.url.path) from None
+        raise
+
+
+def _chart(figures: Figures, interval: str) -> Chart:
+    labels = [_label(point.at, interval) for point in figures.series]
+    return chart(labels, [point.visits for point in figures.series], [point.visitors for point in figures.series])
 
 
 async def events(request: Request[SitesState]) -> Response:
