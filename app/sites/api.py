@@ -15,12 +15,13 @@ from app.accounts.models import User
 from app.sites.access import Right, address, right_of, share_hash, site_for
 from app.sites.lifespan import SitesState
 from app.sites.models import May, Site, bucket_of, settings_of
-from app.sites.page_address import compare_host
+from app.sites.page_address import BadAddress, compare_host, page_address
 from app.sites.removal import remove_counts
 from app.sites.site_settings import BadSetting, changed
 from app.store.rate_limit import Rule, address_key
 from app.web.body import json_fields
 from app.web.errors import BadRequest, Conflict, NotFound
+from app.web.i18n import N_
 from app.web.responses import json_response
 
 SITE_CREATION = Rule("site-creation", 60, 3600)
@@ -28,6 +29,7 @@ SITE_CREATION = Rule("site-creation", 60, 3600)
 ALPHABET = string.ascii_lowercase + string.digits
 ATTEMPTS = 5
 MAX_PEOPLE = 200
+MAX_VALUE = 10**15
 MAX_SHARES = 100
 
 
@@ -69,6 +71,27 @@ async def reset_site(request: Request[SitesState]) -> Response:
     """`POST /api/sites/{id}/reset`: everything that was counted is removed."""
     site, _ = await site_for(request, Right.OWN)
     await reset(request, site)
+    return Response(status_code=204)
+
+
+async def set_values(request: Request[SitesState]) -> Response:
+    """`PUT /api/sites/{id}/values`: what was counted elsewhere before; said again, it changes nothing."""
+    site, _ = await site_for(request, Right.EDIT)
+    fields = await json_fields(request, {"path": str, "visits": int}, {"visitors": int})
+    visits, visitors = fields["visits"], fields["visitors"] or 0
+    if not 0 <= visits <= MAX_VALUE:
+        raise BadRequest(f"visits: must be a whole number from 0 to {MAX_VALUE}", field="visits")
+    if not 0 <= visitors <= visits:
+        raise BadRequest("visitors: must be a whole number from 0 to visits", field="visitors")
+    try:
+        path = page_address(fields["path"], site.rules).path if fields["path"] else ""
+    except BadAddress as error:
+        raise BadRequest(f"path: {error}", field="path") from None
+    outcome = await request.state["site_store"].set_values(site, path, visits, visitors)
+    if outcome == -1:
+        raise NotFound
+    if outcome < 0:
+        raise Conflict(N_("The site has no room for another page."))
     return Response(status_code=204)
 
 

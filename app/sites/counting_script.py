@@ -229,3 +229,34 @@ return reply
     .replace("IN_BLOCK", str(PAGES_IN_BLOCK))
     .replace("PACKED", str(PACKED))
 )
+
+# Values from before counting began: what is already counted stays, what was said before is replaced, so that saying
+# it again changes nothing. KEYS: the site's record, the tag. ARGV: site, path, visits, visitors, most paths.
+SET_VALUES = Script(
+    """
+local call, p = redis.call, KEYS[2] .. ':' .. ARGV[1] .. ':'
+if call('EXISTS', KEYS[1]) == 0 then return -1 end
+local path, max = ARGV[2], tonumber(ARGV[5])
+local old = call('HGET', p .. 'values', path)
+if not old and call('HLEN', p .. 'values') > max then return -2 end
+local visits, visitors = string.match(old or '0 0', '(%d+) (%d+)')
+local more, more_visitors = tonumber(ARGV[3]) - visits, tonumber(ARGV[4]) - visitors
+if path ~= '' then
+  local id = tonumber(call('HGET', p .. 'ids', path))
+  if not id then
+    if call('LLEN', p .. 'names') == 0 then call('RPUSH', p .. 'names', '') end
+    id = call('LLEN', p .. 'names')
+    if id > max then return -2 end
+    call('RPUSH', p .. 'names', path)
+    call('HSET', p .. 'ids', path, id)
+  end
+  local block, field = p .. 'pt:' .. math.floor(id / IN_BLOCK), id % IN_BLOCK * 2
+  call('HINCRBY', block, field, string.format('%.0f', more))
+  call('HINCRBY', block, field + 1, string.format('%.0f', more - more_visitors))
+end
+call('HINCRBY', p .. 'totals', 'visits', string.format('%.0f', more))
+call('HINCRBY', p .. 'totals', 'visitors', string.format('%.0f', more_visitors))
+call('HSET', p .. 'values', path, ARGV[3] .. ' ' .. ARGV[4])
+return 1
+""".replace("IN_BLOCK", str(PAGES_IN_BLOCK))
+)

@@ -1,7 +1,7 @@
 """Decides what a hit counts as, and counts it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.sites.batch import BROWSER, COUNTRY, LANGUAGE, REFERRER, SCREEN, SYSTEM, NumbersFuture, Shape
 from app.sites.collector import Collector
@@ -10,7 +10,7 @@ from app.sites.hit import Hit, LeftOut, asks_for_privacy, hit_of, language, quer
 from app.sites.models import Privacy, Site
 from app.sites.referrers import is_spam
 from app.sites.salts import Salts
-from app.sites.site_calendar import Calendar, TimeSlot
+from app.sites.site_calendar import Calendar, TimeSlot, cached_zone, time_slot
 from app.sites.user_agents import UserAgents
 from app.sites.visitors import CountedVisitors, visitor_hash
 from app.web.prefetch import is_prefetch
@@ -105,10 +105,16 @@ class HitCounter:
         salt = self._salts.cached(site.time_zone, slot)
         return None if salt is None else self._count(report, address, slot, salt, now)
 
-    async def count(self, report: Report, address: str) -> NumbersFuture:
+    async def count(self, report: Report, address: str, at: float | None = None) -> NumbersFuture:
+        """Counts a report, also one of a former hour; whose visitors of a former day it had is not known any more."""
         site = report.site
         now = self._clock()
         slot = self._calendar.slot(site.time_zone, now)
+        if at is not None and at < slot.begins:
+            former = time_slot(cached_zone(site.time_zone), max(at, 0.0))
+            if former.day != slot.day:
+                report = replace(report, is_private=True)
+            return self._count(report, address, former, await self._salts.get(site.time_zone, slot), at)
         return self._count(report, address, slot, await self._salts.get(site.time_zone, slot), now)
 
     def _count(self, report: Report, address: str, slot: TimeSlot, salt: bytes, now: float) -> NumbersFuture:

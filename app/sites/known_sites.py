@@ -1,11 +1,16 @@
 """The sites that this worker knows: kept until Redis says that they changed, and for the time that Redis is away."""
 
+import time
+
 from app.sites.models import SITE_ID, Site
-from app.sites.store import parse_site, site_key
+from app.sites.store import SiteStore, parse_site, site_key
 from app.store.client import Store, StoreUnavailable
 from app.store.tracking import TrackedHashes
 
 MAX_KNOWN = 20_000
+HOST_SECONDS = 5.0
+"""For so long it is remembered whose a host is."""
+MAX_HOSTS = 10_000
 
 
 class KnownSites:
@@ -42,3 +47,26 @@ class KnownSites:
     def forget(self, site: Site) -> None:
         """Reads the site anew: it was changed by this worker."""
         self.tracked.forget(site_key(site.id))
+
+
+class SitesOfHosts:
+    """The site that a host belongs to; as it was last known while Redis is away."""
+
+    def __init__(self, store: SiteStore, known_sites: KnownSites) -> None:
+        self._store = store
+        self._known_sites = known_sites
+        self._known: dict[str, tuple[float, str | None]] = {}
+
+    async def site_of(self, host: str) -> Site | None:
+        """Raises StoreUnavailable for a host that was never asked for."""
+        asked, site_id = self._known.get(host, (float("-inf"), None))
+        if time.monotonic() - asked > HOST_SECONDS:
+            try:
+                site_id = await self._store.site_of_host(host)
+            except StoreUnavailable:
+                if host not in self._known:
+                    raise
+            if len(self._known) >= MAX_HOSTS:
+                self._known.clear()
+            self._known[host] = (time.monotonic(), site_id)
+        return await self._known_sites.get_to_count(site_id) if site_id else None

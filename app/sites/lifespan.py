@@ -10,7 +10,7 @@ from app.server.background import background
 from app.sites.collector import Collector
 from app.sites.countries import Countries
 from app.sites.hit_counter import HitCounter
-from app.sites.known_sites import KnownSites
+from app.sites.known_sites import KnownSites, SitesOfHosts
 from app.sites.live import LiveSites
 from app.sites.salts import Salts
 from app.sites.stats import SiteStats
@@ -31,6 +31,7 @@ class Sites(TypedDict):
     site_store: SiteStore
     site_stats: SiteStats
     live_sites: LiveSites
+    hosts: SitesOfHosts
     clock: Callable[[], float]
 
 
@@ -63,6 +64,7 @@ async def open_sites(web: WebState, metrics: Metrics, clock: Callable[[], float]
                     site_store=site_store,
                     site_stats=stats,
                     live_sites=LiveSites(stats),
+                    hosts=SitesOfHosts(site_store, known),
                     clock=clock,
                 )
             finally:

@@ -108,3 +108,18 @@ GET_TOP = _site(
     problems=(404,),
     guarded=False,
 )
+SET_VALUES = _site(
+    "Says what was counted before: a page's first values, or the site's for an empty path; may be repeated",
+    {204: ("They are added to what is counted here.", None)},
+    body={
+        "type": "object",
+        "properties": {
+            "path": {"type": "string", "maxLength": 2048},
+            "visits": {"type": "integer", "minimum": 0, "maximum": 10**15},
+            "visitors": {"anyOf": [{"type": "integer", "minimum": 0, "maximum": 10**15}, {"type": "null"}]},
+        },
+        "required": ["path", "visits"],
+        "additionalProperties": False,
+    },
+    problems=(403, 404, 409),
+)

@@ -5,6 +5,7 @@ from starlette.routing import BaseRoute, Route
 from app.sites import api, badge_routes, openapi, stats_api
 from app.sites.collect import Collect
 from app.sites.pages import dashboard, manage
+from app.sites.protocols import busuanzi, goatcounter
 from app.web.openapi import ApiRoute
 from app.web.policy import PolicyRoute, RoutePolicy
 
@@ -18,7 +19,18 @@ def collect_routes(collect_path: str) -> list[BaseRoute]:
     return [PolicyRoute(f"/{collect_path}/{{hit:path}}", Collect(), methods=methods, policy=FROM_ANYWHERE)]
 
 
+protocol_routes: list[BaseRoute] = [
+    PolicyRoute("/busuanzi", busuanzi.jsonp, methods=["GET"], policy=FROM_ANYWHERE),
+    PolicyRoute("/busuanzi/api", busuanzi.heir, methods=["GET", "POST", "OPTIONS"], policy=FROM_ANYWHERE),
+    PolicyRoute("/busuanzi/2.3/busuanzi.pure.mini.js", busuanzi.script, methods=["GET"], policy=FROM_ANYWHERE),
+    PolicyRoute("/g/{site}/count", goatcounter.count, methods=["GET", "POST"], policy=FROM_ANYWHERE),
+    PolicyRoute("/g/{site}/counter/{path:path}", goatcounter.counter, methods=["GET"], policy=FROM_ANYWHERE),
+    PolicyRoute("/g/{site}/count.js", goatcounter.script, methods=["GET"], policy=FROM_ANYWHERE),
+    PolicyRoute("/g/{site}/api/v0/count", goatcounter.api_count, methods=["POST"], policy=FROM_ANYWHERE),
+]
+
 routes: list[BaseRoute] = [
+    *protocol_routes,
     ApiRoute("POST", "/api/sites", api.create_site, openapi.CREATE),
     ApiRoute("GET", "/api/sites", api.list_sites, openapi.LIST),
     ApiRoute("GET", SITE, api.get_site, openapi.GET),
@@ -26,6 +38,7 @@ routes: list[BaseRoute] = [
     ApiRoute("DELETE", SITE, api.remove_site, openapi.REMOVE),
     ApiRoute("GET", f"{SITE}/stats", stats_api.stats, openapi.GET_STATS),
     ApiRoute("GET", f"{SITE}/top/{{kind}}", stats_api.top, openapi.GET_TOP),
+    ApiRoute("PUT", f"{SITE}/values", api.set_values, openapi.SET_VALUES),
     ApiRoute("POST", f"{SITE}/reset", api.reset_site, openapi.RESET),
     ApiRoute("POST", f"{SITE}/shares", api.create_share, openapi.CREATE_SHARE),
     ApiRoute("DELETE", f"{SITE}/shares/{{token}}", api.remove_share, openapi.REMOVE_SHARE),

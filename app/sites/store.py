@@ -6,7 +6,7 @@ from functools import lru_cache
 import orjson
 
 from app.counter.exactly_once import BatchStore, SequenceGap
-from app.sites.counting_script import COUNT_BATCH
+from app.sites.counting_script import COUNT_BATCH, SET_VALUES
 from app.sites.models import May, Site, bucket_of, settings_of, site_from_hash
 from app.store import keys
 from app.store.client import Store
@@ -100,6 +100,13 @@ class SiteStore:
         for user_id in (site.owner, *site.people):
             await self.store.idempotent("SREM", keys.sites_of(user_id), site.id)
         await self.store.idempotent("ZREM", keys.SITES_ALL, site.id)
+
+    async def set_values(self, site: Site, path: str, visits: int, visitors: int) -> int:
+        """Values from before counting began, of a page or (for "") of the site alone. 1; -1 where the site is gone,
+        -2 where it has no room for another page.
+        """
+        names = [keys.site(site.bucket, site.id), keys.sites_bucket(site.bucket)]
+        return int(await SET_VALUES.run(self.store, names, site.id, path, visits, visitors, site.max_paths))
 
     async def sites_of(self, user_id: str) -> list[str]:
         return sorted(reply.decode() for reply in await self.store.idempotent("SMEMBERS", keys.sites_of(user_id)))

@@ -1,0 +1,117 @@
+"""Busuanzi's protocol, byte for byte: tools cut numbers out of its answers by position."""
+
+import re
+from pathlib import Path
+from typing import cast
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.sites.batch import Numbers
+from app.sites.hit import BadHit, Hit, hit_of
+from app.sites.lifespan import SitesState
+from app.sites.models import Site
+from app.sites.page_address import host_of
+from app.store.client import StoreUnavailable
+
+CALLBACK = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]{0,63}")
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Access-Control-Allow-Origin": "*",
+    "Cross-Origin-Resource-Policy": "cross-origin",
+    "Content-Security-Policy": "default-src 'none'",
+}
+SCRIPT_TYPE = "text/javascript; charset=utf-8"
+SCRIPT = (Path(__file__).parent / "busuanzi.js").read_bytes()
+
+
+async def jsonp(request: Request[SitesState]) -> Response:
+    """`GET /busuanzi?jsonpCallback=`: counts the page of the Referer."""
+    callback = request.query_params.get("jsonpCallback", "")
+    referer = request.headers.get("referer", "")
+    if not CALLBACK.fullmatch(callback):
+        return _refused("jsonpCallback: must be a name", 400)
+    if not host_of(referer):
+        return _refused("Referer: is missing", 400)
+    try:
+        found = await _count(request, referer)
+    except BadHit as error:
+        return _refused(str(error), 400)
+    except StoreUnavailable:
+        return _script(f"try{{{callback}(null);}}catch(e){{}}")
+    if found is None:
+        return _refused("there is no site with this host", 404)
+    numbers = found[0]
+    if numbers is None:
+        return _script(f"try{{{callback}(null);}}catch(e){{}}")
+    values = f'{{"site_uv":{numbers.visitors},"page_pv":{numbers.page},"version":2.4,"site_pv":{numbers.site}}}'
+    return _script(f"try{{{callback}({values});}}catch(e){{}}")
+
+
+async def heir(request: Request[SitesState]) -> Response:
+    """`GET` and `POST /busuanzi/api` with the header `x-bsz-referer`, as soxft's busuanzi has it."""
+    referer = request.headers.get("x-bsz-referer") or request.headers.get("referer", "")
+    headers = HEADERS | {"Access-Control-Allow-Headers": "x-bsz-referer, Authorization, Content-Type"}
+    if request.method == "OPTIONS":
+        return Response(status_code=204, headers=headers | {"Access-Control-Allow-Methods": "GET, POST"})
+    try:
+        numbers, page_visitors = await _heirs_numbers(request, referer)
+    except (BadHit, StoreUnavailable):
+        numbers = None
+    if numbers is None:
+        body: dict[str, object] = {"success": False, "message": "there are no numbers for this page"}
+    else:
+        body = {
+            "success": True,
+            "message": "ok",
+            "data": {
+                "site_pv": numbers.site,
+                "site_uv": numbers.visitors,
+                "page_pv": numbers.page,
+                "page_uv": page_visitors,
+            },
+        }
+    return Response(orjson.dumps(body), media_type="application/json", headers=headers)
+
+
+async def script(_: Request[SitesState]) -> Response:
+    """`/busuanzi/2.3/busuanzi.pure.mini.js`, as themes load it."""
+    return Response(SCRIPT, media_type=SCRIPT_TYPE, headers=HEADERS | {"Cache-Control": "public, max-age=3600"})
+
+
+async def _heirs_numbers(request: Request[SitesState], referer: str) -> tuple[Numbers | None, int]:
+    """The numbers of a counted visit, and the page's visitors. Raises BadHit, StoreUnavailable."""
+    found = await _count(request, referer) if host_of(referer) else None
+    if found is None or found[0] is None:
+        return None, 0
+    numbers, hit, site = found
+    store = request.state["site_stats"].store
+    path_id = await store.path_id(site, hit.page.path)
+    return numbers, (await store.path_total(site, path_id)).visitors if path_id is not None else 0
+
+
+async def _count(request: Request[SitesState], referer: str) -> tuple[Numbers | None, Hit, Site] | None:
+    """Counts a visit; None where no site has the host. Raises BadHit, StoreUnavailable."""
+    state = request.state
+    site = await state["hosts"].site_of(host_of(referer))
+    if site is None:
+        return None
+    hit = hit_of({"u": referer}, site, b"")
+    headers = cast(dict[bytes, bytes], dict(request.scope["headers"]))
+    report = state["hit_counter"].report(site, hit, headers)
+    address = request.client.host if request.client else ""
+    return await (await state["hit_counter"].count(report, address)), hit, site
+
+
+def _script(text: str) -> Response:
+    return Response(text, media_type=SCRIPT_TYPE, headers=HEADERS)
+
+
+def _refused(reason: str, status: int) -> Response:
+    return Response(
+        f"// {reason}\n",
+        status,
+        media_type=SCRIPT_TYPE,
+        headers=HEADERS | {"X-Tally-Error": reason.encode().decode("latin-1")},
+    )
