@@ -31,6 +31,7 @@ from app.store.client import Store
 from app.store.embedded import Embedded
 from app.store.rate_limit import RateLimiter
 from app.store.topology import Single, Topology, topology
+from app.store.tracking import Tracking
 from app.web.lifespan import WebState
 from app.web.middleware import Middleware
 from app.web.router import ExactRouter
@@ -76,12 +77,13 @@ async def lifespan(
             store=store,
             pages=pages,
             rate_limiter=RateLimiter(store),
+            tracking=await stack.enter_async_context(Tracking(store)),
             lifecycle=lifecycle,
             health=HealthChecks(),
         )
         oauth = await stack.enter_async_context(open_oauth_client(settings, store, clock))
         recheck = oauth["refresher"].recheck
-        accounts = await stack.enter_async_context(open_accounts(settings, store, web["rate_limiter"], recheck, clock))
+        accounts = await stack.enter_async_context(open_accounts(web, recheck, clock))
         await stack.enter_async_context(own_port(metrics, settings))
         await stack.enter_async_context(
             background(

@@ -14,7 +14,7 @@ from app.sessions.session import Session
 from app.settings import Settings
 from app.store.client import Store
 from app.store.topology import topology
-from app.store.tracking import TrackedHashes
+from app.store.tracking import TrackedHashes, Tracking
 from bench.command import positive, run
 from bench.valkey import Valkey, running_valkey
 
@@ -41,8 +41,8 @@ def main() -> int:
 
 async def _open(url: str, count: int, per_user: int) -> None:
     settings = Settings(redis_url=url)
-    async with Store(topology(url, 30), 30) as store, TrackedHashes(store, parse_session) as cache:
-        sessions = RedisSessions(store, cache, settings)
+    async with Store(topology(url, 30), 30) as store, Tracking(store) as tracking:
+        sessions = RedisSessions(store, TrackedHashes(tracking, parse_session), settings)
         for start in range(0, count, AT_ONCE):
             users = [secrets.token_hex(16) for _ in range(0, AT_ONCE, per_user)]
             numbers = range(start, min(start + AT_ONCE, count))

@@ -1,8 +1,9 @@
 """The part of the lifespan that opens sessions and accounts, and the request state that it fills."""
 
+import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Protocol, TypedDict, TypeVar
 
 from app.accounts.current_user import CurrentUser, parse_user
@@ -19,9 +20,6 @@ from app.sessions.cookie_store import CookieSessions
 from app.sessions.redis_store import RedisSessions, parse_session
 from app.sessions.service import Recheck, Sessions
 from app.sessions.session import Session, SessionStore
-from app.settings import Settings
-from app.store.client import Store
-from app.store.rate_limit import RateLimiter
 from app.store.tracking import TrackedHashes
 from app.web.lifespan import WebState
 
@@ -64,28 +62,23 @@ S = TypeVar("S", bound=AccountState)
 
 @asynccontextmanager
 async def open_accounts(
-    settings: Settings,
-    store: Store,
-    limiter: RateLimiter,
-    recheck: Recheck | None = None,
-    clock: Callable[[], float] = time.time,
+    web: WebState, recheck: Recheck | None = None, clock: Callable[[], float] = time.time
 ) -> AsyncIterator[Accounts]:
-    """Everything for sessions and users. `clock` gives Unix seconds; tests move it."""
-    async with AsyncExitStack() as stack:
-        users = await stack.enter_async_context(TrackedHashes(store, parse_user))
-        accounts = AccountStore(store, changed=users.forget, clock=clock)
-        audit = Audit(store)
-        session_store = await _session_store(settings, store, stack, clock)
-        sessions = Sessions(settings, session_store, LegacyUsers(accounts, audit, store), recheck, clock)
-        tokens = ApiTokens(store, clock=clock)
-        passwords = PasswordHashing()
-        stack.callback(passwords.close)
+    """Opens sessions and users. `clock` returns Unix seconds; tests move it."""
+    settings, store = web["settings"], web["store"]
+    users = TrackedHashes(web["tracking"], parse_user)
+    accounts = AccountStore(store, changed=users.forget, clock=clock)
+    audit = Audit(store)
+    session_store = _session_store(web, clock)
+    sessions = Sessions(settings, session_store, LegacyUsers(accounts, audit, store), recheck, clock)
+    tokens = ApiTokens(store, clock=clock)
+    with contextlib.closing(PasswordHashing()) as passwords:
         yield Accounts(
             accounts=accounts,
             audit=audit,
             identities=Identities(store, clock=clock),
             invitations=Invitations(store, clock=clock),
-            limits=RateLimits(limiter),
+            limits=RateLimits(web["rate_limiter"]),
             passwords=passwords,
             current_user=CurrentUser(sessions, users, tokens),
             sessions=sessions,
@@ -93,10 +86,9 @@ async def open_accounts(
         )
 
 
-async def _session_store(
-    settings: Settings, store: Store, stack: AsyncExitStack, clock: Callable[[], float]
-) -> SessionStore:
+def _session_store(web: WebState, clock: Callable[[], float]) -> SessionStore:
+    settings = web["settings"]
     if settings.session_store == "cookie":
         return CookieSessions(settings, clock)
-    cache = await stack.enter_async_context(TrackedHashes(store, parse_session))
-    return RedisSessions(store, cache, settings, clock)
+    cache = TrackedHashes(web["tracking"], parse_session)
+    return RedisSessions(web["store"], cache, settings, clock)

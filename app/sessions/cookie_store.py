@@ -40,6 +40,9 @@ class CookieSessions:
     def cached(self, key: str) -> Session | None:
         return None
 
+    async def by_key(self, key: str) -> Session | None:
+        return None
+
     async def create(self, session: Session) -> str:
         return self._dump(session)
 

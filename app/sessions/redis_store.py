@@ -19,6 +19,8 @@ from app.store.scripts import Script
 from app.store.tracking import Fields, TrackedHashes
 
 ID_BYTES = 24
+KEY_LENGTH = 43
+"""Characters of a SHA-256 in base64."""
 MAX_SESSIONS_PER_USER = 1000
 """Beyond it a new session ends the user's oldest: some programs sign in for each run and never sign out."""
 YEAR = 365 * 86_400
@@ -63,6 +65,9 @@ class RedisSessions:
 
     def cached(self, key: str) -> Session | None:
         return self._alive(self._cache.kept(keys.session(key)))
+
+    async def by_key(self, key: str) -> Session | None:
+        return self._alive(await self._cache.read(keys.session(key))) if len(key) == KEY_LENGTH else None
 
     async def create(self, session: Session) -> str:
         secret = secrets.token_urlsafe(ID_BYTES)

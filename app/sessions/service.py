@@ -225,11 +225,11 @@ class Sessions:
 
     async def end_one(self, user: str, key: str) -> bool:
         """Ends the session of this key if it is the user's."""
-        for session in await self._store.of_user(user):
-            if session.key == key:
-                await self._store.end(session)
-                return True
-        return False
+        session = await self._store.by_key(key)
+        if session is None or session.user != user:
+            return False
+        await self._store.end(session)
+        return True
 
     async def end_all(self, user: str, keep: str | None = None) -> int:
         """Ends the user's sessions except the one with the key `keep`. Returns how many."""

@@ -76,6 +76,9 @@ class SessionStore(Protocol):
     def cached(self, key: str) -> Session | None:
         """The living session of a key if it is cached; None otherwise."""
 
+    async def by_key(self, key: str) -> Session | None:
+        """The living session of a key; None if there is none."""
+
     async def create(self, session: Session) -> str:
         """Stores a new session, gives it its key, and returns the cookie's value."""
 

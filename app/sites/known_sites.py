@@ -4,8 +4,8 @@ import time
 
 from app.sites.models import SITE_ID, Site
 from app.sites.store import SiteStore, parse_site, site_key
-from app.store.client import Store, StoreUnavailable
-from app.store.tracking import TrackedHashes
+from app.store.client import StoreUnavailable
+from app.store.tracking import TrackedHashes, Tracking
 
 MAX_KNOWN = 20_000
 HOST_SECONDS = 5.0
@@ -14,19 +14,19 @@ MAX_HOSTS = 10_000
 
 
 class KnownSites:
-    def __init__(self, store: Store) -> None:
-        self.tracked = TrackedHashes(store, parse_site, limit=MAX_KNOWN)
+    def __init__(self, tracking: Tracking) -> None:
+        self._tracked = TrackedHashes(tracking, parse_site, limit=MAX_KNOWN)
         self._last: dict[str, Site] = {}
 
     def cached(self, site_id: str) -> Site | None:
         """The site, where it is known without asking; None says nothing."""
-        return self.tracked.kept(site_key(site_id)) if len(site_id) == 10 else None
+        return self._tracked.kept(site_key(site_id)) if len(site_id) == 10 else None
 
     async def get(self, site_id: str) -> Site | None:
         """The site; None when there is none. Raises StoreUnavailable."""
         if not SITE_ID.fullmatch(site_id):
             return None
-        site = await self.tracked.read(site_key(site_id))
+        site = await self._tracked.read(site_key(site_id))
         if site is None:
             self._last.pop(site_id, None)
         elif self._last.get(site_id) is not site:
@@ -46,7 +46,7 @@ class KnownSites:
 
     def forget(self, site: Site) -> None:
         """Reads the site anew: it was changed by this worker."""
-        self.tracked.forget(site_key(site.id))
+        self._tracked.forget(site_key(site.id))
 
 
 class SitesOfHosts:

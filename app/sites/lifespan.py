@@ -45,8 +45,7 @@ async def open_sites(web: WebState, metrics: Metrics, clock: Callable[[], float]
     settings, store = web["settings"], web["store"]
     async with AsyncExitStack() as stack:
         barrier = await stack.enter_async_context(store.sibling())
-        known = KnownSites(store)
-        await stack.enter_async_context(known.tracked)
+        known = KnownSites(web["tracking"])
         countries = Countries(settings.geoip_file)
         stack.callback(countries.close)
         site_store = SiteStore(store)

@@ -6,7 +6,7 @@ a value invalidated while it was being read is used, but not cached. Without the
 """
 
 from collections.abc import Callable, Mapping
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from app.store.client import Store, StoreUnavailable
 
@@ -14,24 +14,48 @@ T = TypeVar("T")
 Fields = Mapping[bytes, bytes]
 
 
+class Tracking:
+    """The tracked connection, one for all caches of a worker."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.tracked = store.sibling(tracker=self)
+        self._caches: list[TrackedHashes[Any]] = []
+
+    async def __aenter__(self) -> "Tracking":
+        await self.tracked.__aenter__()
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self.tracked.__aexit__(*exception)
+
+    def add(self, cache: "TrackedHashes[Any]") -> None:
+        self._caches.append(cache)
+
+    def changed(self, keys: list[bytes] | None) -> None:
+        if keys is None:
+            self.lost()
+            return
+        for key in keys:
+            for cache in self._caches:
+                cache.forget(key.decode())
+
+    def lost(self) -> None:
+        for cache in self._caches:
+            cache.clear()
+
+
 class TrackedHashes(Generic[T]):
     """Parsed Redis hashes. `parse` gets a hash's fields, never an empty one; at most `limit` are cached."""
 
-    def __init__(self, store: Store, parse: Callable[[str, Fields], T | None], limit: int = 20_000) -> None:
-        self._store = store
-        self._tracked = store.sibling(tracker=self)
+    def __init__(self, tracking: Tracking, parse: Callable[[str, Fields], T | None], limit: int = 20_000) -> None:
+        tracking.add(self)
+        self._store, self._tracked = tracking.store, tracking.tracked
         self._parse = parse
         self._limit = limit
         self._kept: dict[str, T | None] = {}
         self._reading: dict[str, int] = {}
         self._outdated: set[str] = set()
-
-    async def __aenter__(self) -> "TrackedHashes[T]":
-        await self._tracked.__aenter__()
-        return self
-
-    async def __aexit__(self, *exception: object) -> None:
-        await self._tracked.__aexit__(*exception)
 
     def kept(self, key: str) -> T | None:
         """The cached hash; None if it is not cached or does not exist."""
@@ -58,20 +82,13 @@ class TrackedHashes(Generic[T]):
                 del self._reading[key]
                 self._outdated.discard(key)
 
-    def changed(self, keys: list[bytes] | None) -> None:
-        if keys is None:
-            self.lost()
-            return
-        for key in keys:
-            self.forget(key.decode())
-
     def forget(self, key: str) -> None:
         """Drops the key from the cache: its writer need not wait for the invalidation message."""
         self._kept.pop(key, None)
         if key in self._reading:
             self._outdated.add(key)
 
-    def lost(self) -> None:
+    def clear(self) -> None:
         self._kept.clear()
         self._outdated.update(self._reading)
 

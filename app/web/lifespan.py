@@ -4,6 +4,7 @@ from app.observability.health import HealthState
 from app.settings import Settings
 from app.store.client import Store
 from app.store.rate_limit import RateLimiter
+from app.store.tracking import Tracking
 from app.web.templating import Pages
 
 
@@ -12,3 +13,4 @@ class WebState(HealthState):
     store: Store
     pages: Pages
     rate_limiter: RateLimiter
+    tracking: Tracking

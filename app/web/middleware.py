@@ -32,6 +32,8 @@ from app.web.templating import Pages
 
 ON_RESPONSE_START = "tallygate.on_response_start"
 """The scope key of an `async (scope, headers)` that adds headers to the response: the sessions' cookies."""
+CHECKED = "tallygate.checked"
+"""The scope key of requests that have passed the checks of their head on the fast path."""
 PROBES = frozenset({"/live", "/ready"})
 """Asked by an orchestrator under whatever address the process has: any Host will do."""
 Reply = Callable[[int, bytes, bytes], None]
@@ -88,6 +90,7 @@ class Middleware:
         route = self._fast.get((method, path)) or self._fast.get((method, first_segment(path)))
         if route is None or self._refusal(scope) is not None:
             return False
+        scope[CHECKED] = True
         started = perf_counter()
         outcome = cast(FastEndpoint, route.endpoint).try_fast(scope)
         if outcome is None:
@@ -166,36 +169,38 @@ async def _in_one_line(send: Send, message: Message) -> None:
 class RequestCycle:
     """One request and its answer."""
 
-    __slots__ = ("_edge", "_id", "_scope", "_send", "_size", "_started", "_status")
+    __slots__ = ("_id", "_middleware", "_scope", "_send", "_size", "_started", "_status")
 
-    def __init__(self, edge: Middleware, scope: Scope, send: Send) -> None:
-        self._edge = edge
+    def __init__(self, middleware: Middleware, scope: Scope, send: Send) -> None:
+        self._middleware = middleware
         self._scope = scope
         self._send = send
         self._started = perf_counter()
-        self._id = scope["state"]["request_id"] = edge._next_id()
+        self._id = scope["state"]["request_id"] = middleware._next_id()
         self._status = 0
         self._size = 0
 
     async def run(self, receive: Receive) -> None:
-        edge, scope = self._edge, self._scope
+        middleware, scope = self._middleware, self._scope
         try:
-            if refusal := edge._refusal(scope):
+            if CHECKED not in scope and (refusal := middleware._refusal(scope)):
                 raise refusal
-            await edge._app(scope, receive if scope["method"] in BODILESS else self._limited(receive), self._answer)
+            await middleware._app(
+                scope, receive if scope["method"] in BODILESS else self._limited(receive), self._answer
+            )
         except Exception as error:  # the boundary: whatever went wrong, the visitor gets an answer
             problem = problem_of(error)
             if problem.status == 500:
-                edge._log.exception("request failed", request_id=self._id, path=scope["path"])
+                middleware._log.exception("request failed", request_id=self._id, path=scope["path"])
             if self._status:
                 raise  # too late for another answer: the server closes the connection
-            await problem_response(problem, scope, edge._pages, self._id)(scope, receive, self._answer)
+            await problem_response(problem, scope, middleware._pages, self._id)(scope, receive, self._answer)
         finally:
-            edge._note(scope, self._started, self._status, self._size, self._id)
+            middleware._note(scope, self._started, self._status, self._size, self._id)
 
     def _limited(self, receive: Receive) -> Receive:
         """For a body whose length nobody has told. What it returns raises TooLarge."""
-        left = self._edge.max_body_bytes(self._scope["path"])
+        left = self._middleware.max_body_bytes(self._scope["path"])
 
         async def limited() -> Message:
             nonlocal left

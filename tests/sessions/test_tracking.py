@@ -11,7 +11,7 @@ import pytest
 
 from app.store.client import Store, StoreUnavailable
 from app.store.topology import topology
-from app.store.tracking import Fields, TrackedHashes
+from app.store.tracking import Fields, TrackedHashes, Tracking
 from tests.helpers.proxy import proxy
 from tests.helpers.sockets import PATIENCE
 from tests.helpers.valkey import Valkey
@@ -28,9 +28,9 @@ async def opened(url: str, timeout: float = 10, limit: int = 20_000) -> AsyncIte
     """A store, and what is kept of its hashes."""
     async with (
         Store(topology(url, timeout), timeout) as store,
-        TrackedHashes(store, parsed, limit) as tracked,
+        Tracking(store) as tracking,
     ):
-        yield store, tracked
+        yield store, TrackedHashes(tracking, parsed, limit)
 
 
 @pytest.fixture
@@ -101,25 +101,25 @@ async def test_what_is_forgotten_is_read_again(pair: tuple[Store, Tracked]) -> N
 
 
 @pytest.mark.parametrize(
-    "news",
+    "invalidate",
     [
-        lambda tracked: tracked.forget("k"),
-        lambda tracked: tracked.changed([b"j", b"k"]),
-        lambda tracked: tracked.changed(None),  # FLUSHALL
-        lambda tracked: tracked.lost(),
+        lambda tracking: tracking.changed([b"j", b"k"]),
+        lambda tracking: tracking.changed(None),  # FLUSHALL
+        lambda tracking: tracking.lost(),
     ],
 )
-async def test_what_changes_while_it_is_read_is_not_kept(
-    pair: tuple[Store, Tracked], news: Callable[[Tracked], None]
+async def test_a_hash_that_is_invalidated_while_it_is_read_is_not_cached(
+    server: Valkey, invalidate: Callable[[Tracking], None]
 ) -> None:
-    store, tracked = pair
-    await store.idempotent("HSET", "k", "n", 1)
-    reading = asyncio.create_task(tracked.read("k"))
-    await asyncio.sleep(0)
-    news(tracked)
-    assert await reading == 1
-    assert tracked.kept("k") is None
-    assert await tracked.read("k") == tracked.kept("k") == 1
+    async with Store(topology(server.url, 10), 10) as store, Tracking(store) as tracking:
+        first, second = TrackedHashes(tracking, parsed), TrackedHashes(tracking, parsed)
+        await store.idempotent("HSET", "k", "n", 1)
+        reading = asyncio.gather(first.read("k"), second.read("k"))
+        await asyncio.sleep(0)
+        invalidate(tracking)
+        assert await reading == [1, 1]
+        assert first.kept("k") is second.kept("k") is None
+        assert await first.read("k") == first.kept("k") == 1
 
 
 async def test_what_cannot_be_read_as_one_is_none(pair: tuple[Store, Tracked]) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from app.settings import Settings
-from app.store.tracking import TrackedHashes
+from app.store.tracking import Tracking
 from tests.helpers.cast import Cast
 from tests.helpers.clock import Clock
 from tests.helpers.service import Running, running
@@ -50,7 +50,7 @@ async def test_a_worker_that_has_ended_a_session_refuses_it_at_once(
     service: Running, cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Though the message that it has ended may still be on its way."""
-    monkeypatch.setattr(TrackedHashes, "changed", lambda tracked, keys: None)
+    monkeypatch.setattr(Tracking, "changed", lambda tracked, keys: None)
     for _ in range(20):
         cookie = await opened(service, cast.bob)
         assert await check(service, cookie) == 200
@@ -61,7 +61,7 @@ async def test_a_worker_that_has_ended_a_session_refuses_it_at_once(
 async def test_a_worker_that_has_changed_a_session_sees_it_at_once(
     service: Running, cast: Cast, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(TrackedHashes, "changed", lambda tracked, keys: None)
+    monkeypatch.setattr(Tracking, "changed", lambda tracked, keys: None)
     cookie = await opened(service, cast.bob)
     for number in range(3):
         scope, session = await session_of(service, cookie)

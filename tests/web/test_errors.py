@@ -174,7 +174,7 @@ async def faulty(
 ) -> AsyncIterator[Running]:
     """The service with pages that fail; its log is service.log."""
     routes = [Route("/broken", broken), Route("/away", away), Route("/late", late)]
-    monkeypatch.setattr("app.main.all_routes", lambda: [*all_routes(), *routes])
+    monkeypatch.setattr("app.main.all_routes", lambda *_: [*all_routes(), *routes])
     async with running(make_settings(log_file=tmp_path / "service.log")) as service:
         yield service
 

@@ -181,16 +181,6 @@ def test_a_head_of_several_pieces_is_read(url: str) -> None:
         assert status(to_the_end(connection)) == 200
 
 
-def test_a_websocket_whose_head_comes_in_pieces_is_refused(url: str) -> None:
-    upgrade = b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-    key = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-    with connected(url) as connection:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for piece in (b"GET / HTTP/1.1\r\nHost: a\r\n", upgrade, key):
-            connection.sendall(piece)
-        assert status(to_the_end(connection)) == 403
-
-
 def test_a_head_that_is_too_large_is_told_so(url: str) -> None:
     def told() -> int | None:
         with connected(url) as connection, suppress(OSError):  # it may hang up before it has heard everything

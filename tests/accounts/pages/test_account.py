@@ -5,7 +5,7 @@ import asyncio
 import httpx
 import pytest
 
-from app.store.tracking import TrackedHashes
+from app.store.tracking import Tracking
 from tests.accounts.conftest import Start
 from tests.accounts.pages.reading import error_at, message, same_browser, status, until, until_thrown_out
 from tests.helpers.cast import PASSWORD, make_cast, signed_in
@@ -58,7 +58,7 @@ async def test_the_worker_that_has_changed_something_shows_it_at_once(
     bob: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Though the message that it has changed may still be on its way."""
-    monkeypatch.setattr(TrackedHashes, "changed", lambda tracked, keys: None)
+    monkeypatch.setattr(Tracking, "changed", lambda tracked, keys: None)
     for locale in ("zh", ""):
         await bob.post("/account", data={"locale": locale})
         assert (await bob.get("/api/account")).json()["locale"] == (locale or None)
@@ -70,7 +70,7 @@ async def test_who_sets_a_first_password_is_asked_for_it_from_then_on(
     bob: httpx.AsyncClient, service: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     browser = await as_user(service, bob, (await service.state["accounts"].create("dora", None)).id)
-    monkeypatch.setattr(TrackedHashes, "changed", lambda tracked, keys: None)
+    monkeypatch.setattr(Tracking, "changed", lambda tracked, keys: None)
     assert "Set a password" in (await browser.get("/account")).text
     await change(browser, current="")
     assert "Set a password" not in (await browser.get("/account")).text
