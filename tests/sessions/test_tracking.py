@@ -117,7 +117,7 @@ async def test_a_hash_that_is_invalidated_while_it_is_read_is_not_cached(
         reading = asyncio.gather(first.read("k"), second.read("k"))
         await asyncio.sleep(0)
         invalidate(tracking)
-        assert await reading == [1, 1]
+        assert [*await reading] == [1, 1]
         assert first.kept("k") is second.kept("k") is None
         assert await first.read("k") == first.kept("k") == 1
 
