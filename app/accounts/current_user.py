@@ -38,6 +38,14 @@ class CurrentUser:
         user = _able(self._users.kept(keys.user(session.user))) if session is not None else None
         return (user, session) if user is not None and session is not None else None
 
+    async def by_id(self, user_id: str) -> User | None:
+        """The user; None if there is none, or the account is disabled. Raises StoreUnavailable."""
+        return _able(await self._users.read(keys.user(user_id)))
+
+    def cached_by_id(self, user_id: str) -> User | None:
+        """The user if it is cached and not disabled; None otherwise."""
+        return _able(self._users.kept(keys.user(user_id)))
+
     async def _user_id(self, scope: Scope) -> str | None:
         secret = api_secret(scope)
         if secret is not None:

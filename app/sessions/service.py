@@ -102,7 +102,9 @@ class Sessions:
 
     async def _load(self, cookie: str) -> Session | None:
         """The living session of a cookie. After `recheck_at` the identity provider must confirm it first."""
-        found = await self._store.load(cookie)
+        return await self._confirmed(await self._store.load(cookie))
+
+    async def _confirmed(self, found: Session | None) -> Session | None:
         if found is None or self._clock() < found.recheck_at:
             return found
         return await self._rechecking.join(found.key, lambda: self._rechecked(found))
@@ -125,10 +127,34 @@ class Sessions:
         # With a doubled header there may be a second Cookie header: `open` looks at both.
         if not key or len(headers_of(scope)) != len(scope["headers"]):
             return None
+        return self.cached_by_key(key)
+
+    def cached_by_key(self, key: str) -> Session | None:
+        """As `cached`, for what depends on a session, such as a sign-in at another host."""
         session, now = self._store.cached(key), self._clock()
         if session is None or now - session.seen >= self._seen_every or now >= session.recheck_at:
             return None
         return session
+
+    async def by_key(self, key: str) -> Session | None:
+        """The living session of a key, for what depends on it: counts as a use of the session."""
+        return await self._used(await self._confirmed(await self._store.by_key(key)))
+
+    async def by_cookie(self, scope: Scope, header: bytes) -> Session | None:
+        """The living session of a raw Cookie header; unlike `open`, it leaves the response alone."""
+        cookie = self._cookie.read(scope, header)
+        found = await self._used(await self._load(cookie)) if cookie else None
+        if found is not None:
+            self._know(scope, header, found.key)
+        return found
+
+    async def _used(self, found: Session | None) -> Session | None:
+        if found is None or self._clock() - found.seen < self._seen_every:
+            return found
+        used = replace(found, seen=self._clock())
+        with suppress(CannotWrite):
+            await self._store.touch(used)
+        return used
 
     def absent(self, scope: Scope, header: bytes) -> bool:
         """Whether a raw Cookie header certainly holds no session cookie."""

@@ -38,6 +38,7 @@ FORMER_NAMES = {
 TABLES = frozenset({"oauth"})
 """Settings that hold tables, which variables such as TALLYGATE_OAUTH__GOOGLE__ISSUER reach, too."""
 HOST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\]")
+ORIGIN = re.compile(r"https?://([a-z0-9]([a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:.]+\])(:\d{1,5})?/?")
 PROVIDER_NAME = re.compile(r"(?=.{1,32}$)[a-z0-9]+([_-][a-z0-9]+)*")
 
 
@@ -106,6 +107,22 @@ class Settings(BaseSettings):
         None,
         description="PEM file of certificate authorities to trust beside the public ones: for providers whose "
         "certificates are of one of your own.",
+    )
+    public_url: str | None = Field(
+        None,
+        description="Address at which browsers reach this service, such as `https://sign-in.example.com`: the portal of "
+        "protected sites.",
+    )
+    rules: Annotated[tuple[dict[str, Any], ...], NoDecode] = Field(
+        (),
+        description="Who may see which protected sites, each rule a table `[[rules]]` of the TOML file, or all in one "
+        "as JSON (see docs/gateway.md).",
+    )
+    gateway_cookie_domain: str | None = Field(
+        None,
+        pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+$",
+        description="Domain, such as `example.com`, all of whose hosts get one session cookie; read docs/gateway.md "
+        "for its price first.",
     )
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
@@ -184,7 +201,15 @@ class Settings(BaseSettings):
                 ip_network(place, strict=False)
         return value
 
-    @field_validator("oauth", mode="before")
+    @field_validator("public_url")
+    @classmethod
+    def _origin(cls, value: str | None) -> str | None:
+        """An origin, without a path."""
+        if value is not None and not ORIGIN.fullmatch(value.lower()):
+            raise ValueError("must be a scheme and a host, such as https://sign-in.example.com; no path")
+        return value.lower().removesuffix("/") if value is not None else None
+
+    @field_validator("oauth", "rules", mode="before")
     @classmethod
     def _tables(cls, value: object) -> object:
         """One variable may hold all tables as JSON."""

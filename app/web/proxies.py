@@ -6,6 +6,8 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from starlette.types import Scope
 
+TRUSTED_PEER = "tallygate.trusted_peer"
+"""The scope key that is there when one of `trusted_proxies` has sent the request itself."""
 MAX_FORWARDED_ADDRESSES = 32
 """Addresses of an X-Forwarded-For that are read, from the right."""
 MAX_ADDRESS_LENGTH = 64
@@ -27,6 +29,7 @@ class Proxies:
         peer = scope["client"]
         if not (self._unix if peer is None else self._trusts(peer[0])):
             return
+        scope[TRUSTED_PEER] = True
         proto = headers.get(b"x-forwarded-proto", b"").strip().lower()
         if proto in {b"http", b"https"}:
             scope["scheme"] = proto.decode()

@@ -1,0 +1,233 @@
+"""The rules: who may ask for what. The first rule that matches decides; without a match the answer is no. Pure."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+
+from app.accounts.names import compare_key
+from app.gateway.readings import readings
+
+Networks = tuple[IPv4Network | IPv6Network, ...]
+MAX_CACHED_HOSTS = 1000
+"""Hosts whose rules are kept ready: clients choose the names."""
+
+
+class Answer(IntEnum):
+    """From the mildest to the strictest."""
+
+    ALLOW = 0
+    SIGN_IN_AGAIN = 1
+    SIGN_IN = 2
+    REFUSE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """What rules know of the client. `name` is None without a sign-in; `signed_in_at` is None for an API token."""
+
+    name: str | None = None
+    email: str = ""
+    groups: frozenset[str] = frozenset()
+    signed_in_at: float | None = None
+    address: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HostPattern:
+    """A host name, or with `below` every name below it. `port` None stands for every port."""
+
+    name: str
+    below: bool = False
+    port: int | None = None
+
+    def matches(self, host: str, port: int | None) -> bool:
+        if self.port is not None and self.port != port:
+            return False
+        return host.endswith(f".{self.name}") if self.below else host == self.name
+
+    def covers(self, other: "HostPattern") -> bool:
+        """Whether it matches every host that the other matches."""
+        if self.port not in (None, other.port):
+            return False
+        if not self.below:
+            return not other.below and self.name == other.name
+        return other.name.endswith(f".{self.name}") or (other.below and other.name == self.name)
+
+    def __str__(self) -> str:
+        return f"{'*.' if self.below else ''}{self.name}{'' if self.port is None else f':{self.port}'}"
+
+
+@dataclass(frozen=True, slots=True)
+class PathPattern:
+    """A decoded path: alone if `exact`, else with everything below it. `/a/` has no `/a`."""
+
+    path: bytes
+    exact: bool = False
+
+    def matches(self, reading: bytes) -> bool:
+        if reading == self.path:
+            return True
+        if self.exact or not reading.startswith(self.path):
+            return False
+        return self.path.endswith(b"/") or reading[len(self.path)] == 0x2F
+
+    def covers(self, other: "PathPattern") -> bool:
+        return self == other or (not self.exact and self.matches(other.path))
+
+    def __str__(self) -> str:
+        return ("=" if self.exact else "") + self.path.decode()
+
+
+EVERY_PATH = (PathPattern(b"/"),)
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """Who may pass: everybody, all signed-in users, or those that any of the lists names."""
+
+    everybody: bool = False
+    signed_in: bool = False
+    users: frozenset[str] = frozenset()
+    groups: frozenset[str] = frozenset()
+    domains: frozenset[str] = frozenset()
+    networks: Networks = ()
+
+    def reason(self, visitor: Visitor) -> str | None:
+        """Why the visitor may pass; None if not."""
+        if self.everybody:
+            return "everybody may"
+        if self.networks and visitor.address is not None and _is_within(visitor.address, self.networks):
+            return f"the address {visitor.address} is in one of the rule's networks"
+        if visitor.name is None:
+            return None
+        if self.signed_in:
+            return "every signed-in user may"
+        if compare_key(visitor.name) in self.users:
+            return f"the user {visitor.name} is named"
+        if common := self.groups & visitor.groups:
+            return f"the user is in the group {min(common)}"
+        if self.domains and domain_of(visitor.email) in self.domains:
+            return f"the e-mail address is of {domain_of(visitor.email)}"
+        return None
+
+    @property
+    def by_user(self) -> bool:
+        """Whether signing in could help."""
+        return self.signed_in or bool(self.users or self.groups or self.domains)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """`methods` None stands for all; `within` is in seconds."""
+
+    hosts: tuple[HostPattern, ...]
+    allow: Allowed
+    paths: tuple[PathPattern, ...] = EVERY_PATH
+    methods: frozenset[str] | None = None
+    within: int | None = None
+
+    def matches(self, method: str, reading: bytes) -> bool:
+        """Whether the rule is for this request; its host has been compared already."""
+        if self.methods is not None and method not in self.methods:
+            return False
+        return self.paths is EVERY_PATH or any(path.matches(reading) for path in self.paths)
+
+    def answer(self, visitor: Visitor, now: float) -> Answer:
+        if self.allow.reason(visitor) is None:
+            return Answer.SIGN_IN if visitor.name is None and self.allow.by_user else Answer.REFUSE
+        if self.within is None:
+            return Answer.ALLOW
+        if visitor.name is None:
+            return Answer.SIGN_IN
+        is_recent = visitor.signed_in_at is not None and now - visitor.signed_in_at <= self.within
+        return Answer.ALLOW if is_recent else Answer.SIGN_IN_AGAIN
+
+    def covers(self, other: "Rule") -> bool:
+        """Whether it alone takes every request of the other."""
+        if self.methods is not None and (other.methods is None or not other.methods <= self.methods):
+            return False
+        return all(any(mine.covers(host) for mine in self.hosts) for host in other.hosts) and all(
+            any(mine.covers(path) for mine in self.paths) for path in other.paths
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """`rule` is the number of the deciding rule, from 1; 0 if none matched. `reading` is the path in which it did."""
+
+    answer: Answer
+    rule: int = 0
+    within: int | None = None
+    reading: bytes = b""
+
+
+NumberedRule = tuple[int, Rule]
+
+
+@dataclass(frozen=True)
+class Rules:
+    """All rules, in their order."""
+
+    rules: Sequence[Rule]
+    _by_host: dict[tuple[str, int | None], tuple[NumberedRule, ...]] = field(default_factory=dict)
+
+    def of_host(self, host: str, port: int | None) -> tuple[NumberedRule, ...]:
+        """The rules of a host, with their numbers; empty if no rule names it."""
+        found = self._by_host.get((host, port))
+        if found is None:
+            found = tuple(
+                (number, rule)
+                for number, rule in enumerate(self.rules, 1)
+                if any(pattern.matches(host, port) for pattern in rule.hosts)
+            )
+            if len(self._by_host) >= MAX_CACHED_HOSTS:
+                self._by_host.clear()
+            self._by_host[host, port] = found
+        return found
+
+    def decide(self, host: str, port: int | None, method: str, path: bytes, visitor: Visitor, now: float) -> Decision:
+        """The strictest answer over all readings of the path. Raises BadPath."""
+        rules = self.of_host(host, port)
+        decisions = [first_match(rules, method, reading, visitor, now) for reading in readings(path)]
+        return max(decisions, key=lambda decision: (decision.answer, decision.rule, decision.reading))
+
+    def unreachable(self) -> list[tuple[int, int]]:
+        """(a rule that can never decide, the earlier rule that takes all its requests)."""
+        found = []
+        for number, rule in enumerate(self.rules, 1):
+            for earlier, other in enumerate(self.rules[: number - 1], 1):
+                if other.covers(rule):
+                    found.append((number, earlier))
+                    break
+        return found
+
+    @property
+    def groups(self) -> frozenset[str]:
+        """All groups that rules name."""
+        return frozenset().union(*(rule.allow.groups for rule in self.rules))
+
+
+def first_match(rules: Iterable[NumberedRule], method: str, reading: bytes, visitor: Visitor, now: float) -> Decision:
+    for number, rule in rules:
+        if rule.matches(method, reading):
+            return Decision(rule.answer(visitor, now), number, rule.within, reading)
+    return Decision(Answer.REFUSE, reading=reading)
+
+
+def domain_of(email: str) -> str:
+    """The domain of an e-mail address in lower case; empty unless it has exactly one @ (CVE-2026-40574)."""
+    name, at, domain = email.rpartition("@")
+    return domain.lower().removesuffix(".") if name and at and "@" not in name else ""
+
+
+@lru_cache(maxsize=4096)
+def _is_within(text: str, networks: Networks) -> bool:
+    try:
+        address: IPv4Address | IPv6Address = ip_address(text)
+    except ValueError:
+        return False
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    return any(address in network for network in networks)
