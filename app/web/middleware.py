@@ -67,7 +67,9 @@ class Middleware:
         }
         """A route with parameters stands for all paths that begin with its first segment."""
         policies = [(route, route.policy) for route in app.routes if isinstance(route, PolicyRoute)]
-        self._policies = {first_segment(route.path): policy for route, policy in policies}
+        self._policies = {
+            first_segment(route.path) if route.param_convertors else route.path: policy for route, policy in policies
+        }
         self._body_limits = [
             (route.path_regex, policy.max_body_bytes) for route, policy in policies if policy.max_body_bytes is not None
         ]
@@ -138,8 +140,9 @@ class Middleware:
     def _refusal(self, scope: Scope) -> Problem | None:
         raw = scope["headers"]
         headers = headers_of(scope)
-        policy = self._policies.get(first_segment(scope["path"]), USUAL)
-        if not self._hosts.allow(headers, raw) and not (policy.any_host or scope["path"] in PROBES):
+        path = scope["path"]
+        policy = self._policies.get(path) or self._policies.get(first_segment(path), USUAL)
+        if not self._hosts.allow(headers, raw) and not (policy.any_host or path in PROBES):
             return BadRequest(N_("The Host header is missing, malformed or not allowed."), field="Host")
         if self._proxies.any:
             self._proxies.apply(scope, headers)
@@ -149,7 +152,7 @@ class Middleware:
         length = headers.get(b"content-length", b"0")
         if not length.isdigit() or len(length) > MAX_CONTENT_LENGTH_DIGITS:
             return TooLarge()
-        if int(length) > self._most and int(length) > self.max_body_bytes(scope["path"]):
+        if int(length) > self._most and int(length) > self.max_body_bytes(path):
             return TooLarge()
         return None
 

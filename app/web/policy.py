@@ -9,7 +9,9 @@ from starlette.routing import Route
 
 @dataclass(frozen=True, slots=True)
 class RoutePolicy:
-    """`cross_site` and `any_host` hold for every path that begins like the route's, up to its first parameter."""
+    """`cross_site` and `any_host` of a route with parameters hold for every path with the same first segment, except
+    those of routes with a policy of their own.
+    """
 
     cross_site: bool = False
     """Requests that change something may come from pages of other sites. The route must not trust cookies."""
