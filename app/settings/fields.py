@@ -110,8 +110,8 @@ class Settings(BaseSettings):
     )
     public_url: str | None = Field(
         None,
-        description="Address at which browsers reach this service, such as `https://sign-in.example.com`: the portal of "
-        "protected sites.",
+        description="Address at which browsers reach this service, such as `https://sign-in.example.com`: the portal "
+        "of protected sites.",
     )
     rules: Annotated[tuple[dict[str, Any], ...], NoDecode] = Field(
         (),
