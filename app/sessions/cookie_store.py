@@ -37,9 +37,6 @@ class CookieSessions:
                     return Session("", user, created, seen, auth_method, stored=stored)
         return None
 
-    async def by_key(self, key: str) -> Session | None:
-        return None
-
     def cached(self, key: str) -> Session | None:
         return None
 

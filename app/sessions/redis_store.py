@@ -63,9 +63,6 @@ class RedisSessions:
         key = self._key(cookie)
         return await self.by_key(key) if key else None
 
-    async def by_key(self, key: str) -> Session | None:
-        return self._alive(await self._cache.read(keys.session(key)))
-
     def cached(self, key: str) -> Session | None:
         return self._alive(self._cache.kept(keys.session(key)))
 

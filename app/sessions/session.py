@@ -73,9 +73,6 @@ class SessionStore(Protocol):
     async def load(self, cookie: str) -> Session | None:
         """The living session of a cookie value; None if there is none."""
 
-    async def by_key(self, key: str) -> Session | None:
-        """The living session of a key; None if there is none."""
-
     def cached(self, key: str) -> Session | None:
         """The living session of a key if it is cached; None otherwise."""
 
