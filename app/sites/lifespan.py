@@ -16,6 +16,7 @@ from app.sites.salts import Salts
 from app.sites.stats import SiteStats
 from app.sites.stats_store import StatsStore
 from app.sites.store import SiteStore
+from app.sites.transfer.importer import Importer
 from app.sites.user_agents import UserAgents
 from app.web.lifespan import WebState
 
@@ -32,6 +33,7 @@ class Sites(TypedDict):
     site_stats: SiteStats
     live_sites: LiveSites
     hosts: SitesOfHosts
+    importer: Importer
     clock: Callable[[], float]
 
 
@@ -64,6 +66,7 @@ async def open_sites(web: WebState, metrics: Metrics, clock: Callable[[], float]
                     site_stats=stats,
                     live_sites=LiveSites(stats),
                     hosts=SitesOfHosts(site_store, known),
+                    importer=Importer(store, settings.max_import_bytes),
                     clock=clock,
                 )
             finally:

@@ -123,3 +123,23 @@ SET_VALUES = _site(
     },
     problems=(403, 404, 409),
 )
+IMPORTS = SITE_PARAMETER | {"import": "The import's id."}
+IMPORT = _site(
+    "Imports a file, which is the body: an export of GoatCounter, Umami, Plausible or this service, plain or packed",
+    {
+        200: ("With `preview=1`: what would be added.", obj(visits=COUNT, pages=COUNT)),
+        201: ("It is added; the same file again changes nothing.", obj(id=TEXT, visits=COUNT)),
+    },
+    query={"format": "goatcounter, umami, plausible or plain; found out by default.", "preview": "1: only looks."},
+)
+LIST_IMPORTS = _site(
+    "What was imported",
+    {200: ("The imports.", obj(imports=array(obj(id=TEXT, format=TEXT, visits=COUNT, pages=COUNT))))},
+)
+UNDO_IMPORT = _site("Takes an import of the last 30 days back", {204: ("It is gone.", None)}, parameters=IMPORTS)
+EXPORT = _site(
+    "Everything that was counted, as CSV or JSON lines, which can be imported again",
+    {200: ("The export, streamed.", TEXT)},
+    media=("text/csv; charset=utf-8", "application/jsonl; charset=utf-8"),
+    query={"format": "csv or jsonl."},
+)

@@ -6,10 +6,13 @@ from app.sites import api, badge_routes, openapi, stats_api
 from app.sites.collect import Collect
 from app.sites.pages import dashboard, manage
 from app.sites.protocols import busuanzi, goatcounter
+from app.sites.transfer import api as transfer
 from app.web.openapi import ApiRoute
 from app.web.policy import PolicyRoute, RoutePolicy
 
 FROM_ANYWHERE = RoutePolicy(cross_site=True)
+LARGE = RoutePolicy(max_body_bytes=2**40)
+"""The importer has a limit of its own: `max_import_bytes`."""
 SITE = "/api/sites/{id}"
 
 
@@ -44,6 +47,10 @@ routes: list[BaseRoute] = [
     ApiRoute("DELETE", f"{SITE}/shares/{{token}}", api.remove_share, openapi.REMOVE_SHARE),
     ApiRoute("PUT", f"{SITE}/people/{{name}}", api.add_person, openapi.ADD_PERSON),
     ApiRoute("DELETE", f"{SITE}/people/{{name}}", api.remove_person, openapi.REMOVE_PERSON),
+    ApiRoute("POST", f"{SITE}/imports", transfer.import_file, openapi.IMPORT, policy=LARGE),
+    ApiRoute("GET", f"{SITE}/imports", transfer.list_imports, openapi.LIST_IMPORTS),
+    ApiRoute("DELETE", f"{SITE}/imports/{{import}}", transfer.undo_import, openapi.UNDO_IMPORT),
+    ApiRoute("GET", f"{SITE}/export", transfer.export, openapi.EXPORT),
     Route("/sites", dashboard.list_sites, methods=["GET"]),
     Route("/sites", manage.add, methods=["POST"]),
     Route("/sites/{id}", dashboard.show, methods=["GET"]),
@@ -52,6 +59,8 @@ routes: list[BaseRoute] = [
     Route("/sites/{id}/shares", manage.share, methods=["POST"]),
     Route("/sites/{id}/shares/withdraw", manage.withdraw, methods=["POST"]),
     Route("/sites/{id}/people", manage.people, methods=["POST"]),
+    Route("/sites/{id}/transfer", manage.transfer, methods=["GET"]),
+    Route("/sites/{id}/imports/undo", manage.undo_import, methods=["POST"]),
     Route("/sites/{id}/{action}", manage.ask, methods=["GET"]),
     Route("/sites/{id}/{action}", manage.act, methods=["POST"]),
     Route("/events/sites/{id}", dashboard.events),

@@ -26,7 +26,7 @@ from app.web.errors import BadRequest, Forbidden, Problem, TooLarge, problem_of,
 from app.web.fast_path import Deferred, FastEndpoint, FastResponse
 from app.web.headers import Hosts, headers_of
 from app.web.i18n import N_
-from app.web.policy import PolicyRoute, RoutePolicy, first_segment
+from app.web.policy import USUAL, PolicyRoute, first_segment
 from app.web.proxies import Proxies
 from app.web.templating import Pages
 
@@ -41,9 +41,6 @@ Reply = Callable[[int, bytes, bytes], None]
 BODILESS = frozenset({"GET", "HEAD"})
 MAX_CONTENT_LENGTH_DIGITS = 20
 """Of a Content-Length, zeros in front included: Python refuses to read a number of thousands."""
-
-
-USUAL = RoutePolicy()
 
 
 class Middleware:
@@ -68,7 +65,9 @@ class Middleware:
         """A route with parameters stands for all paths that begin with its first segment."""
         policies = [(route, route.policy) for route in app.routes if isinstance(route, PolicyRoute)]
         self._policies = {
-            first_segment(route.path) if route.param_convertors else route.path: policy for route, policy in policies
+            first_segment(route.path) if route.param_convertors else route.path: policy
+            for route, policy in policies
+            if policy != USUAL
         }
         self._body_limits = [
             (route.path_regex, policy.max_body_bytes) for route, policy in policies if policy.max_body_bytes is not None

@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from app import __version__
+from app.web.policy import USUAL, PolicyRoute, RoutePolicy
 
 Schema = dict[str, Any]
 PROBLEM: Schema = {
@@ -46,18 +47,26 @@ class Operation:
     parameters: dict[str, str] = field(default_factory=dict)
     query: dict[str, str] = field(default_factory=dict)
     """Optional parameters of the query."""
+    media: Sequence[str] = ("application/json",)
+    """The types that a successful response may have."""
     problems: Sequence[int] = ()
     guarded: bool = False
     """Whether it is for who is signed in only."""
 
 
-class ApiRoute(Route):
+class ApiRoute(PolicyRoute):
     """A route of the API, with its description."""
 
     def __init__(
-        self, method: str, path: str, endpoint: Callable[..., Any], operation: Operation, name: str | None = None
+        self,
+        method: str,
+        path: str,
+        endpoint: Callable[..., Any],
+        operation: Operation,
+        name: str | None = None,
+        policy: RoutePolicy = USUAL,
     ) -> None:
-        super().__init__(path, endpoint, methods=[method], name=name)
+        super().__init__(path, endpoint, methods=[method], name=name, policy=policy)
         self.method = method
         self.operation = operation
 
@@ -129,7 +138,7 @@ def _describe(route: ApiRoute) -> dict[str, Any]:
         "tags": [operation.tag],
         "responses": {
             str(status): {"description": text}
-            | ({"content": {"application/json": {"schema": schema}}} if schema else {})
+            | ({"content": {media: {"schema": schema} for media in operation.media}} if schema else {})
             for status, (text, schema) in operation.responses.items()
         },
     }

@@ -21,6 +21,9 @@ class RoutePolicy:
     """The largest body, where it is not `max_body_bytes` of the settings; the route reads it in pieces."""
 
 
+USUAL = RoutePolicy()
+
+
 class PolicyRoute(Route):
     """A route with a policy of its own."""
 

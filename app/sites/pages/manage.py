@@ -108,6 +108,24 @@ async def people(request: Request[SitesState]) -> Response:
     return see_other(f"/sites/{site.id}/settings")
 
 
+async def transfer(request: Request[SitesState]) -> Response:
+    """`GET /sites/{id}/transfer`."""
+    site, _ = await site_for(request, Right.EDIT)
+    return await page(request, "sites/transfer.html", site=site, imports=await request.state["importer"].list(site))
+
+
+async def undo_import(request: Request[SitesState]) -> Response:
+    """`POST /sites/{id}/imports/undo` with the import's `id`."""
+    site, _ = await site_for(request, Right.EDIT)
+    fields = await form_fields(request, "id")
+    if not await request.state["importer"].undo(site, fields["id"]):
+        raise NotFound
+    await request.state["site_store"].raise_revision(site)
+    request.state["known_sites"].forget(site)
+    await flash_message(request, N_("The import has been taken back."))
+    return see_other(f"/sites/{site.id}/transfer")
+
+
 async def ask(request: Request[SitesState]) -> Response:
     """`GET /sites/{id}/reset` and `/sites/{id}/remove`: asks first, and offers the export."""
     site, _ = await site_for(request, Right.OWN)

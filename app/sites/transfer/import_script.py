@@ -1,0 +1,92 @@
+"""The script that adds, or takes back, one piece of an import: each exactly once, in order."""
+
+from app.sites.counting_script import MAX_NAMES, PACKED, PAGES_IN_BLOCK, PAGES_IN_DAY_BLOCK
+from app.store.scripts import Script
+
+# KEYS: the site's record, the tag. ARGV: site, import, piece, sign, most paths, the piece as JSON:
+# [[day, path, visits, visitors, whether the day's detail is kept]], [[day, visitors]], [[day, name, visits, visitors]].
+# Answers 1; 0 where the piece is done already, -1 where the site or the import is gone.
+APPLY_PIECE = Script(
+    """
+local call, p = redis.call, KEYS[2] .. ':' .. ARGV[1] .. ':'
+local meta, piece, sign, max = p .. 'import:' .. ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+if call('EXISTS', KEYS[1]) == 0 or call('EXISTS', meta) == 0 then return -1 end
+local done = tonumber(call('HGET', meta, 'done') or '0')
+if sign > 0 and piece <= done or sign < 0 and piece > done then return 0 end
+
+local function add(key, field, by)
+  if by == 0 then return end
+  local value = call('HINCRBY', key, field, string.format('%.0f', by * sign))
+  if value == 0 and sign < 0 then call('HDEL', key, field) end
+  return value
+end
+
+local function touch(key, field)
+  if call('HINCRBY', key, field, 0) == 0 and sign < 0 then call('HDEL', key, field) end
+end
+
+local function path_id(path)
+  local id = call('HGET', p .. 'ids', path)
+  if id then return tonumber(id) end
+  local count = call('LLEN', p .. 'names')
+  if count == 0 then
+    call('RPUSH', p .. 'names', '')
+    count = 1
+  end
+  if count > max or sign < 0 then return 0 end
+  call('RPUSH', p .. 'names', path)
+  call('HSET', p .. 'ids', path, count)
+  return count
+end
+
+local data = cjson.decode(ARGV[6])
+for _, row in ipairs(data[1]) do
+  local day, path, visits, repeats, detail = row[1], row[2], row[3], row[3] - row[4], row[5]
+  add(p .. 'totals', 'visits', visits)
+  local keys = {}
+  if path ~= '' then
+    local id = path_id(path)
+    local block, field = ':' .. math.floor(id / IN_BLOCK), id % IN_BLOCK * 2
+    keys = {{p .. 'pt' .. block, field}}
+    if day ~= '' then
+      keys[2] = {p .. 'm:' .. string.sub(day, 1, 6) .. block, field}
+      if detail == 1 then keys[3] = {p .. 'd:' .. day .. ':' .. math.floor(id / DAY_BLOCK), id % DAY_BLOCK * 2} end
+    end
+  end
+  for _, key in ipairs(keys) do
+    add(key[1], key[2], visits)
+    add(key[1], key[2] + 1, repeats)
+  end
+  if day ~= '' then
+    add(p .. 'days:' .. string.sub(day, 1, 4), string.sub(day, 5), visits)
+    add(p .. 'months', string.sub(day, 1, 6), visits)
+  end
+end
+for _, row in ipairs(data[2]) do
+  local day, visitors = row[1], row[2]
+  add(p .. 'totals', 'visitors', visitors)
+  if day ~= '' then
+    add(p .. 'uniq:' .. string.sub(day, 1, 4), string.sub(day, 5), visitors)
+    add(p .. 'months', 'u' .. string.sub(day, 1, 6), visitors)
+  end
+end
+for _, row in ipairs(data[3]) do
+  local key, name, by = p .. 'l:' .. row[1], row[2], row[3] + row[4] * PACKED
+  local kind = string.sub(name, 1, 2)
+  local count = tonumber(call('HGET', key, '#' .. kind) or '0')
+  local known = call('HEXISTS', key, name) == 1
+  if not known and (sign < 0 or count >= MAX_NAMES) then name = kind end
+  local value, days, month = add(key, name, by), p .. 'days:' .. string.sub(row[1], 1, 4), string.sub(row[1], 1, 6)
+  if name ~= kind and (sign > 0 and value == by or sign < 0 and value == 0) then
+    if call('HINCRBY', key, '#' .. kind, sign) == 0 then call('HDEL', key, '#' .. kind) end
+  end
+  touch(days, string.sub(row[1], 5))
+  touch(p .. 'months', month)
+end
+call('HSET', meta, 'done', sign > 0 and piece or piece - 1)
+return 1
+""".replace("DAY_BLOCK", str(PAGES_IN_DAY_BLOCK))
+    .replace("IN_BLOCK", str(PAGES_IN_BLOCK))
+    .replace("MAX_NAMES", str(MAX_NAMES))
+    .replace("PACKED", str(PACKED))
+)

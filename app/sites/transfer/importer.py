@@ -1,0 +1,167 @@
+"""Imports a file into a site: summed up first, staged in Redis, then added piece by piece, each exactly once."""
+
+import asyncio
+import hashlib
+import tempfile
+import zlib
+from collections.abc import AsyncIterator, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+import orjson
+
+from app.sites.models import Site
+from app.sites.site_calendar import cached_zone
+from app.sites.transfer.formats import READERS, Context, detect
+from app.sites.transfer.import_script import APPLY_PIECE
+from app.sites.transfer.summed_file import SummedFile, is_after
+from app.sites.transfer.unpack import BadFile, TooMuch, Upload
+from app.store import keys
+from app.store.client import Store
+
+PIECE_ROWS = 400
+UNDO_SECONDS = 30 * 86_400
+"""For so long an import can be taken back."""
+MAX_IMPORTS = 200
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    id: str
+    format: str
+    visits: int
+    pages: int
+
+
+class Importer:
+    """Raises StoreUnavailable. An import that Redis interrupts goes on where it was when the file is sent again."""
+
+    def __init__(self, store: Store, most_bytes: int) -> None:
+        self._store = store
+        self._most = most_bytes
+        self._turns = asyncio.Semaphore(2)
+        """Files that are read at the same time: each takes a thread."""
+
+    async def preview(self, site: Site, pieces: AsyncIterator[bytes], kind: str | None, today: date) -> Summary:
+        """Raises BadFile."""
+        async with self._turns:
+            with tempfile.TemporaryDirectory(prefix="tallygate-import-") as folder:
+                file, digest = await self._save(pieces, Path(folder))
+                return (await asyncio.to_thread(self._read, site, file, digest, kind, today))[0]
+
+    async def run(self, site: Site, pieces: AsyncIterator[bytes], kind: str | None, today: date) -> Summary:
+        """The same file twice changes nothing. Raises BadFile."""
+        async with self._turns:
+            with tempfile.TemporaryDirectory(prefix="tallygate-import-") as folder:
+                file, digest = await self._save(pieces, Path(folder))
+                summary, staged = await asyncio.to_thread(self._read, site, file, digest, kind, today)
+                if await self._imports_key_has(site, summary.id):
+                    if not await self._is_unfinished(site, summary.id):
+                        return summary
+                else:
+                    await self._stage(site, summary, staged)
+                await self._apply(site, summary.id)
+        return summary
+
+    async def undo(self, site: Site, import_id: str) -> bool:
+        """Takes an import back; False where there is none, or it is too long ago."""
+        meta = self._meta(site, import_id)
+        done = await self._store.idempotent("HGET", meta, "done")
+        if done is None:
+            return False
+        for piece in range(int(done), 0, -1):
+            await self._apply_piece(site, import_id, piece, -1)
+        await self._store.idempotent("HDEL", self._key(site, "imports"), import_id)
+        await self._store.idempotent("UNLINK", meta)
+        return True
+
+    async def list(self, site: Site) -> list[dict[str, object]]:
+        reply = await self._store.idempotent("HGETALL", self._key(site, "imports"))
+        return [{"id": name.decode(), **orjson.loads(told)} for name, told in reply.items()]
+
+    async def _save(self, pieces: AsyncIterator[bytes], folder: Path) -> tuple[Path, str]:
+        """Writes the upload down as it comes; its name is what is in it."""
+        path, digest, size = folder / "upload", hashlib.sha256(), 0
+        with path.open("wb") as file:
+            async for piece in pieces:
+                size += len(piece)
+                if size > self._most:
+                    raise TooMuch("the file is too large")
+                digest.update(piece)
+                await asyncio.to_thread(file.write, piece)
+        if not size:
+            raise BadFile("the file is empty")
+        return path, digest.hexdigest()[:24]
+
+    def _read(self, site: Site, path: Path, digest: str, kind: str | None, today: date) -> tuple[Summary, Path]:
+        """Sums the file up; the pieces to add are in the second file, a line each. In a thread."""
+        upload = Upload(path, self._most)
+        kind = kind or detect(upload)
+        with SummedFile(path.with_name("summed")) as summed:
+            summed.add(READERS[kind](upload, Context(site.rules, cached_zone(site.time_zone))))
+            visits, pages = summed.totals()
+            staged = path.with_name("staged")
+            oldest = today - timedelta(days=site.retention_days) if site.retention_days else date.min
+            with staged.open("wb") as file:
+                for piece in _pieces(summed, oldest):
+                    file.write(orjson.dumps(piece) + b"\n")
+        return Summary(digest, kind, visits, pages), staged
+
+    async def _stage(self, site: Site, summary: Summary, staged: Path) -> None:
+        """All pieces are in Redis before the first is added: what cannot be staged changes nothing."""
+        meta, count = self._meta(site, summary.id), 0
+        with staged.open("rb") as file:
+            for count, line in enumerate(file, 1):
+                await self._store.idempotent("HSET", meta, f"piece:{count}", zlib.compress(line, 1))
+        await self._store.idempotent("HSET", meta, "pieces", count, "done", 0)
+        await self._store.idempotent("EXPIRE", meta, UNDO_SECONDS)
+        told = orjson.dumps({"format": summary.format, "visits": summary.visits, "pages": summary.pages})
+        await self._store.idempotent("HSET", self._key(site, "imports"), summary.id, told)
+
+    async def _apply(self, site: Site, import_id: str) -> None:
+        done, count = await self._store.idempotent("HMGET", self._meta(site, import_id), "done", "pieces")
+        for piece in range(int(done or 0) + 1, int(count or 0) + 1):
+            await self._apply_piece(site, import_id, piece, 1)
+
+    async def _apply_piece(self, site: Site, import_id: str, piece: int, sign: int) -> None:
+        packed = await self._store.idempotent("HGET", self._meta(site, import_id), f"piece:{piece}")
+        names = [keys.site(site.bucket, site.id), keys.sites_bucket(site.bucket)]
+        rows = zlib.decompress(packed)
+        await APPLY_PIECE.run(self._store, names, site.id, import_id, piece, sign, site.max_paths, rows)
+
+    async def _imports_key_has(self, site: Site, import_id: str) -> bool:
+        imports = await self._store.idempotent("HKEYS", self._key(site, "imports"))
+        if len(imports) >= MAX_IMPORTS and import_id.encode() not in imports:
+            raise BadFile(f"the site has {MAX_IMPORTS} imports already")
+        return import_id.encode() in imports
+
+    async def _is_unfinished(self, site: Site, import_id: str) -> bool:
+        done, count = await self._store.idempotent("HMGET", self._meta(site, import_id), "done", "pieces")
+        return count is not None and int(done or 0) < int(count)
+
+    def _meta(self, site: Site, import_id: str) -> str:
+        return self._key(site, f"import:{import_id}")
+
+    def _key(self, site: Site, part: str) -> str:
+        return keys.site_counts(site.bucket, site.id, part)
+
+
+def _pieces(summed: SummedFile, oldest: date) -> Iterator[list[list[list[object]]]]:
+    """What one script call adds: pages, the site's visitors, names of lists."""
+    for rows in _batches(summed.pages()):
+        detailed = [[day, path, visits, visitors, int(is_after(day, oldest))] for day, path, visits, visitors in rows]
+        yield [detailed, [], []]
+    for visitors in _batches(summed.visitors()):
+        yield [[], [list(row) for row in visitors], []]
+    for names in _batches(row for row in summed.lists() if is_after(row[0], oldest)):
+        yield [[], [], [list(row) for row in names]]
+
+
+def _batches(rows: Iterable[T]) -> Iterator[list[T]]:
+    rows = iter(rows)
+    while batch := list(islice(rows, PIECE_ROWS)):
+        yield batch

@@ -1,0 +1,95 @@
+"""Opens an uploaded file: plain, gzip or ZIP, never more of it than allowed. Pure but for the file."""
+
+import gzip
+import io
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any, cast
+
+PIECE = 65_536
+MAX_MEMBERS = 200
+MAX_LINE_BYTES = 65_536
+GZIP, ZIP = b"\x1f\x8b", b"PK"
+
+
+class BadFile(ValueError):
+    """A file that cannot be imported. The message names the line where there is one."""
+
+
+class TooMuch(BadFile):
+    """It is larger, once unpacked, than allowed."""
+
+
+class Bounded(io.RawIOBase):
+    """A stream that raises TooMuch after so many bytes: small files unpack to enormous ones."""
+
+    def __init__(self, source: IO[bytes], most: int) -> None:
+        self._source = source
+        self._left = most
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer)
+        try:
+            data = self._source.read(min(len(view), PIECE))
+        except (OSError, EOFError, zlib.error, zipfile.BadZipFile):
+            raise BadFile("the file is damaged") from None
+        self._left -= len(data)
+        if self._left < 0:
+            raise TooMuch("the file is too large")
+        view[: len(data)] = data
+        return len(data)
+
+
+class Upload:
+    """The members of an uploaded file: one without a name, or those of a ZIP."""
+
+    def __init__(self, path: Path, most: int) -> None:
+        self._path = path
+        self._most = most
+        with path.open("rb") as file:
+            self._magic = file.read(2)
+        self.names = self._zip_names() if self._magic == ZIP else [""]
+
+    def lines(self, name: str) -> Iterator[tuple[int, str]]:
+        """(number, line) of a member. Raises BadFile."""
+        with self._path.open("rb") as file:
+            if self._magic == GZIP:
+                with gzip.GzipFile(fileobj=file) as unpacked:
+                    yield from _lines(cast(IO[bytes], unpacked), self._most)
+            elif self._magic == ZIP:
+                with zipfile.ZipFile(file) as archive, archive.open(name) as member:
+                    yield from _lines(member, self._most)
+            else:
+                yield from _lines(file, self._most)
+
+    def _zip_names(self) -> list[str]:
+        try:
+            with zipfile.ZipFile(self._path) as archive:
+                members = archive.infolist()
+        except (zipfile.BadZipFile, ValueError, NotImplementedError):
+            raise BadFile("the file is no ZIP") from None
+        if len(members) > MAX_MEMBERS or sum(member.file_size for member in members) > self._most:
+            raise TooMuch("the file is too large")
+        if any(member.flag_bits & 1 for member in members):
+            raise BadFile("the ZIP is encrypted")
+        return [member.filename for member in members]
+
+
+def _lines(source: IO[bytes], most: int) -> Iterator[tuple[int, str]]:
+    stream = io.BufferedReader(Bounded(source, most), PIECE)
+    number = 0
+    while line := stream.readline(MAX_LINE_BYTES + 1):
+        number += 1
+        if len(line) > MAX_LINE_BYTES:
+            raise BadFile(f"line {number}: is too long")
+        if number == 1:
+            line = line.removeprefix(b"\xef\xbb\xbf")
+        try:
+            yield number, line.decode()
+        except UnicodeDecodeError:
+            raise BadFile(f"line {number}: is not in UTF-8") from None
