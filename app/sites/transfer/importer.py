@@ -15,7 +15,8 @@ import orjson
 
 from app.sites.models import Site
 from app.sites.site_calendar import cached_zone
-from app.sites.transfer.formats import READERS, Context, detect
+from app.sites.transfer.cells import Context
+from app.sites.transfer.formats import READERS, detect
 from app.sites.transfer.import_script import APPLY_PIECE
 from app.sites.transfer.summed_file import SummedFile, is_after
 from app.sites.transfer.unpack import BadFile, TooMuch, Upload
