@@ -68,7 +68,7 @@ async def open_accounts(
     settings, store = web["settings"], web["store"]
     users = TrackedHashes(web["tracking"], parse_user)
     accounts = AccountStore(store, changed=users.forget, clock=clock)
-    audit = Audit(store)
+    audit = Audit(store, clock=clock)
     session_store = _session_store(web, clock)
     sessions = Sessions(settings, session_store, LegacyUsers(accounts, audit, store), recheck, clock)
     tokens = ApiTokens(store, clock=clock)

@@ -1,17 +1,31 @@
 """The audit log: a capped stream in Redis."""
 
 import re
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum, auto
 
+from app.audit.events import event_of
+from app.events.event import new_record
+from app.events.raising import RAISE
 from app.store import keys
 from app.store.client import Store
+from app.store.scripts import Script
 
 AUDIT_MAX_ENTRIES = 10_000
 """Redis keeps up to a hundred more: it drops entries in blocks."""
 MAX_DETAIL_LENGTH = 200
 CURSOR = re.compile(r"(?!0+-0+$)[0-9]{1,19}-[0-9]{1,19}")
 """An entry's id. 0-0 is excluded: Redis reports an error for a range that ends before it."""
+RECORD = Script(
+    RAISE
+    + """
+local most, record = unpack(ARGV, 1, 2)
+redis.call('XADD', KEYS[1], 'MAXLEN', '~', most, '*', unpack(ARGV, 3))
+if record ~= '' then raise_event(KEYS[2], record) end
+"""
+)
 
 
 class Event(StrEnum):
@@ -65,9 +79,10 @@ class AuditPage:
 class Audit:
     """Raises StoreUnavailable when Redis does not answer."""
 
-    def __init__(self, store: Store, *, kept: int = AUDIT_MAX_ENTRIES) -> None:
+    def __init__(self, store: Store, *, kept: int = AUDIT_MAX_ENTRIES, clock: Callable[[], float] = time.time) -> None:
         self._store = store
         self._kept = kept
+        self._clock = clock
 
     async def record(
         self,
@@ -79,13 +94,17 @@ class Audit:
         request_id: str = "",
         detail: str = "",
     ) -> None:
-        """Writes an entry. It holds no secret, and no typed username: that may be a password.
+        """Writes an entry, and raises its event in the same step. It holds no secret, and no typed username: that may
+        be a password.
 
         After a lost reply the entry is written again: twice is better than never.
         """
         facts = {"user": user, "actor": actor, "address": address, "request_id": request_id, "detail": detail}
         fields = [part for name, value in facts.items() if value for part in (name, _limited(value))]
-        await self._store.idempotent("XADD", keys.AUDIT, "MAXLEN", "~", self._kept, "*", "event", event.value, *fields)
+        raised = event_of(event.value, **facts)
+        record = b"" if raised is None else new_record(raised, self._clock).dump()
+        touched = [keys.AUDIT, keys.raised("accounts")]
+        await RECORD.run(self._store, touched, self._kept, record, "event", event.value, *fields)
 
     async def page(self, before: str | None = None, limit: int = 50) -> AuditPage:
         """The newest entries, or those `before` an entry's id; none for an invalid id."""
