@@ -1,5 +1,7 @@
 """How the API of sites is described."""
 
+from zoneinfo import available_timezones
+
 from app.sites.hit import LeftOut
 from app.web.openapi import COUNT, FLAG, NUMBER, TEXT, Operation, Schema, array, obj
 
@@ -9,18 +11,38 @@ RANGE = {
     "to": "The last day (YYYY-MM-DD); today by default.",
     "share": "The token of a share, for a site that is not public.",
 }
+LABEL = "[A-Za-z0-9_][A-Za-z0-9_-]{0,62}"
+NO_CONTROL = r"\u0000-\u001f\u007f-\u009f\u2028\u2029"
+BYTE = "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+
+
+def _pattern(pattern: str, **more: int) -> Schema:
+    return {"type": "string", "pattern": pattern, **more}
+
+
 SETTINGS: dict[str, Schema] = {
-    "name": {"type": "string", "minLength": 1, "maxLength": 100},
-    "hosts": {"type": "array", "items": TEXT, "minItems": 1, "maxItems": 50},
-    "time_zone": TEXT,
-    "keep_query": {"type": "array", "items": TEXT, "maxItems": 100},
+    "name": _pattern(rf"^[^\s{NO_CONTROL}]([^{NO_CONTROL}]*[^\s{NO_CONTROL}])?$", minLength=1, maxLength=100),
+    "hosts": {
+        "type": "array",
+        "items": _pattern(rf"^{LABEL}(\.{LABEL}){{0,2}}$", maxLength=200),
+        "minItems": 1,
+        "maxItems": 50,
+        "description": "Host names, without scheme and port; international names are accepted, too.",
+    },
+    "time_zone": {"type": "string", "enum": sorted(available_timezones() - {"localtime"})},
+    "keep_query": {"type": "array", "items": _pattern(r"^[A-Za-z0-9_.*-]{1,100}$"), "maxItems": 100},
     "trailing_slash": FLAG,
     "lower_case": FLAG,
     "max_paths": {"type": "integer", "minimum": 1, "maximum": 100_000},
     "public": FLAG,
     "privacy": {"type": "string", "enum": ["total", "nothing"]},
-    "frame": {"type": "array", "items": TEXT, "maxItems": 100},
-    "ignore": {"type": "array", "items": TEXT, "maxItems": 100},
+    "frame": {"type": "array", "items": _pattern(rf"^https?://{LABEL}(\.{LABEL}){{0,2}}$"), "maxItems": 100},
+    "ignore": {
+        "type": "array",
+        "items": _pattern(rf"^{BYTE}(\.{BYTE}){{3}}$"),
+        "maxItems": 100,
+        "description": "Addresses; IPv6 and networks such as 192.0.2.0/24 are accepted, too.",
+    },
     "retention_days": {"type": "integer", "minimum": 0, "maximum": 36_500},
 }
 SITE = obj(

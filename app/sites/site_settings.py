@@ -126,6 +126,8 @@ def _flag(field: str, value: object) -> bool:
 
 def _number(least: int, most: int) -> Callable[[str, object], int]:
     def check(field: str, value: object) -> int:
+        if isinstance(value, float) and value.is_integer():  # 400.0 is a whole number in JSON
+            value = int(value)
         if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
             raise BadSetting(field, f"must be a whole number from {least} to {most}")
         return value

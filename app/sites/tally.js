@@ -30,7 +30,7 @@ w.history[m]=function(){h.apply(this,arguments);page()}
 });
 w.addEventListener("popstate",function(){page()});
 w.addEventListener("pageshow",function(e){if(e.persisted)page(1)});
-d.addEventListener("visibilitychange",function(){if(p)page(1)});
+["visibilitychange","prerenderingchange"].forEach(function(m){d.addEventListener(m,function(){if(p)page(1)})});
 w.tally={event:function(e){send("",e)}};
 d.readyState=="loading"?d.addEventListener("DOMContentLoaded",function(){page()}):page()
 })(window,document,"SITE")

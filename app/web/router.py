@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Sequence
 from typing import Any
 
 from starlette.exceptions import HTTPException
-from starlette.routing import BaseRoute, Route, Router
+from starlette.routing import BaseRoute, Match, Route, Router
 from starlette.types import Lifespan, Receive, Scope, Send
 
 
@@ -27,6 +27,17 @@ class ExactRouter(Router):
             # Starlette would name only the methods of the path's first route.
             raise HTTPException(405, headers={"Allow": ", ".join(sorted(self._allowed[scope["path"]]))})
         if route is None or scope["root_path"]:
-            return super().__call__(scope, receive, send)
+            return self._search(scope, receive, send)
         scope["route"], scope["endpoint"], scope["path_params"] = route, route.endpoint, {}
         return route.app(scope, receive, send)
+
+    async def _search(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Asks Starlette. Its 405 names the methods of the first route that has the path; others may have it, too."""
+        try:
+            await super().__call__(scope, receive, send)
+        except HTTPException as error:
+            matching = [route for route in self.routes if route.matches(scope)[0] is not Match.NONE]
+            methods = {method for route in matching if isinstance(route, Route) for method in route.methods or ()}
+            if error.status_code != 405 or not methods:
+                raise
+            raise HTTPException(405, headers={"Allow": ", ".join(sorted(methods))}) from None

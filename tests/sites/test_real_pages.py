@@ -1,0 +1,305 @@
+"""Pages that nobody here wrote, and our own script, in a real Chromium."""
+
+import functools
+import http.server
+import json
+import os
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Dialog, Page, expect
+
+from app.sites.models import bucket_of
+from app.store import keys
+from tests.browser.conftest import CHROMIUMS, chromium
+from tests.helpers.service import process
+from tests.helpers.sockets import until
+from tests.helpers.valkey import Valkey
+from tests.sites.conftest import CHROME
+
+__all__ = ["chromium"]
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+SITE = "pages00001"
+NPM = {
+    "name": "blog",
+    "version": "1.0.0",
+    "private": True,
+    "hexo": {"version": ""},
+    "dependencies": {
+        "busuanzi.pure.js": "1.0.3",
+        "hexo": "8.1.2",
+        "hexo-generator-index": "*",
+        "hexo-renderer-ejs": "*",
+        "hexo-renderer-marked": "*",
+        "hexo-renderer-stylus": "*",
+        "hexo-theme-fluid": "*",
+    },
+}
+
+
+class Web:
+    """A site of somebody's: files at 127.0.0.1, which is another site than localhost, where the service is."""
+
+    def __init__(self, folder: Path, counter: str) -> None:
+        self.folder = folder
+        self.counter = counter
+        handler = functools.partial(Quiet, directory=str(folder))
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def page(self, name: str, html: str) -> str:
+        (self.folder / name).write_text(f'<!doctype html><meta charset="utf-8"><title>{name}</title>{html}')
+        return f"{self.url}/{name}"
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: Any) -> None:
+        """Says nothing."""
+
+
+@pytest.fixture(scope="module")
+def counter(short_folder: Path, shared_server: Valkey) -> Iterator[str]:
+    """The service, at another host name than the pages."""
+    with process(short_folder / "pages", port="0", host="localhost", redis_url=shared_server.url) as service:
+        yield service.url().replace("127.0.0.1", "localhost")
+
+
+@pytest.fixture
+def web(tmp_path: Path, counter: str, server: Valkey) -> Iterator[Web]:
+    settings = orjson.dumps({"name": "Pages", "hosts": ["127.0.0.1", "localhost"], "time_zone": "UTC"})
+    with server.client as client:
+        # A service that outlives the emptied Redis remembers visitors of this site: another revision is another site.
+        record = {"settings": settings, "owner": "nobody", "created": time.time(), "revision": time.time_ns()}
+        client.hset(keys.site(bucket_of(SITE), SITE), mapping=record)
+        client.hset(keys.SITES_HOSTS, mapping={"127.0.0.1": SITE, "localhost": SITE})
+    folder = tmp_path / "web"
+    folder.mkdir()
+    web = Web(folder, counter)
+    yield web
+    web.close()
+
+
+@pytest.fixture
+def context(chromium: Browser) -> Iterator[BrowserContext]:
+    context = chromium.new_context(user_agent=CHROME)
+    yield context
+    context.close()
+
+
+def pages(server: Valkey) -> dict[str, int]:
+    """Visits by path."""
+    start = keys.site_counts(bucket_of(SITE), SITE, "")
+    with server.client as client:
+        listed: Any = client.lrange(f"{start}names", 0, -1)
+        counts: Any = client.hgetall(f"{start}pt:0")
+    names = [name.decode() for name in listed]
+    return {names[int(field) // 2]: int(n) for field, n in counts.items() if int(field) % 2 == 0}
+
+
+def counted(server: Valkey, **expected: int) -> None:
+    """Waits for these visits, and that no more come."""
+    wanted = {"/" + name.replace("_", "."): number for name, number in expected.items()}
+    until(lambda: pages(server) == wanted, seconds=10)
+    time.sleep(0.4)
+    assert pages(server) == wanted
+
+
+def script(web: Web, name: str = f"{SITE}.js") -> str:
+    return f'<script async src="{web.counter}/c/{name}"></script>'
+
+
+NUMBERS = '<p>page <b data-tally="page"></b> site <b data-tally="site"></b> visitors <b data-tally="visitors"></b></p>'
+
+
+def test_our_script_counts_a_page_once_and_fills_in_the_numbers(
+    web: Web, context: BrowserContext, server: Valkey
+) -> None:
+    address = web.page("a.html", NUMBERS + script(web) + script(web))
+    page = context.new_page()
+    page.goto(address)
+    expect(page.locator("p")).to_have_text("page 1 site 1 visitors 1")
+    page.goto(address + "?utm_source=letter")
+    expect(page.locator("p")).to_have_text("page 2 site 2 visitors 1")
+    counted(server, a_html=2)
+    assert context.cookies() == []
+
+
+def test_our_script_counts_navigation_within_the_page_and_going_back(
+    web: Web, context: BrowserContext, server: Valkey
+) -> None:
+    page = context.new_page()
+    page.goto(web.page("a.html", script(web)))
+    counted(server, a_html=1)
+    page.evaluate("history.pushState(null, '', '/b.html'); history.replaceState(null, '', '/b.html#x')")
+    counted(server, a_html=1, b_html=1)
+    page.go_back()
+    counted(server, a_html=2, b_html=1)
+    page.evaluate("tally.event('sign-up')")
+    events = keys.site_counts(bucket_of(SITE), SITE, f"l:{time.strftime('%Y%m%d', time.gmtime())}")
+    with server.client as client:
+        until(lambda: client.hexists(events, "e:sign-up"), seconds=10)
+
+
+def test_a_visitor_who_opts_out_is_not_counted_until_they_opt_in(
+    web: Web, context: BrowserContext, server: Valkey
+) -> None:
+    page = context.new_page()
+    said: list[str] = []
+
+    def hears(dialog: Dialog) -> None:
+        said.append(dialog.message)
+        dialog.accept()
+
+    page.on("dialog", hears)
+    address = web.page("a.html", script(web))
+    page.goto(address + "#tally-off")
+    page.wait_for_function("localStorage['tally-off']")
+    page.goto(web.page("b.html", script(web)))
+    page.wait_for_function("window.tally")
+    assert pages(server) == {}
+    page.goto(address + "#tally-off")
+    until(lambda: len(said) == 2)
+    counted(server, a_html=1)
+    assert "not" in said[0]
+
+
+def test_our_script_works_under_a_strict_policy(web: Web, context: BrowserContext, server: Valkey) -> None:
+    policy = f"default-src 'none'; script-src {web.counter}; connect-src {web.counter}"
+    complaints: list[str] = []
+    page = context.new_page()
+    page.on("console", lambda message: complaints.append(message.text))
+    head = f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+    page.goto(web.page("a.html", head + NUMBERS + script(web, f"{SITE}/main.js")))
+    expect(page.locator("p")).to_have_text("page 1 site 1 visitors 1")
+    counted(server, a_html=1)
+    assert [text for text in complaints if "favicon" not in text] == []
+
+
+def test_a_page_that_is_restored_by_the_back_button_counts_again(
+    web: Web, context: BrowserContext, server: Valkey
+) -> None:
+    page = context.new_page()
+    page.goto(web.page("a.html", script(web)))
+    counted(server, a_html=1)
+    page.goto(web.page("b.html", script(web)))
+    counted(server, a_html=1, b_html=1)
+    page.go_back()
+    counted(server, a_html=2, b_html=1)
+
+
+@pytest.fixture(scope="module")
+def npm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A hexo blog with the theme Fluid, which has Busuanzi built in; and npm's busuanzi.pure.js."""
+    if shutil.which("npm") is None:
+        pytest.skip("no npm here: apt-get install npm")
+    blog = tmp_path_factory.mktemp("blog")
+    (blog / "package.json").write_text(json.dumps(NPM))
+    (blog / "source/_posts").mkdir(parents=True)
+    (blog / "source/_posts/first.md").write_text("---\ntitle: first\n---\nHello\n")
+    installed = subprocess.run(
+        ["npm", "install", "--no-audit", "--no-fund", "--silent"],
+        cwd=blog,
+        capture_output=True,
+        check=False,
+        timeout=300,
+    )
+    if installed.returncode:
+        pytest.skip("npm cannot install hexo here")
+    return blog
+
+
+def test_a_hexo_blog_whose_theme_has_busuanzi_shows_our_numbers(
+    npm: Path, web: Web, context: BrowserContext, server: Valkey
+) -> None:
+    (npm / "_config.yml").write_text(
+        "title: Blog\npermalink: :title/\ntheme: fluid\nindex_generator: {path: '', per_page: 10, order_by: -date}\n"
+    )
+    (npm / "_config.fluid.yml").write_text(
+        "footer: {statistics: {enable: true, source: busuanzi}}\npost: {meta: {views: {enable: true}}}\n"
+        f"static_prefix: {{busuanzi: {web.counter}/busuanzi/2.3/}}\n"
+    )
+    subprocess.run(["npx", "hexo", "generate", "--force"], cwd=npm, check=True, capture_output=True, timeout=120)
+    shutil.copytree(npm / "public", web.folder, dirs_exist_ok=True)
+    page = context.new_page()
+    page.goto(f"{web.url}/first/")
+    _busuanzi_shows(page, page_pv="1", site_pv="1", site_uv="1")
+    page.goto(f"{web.url}/")
+    _busuanzi_shows(page, site_pv="2", site_uv="1")
+    counted(server, first=1, **{"": 1})
+
+
+def test_npms_busuanzi_script_shows_our_numbers(npm: Path, web: Web, context: BrowserContext, server: Valkey) -> None:
+    source = (npm / "node_modules/busuanzi.pure.js/busuanzi.pure.js").read_text()
+    (web.folder / "busuanzi.js").write_text(source.replace("//busuanzi.ibruce.info", web.counter))
+    elements = "".join(
+        f'<span id="busuanzi_container_{name}" style="display: none"><b id="busuanzi_value_{name}"></b></span>'
+        for name in ("page_pv", "site_pv", "site_uv")
+    )
+    meta = '<meta name="referrer" content="no-referrer-when-downgrade">'
+    module = "<script>var exports = {}, module = {exports: exports}</script>"
+    page = context.new_page()
+    page.goto(web.page("a.html", f'{meta}{elements}{module}<script src="busuanzi.js"></script>'))
+    _busuanzi_shows(page, page_pv="1", site_pv="1", site_uv="1")
+    counted(server, a_html=1)
+
+
+def _busuanzi_shows(page: Page, **numbers: str) -> None:
+    for name, number in numbers.items():
+        expect(page.locator(f"#busuanzi_value_{name}")).to_have_text(number)
+        expect(page.locator(f"#busuanzi_container_{name}")).to_be_visible()
+
+
+def test_goatcounters_attributes_work_with_our_script(web: Web, context: BrowserContext, server: Valkey) -> None:
+    tag = (
+        f'<script data-goatcounter="{web.counter}/g/{SITE}/count" async src="{web.counter}/g/{SITE}/count.js"></script>'
+    )
+    page = context.new_page()
+    page.goto(web.page("a.html", tag + '<button data-goatcounter-click="buy">Buy</button>'))
+    counted(server, a_html=1)
+    page.click("button")
+    events = keys.site_counts(bucket_of(SITE), SITE, f"l:{time.strftime('%Y%m%d', time.gmtime())}")
+    with server.client as client:
+        until(lambda: client.hexists(events, "e:buy"), seconds=10)
+    page.evaluate("goatcounter.visit_count()")
+    expect(page.frame_locator("iframe").locator("#gcvc-views")).to_have_text("1")
+
+
+def test_a_prerendered_page_counts_when_it_is_shown(web: Web, server: Valkey, tmp_path: Path) -> None:
+    """Chromium prerenders only where no DevTools are attached: it is started by hand."""
+    executable = next(filter(None, map(shutil.which, CHROMIUMS)), None)
+    if executable is None:
+        pytest.skip("no Chromium here: apt-get install chromium")
+    web.page("shown.html", script(web))
+    web.page("never.html", script(web))
+    rules = {"prerender": [{"urls": ["/shown.html", "/never.html"], "eagerness": "immediate"}]}
+    start = web.page(
+        "start.html",
+        f'<script type="speculationrules">{json.dumps(rules)}</script>'
+        "<script>setTimeout(() => { location.href = '/shown.html' }, 2500)</script>",
+    )
+    sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
+    browser = subprocess.Popen(
+        [executable, "--headless=new", "--disable-gpu", "--no-first-run", *sandbox, f"--user-agent={CHROME}",
+         f"--user-data-dir={tmp_path / 'profile'}", start],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        until(lambda: pages(server) == {"/shown.html": 1}, seconds=20)
+        time.sleep(1)
+        assert pages(server) == {"/shown.html": 1}
+    finally:
+        browser.terminate()
+        browser.wait(10)
