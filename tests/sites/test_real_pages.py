@@ -1,12 +1,9 @@
 """Pages that nobody here wrote, and our own script, in a real Chromium."""
 
-import functools
-import http.server
 import json
 import os
 import shutil
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +20,7 @@ from tests.helpers.service import process
 from tests.helpers.sockets import until
 from tests.helpers.valkey import Valkey
 from tests.sites.conftest import CHROME
+from tests.sites.web import Web
 
 __all__ = ["chromium"]
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -42,31 +40,6 @@ NPM = {
         "hexo-theme-fluid": "*",
     },
 }
-
-
-class Web:
-    """A site of somebody's: files at 127.0.0.1, which is another site than localhost, where the service is."""
-
-    def __init__(self, folder: Path, counter: str) -> None:
-        self.folder = folder
-        self.counter = counter
-        handler = functools.partial(Quiet, directory=str(folder))
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def page(self, name: str, html: str) -> str:
-        (self.folder / name).write_text(f'<!doctype html><meta charset="utf-8"><title>{name}</title>{html}')
-        return f"{self.url}/{name}"
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_: Any) -> None:
-        """Says nothing."""
 
 
 @pytest.fixture(scope="module")
