@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from app.oauth_client.errors import Misconfigured
-from app.oauth_client.providers.oidc import OidcSettings
+from app.oauth_client.oidc_settings import OidcSettings
 from app.oauth_client.providers.wechat import WeChatSettings
 from app.settings.sources import CONFIG_VARIABLE, SettingsError, toml
 from dev.openid import Client, openid_provider

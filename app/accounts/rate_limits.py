@@ -10,7 +10,7 @@ SETUP = Rule("setup", 10, 3600)
 PASSWORD_CHANGE = Rule("password-change", 10, 3600)
 RENAMING = Rule("renaming", 10, 3600)
 INVITATION = Rule("invitation", 20, 3600)
-ELSEWHERE = Rule("elsewhere", 50, 300)
+ELSEWHERE = Rule("elsewhere", 600, 300)
 INVITING = Rule("inviting", 50, 3600)
 
 
@@ -53,7 +53,7 @@ class RateLimits:
         return await self.limiter.spend((INVITATION, secret))
 
     async def elsewhere(self, address: str) -> int:
-        """50 in 5 minutes from an address: each sends a request to a provider."""
+        """600 in 5 minutes from an address, which may be an office's: each sends a request to a provider."""
         return await self.limiter.spend((ELSEWHERE, address_key(address)))
 
     async def inviting(self, user_id: str) -> int:

@@ -34,11 +34,15 @@ MAX_STATE_COOKIE_BYTES = 4096
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The outcome of a request: the user, the session, the path to go on to; an empty user after a failure."""
+    """The outcome of a request: the user, the session, the path to go on to; an empty user after a failure.
+
+    `browser` is a digest of the address and the User-Agent of the first callback.
+    """
 
     user: str = ""
     session: str = ""
     next: str = "/"
+    browser: str = ""
 
 
 class AuthRequests:
@@ -83,10 +87,6 @@ class AuthRequests:
 
     async def finish(self, state: str, outcome: Outcome) -> None:
         await self._store.idempotent("SET", _key(state), orjson.dumps(outcome), "EX", OUTCOME_LIFETIME)
-
-    async def running(self, state: str) -> bool:
-        """Whether a callback of the request is in progress."""
-        return bool(await self._store.idempotent("GET", _key(state)) == b"")
 
     async def take_again(self, state: str) -> Outcome | None:
         """Takes the outcome: no other callback gets it until `finish` stores one again."""

@@ -7,6 +7,7 @@ OAuthProblem              a Problem: a page, or JSON, in the reader's language
 ├── SignUpNotAllowed      403, the provider's rule does not allow an account
 ├── ProviderUnavailable   502, no response, or one that says so
 └── BadProviderResponse   502, the response cannot be verified
+    └── StaleSignIn       502, the provider does not authenticate the user again
 """
 
 from app.web.errors import Problem
@@ -14,13 +15,16 @@ from app.web.i18n import N_
 
 
 class OAuthProblem(Problem):
-    """`why` is for the log only: it may quote the provider, but holds no code, token or secret."""
+    """`why` is for the log only; `said` is the provider's own text, for the log and the reader. Neither holds a code, a
+    token or a secret.
+    """
 
     title = N_("Not signed in")
 
-    def __init__(self, why: str, detail: str | None = None) -> None:
-        super().__init__(detail)
-        self.why = why
+    def __init__(self, why: str, detail: str | None = None, *, said: str = "") -> None:
+        super().__init__(detail, **({"provider_says": said} if said else {}))
+        self.why = f"{why}: {said}" if said else why
+        self.said = said
 
 
 class BadCallback(OAuthProblem):
@@ -52,6 +56,10 @@ class ProviderUnavailable(OAuthProblem):
 class BadProviderResponse(OAuthProblem):
     status = 502
     detail = N_("The provider's answer could not be verified. Please try again, or sign in another way.")
+
+
+class StaleSignIn(BadProviderResponse):
+    detail = N_("The provider did not ask you to sign in again, so it cannot confirm that it is you. Use another way.")
 
 
 class Misconfigured(Exception):

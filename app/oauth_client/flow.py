@@ -8,14 +8,23 @@ from starlette.requests import Request
 
 from app.accounts.helpers import address_of, raise_if_limited
 from app.accounts.models import User
-from app.accounts.secret import looks_like_secret
+from app.accounts.secret import digest, looks_like_secret
 from app.oauth_client import provisioning
 from app.oauth_client.auth_requests import Outcome
-from app.oauth_client.errors import BadCallback, BadProviderResponse, Denied, OAuthProblem, ProviderUnavailable
+from app.oauth_client.errors import (
+    BadCallback,
+    BadProviderResponse,
+    Denied,
+    OAuthProblem,
+    ProviderUnavailable,
+    StaleSignIn,
+)
 from app.oauth_client.lifespan import OAuthState
 from app.oauth_client.models import AuthRequest
 from app.oauth_client.provider import ClientInfo, Provider
+from app.oauth_client.token_response import quotable
 from app.sessions.session import Session
+from app.store.rate_limit import address_key
 from app.web.errors import NotFound, Problem
 from app.web.headers import RawHeaders, headers_of
 from app.web.redirects import safe_path
@@ -57,8 +66,10 @@ async def start(
     return url, attempts.begin(request.scope, auth_request)
 
 
-async def finish(request: Request[OAuthState]) -> str:
-    """Handles the callback and returns the path to go on to. Raises any Problem, StoreUnavailable."""
+async def finish(request: Request[OAuthState]) -> tuple[str, RawHeaders]:
+    """Handles the callback. Returns the path to go on to, or the provider's URL where it has to ask the user again, and
+    headers. Raises any Problem, StoreUnavailable.
+    """
     provider = provider_of(request)
     try:
         return await _finish(request, provider, _parameters(request))
@@ -67,24 +78,40 @@ async def finish(request: Request[OAuthState]) -> str:
         raise
 
 
-async def _finish(request: Request[OAuthState], provider: Provider, answer: Mapping[str, str]) -> str:
+async def _finish(
+    request: Request[OAuthState], provider: Provider, answer: Mapping[str, str]
+) -> tuple[str, RawHeaders]:
     attempts, state = request.state["auth_requests"], answer.get("state", "")
     auth_request = attempts.find(request.scope, state)
     if auth_request is None:
-        return await _late(request, state)
+        return await _late(request, state), []
     if auth_request.provider != provider.name:
         raise BadCallback(f"the attempt is one with {auth_request.provider}")
     await provider.check_answer(answer)
     raise_if_limited(await request.state["limits"].elsewhere(address_of(request)))
     if not await attempts.take(state):
-        return await _again(request, auth_request)
+        return await _again(request, auth_request), []
     outcome = Outcome()
     try:
         session = await _come_in(request, provider, auth_request, answer)
-        outcome = Outcome(session.user, session.key, auth_request.next)
+        outcome = Outcome(session.user, session.key, auth_request.next, _browser(request))
+    except StaleSignIn:
+        if auth_request.login:
+            raise
+        return await _ask_again(request, provider, auth_request)
     finally:
         await attempts.finish(state, outcome)
-    return auth_request.next
+    return auth_request.next, []
+
+
+async def _ask_again(
+    request: Request[OAuthState], provider: Provider, auth_request: AuthRequest
+) -> tuple[str, RawHeaders]:
+    """A second authorization request, of a provider that has ignored `max_age`: with `prompt=login`."""
+    attempts = request.state["auth_requests"]
+    second = AuthRequest(provider.name, auth_request.next, int(attempts.now()), again=True, login=True)
+    url = await provider.authorization_url(second, client_info(request, provider))
+    return url, attempts.begin(request.scope, second)
 
 
 async def _come_in(
@@ -112,13 +139,15 @@ async def _link(
 
 
 async def _again(request: Request[OAuthState], auth_request: AuthRequest) -> str:
-    """A duplicate callback: the browser gave up waiting for the first one, which is in progress."""
-    running = await request.state["auth_requests"].running(auth_request.state)
+    """A duplicate callback: the browser gave up waiting for the first one, or its response was lost.
+
+    The browser still has the request's cookie, which that response would have deleted.
+    """
     outcome = await request.state["auth_requests"].outcome(auth_request.state)
     if outcome is None or not outcome.user:
         raise BadCallback("the attempt has come back before")
     user = await request.state["current_user"].get(request.scope)
-    if user is None and running and not auth_request.user:
+    if user is None and not auth_request.user and outcome.browser == _browser(request):
         user = await request.state["accounts"].by_id(outcome.user)
         if user is not None and not user.disabled:
             return await _instead(request, auth_request, user)
@@ -162,17 +191,23 @@ def _parameters(request: Request[OAuthState]) -> dict[str, str]:
 def _refused(answer: Mapping[str, str]) -> None:
     """Raises the error of a callback without a code."""
     error = answer.get("error", "")
-    why = f"the provider answers {error[:64]!r}"
+    why = f"the provider answers {quotable(error)[:64]!r}"
+    said = quotable(answer.get("error_description", ""), answer.get("code", ""), answer.get("state", ""))
     match error:
         case "":
             if not answer.get("code"):
                 raise BadCallback("the callback has no code")
         case "access_denied":
-            raise Denied(why)
+            raise Denied(why, said=said)
         case _ if error in PROVIDER_UNAVAILABLE_CODES:
-            raise ProviderUnavailable(why)
+            raise ProviderUnavailable(why, said=said)
         case _:
-            raise BadProviderResponse(why)
+            raise BadProviderResponse(why, said=said or quotable(error)[:64])
+
+
+def _browser(request: Request[OAuthState]) -> str:
+    user_agent = headers_of(request.scope).get(b"user-agent", b"").decode("latin-1")
+    return digest(f"{address_key(address_of(request))} {user_agent}")
 
 
 def client_info(request: Request[OAuthState], provider: Provider) -> ClientInfo:

@@ -33,6 +33,8 @@ class AuthRequest:
     state: str = field(default_factory=lambda: secrets.token_hex(16))
     verifier: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
     again: bool = False
+    login: bool = False
+    """Whether the provider has to authenticate the user in any case (`prompt=login`)."""
 
     @property
     def challenge(self) -> str:
@@ -90,6 +92,10 @@ class ExternalProfile:
     claims: Claims = field(default_factory=dict, repr=False)
     session: str = ""
     tokens: Tokens = Tokens()
+    auth_time: float = 0.0
+    """When the provider authenticated the user (Unix seconds); 0 if it does not say."""
+    former_subjects: tuple[str, ...] = ()
+    """Subjects by which the provider named the same user before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +132,11 @@ def text(claims: Claims, name: str, most: int = 255) -> str:
     """A claim as a text; empty if it is missing, of another type, not valid Unicode, or too long."""
     value = claims.get(name)
     return value if isinstance(value, str) and len(value) <= most and not HALVES.search(value) else ""
+
+
+def is_true(claim: object) -> bool:
+    """Whether a claim is true, or the text "true" (Apple, Amazon Cognito)."""
+    return claim is True or (isinstance(claim, str) and claim.lower() == "true")
 
 
 def token(answer: Claims, name: str) -> str:

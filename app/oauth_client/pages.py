@@ -14,6 +14,7 @@ from app.audit.log import Event
 from app.oauth_client import flow
 from app.oauth_client.errors import BadCallback, OAuthProblem
 from app.oauth_client.lifespan import OAuthState
+from app.oauth_client.provider import Issuers
 from app.web.body import form_fields, form_of
 from app.web.errors import Conflict, NotFound, Problem
 from app.web.headers import RawHeaders
@@ -21,6 +22,8 @@ from app.web.i18n import N_
 from app.web.negotiate import prefers_json
 from app.web.redirects import safe_path
 from app.web.responses import json_response
+
+PROVIDER_SAYS = N_("The provider says:")
 
 
 async def start(request: Request[OAuthState]) -> Response:
@@ -40,7 +43,7 @@ async def callback(request: Request[OAuthState]) -> Response:
     state = request.query_params.get("state", "")
     forget = request.state["auth_requests"].forget(request.scope, state)
     try:
-        target = await flow.finish(request)
+        target, cookies = await flow.finish(request)
     except (Conflict, OAuthProblem) as problem:
         auth_request = request.state["auth_requests"].find(request.scope, state)
         return _with(await _failed(request, problem, auth_request.next if auth_request is not None else None), forget)
@@ -48,7 +51,7 @@ async def callback(request: Request[OAuthState]) -> Response:
     user = await request.state["current_user"].get(request.scope)
     if user is not None:
         in_the_language_of(user, response, request.scope)
-    return _with(response, forget)
+    return _with(response, forget + cookies)
 
 
 @fresh_sign_in_required
@@ -68,7 +71,7 @@ async def unlink(request: Request[OAuthState], user: User) -> Response:
     """`POST /account/identities/unlink` with the identity's `id`: unlinks it and ends the sessions begun with it."""
     fields, state = await form_fields(request, "id"), request.state
     own = await state["sessions"].open(request.scope)
-    issuers = {provider.issuer for provider in state["providers"].values()}
+    issuers = Issuers(state["providers"].values())
     try:
         unlinked = await state["identities"].unlink(user.id, fields["id"], issuers)
     except LastWayIn:
@@ -113,10 +116,21 @@ async def _failed(request: Request[S], problem: Problem, target: str | None) -> 
     if prefers_json(request.scope):
         raise problem
     about = {"status_code": problem.status, "reference": request.scope["state"]["request_id"]}
+    error = _sentences(request, problem)
     user = await request.state["current_user"].get(request.scope)
     if user is not None:
-        return await account.form(request, user, problem.detail, **about)
-    return await sign_in.form(request, safe_path(target), error=problem.detail, **about)
+        return await account.form(request, user, error, **about)
+    return await sign_in.form(request, safe_path(target), error=error, **about)
+
+
+def _sentences(request: Request[S], problem: Problem) -> str:
+    """The error in the reader's language, and what the provider said."""
+    pages = request.state["pages"]
+    locale = pages.locale_of(request.scope)
+    error = pages.translate(locale, problem.detail or problem.title)
+    if isinstance(problem, OAuthProblem) and problem.said:
+        error = f"{error} {pages.translate(locale, PROVIDER_SAYS)} {problem.said}"
+    return error
 
 
 def _with(response: Response, headers: RawHeaders) -> Response:

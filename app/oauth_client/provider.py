@@ -1,7 +1,7 @@
 """The interface of providers: settings, and the methods that the flow calls."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, Self, TypeVar
 
@@ -70,7 +70,15 @@ class Provider(ABC):
     label: str
     rule: Rule
     issuer: str
-    """The issuer of all its identities."""
+    """The issuer of its identities."""
+    form_post: bool = False
+    """Whether the callback comes as a form, from the provider's site."""
+    reauthenticates: bool = False
+    """Whether it can be asked to authenticate the user again."""
+
+    def issues(self, issuer: str) -> bool:
+        """Whether identities with this issuer are the provider's."""
+        return issuer == self.issuer
 
     @abstractmethod
     async def authorization_url(self, auth_request: AuthRequest, client: ClientInfo) -> str:
@@ -104,6 +112,16 @@ class Provider(ABC):
     async def logged_out(self, token: str) -> LogoutRequest:
         """Validates a logout token. Raises OAuthProblem."""
         raise NotFound
+
+
+class Issuers:
+    """The issuers of all providers, as a container."""
+
+    def __init__(self, providers: Collection[Provider]) -> None:
+        self._providers = providers
+
+    def __contains__(self, issuer: object) -> bool:
+        return isinstance(issuer, str) and any(provider.issues(issuer) for provider in self._providers)
 
 
 T = TypeVar("T", bound=ProviderSettings)

@@ -39,6 +39,13 @@ class ProviderResponse:
             raise BadProviderResponse(f"{self.what}: {self.status} with JSON that is no object")
         return document
 
+    def has_oauth_error(self) -> bool:
+        """Whether the body names an error of OAuth, which tells more than the status."""
+        try:
+            return isinstance(self.json().get("error"), str)
+        except BadProviderResponse:
+            return False
+
 
 class ProviderHttp:
     """Raises ProviderUnavailable, BadProviderResponse."""
@@ -60,6 +67,7 @@ class ProviderHttp:
             raise ProviderUnavailable(str(error)) from None
         except BadResponse as error:
             raise BadProviderResponse(str(error)) from None
-        if response.status in UNAVAILABLE_STATUSES:
+        answer = ProviderResponse(response.request, response.status, response.content_type, response.body)
+        if response.status in UNAVAILABLE_STATUSES and not answer.has_oauth_error():
             raise ProviderUnavailable(f"{response.request}: {response.status}")
-        return ProviderResponse(response.request, response.status, response.content_type, response.body)
+        return answer

@@ -25,6 +25,8 @@ CLIENT_SECRET = "s3cret: of/the+client"
 RSA = jwk.RSAKey.generate_key(2048, {"kid": "rsa", "use": "sig"})
 OTHER_RSA = jwk.RSAKey.generate_key(2048, {"kid": "other", "use": "sig"})
 EC = jwk.ECKey.generate_key("P-256", {"kid": "ec", "use": "sig"})
+EC384 = jwk.ECKey.generate_key("P-384", {"kid": "ec384", "use": "sig"})
+EC521 = jwk.ECKey.generate_key("P-521", {"kid": "ec521", "use": "sig"})
 ED = jwk.OKPKey.generate_key("Ed25519", {"kid": "ed", "use": "sig"})
 Key = jwk.RSAKey | jwk.ECKey | jwk.OKPKey
 

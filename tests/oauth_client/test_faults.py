@@ -14,7 +14,7 @@ from tests.fakes.openid import OTHER_RSA, RSA, FakeOpenId
 from tests.helpers.clock import Clock
 from tests.helpers.service import Running, running
 from tests.helpers.sockets import PATIENCE
-from tests.oauth_client.conftest import corp
+from tests.oauth_client.conftest import Start, corp
 from tests.oauth_client.walk import Walk
 
 
@@ -83,13 +83,25 @@ async def test_a_token_endpoint_answers_too_late(
     assert provider.count("/token") == 1
 
 
-@pytest.mark.parametrize("wrong", WRONG)
-async def test_a_userinfo_endpoint_answers(
-    wrong: str, walk: Walk, provider: FakeOpenId, users: Callable[[], int]
+@pytest.mark.parametrize("wrong", ["HTML", "503", "401", "bad JSON", "a redirect"])
+async def test_a_userinfo_endpoint_that_the_rule_needs_answers(
+    wrong: str, start: Start, provider: FakeOpenId, users: Callable[[], int]
+) -> None:
+    async with start(allow={"claims": {"groups": "staff"}}) as service:
+        walk = Walk(service.another_client(headers={"Accept": "text/html"}))
+        callback = await walk.there(await walk.out())
+        provider.instead["/userinfo"] = WRONG[wrong]
+        await fails(walk, callback, users)
+
+
+@pytest.mark.parametrize("wrong", ["HTML", "503", "401", "bad JSON", "a redirect"])
+async def test_a_userinfo_endpoint_that_fails_does_not_fail_a_sign_in_that_needs_nothing_from_it(
+    wrong: str, walk: Walk, provider: FakeOpenId
 ) -> None:
     callback = await walk.there(await walk.out())
     provider.instead["/userinfo"] = WRONG[wrong]
-    await fails(walk, callback, users)
+    assert (await walk.back(callback)).status_code == 303
+    assert await walk.user() is not None
 
 
 @pytest.mark.parametrize("wrong", WRONG)
@@ -124,7 +136,6 @@ async def test_discovery_answers(wrong: str, walk: Walk, provider: FakeOpenId) -
         {"jwks_uri": "/jwks"},
         {"authorization_endpoint": "javascript:alert(1)"},
         {"authorization_endpoint": "http://x/ y"},
-        {"userinfo_endpoint": "http://user@x/"},
         {"token_endpoint": "http://[x/"},
     ],
 )
@@ -132,6 +143,21 @@ async def test_a_discovery_document_is_refused_with(metadata: dict[str, Any], wa
     provider.metadata = metadata
     answer = await walk.browser.get("/oauth/corp/start")
     assert answer.status_code == 502
+
+
+@pytest.mark.parametrize("name", ["userinfo_endpoint", "end_session_endpoint"])
+@pytest.mark.parametrize("value", ["http://user@x/", "", None, 5, "/relative", "javascript:alert(1)"])
+async def test_an_odd_optional_endpoint_counts_as_missing(
+    name: str, value: object, walk: Walk, provider: FakeOpenId
+) -> None:
+    provider.metadata = {name: value}
+    assert (await walk.whole()).status_code == 303
+
+
+async def test_the_issuer_that_the_provider_names_is_shown(walk: Walk, provider: FakeOpenId) -> None:
+    provider.metadata = {"issuer": "https://other.example/realms/x"}
+    answer = await walk.browser.get("/oauth/corp/start")
+    assert "https://other.example/realms/x" in answer.text
 
 
 async def test_a_provider_that_is_away_is_told_to_front_ends_as_json(walk: Walk, provider: FakeOpenId) -> None:

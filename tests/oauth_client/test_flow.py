@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from tests.accounts.pages.reading import value_of
 from tests.fakes.noted import GONE
-from tests.fakes.openid import FakeOpenId
+from tests.fakes.openid import CLIENT_SECRET, FakeOpenId
 from tests.helpers.clock import Clock
 from tests.helpers.service import Running
 from tests.helpers.valkey import Valkey
@@ -148,10 +148,26 @@ async def test_a_finished_callback_is_nothing_for_others(walk: Walk, service: Ru
     callback = await walk.there(await walk.out())
     stolen = dict(walk.browser.cookies)
     await walk.back(callback)
-    thief = Walk(service.another_client(cookies=stolen))
+    thief = Walk(service.another_client(cookies=stolen, client=("198.51.100.1", 1)))
     await refused(thief, callback)
     await walk.browser.post("/sign-out")
     await refused(walk, callback)
+    walk.browser.cookies.update(stolen)
+    await refused(walk, callback)
+
+
+async def test_a_callback_is_repeated_after_its_answer_was_lost_and_goes_on_to_the_page(
+    walk: Walk, provider: FakeOpenId, service: Running
+) -> None:
+    callback = await walk.there(await walk.out(next="/account"))
+    before = dict(walk.browser.cookies)
+    await walk.back(callback)
+    again = Walk(service.another_client(cookies=before, headers={"Accept": "text/html"}))
+    answer = await again.back(callback)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/account")
+    assert await again.user() is not None
+    assert await walk.user() is None
+    assert provider.count("/token") == 1
 
 
 async def test_a_callback_that_is_sent_twice_at_once_is_exchanged_once(walk: Walk, provider: FakeOpenId) -> None:
@@ -259,11 +275,13 @@ async def test_no_code_token_or_secret_is_in_a_log(
     provider.claims = {"aud": "somebody else"}
     callback = await walk.there(await walk.out())
     await refused(walk, callback, 502)
-    provider.instead["/token"] = lambda: JSONResponse({"error": "invalid_client", "error_description": "SECRET"}, 401)
+    described = {"error": "invalid_client", "error_description": f"no client has the secret {CLIENT_SECRET}"}
+    provider.instead["/token"] = lambda: JSONResponse(described, 401)
     await refused(walk, await walk.there(await walk.out()), 502)
     said = "".join(capfd.readouterr()) + caplog.text
     assert "sign-in elsewhere failed" in said
     secrets = [dict(parse_qsl(urlsplit(callback).query))[name] for name in ("code", "state")]
     secrets += [one.form["code_verifier"] for one in provider.asked if one.path == "/token"]
-    for secret in (*secrets, "s3cret", "SECRET", "Basic"):
+    assert "no client has the secret ..." in said
+    for secret in (*secrets, "s3cret", "Basic"):
         assert secret not in said

@@ -31,7 +31,14 @@ async def test_what_the_provider_says_of_when_it_asked_is_looked_at(
     """One that says nothing is believed: not all do."""
     if seconds is not None:
         provider.claims["auth_time"] = int(clock()) - seconds
-    assert (await stale.whole()).status_code == (303 if fresh else 502)
+    answer = await stale.whole()
+    assert answer.status_code == 303
+    if not fresh:  # it has ignored max_age, so it is told to ask
+        asked = dict(parse_qsl(urlsplit(answer.headers["location"]).query))
+        assert (asked["prompt"], asked["max_age"]) == ("login", "600")
+        answer = await stale.back(await stale.there(answer.headers["location"]))
+        assert answer.status_code == 502
+        assert "did not ask you to sign in again" in answer.text
     provider.user, provider.claims = {"sub": "somebody who has found the browser open"}, {}
     if fresh:
         await link(stale)
@@ -43,3 +50,16 @@ async def test_what_the_provider_says_of_when_it_asked_is_looked_at(
 async def test_a_first_sign_in_may_be_as_old_there_as_it_likes(walk: Walk, provider: FakeOpenId, clock: Clock) -> None:
     provider.claims["auth_time"] = int(clock()) - 86_400
     assert (await walk.whole()).status_code == 303
+
+
+async def test_a_provider_that_asks_only_when_it_is_told_to_log_in_is_believed(
+    stale: Walk, provider: FakeOpenId, clock: Clock
+) -> None:
+    provider.claims["auth_time"] = int(clock()) - 3600
+    second = (await stale.whole(next="/account")).headers["location"]
+    provider.claims["auth_time"] = int(clock())
+    answer = await stale.back(await stale.there(second))
+    assert (answer.status_code, answer.headers["location"]) == (303, "/account")
+    provider.user, provider.claims = {"sub": "another identity"}, {}
+    await link(stale)
+    assert len(await identity_ids(stale)) == 2

@@ -11,7 +11,8 @@ from joserfc.errors import SecurityWarning
 from starlette.responses import JSONResponse
 
 from tests.fakes.noted import GONE
-from tests.fakes.openid import CLIENT_ID, EC, ED, OTHER_RSA, RSA, FakeOpenId
+from tests.fakes.openid import CLIENT_ID, EC, EC384, EC521, ED, OTHER_RSA, RSA, FakeOpenId
+from tests.helpers.clock import Clock
 from tests.oauth_client.conftest import Start
 from tests.oauth_client.walk import Walk
 
@@ -64,6 +65,17 @@ def odd_curve(provider: FakeOpenId) -> None:
     provider.instead["/jwks"] = lambda: JSONResponse({"keys": [published]})
 
 
+def nameless_key(provider: FakeOpenId) -> None:
+    published = RSA.as_dict(private=False)
+    del published["kid"]
+    provider.instead["/jwks"] = lambda: JSONResponse({"keys": [published]})
+
+
+def encryption_key(provider: FakeOpenId) -> None:
+    published = RSA.as_dict(private=False) | {"alg": "RSA-OAEP"}
+    provider.instead["/jwks"] = lambda: JSONResponse({"keys": [published]})
+
+
 def no_header_value(provider: FakeOpenId) -> None:
     provider.claims = {"at_hash": GONE}
     provider.tokens = {"access_token": "é"}
@@ -75,7 +87,6 @@ LIES: dict[str, Change] = {
     "the issuer with a slash": lambda provider: provider.claims.update(iss=f"{provider.issuer}/"),
     "another audience": says(aud="somebody else"),
     "no audience": says(aud=GONE),
-    "several audiences without azp": says(aud=[CLIENT_ID, "another"]),
     "several audiences with another's azp": says(aud=[CLIENT_ID, "another"], azp="another"),
     "another's azp": says(azp="another"),
     "no sub": says(sub=GONE),
@@ -90,9 +101,9 @@ LIES: dict[str, Change] = {
     "an exp that is no number": says(exp="tomorrow"),
     "an exp of NaN": says(exp=float("nan")),
     "an exp that is true": says(exp=True),
-    "expired": ages("exp", -61),
-    "issued in the future": ages("iat", 61 + 60),
-    "not valid yet": ages("nbf", 61 + 60),
+    "expired": ages("exp", -121),
+    "issued in the future": ages("iat", 61 + 120),
+    "not valid yet": ages("nbf", 61 + 120),
     "another at_hash": says(at_hash="77QmUPtjPfzWtF2AnpK9RQ"),
     "an at_hash that is a list": says(at_hash=["x"]),
     "no signature": signs(algorithm="none"),
@@ -101,12 +112,14 @@ LIES: dict[str, Change] = {
     "another's key under our kid": signs(sign_with=OTHER_RSA, header={"kid": "rsa"}),
     "an unknown kid": signs(sign_with=OTHER_RSA),
     "a kid that is no text": signs(header={"kid": {"x": 1}}),
-    "no kid, and two keys": signs(keys=[RSA, OTHER_RSA], header={"kid": GONE}),
+    "a kid of no key": signs(header={"kid": "gone"}),
+    "no kid, and a key that is not published": signs(sign_with=OTHER_RSA, header={"kid": GONE}),
+    "ES256 with a key on another curve": signs(keys=[EC384], algorithm="ES256", header={"alg": "ES256"}),
+    "a key for encryption alone": encryption_key,
     "critical headers": signs(header={"crit": ["http://example.com/odd"], "http://example.com/odd": 1}),
     "a critical b64": signs(header={"crit": ["b64"], "b64": True}),
     "an algorithm of our own": signs(header={"alg": "RS257"}, algorithm="RS256"),
     "an algorithm that is a list": signs(header={"alg": ["RS256"]}),
-    "RS384, which nobody asked for": signs(algorithm="RS384"),
     "ES256 with a key for RSA": signs(header={"alg": "ES256"}),
     "a key that is too short": short_key,
     "a key on a curve that nobody knows": odd_curve,
@@ -150,17 +163,22 @@ async def settled(walk: Walk, provider: FakeOpenId, change: Change) -> None:
 
 
 TRUTHS: dict[str, Change] = {
+    **{name: signs(algorithm=name) for name in ("RS384", "RS512", "PS256", "PS384", "PS512")},
     "ES256": signs(keys=[EC], algorithm="ES256"),
+    "ES384": signs(keys=[EC384], algorithm="ES384"),
+    "ES512": signs(keys=[EC521], algorithm="ES512"),
+    "no kid, and two keys": signs(keys=[OTHER_RSA, RSA], sign_with=RSA, header={"kid": GONE}),
+    "a kid, and a key without": nameless_key,
+    "several audiences without azp": says(aud=[CLIENT_ID, "another"]),
     "EdDSA": signs(keys=[ED], algorithm="EdDSA"),
     "Ed25519": signs(keys=[ED], algorithm="Ed25519"),
-    "PS256": signs(algorithm="PS256"),
     "no kid, and one key": signs(header={"kid": GONE}),
     "no kid, and one key of its type": signs(keys=[EC, RSA], sign_with=RSA, header={"kid": GONE}),
     "several keys": signs(keys=[EC, OTHER_RSA, RSA], sign_with=RSA),
     "several audiences with our azp": says(aud=["another", CLIENT_ID], azp=CLIENT_ID),
     "no at_hash": says(at_hash=GONE),
-    "a clock that is a little ahead": ages("iat", 30),
-    "a clock that is a little behind": ages("exp", -30),
+    "a clock that is a little ahead": ages("iat", 110),
+    "a clock that is a little behind": ages("exp", -110),
     "an unknown header and claim": signs(header={"x-odd": "1", "x5t": "abc"}, claims={"odd": {"x": [1]}}),
     "a lower-case bearer": gives(token_type="bearer"),
 }
@@ -225,3 +243,33 @@ async def test_userinfo_cannot_change_what_the_id_token_says(walk: Walk, provide
     user = await walk.user()
     assert user is not None
     assert user["name"] == "alice"
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["with a kid", "without a kid"])
+async def test_a_key_replaced_under_the_same_name_is_fetched_again_at_once(
+    named: bool, walk: Walk, provider: FakeOpenId, clock: Clock
+) -> None:
+    provider.header = {} if named else {"kid": GONE}
+    assert (await walk.whole()).status_code == 303
+    clock.move(1)
+    provider.keys = [jwk.RSAKey.generate_key(2048, {"kid": "rsa", "use": "sig"})]
+    assert (await walk.whole()).status_code == 303
+    assert provider.count("/jwks") == 2
+
+
+async def test_bad_signatures_fetch_the_keys_once_a_minute(walk: Walk, provider: FakeOpenId, clock: Clock) -> None:
+    await walk.whole()
+    clock.move(1)
+    provider.sign_with, provider.header = OTHER_RSA, {"kid": "rsa"}
+    for _ in range(4):
+        assert (await walk.whole()).status_code == 502
+    assert provider.count("/jwks") == 2
+
+
+async def test_another_issuer_is_shown_and_logged(
+    walk: Walk, provider: FakeOpenId, caplog: pytest.LogCaptureFixture
+) -> None:
+    provider.claims = {"iss": "https://other.example/<b>"}
+    answer = await walk.whole()
+    assert "https://other.example/&lt;b&gt;" in answer.text
+    assert "https://other.example/" in caplog.text

@@ -1,47 +1,45 @@
-"""OpenID Connect by discovery: Google, Microsoft, Keycloak, Authentik, GitLab and any other."""
+"""OpenID Connect by discovery: Google, Keycloak, Authentik, GitLab and any other."""
 
-import base64
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import quote_plus, urlencode
+from urllib.parse import urlencode
 
-from pydantic import Field, SecretStr, field_validator
+import structlog
 
-from app.oauth_client.addresses import WebAddress
-from app.oauth_client.errors import BadCallback, BadProviderResponse, ProviderUnavailable, Revoked
-from app.oauth_client.id_token import check_auth_time, check_id_token, check_logout_token
-from app.oauth_client.jose import BadToken, UnknownKey, verified
-from app.oauth_client.metadata import Metadata
+from app.oauth_client.client_auth import authenticated, chosen_method
+from app.oauth_client.errors import BadCallback, BadProviderResponse, OAuthProblem, Revoked, StaleSignIn
+from app.oauth_client.id_token import auth_time_of, check_id_token, check_logout_token
+from app.oauth_client.jose import BadToken, UnknownKey, verified, verified_with_secret
+from app.oauth_client.metadata import Metadata, may_issue
 from app.oauth_client.metadata_cache import MetadataCache
-from app.oauth_client.models import AuthRequest, Claims, ExternalProfile, LogoutRequest, Tokens, picture, text, token
-from app.oauth_client.provider import ClientInfo, Provider, ProviderContext, ProviderSettings, Words
-from app.oauth_client.provider_http import ProviderHttp, ProviderResponse
+from app.oauth_client.models import AuthRequest, Claims, ExternalProfile, LogoutRequest, Tokens, is_true, picture, text
+from app.oauth_client.oidc_settings import OidcSettings
+from app.oauth_client.provider import ClientInfo, Provider, ProviderContext
+from app.oauth_client.provider_http import ProviderHttp
+from app.oauth_client.token_response import REFRESH_ERRORS, SIGN_IN_ERRORS, Errors, bearer_token, quotable, tokens_of
 from app.sessions.service import REAUTH_WINDOW
 
 DISCOVERY = "/.well-known/openid-configuration"
 NAMES = ("preferred_username", "nickname", "name")
-RESTART = frozenset({"invalid_grant"})
-"""Errors of a used or expired code: the user has to start again."""
+MAX_ID_TOKEN_LENGTH = 1 << 20
+MAX_HINT_LENGTH = 2048
+"""Characters of an ID token in a URL at sign-out; servers refuse long URLs, and the hint is optional."""
 
 
-class OidcSettings(ProviderSettings):
-    issuer: WebAddress
-    client_id: str = Field(min_length=1)
-    client_secret: SecretStr | None = Field(None, min_length=1)
-    scopes: Words = ("openid", "profile", "email")
-    sign_out_there: bool = False
-    """Whether sign-out continues at the provider (RP-initiated logout)."""
+CLOCK_SKEW = 60
+"""Seconds by which the provider's clock may differ, where it says when the user authenticated."""
 
-    @field_validator("scopes")
-    @classmethod
-    def _openid(cls, scopes: tuple[str, ...]) -> tuple[str, ...]:
-        if "openid" not in scopes:
-            raise ValueError("must contain openid")
-        return scopes
+
+class OtherSubject(BadProviderResponse):
+    """Userinfo is about another user."""
 
 
 class Oidc(Provider):
     """An OpenID Connect provider."""
+
+    pkce = True
+    nonce = True
+    reauthenticates = True
 
     def __init__(self, name: str, settings: OidcSettings, context: ProviderContext) -> None:
         self._settings = settings
@@ -50,65 +48,79 @@ class Oidc(Provider):
         self.rule = settings.allow
         self.issuer = settings.issuer
         self.client_id = settings.client_id
+        self.form_post = settings.response_mode == "form_post"
         self._http: ProviderHttp = context.http
         self._documents: MetadataCache = context.metadata
         self._clock: Callable[[], float] = context.clock
         self._private = context.private
 
+    def issues(self, issuer: str) -> bool:
+        return may_issue(self.issuer, issuer)
+
     async def metadata(self) -> Metadata:
         """Raises ProviderUnavailable, BadProviderResponse."""
-        return self._read(await self._documents.get(self.issuer.rstrip("/") + DISCOVERY, self._read))
+        url = self._settings.discovery_url or self.issuer.rstrip("/") + DISCOVERY
+        return self._read(await self._documents.get(url, self._read))
 
     async def authorization_url(self, auth_request: AuthRequest, client: ClientInfo) -> str:
-        endpoint = (await self.metadata()).authorization_endpoint
+        metadata, settings = await self.metadata(), self._settings
+        # Core 3.1.2.1: the provider authenticates the user again after an older sign-in, or in any case.
+        prompt = " ".join(filter(None, ("login" if auth_request.login else "", settings.usual_prompt)))
         query = {
             "response_type": "code",
             "client_id": self.client_id,
             "redirect_uri": client.redirect_uri,
-            "scope": " ".join(self._settings.scopes),
-            # Core 11: offline access needs the user's consent.
-            **({"prompt": "consent"} if "offline_access" in self._settings.scopes else {}),
-            # Core 3.1.2.1: the provider authenticates the user again after an older sign-in.
+            "scope": " ".join(settings.scopes),
+            **({"response_mode": settings.response_mode} if settings.response_mode else {}),
+            **({"prompt": prompt} if prompt else {}),
             **({"max_age": str(REAUTH_WINDOW)} if auth_request.again else {}),
             "state": auth_request.state,
-            "nonce": auth_request.nonce,
-            "code_challenge": auth_request.challenge,
-            "code_challenge_method": "S256",
+            **({"nonce": auth_request.nonce} if self.nonce else {}),
+            **({"code_challenge": auth_request.challenge, "code_challenge_method": "S256"} if self.pkce else {}),
+            **settings.authorization_params,
         }
-        return _with_query(endpoint, query)
+        return _with_query(metadata.authorization_endpoint, query)
 
     async def check_answer(self, answer: Mapping[str, str]) -> None:
         """RFC 9207: `iss` must be the provider's; it is required if the metadata announces it."""
         if "iss" not in answer and not (await self.metadata()).sends_iss:
             return
-        if answer.get("iss") != self.issuer:
-            raise BadCallback("the callback's iss is missing, or another provider's")
+        if "iss" not in answer:
+            raise BadCallback("the callback's iss is missing")
+        if not self.issues(answer["iss"]):
+            raise BadCallback("the callback's iss is another provider's", said=quotable(answer["iss"]))
 
     async def identify(
         self, auth_request: AuthRequest, answer: Mapping[str, str], client: ClientInfo
     ) -> ExternalProfile:
-        metadata = await self.metadata()
-        answered = await self._exchange(metadata, answer["code"], auth_request.verifier, client.redirect_uri)
-        id_token, access_token = text(answered, "id_token", 1 << 20), self._access_token(answered)
+        form = {"grant_type": "authorization_code", "code": answer["code"], "redirect_uri": client.redirect_uri}
+        form |= {"code_verifier": auth_request.verifier} if self.pkce else {}
+        answered = await self._token_request(form, SIGN_IN_ERRORS)
+        id_token, access_token = text(answered, "id_token", MAX_ID_TOKEN_LENGTH), bearer_token(answered, self.issuer)
         if not id_token:
             raise BadProviderResponse(f"{self.issuer}: the answer lacks an id_token")
-        claims = await self._claims(id_token, access_token, nonce=auth_request.nonce, again=auth_request.again)
-        if metadata.userinfo_endpoint and self._lacks(claims):
-            claims = _together(claims, await self._userinfo(metadata, access_token, claims["sub"]))
-        return self._person(claims, self._tokens(answered))
+        claims = await self._claims(id_token, access_token, nonce=auth_request.nonce if self.nonce else None)
+        auth_time = self._auth_time(claims, auth_request)
+        claims = await self._completed(claims, access_token)
+        return self._profile(claims, answer, self._tokens(answered), auth_time)
 
     async def refresh(self, tokens: Tokens, subject: str) -> Tokens:
-        """OpenID Connect Core 12: an ID token in the response must have the same subject."""
+        """OpenID Connect Core 12: an ID token in the response must have the same subject. One that cannot be verified
+        is dropped, but the new refresh token is kept: the provider may not accept the old one again.
+        """
         form = {"grant_type": "refresh_token", "refresh_token": tokens.refresh_token}
-        answer = await self._token_request(await self.metadata(), form)
-        if answer.status == 400 and answer.json().get("error") == "invalid_grant":
-            raise Revoked(f"{answer.what}: invalid_grant")
-        answered = self._granted(answer)
-        access_token = self._access_token(answered)
-        if id_token := text(answered, "id_token", 1 << 20):
-            claims = await self._claims(id_token, access_token)
-            if claims["sub"] != subject:
-                raise Revoked(f"{answer.what}: is about another sub")
+        answered = await self._token_request(form, REFRESH_ERRORS)
+        if not text(answered, "access_token", MAX_ID_TOKEN_LENGTH) and not text(answered, "refresh_token", 1 << 16):
+            raise BadProviderResponse(f"{self.issuer}: the answer to a refresh has no token")
+        if id_token := answered.pop("id_token", None):
+            try:
+                claims = await self._claims(str(id_token), text(answered, "access_token", MAX_ID_TOKEN_LENGTH))
+            except OAuthProblem as problem:
+                structlog.get_logger("app").warning("an ID token is dropped", provider=self.name, why=problem.why)
+            else:
+                if claims["sub"] != subject:
+                    raise Revoked(f"{self.issuer}: the refreshed ID token is about another sub")
+                answered["id_token"] = id_token
         return self._tokens(answered, before=tokens)
 
     async def sign_out_url(self, id_token: str, home: str) -> str | None:
@@ -116,108 +128,125 @@ class Oidc(Provider):
         if not endpoint:
             return None
         query = {"client_id": self.client_id, "post_logout_redirect_uri": home}
-        query |= {"id_token_hint": id_token} if id_token else {}
+        query |= {"id_token_hint": id_token} if 0 < len(id_token) <= MAX_HINT_LENGTH else {}
         return _with_query(endpoint, query)
 
     async def logged_out(self, token: str) -> LogoutRequest:
         try:
             claims = await self.verified(token)
-            check_logout_token(claims, issuer=self.issuer, client_id=self.client_id, now=self._clock())
+            issuer = (await self.metadata()).issuer_of(claims)
+            check_logout_token(claims, issuer=issuer, client_id=self.client_id, now=self._clock())
         except BadToken as bad:
             raise BadCallback(f"{self.issuer}: the logout token {bad}") from None
-        return LogoutRequest(text(claims, "jti"), self.issuer, text(claims, "sub"), text(claims, "sid"))
+        return LogoutRequest(text(claims, "jti"), issuer, text(claims, "sub"), text(claims, "sid"))
 
-    def _access_token(self, answered: Claims) -> str:
-        access_token = token(answered, "access_token")
-        if not access_token or text(answered, "token_type").lower() != "bearer":
-            raise BadProviderResponse(f"{self.issuer}: the answer lacks a bearer's access_token")
-        return access_token
+    async def verified(self, token: str) -> dict[str, Any]:
+        """The claims of a token signed by this provider; fetches the keys again if none fits. Raises BadToken."""
+        algorithm = self._settings.hmac_algorithm()
+        if algorithm is not None:
+            return verified_with_secret(token, algorithm, self._settings.secret)
+        metadata = await self.metadata()
+        key_set = await self._documents.get(metadata.jwks_uri, _check_key_set)
+        try:
+            claims = verified(token, key_set, only=self._settings.id_token_signed_response_alg)
+        except UnknownKey:
+            key_set = await self._documents.renewed(metadata.jwks_uri, _check_key_set)
+            claims = verified(token, key_set, only=self._settings.id_token_signed_response_alg)
+        return verified(token, metadata.keys_for(claims, key_set)) if metadata.many_tenants else claims
 
-    async def _claims(
-        self, id_token: str, access_token: str, nonce: str | None = None, *, again: bool = False
-    ) -> dict[str, Any]:
+    async def _claims(self, id_token: str, access_token: str, nonce: str | None = None) -> dict[str, Any]:
         try:
             claims = await self.verified(id_token)
+            issuer = (await self.metadata()).issuer_of(claims)
             check_id_token(
                 claims,
-                issuer=self.issuer,
+                issuer=issuer,
                 client_id=self.client_id,
                 nonce=nonce,
                 access_token=access_token,
                 now=self._clock(),
             )
-            if again:
-                check_auth_time(claims, most=REAUTH_WINDOW, now=self._clock())
         except BadToken as bad:
-            raise BadProviderResponse(f"{self.issuer}: the ID token {bad}") from None
+            raise BadProviderResponse(f"{self.issuer}: the ID token {bad}", said=bad.said) from None
         return claims
+
+    def _auth_time(self, claims: Claims, auth_request: AuthRequest) -> float:
+        """When the user authenticated at the provider; 0 if unknown. Raises StaleSignIn."""
+        now = self._clock()
+        auth_time = auth_time_of(claims, now=now)
+        if not auth_request.again:
+            return auth_time or 0.0
+        if auth_time is None:  # Core 2 demands it after max_age, but not all providers send it
+            return now
+        if auth_time < now - REAUTH_WINDOW - CLOCK_SKEW:
+            raise StaleSignIn(f"{self.issuer}: auth_time is {now - auth_time:.0f} s ago, in spite of max_age")
+        return max(auth_time, now - REAUTH_WINDOW + CLOCK_SKEW)
 
     def _tokens(self, answered: Claims, before: Tokens | None = None) -> Tokens:
         return Tokens.of(answered, now=self._clock(), refresh=self._settings.refresh, before=before)
 
-    async def verified(self, token: str) -> dict[str, Any]:
-        """The claims of a token signed by this provider; refreshes the keys for an unknown one. Raises BadToken."""
-        jwks_uri = (await self.metadata()).jwks_uri
-        try:
-            return verified(token, await self._documents.get(jwks_uri, _check_key_set))
-        except UnknownKey:
-            return verified(token, await self._documents.renewed(jwks_uri, _check_key_set))
-
     def _read(self, document: dict[str, Any]) -> Metadata:
         return Metadata.of(document, self.issuer, private=self._private)
 
-    async def _exchange(self, metadata: Metadata, code: str, verifier: str, redirect_uri: str) -> dict[str, Any]:
-        form = {
-            "grant_type": "authorization_code",
-            "code": code,
-            "redirect_uri": redirect_uri,
-            "code_verifier": verifier,
-        }
-        return self._granted(await self._token_request(metadata, form))
+    async def _token_request(self, form: dict[str, str], errors: Errors) -> dict[str, Any]:
+        metadata, secret = await self.metadata(), await self._secret()
+        method = chosen_method(self._settings.token_endpoint_auth_method, secret=secret, basic=metadata.basic)
+        form, headers = authenticated(form, method, self.client_id, secret)
+        answer = await self._http.post(metadata.token_endpoint, form, headers=headers)
+        return tokens_of(answer, form | {"client_secret": secret}, errors)
 
-    async def _token_request(self, metadata: Metadata, form: dict[str, str]) -> ProviderResponse:
-        secret = self._settings.client_secret
-        if secret is None:
-            return await self._http.post(metadata.token_endpoint, form | {"client_id": self.client_id})
-        password = secret.get_secret_value()
-        if not metadata.basic:
-            form |= {"client_id": self.client_id, "client_secret": password}
-            return await self._http.post(metadata.token_endpoint, form)
-        return await self._http.post(metadata.token_endpoint, form, headers=_basic(self.client_id, password))
+    async def _secret(self) -> str:
+        return self._settings.secret
 
-    def _granted(self, answer: ProviderResponse) -> dict[str, Any]:
-        tokens = answer.json()
-        if answer.status == 200:
-            return tokens
-        why = f"{answer.what}: {answer.status} {text(tokens, 'error', 64)!r}"
-        if text(tokens, "error") in RESTART:
-            raise BadCallback(why)
-        if tokens.get("error") == "temporarily_unavailable":
-            raise ProviderUnavailable(why)
-        raise BadProviderResponse(why)
+    async def _completed(self, claims: dict[str, Any], access_token: str) -> dict[str, Any]:
+        """The claims with userinfo's, if the ID token lacks some. Raises OAuthProblem if the rule needs those."""
+        endpoint = (await self.metadata()).userinfo_endpoint
+        wanted, needed = self._wanted(), self._needed()
+        if not endpoint or (wanted <= claims.keys() and self._named(claims)):
+            return claims
+        try:
+            return _together(claims, await self._userinfo(endpoint, access_token, claims["sub"]))
+        except OtherSubject:
+            raise
+        except OAuthProblem as problem:
+            if not needed <= claims.keys():
+                raise
+            structlog.get_logger("app").warning("userinfo is left out", provider=self.name, why=problem.why)
+            return claims
 
-    def _lacks(self, claims: Claims) -> bool:
-        """Whether the ID token lacks claims that the scopes ask for or the rule needs."""
-        wanted = set(self.rule.claims)
-        if "email" in self._settings.scopes:
-            wanted |= {"email", "email_verified"} if self.rule.domains else {"email"}
-        named = "profile" not in self._settings.scopes or any(name in claims for name in NAMES)
-        return not named or not wanted <= claims.keys()
+    def _needed(self) -> set[str]:
+        """The claims that the rule needs."""
+        needed = {name.partition(".")[0] for name in self.rule.claims}
+        return needed | {"email", "email_verified"} if self.rule.domains else needed
 
-    async def _userinfo(self, metadata: Metadata, access_token: str, subject: str) -> dict[str, Any]:
-        answer = await self._http.get(metadata.userinfo_endpoint, headers={"Authorization": f"Bearer {access_token}"})
+    def _wanted(self) -> set[str]:
+        """The claims that the rule needs or the scopes ask for."""
+        return self._needed() | ({"email"} if "email" in self._settings.scopes else set())
+
+    def _named(self, claims: Claims) -> bool:
+        return "profile" not in self._settings.scopes or any(name in claims for name in NAMES)
+
+    async def _userinfo(self, endpoint: str, access_token: str, subject: str) -> dict[str, Any]:
+        answer = await self._http.get(endpoint, headers={"Authorization": f"Bearer {access_token}"})
         if answer.status != 200:
             raise BadProviderResponse(f"{answer.what}: {answer.status}")
         claims = answer.json()
+        if "sub" not in claims and claims.get("error"):
+            raise BadProviderResponse(f"{answer.what}: {text(claims, 'error', 64)!r}")
         if claims.get("sub") != subject:
-            raise BadProviderResponse(f"{answer.what}: is about another sub")
+            raise OtherSubject(f"{answer.what}: is about another sub")
         return claims
 
-    def _person(self, claims: Claims, tokens: Tokens) -> ExternalProfile:
-        email = text(claims, "email") if claims.get("email_verified") is True else ""
+    def verified_email(self, claims: Claims) -> str:
+        """The address if the provider has verified it; else empty."""
+        assumed = self._settings.assume_email_verified and claims.get("email_verified") is None
+        return text(claims, "email") if assumed or is_true(claims.get("email_verified")) else ""
+
+    def _profile(self, claims: Claims, answer: Mapping[str, str], tokens: Tokens, auth_time: float) -> ExternalProfile:
+        email = self.verified_email(claims)
         names = (text(claims, "preferred_username"), text(claims, "nickname"), email.partition("@")[0])
         return ExternalProfile(
-            issuer=self.issuer,
+            issuer=claims["iss"],
             subject=claims["sub"],
             names=tuple(filter(None, (*names, text(claims, "name")))),
             name=text(claims, "name") or text(claims, "preferred_username"),
@@ -226,6 +255,7 @@ class Oidc(Provider):
             claims=claims,
             session=text(claims, "sid"),
             tokens=tokens,
+            auth_time=auth_time,
         )
 
 
@@ -235,7 +265,7 @@ def _together(claims: Claims, userinfo: Claims) -> dict[str, Any]:
     for place in (claims, userinfo):
         if place.keys() >= {"email", "email_verified"}:
             return together | {"email": place["email"], "email_verified": place["email_verified"]}
-    return together | {"email_verified": False}
+    return together | {"email_verified": None if "email_verified" not in together else False}
 
 
 def _check_key_set(document: dict[str, Any]) -> None:
@@ -243,11 +273,5 @@ def _check_key_set(document: dict[str, Any]) -> None:
         raise BadProviderResponse("the key set holds no keys")
 
 
-def _with_query(endpoint: str, query: dict[str, str]) -> str:
+def _with_query(endpoint: str, query: Mapping[str, str]) -> str:
     return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(query)}"
-
-
-def _basic(client_id: str, password: str) -> dict[str, str]:
-    """RFC 6749 2.3.1: both are form-encoded before they are joined."""
-    pair = f"{quote_plus(client_id)}:{quote_plus(password)}"
-    return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}

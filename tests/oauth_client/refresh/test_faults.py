@@ -8,6 +8,7 @@ import pytest
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from app.settings import Settings
+from tests.fakes.noted import GONE
 from tests.fakes.openid import OTHER_RSA, FakeOpenId
 from tests.helpers.clock import Clock
 from tests.helpers.service import Running, running
@@ -114,3 +115,56 @@ async def test_who_signs_out_meanwhile_stays_signed_out(inside: Walk, provider: 
     assert await inside.user() is None
     with server.client as client:
         assert list(client.scan_iter("session*")) == []
+
+
+@pytest.mark.parametrize("status", [200, 400, 401, 403, 500])
+async def test_invalid_grant_ends_the_session_with_any_status(status: int, inside: Walk, provider: FakeOpenId) -> None:
+    provider.instead["/token"] = lambda: JSONResponse({"error": "invalid_grant"}, status)
+    assert await inside.user() is None
+
+
+@pytest.mark.parametrize("error", ["invalid_client", "invalid_request", "unauthorized_client", ""])
+@pytest.mark.parametrize("status", [400, 401, 403])
+async def test_another_error_ends_no_session(status: int, error: str, inside: Walk, provider: FakeOpenId) -> None:
+    provider.instead["/token"] = lambda: JSONResponse({"error": error}, status)
+    assert await inside.user() is not None
+
+
+def unverifiable(provider: FakeOpenId) -> None:
+    provider.sign_with = OTHER_RSA
+    provider.refreshed["id_token"] = provider.new_id_token()
+
+
+def no_keys(provider: FakeOpenId) -> None:
+    unverifiable(provider)
+    provider.instead["/jwks"] = lambda: JSONResponse({}, 503)
+
+
+def expired(provider: FakeOpenId) -> None:
+    provider.refreshed["id_token"] = provider.new_id_token(exp=5)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        unverifiable,
+        no_keys,
+        expired,
+        lambda provider: provider.refreshed.update(id_token=5),
+        lambda provider: provider.refreshed.update(id_token="x.y.z"),
+        lambda provider: provider.refreshed.update(token_type="odd"),
+        lambda provider: provider.refreshed.update(access_token=GONE),
+    ],
+)
+async def test_a_rotated_refresh_token_is_kept_whatever_is_wrong_beside_it(
+    fault: Callable[[FakeOpenId], object], inside: Walk, provider: FakeOpenId, clock: Clock
+) -> None:
+    fault(provider)
+    assert await inside.user() is not None
+    provider.refreshed, provider.sign_with = {}, None
+    provider.instead.clear()
+    clock.move(3601)
+    assert await inside.user() is not None
+    used = refreshes(provider)
+    assert provider.refresh_tokens is not None
+    assert used == provider.refresh_tokens[:2]
