@@ -12,6 +12,7 @@ from app.sites.countries import Countries
 from app.sites.hit_counter import HitCounter
 from app.sites.known_sites import KnownSites, SitesOfHosts
 from app.sites.live import LiveSites
+from app.sites.protocols.countapi_store import CountApiStore
 from app.sites.salts import Salts
 from app.sites.stats import SiteStats
 from app.sites.stats_store import StatsStore
@@ -34,6 +35,7 @@ class Sites(TypedDict):
     live_sites: LiveSites
     hosts: SitesOfHosts
     importer: Importer
+    countapi: CountApiStore
     clock: Callable[[], float]
 
 
@@ -67,6 +69,7 @@ async def open_sites(web: WebState, metrics: Metrics, clock: Callable[[], float]
                     live_sites=LiveSites(stats),
                     hosts=SitesOfHosts(site_store, known),
                     importer=Importer(store, settings.max_import_bytes),
+                    countapi=CountApiStore(store),
                     clock=clock,
                 )
             finally:

@@ -5,7 +5,7 @@ from starlette.routing import BaseRoute, Route
 from app.sites import api, badge_routes, openapi, stats_api
 from app.sites.collect import Collect
 from app.sites.pages import dashboard, manage
-from app.sites.protocols import busuanzi, goatcounter
+from app.sites.protocols import busuanzi, countapi, goatcounter
 from app.sites.transfer import api as transfer
 from app.web.openapi import ApiRoute
 from app.web.policy import PolicyRoute, RoutePolicy
@@ -26,6 +26,9 @@ protocol_routes: list[BaseRoute] = [
     PolicyRoute("/busuanzi", busuanzi.jsonp, methods=["GET"], policy=FROM_ANYWHERE),
     PolicyRoute("/busuanzi/api", busuanzi.heir, methods=["GET", "POST", "OPTIONS"], policy=FROM_ANYWHERE),
     PolicyRoute("/busuanzi/2.3/busuanzi.pure.mini.js", busuanzi.script, methods=["GET"], policy=FROM_ANYWHERE),
+    PolicyRoute(
+        "/countapi/{what}/{names:path}", countapi.answer, methods=["GET", "POST", "OPTIONS"], policy=FROM_ANYWHERE
+    ),
     PolicyRoute("/g/{site}/count", goatcounter.count, methods=["GET", "POST"], policy=FROM_ANYWHERE),
     PolicyRoute("/g/{site}/counter/{path:path}", goatcounter.counter, methods=["GET"], policy=FROM_ANYWHERE),
     PolicyRoute("/g/{site}/count.js", goatcounter.script, methods=["GET"], policy=FROM_ANYWHERE),

@@ -14,6 +14,7 @@ A part in braces is a Redis Cluster hash tag: keys that one script touches share
 | `sites:all` | sorted set | ids of sites, by when they were made | for ever |
 | `sites:hosts` | hash | a host name -> the site that named it first | for ever |
 | `sites:salt:<zone>:<day>` | string | the salt of the hashes of a day's visitors in a time zone | the day's |
+| `countapi:<namespace>:<name>` | hash | a counter of CountAPI: value, key (its hash), created | a year unused |
 | `sites-of:<user>` | set | ids of the sites that a user may see | for ever |
 | `session:<key>` | hash | a session: user, created, seen, auth method, device, address, its data | idle timeout |
 | `session-origin:<key>` | string | a session's identity and tokens at its provider, encrypted | the session's |
@@ -87,6 +88,10 @@ def site_counts(bucket: int, site_id: str, part: str) -> str:
 
 def sites_salt(zone: str, day: str) -> str:
     return f"sites:salt:{zone}:{day}"
+
+
+def countapi(namespace: str, name: str) -> str:
+    return f"countapi:{namespace}:{name}"
 
 
 def sites_of(user_id: str) -> str:

@@ -1,0 +1,194 @@
+"""CountAPI's and abacus' protocol, where the setting `countapi` is on: counters that anybody makes and hits.
+
+What changes a value otherwise needs the key that `create` answered, as Bearer or `token`, as in abacus.
+"""
+
+import asyncio
+import hashlib
+import re
+import secrets
+from collections.abc import AsyncIterator
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from app.accounts.helpers import address_of, raise_if_limited
+from app.sites.badges import badge
+from app.sites.collect import GIF
+from app.sites.lifespan import SitesState
+from app.sites.protocols.busuanzi import CALLBACK
+from app.sites.protocols.countapi_store import MOST
+from app.store.rate_limit import Rule, address_key
+from app.web.errors import NotFound, Unavailable
+from app.web.i18n import N_
+
+NAME = re.compile(r"[A-Za-z0-9_\-.]{3,64}")
+CREATION = Rule("countapi-creation", 120, 3600)
+"""120 names an hour from an address."""
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Access-Control-Allow-Origin": "*",
+    "Cross-Origin-Resource-Policy": "cross-origin",
+    "Content-Security-Policy": "default-src 'none'",
+}
+REFUSALS = {
+    "exists": (409, "Key already exists"),
+    "missing": (404, "Key not found"),
+    "forbidden": (403, "The key's admin_key is missing or wrong"),
+    "full": (400, "The value would be out of range"),
+}
+INTERVAL = 1.0
+CHANGES = frozenset({"set", "update", "reset", "delete"})
+
+
+async def answer(request: Request[SitesState]) -> Response:
+    """`/countapi/{what}/{namespace}/{name}` and `/countapi/{what}/{name}`."""
+    if not request.state["settings"].countapi:
+        raise NotFound
+    if request.method == "OPTIONS":
+        more = {"Access-Control-Allow-Methods": "GET, POST", "Access-Control-Allow-Headers": "Authorization"}
+        return Response(status_code=204, headers=HEADERS | more)
+    what, names = request.path_params["what"], request.path_params["names"].split("/")
+    shield = names[-1] == "shield" and len(names) == 3
+    if what == "create" and names == [""]:
+        names = [
+            request.query_params.get("namespace", "default"),
+            request.query_params.get("key", secrets.token_hex(8)),
+        ]
+    namespace, name = (["default", *names] if len(names) == 1 else names[:2])[:2]
+    if len(names) > 3 or (len(names) == 3 and not shield) or not (NAME.fullmatch(namespace) and NAME.fullmatch(name)):
+        return _json(request, 400, {"value": None, "error": "Names have 3 to 64 letters, digits, _ - ."})
+    match what:
+        case "hit" | "get":
+            return await _value(request, what, namespace, name, shield=shield)
+        case "info":
+            return await _info(request, namespace, name)
+        case "create":
+            return await _create(request, namespace, name)
+        case "stream":
+            return await _stream(request, namespace, name)
+        case _ if what in CHANGES:
+            return await _change(request, what, namespace, name)
+        case _:
+            raise NotFound
+
+
+async def _value(request: Request[SitesState], what: str, namespace: str, name: str, *, shield: bool) -> Response:
+    store = request.state["countapi"]
+    value = await store.get(namespace, name)
+    if what == "hit":
+        if value is None:
+            await _spend(request)
+        changed = await store.change("hit", namespace, name, request.state["clock"]())
+        if isinstance(changed, str):
+            return _refused(request, changed)
+        value = changed[1]
+    if shield:
+        picture = badge("hits", f"{value or 0:,}", "#007ec6", "flat")
+        return Response(picture, headers=HEADERS, media_type="image/svg+xml")
+    if "img" in request.query_params:
+        return Response(GIF, headers=HEADERS, media_type="image/gif")
+    if value is None:
+        return _json(request, 404, {"value": None, "error": "Key not found"})
+    return _json(request, 200, {"value": value})
+
+
+async def _info(request: Request[SitesState], namespace: str, name: str) -> Response:
+    found = await request.state["countapi"].info(namespace, name)
+    value, expires, is_genuine = found or (-1, -1, False)
+    told = {
+        "value": value,
+        "full_key": f"{namespace}:{name}",
+        "namespace": namespace,
+        "key": name,
+        "is_genuine": is_genuine,
+        "expires_in": expires,
+        "exists": found is not None,
+    }
+    return _json(request, 200 if found else 404, told)
+
+
+async def _create(request: Request[SitesState], namespace: str, name: str) -> Response:
+    number = _number(request, "initializer", "value") or 0
+    await _spend(request)
+    key = secrets.token_urlsafe(24)
+    changed = await request.state["countapi"].change(
+        "create", namespace, name, request.state["clock"](), number, _hash(key)
+    )
+    if isinstance(changed, str):
+        return _refused(request, changed)
+    return _json(request, 201, {"namespace": namespace, "key": name, "value": number, "admin_key": key})
+
+
+async def _change(request: Request[SitesState], what: str, namespace: str, name: str) -> Response:
+    number = 0 if what in {"reset", "delete"} else _number(request, "value", "amount")
+    if number is None:
+        return _json(request, 400, {"value": None, "error": "value: must be a whole number"})
+    scheme, _, secret = request.headers.get("authorization", "").partition(" ")
+    token = secret.strip() if scheme.lower() == "bearer" else request.query_params.get("token", "")
+    changed = await request.state["countapi"].change(
+        "set" if what == "reset" else what, namespace, name, request.state["clock"](), number, _hash(token)
+    )
+    if isinstance(changed, str):
+        return _refused(request, changed)
+    old, new = changed
+    return _json(request, 200, {"status": "ok"} if what == "delete" else {"old_value": old, "value": new})
+
+
+async def _stream(request: Request[SitesState], namespace: str, name: str) -> Response:
+    live = request.state["live_sites"]
+    if live.watchers >= request.state["settings"].max_streams:
+        raise Unavailable(N_("Too many streams are open. Please try again in a moment."), retry_after=30)
+    headers = HEADERS | {"X-Accel-Buffering": "no"}
+    return StreamingResponse(_values(request, namespace, name), media_type="text/event-stream", headers=headers)
+
+
+async def _values(request: Request[SitesState], namespace: str, name: str) -> AsyncIterator[str]:
+    live, stopping, told, quiet = request.state["live_sites"], request.state["lifecycle"].stopping, None, 0.0
+    live.watchers += 1
+    try:
+        while not stopping.is_set():
+            value = await request.state["countapi"].get(namespace, name)
+            quiet += INTERVAL
+            if value != told or quiet >= 15:
+                yield f'data: {{"value":{"null" if value is None else value}}}\n\n'
+                told, quiet = value, 0.0
+            await asyncio.sleep(INTERVAL)
+    finally:
+        live.watchers -= 1
+
+
+async def _spend(request: Request[SitesState]) -> None:
+    wait = await request.state["rate_limiter"].spend((CREATION, address_key(address_of(request))))
+    raise_if_limited(wait)
+
+
+def _number(request: Request[Any], *names: str) -> int | None:
+    text = next((request.query_params[name] for name in names if name in request.query_params), "")
+    if not re.fullmatch(r"-?[0-9]{1,16}", text) or abs(int(text)) > MOST:
+        return None
+    return int(text)
+
+
+def _refused(request: Request[Any], word: str) -> Response:
+    status, reason = REFUSALS[word]
+    return _json(request, status, {"value": None, "error": reason})
+
+
+def _json(request: Request[Any], status: int, document: dict[str, object]) -> Response:
+    """JSON, or a call of `callback`: that always succeeds, with the status in it, because a script sees no other."""
+    callback = request.query_params.get("callback")
+    if callback is None:
+        return Response(orjson.dumps(document), status, HEADERS, media_type="application/json")
+    if not CALLBACK.fullmatch(callback):
+        return Response(
+            orjson.dumps({"error": "callback: must be a name"}), 400, HEADERS, media_type="application/json"
+        )
+    text = f"{callback}({orjson.dumps({'code': status, **document}).decode()})"
+    return Response(text, headers=HEADERS, media_type="text/javascript")
+
+
+def _hash(secret: str) -> str:
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest() if secret else ""

@@ -1,0 +1,82 @@
+"""CountAPI's and abacus' protocol."""
+
+from collections.abc import AsyncIterator, Callable
+
+import httpx
+import pytest
+
+from app.settings import Settings
+from tests.helpers.service import running
+
+
+@pytest.fixture
+async def visitor(make_settings: Callable[..., Settings]) -> AsyncIterator[httpx.AsyncClient]:
+    async with running(make_settings(countapi=True)) as service:
+        yield service.client
+
+
+async def test_it_is_off_unless_it_is_on(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/countapi/hit/blog/first")).status_code == 404
+
+
+async def test_hits_make_and_count_a_name(visitor: httpx.AsyncClient) -> None:
+    assert (await visitor.get("/countapi/get/blog/first")).json()["value"] is None
+    assert (await visitor.get("/countapi/get/blog/first")).status_code == 404
+    answers = [await visitor.get("/countapi/hit/blog/first") for _ in range(3)]
+    assert [answer.json() for answer in answers] == [{"value": 1}, {"value": 2}, {"value": 3}]
+    assert answers[0].headers["access-control-allow-origin"] == "*"
+    assert (await visitor.get("/countapi/get/blog/first")).json() == {"value": 3}
+    assert (await visitor.get("/countapi/hit/alone")).json() == {"value": 1}
+    assert (await visitor.get("/countapi/get/default/alone")).json() == {"value": 1}
+    assert (await visitor.get("/countapi/hit/blog/first?img")).content.startswith(b"GIF89a")
+    assert "<svg" in (await visitor.get("/countapi/get/blog/first/shield")).text
+
+
+async def test_only_the_key_changes_a_value(visitor: httpx.AsyncClient) -> None:
+    made = await visitor.post("/countapi/create/shop/sold?initializer=5")
+    assert made.status_code == 201
+    assert made.json()["value"] == 5
+    key = {"Authorization": f"Bearer {made.json()['admin_key']}"}
+    assert (await visitor.post("/countapi/create/shop/sold")).status_code == 409
+    for refused in ({}, {"Authorization": "Bearer wrong"}):
+        assert (await visitor.post("/countapi/set/shop/sold?value=9", headers=refused)).status_code == 403
+    assert (await visitor.post("/countapi/set/shop/sold?value=9", headers=key)).json() == {"old_value": 5, "value": 9}
+    assert (await visitor.post("/countapi/update/shop/sold?value=-2", headers=key)).json()["value"] == 7
+    token = made.json()["admin_key"]
+    assert (await visitor.get(f"/countapi/update/shop/sold?amount=3&token={token}")).json()["value"] == 10
+    assert (await visitor.post("/countapi/reset/shop/sold", headers=key)).json()["value"] == 0
+    info = (await visitor.get("/countapi/info/shop/sold")).json()
+    assert (info["value"], info["full_key"], info["is_genuine"], info["exists"]) == (0, "shop:sold", True, True)
+    assert (await visitor.post("/countapi/delete/shop/sold", headers=key)).json() == {"status": "ok"}
+    assert (await visitor.get("/countapi/info/shop/sold")).json()["exists"] is False
+    await visitor.get("/countapi/hit/shop/free")
+    assert (await visitor.post("/countapi/set/shop/free?value=1", headers=key)).status_code == 403
+
+
+async def test_a_callback_always_succeeds_with_the_status_inside(visitor: httpx.AsyncClient) -> None:
+    answer = await visitor.get("/countapi/get/blog/none?callback=cb")
+    assert answer.status_code == 200
+    assert answer.text == 'cb({"code":404,"value":null,"error":"Key not found"})'
+    assert (await visitor.get("/countapi/get/blog/none?callback=alert(1)")).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "hit/a/b",
+        "hit/ab",
+        "hit/blog/a b",
+        "hit/" + "a" * 65,
+        "hit/a/b/c/d",
+        "update/blog/first?value=x",
+        "set/blog/first",
+    ],
+)
+async def test_wrong_names_and_numbers_are_refused(visitor: httpx.AsyncClient, path: str) -> None:
+    assert (await visitor.get(f"/countapi/{path}")).status_code == 400
+
+
+async def test_making_names_is_limited(visitor: httpx.AsyncClient) -> None:
+    statuses = [(await visitor.get(f"/countapi/hit/blog/name{number}")).status_code for number in range(121)]
+    assert statuses == [200] * 120 + [429]
+    assert (await visitor.get("/countapi/hit/blog/name1")).status_code == 200
