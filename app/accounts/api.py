@@ -25,8 +25,29 @@ from app.web.i18n import N_
 from app.web.openapi import FLAG, NUMBER, TEXT, ApiRoute, Operation, array, nullable, obj
 from app.web.responses import json_response
 
-USER = obj(id=TEXT, name=TEXT, is_admin=FLAG, locale=nullable(TEXT), created=NUMBER)
-SESSION = obj(id=TEXT, device=TEXT, address=TEXT, created=NUMBER, seen=NUMBER, auth_method=TEXT, how=TEXT, current=FLAG)
+USER = obj(
+    id=TEXT,
+    name=TEXT,
+    display_name=TEXT,
+    email=TEXT,
+    email_verified=FLAG,
+    groups=array(TEXT),
+    is_admin=FLAG,
+    locale=nullable(TEXT),
+    created=NUMBER,
+)
+SESSION = obj(
+    id=TEXT,
+    device=TEXT,
+    address=TEXT,
+    created=NUMBER,
+    seen=NUMBER,
+    auth_method=TEXT,
+    auth_time=NUMBER,
+    amr=array(TEXT),
+    how=TEXT,
+    current=FLAG,
+)
 """`how` is the former name of `auth_method`."""
 TOKEN = obj(id=TEXT, name=TEXT, created=NUMBER, expires=nullable(NUMBER))
 MAX_CACHED_RESPONSES = 10_000
@@ -56,7 +77,7 @@ class CurrentSession(FastEndpoint):
             return kept[1]
         if len(self._kept) >= MAX_CACHED_RESPONSES:
             self._kept.clear()
-        body = orjson.dumps({"user": _user(user)})
+        body = orjson.dumps({"user": user_json(user)})
         self._kept[user.id] = (user, body)
         return body
 
@@ -72,7 +93,7 @@ async def sign_in(request: Request[AccountState]) -> Response:
     user = await authentication.sign_in(request, fields["username"], fields["password"])
     if user is None:
         raise WrongPassword
-    return json_response({"user": _user(user)})
+    return json_response({"user": user_json(user)})
 
 
 async def sign_out(request: Request[AccountState]) -> Response:
@@ -84,7 +105,7 @@ async def sign_out(request: Request[AccountState]) -> Response:
 @sign_in_required
 async def account(request: Request[AccountState], user: User) -> Response:
     """`GET /api/account`."""
-    return json_response(_user(user))
+    return json_response(user_json(user))
 
 
 @sign_in_required
@@ -136,10 +157,15 @@ async def revoke_token(request: Request[AccountState], user: User) -> Response:
     return Response(status_code=204)
 
 
-def _user(user: User) -> dict[str, Any]:
+def user_json(user: User) -> dict[str, Any]:
+    """A user as the API shows it."""
     return {
         "id": user.id,
         "name": user.name,
+        "display_name": user.display_name,
+        "email": user.email,
+        "email_verified": user.email_verified,
+        "groups": list(user.groups),
         "is_admin": user.is_admin,
         "locale": user.locale,
         "created": user.created,

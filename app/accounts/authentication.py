@@ -1,7 +1,7 @@
 """Sign-in and sign-out, the same for pages and the API."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
 from starlette.requests import Request
@@ -34,7 +34,7 @@ async def sign_in(request: Request[AccountState], name: str, password: str) -> U
         await audit(request, Event.SIGN_IN_FAILED, user=user or "")
         return None
     await state["limits"].signed_in(key)
-    await start_session(request, user, "password")
+    await start_session(request, user, "password", amr=("pwd",))
     # A concurrent change of the password, or disabling of the user, has ended all sessions but this new one. Another
     # sign-in may have replaced the hash of the same password.
     with rollback_unless_verified(request):
@@ -49,10 +49,23 @@ async def sign_in(request: Request[AccountState], name: str, password: str) -> U
     return user
 
 
-async def start_session(request: Request[S], user: User, auth_method: str, recheck_at: float = math.inf) -> Session:
-    """Starts a session for an authenticated user. Writes the audit entry first, so that every session has one."""
+async def start_session(
+    request: Request[S],
+    user: User,
+    auth_method: str,
+    recheck_at: float = math.inf,
+    *,
+    auth_time: float | None = None,
+    amr: Iterable[str] = (),
+) -> Session:
+    """Starts a session for an authenticated user. Writes the audit entry first, so that every session has one.
+
+    `auth_time` is when the user authenticated: now if None, 0 if unknown; `amr` is how (RFC 8176).
+    """
     await audit(request, Event.SIGN_IN, user=user, detail=auth_method)
-    return await request.state["sessions"].begin(request.scope, user.id, auth_method, recheck_at)
+    return await request.state["sessions"].begin(
+        request.scope, user.id, auth_method, recheck_at, auth_time=auth_time, amr=amr
+    )
 
 
 @contextmanager

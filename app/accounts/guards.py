@@ -9,6 +9,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.accounts.current_user import api_secret
 from app.accounts.lifespan import S
 from app.accounts.models import User
 from app.web.errors import Forbidden, FreshSignInRequired, SignInRequired
@@ -58,6 +59,12 @@ async def fresh(request: Request[Any], back: str) -> None:
     """Raises FreshSignInRequired, with the path to return to, unless the user authenticated recently."""
     if not await request.state["sessions"].fresh(request.scope):
         raise FreshSignInRequired(back)
+
+
+async def fresh_or_token(request: Request[Any], back: str) -> None:
+    """As `fresh`, for acts of the API that a token may do as well."""
+    if api_secret(request.scope) is None:
+        await fresh(request, back)
 
 
 async def user_of(request: Request[Any]) -> User:

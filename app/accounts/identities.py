@@ -161,6 +161,12 @@ class Identities:
             raise LastWayIn
         return bool(outcome == b"unlinked")
 
+    async def remove_all(self, user_id: str) -> None:
+        """Removes all identities of a user who is removed."""
+        for identity in await self.of_user(user_id):
+            await self._store.idempotent("DEL", keys.identity(identity.id))
+        await self._store.idempotent("DEL", keys.identities_of(user_id))
+
     async def of_user(self, user_id: str) -> tuple[Identity, ...]:
         """The user's identities, oldest link first."""
         ids = await self._store.idempotent("SMEMBERS", keys.identities_of(user_id))

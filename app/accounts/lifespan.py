@@ -15,6 +15,7 @@ from app.accounts.password_hashing import PasswordHashing
 from app.accounts.rate_limits import RateLimits
 from app.accounts.store import AccountStore
 from app.accounts.tokens import ApiTokens
+from app.accounts.user_store import UserStore
 from app.audit.log import Audit
 from app.sessions.cookie_store import CookieSessions
 from app.sessions.redis_store import RedisSessions, parse_session
@@ -50,6 +51,7 @@ class Accounts(TypedDict):
     current_user: CurrentUser
     sessions: Sessions
     tokens: ApiTokens
+    users: UserStore
 
 
 class AccountState(WebState, Accounts, SignInElsewhere):
@@ -83,6 +85,7 @@ async def open_accounts(
             current_user=CurrentUser(sessions, users, tokens),
             sessions=sessions,
             tokens=tokens,
+            users=UserStore(store, changed=users.forget, clock=clock),
         )
 
 

@@ -7,7 +7,10 @@ from typing import Self
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A user. `created` is Unix seconds; `locale` is None if the browser decides."""
+    """A user. `created` is Unix seconds; `locale` is None if the browser decides.
+
+    `display_name`, `email` and `groups` may be empty. Only a verified address proves that it is the user's.
+    """
 
     id: str
     name: str
@@ -16,6 +19,15 @@ class User:
     locale: str | None
     created: float
     has_password: bool
+    display_name: str = ""
+    email: str = ""
+    email_verified: bool = False
+    groups: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """The name to show."""
+        return self.display_name or self.name
 
     @classmethod
     def from_hash(cls, user_id: str, fields: Mapping[bytes, bytes]) -> Self:
@@ -27,6 +39,10 @@ class User:
             locale=fields[b"locale"].decode() or None,
             created=float(fields[b"created"]),
             has_password=b"password" in fields,
+            display_name=fields.get(b"display_name", b"").decode(),
+            email=fields.get(b"email", b"").decode(),
+            email_verified=fields.get(b"email_verified") == b"1",
+            groups=tuple(filter(None, fields.get(b"groups", b"").decode().split(","))),
         )
 
     def to_hash(self) -> list[str]:

@@ -2,12 +2,14 @@
 
 from starlette.routing import BaseRoute
 
-from app.accounts import api
+from app.accounts import admin_api, api
 from app.accounts.pages import account, admin, devices, setup, sign_in, sign_up, tokens
 
 routes: list[BaseRoute] = [
     # API: /api/session, /api/account...
     *api.routes,
+    # administration: /api/users, /api/groups
+    *admin_api.routes,
     # authentication: /sign-in, /sign-out, /sign-up, /setup
     *sign_in.routes,
     *sign_up.routes,

@@ -66,6 +66,15 @@ redis.call('ZADD', sorted, 0, key)
 redis.call('HSET', user, 'name', name)
 return 'renamed'
 """)
+REMOVE = Script("""
+local user, names, sorted = unpack(KEYS)
+local id, key = unpack(ARGV)
+if redis.call('HGET', names, key) == id then
+  redis.call('HDEL', names, key)
+  redis.call('ZREM', sorted, key)
+end
+redis.call('DEL', user)
+""")
 REPLACE = Script("""
 local now = redis.call('HGET', KEYS[1], 'password')
 if now == ARGV[1] then redis.call('HSET', KEYS[1], 'password', ARGV[2]) end
@@ -218,6 +227,12 @@ class AccountStore:
     async def set_disabled(self, user_id: str, disabled: bool) -> None:
         """Raises LastAdmin, NoSuchUser."""
         await self._change(user_id, "disabled", int(disabled))
+
+    async def remove(self, user: User) -> None:
+        """Removes a user who is disabled: the name becomes available to others."""
+        touched = (keys.user(user.id), keys.ACCOUNT_NAMES, keys.ACCOUNT_NAMES_SORTED)
+        await REMOVE.run(self._store, touched, user.id, compare_key(user.name))
+        self._changed(touched[0])
 
     async def set_locale(self, user_id: str, locale: str | None) -> None:
         await self._change(user_id, "locale", locale or "")

@@ -48,6 +48,18 @@ class Event(StrEnum):
     TOKEN_REVOKED = auto()
     IDENTITY_LINKED = auto()
     IDENTITY_UNLINKED = auto()
+    GROUPS_CHANGED = auto()
+    GROUP_CREATED = auto()
+    GROUP_REMOVED = auto()
+    EMAIL_CHANGED = auto()
+    PROFILE_CHANGED = auto()
+    CONFIRMED = auto()
+    RESET_LINK_CREATED = auto()
+    PASSWORD_RESET = auto()
+    FACTOR_ADDED = auto()
+    FACTOR_REMOVED = auto()
+    RECOVERY_CODE_USED = auto()
+    USER_REMOVED = auto()
     LEGACY_SIGN_IN = "moved_over"
 
 

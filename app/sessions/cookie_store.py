@@ -33,8 +33,12 @@ class CookieSessions:
             }:
                 now = self._clock()
                 if now < seen + self._idle and now < created + self._lifetime:
+                    at, amr = rest.pop("auth_time", 0), rest.pop("amr", "")
                     stored = {str(name): TaggedJson.dumps(value) for name, value in rest.items()}
-                    return Session("", user, created, seen, auth_method, stored=stored)
+                    session = Session("", user, created, seen, auth_method, stored=stored)
+                    session.auth_time = float(at) if isinstance(at, int | float) else 0.0
+                    session.amr = tuple(str(amr).split())
+                    return session
         return None
 
     def cached(self, key: str) -> Session | None:
@@ -63,6 +67,7 @@ class CookieSessions:
 
     def _dump(self, session: Session) -> str:
         own = {"user": session.user, "created": session.created, "seen": int(session.seen), "how": session.auth_method}
+        own |= {"auth_time": session.auth_time, "amr": " ".join(session.amr)}
         if taken := own.keys() & session.data.keys():
             raise TypeError(f"a session in the cookie needs {', '.join(sorted(taken))} for itself")
         return self._cookies.dumps(session.data | own)

@@ -81,6 +81,8 @@ class RedisSessions:
             "d": session.device,
             "a": session.address,
             "r": f"{session.recheck_at:.0f}" if session.recheck_at < math.inf else "",
+            "t": f"{session.auth_time:.3f}" if session.auth_time else "",
+            "m": " ".join(session.amr),
         }
         flat = [part for pair in fields.items() if pair[1] for part in pair]
         # Into the user's index first: a session that is not in there could not be ended with the others.
@@ -164,6 +166,8 @@ def parse_session(name: str, fields: Fields) -> Session | None:
             device=fields.get(b"d", b"").decode(),
             address=fields.get(b"a", b"").decode(),
             recheck_at=float(fields.get(b"r", math.inf)),
+            auth_time=float(fields.get(b"t", 0)),
+            amr=tuple(fields.get(b"m", b"").decode().split()),
             stored={k.decode().removeprefix(DATA): v.decode() for k, v in fields.items() if k.startswith(b"x:")},
         )
     except (KeyError, ValueError):

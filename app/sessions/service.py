@@ -7,7 +7,7 @@ cookies. A visitor who does not sign in has no session.
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -15,7 +15,7 @@ from typing import Protocol
 from starlette.types import Scope
 
 from app.sessions.cookie import SessionCookie
-from app.sessions.legacy.cookies import LEGACY_METHODS, LegacyCookie, LegacyCookies
+from app.sessions.legacy.cookies import LegacyCookie, LegacyCookies
 from app.sessions.session import Session, SessionStore
 from app.sessions.user_agent import device_of
 from app.settings import Settings
@@ -32,7 +32,7 @@ SEEN_EVERY = 60
 MAX_CACHED_COOKIES, MAX_CACHED_COOKIE_BYTES = 10_000, 2048
 """How many Cookie headers a worker maps to sessions, and the longest in bytes: clients choose both."""
 REAUTH_WINDOW = 600
-"""Seconds after signing in for which nobody asks whether it is still the same person."""
+"""Seconds after authenticating for which sensitive acts need no new authentication."""
 Recheck = Callable[[Session], Awaitable[float | None]]
 """Asks the session's identity provider. Returns the next `recheck_at` (Unix seconds); None ends the session."""
 
@@ -169,25 +169,37 @@ class Sessions:
                 known.clear()
             known[header] = key
 
-    async def begin(self, scope: Scope, user: str, auth_method: str, recheck_at: float = math.inf) -> Session:
-        """Signs the visitor in with a new session and ends the present one (session fixation: ASVS 5.0, 7.2.4).
-
-        The data of a session of the same user moves to the new one.
-        """
-        before = await self.open(scope)
-        return await self._start(scope, scope[SESSION_CONTEXT], user, auth_method, recheck_at, before)
-
-    async def _start(
+    async def begin(
         self,
         scope: Scope,
-        context: SessionContext,
+        user: str,
+        auth_method: str,
+        recheck_at: float = math.inf,
+        *,
+        auth_time: float | None = None,
+        amr: Iterable[str] = (),
+    ) -> Session:
+        """Signs the visitor in with a new session and ends the present one (session fixation: ASVS 5.0, 7.2.4).
+
+        `auth_time` is when the user authenticated: now if None, 0 if unknown. The data of a session of the same user
+        moves to the new one.
+        """
+        before = await self.open(scope)
+        started = self._new(scope, user, auth_method, recheck_at, before)
+        started.auth_time = started.created if auth_time is None else min(auth_time, started.created)
+        started.amr = tuple(amr)
+        return await self._start(scope, scope[SESSION_CONTEXT], started, before)
+
+    def _new(
+        self,
+        scope: Scope,
         user: str,
         auth_method: str,
         recheck_at: float = math.inf,
         before: Session | None = None,
     ) -> Session:
         now = self._clock()
-        session = Session(
+        return Session(
             key="",
             user=user,
             created=now,
@@ -198,6 +210,10 @@ class Sessions:
             recheck_at=recheck_at,
             _data=before.data if before is not None and before.user == user else None,
         )
+
+    async def _start(
+        self, scope: Scope, context: SessionContext, session: Session, before: Session | None = None
+    ) -> Session:
         value = await self._store.create(session)
         if before is not None:
             await self._store.end(before)
@@ -206,11 +222,9 @@ class Sessions:
         return session
 
     async def fresh(self, scope: Scope) -> bool:
-        """Whether the visitor authenticated within REAUTH_WINDOW; a legacy cookie is no proof of that."""
+        """Whether the visitor authenticated within REAUTH_WINDOW: the age of the session is no proof of that."""
         session = await self.open(scope)
-        if session is None or session.auth_method in LEGACY_METHODS:
-            return False
-        return self._clock() - session.created < REAUTH_WINDOW
+        return session is not None and self._clock() - session.auth_time < REAUTH_WINDOW
 
     async def end(self, scope: Scope) -> None:
         """Signs the visitor out."""
@@ -283,5 +297,5 @@ class Sessions:
         user = await self._legacy_users.adopt(old, scope)
         if user is None:
             return
-        await self._start(scope, context, user, old.auth_method)
+        await self._start(scope, context, self._new(scope, user, old.auth_method))
         context.cookies.setdefault(old.cookie, delete_cookie(scope, old.cookie))

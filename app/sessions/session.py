@@ -19,7 +19,8 @@ class Session:
     `data` is the application's: JSON's types and those of Flask's sessions (tuple, bytes, UUID, datetime). Each name in
     it is stored on its own, so that concurrent changes of different names are both kept.
 
-    After `recheck_at` the identity provider must confirm the session.
+    After `recheck_at` the identity provider must confirm the session. `auth_time` is when the user last authenticated,
+    0 if unknown; `amr` is how (RFC 8176), such as `pwd`, `otp`, `mfa`.
     """
 
     key: str
@@ -30,6 +31,8 @@ class Session:
     device: str = ""
     address: str = ""
     recheck_at: float = math.inf
+    auth_time: float = 0.0
+    amr: tuple[str, ...] = ()
     stored: Mapping[str, str] = field(default_factory=dict)
     _data: dict[str, Any] | None = field(default=None, repr=False)
 

@@ -21,9 +21,12 @@ A part in braces is a Redis Cluster hash tag: keys that one script touches share
 | `sessions-of:<user>` | sorted set | the user's sessions by when they were opened | a year unused |
 | `legacy-used:<digest>` | string | a legacy cookie that became a session, so that it works once | 31 days |
 | `legacy-ended:<user>` | string | the user ended all sessions: legacy cookies are refused | 31 days |
-| `{accounts}:user:<id>` | hash | name, admin, disabled, locale, created, password (its hash) | for ever |
+| `{accounts}:user:<id>` | hash | name, admin, disabled, locale, created, password hash, profile, groups | for ever |
 | `{accounts}:names` | hash | a name's compare key -> the user's id | for ever |
 | `{accounts}:names:sorted` | sorted set | the compare keys in their order, to search | for ever |
+| `{accounts}:groups` | hash | a group's name -> when it was made | for ever |
+| `{accounts}:group:<name>` | set | ids of the members of a group | for ever |
+| `{accounts}:emails` | hash | a verified e-mail address -> the user's id | for ever |
 | `{accounts}:admins` | set | ids of the administrators who are not disabled | for ever |
 | `{accounts}:setup:nonce` | string | the nonce of the setup link | until there is an administrator |
 | `{accounts}:setup:printed:<start>` | string | the one worker of a start that prints the setup link | 1 h |
@@ -53,6 +56,8 @@ SITES_ALL = "sites:all"
 SITES_HOSTS = "sites:hosts"
 ACCOUNT_NAMES = "{accounts}:names"
 ACCOUNT_NAMES_SORTED = "{accounts}:names:sorted"
+ACCOUNT_GROUPS = "{accounts}:groups"
+ACCOUNT_EMAILS = "{accounts}:emails"
 ACCOUNT_ADMINS = "{accounts}:admins"
 SETUP_NONCE = "{accounts}:setup:nonce"
 INVITATIONS = "{accounts}:invitations"
@@ -120,6 +125,10 @@ def legacy_ended(user_id: str) -> str:
 
 def user(user_id: str) -> str:
     return f"{{accounts}}:user:{user_id}"
+
+
+def group(name: str) -> str:
+    return f"{{accounts}}:group:{name}"
 
 
 def setup_printed(start: str) -> str:

@@ -12,7 +12,7 @@ from app.web.errors import BadRequest
 MAX_FIELD_LENGTH = 2048
 """Of one field."""
 MAX_FORM_FIELDS = 20
-KINDS = {str: "a text", bool: "true or false", int: "a whole number"}
+KINDS = {str: "a text", bool: "true or false", int: "a whole number", list: "a list"}
 
 
 async def form_of(request: Request[Any]) -> FormData:

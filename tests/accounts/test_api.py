@@ -31,7 +31,8 @@ async def test_signing_in_tells_who_it_is_and_begins_a_session(client: httpx.Asy
     assert answer.status_code == 200
     user = answer.json()["user"]
     assert user == {
-        "id": cast.bob.id, "name": "bob", "is_admin": False, "locale": None, "created": cast.bob.created,
+        "id": cast.bob.id, "name": "bob", "display_name": "", "email": "", "email_verified": False, "groups": [],
+        "is_admin": False, "locale": None, "created": cast.bob.created,
     }  # fmt: skip
     assert (await client.get("/api/session")).json() == {"user": user}
     assert (await client.get("/api/account")).json() == user
@@ -180,7 +181,7 @@ async def test_another_method_is_refused_and_the_right_ones_are_named(
     assert answer.headers["allow"] == allowed
 
 
-@pytest.mark.parametrize("path", ["/api/nothing", "/api/", "/api/session/", "/api/account/sessions/", "/api/users"])
+@pytest.mark.parametrize("path", ["/api/nothing", "/api/", "/api/session/", "/api/account/sessions/", "/api/people"])
 async def test_what_there_is_not_is_not_found(bob: httpx.AsyncClient, path: str) -> None:
     problem(await bob.get(path), 404)
 

@@ -69,7 +69,7 @@ async def test_the_devices_tell_what_is_known_of_them(service: Running, cast: Ca
     del listed["id"]
     assert listed == {
         "device": "Firefox on Linux", "address": "2001:db8::1", "created": begun, "seen": begun + 90,
-        "auth_method": "password", "how": "password", "current": True,
+        "auth_method": "password", "how": "password", "current": True, "auth_time": begun, "amr": ["pwd"],
     }  # fmt: skip
 
 

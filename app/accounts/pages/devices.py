@@ -27,6 +27,8 @@ class Device:
     seen: float
     auth_method: str
     current: bool
+    auth_time: float
+    amr: tuple[str, ...]
 
 
 async def devices_of(request: Request[AccountState], user: User) -> list[Device]:
@@ -34,7 +36,17 @@ async def devices_of(request: Request[AccountState], user: User) -> list[Device]
     own = await request.state["sessions"].open(request.scope)
     current = own.key if own is not None else None
     return [
-        Device(each.key, each.device, each.address, each.created, each.seen, each.auth_method, each.key == current)
+        Device(
+            each.key,
+            each.device,
+            each.address,
+            each.created,
+            each.seen,
+            each.auth_method,
+            each.key == current,
+            each.auth_time,
+            each.amr,
+        )
         for each in await request.state["sessions"].of_user(user.id)
     ]
 

@@ -42,7 +42,7 @@ async def send(request: Request[AccountState]) -> Response:
         field, reason = "username", N_("This name is taken.")
     else:
         await audit(request, Event.USER_CREATED, user=user, detail="setup")
-        await authentication.start_session(request, user, "setup")
+        await authentication.start_session(request, user, "setup", amr=("pwd",))
         return see_other("/")
     return await page(
         request, "accounts/setup.html", token=fields["token"], username=name, error=reason, field=field, status_code=400

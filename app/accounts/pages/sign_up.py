@@ -52,7 +52,7 @@ async def send(request: Request[AccountState]) -> Response:
         field, reason = "username", N_("This name is taken.")
     else:
         await audit(request, Event.USER_CREATED, user=user, detail="sign-up")
-        await authentication.start_session(request, user, "sign-up")
+        await authentication.start_session(request, user, "sign-up", amr=("pwd",))
         return see_other(safe_path(fields["next"]))
     return await page(
         request,

@@ -1,0 +1,210 @@
+"""The API of the administration: users and groups."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.accounts import administration
+from app.accounts.api import USER, user_json
+from app.accounts.guards import admin_required, fresh_or_token
+from app.accounts.lifespan import AccountState
+from app.accounts.models import User
+from app.accounts.profile import BadProfile, display_name_of, email_of, group_of, groups_of
+from app.accounts.store import LastAdmin
+from app.accounts.user_store import EmailTaken
+from app.web.body import json_fields
+from app.web.errors import BadRequest, Conflict, NotFound
+from app.web.i18n import N_
+from app.web.openapi import COUNT, FLAG, NUMBER, TEXT, ApiRoute, Operation, array, nullable, obj
+from app.web.responses import json_response
+
+MANAGED = obj(**USER["properties"], disabled=FLAG)
+GROUP = obj(name=TEXT, created=NUMBER, members=COUNT)
+GROUP_NAME = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9.:@_-]{0,63}$"}
+EMAIL = {"type": "string", "pattern": "^([a-z0-9.]{1,64}@[a-z0-9]{1,63}\\.[a-z]{2,9})?$", "description": "Empty: none."}
+PAGE_SIZE = 50
+BACK = "/admin/users"
+
+
+@admin_required
+async def list_users(request: Request[AccountState], admin: User) -> Response:
+    """`GET /api/users?q=&after=`."""
+    found = await request.state["accounts"].search(
+        request.query_params.get("q", "")[:64], request.query_params.get("after"), PAGE_SIZE
+    )
+    return json_response(
+        {"users": [_managed(user) for user in found.users], "total": found.total, "after": found.after}
+    )
+
+
+@admin_required
+async def show_user(request: Request[AccountState], admin: User) -> Response:
+    """`GET /api/users/{id}`."""
+    return json_response(_managed(await administration.subject(request)))
+
+
+@admin_required
+async def change_user(request: Request[AccountState], admin: User) -> Response:
+    """`PATCH /api/users/{id}`: the members that are given. All are checked before the first is stored."""
+    await fresh_or_token(request, BACK)
+    subject = await administration.subject(request)
+    fields = await json_fields(
+        request,
+        {},
+        {
+            "display_name": str,
+            "email": str,
+            "email_verified": bool,
+            "groups": list,
+            "is_admin": bool,
+            "disabled": bool,
+        },
+    )
+    try:
+        await administration.change(request, admin, subject, _checked(fields))
+    except LastAdmin:
+        raise Conflict(N_("This is the last administrator.")) from None
+    except EmailTaken:
+        raise Conflict(N_("Another account has verified this address.")) from None
+    return json_response(_managed(await administration.subject(request)))
+
+
+@admin_required
+async def remove_user(request: Request[AccountState], admin: User) -> Response:
+    """`DELETE /api/users/{id}`."""
+    await fresh_or_token(request, BACK)
+    subject = await administration.subject(request)
+    try:
+        await administration.remove(request, admin, subject)
+    except LastAdmin:
+        raise Conflict(N_("This is the last administrator.")) from None
+    return Response(status_code=204)
+
+
+@admin_required
+async def list_groups(request: Request[AccountState], admin: User) -> Response:
+    """`GET /api/groups`."""
+    return json_response([asdict(group) for group in await request.state["users"].groups()])
+
+
+@admin_required
+async def create_group(request: Request[AccountState], admin: User) -> Response:
+    """`POST /api/groups` with `name`."""
+    await fresh_or_token(request, BACK)
+    fields = await json_fields(request, {"name": str})
+    try:
+        name = group_of(fields["name"])
+    except BadProfile as bad:
+        raise BadRequest(f"name: {bad.reason}", field="name") from None
+    if not await administration.create_group(request, admin, name):
+        raise Conflict(N_("There is a group of this name."))
+    (group,) = (each for each in await request.state["users"].groups() if each.name == name)
+    return json_response(asdict(group), 201)
+
+
+@admin_required
+async def remove_group(request: Request[AccountState], admin: User) -> Response:
+    """`DELETE /api/groups/{name}`: its members stay."""
+    await fresh_or_token(request, BACK)
+    if not await administration.remove_group(request, admin, request.path_params["name"]):
+        raise NotFound
+    return Response(status_code=204)
+
+
+def _checked(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The given members in normal form. Raises BadRequest."""
+    checked = {name: value for name, value in fields.items() if value is not None}
+    if not all(isinstance(name, str) for name in checked.get("groups", ())):
+        raise BadRequest("groups: must be a list of texts", field="groups")
+    try:
+        if "display_name" in checked:
+            checked["display_name"] = display_name_of(checked["display_name"])
+        if "email" in checked:
+            checked["email"] = email_of(checked["email"])
+        if "groups" in checked:
+            checked["groups"] = groups_of(checked["groups"])
+    except BadProfile as bad:
+        raise BadRequest(f"{bad.field}: {bad.reason}", field=bad.field) from None
+    return checked
+
+
+def _managed(user: User) -> dict[str, Any]:
+    return user_json(user) | {"disabled": user.disabled}
+
+
+LIST_USERS = Operation(
+    summary="The users, in order of their names",
+    tag="users",
+    query={"q": "A part of a name or an e-mail address.", "after": "The cursor of the next page."},
+    responses={200: ("A page of users.", obj(users=array(MANAGED), total=COUNT, after=nullable(TEXT)))},
+    problems=[403],
+    guarded=True,
+)
+SHOW_USER = Operation(
+    summary="One user",
+    tag="users",
+    parameters={"id": "The user's id."},
+    responses={200: ("The user.", MANAGED)},
+    problems=[403, 404],
+    guarded=True,
+)
+CHANGE_USER = Operation(
+    summary="Change a user: the members that are given",
+    tag="users",
+    parameters={"id": "The user's id."},
+    body={
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            "display_name": nullable({"type": "string", "pattern": "^[A-Za-z ]{0,100}$"}),
+            "email": nullable(EMAIL),
+            "email_verified": nullable({"type": "boolean", "description": "Whether the address is the user's."}),
+            "groups": nullable(array(GROUP_NAME) | {"maxItems": 100}),
+            "is_admin": nullable(FLAG),
+            "disabled": nullable(FLAG),
+        },
+    },
+    responses={200: ("The user.", MANAGED)},
+    problems=[404, 409],
+    guarded=True,
+)
+REMOVE_USER = Operation(
+    summary="Remove a user with everything that belongs to it; audit entries stay",
+    tag="users",
+    parameters={"id": "The user's id."},
+    responses={204: ("Removed.", None)},
+    problems=[404, 409],
+    guarded=True,
+)
+LIST_GROUPS = Operation(
+    summary="The groups", tag="groups", responses={200: ("The groups.", array(GROUP))}, problems=[403], guarded=True
+)
+CREATE_GROUP = Operation(
+    summary="Create a group",
+    tag="groups",
+    body=obj(name=GROUP_NAME),
+    responses={201: ("The group.", GROUP)},
+    problems=[409],
+    guarded=True,
+)
+REMOVE_GROUP = Operation(
+    summary="Remove a group; its members stay",
+    tag="groups",
+    parameters={"name": "The group's name."},
+    responses={204: ("Removed.", None)},
+    problems=[404],
+    guarded=True,
+)
+
+routes = [
+    ApiRoute("GET", "/api/users", list_users, LIST_USERS),
+    ApiRoute("GET", "/api/users/{id}", show_user, SHOW_USER),
+    ApiRoute("PATCH", "/api/users/{id}", change_user, CHANGE_USER),
+    ApiRoute("DELETE", "/api/users/{id}", remove_user, REMOVE_USER),
+    ApiRoute("GET", "/api/groups", list_groups, LIST_GROUPS),
+    ApiRoute("POST", "/api/groups", create_group, CREATE_GROUP),
+    ApiRoute("DELETE", "/api/groups/{name}", remove_group, REMOVE_GROUP),
+]

@@ -1,0 +1,103 @@
+"""The acts of the administration, the same for pages and the API; each writes its audit entry."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.requests import Request
+
+from app.accounts.helpers import audit
+from app.accounts.lifespan import AccountState
+from app.accounts.models import User
+from app.audit.log import Event
+from app.web.errors import NotFound
+
+
+async def subject(request: Request[AccountState]) -> User:
+    """The user that the path names. Raises NotFound."""
+    user = await request.state["accounts"].by_id(request.path_params["id"])
+    if user is None:
+        raise NotFound
+    return user
+
+
+async def change(request: Request[AccountState], admin: User, user: User, fields: Mapping[str, Any]) -> None:
+    """Changes the named fields, those that may be refused first. Raises LastAdmin, EmailTaken, NoSuchUser."""
+    if "email" in fields or "email_verified" in fields:
+        await set_email(request, admin, user, fields)
+    if "disabled" in fields:
+        await set_disabled(request, admin, user, fields["disabled"])
+    if "is_admin" in fields:
+        await set_admin(request, admin, user, fields["is_admin"])
+    if "display_name" in fields and fields["display_name"] != user.display_name:
+        await request.state["users"].set_display_name(user.id, fields["display_name"])
+        await audit(request, Event.PROFILE_CHANGED, user=user, by=admin, detail="display_name")
+    if "groups" in fields:
+        await set_groups(request, admin, user, fields["groups"])
+
+
+async def set_email(request: Request[AccountState], admin: User, user: User, fields: Mapping[str, Any]) -> None:
+    """An address that changes is not verified, unless the administrator says so."""
+    email = fields.get("email", user.email)
+    verified = fields.get("email_verified", user.email_verified and email == user.email)
+    if (email, verified) != (user.email, user.email_verified):
+        await request.state["users"].set_email(user.id, email, verified=verified)
+        await audit(request, Event.EMAIL_CHANGED, user=user, by=admin)
+
+
+async def set_disabled(request: Request[AccountState], admin: User, user: User, disabled: bool) -> None:
+    """Disables and signs out everywhere, or enables. Raises LastAdmin."""
+    await request.state["accounts"].set_disabled(user.id, disabled)
+    if disabled:
+        await request.state["sessions"].end_all(user.id)
+    await audit(request, Event.DISABLED if disabled else Event.ENABLED, user=user, by=admin)
+
+
+async def set_admin(request: Request[AccountState], admin: User, user: User, is_admin: bool) -> None:
+    """Raises LastAdmin."""
+    await request.state["accounts"].set_admin(user.id, is_admin)
+    detail = "make-admin" if is_admin else "remove-admin"
+    await audit(request, Event.ROLE_CHANGED, user=user, by=admin, detail=detail)
+
+
+async def set_groups(request: Request[AccountState], admin: User, user: User, groups: tuple[str, ...]) -> None:
+    """Sets all groups of a user."""
+    before = await request.state["users"].set_groups(user.id, groups)
+    changes = [f"+{name}" for name in groups if name not in before] + [f"-{x}" for x in before if x not in groups]
+    if changes:
+        await audit(request, Event.GROUPS_CHANGED, user=user, by=admin, detail=" ".join(changes))
+
+
+async def end_sessions(request: Request[AccountState], admin: User, user: User) -> None:
+    """Signs the user out everywhere."""
+    ended = await request.state["sessions"].end_all(user.id)
+    await audit(request, Event.SESSION_ENDED, user=user, by=admin, detail=str(ended))
+
+
+async def create_group(request: Request[AccountState], admin: User, name: str) -> bool:
+    """Whether the group is new."""
+    created = await request.state["users"].create_group(name)
+    if created:
+        await audit(request, Event.GROUP_CREATED, user="", by=admin, detail=name)
+    return created
+
+
+async def remove_group(request: Request[AccountState], admin: User, name: str) -> bool:
+    """Whether there was such a group."""
+    removed = await request.state["users"].remove_group(name)
+    if removed:
+        await audit(request, Event.GROUP_REMOVED, user="", by=admin, detail=name)
+    return removed
+
+
+async def remove(request: Request[AccountState], by: User, user: User) -> None:
+    """Removes the account with its sessions, tokens, identities and groups; audit entries stay. Raises LastAdmin."""
+    state = request.state
+    await state["accounts"].set_disabled(user.id, True)  # refuses the last administrator; nobody can sign in meanwhile
+    await state["sessions"].end_all(user.id)
+    for token in await state["tokens"].list(user.id):
+        await state["tokens"].revoke(user.id, token.id)
+    await state["identities"].remove_all(user.id)
+    await state["users"].set_groups(user.id, ())
+    await state["users"].set_email(user.id, "", verified=False)
+    await audit(request, Event.USER_REMOVED, user=user, by=by if by.id != user.id else None, detail=user.name)
+    await state["accounts"].remove(user)

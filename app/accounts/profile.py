@@ -1,0 +1,62 @@
+"""What a user may be called and reached by: display names, e-mail addresses, group names. Pure."""
+
+import re
+import unicodedata
+
+from app.web.i18n import N_
+
+MAX_DISPLAY_NAME_LENGTH = 100
+MAX_EMAIL_LENGTH = 254
+MAX_GROUPS = 100
+EMAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9-]+)*")
+"""The addresses of HTML's `<input type=email>`: none can add a header to a message."""
+GROUP = re.compile(r"\w[\w.:@-]{0,63}")
+"""Group names travel in header lists and paths, so they hold no commas, spaces and slashes."""
+UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+
+
+class BadProfile(ValueError):
+    """A value is refused; `field` names it, `reason` is a sentence for the reader."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+        self.reason = reason
+
+
+def display_name_of(text: str) -> str:
+    """The display name with single spaces; may be empty. Raises BadProfile."""
+    name = " ".join(unicodedata.normalize("NFC", text[: 4 * MAX_DISPLAY_NAME_LENGTH]).split())
+    if len(text) > 4 * MAX_DISPLAY_NAME_LENGTH or len(name) > MAX_DISPLAY_NAME_LENGTH:
+        raise BadProfile("display_name", N_("A display name has at most 100 characters."))
+    if any(unicodedata.category(character) in UNSEEN for character in name):
+        raise BadProfile("display_name", N_("A display name cannot contain invisible characters."))
+    return name
+
+
+def email_of(text: str) -> str:
+    """The e-mail address; may be empty. Raises BadProfile."""
+    email = text.strip(" ")
+    if email and (len(email) > MAX_EMAIL_LENGTH or not EMAIL.fullmatch(email)):
+        raise BadProfile("email", N_("This is not an e-mail address."))
+    return email
+
+
+def email_key(email: str) -> str:
+    """Equal for all spellings of an address."""
+    return email.strip().casefold()
+
+
+def group_of(text: str) -> str:
+    """The group's name in normal form. Raises BadProfile."""
+    name = unicodedata.normalize("NFC", text[:257]).strip()
+    if not GROUP.fullmatch(name):
+        raise BadProfile("groups", N_("A group's name has 1 to 64 letters, digits or . _ : @ - and no spaces."))
+    return name
+
+
+def groups_of(names: list[str]) -> tuple[str, ...]:
+    """The groups in order, each once. Raises BadProfile."""
+    if len(names) > MAX_GROUPS:
+        raise BadProfile("groups", N_("A user can be in at most 100 groups."))
+    return tuple(sorted({group_of(name) for name in names}))
