@@ -36,8 +36,7 @@ async def test_the_user_sees_its_own_profile(service: Running, alice: httpx.Asyn
     bob = await signed_in(service, "bob")
     change = {"display_name": "Bob  Lee", "email": "bob@example.com", "email_verified": True, "groups": ["ops"]}
     await alice.patch(f"/api/users/{cast.bob.id}", json=change)
-    for path, read in (("/api/account", lambda it: it), ("/api/session", lambda it: it["user"])):
-        seen = read((await bob.get(path)).json())
+    for seen in ((await bob.get("/api/account")).json(), (await bob.get("/api/session")).json()["user"]):
         assert (seen["display_name"], seen["email_verified"], seen["groups"]) == ("Bob Lee", True, ["ops"])
 
 
