@@ -185,19 +185,13 @@ class Sessions:
         moves to the new one.
         """
         before = await self.open(scope)
-        started = self._new(scope, user, auth_method, recheck_at, before)
+        started = self._new(scope, user, auth_method, before)
+        started.recheck_at = recheck_at
         started.auth_time = started.created if auth_time is None else min(auth_time, started.created)
         started.amr = tuple(amr)
         return await self._start(scope, scope[SESSION_CONTEXT], started, before)
 
-    def _new(
-        self,
-        scope: Scope,
-        user: str,
-        auth_method: str,
-        recheck_at: float = math.inf,
-        before: Session | None = None,
-    ) -> Session:
+    def _new(self, scope: Scope, user: str, auth_method: str, before: Session | None = None) -> Session:
         now = self._clock()
         return Session(
             key="",
@@ -207,7 +201,6 @@ class Sessions:
             auth_method=auth_method,
             device=device_of(headers_of(scope).get(b"user-agent", b"").decode("latin-1")),
             address=scope["client"][0] if scope["client"] else "",
-            recheck_at=recheck_at,
             _data=before.data if before is not None and before.user == user else None,
         )
 
