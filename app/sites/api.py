@@ -9,14 +9,14 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.accounts.guards import sign_in_required
+from app.accounts.guards import admin_required, sign_in_required
 from app.accounts.helpers import address_of, raise_if_limited
 from app.accounts.models import User
 from app.sites.access import Right, address, right_of, share_hash, site_for
 from app.sites.lifespan import SitesState
 from app.sites.models import May, Site, bucket_of, settings_of
 from app.sites.page_address import BadAddress, compare_host, page_address
-from app.sites.removal import remove_counts
+from app.sites.removal import apply_retention, remove_counts
 from app.sites.site_settings import BadSetting, changed
 from app.store.rate_limit import Rule, address_key
 from app.web.body import json_fields
@@ -92,6 +92,21 @@ async def set_values(request: Request[SitesState]) -> Response:
         raise NotFound
     if outcome < 0:
         raise Conflict(N_("The site has no room for another page."))
+    return Response(status_code=204)
+
+
+@admin_required
+async def give_host(request: Request[SitesState], _: User) -> Response:
+    """`PUT /api/sites/{id}/hosts/{host}`: of several sites that name a host, this one gets its Busuanzi visits."""
+    site, _user = await site_for(request, Right.OWN)
+    try:
+        host = compare_host(request.path_params["host"])
+    except ValueError:
+        raise NotFound from None
+    if host not in site.compare_hosts:
+        raise NotFound
+    await request.state["site_store"].give_host(host, site.id)
+    request.state["hosts"].forget(host)
     return Response(status_code=204)
 
 
@@ -177,6 +192,8 @@ async def save_changes(request: Request[SitesState], site: Site, fields: dict[st
             await store.release_hosts(site.id, site.compare_hosts - new.compare_hosts)
             await store.claim_hosts(site.id, new.compare_hosts - site.compare_hosts)
             known.forget(site)
+            if new.retention_days != site.retention_days:
+                await apply_retention(request.state["store"], new, request.state["clock"]())
             return await known.get(site.id) or new
         known.forget(site)
         latest = await known.get(site.id)

@@ -70,3 +70,6 @@ class SitesOfHosts:
                 self._known.clear()
             self._known[host] = (time.monotonic(), site_id)
         return await self._known_sites.get_to_count(site_id) if site_id else None
+
+    def forget(self, host: str) -> None:
+        self._known.pop(host, None)

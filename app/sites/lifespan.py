@@ -54,12 +54,11 @@ async def open_sites(web: WebState, metrics: Metrics, clock: Callable[[], float]
         stack.callback(countries.close)
         site_store = SiteStore(store)
         collector = Collector(store, barrier, most_waiting=settings.max_queued_hits)
-        counter = HitCounter(
-            collector, Salts(site_store), UserAgents(), countries, frozenset(settings.referrer_spam), clock
-        )
+        salts = Salts(site_store)
+        counter = HitCounter(collector, salts, UserAgents(), countries, frozenset(settings.referrer_spam), clock)
         stats = SiteStats(StatsStore(store), clock)
         metrics.add(*_readings(collector))
-        async with background(web["lifecycle"], collector.run()):
+        async with background(web["lifecycle"], collector.run(), salts.rewrite_files()):
             try:
                 yield Sites(
                     known_sites=known,

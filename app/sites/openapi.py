@@ -165,3 +165,8 @@ EXPORT = _site(
     media=("text/csv; charset=utf-8", "application/jsonl; charset=utf-8"),
     query={"format": "csv or jsonl."},
 )
+GIVE_HOST = _site(
+    "Gives a host that several sites name to this one, for Busuanzi: for administrators",
+    {204: ("It is so.", None)},
+    parameters=SITE_PARAMETER | {"host": "A host name of the site."},
+)

@@ -1,11 +1,12 @@
 """Removes everything that was counted for a site: every key, and only the site's."""
 
+import asyncio
 from collections.abc import Iterator
 from datetime import date, timedelta
 
 from app.sites.counting_script import PAGES_IN_BLOCK, PAGES_IN_DAY_BLOCK
 from app.sites.models import Site
-from app.sites.site_calendar import cached_zone, compact, day_of, days, from_compact, months
+from app.sites.site_calendar import cached_zone, compact, day_begins, day_of, days, from_compact, months
 from app.sites.stats_store import StatsStore
 from app.store import keys
 from app.store.client import Store
@@ -23,6 +24,23 @@ async def remove_counts(store: Store, site: Site, now: float) -> None:
         await store.idempotent("UNLINK", *names)
     # The list of paths last: until then a repetition after an error finds all blocks.
     await store.idempotent("UNLINK", keys.site_counts(site.bucket, site.id, "names"))
+
+
+async def apply_retention(store: Store, site: Site, now: float) -> None:
+    """The detail of days that were counted under another retention is kept as long as the present one says."""
+    stats, place = StatsStore(store), cached_zone(site.time_zone)
+    blocks = -(-await stats.known_paths(site) // PAGES_IN_DAY_BLOCK)
+    counted = [from_compact(f"{month}01") for month in await stats.months(site)]
+    if not counted:
+        return
+    for day in await stats.days(site, min(counted), day_of(now, place)):
+        ends = day_begins(day, place) + (site.retention_days + 1) * 86_400
+        parts = (f"l:{compact(day)}", *(f"d:{compact(day)}:{block}" for block in range(blocks)))
+        names = [keys.site_counts(site.bucket, site.id, part) for part in parts]
+        if site.retention_days:
+            await asyncio.gather(*(store.idempotent("EXPIREAT", name, int(ends)) for name in names))
+        else:
+            await asyncio.gather(*(store.idempotent("PERSIST", name) for name in names))
 
 
 async def _parts(stats: StatsStore, store: Store, site: Site, now: float) -> Iterator[str]:

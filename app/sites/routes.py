@@ -44,6 +44,7 @@ routes: list[BaseRoute] = [
     ApiRoute("DELETE", SITE, api.remove_site, openapi.REMOVE),
     ApiRoute("GET", f"{SITE}/stats", stats_api.stats, openapi.GET_STATS),
     ApiRoute("GET", f"{SITE}/top/{{kind}}", stats_api.top, openapi.GET_TOP),
+    ApiRoute("PUT", f"{SITE}/hosts/{{host}}", api.give_host, openapi.GIVE_HOST),
     ApiRoute("PUT", f"{SITE}/values", api.set_values, openapi.SET_VALUES),
     ApiRoute("POST", f"{SITE}/reset", api.reset_site, openapi.RESET),
     ApiRoute("POST", f"{SITE}/shares", api.create_share, openapi.CREATE_SHARE),

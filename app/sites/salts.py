@@ -1,7 +1,9 @@
 """The salts of the hashes of visitors: one a day and time zone, in Redis, deleted when the day ends."""
 
+import asyncio
 import os
 import time
+from contextlib import suppress
 
 from app.sites.site_calendar import TimeSlot
 from app.sites.store import SiteStore
@@ -11,6 +13,8 @@ SALT_BYTES = 16
 RETRY = 1.0
 """Seconds until a salt is asked for again that Redis could not give."""
 MAX_ZONES = 1000
+REWRITE_INTERVAL = 3600.0
+"""Seconds between two looks at whether the append-only file is due."""
 
 
 class Salts:
@@ -43,3 +47,11 @@ class Salts:
         self._salts[zone] = (slot.day, salt)
         self._own.pop(zone, None)
         return salt
+
+    async def rewrite_files(self) -> None:
+        """Within a day a deleted salt is gone from the server's append-only file, too."""
+        while True:
+            await asyncio.sleep(REWRITE_INTERVAL)
+            if self._salts:
+                with suppress(StoreUnavailable, ResponseError):
+                    await self._store.rewrite_file()

@@ -9,11 +9,13 @@ from app.counter.exactly_once import BatchStore, SequenceGap
 from app.sites.counting_script import COUNT_BATCH, SET_VALUES
 from app.sites.models import May, Site, bucket_of, settings_of, site_from_hash
 from app.store import keys
-from app.store.client import Store
+from app.store.client import ResponseError, Store
 from app.store.scripts import Script
 
 Reply = Sequence[Sequence[int] | None]
 """For each slot the site's visits, its visitors, and the total of each path; None for a site that is gone."""
+
+REWRITE_SECONDS = 20 * 3600
 
 # Changes the settings only if nobody else has meanwhile, and never brings a removed site back.
 REPLACE_SETTINGS = Script("""
@@ -116,6 +118,20 @@ class SiteStore:
         key = keys.sites_salt(zone, day)
         await self.store.idempotent("SET", key, fresh, "NX", "EXAT", ends)
         return bytes(await self.store.idempotent("GET", key) or fresh)
+
+    async def rewrite_file(self) -> bool:
+        """Makes the server write its append-only file anew, once in REWRITE_SECONDS: deleted salts are in the old one.
+
+        False where another worker has just done it, or the server does not let us.
+        """
+        mine = await self.store.idempotent("SET", keys.SITES_REWRITTEN, "", "NX", "EX", REWRITE_SECONDS)
+        if mine is None:
+            return False
+        try:
+            await self.store.idempotent("BGREWRITEAOF", near=keys.SITES_REWRITTEN)
+        except ResponseError:  # it writes none, is at it already, or our user may not ask for it
+            return False
+        return True
 
 
 class SitesBatchStore(BatchStore[Reply]):

@@ -13,7 +13,8 @@ A part in braces is a Redis Cluster hash tag: keys that one script touches share
 | `{sites:<bucket>}:<site>:<part>` | various | a site's counts (app/sites/counting_script.py) | see there |
 | `sites:all` | sorted set | ids of sites, by when they were made | for ever |
 | `sites:hosts` | hash | a host name -> the site that named it first | for ever |
-| `sites:salt:<zone>:<day>` | string | the salt of the hashes of a day's visitors in a time zone | the day's |
+| `{sites:salts}:rewritten` | string | the append-only file was rewritten, so that old salts are gone | 20 h |
+| `{sites:salts}:<zone>:<day>` | string | the salt of the hashes of a day's visitors in a time zone | the day's |
 | `countapi:<namespace>:<name>` | hash | a counter of CountAPI: value, key (its hash), created | a year unused |
 | `sites-of:<user>` | set | ids of the sites that a user may see | for ever |
 | `session:<key>` | hash | a session: user, created, seen, auth method, device, address, its data | idle timeout |
@@ -54,6 +55,7 @@ HITS_WORKER_LIFETIME = 86_400_000
 """Milliseconds after which a dead worker's record expires; a live worker renews it four times a second."""
 SITES_ALL = "sites:all"
 SITES_HOSTS = "sites:hosts"
+SITES_REWRITTEN = "{sites:salts}:rewritten"
 ACCOUNT_NAMES = "{accounts}:names"
 ACCOUNT_NAMES_SORTED = "{accounts}:names:sorted"
 ACCOUNT_GROUPS = "{accounts}:groups"
@@ -92,7 +94,7 @@ def site_counts(bucket: int, site_id: str, part: str) -> str:
 
 
 def sites_salt(zone: str, day: str) -> str:
-    return f"sites:salt:{zone}:{day}"
+    return f"{{sites:salts}}:{zone}:{day}"
 
 
 def countapi(namespace: str, name: str) -> str:

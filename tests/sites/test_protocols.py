@@ -8,6 +8,7 @@ import pytest
 
 from app.sites.protocols import busuanzi
 from tests.accounts.asking import problem
+from tests.helpers.cast import signed_in
 from tests.sites.conftest import JSON, Desk
 
 CALLBACK = "BusuanziCallback_777487655111"
@@ -48,6 +49,19 @@ async def test_a_host_belongs_to_the_site_that_named_it_first(desk: Desk) -> Non
     await desk.visitor().get("/busuanzi", params={"jsonpCallback": CALLBACK}, headers=PAGE)
     assert (await desk.stats(first))["visits"] == 1
     assert (await desk.stats(second))["visits"] == 0
+
+
+async def test_an_administrator_gives_a_host_to_another_site(desk: Desk) -> None:
+    await desk.site()
+    second = await desk.site()
+    query = {"jsonpCallback": CALLBACK}
+    await desk.visitor().get("/busuanzi", params=query, headers=PAGE)
+    problem(await desk.owner.put(f"/api/sites/{second}/hosts/blog.example"), 403)
+    alice = await signed_in(desk.service, "alice")
+    problem(await alice.put(f"/api/sites/{second}/hosts/other.example"), 404)
+    assert (await alice.put(f"/api/sites/{second}/hosts/www.blog.example")).status_code == 204
+    await desk.visitor().get("/busuanzi", params=query, headers=PAGE)
+    assert (await desk.stats(second))["visits"] == 1
 
 
 async def test_busuanzis_script_and_heir(desk: Desk) -> None:

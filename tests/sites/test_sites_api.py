@@ -199,6 +199,18 @@ async def test_after_removal_no_key_is_left_and_nothing_comes_back(desk: Desk, s
     problem(await desk.owner.get(f"/api/sites/{site}"), 404)
 
 
+async def test_another_retention_holds_for_what_was_counted_before(desk: Desk, server: Valkey) -> None:
+    site = await desk.site()
+    await desk.visitor().get(f"/c/{site}?p=/a")
+    for days, kept in ((30, 31 * 86_400), (0, -1)):
+        await desk.owner.patch(f"/api/sites/{site}", json={"retention_days": days})
+        with server.client as client:
+            details = [key for key in client.keys(f"*{site}:*") if b":d:" in key or b":l:" in key]
+            assert len(details) == 2
+            assert all(client.ttl(key) <= kept for key in details)
+            assert (client.ttl(details[0]) > 0) == (days > 0)
+
+
 async def test_a_reset_removes_the_counts_and_keeps_the_site(desk: Desk) -> None:
     site = await desk.site()
     visitor = desk.visitor()

@@ -1,0 +1,89 @@
+"""Visitors are told apart for a day, and nobody can be traced afterwards."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from app.sites import salts
+from app.sites.visitors import CountedVisitors, visitor_hash
+from tests.counter.load import until
+from tests.helpers.valkey import Valkey
+from tests.sites.conftest import CHROME, Desk
+
+
+async def test_no_address_and_no_agent_is_stored(desk: Desk, server: Valkey) -> None:
+    site = await desk.site()
+    visitor = desk.visitor("203.0.113.77")
+    assert (await visitor.get(f"/c/{site}?p=/a&w=500")).cookies == {}
+    with server.client as client:
+        for key in client.keys("*"):
+            kind = client.type(key)
+            read = {b"hash": client.hgetall, b"set": client.smembers, b"string": client.get}
+            values = read[kind](key) if kind in read else client.lrange(key, 0, -1) if kind == b"list" else ""
+            if b"session" not in key:
+                assert "203.0.113.77" not in f"{key!r}{values!r}"
+                assert "Mozilla" not in f"{values!r}"
+
+
+async def test_uniques_are_exact_up_to_thousands_and_close_beyond(desk: Desk) -> None:
+    site = await desk.site()
+    state = desk.service.state
+    known = await state["known_sites"].get(site)
+    assert known is not None
+    counter = state["hit_counter"]
+    report = counter.query_report(known, b"p=/a", {b"user-agent": CHROME.encode()})
+    for start in range(0, 12_000, 500):
+        hits = [await counter.count(report, f"10.0.{n // 250}.{n % 250}") for n in range(start, start + 500)]
+        numbers = [number for number in await asyncio.gather(*hits) if number is not None]
+        if start + 500 <= 4500:
+            assert max(number.visitors for number in numbers) == start + 500
+    stats = await desk.stats(site)
+    assert stats["visits"] == 12_000
+    assert abs(stats["visitors"] - 12_000) <= 240
+    assert abs((await desk.top(site, "pages"))[0][2] - 12_000) <= 240
+
+
+async def test_a_salt_ends_with_its_day_and_the_file_forgets_it(
+    desk: Desk, server: Valkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = await desk.site(time_zone="Asia/Kolkata")
+    await desk.visitor().get(f"/c/{site}?p=/a")
+    with server.client as client:
+        (key,) = client.keys("{sites:salts}:*")
+        assert 0 < client.ttl(key) <= 86_400
+        salt = client.get(key)
+        assert len(salt) == salts.SALT_BYTES
+        client.delete(key)
+        assert await desk.service.state["site_store"].rewrite_file()
+        assert not await desk.service.state["site_store"].rewrite_file(), "once is enough"
+        await until(
+            lambda: (
+                client.info("persistence")["aof_rewrite_in_progress"] == 0
+                and client.info("persistence")["aof_last_bgrewrite_status"] == "ok"
+            ),
+            what="the new file",
+        )
+        client.config_get("dir")
+    files = list(Path(server.folder).glob("appendonlydir/*"))
+    assert files
+    await until(lambda: all(salt not in file.read_bytes() for file in files if file.exists()), what="no salt in a file")
+
+
+def test_a_hash_depends_on_salt_site_address_and_agent() -> None:
+    first = visitor_hash(b"salt", "site", "address", b"agent")
+    others = [
+        visitor_hash(b"tlas", "site", "address", b"agent"),
+        visitor_hash(b"salt", "etis", "address", b"agent"),
+        visitor_hash(b"salt", "site", "other", b"agent"),
+        visitor_hash(b"salt", "site", "address", b"other"),
+    ]
+    assert len({first, *others}) == 5
+    assert len(first) == 14
+
+
+def test_what_a_worker_remembers_of_visitors_is_bounded() -> None:
+    counted = CountedVisitors(limit=100)
+    assert all(counted.first((number,)) for number in range(1000))
+    assert not counted.first((999,))
+    assert len(counted._seen) <= 100
