@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from pydantic import SecretStr
 
-from app.http_client.public_only import PublicOnlyTransport, direct_transport
 from app.http_client.tls import trusted
+from app.http_client.transport import Transport
 
 MAX_RESPONSE_BYTES = 512 * 1024
 """Of one response body; the largest that providers send are key sets of some ten thousand."""
@@ -39,15 +40,17 @@ class HttpResponse:
 class SafeHttpClient:
     """An HTTP client whose servers must have a certificate of `trusted(ca_file)`. Raises SettingsError as that does.
 
-    `private` allows private addresses and plain HTTP; `timeout` bounds a whole request, in seconds.
+    `private` allows private addresses and plain HTTP; `timeout` bounds a whole request, in seconds; `proxy` is the URL
+    of an HTTP proxy that all requests go through.
     """
 
-    def __init__(self, *, timeout: float, private: bool, ca_file: Path | None = None) -> None:
-        tls = trusted(ca_file)
-        limits = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=30)
+    def __init__(
+        self, *, timeout: float, private: bool, ca_file: Path | None = None, proxy: SecretStr | None = None
+    ) -> None:
+        through = proxy.get_secret_value() if proxy is not None else None
         self._timeout = timeout
         self._client = httpx.AsyncClient(
-            transport=direct_transport(tls, limits) if private else PublicOnlyTransport(tls, limits),
+            transport=Transport(trusted(ca_file), private=private, proxy=through),
             timeout=timeout,
             trust_env=False,
             follow_redirects=False,

@@ -42,7 +42,10 @@ async def open_oauth_client(
 ) -> AsyncIterator[OAuthClient]:
     """Opens the configured providers. A wrong table is logged and left out. Raises SettingsError."""
     async with SafeHttpClient(
-        timeout=settings.oauth_timeout, private=settings.private_providers, ca_file=settings.oauth_ca_file
+        timeout=settings.oauth_timeout,
+        private=settings.private_providers,
+        ca_file=settings.oauth_ca_file,
+        proxy=settings.outgoing_proxy,
     ) as client:
         http = ProviderHttp(client)
         context = ProviderContext(http, MetadataCache(store, http, clock), clock, settings.private_providers)

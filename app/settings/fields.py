@@ -27,6 +27,7 @@ TABLES = frozenset({"oauth"})
 """Settings that hold tables, which variables such as TALLYGATE_OAUTH__GOOGLE__ISSUER reach, too."""
 HOST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\]")
 ORIGIN = re.compile(r"https?://([a-z0-9]([a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:.]+\])(:\d{1,5})?/?")
+OUTGOING_PROXY = re.compile(r"https?://([^\s/@?#]+@)?([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?")
 PROVIDER_NAME = re.compile(r"(?=.{1,32}$)[a-z0-9]+([_-][a-z0-9]+)*")
 
 
@@ -111,6 +112,10 @@ class Settings(BaseSettings):
         pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+$",
         description="Domain, such as `example.com`, all of whose hosts get one session cookie; read docs/gateway.md "
         "for its price first.",
+    )
+    outgoing_proxy: SecretStr | None = Field(
+        None,
+        description="HTTP proxy that requests to providers go through: `http://user:password@proxy.internal:3128`.",
     )
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
@@ -215,6 +220,13 @@ class Settings(BaseSettings):
                 raise ValueError(
                     f"{name[:64]}: a provider's name has 1 to 32 small letters and digits, with single - or _ between"
                 )
+        return value
+
+    @field_validator("outgoing_proxy")
+    @classmethod
+    def _proxy(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not OUTGOING_PROXY.fullmatch(value.get_secret_value()):
+            raise ValueError("must be an address such as http://proxy.internal:3128")
         return value
 
     @field_validator("redis_url")

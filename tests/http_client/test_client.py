@@ -1,10 +1,7 @@
 """Where providers may be: nowhere inside the own network, whatever a name leads to."""
 
-import asyncio
 import gzip
-import socket
 import tracemalloc
-from typing import Any
 
 import pytest
 from starlette.responses import Response
@@ -13,6 +10,7 @@ from app.http_client.client import BadResponse, SafeHttpClient, Unreachable
 from app.http_client.public_only import is_public
 from app.oauth_client.addresses import is_web_address
 from tests.fakes.openid import FakeOpenId
+from tests.http_client.conftest import Names
 
 PRIVATE = [
     "127.0.0.1", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1",
@@ -49,25 +47,8 @@ async def test_what_is_no_name_is_not_asked(host: str, private: bool) -> None:
             await client.request("GET", f"https://{host}/")
 
 
-@pytest.fixture
-def resolving(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
-    """Names of the test's own, and what they lead to."""
-    names: dict[str, list[str]] = {}
-    real = asyncio.BaseEventLoop.getaddrinfo
-
-    async def getaddrinfo(loop: asyncio.BaseEventLoop, host: Any, port: Any, **options: Any) -> Any:
-        if host in names:
-            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in names[host]]
-        return await real(loop, host, port, **options)
-
-    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", getaddrinfo)
-    return names
-
-
 @pytest.mark.parametrize("addresses", [["10.0.0.1"], ["1.1.1.1", "10.0.0.1"], []])
-async def test_a_name_that_leads_to_a_private_address_is_not_asked(
-    addresses: list[str], resolving: dict[str, list[str]]
-) -> None:
+async def test_a_name_that_leads_to_a_private_address_is_not_asked(addresses: list[str], resolving: Names) -> None:
     resolving["provider.example"] = addresses
     async with SafeHttpClient(timeout=5, private=False) as client:
         with pytest.raises(Unreachable) as refused:
