@@ -12,6 +12,7 @@ from starlette.responses import Response
 from app.accounts.current_user import api_secret
 from app.accounts.lifespan import S
 from app.accounts.models import User
+from app.accounts.reauthentication import confirm
 from app.web.errors import Forbidden, FreshSignInRequired, SignInRequired
 from app.web.i18n import N_
 from app.web.negotiate import prefers_json
@@ -44,15 +45,8 @@ def admin_required(handler: UserHandler[S]) -> Handler[S]:
 
 
 def fresh_sign_in_required(handler: UserHandler[S]) -> Handler[S]:
-    """For changes of how a user signs in: an old session authenticates again, then continues at the account page."""
-
-    @wraps(handler)
-    async def guarded(request: Request[S]) -> Response:
-        user = await user_of(request)
-        await fresh(request, "/account")
-        return await handler(request, user)
-
-    return guarded
+    """For changes of how a user signs in: asks for a recent proof of the user first (see reauthentication.py)."""
+    return sign_in_required(confirm(N_("You are about to change how you sign in."))(handler))
 
 
 async def fresh(request: Request[Any], back: str) -> None:

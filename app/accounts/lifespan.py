@@ -16,6 +16,7 @@ from app.accounts.rate_limits import RateLimits
 from app.accounts.store import AccountStore
 from app.accounts.tokens import ApiTokens
 from app.accounts.user_store import UserStore
+from app.accounts.waiting_forms import WaitingForms
 from app.audit.log import Audit
 from app.sessions.cookie_store import CookieSessions
 from app.sessions.redis_store import RedisSessions, parse_session
@@ -52,6 +53,7 @@ class Accounts(TypedDict):
     sessions: Sessions
     tokens: ApiTokens
     users: UserStore
+    waiting_forms: WaitingForms
 
 
 class AccountState(WebState, Accounts, SignInElsewhere):
@@ -86,6 +88,7 @@ async def open_accounts(
             sessions=sessions,
             tokens=tokens,
             users=UserStore(store, changed=users.forget, clock=clock),
+            waiting_forms=WaitingForms(settings, store),
         )
 
 

@@ -12,6 +12,7 @@ RENAMING = Rule("renaming", 10, 3600)
 INVITATION = Rule("invitation", 20, 3600)
 ELSEWHERE = Rule("elsewhere", 600, 300)
 INVITING = Rule("inviting", 50, 3600)
+CONFIRMING = Rule("confirming", 10, 300)
 
 
 class RateLimits:
@@ -43,6 +44,14 @@ class RateLimits:
     async def password_change(self, user_id: str) -> int:
         """10 an hour for a user: the browser may be in other hands."""
         return await self.limiter.spend((PASSWORD_CHANGE, user_id))
+
+    async def confirming(self, user_id: str) -> int:
+        """10 in 5 minutes for a user: the browser may be in other hands."""
+        return await self.limiter.spend((CONFIRMING, user_id))
+
+    async def confirmed(self, user_id: str) -> None:
+        """After a right proof: resets the allowance."""
+        await self.limiter.reset(CONFIRMING, user_id)
 
     async def renaming(self, user_id: str) -> int:
         """10 an hour for a user: each attempt tells whether a name is taken."""

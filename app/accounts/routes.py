@@ -3,7 +3,7 @@
 from starlette.routing import BaseRoute
 
 from app.accounts import admin_api, api
-from app.accounts.pages import account, admin, devices, setup, sign_in, sign_up, tokens
+from app.accounts.pages import account, admin, confirm, devices, setup, sign_in, sign_up, tokens
 
 routes: list[BaseRoute] = [
     # API: /api/session, /api/account...
@@ -13,6 +13,7 @@ routes: list[BaseRoute] = [
     # authentication: /sign-in, /sign-out, /sign-up, /setup
     *sign_in.routes,
     *sign_up.routes,
+    *confirm.routes,
     *setup.routes,
     # the user's account: /account, /account/devices, /account/tokens
     *account.routes,

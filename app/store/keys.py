@@ -35,6 +35,7 @@ A part in braces is a Redis Cluster hash tag: keys that one script touches share
 | `{accounts}:invitation:<hash>` | hash | `by`, `created` | the invitation's |
 | `{accounts}:token:<hash>` | hash | an API token: user, name, created, expires | the token's |
 | `{accounts}:tokens:<user>` | sorted set | hashes of a user's API tokens, by expiry | for ever |
+| `{accounts}:waiting-form:<hash>` | string | a form, sealed, whose user authenticates at a provider | 15 min |
 | `{accounts}:audit` | stream | the audit log: the last 10,000 entries | for ever |
 | `{accounts}:identity:<hash>` | hash | user, issuer, subject, provider, name, picture, linked | for ever |
 | `{accounts}:identities:<user>` | set | hashes of a user's linked identities | for ever |
@@ -127,6 +128,10 @@ def legacy_ended(user_id: str) -> str:
 
 def user(user_id: str) -> str:
     return f"{{accounts}}:user:{user_id}"
+
+
+def waiting_form(digest: str) -> str:
+    return f"{{accounts}}:waiting-form:{digest}"
 
 
 def group(name: str) -> str:

@@ -73,7 +73,7 @@ class FreshSignInRequired(SignInRequired):
 
     def __init__(self, back: str) -> None:
         super().__init__(back)
-        self.url = self.members["sign_in_url"] = f"{self.url}&again=1"
+        self.url = self.members["sign_in_url"] = f"/confirm?next={quote(back, safe='/')}"
 
 
 class WrongPassword(Problem):

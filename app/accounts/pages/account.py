@@ -5,12 +5,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app.accounts import authentication
-from app.accounts.guards import fresh, fresh_sign_in_required, sign_in_required
+from app.accounts.guards import fresh_sign_in_required, sign_in_required
 from app.accounts.helpers import audit, flash_message, page, raise_if_limited, see_other
 from app.accounts.lifespan import AccountState, S
 from app.accounts.models import User
 from app.accounts.names import BadName
 from app.accounts.password_policy import WeakPassword
+from app.accounts.reauthentication import confirmation
 from app.accounts.store import NameTaken
 from app.audit.log import Event
 from app.web.body import form_fields
@@ -18,6 +19,7 @@ from app.web.errors import BadRequest, Forbidden
 from app.web.i18n import COOKIE, N_, NAMES
 from app.web.language import remember
 
+FIRST_PASSWORD = N_("You are about to set a password for your account.")
 WRONG = N_("The current password is wrong.")
 
 
@@ -70,8 +72,8 @@ async def change_password(request: Request[AccountState], user: User) -> Respons
     state = request.state
     raise_if_limited(await state["limits"].password_change(user.id))
     stored = await state["accounts"].password_hash(user.id)
-    if stored is None:
-        await fresh(request, "/account")
+    if stored is None and (question := await confirmation(request, user, FIRST_PASSWORD)):
+        return question
     if stored is not None and not await state["passwords"].verify(stored, fields["current"]):
         await audit(request, Event.SIGN_IN_FAILED, user=user, detail="password-change")
         return await form(request, user, WRONG, "current")

@@ -13,6 +13,7 @@ from app.accounts.helpers import audit, flash_message, page, raise_if_limited, s
 from app.accounts.invitations import MAX_LISTED_INVITATIONS, Invitation
 from app.accounts.lifespan import AccountState
 from app.accounts.models import User
+from app.accounts.reauthentication import confirm
 from app.accounts.store import LastAdmin
 from app.audit.log import Event
 from app.web.body import form_fields
@@ -52,6 +53,7 @@ async def ask(request: Request[AccountState], admin: User) -> Response:
 
 
 @admin_required
+@confirm(N_("You are about to change another account."), USERS)
 async def act(request: Request[AccountState], admin: User) -> Response:
     """`POST /admin/users/{id}` with `action` (disable, enable, end-sessions, make-admin or remove-admin) and `next`."""
     fields = await form_fields(request, "action", "next")
@@ -65,6 +67,7 @@ async def act(request: Request[AccountState], admin: User) -> Response:
 
 
 @admin_required
+@confirm(N_("You are about to invite somebody."), USERS)
 async def invite(request: Request[AccountState], admin: User) -> Response:
     """`POST /admin/invitations` with `days`; the page shows the link, once."""
     fields = await form_fields(request, "days")
@@ -85,6 +88,7 @@ async def ask_to_withdraw(request: Request[AccountState], admin: User) -> Respon
 
 
 @admin_required
+@confirm(N_("You are about to withdraw an invitation."), USERS)
 async def withdraw(request: Request[AccountState], admin: User) -> Response:
     """`POST /admin/invitations/{id}/withdraw` with `next`: invalidates the link."""
     fields = await form_fields(request, "next")

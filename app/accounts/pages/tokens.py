@@ -6,10 +6,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.accounts.guards import fresh, sign_in_required
+from app.accounts.guards import sign_in_required
 from app.accounts.helpers import audit, flash_message, page, see_other
 from app.accounts.lifespan import AccountState
 from app.accounts.models import User
+from app.accounts.reauthentication import confirm
 from app.accounts.tokens import DAY, MAX_TOKEN_DAYS, MAX_TOKEN_NAME_LENGTH, TooManyTokens
 from app.audit.log import Event
 from app.web.body import form_fields
@@ -24,9 +25,9 @@ async def show(request: Request[AccountState], user: User) -> Response:
 
 
 @sign_in_required
+@confirm(N_("A token lets a program act as you, also after you sign out here."), "/account/tokens")
 async def create(request: Request[AccountState], user: User) -> Response:
     """`POST /account/tokens` with `name` and `days` (0: for ever); the page shows the token, once."""
-    await fresh(request, "/account/tokens")  # a token outlives the session: the browser may be in other hands
     fields = await form_fields(request, "name", "days")
     name, days = fields["name"].strip(), fields["days"]
     if not name or len(name) > MAX_TOKEN_NAME_LENGTH:

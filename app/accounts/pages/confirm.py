@@ -1,0 +1,71 @@
+"""The page "Confirm it's you" by itself, and the way over a provider and back to a form that waits."""
+
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from app.accounts.guards import sign_in_required
+from app.accounts.helpers import page, see_other
+from app.accounts.lifespan import AccountState
+from app.accounts.models import User
+from app.accounts.reauthentication import confirmation, form, kept_fields, providers_of
+from app.accounts.waiting_forms import WaitingForm
+from app.web.body import form_fields
+from app.web.errors import BadRequest, NotFound
+from app.web.i18n import N_
+from app.web.redirects import safe_path
+
+REASON = N_("What you want to do next needs a recent proof that it is you.")
+
+
+@sign_in_required
+async def show(request: Request[AccountState], user: User) -> Response:
+    """`GET /confirm?next=`: asks for a proof, then goes on to `next`."""
+    target = safe_path(request.query_params.get("next"))
+    if await request.state["sessions"].fresh(request.scope):
+        return see_other(target)
+    response = await form(request, user, REASON, "/confirm", [("next", target)], back="/")
+    response.status_code = 200
+    return response
+
+
+@sign_in_required
+async def send(request: Request[AccountState], user: User) -> Response:
+    """`POST /confirm` with `next` and a proof."""
+    question = await confirmation(request, user, REASON, "/")
+    return question or see_other(safe_path((await form_fields(request, "next"))["next"]))
+
+
+@sign_in_required
+async def elsewhere(request: Request[AccountState], user: User) -> Response:
+    """`POST /confirm/elsewhere` with `confirm_provider`, `confirm_action` and a form's fields, which wait."""
+    own = await form_fields(request, "confirm_provider", "confirm_action")
+    fields = await kept_fields(request)
+    provider = next((each for each in await providers_of(request, user) if each.name == own["confirm_provider"]), None)
+    if provider is None:
+        raise BadRequest("confirm_provider: is none of your ways to sign in", field="confirm_provider")
+    values = [(name, value) for name, all_of_it in fields.items() for value in all_of_it]
+    secret = await request.state["waiting_forms"].keep(
+        WaitingForm(user.id, safe_path(own["confirm_action"], "/account"), values)
+    )
+    start = f"/oauth/{provider.name}/start?next={quote(f'/confirm/resume?form={secret}', safe='')}"
+    return await page(request, "accounts/onward.html", url=start, site=provider.label)
+
+
+@sign_in_required
+async def resume(request: Request[AccountState], user: User) -> Response:
+    """`GET /confirm/resume?form=`: sends the form that waited, by a button or at once by script."""
+    waiting = await request.state["waiting_forms"].find(request.query_params.get("form", ""), user.id)
+    if waiting is None:
+        raise NotFound(N_("This form has waited too long. Please fill it in again."))
+    return await page(request, "accounts/resume.html", action=waiting.action, values=waiting.fields)
+
+
+routes = [
+    Route("/confirm", show, methods=["GET"]),
+    Route("/confirm", send, methods=["POST"]),
+    Route("/confirm/elsewhere", elsewhere, methods=["POST"]),
+    Route("/confirm/resume", resume, methods=["GET"]),
+]

@@ -1,0 +1,52 @@
+"""Forms that wait, sealed, while their user authenticates at a provider."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import orjson
+
+from app.accounts.sealing import Seal
+from app.accounts.secret import digest, looks_like_secret, new_secret
+from app.settings import Settings
+from app.store import keys
+from app.store.client import Store
+
+LIFETIME = 900
+"""Seconds for which a form waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingForm:
+    """A form that was sent to the path `action`; `fields` are (name, value)."""
+
+    user: str
+    action: str
+    fields: Sequence[tuple[str, str]]
+
+
+class WaitingForms:
+    """Raises StoreUnavailable."""
+
+    def __init__(self, settings: Settings, store: Store) -> None:
+        self._store = store
+        self._seal = Seal(settings, "waiting-form")
+
+    async def keep(self, form: WaitingForm) -> str:
+        """Returns the secret under which the form waits."""
+        secret = new_secret()
+        await self._store.idempotent(
+            "SET", keys.waiting_form(digest(secret)), self._seal.close(orjson.dumps(form)), "EX", LIFETIME
+        )
+        return secret
+
+    async def find(self, secret: str, user_id: str) -> WaitingForm | None:
+        """The form, if it is this user's."""
+        if not looks_like_secret(secret):
+            return None
+        sealed = await self._store.idempotent("GET", keys.waiting_form(digest(secret)))
+        text = self._seal.open(sealed) if sealed is not None else None
+        if text is None:
+            return None
+        found = orjson.loads(text)
+        form = WaitingForm(found["user"], found["action"], [(name, value) for name, value in found["fields"]])
+        return form if form.user == user_id else None
