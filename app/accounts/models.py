@@ -71,6 +71,8 @@ class SignInOption:
 
     name: str
     label: str
+    reauthenticates: bool = True
+    """Whether the provider can be asked to authenticate the user again."""
 
     @property
     def pair(self) -> tuple[str, str]:

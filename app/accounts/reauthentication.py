@@ -85,9 +85,9 @@ async def form(
 
 
 async def providers_of(request: Request[S], user: User) -> list[SignInOption]:
-    """The providers that know the user."""
+    """The providers that know the user and can authenticate it again."""
     known = {identity.provider for identity in await request.state["identities"].of_user(user.id)}
-    return [option for option in request.state["sign_in_options"] if option.name in known]
+    return [option for option in request.state["sign_in_options"] if option.name in known and option.reauthenticates]
 
 
 async def kept_fields(request: Request[Any]) -> dict[str, list[str]]:
