@@ -26,6 +26,7 @@ from app.routes import all_routes, templates_of, with_metrics
 from app.server.background import background
 from app.server.lifecycle import Lifecycle, keep_descriptors_private
 from app.settings import PREFIX, Settings, SettingsError, load_settings
+from app.signing_keys.lifespan import SigningState, open_signing_keys
 from app.sites.lifespan import SitesState, open_sites
 from app.store.client import Store
 from app.store.embedded import Embedded
@@ -41,7 +42,7 @@ LOG_INTERVAL = 0.2
 """Seconds between two writes of the access log."""
 
 
-class State(CounterState, OAuthState, SitesState):
+class State(CounterState, OAuthState, SigningState, SitesState):
     """The request state of all features together."""
 
 
@@ -84,6 +85,7 @@ async def lifespan(
         oauth = await stack.enter_async_context(open_oauth_client(settings, store, clock))
         recheck = oauth["refresher"].recheck
         accounts = await stack.enter_async_context(open_accounts(web, recheck, clock))
+        signing = await stack.enter_async_context(open_signing_keys(web, clock))
         await stack.enter_async_context(own_port(metrics, settings))
         await stack.enter_async_context(
             background(
@@ -96,7 +98,7 @@ async def lifespan(
         sites = await stack.enter_async_context(open_sites(web, metrics, clock))
         stack.callback(lifecycle.stopping.set)
         _freeze_garbage()
-        yield State(**web, **accounts, **oauth, **counter, **sites)
+        yield State(**web, **accounts, **oauth, **signing, **counter, **sites)
 
 
 def _open_log(settings: Settings, access: AccessLog, stack: contextlib.AsyncExitStack) -> Lifecycle:

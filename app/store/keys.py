@@ -45,6 +45,7 @@ A part in braces is a Redis Cluster hash tag: keys that one script touches share
 | `oauth:logout:<hash>` | string | a logout token that was obeyed, so that a replay is refused | 10 min |
 | `oauth:session:<hash>` | string | a provider's session -> the user | absolute timeout |
 | `oauth:refreshing:<session>` | string | the lock of the worker that is refreshing the tokens | a minute or two |
+| `signing-keys` | hash | a key pair's name -> the encrypted pair and its times | for ever |
 | `{<part>}:raised` | stream | events that were raised and not yet taken by the hooks | until taken |
 | `events:raised` | channel | announces that events were raised | - |
 | `{limits}:<rule>:<subject>` | string | when the allowance is whole again (GCRA), microseconds | until then |
@@ -65,6 +66,7 @@ ACCOUNT_ADMINS = "{accounts}:admins"
 SETUP_NONCE = "{accounts}:setup:nonce"
 INVITATIONS = "{accounts}:invitations"
 AUDIT = "{accounts}:audit"
+SIGNING_KEYS = "signing-keys"
 EVENTS_RAISED = "events:raised"
 RAISED_PARTS = ("accounts", "config", "events", "hits", "wechat")
 """The hash tags that have a stream of raised events."""

@@ -1,0 +1,50 @@
+"""The part of the lifespan that opens the signing keys, and the request state that it fills."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TypedDict
+
+import structlog
+
+from app.server.background import background
+from app.sessions.signing import signing_keys
+from app.signing_keys.encryption import Encryption
+from app.signing_keys.signing_keys import MAINTENANCE_INTERVAL, SigningKeys
+from app.signing_keys.store import KeyStore
+from app.store.client import StoreUnavailable
+from app.web.lifespan import WebState
+
+RETRY = 5
+"""Seconds until maintenance is tried again without Redis."""
+
+
+class Signing(TypedDict):
+    """Filled by `open_signing_keys`."""
+
+    signing_keys: SigningKeys
+
+
+class SigningState(WebState, Signing):
+    """The request state of handlers that sign."""
+
+
+@asynccontextmanager
+async def open_signing_keys(web: WebState, clock: Callable[[], float] = time.time) -> AsyncIterator[Signing]:
+    """`clock` returns Unix seconds; tests move it."""
+    store = KeyStore(web["store"], web["tracking"], Encryption(signing_keys(web["settings"])))
+    found = SigningKeys(store, clock)
+    async with background(web["lifecycle"], _maintain(found)):
+        yield Signing(signing_keys=found)
+
+
+async def _maintain(found: SigningKeys) -> None:
+    while True:
+        try:
+            await found.maintain()
+        except StoreUnavailable as error:
+            structlog.get_logger("app").warning("signing keys wait for Redis", why=str(error))
+            await asyncio.sleep(RETRY)
+        else:
+            await asyncio.sleep(MAINTENANCE_INTERVAL)

@@ -1,0 +1,82 @@
+"""What features use: signing with the service's keys, its key set, their rotation."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from app.signing_keys.key_ring import ALGORITHMS, PUBLISHED_BEFORE, KeyRing, NoKey, SigningKey
+from app.signing_keys.store import KeyStore
+
+MAINTENANCE_INTERVAL = 3600
+"""Seconds between two looks for keys to rotate or remove."""
+
+
+class SigningKeys:
+    """Keys are cached in each worker until Redis invalidates them. Coroutines raise StoreUnavailable."""
+
+    def __init__(self, store: KeyStore, clock: Callable[[], float] = time.time) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def sign(self, claims: Mapping[str, Any], *, alg: str = "ES256", typ: str = "JWT") -> str:
+        """A signed token; `alg` is one of ALGORITHMS."""
+        try:
+            return (await self._store.read()).sign(claims, alg, typ, self._clock())
+        except NoKey:
+            await self._create(alg, self._clock())
+            return (await self._store.read()).sign(claims, alg, typ, self._clock())
+
+    def sign_cached(self, claims: Mapping[str, Any], *, alg: str = "ES256", typ: str = "JWT") -> str | None:
+        """As `sign`, without asking Redis; None if the keys are not cached."""
+        ring = self._store.cached()
+        try:
+            return None if ring is None else ring.sign(claims, alg, typ, self._clock())
+        except NoKey:
+            return None
+
+    async def verified(self, token: str, typ: str = "JWT") -> dict[str, Any]:
+        """The claims of a token that was signed here; its times are not checked. Raises BadToken."""
+        return (await self._store.read()).verified(token, typ)
+
+    async def jwks(self) -> dict[str, Any]:
+        """The key set to publish (RFC 7517); both algorithms always have a key."""
+        return (await self.ring()).jwks(self._clock())
+
+    async def ring(self) -> KeyRing:
+        """All keys; makes those that are missing."""
+        ring = await self._store.read()
+        missing = [alg for alg in ALGORITHMS if not any(key.signs_from <= self._clock() for key in ring.of(alg))]
+        if missing:
+            await asyncio.gather(*(self._create(alg, self._clock()) for alg in missing))
+            ring = await self._store.read()
+        return ring
+
+    async def rotate(self, *, at_once: bool = False) -> list[SigningKey]:
+        """Adds a key for each algorithm that signs in a day, or at once. Returns the keys that sign next."""
+        await self.ring()
+        signs_from = self._clock() + (0 if at_once else PUBLISHED_BEFORE)
+        await asyncio.gather(*(self._create(alg, signs_from) for alg in ALGORITHMS))
+        ring = await self._store.read()
+        return [ring.of(alg)[-1] for alg in ALGORITHMS]
+
+    async def maintain(self) -> None:
+        """Publishes successors of keys that are due, removes expired keys, encrypts with the current secret key.
+
+        Missing keys are made when they are asked for: an RSA key takes a tenth of a second of every start.
+        """
+        ring, now = await self._store.read(), self._clock()
+        for alg in ALGORITHMS:
+            if ring.rotation_due(alg, now):
+                await self._create(alg, now + PUBLISHED_BEFORE)
+        if expired := [key.name for key in ring.expired(now)]:
+            await self._store.remove(expired)
+        for key in ring.keys:
+            if key.name in ring.outdated and key.name not in expired:
+                await self._store.replace(key)
+
+    async def _create(self, alg: str, signs_from: float) -> None:
+        """Two workers at once choose the same number, and one key is stored."""
+        numbers = [int(name.partition(":")[2]) for name in await self._store.names() if name.startswith(f"{alg}:")]
+        number = max(numbers, default=0) + 1
+        await self._store.add(await asyncio.to_thread(SigningKey.new, alg, number, self._clock(), signs_from))
