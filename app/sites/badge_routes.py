@@ -10,8 +10,9 @@ from app.sites.badges import MAX_LABEL_LENGTH, STYLES, badge, color_code, endpoi
 from app.sites.lifespan import SitesState
 from app.sites.models import Site
 from app.sites.page_address import CONTROL
-from app.sites.stats import Figures, Range
+from app.sites.stats import Figures
 from app.sites.stats_api import path_of
+from app.sites.top_lists import Range
 from app.store.client import StoreUnavailable
 from app.web.errors import BadRequest, NotFound
 

@@ -1,59 +1,20 @@
 """The figures of a site over a range of days."""
 
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-from app.sites import batch
 from app.sites.batch import Numbers
-from app.sites.counting_script import PAGES_IN_BLOCK, PAGES_IN_DAY_BLOCK
 from app.sites.hit import LeftOut
 from app.sites.models import Site
-from app.sites.site_calendar import (
-    HOUR,
-    cached_zone,
-    compact,
-    day_begins,
-    day_of,
-    days,
-    from_compact,
-    months,
-    next_month,
-)
+from app.sites.site_calendar import HOUR, cached_zone, day_begins, day_of, days, from_compact, months
 from app.sites.stats_store import Count, StatsStore
+from app.sites.top_lists import Range, TopLists
 
-LISTS = {
-    "referrers": batch.REFERRER,
-    "countries": batch.COUNTRY,
-    "browsers": batch.BROWSER,
-    "systems": batch.SYSTEM,
-    "screens": batch.SCREEN,
-    "languages": batch.LANGUAGE,
-    "events": batch.EVENT,
-}
 INTERVALS = ("hour", "day", "month")
 MAX_DAYS = 3_700
 MAX_HOUR_DAYS = 31
 DEFAULT_DAYS = 30
-CACHE_SECONDS = 60.0
-MAX_CACHED_PAGES = 100_000
-
-
-@dataclass(frozen=True, slots=True)
-class Range:
-    first: date
-    last: date
-    everything: bool = False
-    """Whether counts without a date belong to it."""
-
-    @property
-    def length(self) -> int:
-        return (self.last - self.first).days + 1
-
-    def before(self) -> "Range":
-        """The range of the same length before it."""
-        return Range(self.first - timedelta(days=self.length), self.first - timedelta(days=1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,25 +33,11 @@ class Figures:
     left_out: Mapping[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    name: str
-    visits: int
-    visitors: int
-
-
-@dataclass(frozen=True, slots=True)
-class TopList:
-    rows: Sequence[Row]
-    other: int
-    """Visits of names that are not among the rows."""
-
-
 class SiteStats:
     def __init__(self, store: StatsStore, clock: Callable[[], float]) -> None:
         self.store = store
         self._clock = clock
-        self._past_pages: dict[tuple[str, int, Range], tuple[float, dict[int, Count]]] = {}
+        self.lists = TopLists(store, self.today)
 
     async def numbers(self, site: Site, path: str) -> Numbers:
         """What a hit of the page would be told, without counting one."""
@@ -125,25 +72,6 @@ class SiteStats:
             total = Count(totals.get("visits", 0), totals.get("visitors", 0))
         before = await self._before(site, span)
         return Figures(total.visits, total.visitors, series, before, await self._left_out(site, span))
-
-    async def top(self, site: Site, kind: str, span: Range, limit: int) -> TopList:
-        """The most visited pages, or the most frequent names of a list."""
-        if kind == "pages":
-            return await self._top_pages(site, span, limit)
-        dates = list(days(span.first, span.last))
-        return _top(await self.store.lists(site, dates, LISTS[kind]), limit)
-
-    async def referrers_of(self, site: Site, span: Range, path: str, limit: int) -> TopList:
-        """Where the visitors of a page came from: in whole months."""
-        path_id = await self.store.path_id(site, path)
-        pairs = await self.store.pairs(site, months(span.first, span.last))
-        return _top({name: Count(n, 0) for (page, name), n in pairs.items() if page == path_id}, limit)
-
-    async def pages_of(self, site: Site, span: Range, referrer: str, limit: int) -> TopList:
-        """The pages that visitors of a referrer came to: in whole months."""
-        pairs = await self.store.pairs(site, months(span.first, span.last))
-        found = {page: Count(n, 0) for (page, name), n in pairs.items() if name == referrer}
-        return await self._named(site, found, limit)
 
     async def _before(self, site: Site, span: Range) -> int:
         if span.everything:
@@ -188,64 +116,6 @@ class SiteStats:
             earlier = span.before()
             before = _sum(await self.store.path_days(site, path_id, list(days(earlier.first, earlier.last))))
         return Figures(total.visits, total.visitors, series, before.visits, {})
-
-    async def _top_pages(self, site: Site, span: Range, limit: int) -> TopList:
-        if span.everything:
-            return await self._named(site, await self.store.pages(site, ["pt"], PAGES_IN_BLOCK), limit)
-        today = self.today(site)
-        found: dict[int, Count] = {}
-        if span.first < today:
-            past = Range(span.first, min(span.last, today - timedelta(days=1)))
-            found = {
-                page: Count(count.visits, count.visitors) for page, count in (await self._past(site, past)).items()
-            }
-        if span.first <= today <= span.last:
-            newest = await self.store.pages(site, [f"d:{compact(today)}"], PAGES_IN_DAY_BLOCK)
-            for page, count in newest.items():
-                found.setdefault(page, Count()).add(count)
-        return await self._named(site, found, limit)
-
-    async def _past(self, site: Site, span: Range) -> dict[int, Count]:
-        """Pages of days that are over: kept for a minute, because they hardly change any more."""
-        key, now = (site.id, site.revision, span), time.monotonic()
-        kept = self._past_pages.get(key)
-        if kept is not None and kept[0] > now:
-            return kept[1]
-        visited = await self.store.days(site, span.first, span.last)
-        whole, single = _months_and_days(span, visited)
-        found = await self.store.pages(site, [f"m:{month:%Y%m}" for month in whole], PAGES_IN_BLOCK)
-        for page, count in (
-            await self.store.pages(site, [f"d:{compact(day)}" for day in single], PAGES_IN_DAY_BLOCK)
-        ).items():
-            found.setdefault(page, Count()).add(count)
-        if sum(len(pages) for _, pages in self._past_pages.values()) + len(found) > MAX_CACHED_PAGES:
-            self._past_pages.clear()
-        self._past_pages[key] = (now + CACHE_SECONDS, found)
-        return found
-
-    async def _named(self, site: Site, found: Mapping[int, Count], limit: int) -> TopList:
-        """Rows with the paths of ids; those of id 0, the pages beyond the site's limit, are among the others."""
-        ids = sorted((page for page in found if page), key=lambda page: (-found[page].visits, page))[:limit]
-        names = await self.store.path_names(site, ids)
-        rows = [Row(name, found[page].visits, found[page].visitors) for page, name in zip(ids, names, strict=True)]
-        return TopList(rows, sum(count.visits for count in found.values()) - sum(row.visits for row in rows))
-
-
-def _top(found: Mapping[str, Count], limit: int) -> TopList:
-    names = sorted((name for name in found if name), key=lambda name: (-found[name].visits, name))[:limit]
-    rows = [Row(name, found[name].visits, found[name].visitors) for name in names]
-    return TopList(rows, sum(count.visits for count in found.values()) - sum(row.visits for row in rows))
-
-
-def _months_and_days(span: Range, visited: Mapping[date, Count]) -> tuple[list[date], list[date]]:
-    """The whole months of a range, and the visited days that are in none of them."""
-    whole = [
-        month
-        for month in months(span.first, span.last)
-        if span.first <= month and next_month(month) - timedelta(days=1) <= span.last
-    ]
-    covered = {(month.year, month.month) for month in whole}
-    return whole, [day for day in visited if (day.year, day.month) not in covered]
 
 
 def _sum(counts: Iterable[Count]) -> Count:

@@ -11,7 +11,8 @@ from app.sites.lifespan import SitesState
 from app.sites.models import Site
 from app.sites.page_address import BadAddress, page_address
 from app.sites.site_calendar import parse_day
-from app.sites.stats import DEFAULT_DAYS, INTERVALS, LISTS, MAX_DAYS, MAX_HOUR_DAYS, Range, SiteStats
+from app.sites.stats import DEFAULT_DAYS, INTERVALS, MAX_DAYS, MAX_HOUR_DAYS, SiteStats
+from app.sites.top_lists import LISTS, Range
 from app.web.errors import BadRequest, NotFound
 from app.web.responses import json_response
 
@@ -56,11 +57,11 @@ async def top(request: Request[SitesState]) -> Response:
     limit = limit_of(request)
     path, referrer = path_of(request, site), request.query_params.get("referrer")
     if path is not None and kind == "referrers":
-        found = await figures.referrers_of(site, span, path, limit)
+        found = await figures.lists.referrers_of(site, span, path, limit)
     elif referrer is not None and kind == "pages":
-        found = await figures.pages_of(site, span, referrer, limit)
+        found = await figures.lists.pages_of(site, span, referrer, limit)
     else:
-        found = await figures.top(site, kind, span, limit)
+        found = await figures.lists.top(site, kind, span, limit)
     return json_response({"rows": [asdict(row) for row in found.rows], "other": found.other})
 
 

@@ -82,15 +82,15 @@ class StatsStore:
             for field, number in reply.items()
         }
 
-    async def lists(self, site: Site, days: Sequence[date], kind: str) -> dict[str, Count]:
-        """The names of a list in these days; "" for those that were counted together."""
-        found: dict[str, Count] = {}
-        prefix = f"{kind}:".encode()
+    async def lists(self, site: Site, days: Sequence[date]) -> dict[str, dict[str, Count]]:
+        """The names of each list in these days; "" for those that were counted together."""
+        found: dict[str, dict[str, Count]] = {}
         for reply in await self._all([("HGETALL", self._key(site, f"l:{compact(day)}")) for day in days]):
             for field, number in reply.items():
-                if field.startswith(prefix):
-                    name = field[len(prefix) :].decode()
-                    found.setdefault(name, Count()).add(Count(int(number) % PACKED, int(number) // PACKED))
+                kind, _, name = field.decode().partition(":")
+                if not kind.startswith("#"):
+                    names = found.setdefault(kind, {})
+                    names.setdefault(name, Count()).add(Count(int(number) % PACKED, int(number) // PACKED))
         return found
 
     async def path_id(self, site: Site, path: str) -> int | None:

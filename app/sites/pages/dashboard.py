@@ -19,8 +19,9 @@ from app.sites.charts import SPARK_HEIGHT, SPARK_WIDTH, Chart, chart, sparkline
 from app.sites.lifespan import SitesState
 from app.sites.models import Site
 from app.sites.site_calendar import days
-from app.sites.stats import LISTS, Figures, Range, SiteStats, TopList
+from app.sites.stats import Figures, SiteStats
 from app.sites.stats_api import path_of, range_of
+from app.sites.top_lists import LISTS, Range, TopList
 from app.web.errors import NotFound, SignInRequired, Unavailable
 from app.web.i18n import N_
 
@@ -199,12 +200,12 @@ async def _lists(
     stats: SiteStats, site: Site, span: Range, path: str | None, referrer: str | None
 ) -> Sequence[tuple[str, TopList]]:
     if path is not None:
-        return [("referrers", await stats.referrers_of(site, span, path, ROWS))]
+        return [("referrers", await stats.lists.referrers_of(site, span, path, ROWS))]
     if referrer is not None:
-        return [("pages", await stats.pages_of(site, span, referrer, ROWS))]
+        return [("pages", await stats.lists.pages_of(site, span, referrer, ROWS))]
     kinds = ("pages", *LISTS)
-    found = await asyncio.gather(*(stats.top(site, kind, span, ROWS) for kind in kinds))
-    return [(kind, top) for kind, top in zip(kinds, found, strict=True) if top.rows or kind == "pages"]
+    found = [(kind, await stats.lists.top(site, kind, span, ROWS)) for kind in kinds]  # the first reads for all
+    return [(kind, top) for kind, top in found if top.rows or kind == "pages"]
 
 
 def _may_be_framed(response: Response, site: Site) -> None:

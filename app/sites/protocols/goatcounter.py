@@ -19,7 +19,7 @@ from app.sites.lifespan import SitesState
 from app.sites.models import Site
 from app.sites.page_address import BadAddress, page_address
 from app.sites.site_calendar import parse_day
-from app.sites.stats import Range
+from app.sites.top_lists import Range
 from app.store.client import StoreUnavailable
 from app.web.errors import BadRequest, Forbidden, NotFound, TooLarge
 

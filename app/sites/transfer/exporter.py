@@ -10,7 +10,6 @@ import orjson
 from app.sites.counting_script import PAGES_IN_BLOCK, PAGES_IN_DAY_BLOCK
 from app.sites.models import Site, settings_of
 from app.sites.site_calendar import compact, from_compact, months, next_month
-from app.sites.stats import LISTS
 from app.sites.stats_store import Count, StatsStore
 
 COLUMNS = ("path", "visits", "visitors", "date")
@@ -32,8 +31,8 @@ async def json_lines(store: StatsStore, site: Site) -> AsyncIterator[bytes]:
             for path, visits, visitors, day in lines
         )
     for day in await _days(store, site):
-        for kind in LISTS.values():
-            for name, count in (await store.lists(site, [day], kind)).items():
+        for kind, names in (await store.lists(site, [day])).items():
+            for name, count in names.items():
                 entry = {"list": kind, "name": name, "visits": count.visits, "visitors": count.visitors}
                 if name:
                     yield orjson.dumps(entry | {"date": day.isoformat()}) + b"\n"
