@@ -4,6 +4,7 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from app.accounts import routes as accounts
 from app.accounts.pages.api_manual import manual_routes
+from app.config_service import routes as config_service
 from app.counter import routes as counter
 from app.oauth_client import routes as oauth
 from app.observability import health, scrape
@@ -25,6 +26,8 @@ def all_routes(collect_path: str = "c") -> list[BaseRoute]:
         *sites.routes,
         # accounts: /api/session, /sign-in, /account, /admin ...
         *accounts.routes,
+        # configuration: /api/config ..., /events/config/{ns}
+        *config_service.routes,
         # OAuth providers: /oauth/{provider}/start, /account/identities ...
         *oauth.routes,
         # probes: /live, /ready

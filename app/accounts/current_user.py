@@ -11,6 +11,8 @@ from app.store.tracking import Fields, TrackedHashes
 from app.web.headers import headers_of
 
 USER = "tallygate.user"
+TOKEN_PATHS = ("/api/", "/events/config/")
+"""Where API tokens replace sessions."""
 
 
 class CurrentUser:
@@ -61,7 +63,7 @@ def api_secret(scope: Scope) -> str | None:
     Basic credentials belong to a proxy in front. Any other scheme counts as a failed authentication.
     """
     authorization = headers_of(scope).get(b"authorization")
-    if authorization is None or not scope["path"].startswith("/api/"):
+    if authorization is None or not scope["path"].startswith(TOKEN_PATHS):
         return None
     scheme, _, secret = authorization.decode("latin-1").partition(" ")
     match scheme.lower():

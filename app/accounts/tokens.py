@@ -106,4 +106,7 @@ class ApiTokens:
         if not fields:
             return None
         token = TokenInfo.from_hash(token_id, fields)
-        return None if token.expires is not None and token.expires <= self._clock() else token
+        return None if self.expired(token) else token
+
+    def expired(self, token: TokenInfo) -> bool:
+        return token.expires is not None and token.expires <= self._clock()

@@ -46,6 +46,10 @@ A part in braces is a Redis Cluster hash tag: keys that one script touches share
 | `oauth:session:<hash>` | string | a provider's session -> the user | absolute timeout |
 | `oauth:refreshing:<session>` | string | the lock of the worker that is refreshing the tokens | a minute or two |
 | `signing-keys` | hash | a key pair's name -> the encrypted pair and its times | for ever |
+| `{config}:namespaces` | sorted set | names of the configuration's namespaces | for ever |
+| `{config}:namespace:<name>` | hash | version, revision, items, schema, access; stamp of the last write | for ever |
+| `{config}:history:<name>` | stream | versions: by, at, why, changes; ids are `<version>-0` | the last 1,000 |
+| `config:changed` | channel | announces the name of a namespace that was written | - |
 | `{<part>}:raised` | stream | events that were raised and not yet taken by the hooks | until taken |
 | `events:raised` | channel | announces that events were raised | - |
 | `{limits}:<rule>:<subject>` | string | when the allowance is whole again (GCRA), microseconds | until then |
@@ -67,9 +71,19 @@ SETUP_NONCE = "{accounts}:setup:nonce"
 INVITATIONS = "{accounts}:invitations"
 AUDIT = "{accounts}:audit"
 SIGNING_KEYS = "signing-keys"
+CONFIG_NAMESPACES = "{config}:namespaces"
+CONFIG_CHANGED = "config:changed"
 EVENTS_RAISED = "events:raised"
 RAISED_PARTS = ("accounts", "config", "events", "hits", "wechat")
 """The hash tags that have a stream of raised events."""
+
+
+def config_namespace(name: str) -> str:
+    return f"{{config}}:namespace:{name}"
+
+
+def config_history(name: str) -> str:
+    return f"{{config}}:history:{name}"
 
 
 def raised(part: str) -> str:

@@ -9,7 +9,11 @@ Problem                 status, title, detail; any handler may raise it
 ├── NotFound            404
 ├── MethodNotAllowed    405, with the methods that are allowed
 ├── Conflict            409
+├── PreconditionFailed  412
 ├── TooLarge            413
+├── UnsupportedMedia    415
+├── Unprocessable       422, what is well-formed and breaks a rule
+├── PreconditionNeeded  428
 ├── TooMany             429, with the seconds after which to try again
 └── Unavailable         503, with the seconds after which to try again
 """
@@ -113,6 +117,34 @@ class TooLarge(Problem):
 class Conflict(Problem):
     status = 409
     title = N_("Conflict")
+
+
+class PreconditionFailed(Problem):
+    status = 412
+    title = N_("Changed meanwhile")
+    detail = N_("Another change came first. Look at it, then try again.")
+
+
+class UnsupportedMedia(Problem):
+    status = 415
+    title = N_("Unsupported media type")
+    detail = None
+
+    def __init__(self, accepted: str) -> None:
+        super().__init__(f"Content-Type: must be {accepted}", field="Content-Type")
+        self.headers["Accept-Patch"] = accepted
+
+
+class Unprocessable(Problem):
+    status = 422
+    title = N_("The change does not fit")
+    detail = None
+
+
+class PreconditionNeeded(Problem):
+    status = 428
+    title = N_("If-Match is required")
+    detail = N_("Name the version that you change in If-Match.")
 
 
 class TooMany(Problem):

@@ -58,6 +58,6 @@ class FastEndpoint:
         if isinstance(outcome, Deferred):
             outcome = outcome.finish(await outcome.future)
         head, body = outcome if outcome is not None else await self.handle(scope)
-        headers = head.headers if head.status == 204 else [*head.headers, (b"content-length", b"%d" % len(body))]
+        headers = head.headers if head.status in (204, 304) else [*head.headers, (b"content-length", b"%d" % len(body))]
         await send({"type": "http.response.start", "status": head.status, "headers": headers})
         await send({"type": "http.response.body", "body": body})

@@ -116,7 +116,7 @@ class Middleware:
         head, body = answer
         request_id = self._next_id()
         constant = head.secure if scope["scheme"] == "https" else head.plain
-        if head.status == 204:
+        if head.status in (204, 304):
             lines = b"%bx-request-id: %b\r\n" % (constant, request_id.encode())
         else:
             lines = b"%bcontent-length: %d\r\nx-request-id: %b\r\n" % (constant, len(body), request_id.encode())

@@ -69,7 +69,7 @@ def _members(schema: Schema) -> list[Line]:
     required = schema.get("required", ())
     return [
         Line(name, "body", _type(member), name in required, member.get("description", ""))
-        for name, member in schema["properties"].items()
+        for name, member in schema.get("properties", {}).items()
     ]
 
 

@@ -1,0 +1,246 @@
+"""The API of the configuration service."""
+
+from dataclasses import replace
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.accounts.guards import admin_required
+from app.accounts.models import User
+from app.config_service.editing import Condition, Values
+from app.config_service.lifespan import ConfigState
+from app.config_service.merge_patch import merge_patch
+from app.config_service.models import NAMESPACE, Item, Namespace, Right, Role, Version
+from app.config_service.preconditions import if_none_match
+from app.config_service.principal import Principal
+from app.config_service.requests import MERGE_PATCH, allowed, flag, json_body, number, object_body, tag, why
+from app.config_service.store import NamespaceExists, TooManyNamespaces
+from app.web.errors import BadRequest, Conflict, NotFound
+from app.web.i18n import N_
+from app.web.responses import json_response
+
+MAX_HISTORY = 200
+MAX_PEOPLE = 200
+
+
+@admin_required
+async def create(request: Request[ConfigState], user: User) -> Response:
+    """`POST /api/config`."""
+    fields = await object_body(request, ("name",), ("schema", "require_if_match"))
+    namespace = await create_namespace(
+        request, user, fields["name"], fields.get("schema"), fields.get("require_if_match")
+    )
+    return json_response(described(namespace, Right(Role.MANAGE, secrets=True)), 201)
+
+
+async def create_namespace(
+    request: Request[ConfigState], user: User, name: object, schema: Any, require_if_match: object
+) -> Namespace:
+    """Raises BadRequest, Conflict."""
+    if not isinstance(name, str) or not NAMESPACE.fullmatch(name):
+        raise BadRequest(
+            "name: must have 1 to 64 small letters, digits, ., - and _, and begin and end with a letter or digit",
+            field="name",
+        )
+    if not isinstance(require_if_match, (bool, type(None))):
+        raise BadRequest("require_if_match: must be true or false", field="require_if_match")
+    by = Principal(user.id, user.name, user.is_admin)
+    try:
+        return await request.state["config_editor"].create(name, schema, bool(require_if_match), by)
+    except NamespaceExists:
+        raise Conflict(N_("There is a namespace of this name.")) from None
+    except TooManyNamespaces:
+        raise Conflict(N_("There are too many namespaces.")) from None
+
+
+async def listed(request: Request[ConfigState]) -> Response:
+    """`GET /api/config`: the namespaces that the user or service may read."""
+    principal = await request.state["config_principals"].get(request.scope)
+    return json_response({"namespaces": [described(each, right) for each, right in await visible(request, principal)]})
+
+
+async def visible(request: Request[ConfigState], principal: Principal) -> list[tuple[Namespace, Right]]:
+    found = []
+    for name in await request.state["config_store"].names():
+        snapshot = await request.state["config_namespaces"].get(name)
+        right = principal.right(snapshot.namespace) if snapshot is not None else Right()
+        if snapshot is not None and right.role:
+            found.append((snapshot.namespace, right))
+    return found
+
+
+async def patch(request: Request[ConfigState]) -> Response:
+    """`PATCH /api/config/{ns}?why=`."""
+    snapshot, principal, _ = await allowed(request, Role.WRITE)
+    document = await json_body(request, MERGE_PATCH)
+    if not isinstance(document, dict):
+        raise BadRequest("body: must be a JSON object", field="body")
+    condition = Condition(request.headers.get("if-match"))
+    namespace, changed = await request.state["config_editor"].change(
+        snapshot.namespace.name, lambda values: merge_patch(values, document), principal, why(request), condition
+    )
+    return _changed(namespace, changed)
+
+
+async def get_value(request: Request[ConfigState]) -> Response:
+    """`GET /api/config/{ns}/values/{key}`."""
+    snapshot, _, right = await allowed(request, Role.READ)
+    namespace = snapshot.namespace
+    item = namespace.items.get(request.path_params["key"])
+    if item is None or (item.secret and not right.secrets):
+        raise NotFound
+    header = request.headers.get("if-none-match")
+    if header is not None and if_none_match(header, namespace.version):
+        return Response(status_code=304, headers=tag(namespace))
+    response = json_response(request.state["config_editor"].value(item))
+    response.headers.update(tag(namespace))
+    return response
+
+
+async def put_value(request: Request[ConfigState]) -> Response:
+    """`PUT /api/config/{ns}/values/{key}?why=&secret=true`."""
+    snapshot, principal, _ = await allowed(request, Role.WRITE)
+    key, value = request.path_params["key"], await json_body(request)
+    new = key if request.headers.get("if-none-match", "").strip() == "*" else None
+    secrets = frozenset({key}) if flag(request, "secret") else frozenset()
+    namespace, changed = await request.state["config_editor"].change(
+        snapshot.namespace.name,
+        lambda values: values | {key: value},
+        principal,
+        why(request),
+        Condition(request.headers.get("if-match"), new),
+        secrets,
+    )
+    return _changed(namespace, changed)
+
+
+async def delete_value(request: Request[ConfigState]) -> Response:
+    """`DELETE /api/config/{ns}/values/{key}?why=`."""
+    snapshot, principal, _ = await allowed(request, Role.WRITE)
+    key = request.path_params["key"]
+
+    def without(values: Values) -> Values:
+        if key not in values:
+            raise NotFound
+        return {name: value for name, value in values.items() if name != key}
+
+    condition = Condition(request.headers.get("if-match"))
+    namespace, _ = await request.state["config_editor"].change(
+        snapshot.namespace.name, without, principal, why(request), condition
+    )
+    return Response(status_code=204, headers=tag(namespace))
+
+
+async def get_schema(request: Request[ConfigState]) -> Response:
+    """`GET /api/config/{ns}/schema`: null where there is none."""
+    snapshot, _, _ = await allowed(request, Role.READ)
+    return json_response(snapshot.namespace.schema)
+
+
+async def put_schema(request: Request[ConfigState]) -> Response:
+    """`PUT /api/config/{ns}/schema`: null removes it."""
+    snapshot, _, _ = await allowed(request, Role.MANAGE)
+    document = await json_body(request)
+    editor = request.state["config_editor"]
+    await editor.update(snapshot.namespace.name, lambda now: editor.with_schema(now, document))
+    return Response(status_code=204)
+
+
+async def get_access(request: Request[ConfigState]) -> Response:
+    """`GET /api/config/{ns}/access`."""
+    snapshot, _, _ = await allowed(request, Role.MANAGE)
+    return json_response({"users": await people(request, snapshot.namespace)})
+
+
+async def put_access(request: Request[ConfigState]) -> Response:
+    """`PUT /api/config/{ns}/access`: takes the place of all former roles."""
+    snapshot, _, _ = await allowed(request, Role.MANAGE)
+    fields = await object_body(request, ("users",))
+    users = fields["users"]
+    if not isinstance(users, dict) or len(users) > MAX_PEOPLE:
+        raise BadRequest(f"users: must be an object of at most {MAX_PEOPLE} names", field="users")
+    access = {}
+    for name, value in users.items():
+        right = Right.parse(value)
+        if right is None:
+            raise BadRequest(f"users: {name[:64]}: must be read, write or manage", field="users")
+        person = await request.state["accounts"].by_name(name)
+        if person is None:
+            raise BadRequest(f"users: {name[:64]}: there is no such user", field="users")
+        access[person.id] = right
+    await request.state["config_editor"].update(snapshot.namespace.name, lambda now: replace(now, access=access))
+    return Response(status_code=204)
+
+
+async def people(request: Request[ConfigState], namespace: Namespace) -> dict[str, dict[str, object]]:
+    """Roles by the users' names."""
+    found = {}
+    for user_id, right in namespace.access.items():
+        user = await request.state["accounts"].by_id(user_id)
+        if user is not None:
+            found[user.name] = right.dump()
+    return found
+
+
+async def history(request: Request[ConfigState]) -> Response:
+    """`GET /api/config/{ns}/history?limit=&before=`."""
+    snapshot, _, right = await allowed(request, Role.READ)
+    limit = number(request, "limit", 50, 1, MAX_HISTORY) or 50
+    before = number(request, "before", None, 1, 10**15)
+    versions = await request.state["config_store"].history(snapshot.namespace.name, before, limit)
+    return json_response({"versions": [await version_json(request, each, right) for each in versions]})
+
+
+async def version_json(request: Request[ConfigState], version: Version, right: Right) -> dict[str, Any]:
+    editor = request.state["config_editor"]
+
+    def side(item: Item | None) -> Any:
+        return None if item is None else editor.value(item)
+
+    changes: list[dict[str, Any]] = []
+    for change in version.changes:
+        secret = any(item is not None and item.secret for item in (change.before, change.after))
+        if secret and not right.secrets:
+            changes.append({"key": change.key, "secret": True})
+        else:
+            change_json = {"key": change.key, "before": side(change.before), "after": side(change.after)}
+            changes.append(change_json | ({"secret": True} if secret else {}))
+    by = await name_of(request, version.by)
+    return {"version": version.version, "by": by, "at": version.at, "why": version.why, "changes": changes}
+
+
+async def name_of(request: Request[ConfigState], by: str) -> str:
+    """The present name of who made a change, or the id of who is gone."""
+    user = await request.state["accounts"].by_id(by) if ":" not in by else None
+    return user.name if user is not None else by.removeprefix("service:")
+
+
+async def rollback(request: Request[ConfigState]) -> Response:
+    """`POST /api/config/{ns}/rollback`."""
+    snapshot, principal, _ = await allowed(request, Role.WRITE)
+    fields = await object_body(request, ("version",), ("why",))
+    to, reason = fields["version"], fields.get("why") or ""
+    if type(to) is not int or to < 1:
+        raise BadRequest("version: must be a whole number", field="version")
+    if not isinstance(reason, str):
+        raise BadRequest("why: must be a text", field="why")
+    namespace, changed = await request.state["config_editor"].rollback(snapshot.namespace.name, to, principal, reason)
+    return _changed(namespace, changed)
+
+
+def described(namespace: Namespace, right: Right) -> dict[str, Any]:
+    return {
+        "name": namespace.name,
+        "version": namespace.version,
+        "keys": len(namespace.items),
+        "role": right.role.name.lower(),
+        "schema": namespace.schema,
+        "require_if_match": namespace.require_if_match,
+    }
+
+
+def _changed(namespace: Namespace, changed: list[str]) -> Response:
+    response = json_response({"version": namespace.version, "changed": changed})
+    response.headers.update(tag(namespace))
+    return response

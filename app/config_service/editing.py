@@ -1,0 +1,240 @@
+"""Changes of a namespace: checked as a whole, then written as one version, or none."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+
+from app.config_service.json_schema import BadSchema, DoesNotFit, Schema
+from app.config_service.models import KEY, MAX_KEYS, MAX_WHY, Item, Items, Namespace, Right, Version, difference, undone
+from app.config_service.preconditions import if_match, versions_of
+from app.config_service.principal import Principal
+from app.config_service.sealing import CannotUnseal, Sealing
+from app.config_service.store import ConfigStore, Stale
+from app.config_service.strict_json import MAX_NAMESPACE_BYTES, MAX_VALUE_BYTES
+from app.config_service.watch import Namespaces
+from app.events.catalogue import ConfigChanged
+from app.events.event import new_record
+from app.web.errors import BadRequest, NotFound, PreconditionFailed, PreconditionNeeded, Problem, Unprocessable
+from app.web.i18n import N_
+
+ATTEMPTS = 20
+"""Of a change without If-Match that others overtake."""
+Values = dict[str, Any]
+Edit = Callable[[Values], Values]
+"""Makes new values of the present ones, secrets among them in plain."""
+Check = Callable[[str, Values], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What a change demands of the present version. `new` names a key that must not exist."""
+
+    if_match: str | None = None
+    new: str | None = None
+
+
+class Editor:
+    def __init__(
+        self, store: ConfigStore, namespaces: Namespaces, sealing: Sealing, clock: Callable[[], float]
+    ) -> None:
+        self._store = store
+        self._namespaces = namespaces
+        self._sealing = sealing
+        self._clock = clock
+        self._schemas: dict[str, tuple[bytes, Schema]] = {}
+        self.checks: dict[str, Check] = {}
+        """A namespace's own check of its values, by name: raises Problem."""
+
+    async def create(self, name: str, schema: Any, require_if_match: bool, by: Principal) -> Namespace:
+        """Raises NamespaceExists, TooManyNamespaces, BadRequest."""
+        if schema is not None:
+            self.checked_schema(schema)
+        access = {} if by.is_admin else {by.id: Right.parse("manage") or Right()}
+        namespace = Namespace(name, 1, 1, {}, schema, require_if_match, access)
+        version = Version(1, by.id, self._clock(), "", ())
+        await self._store.write(namespace, replaces=0, version=version)
+        self._namespaces.keep(namespace)
+        return namespace
+
+    async def change(
+        self,
+        name: str,
+        edit: Edit,
+        by: Principal,
+        why: str,
+        condition: Condition = Condition(),
+        secrets: frozenset[str] = frozenset(),
+    ) -> tuple[Namespace, list[str]]:
+        """The namespace after the change, and the keys that changed. `secrets` become secret.
+
+        Raises BadRequest, NotFound, PreconditionFailed, PreconditionNeeded, Unprocessable, StoreUnavailable.
+        """
+        check_why(why)
+        for _ in range(ATTEMPTS):
+            now = await self._latest(name)
+            await self._require(now, condition)
+            before = self._plain(now.items)
+            items = self._items(now, before, edit(dict(before)), secrets)
+            changes = difference(now.items, items)
+            if not changes:
+                return now, []
+            self._check(now, items)
+            changed = [change.key for change in changes]
+            new = replace(now, version=now.version + 1, revision=now.revision + 1, items=items)
+            version = Version(new.version, by.id, self._clock(), why, changes)
+            event = ConfigChanged(namespace=name, version=new.version, keys=changed, by=by.id, why=why)
+            try:
+                await self._store.write(
+                    new, replaces=now.revision, version=version, record=new_record(event, self._clock)
+                )
+            except Stale:
+                continue
+            self._namespaces.keep(new)
+            return new, changed
+        raise PreconditionFailed
+
+    async def rollback(self, name: str, to: int, by: Principal, why: str) -> tuple[Namespace, list[str]]:
+        """Brings back the values of a version, as a new version. Raises as `change` does."""
+        old = await self.at(await self._latest(name), to)
+        plain = self._plain(old)
+        hidden = frozenset(key for key, item in old.items() if item.secret)
+        return await self.change(name, lambda _: dict(plain), by, why, secrets=hidden)
+
+    async def update(self, name: str, make: Callable[[Namespace], Namespace]) -> Namespace:
+        """Changes what is no value: schema, access."""
+        for _ in range(ATTEMPTS):
+            now = await self._latest(name)
+            new = replace(make(now), revision=now.revision + 1)
+            try:
+                await self._store.write(new, replaces=now.revision)
+            except Stale:
+                continue
+            self._namespaces.keep(new)
+            return new
+        raise PreconditionFailed
+
+    def with_schema(self, namespace: Namespace, document: Any) -> Namespace:
+        """Raises BadRequest for a bad schema, Unprocessable where present values do not fit."""
+        new = replace(namespace, schema=document)
+        if document is not None:
+            self.checked_schema(document)
+        if namespace.items:
+            self._check(new, namespace.items)
+        return new
+
+    def checked_schema(self, document: Any) -> Schema:
+        try:
+            return Schema(document)
+        except BadSchema as error:
+            raise BadRequest(f"schema: {error}", field="schema") from None
+
+    async def at(self, namespace: Namespace, version: int) -> Items:
+        """The items of a version. Raises NotFound for one that is not kept."""
+        if not 1 <= version <= namespace.version:
+            raise NotFound(N_("There is no such version."))
+        newer = await self._store.versions_after(namespace.name, version)
+        if len(newer) < namespace.version - version:
+            raise NotFound(N_("This version is no longer kept."))
+        items: Items = namespace.items
+        for each in newer:
+            if each.version <= namespace.version:
+                items = undone(items, each.changes)
+        return items
+
+    def plain(self, items: Items, *, secrets: bool) -> Values:
+        return self._plain({key: item for key, item in items.items() if secrets or not item.secret})
+
+    def value(self, item: Item) -> Any:
+        return self._sealing.unseal(item.value) if item.secret else item.value
+
+    async def _latest(self, name: str) -> Namespace:
+        namespace = await self._store.read(name)
+        if namespace is None:
+            raise NotFound
+        return self._namespaces.keep(namespace).namespace
+
+    async def _require(self, now: Namespace, condition: Condition) -> None:
+        if condition.new is not None and condition.new in now.items:
+            raise PreconditionFailed(version=now.version, changed=[condition.new])
+        if condition.if_match is None:
+            if now.require_if_match and condition.new is None:
+                raise PreconditionNeeded(version=now.version)
+        elif not if_match(condition.if_match, now.version):
+            raise await self._overtaken(now, condition.if_match)
+
+    async def _overtaken(self, now: Namespace, header: str) -> Problem:
+        seen = max((version for version in versions_of(header) if version < now.version), default=None)
+        newer = await self._store.versions_after(now.name, seen) if seen is not None else []
+        changed = sorted({change.key for version in newer for change in version.changes})
+        return PreconditionFailed(version=now.version, changed=changed)
+
+    def _plain(self, items: Items) -> Values:
+        values = {}
+        for key, item in items.items():
+            try:
+                values[key] = self.value(item)
+            except CannotUnseal:
+                raise Problem(N_("A secret value cannot be decrypted: its key is not in old_secret_keys.")) from None
+        return values
+
+    def _items(self, now: Namespace, before: Values, after: Values, secrets: frozenset[str]) -> dict[str, Item]:
+        """The new items. Once secret, a key stays secret; an unchanged secret keeps its encrypted text."""
+        items = {}
+        for key, value in after.items():
+            was = now.items.get(key)
+            if was is not None and (was.secret or key not in secrets) and _equal(before[key], value):
+                items[key] = was
+            elif key in secrets or (was is not None and was.secret):
+                check_item(key, value)
+                items[key] = Item(self._sealing.seal(value), secret=True)
+            else:
+                check_item(key, value)
+                items[key] = Item(value)
+        return items
+
+    def _check(self, namespace: Namespace, items: Items) -> None:
+        if len(items) > MAX_KEYS:
+            raise Unprocessable(f"a namespace has at most {MAX_KEYS} keys", rule="maxProperties")
+        values = self._plain(items)
+        if len(orjson.dumps(values)) > MAX_NAMESPACE_BYTES:
+            raise Unprocessable(f"a namespace has at most {MAX_NAMESPACE_BYTES} bytes", rule="maxBytes")
+        if namespace.schema is not None:
+            try:
+                self._schema(namespace).check(values)
+            except DoesNotFit as error:
+                raise Unprocessable(str(error), key=error.key, rule=error.rule, field=error.key) from None
+        if namespace.name in self.checks:
+            self.checks[namespace.name](namespace.name, values)
+
+    def _schema(self, namespace: Namespace) -> Schema:
+        text = orjson.dumps(namespace.schema)
+        known = self._schemas.get(namespace.name)
+        if known is None or known[0] != text:
+            known = self._schemas[namespace.name] = (text, self.checked_schema(namespace.schema))
+        return known[1]
+
+
+def check_item(key: str, value: Any) -> None:
+    """Raises BadRequest for a key or a value that no namespace takes."""
+    if not KEY.fullmatch(key):
+        raise BadRequest(
+            f"{key[:64]}: a key has 1 to 128 letters, digits, _, - and ., and begins with no - or .", field="key"
+        )
+    if len(orjson.dumps(value)) > MAX_VALUE_BYTES:
+        raise BadRequest(f"{key}: is larger than {MAX_VALUE_BYTES} bytes", field=key)
+
+
+def check_why(why: str) -> None:
+    if len(why) > MAX_WHY:
+        raise BadRequest(f"why: must be at most {MAX_WHY} characters long", field="why")
+
+
+def without_nulls(values: Mapping[str, Any]) -> Values:
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def _equal(one: Any, other: Any) -> bool:
+    options = orjson.OPT_SORT_KEYS
+    return orjson.dumps(one, option=options) == orjson.dumps(other, option=options)

@@ -1,0 +1,49 @@
+"""The part of the lifespan that opens the configuration service, and the request state that it fills."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TypedDict
+
+from app.accounts.lifespan import Accounts, AccountState
+from app.config_service.editing import Editor
+from app.config_service.principal import Principals
+from app.config_service.sealing import Sealing
+from app.config_service.store import ConfigStore
+from app.config_service.watch import Namespaces
+from app.server.background import background
+from app.web.lifespan import WebState
+
+
+class Configuration(TypedDict):
+    """Filled by `open_config_service`."""
+
+    config_store: ConfigStore
+    config_editor: Editor
+    config_namespaces: Namespaces
+    config_principals: Principals
+    config_changed_keys: dict[tuple[str, int, int], "asyncio.Future[list[str]]"]
+
+
+class ConfigState(AccountState, Configuration):
+    """The request state of the handlers of the configuration service."""
+
+
+@asynccontextmanager
+async def open_config_service(
+    web: WebState, accounts: Accounts, clock: Callable[[], float]
+) -> AsyncIterator[Configuration]:
+    settings, store = web["settings"], web["store"]
+    keys = [key.get_secret_value() for key in (settings.secret_key, *settings.old_secret_keys)]
+    sealing = Sealing(keys, "config")
+    config_store = ConfigStore(store)
+    namespaces = Namespaces(store, config_store, sealing, clock)
+    stopping = web["lifecycle"].stopping
+    async with background(web["lifecycle"], namespaces.run(), namespaces.check(), namespaces.end_waits(stopping)):
+        yield Configuration(
+            config_store=config_store,
+            config_editor=Editor(config_store, namespaces, sealing, clock),
+            config_namespaces=namespaces,
+            config_principals=Principals(web["tracking"], accounts["current_user"], accounts["tokens"]),
+            config_changed_keys={},
+        )

@@ -1,0 +1,96 @@
+"""How the API of the configuration service is described."""
+
+from typing import Any
+
+from app.web.openapi import COUNT, FLAG, NUMBER, TEXT, Operation, Schema, array, nullable, obj
+
+ANY: Schema = {"description": "Any JSON value."}
+NS = {"ns": "The namespace's name."}
+KEY = NS | {"key": "The key."}
+WHY = {"why": "The reason, for the history."}
+ROLE: Schema = {"type": "string", "enum": ["read", "write", "manage"]}
+ACCESS: Schema = {"anyOf": [ROLE, {"type": "object"}]}
+NAMESPACE = obj(name=TEXT, version=COUNT, keys=COUNT, role=ROLE, schema=ANY, require_if_match=FLAG)
+CHANGED = obj(version=COUNT, changed=array(TEXT))
+VALUES: Schema = {"type": "object"}
+CHANGE: Schema = {
+    "type": "object",
+    "required": ["key"],
+    "properties": {"key": TEXT, "before": ANY, "after": ANY, "secret": FLAG},
+    "additionalProperties": False,
+}
+VERSION = obj(version=COUNT, by=TEXT, at=NUMBER, why=TEXT, changes=array(CHANGE))
+EDITED = (401, 403, 404, 412, 415, 422, 428)
+
+
+def _config(summary: str, responses: dict[int, tuple[str, Schema | None]], **more: Any) -> Operation:
+    described: dict[str, Any] = {"parameters": NS, "problems": (403, 404), "guarded": True} | more
+    return Operation(summary=summary, tag="configuration", responses=responses, **described)
+
+
+CREATE = _config(
+    "Create a namespace",
+    {201: ("The namespace.", NAMESPACE)},
+    parameters={},
+    body={
+        "type": "object",
+        "required": ["name"],
+        "additionalProperties": False,
+        "properties": {"name": TEXT, "schema": nullable({"type": "object"}), "require_if_match": FLAG},
+    },
+    problems=(403, 409, 415),
+)
+LIST = _config("The namespaces that may be read", {200: ("By name.", obj(namespaces=array(NAMESPACE)))}, parameters={})
+VALUES_OF = _config(
+    "The values of a namespace",
+    {
+        200: ("The values; ETag is the version. X-Config-Hidden names secrets that are left out.", VALUES),
+        304: ("If-None-Match is the present version.", None),
+    },
+    query={
+        "version": "A former version.",
+        "wait": "Seconds, 60 at most, to wait for a change where If-None-Match is the present version.",
+    },
+)
+PATCH = _config(
+    "Change values by a merge patch (RFC 7396)",
+    {200: ("The version, and the keys that changed.", CHANGED)},
+    query=WHY,
+    body=VALUES,
+    problems=EDITED,
+)
+VALUE = _config("One value", {200: ("The value.", ANY), 304: ("It is the same.", None)}, parameters=KEY)
+PUT_VALUE = _config(
+    "Set one value",
+    {200: ("The version, and the keys that changed.", CHANGED)},
+    parameters=KEY,
+    query=WHY | {"secret": "`true` encrypts the value, and all later values of the key."},
+    body=ANY,
+    problems=EDITED,
+)
+DELETE_VALUE = _config("Remove one value", {204: ("It is gone.", None)}, parameters=KEY, query=WHY, problems=EDITED)
+SCHEMA = _config("The schema", {200: ("The JSON Schema, or null.", ANY)})
+PUT_SCHEMA = _config("Set the schema", {204: ("Every later change has to fit it.", None)}, body=ANY, problems=EDITED)
+ACCESS_OF = _config("Who may do what", {200: ("Roles by name.", obj(users=VALUES))})
+PUT_ACCESS = _config(
+    "Say who may do what",
+    {204: ("These roles take the place of all former ones.", None)},
+    body=obj(users={"type": "object", "additionalProperties": ACCESS}),
+    problems=EDITED,
+)
+HISTORY = _config(
+    "The versions",
+    {200: ("The versions, newest first.", obj(versions=array(VERSION)))},
+    query={"limit": "How many, 200 at most.", "before": "Only older ones than this version."},
+)
+ROLLBACK = _config(
+    "Bring a version back",
+    {200: ("The version, and the keys that changed.", CHANGED)},
+    body={
+        "type": "object",
+        "required": ["version"],
+        "additionalProperties": False,
+        "properties": {"version": COUNT, "why": TEXT},
+    },
+    problems=EDITED,
+)

@@ -1,0 +1,117 @@
+"""Who asks, and what they may do with a namespace. What was found is remembered, so that reads go on while Redis is
+away: nothing can be revoked then either.
+"""
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import cast
+
+from starlette.types import Scope
+
+from app.accounts.current_user import CurrentUser, api_secret
+from app.accounts.secret import digest
+from app.accounts.tokens import ApiTokens, TokenInfo
+from app.config_service.models import OWN, Namespace, Right, Role
+from app.store import keys
+from app.store.client import StoreUnavailable
+from app.store.tracking import Fields, TrackedHashes, Tracking
+from app.web.errors import Forbidden, NotFound, SignInRequired
+from app.web.headers import headers_of
+from app.web.i18n import N_
+
+MAX_REMEMBERED = 10_000
+ALL = Right(Role.MANAGE, secrets=True)
+NOTHING = Right()
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A user or a service. `id` is what versions name as `by`; `grants` are a service's, by namespace."""
+
+    id: str
+    name: str
+    is_admin: bool = False
+    grants: dict[str, Right] = field(default_factory=dict)
+
+    def right(self, namespace: Namespace) -> Right:
+        """Tallygate's own namespace is for administrators only."""
+        if self.is_admin:
+            return ALL
+        if namespace.name == OWN:
+            return NOTHING
+        return namespace.access.get(self.id) or self.grants.get(namespace.name) or NOTHING
+
+
+class Principals:
+    def __init__(self, tracking: Tracking, current_user: CurrentUser, tokens: ApiTokens) -> None:
+        self._current_user = current_user
+        self._tokens = tokens
+        self._cache = TrackedHashes(tracking, _parse_token)
+        self._remembered: dict[bytes, Principal] = {}
+
+    def cached(self, scope: Scope) -> Principal | None:
+        """The principal where that takes no question to Redis."""
+        headers = headers_of(scope)
+        authorization = headers.get(b"authorization")
+        if authorization is None:
+            known = self._current_user.cached(scope, headers.get(b"cookie", b""))
+            user = known[0] if known is not None else None
+        else:
+            secret = api_secret(scope)
+            token = self._cache.kept(keys.token(digest(secret))) if secret else None
+            if token is None or self._tokens.expired(token):
+                return None
+            user = self._current_user.cached_by_id(token.user_id)
+        return Principal(user.id, user.name, user.is_admin) if user is not None else None
+
+    async def get(self, scope: Scope) -> Principal:
+        """Raises SignInRequired; StoreUnavailable where Redis is away and the credentials are not remembered."""
+        name = _fingerprint(scope)
+        try:
+            principal = await self._found(scope)
+        except StoreUnavailable:
+            remembered = self._remembered.get(name)
+            if remembered is None:
+                raise
+            return remembered
+        if principal is None:
+            self._remembered.pop(name, None)
+            raise SignInRequired
+        if len(self._remembered) >= MAX_REMEMBERED:
+            self._remembered.clear()
+        self._remembered[name] = principal
+        return principal
+
+    async def _found(self, scope: Scope) -> Principal | None:
+        secret = api_secret(scope)
+        if secret is None:
+            user = await self._current_user.get(scope)
+        else:
+            checked = await self._tokens.by_secret(secret)
+            if checked is None:
+                return None
+            await self._cache.read(keys.token(checked.id))
+            user = await self._current_user.by_id(checked.user_id)
+        return Principal(user.id, user.name, user.is_admin) if user is not None else None
+
+
+def required(principal: Principal, namespace: Namespace | None, need: Role) -> Right:
+    """Raises NotFound for a namespace that the principal may not see, Forbidden where the role is too small."""
+    right = principal.right(namespace) if namespace is not None else NOTHING
+    if right.role is Role.NONE:
+        raise NotFound
+    if right.role < need:
+        raise Forbidden(N_("Your role in this namespace does not allow that."))
+    return right
+
+
+def _fingerprint(scope: Scope) -> bytes:
+    headers = headers_of(scope)
+    return hashlib.sha256(headers.get(b"authorization", b"") + b"\0" + headers.get(b"cookie", b"")).digest()
+
+
+def _parse_token(key: str, fields: Fields) -> TokenInfo | None:
+    try:
+        return TokenInfo.from_hash(key.removeprefix(keys.token("")), cast(dict[bytes, bytes], fields))
+    except (KeyError, ValueError):
+        return None

@@ -1,0 +1,80 @@
+"""What handlers read from a request of the configuration service."""
+
+from typing import Any
+
+from starlette.requests import Request
+
+from app.config_service.lifespan import ConfigState
+from app.config_service.models import NAMESPACE, Namespace, Right, Role
+from app.config_service.principal import Principal, required
+from app.config_service.strict_json import BadJson, parse
+from app.config_service.watch import Snapshot
+from app.web.errors import BadRequest, UnsupportedMedia
+
+MERGE_PATCH, JSON = "application/merge-patch+json", "application/json"
+DIGITS = 15
+"""Of a number in a query: Python refuses to read a number of thousands."""
+
+
+async def allowed(request: Request[ConfigState], need: Role) -> tuple[Snapshot, Principal, Right]:
+    """The namespace of the path, and who asks. Raises SignInRequired, NotFound, Forbidden, StoreUnavailable."""
+    principal = await request.state["config_principals"].get(request.scope)
+    name = request.path_params["ns"]
+    snapshot = await request.state["config_namespaces"].get(name) if NAMESPACE.fullmatch(name) else None
+    right = required(principal, snapshot.namespace if snapshot is not None else None, need)
+    assert snapshot is not None
+    return snapshot, principal, right
+
+
+async def json_body(request: Request[Any], content_type: str = JSON) -> Any:
+    """Raises UnsupportedMedia, BadRequest."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != content_type:
+        raise UnsupportedMedia(content_type)
+    try:
+        return parse(await request.body())
+    except BadJson as error:
+        raise BadRequest(f"body: {error}", field="body") from None
+
+
+async def object_body(
+    request: Request[Any], required_names: tuple[str, ...], optional: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """Raises UnsupportedMedia, BadRequest."""
+    document = await json_body(request)
+    if not isinstance(document, dict):
+        raise BadRequest("body: must be a JSON object", field="body")
+    for name in document:
+        if name not in required_names + optional:
+            raise BadRequest(f"{name[:64]}: there is no such field", field=name[:64])
+    for name in required_names:
+        if name not in document:
+            raise BadRequest(f"{name}: is missing", field=name)
+    return document
+
+
+def number(request: Request[Any], name: str, default: int | None, least: int, most: int) -> int | None:
+    """A whole number of the query. Raises BadRequest."""
+    text = request.query_params.get(name)
+    if text is None:
+        return default
+    value = int(text) if text.isascii() and text.isdigit() and len(text) <= DIGITS else -1
+    if not least <= value <= most:
+        raise BadRequest(f"{name}: must be a whole number from {least} to {most}", field=name)
+    return value
+
+
+def flag(request: Request[Any], name: str) -> bool:
+    match request.query_params.get(name, "false"):
+        case "true" | "1" | "":
+            return True
+        case "false" | "0":
+            return False
+    raise BadRequest(f"{name}: must be true or false", field=name)
+
+
+def why(request: Request[Any]) -> str:
+    return request.query_params.get("why", "").encode("utf-8", "replace").decode()
+
+
+def tag(namespace: Namespace) -> dict[str, str]:
+    return {"ETag": f'"{namespace.version}"'}

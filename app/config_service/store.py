@@ -1,0 +1,104 @@
+"""Namespaces in Redis: a hash each, a stream of versions whose ids are `<version>-0`, one script for every write."""
+
+import secrets
+from collections.abc import AsyncGenerator
+
+from app.config_service.models import Namespace, Version
+from app.events.event import Record
+from app.events.raising import RAISE
+from app.store import keys
+from app.store.client import Store
+from app.store.scripts import Script
+
+MAX_NAMESPACES = 1000
+MAX_VERSIONS = 1000
+"""Versions of a namespace that are kept, at least."""
+
+# A repeat after a lost reply finds its own stamp.
+WRITE = Script(
+    RAISE
+    + f"""
+local space, history, raised, names = unpack(KEYS)
+local name, stamp, revision, version, entry, record, most, kept = unpack(ARGV, 1, 8)
+if redis.call('HGET', space, 'stamp') == stamp then return 'written' end
+local now = redis.call('HGET', space, 'revision')
+if revision == '0' then
+  if now then return 'exists' end
+  if redis.call('ZCARD', names) >= tonumber(most) then return 'full' end
+  redis.call('ZADD', names, 0, name)
+elseif now ~= revision then
+  return 'stale'
+end
+redis.call('HSET', space, 'stamp', stamp, unpack(ARGV, 9))
+if entry ~= '' then redis.call('XADD', history, 'MAXLEN', '~', kept, version .. '-0', 'version', entry) end
+if record ~= '' then raise_event(raised, record) end
+redis.call('PUBLISH', '{keys.CONFIG_CHANGED}', name)
+return 'written'
+"""
+)
+
+
+class NamespaceExists(Exception):
+    """There is a namespace of this name."""
+
+
+class TooManyNamespaces(Exception):
+    """There are MAX_NAMESPACES namespaces."""
+
+
+class Stale(Exception):
+    """Another write came first: read again."""
+
+
+class ConfigStore:
+    """Raises StoreUnavailable."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def read(self, name: str) -> Namespace | None:
+        fields = await self._store.idempotent("HGETALL", keys.config_namespace(name))
+        return Namespace.from_hash(name, fields) if fields else None
+
+    async def names(self) -> list[str]:
+        found = await self._store.idempotent("ZRANGE", keys.CONFIG_NAMESPACES, 0, -1)
+        return [name.decode() for name in found]
+
+    async def write(
+        self, namespace: Namespace, *, replaces: int, version: Version | None = None, record: Record | None = None
+    ) -> None:
+        """Writes a namespace over its revision `replaces` (0: a new one), with its version and event, in one step.
+
+        Raises Stale, NamespaceExists, TooManyNamespaces.
+        """
+        name = namespace.name
+        touched = [
+            keys.config_namespace(name), keys.config_history(name), keys.raised("config"), keys.CONFIG_NAMESPACES
+        ]  # fmt: skip
+        outcome = await WRITE.run(
+            self._store, touched, name, secrets.token_hex(8), str(replaces), str(namespace.version),
+            b"" if version is None else version.dump(), b"" if record is None else record.dump(),
+            MAX_NAMESPACES, MAX_VERSIONS, *namespace.to_hash(),
+        )  # fmt: skip
+        match outcome:
+            case b"exists":
+                raise NamespaceExists
+            case b"full":
+                raise TooManyNamespaces
+            case b"stale":
+                raise Stale
+
+    async def history(self, name: str, before: int | None, limit: int) -> list[Version]:
+        """Versions, newest first."""
+        newest = "+" if before is None else f"({before}-0"
+        found = await self._store.idempotent("XREVRANGE", keys.config_history(name), newest, "-", "COUNT", limit)
+        return [Version.load(int(entry.partition(b"-")[0]), fields[1]) for entry, fields in found]
+
+    async def versions_after(self, name: str, version: int) -> list[Version]:
+        """All that are newer, newest first."""
+        found = await self._store.idempotent("XREVRANGE", keys.config_history(name), "+", f"({version}-0")
+        return [Version.load(int(entry.partition(b"-")[0]), fields[1]) for entry, fields in found]
+
+    def changes(self) -> AsyncGenerator[bytes | None]:
+        """Names of namespaces that were written; None where some may have been missed."""
+        return self._store.subscribe(keys.CONFIG_CHANGED)

@@ -1,0 +1,88 @@
+"""`GET /events/config/{ns}`: a server-sent event for each version."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from app.config_service.lifespan import ConfigState
+from app.config_service.models import Namespace, Role
+from app.config_service.requests import allowed
+from app.config_service.watch import Namespaces, Snapshot
+from app.web.errors import Unavailable
+
+HEARTBEAT = 15.0
+HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
+
+async def stream(request: Request[ConfigState]) -> Response:
+    """The event's id is the version. `Last-Event-ID` resumes; without it, or with one that is unknown, the present
+    version comes first.
+    """
+    snapshot, _, _ = await allowed(request, Role.READ)
+    if request.state["config_namespaces"].waiting >= request.state["settings"].max_streams:
+        raise Unavailable
+    last = request.headers.get("last-event-id", "")
+    known = int(last) if last.isascii() and last.isdigit() and len(last) < 16 else 0
+    namespace = snapshot.namespace
+    seen = known if 0 < known <= namespace.version else 0
+    return StreamingResponse(_events(request, namespace, seen), media_type="text/event-stream", headers=HEADERS)
+
+
+async def _events(request: Request[ConfigState], namespace: Namespace, seen: int) -> AsyncGenerator[bytes]:
+    namespaces, stopping = request.state["config_namespaces"], request.state["lifecycle"].stopping
+    if not seen:
+        yield _event(namespace.version, sorted(namespace.items))
+        seen = namespace.version
+    yield b": open\n\n"
+    while not stopping.is_set():
+        change = namespaces.wait(namespace.name, HEARTBEAT)
+        snapshot = await _present(namespaces, namespace.name)
+        if snapshot is None or not await _may_read(request, snapshot):
+            change.cancel()
+            return
+        if snapshot.namespace.version != seen:
+            change.cancel()
+            keys = await _changed(request, snapshot.namespace, seen)
+            yield _event(seen := snapshot.namespace.version, keys)
+            continue
+        await change
+        now = namespaces.fresh(namespace.name)
+        if now is not None and now.namespace.version == seen:
+            yield b": \n\n"
+
+
+async def _present(namespaces: Namespaces, name: str) -> Snapshot | None:
+    return namespaces.fresh(name) or await namespaces.get(name)
+
+
+async def _may_read(request: Request[ConfigState], snapshot: Snapshot) -> bool:
+    """Asked at every event: a token may have been revoked, a session ended."""
+    principals = request.state["config_principals"]
+    principal = principals.cached(request.scope)
+    if principal is None:
+        request.scope.pop("tallygate.user", None)
+        principal = await principals.get(request.scope)
+    return principal.right(snapshot.namespace).role >= Role.READ
+
+
+async def _changed(request: Request[ConfigState], namespace: Namespace, seen: int) -> list[str]:
+    """The keys that changed since a version. Many streams ask at once: the answer is remembered by its question."""
+    recent = request.state["config_changed_keys"]
+    question = (namespace.name, seen, namespace.version)
+    if question not in recent:
+        if len(recent) > 100:
+            recent.clear()
+        recent[question] = asyncio.ensure_future(_read_changed(request, namespace, seen))
+    return await asyncio.shield(recent[question])
+
+
+async def _read_changed(request: Request[ConfigState], namespace: Namespace, seen: int) -> list[str]:
+    versions = await request.state["config_store"].versions_after(namespace.name, seen)
+    return sorted({change.key for each in versions if each.version <= namespace.version for change in each.changes})
+
+
+def _event(version: int, keys: list[str]) -> bytes:
+    return b"id: %d\nevent: config\ndata: %b\n\n" % (version, orjson.dumps({"version": version, "keys": keys}))

@@ -1,0 +1,176 @@
+"""Namespaces in the memory of each worker, kept right by announcements, and those who wait for changes."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import aclosing, suppress
+
+import orjson
+
+from app.config_service.models import Namespace
+from app.config_service.sealing import CannotUnseal, Sealing
+from app.config_service.store import ConfigStore
+from app.store.client import ResponseError, Store, StoreUnavailable
+from app.web.fast_path import StaticHeaders
+
+MAX_CACHED = 256
+CHECK_INTERVAL = 30.0
+"""Seconds after which every cached namespace is read again: a subscription whose connection died silently is late."""
+
+
+class Snapshot:
+    """A namespace with the responses that are the same for all readers."""
+
+    __slots__ = ("_bodies", "found", "namespace", "not_modified")
+
+    def __init__(self, namespace: Namespace, sealing: Sealing) -> None:
+        self.namespace = namespace
+        headers = (
+            (b"etag", b'"%d"' % namespace.version),
+            (b"cache-control", b"private, no-cache"),
+            (b"vary", b"Cookie, Authorization"),
+        )
+        json_type = (b"content-type", b"application/json")
+        hidden = sorted(key for key, item in namespace.items.items() if item.secret)
+        names = (b"x-config-hidden", ", ".join(hidden).encode())
+        self.not_modified = StaticHeaders(*headers, status=304)
+        self.found = {
+            True: StaticHeaders(json_type, *headers),
+            False: StaticHeaders(json_type, *headers, *([names] if hidden else [])),
+        }
+        """By whether the reader may see secrets."""
+        self._bodies: dict[bool, bytes] = {}
+        for secrets in (False, True) if hidden else (False,):
+            self._bodies[secrets] = orjson.dumps(visible(namespace, sealing, secrets=secrets))
+
+    def body(self, *, secrets: bool) -> bytes:
+        return self._bodies.get(secrets, self._bodies[False])
+
+
+def visible(namespace: Namespace, sealing: Sealing, *, secrets: bool) -> dict[str, object]:
+    """The values that a reader sees. A secret that no key decrypts is left out."""
+    values = {}
+    for key, item in namespace.items.items():
+        if not item.secret:
+            values[key] = item.value
+        elif secrets:
+            with suppress(CannotUnseal):
+                values[key] = sealing.unseal(item.value)
+    return values
+
+
+class Namespaces:
+    def __init__(self, store: Store, config_store: ConfigStore, sealing: Sealing, clock: Callable[[], float]) -> None:
+        self._store = store
+        self._config_store = config_store
+        self._sealing = sealing
+        self._clock = clock
+        self._known: dict[str, Snapshot] = {}
+        self._waiting: dict[str, set[asyncio.Future[None]]] = {}
+        self._listening = False
+        self._outdated: set[str] = set()
+        self._up_at = clock()
+        self.on_change: list[Callable[[Namespace], None]] = []
+
+    @property
+    def waiting(self) -> int:
+        return sum(map(len, self._waiting.values()))
+
+    def fresh(self, name: str) -> Snapshot | None:
+        """The namespace from memory, if announcements keep it right now."""
+        if not self._listening or not self._store.up or name in self._outdated:
+            return None
+        return self._known.get(name)
+
+    async def get(self, name: str) -> Snapshot | None:
+        """Raises StoreUnavailable where it is not in memory and Redis is away."""
+        known = self.fresh(name)
+        if known is not None:
+            return known
+        try:
+            namespace = await self._config_store.read(name)
+        except StoreUnavailable:
+            if name in self._known:
+                return self._known[name]
+            raise
+        if namespace is None:
+            self._known.pop(name, None)
+            return None
+        return self.keep(namespace)
+
+    def age(self) -> int | None:
+        """Seconds since Redis was last there; None while it is."""
+        return None if self._store.up else max(0, int(self._clock() - self._up_at))
+
+    def keep(self, namespace: Namespace) -> Snapshot:
+        """Takes a namespace as read or written, unless a newer one is known, and wakes those who wait for it."""
+        self._outdated.discard(namespace.name)
+        known = self._known.get(namespace.name)
+        if known is not None and known.namespace.revision >= namespace.revision:
+            return known
+        if known is None and len(self._known) >= MAX_CACHED:
+            idle = next((name for name in self._known if not self._waiting.get(name)), None)
+            if idle is not None:
+                del self._known[idle]
+        snapshot = self._known[namespace.name] = Snapshot(namespace, self._sealing)
+        if known is None or known.namespace.version != namespace.version:
+            self._wake(namespace.name)
+        for call in self.on_change:
+            call(namespace)
+        return snapshot
+
+    def wait(self, name: str, seconds: float) -> "asyncio.Future[None]":
+        """A future that ends at the namespace's next version, or after these seconds."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+        waiting = self._waiting.setdefault(name, set())
+        waiting.add(future)
+        timer = loop.call_later(seconds, _finish, future)
+
+        def ended(_: object) -> None:
+            timer.cancel()
+            waiting.discard(future)
+            if not waiting and self._waiting.get(name) is waiting:
+                del self._waiting[name]
+
+        future.add_done_callback(ended)
+        return future
+
+    async def run(self) -> None:
+        """Follows announcements until cancelled."""
+        async with aclosing(self._config_store.changes()) as names:
+            async for name in names:
+                self._listening = True
+                await self._refresh([name.decode()] if name is not None else list(self._known))
+
+    async def check(self) -> None:
+        """Notes whether Redis is there, and reads everything again from time to time, until cancelled."""
+        while True:
+            for _ in range(int(CHECK_INTERVAL)):
+                if self._store.up:
+                    self._up_at = self._clock()
+                await asyncio.sleep(1)
+            await self._refresh(list(self._known))
+
+    async def end_waits(self, stopping: asyncio.Event) -> None:
+        """Ends all waits when the server stops."""
+        await stopping.wait()
+        for name in list(self._waiting):
+            self._wake(name)
+
+    async def _refresh(self, names: list[str]) -> None:
+        for name in names:
+            if name in self._known:
+                self._outdated.add(name)
+                with suppress(StoreUnavailable, ResponseError):
+                    namespace = await self._config_store.read(name)
+                    if namespace is not None:
+                        self.keep(namespace)
+
+    def _wake(self, name: str) -> None:
+        for future in self._waiting.pop(name, ()):
+            _finish(future)
+
+
+def _finish(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)

@@ -1,0 +1,220 @@
+"""Namespaces, values, versions, preconditions, roles, secrets."""
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+
+from app.store import keys
+from tests.accounts.asking import problem, program, token_for
+from tests.config_service.conftest import PATCH, Office
+from tests.helpers.valkey import Valkey
+
+
+async def test_values_change_by_versions_with_who_when_and_why(office: Office) -> None:
+    path = await office.namespace()
+    answer = await office.alice.patch(f"{path}?why=Black%20Friday", json={"price": 5, "a": {"b": 1}}, headers=PATCH)
+    assert answer.json() == {"version": 2, "changed": ["a", "price"]}
+    assert answer.headers["etag"] == '"2"'
+    await office.patch(path, {"a": {"b": None, "c": 2}})
+    got = await office.alice.get(path)
+    assert got.json() == {"price": 5, "a": {"c": 2}}
+    assert got.headers["etag"] == '"3"'
+    versions = (await office.alice.get(f"{path}/history")).json()["versions"]
+    assert [each["version"] for each in versions] == [3, 2, 1]
+    assert versions[0]["changes"] == [{"key": "a", "before": {"b": 1}, "after": {"c": 2}}]
+    assert (versions[1]["by"], versions[1]["why"], versions[1]["at"]) == ("alice", "Black Friday", office.clock.now)
+    assert (await office.alice.get(f"{path}?version=2")).json() == {"price": 5, "a": {"b": 1}}
+    older = (await office.alice.get(f"{path}/history?limit=1&before=3")).json()["versions"]
+    assert [each["version"] for each in older] == [2]
+
+
+async def test_a_patch_that_changes_nothing_makes_no_version(office: Office) -> None:
+    path = await office.namespace()
+    await office.patch(path, {"a": 1})
+    assert (await office.patch(path, {"a": 1, "b": None})).json() == {"version": 2, "changed": []}
+
+
+async def test_a_version_is_brought_back_as_a_new_one(office: Office) -> None:
+    path = await office.namespace()
+    await office.patch(path, {"a": 1, "b": 1})
+    await office.patch(path, {"a": 2, "b": None, "c": 3})
+    answer = await office.alice.post(f"{path}/rollback", json={"version": 2, "why": "too expensive"})
+    assert answer.json() == {"version": 4, "changed": ["a", "b", "c"]}
+    assert (await office.alice.get(path)).json() == {"a": 1, "b": 1}
+    problem(await office.alice.post(f"{path}/rollback", json={"version": 9}), 404)
+    assert problem(await office.alice.post(f"{path}/rollback", json={"version": "1"}), 400)["field"] == "version"
+
+
+async def test_a_namespace_exists_once(office: Office) -> None:
+    await office.namespace()
+    problem(await office.alice.post("/api/config", json={"name": "shop"}), 409)
+    assert [each["name"] for each in (await office.alice.get("/api/config")).json()["namespaces"]] == ["shop"]
+    problem(await office.bob.post("/api/config", json={"name": "other"}), 403)
+    problem(await office.service.another_client().get("/api/config/shop"), 401)
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({}, "name"), ({"name": 1}, "name"), ({"name": "Shop"}, "name"), ({"name": "a/b"}, "name"),
+        ({"name": "a", "schema": {"type": "x"}}, "schema"), ({"name": "a", "require_if_match": 1}, "require_if_match"),
+        ({"name": "a", "schema": {"$ref": "http://127.0.0.1/"}}, "schema"), ({"name": "a", "colour": 1}, "colour"),
+    ],
+)  # fmt: skip
+async def test_a_wrong_field_of_a_new_namespace_is_named(office: Office, fields: dict[str, Any], field: str) -> None:
+    assert problem(await office.alice.post("/api/config", json=fields), 400)["field"] == field
+    assert (await office.alice.get("/api/config")).json() == {"namespaces": []}
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (b'{"a":1,"a":2}', "body"), (b'{"a":NaN}', "body"), (b"[1]", "body"), (b"{", "body"), (b'{"a b":1}', "key"),
+        (b'{"a":' + b"[" * 64 + b"]" * 64 + b"}", "body"), (b'{"a":"' + b"x" * (256 * 1024) + b'"}', "a"),
+        ('{"价":1}'.encode(), "key"), (b'{"":1}', "key"),
+    ],
+)  # fmt: skip
+async def test_bad_patches_change_nothing(office: Office, body: bytes, field: str) -> None:
+    path = await office.namespace()
+    assert problem(await office.alice.patch(path, content=body, headers=PATCH), 400)["field"] == field
+    assert (await office.alice.get(path)).headers["etag"] == '"1"'
+
+
+async def test_a_namespace_has_a_largest_size(office: Office) -> None:
+    path = await office.namespace()
+    values = {f"k{number}": "x" * 200_000 for number in range(19)}
+    assert (await office.patch(path, values)).status_code == 200
+    problem(await office.patch(path, {f"m{number}": "x" * 200_000 for number in range(3)}), 422)
+    problem(await office.patch(path, {"x": "x" * 5_000_000}), 413)
+    problem(await office.alice.patch(path, json={"a": 1}), 415)
+
+
+async def test_a_change_has_to_fit_the_schema_as_a_whole(office: Office) -> None:
+    path = await office.namespace(schema={"properties": {"price": {"type": "integer", "minimum": 0}}})
+    refused = problem(await office.patch(path, {"name": "x", "price": -1}), 422)
+    assert (refused["key"], refused["rule"]) == ("price", "minimum")
+    assert (await office.alice.get(path)).json() == {}
+    await office.patch(path, {"price": 5})
+    refused = problem(await office.alice.put(f"{path}/schema", json={"properties": {"price": {"maximum": 4}}}), 422)
+    assert refused["key"] == "price"
+    assert problem(await office.alice.put(f"{path}/schema", json={"type": "x"}), 400)["field"] == "schema"
+    await office.patch(path, {"price": 3})
+    assert (await office.alice.put(f"{path}/schema", json={"properties": {"price": {"maximum": 4}}})).status_code == 204
+    refused = problem(await office.alice.post(f"{path}/rollback", json={"version": 2}), 422)
+    assert (refused["key"], refused["rule"]) == ("price", "maximum")
+    assert (await office.alice.get(f"{path}/schema")).json() == {"properties": {"price": {"maximum": 4}}}
+
+
+async def test_if_match_tells_what_changed_meanwhile(office: Office) -> None:
+    path = await office.namespace(require_if_match=True)
+    problem(await office.patch(path, {"a": 1}), 428)
+    assert (await office.patch(path, {"a": 1}, **{"If-Match": '"1"'})).status_code == 200
+    refused = problem(await office.patch(path, {"b": 1}, **{"If-Match": '"1"'}), 412)
+    assert (refused["version"], refused["changed"]) == (2, ["a"])
+    problem(await office.patch(path, {"b": 1}, **{"If-Match": 'W/"2"'}), 412)
+    new = {"If-None-Match": "*", "Content-Type": "application/json"}
+    assert (await office.alice.put(f"{path}/values/n", content=b"null", headers=new)).status_code == 200
+    problem(await office.alice.put(f"{path}/values/n", json=1, headers=new), 412)
+    assert (await office.alice.get(f"{path}/values/n")).text == "null"
+
+
+async def test_concurrent_patches_lose_nothing(office: Office) -> None:
+    path = await office.namespace()
+    answers = await asyncio.gather(*(office.patch(path, {f"k{number}": number}) for number in range(10)))
+    assert sorted(answer.json()["version"] for answer in answers) == list(range(2, 12))
+    assert len((await office.alice.get(path)).json()) == 10
+
+
+async def test_single_values_are_read_set_and_removed(office: Office) -> None:
+    path = await office.namespace()
+    assert (await office.alice.put(f"{path}/values/a?why=x", json=[1])).json() == {"version": 2, "changed": ["a"]}
+    got = await office.alice.get(f"{path}/values/a")
+    assert (got.json(), got.headers["etag"]) == ([1], '"2"')
+    assert (await office.alice.get(f"{path}/values/a", headers={"If-None-Match": '"2"'})).status_code == 304
+    assert (await office.alice.delete(f"{path}/values/a")).status_code == 204
+    problem(await office.alice.delete(f"{path}/values/a"), 404)
+    problem(await office.alice.get(f"{path}/values/a"), 404)
+    assert problem(await office.alice.put(f"{path}/values/a%20b", json=1), 400)["field"] == "key"
+    assert problem(await office.alice.put(f"{path}/values/a?why={'x' * 501}", json=1), 400)["field"] == "why"
+    assert problem(await office.alice.put(f"{path}/values/a?secret=perhaps", json=1), 400)["field"] == "secret"
+
+
+async def test_roles_decide_what_a_user_may_do(office: Office) -> None:
+    path = await office.namespace()
+    problem(await office.bob.get(path), 404)
+    await office.grant(path, "read")
+    assert (await office.bob.get(path)).json() == {}
+    problem(await office.bob.patch(path, json={"a": 1}, headers=PATCH), 403)
+    await office.grant(path, "write")
+    assert (await office.bob.patch(path, json={"a": 1}, headers=PATCH)).status_code == 200
+    problem(await office.bob.put(f"{path}/access", json={"users": {}}), 403)
+    await office.grant(path, "manage")
+    assert "bob" in (await office.bob.get(f"{path}/access")).json()["users"]
+    wrong: list[Any] = [{"bob": "own"}, {"nobody": "read"}, [], {"bob": {"role": "read", "secrets": 1}}]
+    for users in wrong:
+        assert problem(await office.alice.put(f"{path}/access", json={"users": users}), 400)["field"] == "users"
+
+
+async def test_secrets_are_encrypted_and_left_out(office: Office, server: Valkey) -> None:
+    path = await office.namespace()
+    await office.alice.put(f"{path}/values/key?secret=true", json="s3cret-value")
+    await office.alice.put(f"{path}/values/key", json="another-s3cret")
+    await office.patch(path, {"open": 1})
+    await office.grant(path, "write")
+    seen = await office.bob.get(path)
+    assert (seen.json(), seen.headers["x-config-hidden"]) == ({"open": 1}, "key")
+    problem(await office.bob.get(f"{path}/values/key"), 404)
+    told = await office.bob.get(f"{path}/history")
+    assert "s3cret" not in told.text
+    assert {"key": "key", "secret": True} in told.json()["versions"][1]["changes"]
+    assert "s3cret" not in (await office.bob.get(f"{path}?version=2")).text
+    assert "x-config-hidden" not in (await office.alice.get(path)).headers
+    assert (await office.alice.get(path)).json() == {"open": 1, "key": "another-s3cret"}
+    with server.client as client:
+        stored = client.hgetall(keys.config_namespace("shop")), client.xrange(keys.config_history("shop"))
+        assert "s3cret" not in repr(stored)
+    await office.grant(path, {"role": "read", "secrets": True})
+    assert (await office.bob.get(path)).json()["key"] == "another-s3cret"
+
+
+async def test_an_api_token_reads_and_a_matching_tag_costs_no_command(office: Office) -> None:
+    path = await office.namespace()
+    reader = program(office.service, await token_for(office.alice))
+    tag = {"If-None-Match": (await reader.get(path)).headers["etag"]}
+    assert (await reader.get(path, headers=tag)).status_code == 304
+    before = office.service.state["store"].commands
+    for client in (reader, office.alice):
+        again = await client.get(path, headers=tag)
+        assert (again.status_code, again.content) == (304, b"")
+    assert office.service.state["store"].commands == before
+    tokens = (await office.alice.get("/api/account/tokens")).json()
+    await office.alice.delete(f"/api/account/tokens/{tokens[0]['id']}")
+    await asyncio.sleep(0.05)
+    problem(await reader.get(path, headers=tag), 401)
+
+
+@pytest.mark.parametrize("wait", ["-1", "61", "x", "1.5", "", "9" * 5000, "１"])
+async def test_a_wait_of_nonsense_is_refused(office: Office, wait: str) -> None:
+    path = await office.namespace()
+    answer = await office.alice.get(path, params={"wait": wait}, headers={"If-None-Match": '"1"'})
+    assert problem(answer, 400)["field"] == "wait"
+
+
+async def test_a_waiting_client_gets_the_change(office: Office) -> None:
+    path = await office.namespace()
+
+    async def wait() -> httpx.Response:
+        return await office.alice.get(f"{path}?wait=30", headers={"If-None-Match": '"1"'})
+
+    waiting = asyncio.gather(*(wait() for _ in range(5)))
+    while office.service.state["config_namespaces"].waiting < 5:
+        await asyncio.sleep(0.01)
+    await office.patch(path, {"a": 1})
+    for answer in await waiting:
+        assert (answer.status_code, answer.json(), answer.headers["etag"]) == (200, {"a": 1}, '"2"')
+    over = await office.alice.get(f"{path}?wait=1", headers={"If-None-Match": '"2"'})
+    assert over.status_code == 304
+    assert (await office.alice.get(f"{path}?wait=30")).status_code == 200
+    assert office.service.state["config_namespaces"].waiting == 0

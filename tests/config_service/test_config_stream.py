@@ -1,0 +1,109 @@
+"""Server-sent events of a namespace, other workers, and reads while Redis is away; by real connections."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from app.settings import Settings
+from tests.accounts.asking import program, token_for
+from tests.config_service.conftest import PATCH, Office
+from tests.helpers.cast import make_cast, signed_in
+from tests.helpers.service import running
+from tests.helpers.valkey import valkey
+
+
+async def test_every_worker_follows_a_change(make_settings: Callable[..., Settings], office: Office) -> None:
+    path = await office.namespace()
+    token = await token_for(office.alice)
+    async with running(make_settings(), office.clock) as other:
+        reader = program(other, token)
+        assert (await reader.get(path)).json() == {}
+        assert (await reader.get(path)).json() == {}
+        await office.patch(path, {"a": 1})
+        changed = await reader.get(f"{path}?wait=30", headers={"If-None-Match": '"1"'})
+        assert changed.json() == {"a": 1}
+
+
+async def test_redis_away_reads_go_on_with_their_age_and_writes_do_not(
+    make_settings: Callable[..., Settings], tmp_path: Path, short_folder: Path
+) -> None:
+    with valkey(short_folder / "away") as server:
+        async with running(make_settings(redis_url=server.url, redis_timeout=0.3)) as service:
+            await make_cast(service)
+            alice = await signed_in(service, "alice")
+            await alice.post("/api/config", json={"name": "shop"})
+            await alice.patch("/api/config/shop", json={"a": 1}, headers=PATCH)
+            assert (await alice.get("/api/config/shop")).json() == {"a": 1}
+            server.kill()
+            deadline = time.monotonic() + 10
+            while "x-config-age" not in (answer := await alice.get("/api/config/shop")).headers:
+                assert time.monotonic() < deadline, answer.text
+                await asyncio.sleep(0.05)
+            assert answer.json() == {"a": 1}
+            assert int(answer.headers["x-config-age"]) >= 0
+            assert (await alice.patch("/api/config/shop", json={"a": 2}, headers=PATCH)).status_code == 503
+            assert (await service.another_client().get("/api/config/shop")).status_code == 401
+
+
+async def streamed(office: Office, path: str, events: int, last: str = "") -> list[tuple[str, object]]:
+    """The first events of a stream, as (id, data); asked below httpx, which reads responses to their end."""
+    cookies = "; ".join(f"{name}={value}" for name, value in office.alice.cookies.items())
+    headers = [(b"host", b"tallygate.test"), (b"cookie", cookies.encode()), (b"last-event-id", last.encode())]
+    scope: dict[str, Any] = {
+        "type": "http", "http_version": "1.1", "method": "GET", "path": path, "raw_path": path.encode(),
+        "root_path": "", "scheme": "http", "query_string": b"", "headers": headers,
+        "client": ("192.0.2.1", 1), "server": ("tallygate.test", 80), "state": office.service.state.copy(),
+    }  # fmt: skip
+    found: list[tuple[str, object]] = []
+    enough = asyncio.Event()
+
+    async def receive() -> Any:
+        await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        for line in message.get("body", b"").split(b"\n"):
+            if line.startswith(b"id: "):
+                found.append((line[4:].decode(), None))
+            elif line.startswith(b"data: "):
+                found[-1] = (found[-1][0], orjson.loads(line[6:]))
+        if len(found) >= events:
+            enough.set()
+
+    async def run() -> None:
+        await office.service.app(scope, receive, send)
+
+    task = asyncio.create_task(run())
+    try:
+        async with asyncio.timeout(10):
+            await enough.wait()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("last", "keys"), [("", ["a", "b"]), ("1", ["a", "b"]), ("2", ["b"]), ("999", ["a", "b"]), ("x", ["a", "b"])]
+)
+async def test_a_stream_resumes_where_it_was_and_else_tells_the_present(
+    office: Office, last: str, keys: list[str]
+) -> None:
+    path = await office.namespace()
+    await office.patch(path, {"a": 1})
+    await office.patch(path, {"b": 1})
+    assert await streamed(office, "/events/config/shop", 1, last) == [("3", {"version": 3, "keys": keys})]
+
+
+async def test_a_stream_tells_changes_as_they_come(office: Office) -> None:
+    path = await office.namespace()
+    reading = asyncio.create_task(streamed(office, "/events/config/shop", 2))
+    while not office.service.state["config_namespaces"].waiting:
+        await asyncio.sleep(0.01)
+    await office.patch(path, {"price": 1})
+    assert await reading == [("1", {"version": 1, "keys": []}), ("2", {"version": 2, "keys": ["price"]})]
+    assert (await office.bob.get("/events/config/shop", headers={"Accept": "application/json"})).status_code == 404
