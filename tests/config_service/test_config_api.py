@@ -21,12 +21,12 @@ async def test_values_change_by_versions_with_who_when_and_why(office: Office) -
     got = await office.alice.get(path)
     assert got.json() == {"price": 5, "a": {"c": 2}}
     assert got.headers["etag"] == '"3"'
-    versions = (await office.alice.get(f"{path}/history")).json()["versions"]
+    versions = (await office.alice.get("/api/config/shop/history")).json()["versions"]
     assert [each["version"] for each in versions] == [3, 2, 1]
     assert versions[0]["changes"] == [{"key": "a", "before": {"b": 1}, "after": {"c": 2}}]
     assert (versions[1]["by"], versions[1]["why"], versions[1]["at"]) == ("alice", "Black Friday", office.clock.now)
     assert (await office.alice.get(f"{path}?version=2")).json() == {"price": 5, "a": {"b": 1}}
-    older = (await office.alice.get(f"{path}/history?limit=1&before=3")).json()["versions"]
+    older = (await office.alice.get("/api/config/shop/history?limit=1&before=3")).json()["versions"]
     assert [each["version"] for each in older] == [2]
 
 
@@ -40,11 +40,13 @@ async def test_a_version_is_brought_back_as_a_new_one(office: Office) -> None:
     path = await office.namespace()
     await office.patch(path, {"a": 1, "b": 1})
     await office.patch(path, {"a": 2, "b": None, "c": 3})
-    answer = await office.alice.post(f"{path}/rollback", json={"version": 2, "why": "too expensive"})
+    answer = await office.alice.post("/api/config/shop/rollback", json={"version": 2, "why": "too expensive"})
     assert answer.json() == {"version": 4, "changed": ["a", "b", "c"]}
     assert (await office.alice.get(path)).json() == {"a": 1, "b": 1}
-    problem(await office.alice.post(f"{path}/rollback", json={"version": 9}), 404)
-    assert problem(await office.alice.post(f"{path}/rollback", json={"version": "1"}), 400)["field"] == "version"
+    problem(await office.alice.post("/api/config/shop/rollback", json={"version": 9}), 404)
+    assert (
+        problem(await office.alice.post("/api/config/shop/rollback", json={"version": "1"}), 400)["field"] == "version"
+    )
 
 
 async def test_a_namespace_exists_once(office: Office) -> None:
@@ -97,14 +99,18 @@ async def test_a_change_has_to_fit_the_schema_as_a_whole(office: Office) -> None
     assert (refused["key"], refused["rule"]) == ("price", "minimum")
     assert (await office.alice.get(path)).json() == {}
     await office.patch(path, {"price": 5})
-    refused = problem(await office.alice.put(f"{path}/schema", json={"properties": {"price": {"maximum": 4}}}), 422)
+    refused = problem(
+        await office.alice.put("/api/config/shop/schema", json={"properties": {"price": {"maximum": 4}}}), 422
+    )
     assert refused["key"] == "price"
-    assert problem(await office.alice.put(f"{path}/schema", json={"type": "x"}), 400)["field"] == "schema"
+    assert problem(await office.alice.put("/api/config/shop/schema", json={"type": "x"}), 400)["field"] == "schema"
     await office.patch(path, {"price": 3})
-    assert (await office.alice.put(f"{path}/schema", json={"properties": {"price": {"maximum": 4}}})).status_code == 204
-    refused = problem(await office.alice.post(f"{path}/rollback", json={"version": 2}), 422)
+    assert (
+        await office.alice.put("/api/config/shop/schema", json={"properties": {"price": {"maximum": 4}}})
+    ).status_code == 204
+    refused = problem(await office.alice.post("/api/config/shop/rollback", json={"version": 2}), 422)
     assert (refused["key"], refused["rule"]) == ("price", "maximum")
-    assert (await office.alice.get(f"{path}/schema")).json() == {"properties": {"price": {"maximum": 4}}}
+    assert (await office.alice.get("/api/config/shop/schema")).json() == {"properties": {"price": {"maximum": 4}}}
 
 
 async def test_if_match_tells_what_changed_meanwhile(office: Office) -> None:
@@ -115,9 +121,9 @@ async def test_if_match_tells_what_changed_meanwhile(office: Office) -> None:
     assert (refused["version"], refused["changed"]) == (2, ["a"])
     problem(await office.patch(path, {"b": 1}, **{"If-Match": 'W/"2"'}), 412)
     new = {"If-None-Match": "*", "Content-Type": "application/json"}
-    assert (await office.alice.put(f"{path}/values/n", content=b"null", headers=new)).status_code == 200
-    problem(await office.alice.put(f"{path}/values/n", json=1, headers=new), 412)
-    assert (await office.alice.get(f"{path}/values/n")).text == "null"
+    assert (await office.alice.put("/api/config/shop/values/n", content=b"null", headers=new)).status_code == 200
+    problem(await office.alice.put("/api/config/shop/values/n", json=1, headers=new), 412)
+    assert (await office.alice.get("/api/config/shop/values/n")).text == "null"
 
 
 async def test_concurrent_patches_lose_nothing(office: Office) -> None:
@@ -129,16 +135,19 @@ async def test_concurrent_patches_lose_nothing(office: Office) -> None:
 
 async def test_single_values_are_read_set_and_removed(office: Office) -> None:
     path = await office.namespace()
-    assert (await office.alice.put(f"{path}/values/a?why=x", json=[1])).json() == {"version": 2, "changed": ["a"]}
-    got = await office.alice.get(f"{path}/values/a")
+    assert (await office.alice.put("/api/config/shop/values/a?why=x", json=[1])).json() == {
+        "version": 2,
+        "changed": ["a"],
+    }
+    got = await office.alice.get("/api/config/shop/values/a")
     assert (got.json(), got.headers["etag"]) == ([1], '"2"')
-    assert (await office.alice.get(f"{path}/values/a", headers={"If-None-Match": '"2"'})).status_code == 304
-    assert (await office.alice.delete(f"{path}/values/a")).status_code == 204
-    problem(await office.alice.delete(f"{path}/values/a"), 404)
-    problem(await office.alice.get(f"{path}/values/a"), 404)
-    assert problem(await office.alice.put(f"{path}/values/a%20b", json=1), 400)["field"] == "key"
-    assert problem(await office.alice.put(f"{path}/values/a?why={'x' * 501}", json=1), 400)["field"] == "why"
-    assert problem(await office.alice.put(f"{path}/values/a?secret=perhaps", json=1), 400)["field"] == "secret"
+    assert (await office.alice.get("/api/config/shop/values/a", headers={"If-None-Match": '"2"'})).status_code == 304
+    assert (await office.alice.delete("/api/config/shop/values/a")).status_code == 204
+    problem(await office.alice.delete("/api/config/shop/values/a"), 404)
+    problem(await office.alice.get("/api/config/shop/values/a"), 404)
+    assert problem(await office.alice.put("/api/config/shop/values/a%20b", json=1), 400)["field"] == "key"
+    assert problem(await office.alice.put(f"/api/config/shop/values/a?why={'x' * 501}", json=1), 400)["field"] == "why"
+    assert problem(await office.alice.put("/api/config/shop/values/a?secret=perhaps", json=1), 400)["field"] == "secret"
 
 
 async def test_roles_decide_what_a_user_may_do(office: Office) -> None:
@@ -149,24 +158,26 @@ async def test_roles_decide_what_a_user_may_do(office: Office) -> None:
     problem(await office.bob.patch(path, json={"a": 1}, headers=PATCH), 403)
     await office.grant(path, "write")
     assert (await office.bob.patch(path, json={"a": 1}, headers=PATCH)).status_code == 200
-    problem(await office.bob.put(f"{path}/access", json={"users": {}}), 403)
+    problem(await office.bob.put("/api/config/shop/access", json={"users": {}}), 403)
     await office.grant(path, "manage")
-    assert "bob" in (await office.bob.get(f"{path}/access")).json()["users"]
+    assert "bob" in (await office.bob.get("/api/config/shop/access")).json()["users"]
     wrong: list[Any] = [{"bob": "own"}, {"nobody": "read"}, [], {"bob": {"role": "read", "secrets": 1}}]
     for users in wrong:
-        assert problem(await office.alice.put(f"{path}/access", json={"users": users}), 400)["field"] == "users"
+        assert (
+            problem(await office.alice.put("/api/config/shop/access", json={"users": users}), 400)["field"] == "users"
+        )
 
 
 async def test_secrets_are_encrypted_and_left_out(office: Office, server: Valkey) -> None:
     path = await office.namespace()
-    await office.alice.put(f"{path}/values/key?secret=true", json="s3cret-value")
-    await office.alice.put(f"{path}/values/key", json="another-s3cret")
+    await office.alice.put("/api/config/shop/values/key?secret=true", json="s3cret-value")
+    await office.alice.put("/api/config/shop/values/key", json="another-s3cret")
     await office.patch(path, {"open": 1})
     await office.grant(path, "write")
     seen = await office.bob.get(path)
     assert (seen.json(), seen.headers["x-config-hidden"]) == ({"open": 1}, "key")
-    problem(await office.bob.get(f"{path}/values/key"), 404)
-    told = await office.bob.get(f"{path}/history")
+    problem(await office.bob.get("/api/config/shop/values/key"), 404)
+    told = await office.bob.get("/api/config/shop/history")
     assert "s3cret" not in told.text
     assert {"key": "key", "secret": True} in told.json()["versions"][1]["changes"]
     assert "s3cret" not in (await office.bob.get(f"{path}?version=2")).text
