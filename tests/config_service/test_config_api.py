@@ -134,7 +134,7 @@ async def test_concurrent_patches_lose_nothing(office: Office) -> None:
 
 
 async def test_single_values_are_read_set_and_removed(office: Office) -> None:
-    path = await office.namespace()
+    await office.namespace()
     assert (await office.alice.put("/api/config/shop/values/a?why=x", json=[1])).json() == {
         "version": 2,
         "changed": ["a"],
