@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.accounts import administration
-from app.accounts.api import USER, user_json
+from app.accounts.api import UserModel, user_json
 from app.accounts.guards import admin_required, fresh_or_token
 from app.accounts.lifespan import AccountState
 from app.accounts.models import User
@@ -18,10 +18,15 @@ from app.accounts.user_store import EmailTaken
 from app.web.body import json_fields
 from app.web.errors import BadRequest, Conflict, NotFound
 from app.web.i18n import N_
-from app.web.openapi import COUNT, FLAG, NUMBER, TEXT, ApiRoute, Operation, array, nullable, obj
+from app.web.openapi import COUNT, FLAG, NUMBER, TEXT, ApiRoute, Operation, array, nullable, obj, schema_of
 from app.web.responses import json_response
 
-MANAGED = obj(**USER["properties"], disabled=FLAG)
+
+class ManagedUser(UserModel):
+    disabled: bool
+
+
+MANAGED = schema_of(ManagedUser, {}, "serialization")
 GROUP = obj(name=TEXT, created=NUMBER, members=COUNT)
 GROUP_NAME = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9.:@_-]{0,63}$"}
 EMAIL = {"type": "string", "pattern": "^([a-z0-9.]{1,64}@[a-z0-9]{1,63}\\.[a-z]{2,9})?$", "description": "Empty: none."}

@@ -1,9 +1,10 @@
 """The API of accounts."""
 
 from dataclasses import asdict
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import orjson
+from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
@@ -15,43 +16,70 @@ from app.accounts.helpers import audit
 from app.accounts.lifespan import AccountState
 from app.accounts.models import User
 from app.accounts.pages.devices import devices_of, end_device
-from app.accounts.tokens import DAY, MAX_TOKEN_DAYS, MAX_TOKEN_NAME_LENGTH, TokenInfo, TooManyTokens
+from app.accounts.tokens import DAY, MAX_TOKEN_DAYS, MAX_TOKEN_NAME_LENGTH, TooManyTokens
 from app.audit.log import Event
-from app.web.body import json_fields
-from app.web.errors import BadRequest, Conflict, Forbidden, NotFound, WrongPassword
+from app.web.body import Body, Text, json_body
+from app.web.errors import Conflict, Forbidden, NotFound, WrongPassword
 from app.web.fast_path import FastEndpoint, FastResponse, StaticHeaders
 from app.web.headers import headers_of
 from app.web.i18n import N_
-from app.web.openapi import FLAG, NUMBER, TEXT, ApiRoute, Operation, array, nullable, obj
+from app.web.openapi import ApiRoute, Operation, ResponseModel
 from app.web.responses import json_response
 
-USER = obj(
-    id=TEXT,
-    name=TEXT,
-    display_name=TEXT,
-    email=TEXT,
-    email_verified=FLAG,
-    groups=array(TEXT),
-    is_admin=FLAG,
-    locale=nullable(TEXT),
-    created=NUMBER,
-)
-SESSION = obj(
-    id=TEXT,
-    device=TEXT,
-    address=TEXT,
-    created=NUMBER,
-    seen=NUMBER,
-    auth_method=TEXT,
-    auth_time=NUMBER,
-    amr=array(TEXT),
-    how=TEXT,
-    current=FLAG,
-)
-"""`how` is the former name of `auth_method`."""
-TOKEN = obj(id=TEXT, name=TEXT, created=NUMBER, expires=nullable(NUMBER))
+
+class UserModel(ResponseModel):
+    id: str
+    name: str
+    display_name: str
+    email: str
+    email_verified: bool
+    groups: tuple[str, ...]
+    is_admin: bool
+    locale: str | None
+    created: float
+
+
+class CurrentUserModel(ResponseModel):
+    user: UserModel
+
+
+class SessionModel(ResponseModel):
+    """`how` is the former name of `auth_method`."""
+
+    id: str
+    device: str
+    address: str
+    created: float
+    seen: float
+    auth_method: str
+    auth_time: float
+    amr: tuple[str, ...]
+    how: str = Field(deprecated=True)
+    current: bool
+
+
+class TokenModel(ResponseModel):
+    id: str
+    name: str
+    created: float
+    expires: float | None
+
+
+class NewTokenModel(TokenModel):
+    token: str
+
+
+class SignIn(Body):
+    username: Text
+    password: Text
+
+
+class CreateToken(Body):
+    name: Annotated[str, Field(min_length=1, max_length=MAX_TOKEN_NAME_LENGTH, pattern=r"\S")]
+    days: Annotated[int, Field(ge=0, le=MAX_TOKEN_DAYS, description="0: never expires.")] | None = None
+
+
 MAX_CACHED_RESPONSES = 10_000
-LIMITED = {"type": "string", "maxLength": 2048}
 
 
 class CurrentSession(FastEndpoint):
@@ -89,8 +117,8 @@ SESSION_HEAD = StaticHeaders(
 
 async def sign_in(request: Request[AccountState]) -> Response:
     """`POST /api/session`."""
-    fields = await json_fields(request, {"username": str, "password": str})
-    user = await authentication.sign_in(request, fields["username"], fields["password"])
+    body = await json_body(request, SignIn)
+    user = await authentication.sign_in(request, body.username, body.password)
     if user is None:
         raise WrongPassword
     return json_response({"user": user_json(user)})
@@ -125,7 +153,7 @@ async def end_session(request: Request[AccountState], user: User) -> Response:
 @sign_in_required
 async def list_tokens(request: Request[AccountState], user: User) -> Response:
     """`GET /api/account/tokens`."""
-    return json_response([_token(token) for token in await request.state["tokens"].list(user.id)])
+    return json_response([TokenModel.model_validate(token) for token in await request.state["tokens"].list(user.id)])
 
 
 @sign_in_required
@@ -134,18 +162,14 @@ async def create_token(request: Request[AccountState], user: User) -> Response:
     if api_secret(request.scope) is not None:  # a stolen token could make another that outlives it
         raise Forbidden(N_("A token cannot create tokens: sign in."))
     await fresh(request, "/account/tokens")
-    fields = await json_fields(request, {"name": str}, {"days": int})
-    name, days = fields["name"].strip(), fields["days"] or 0
-    if not name or len(fields["name"]) > MAX_TOKEN_NAME_LENGTH:
-        raise BadRequest(f"name: must have 1 to {MAX_TOKEN_NAME_LENGTH} characters", field="name")
-    if not 0 <= days <= MAX_TOKEN_DAYS:
-        raise BadRequest(f"days: must be 0 (for ever) to {MAX_TOKEN_DAYS}", field="days")
+    body = await json_body(request, CreateToken)
+    name = body.name.strip()
     try:
-        secret, token = await request.state["tokens"].create(user.id, name, days * DAY or None)
+        secret, token = await request.state["tokens"].create(user.id, name, (body.days or 0) * DAY or None)
     except TooManyTokens:
         raise Conflict(N_("You have too many tokens: revoke one first.")) from None
     await audit(request, Event.TOKEN_CREATED, user=user, detail=name)
-    return json_response(_token(token) | {"token": secret}, 201)
+    return json_response(NewTokenModel(**TokenModel.model_validate(token).model_dump(), token=secret), 201)
 
 
 @sign_in_required
@@ -159,39 +183,27 @@ async def revoke_token(request: Request[AccountState], user: User) -> Response:
 
 def user_json(user: User) -> dict[str, Any]:
     """A user as the API shows it."""
-    return {
-        "id": user.id,
-        "name": user.name,
-        "display_name": user.display_name,
-        "email": user.email,
-        "email_verified": user.email_verified,
-        "groups": list(user.groups),
-        "is_admin": user.is_admin,
-        "locale": user.locale,
-        "created": user.created,
-    }
-
-
-def _token(token: TokenInfo) -> dict[str, Any]:
-    return {"id": token.id, "name": token.name, "created": token.created, "expires": token.expires}
+    return UserModel.model_validate(user).model_dump()
 
 
 SIGN_IN = Operation(
     summary="Sign in with a password",
     tag="session",
-    body=obj(username=LIMITED, password=LIMITED),
-    responses={200: ("Signed in; the cookie is set.", obj(user=USER))},
+    body=SignIn,
+    responses={200: ("Signed in; the cookie is set.", CurrentUserModel)},
     problems=[401, 429],
 )
-SIGN_OUT = Operation(summary="Sign out", tag="session", responses={204: ("Signed out; the session is dead.", None)})
+SIGN_OUT = Operation(summary="Sign out", tag="session", responses={204: ("Signed out.", None)})
 CURRENT = Operation(
-    summary="Who is signed in", tag="session", responses={200: ("The user.", obj(user=USER))}, guarded=True
+    summary="The signed-in user", tag="session", responses={200: ("The user.", CurrentUserModel)}, guarded=True
 )
-ACCOUNT = Operation(summary="The own account", tag="account", responses={200: ("The user.", USER)}, guarded=True)
+ACCOUNT = Operation(
+    summary="The user's account", tag="account", responses={200: ("The user.", UserModel)}, guarded=True
+)
 SESSIONS = Operation(
-    summary="Where the user is signed in",
+    summary="The user's sessions",
     tag="account",
-    responses={200: ("The sessions, last used first.", array(SESSION))},
+    responses={200: ("The sessions, most recently used first.", list[SessionModel])},
     guarded=True,
 )
 END_SESSION = Operation(
@@ -205,24 +217,14 @@ END_SESSION = Operation(
 TOKENS = Operation(
     summary="The user's API tokens",
     tag="tokens",
-    responses={200: ("The tokens, newest first.", array(TOKEN))},
+    responses={200: ("The tokens, newest first.", list[TokenModel])},
     guarded=True,
 )
 CREATE_TOKEN = Operation(
-    summary="Create an API token, for who has signed in within the last ten minutes",
+    summary="Create an API token; requires recent authentication",
     tag="tokens",
-    body={
-        "type": "object",
-        "required": ["name"],
-        "additionalProperties": False,
-        "properties": {
-            "name": {"type": "string", "minLength": 1, "maxLength": MAX_TOKEN_NAME_LENGTH, "pattern": r"\S"},
-            "days": nullable(
-                {"type": "integer", "minimum": 0, "maximum": MAX_TOKEN_DAYS, "description": "0: for ever."}
-            ),
-        },
-    },
-    responses={201: ("The token, shown this once.", obj(**TOKEN["properties"], token=TEXT))},
+    body=CreateToken,
+    responses={201: ("The token, shown only once.", NewTokenModel)},
     problems=[409],
     guarded=True,
 )

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
+from pydantic import NonNegativeInt
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
@@ -11,14 +12,18 @@ from app.counter.home import Home
 from app.counter.lifespan import HOME, CounterState
 from app.web.errors import Unavailable
 from app.web.i18n import N_
-from app.web.openapi import COUNT, ApiRoute, Operation, obj
+from app.web.openapi import ApiRoute, Operation, ResponseModel
 from app.web.responses import json_response
+
+
+class Visits(ResponseModel):
+    visits: NonNegativeInt
 
 
 async def visits(request: Request[CounterState]) -> Response:
     """`GET /api/visits`: the total, without counting; 503 while Redis is away."""
     (total,) = await request.state["tally"].totals(HOME)
-    return json_response({"visits": total})
+    return json_response(Visits(visits=total))
 
 
 async def visit_events(request: Request[CounterState]) -> Response:
@@ -43,7 +48,7 @@ async def _events(state: CounterState) -> AsyncIterator[str]:
 VISITS = Operation(
     summary="The home page's visits, without counting one",
     tag="visits",
-    responses={200: ("The total.", obj(visits=COUNT))},
+    responses={200: ("The total.", Visits)},
 )
 
 routes = [

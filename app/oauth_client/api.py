@@ -5,41 +5,51 @@ from starlette.responses import Response
 
 from app.oauth_client import flow
 from app.oauth_client.lifespan import OAuthState
-from app.web.body import json_fields
-from app.web.openapi import TEXT, ApiRoute, Operation, array, nullable, obj
+from app.web.body import Body, Text, json_body
+from app.web.openapi import ApiRoute, Operation, ResponseModel
 from app.web.responses import json_response
+
+
+class ProviderOption(ResponseModel):
+    name: str
+    label: str
+
+
+class Start(Body):
+    next: Text | None = None
+    invitation: Text | None = None
+
+
+class Started(ResponseModel):
+    url: str
 
 
 async def list_providers(request: Request[OAuthState]) -> Response:
     """`GET /api/oauth`."""
-    return json_response([{"name": each.name, "label": each.label} for each in request.state["sign_in_options"]])
+    return json_response([ProviderOption.model_validate(option) for option in request.state["sign_in_options"]])
 
 
 async def start(request: Request[OAuthState]) -> Response:
     """`POST /api/oauth/{provider}/start`."""
     flow.provider_of(request)
-    fields = await json_fields(request, {}, {"next": str, "invitation": str})
-    url, cookies = await flow.start(request, fields["next"], invitation=fields["invitation"] or "")
-    response = json_response({"url": url})
+    body = await json_body(request, Start)
+    url, cookies = await flow.start(request, body.next, invitation=body.invitation or "")
+    response = json_response(Started(url=url))
     response.raw_headers += cookies
     return response
 
 
 PROVIDERS = Operation(
-    summary="Who can be signed in with",
+    summary="List the providers",
     tag="session",
-    responses={200: ("The providers.", array(obj(name=TEXT, label=TEXT)))},
+    responses={200: ("The providers.", list[ProviderOption])},
 )
 START = Operation(
-    summary="Begin to sign in with a provider",
+    summary="Start a sign-in with a provider",
     tag="session",
     parameters={"provider": "The provider's name."},
-    body={
-        "type": "object",
-        "additionalProperties": False,
-        "properties": {"next": nullable(TEXT), "invitation": nullable(TEXT)},
-    },
-    responses={200: ("Where to send the browser; it comes back to `next`, signed in.", obj(url=TEXT))},
+    body=Start,
+    responses={200: ("The URL to send the browser to; it returns to `next`, signed in.", Started)},
     problems=[403, 404, 413, 502],
 )
 

@@ -1,8 +1,9 @@
 """Request bodies: form fields and JSON members, checked by name, so that a 400 names the wrong one."""
 
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
 import orjson
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData
 from starlette.requests import Request
@@ -38,11 +39,40 @@ async def form_fields(request: Request[Any], *names: str) -> dict[str, str]:
     return fields
 
 
-async def json_fields(request: Request[Any], required: dict[str, type], optional: dict[str, type] | None = None) -> Any:
-    """The members of a JSON object, each of its type; a missing or null optional member is None.
+class Body(BaseModel):
+    """The base of models of JSON request bodies: no other members, no conversion of types."""
 
-    Raises BadRequest. The Content-Type must be `application/json`, which a form of another site cannot send.
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+Text = Annotated[str, Field(max_length=MAX_FIELD_LENGTH)]
+B = TypeVar("B", bound=Body)
+MESSAGES = {
+    "extra_forbidden": "there is no such field",
+    "missing": "is required",
+    "string_type": "must be a text",
+    "bool_type": "must be true or false",
+    "int_type": "must be a whole number",
+}
+
+
+async def json_body(request: Request[Any], model: type[B]) -> B:
+    """The JSON body as a model. Raises BadRequest, which names the first wrong member.
+
+    The Content-Type must be `application/json`, which a form of another site cannot send.
     """
+    try:
+        return model.model_validate(await _json_object(request))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        name = ".".join(str(part) for part in first["loc"])[:64]
+        message = MESSAGES.get(first["type"]) or first["msg"].replace("Input should", "must").replace(
+            "String should", "must"
+        )
+        raise BadRequest(f"{name}: {message.removeprefix('Value error, ')}", field=name) from None
+
+
+async def _json_object(request: Request[Any]) -> dict[str, Any]:
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise BadRequest("Content-Type: must be application/json", field="Content-Type")
     try:
@@ -51,6 +81,15 @@ async def json_fields(request: Request[Any], required: dict[str, type], optional
         raise BadRequest("body: is not valid JSON", field="body") from None
     if not isinstance(document, dict):
         raise BadRequest("body: must be a JSON object", field="body")
+    return document
+
+
+async def json_fields(request: Request[Any], required: dict[str, type], optional: dict[str, type] | None = None) -> Any:
+    """The members of a JSON object, each of its type; a missing or null optional member is None.
+
+    Raises BadRequest. The Content-Type must be `application/json`, which a form of another site cannot send.
+    """
+    document = await _json_object(request)
     kinds = required | (optional or {})
     for name in document:
         if name not in kinds:

@@ -1,9 +1,10 @@
-"""The OpenAPI document, put together from the API's own routes, so that it cannot say anything else than the code."""
+"""The OpenAPI document, made of the API's routes. Pydantic models give schema, validation and documentation at once."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 from starlette.routing import BaseRoute
 
 from app import __version__
@@ -25,29 +26,39 @@ PROBLEM: Schema = {
 }
 STANDARD = {
     400: "A part of the request is wrong; `field` names it.",
-    401: "Nobody is signed in: `sign_in_url` says where to; or the name or the password is not right.",
-    403: "The request comes from another site, or its sender may not do this.",
-    404: "There is no such thing.",
-    409: "It contradicts what there is.",
+    401: "Authentication is missing (`sign_in_url` tells where to sign in) or wrong.",
+    403: "The request comes from another site, or the user may not do this.",
+    404: "The resource does not exist.",
+    409: "The request conflicts with the present state.",
     412: "Another change came first: `version` is the present one, `changed` names what changed.",
     413: "The request is too large.",
-    415: "The Content-Type is another one than this address takes.",
+    415: "The Content-Type is not supported.",
     422: "The change breaks a rule: `key` and `rule` name it.",
-    428: "If-Match is required here.",
-    429: "Too many attempts: wait as long as Retry-After says, in seconds.",
-    502: "The provider does not answer, or not as it should.",
-    503: "Redis is away: try again after Retry-After seconds.",
+    428: "If-Match is required.",
+    429: "Too many attempts: try again after Retry-After seconds.",
+    502: "The provider does not respond, or its response is invalid.",
+    503: "Redis is unavailable: try again after Retry-After seconds.",
 }
+
+
+Shape = Any
+"""A body or response: a pydantic model, any type that pydantic knows (`list[Model]`), or a JSON Schema."""
+
+
+class ResponseModel(BaseModel):
+    """The base of models of responses, made of objects with the same attributes."""
+
+    model_config = ConfigDict(extra="forbid", from_attributes=True)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Operation:
-    """What one method of one path does, for the document."""
+    """Describes one method of one path. `parameters` are in the path; `guarded`: it requires authentication."""
 
     summary: str
     tag: str
-    responses: dict[int, tuple[str, Schema | None]]
-    body: Schema | None = None
+    responses: dict[int, tuple[str, Shape | None]]
+    body: Shape | None = None
     parameters: dict[str, str] = field(default_factory=dict)
     query: dict[str, str] = field(default_factory=dict)
     """Optional parameters of the query."""
@@ -55,7 +66,6 @@ class Operation:
     """The types that a successful response may have."""
     problems: Sequence[int] = ()
     guarded: bool = False
-    """Whether it is for who is signed in only."""
 
 
 class ApiRoute(PolicyRoute):
@@ -77,26 +87,27 @@ class ApiRoute(PolicyRoute):
 
 ALWAYS = (400, 413, 503)
 CHANGING = (403,)
-"""What is answered before an operation is asked at all; the second where it changes something."""
+"""Responses before the operation runs; CHANGING applies to unsafe methods."""
 WAIT: Schema = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}}}
 
 
 def document(routes: Iterable[BaseRoute]) -> dict[str, Any]:
     """The OpenAPI 3.1 document of all ApiRoutes among the routes."""
     paths: dict[str, dict[str, Any]] = {}
+    schemas: dict[str, Schema] = {"Problem": PROBLEM}
     for route in routes:
         if isinstance(route, ApiRoute):
-            paths.setdefault(route.path, {})[route.method.lower()] = _describe(route)
+            paths.setdefault(route.path, {})[route.method.lower()] = _describe(route, schemas)
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "Tallygate",
             "version": __version__,
-            "description": "Signing in and counting, for front ends of their own and for programs.",
+            "description": "Sign-in and counting for front ends and programs.",
         },
         "paths": paths,
         "components": {
-            "schemas": {"Problem": PROBLEM},
+            "schemas": schemas,
             "securitySchemes": {
                 "session": {
                     "type": "apiKey",
@@ -134,7 +145,35 @@ def nullable(schema: Schema) -> Schema:
     return {"anyOf": [schema, {"type": "null"}]}
 
 
-def _describe(route: ApiRoute) -> dict[str, Any]:
+def schema_of(shape: Shape, schemas: dict[str, Schema], mode: Literal["validation", "serialization"]) -> Schema:
+    """The JSON Schema of a shape; definitions of models inside it are added to `schemas`."""
+    if isinstance(shape, dict):
+        return shape
+    schema: Schema = _plain(TypeAdapter(shape).json_schema(mode=mode, ref_template="#/components/schemas/{model}"))
+    schemas.update(schema.pop("$defs", {}))
+    return schema
+
+
+def _plain(schema: Any) -> Any:
+    """Without pydantic's titles, which repeat the names, and without defaults, which are null."""
+    match schema:
+        case dict():
+            return {
+                name: {key: _plain(value) for key, value in member.items()} if name in _BY_NAME else _plain(member)
+                for name, member in schema.items()
+                if name not in {"title", "default"}
+            }
+        case list():
+            return [_plain(item) for item in schema]
+        case _:
+            return schema
+
+
+_BY_NAME = frozenset({"properties", "$defs"})
+"""Keywords whose members are names, so that a property may be called `title`."""
+
+
+def _describe(route: ApiRoute, schemas: dict[str, Schema]) -> dict[str, Any]:
     operation = route.operation
     described: dict[str, Any] = {
         "operationId": f"{route.method.lower()}_{route.name}",
@@ -142,8 +181,8 @@ def _describe(route: ApiRoute) -> dict[str, Any]:
         "tags": [operation.tag],
         "responses": {
             str(status): {"description": text}
-            | ({"content": {media: {"schema": schema} for media in operation.media}} if schema else {})
-            for status, (text, schema) in operation.responses.items()
+            | ({"content": _content(shape, schemas, operation.media)} if shape is not None else {})
+            for status, (text, shape) in operation.responses.items()
         },
     }
     described["responses"] |= {str(status): _problem(status) for status in _problems(route)}
@@ -163,9 +202,16 @@ def _describe(route: ApiRoute) -> dict[str, Any]:
             {"name": name, "in": "query", "description": text, "schema": {"type": "string"}}
             for name, text in operation.query.items()
         ]
-    if operation.body:
-        described["requestBody"] = {"required": True, "content": {"application/json": {"schema": operation.body}}}
+    if operation.body is not None:
+        described["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": schema_of(operation.body, schemas, "validation")}},
+        }
     return described
+
+
+def _content(shape: Shape, schemas: dict[str, Schema], media: Sequence[str]) -> Schema:
+    return {kind: {"schema": schema_of(shape, schemas, "serialization")} for kind in media}
 
 
 def _problems(route: ApiRoute) -> list[int]:

@@ -84,6 +84,14 @@ def administered(server: Valkey, tmp_path: Path) -> dict[str, str]:
     return settings
 
 
+CONFIGURATION = """
+[[operations]]
+include-path-regex = "^/api/(sites|services|config|webhooks|users|clients|groups|invitations)"
+checks.positive_data_acceptance.enabled = false  # host names, time zones, addresses: no JSON Schema says all of them
+"""
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("who", ["nobody", "program", "person"])
 def test_schemathesis_finds_nothing(administered: dict[str, str], tmp_path: Path, who: str) -> None:
     with process(tmp_path, **administered) as service, httpx.Client(base_url=service.url(), timeout=PATIENCE) as client:
@@ -96,6 +104,7 @@ def test_schemathesis_finds_nothing(administered: dict[str, str], tmp_path: Path
             # a person who signed out would find out no more
             "person": ["-H", f"Cookie: tallygate={client.cookies['tallygate']}", "--exclude-path", "/api/session"],
         }
+        (tmp_path / "schemathesis.toml").write_text(CONFIGURATION)
         found = subprocess.run(
             [
                 sys.executable, "-m", "schemathesis.cli", "run", f"{service.url()}/api/openapi.json",

@@ -126,7 +126,7 @@ def test_an_invited_person_signs_up_and_is_disabled(meet: Meet, short_folder: Pa
         page.get_by_role("link", name="Disable: bob").click()
         page.get_by_role("button", name="Disable").click()
         expect(page).to_have_url(f"{service.url()}/admin/users?q=bo")
-        expect(page.get_by_role("status")).to_contain_text("is disabled")
+        expect(page.get_by_role("status")).to_contain_text("has been disabled")
         expect(page.get_by_role("row", name="bob")).to_contain_text("Disabled")
         other.goto(f"{service.url()}/account")
         fill(other, str, "bob", PASSWORD, "Sign in")

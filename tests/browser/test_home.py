@@ -45,16 +45,16 @@ def test_two_tabs_of_one_browser_share_what_they_hear(url: str, meet: Meet) -> N
 def test_the_language_can_be_switched_and_stays(url: str, meet: Meet) -> None:
     page = meet().tab(url)
     page.get_by_role("button", name="中文").click()
-    expect(page.locator("#visits")).to_have_text("您是第 2 位访客")
+    expect(page.locator("#visits")).to_have_text("这是第 2 次访问")
     expect(page.locator("html")).to_have_attribute("lang", "zh")
     page.reload()
-    expect(page.locator("#visits")).to_have_text("您是第 3 位访客")
+    expect(page.locator("#visits")).to_have_text("这是第 3 次访问")
     page.get_by_role("button", name="English").click()
     expect(page.locator("#visits")).to_have_text("This is visit 4")
 
 
 def test_a_chinese_browser_is_answered_in_chinese(visited: str, meet: Meet) -> None:
-    expect(meet(locale="zh-CN").tab(visited).locator("#visits")).to_contain_text("您是第 ")
+    expect(meet(locale="zh-CN").tab(visited).locator("#visits")).to_contain_text("这是第 ")
 
 
 def test_everything_works_without_javascript(url: str, meet: Meet) -> None:
@@ -62,7 +62,7 @@ def test_everything_works_without_javascript(url: str, meet: Meet) -> None:
     page = alice.tab(url)
     expect(page.locator("#visits")).to_have_text("This is visit 1")
     page.get_by_role("button", name="中文").click()
-    expect(page.locator("#visits")).to_have_text("您是第 2 位访客")
+    expect(page.locator("#visits")).to_have_text("这是第 2 次访问")
     page.get_by_role("link", name="JSON").click()
     expect(page.locator("body")).to_contain_text('{"visits":2}')
 

@@ -10,7 +10,7 @@ from starlette.routing import BaseRoute, Route
 
 from app.accounts.helpers import page
 from app.accounts.lifespan import AccountState
-from app.web.openapi import ApiRoute, Operation, Schema, document
+from app.web.openapi import ApiRoute, Operation, Schema, document, schema_of
 from app.web.responses import json_response
 
 
@@ -26,7 +26,9 @@ class Line:
 
 
 MANUAL = Operation(
-    summary="This manual, as an OpenAPI document", tag="manual", responses={200: ("The document.", {"type": "object"})}
+    summary="This documentation as an OpenAPI document",
+    tag="manual",
+    responses={200: ("The document.", {"type": "object"})},
 )
 
 
@@ -60,7 +62,7 @@ def _operation(route: ApiRoute) -> dict[str, Any]:
         "summary": operation.summary,
         "description": "",
         "parameters": [Line(name, "path", "string", True, text) for name, text in operation.parameters.items()],
-        "body": _members(operation.body) if operation.body else None,
+        "body": _members(schema_of(operation.body, {}, "validation")) if operation.body is not None else None,
         "responses": [{"status": status, "description": text} for status, (text, _) in operation.responses.items()],
     }
 
