@@ -146,7 +146,7 @@ async def _posted_hit(site: Site, scope: Scope, receive: Receive, headers: dict[
         body += piece
         if len(body) > MAX_REPORT_BYTES:
             raise BadHit(f"body: must be at most {MAX_REPORT_BYTES} bytes long")
-    values = query_values(scope["query_string"]) | body_values(body, headers.get(b"content-type", b""))
+    values = {**query_values(scope["query_string"]), **body_values(body, headers.get(b"content-type", b""))}
     return hit_of(values, site, headers.get(b"referer", b""), headers.get(b"origin", b""))
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+from types import MappingProxyType
 from urllib.parse import unquote_to_bytes
 
 import orjson
@@ -85,6 +86,7 @@ def event_name(text: str) -> str:
     return cut(text)
 
 
+@lru_cache(maxsize=1024)
 def screen_class(width: str) -> str:
     """The kind of device by its width in CSS pixels; empty for what is no width."""
     number = width.partition(",")[0].partition(".")[0].strip()
@@ -105,7 +107,8 @@ def asks_for_privacy(headers: Mapping[bytes, bytes]) -> bool:
     return headers.get(b"sec-gpc") == b"1" or headers.get(b"dnt") == b"1"
 
 
-def query_values(query: bytes) -> dict[str, str]:
+@lru_cache(maxsize=2048)
+def query_values(query: bytes) -> Mapping[str, str]:
     """The fields of a query or a form. Raises BadHit where one is not in UTF-8."""
     values: dict[str, str] = {}
     for part in query.split(b"&", MAX_FIELDS)[:MAX_FIELDS]:
@@ -114,10 +117,10 @@ def query_values(query: bytes) -> dict[str, str]:
         name, _, value = part.partition(b"=")
         key = _text(name, "the name of a field")
         values.setdefault(key, _text(value, key[:20]))
-    return values
+    return MappingProxyType(values)
 
 
-def body_values(body: bytes, content_type: bytes) -> dict[str, str]:
+def body_values(body: bytes, content_type: bytes) -> Mapping[str, str]:
     """The fields of a form, of JSON, or of either as plain text. Raises BadHit."""
     body = body.strip()
     kind = content_type.partition(b";")[0].strip().lower()

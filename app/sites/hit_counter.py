@@ -15,23 +15,10 @@ from app.sites.user_agents import UserAgents
 from app.sites.visitors import CountedVisitors, visitor_hash
 from app.web.prefetch import is_prefetch
 
-MAX_MEMORY = 4096
+MAX_MEMORY = 8192
 """Of reports that are remembered, because many visitors send the same."""
-MAX_REMEMBERED_BYTES = 4096
+MAX_REMEMBERED_BYTES = 2048
 """Of a report's headers and query; a longer one is not remembered."""
-MEANING = (
-    b"user-agent",
-    b"referer",
-    b"origin",
-    b"accept-language",
-    b"sec-purpose",
-    b"purpose",
-    b"x-moz",
-    b"x-purpose",
-    b"sec-gpc",
-    b"dnt",
-)
-"""The headers that decide what a report counts as."""
 Headers = Mapping[bytes, bytes]
 
 
@@ -45,6 +32,8 @@ class Report:
     left_out: LeftOut | None
     is_private: bool
     shape: Shape
+    number: int
+    """Another one for each report: with it and an address a visit is recognised without hashing."""
 
 
 class HitCounter:
@@ -65,12 +54,26 @@ class HitCounter:
         self._clock = clock
         self._calendar = Calendar()
         self._counted = CountedVisitors()
+        self._number = 0
         self._reports: dict[tuple[bytes, ...], Report] = {}
 
     def query_report(self, site: Site, query: bytes, headers: Headers) -> Report:
         """What a request's query and headers report. Raises BadHit."""
         get = headers.get
-        key = (query, *[get(name, b"") for name in MEANING])
+        key = (  # everything that decides what a report counts as
+            site.id.encode(),
+            query,
+            get(b"user-agent", b""),
+            get(b"referer", b""),
+            get(b"origin", b""),
+            get(b"accept-language", b""),
+            get(b"sec-purpose", b""),
+            get(b"purpose", b""),
+            get(b"x-moz", b""),
+            get(b"x-purpose", b""),
+            get(b"sec-gpc", b""),
+            get(b"dnt", b""),
+        )
         report = self._reports.get(key)
         if report is None or report.site is not site:
             hit = hit_of(query_values(query), site, get(b"referer", b""), get(b"origin", b""))
@@ -95,7 +98,8 @@ class HitCounter:
             )
             shape = Shape(hit.page.path, tuple(f"{kind}:{name}" for kind, name in names if name))
         left_out = self._left_out(site, hit, headers, is_bot=known.is_bot, is_private=is_private)
-        return Report(site, hit, agent, left_out, is_private, shape)
+        self._number += 1
+        return Report(site, hit, agent, left_out, is_private, shape, self._number)
 
     def count_now(self, report: Report, address: str) -> NumbersFuture | None:
         """Counts a report; None, with nothing done, where Redis has to be asked first."""
@@ -124,14 +128,17 @@ class HitCounter:
             reason = LeftOut.OWN
         if reason is not None:
             return self.collector.leave_out(site, slot, reason, shape.path)
+        if report.is_private and not report.hit.event:
+            return self.collector.visit(site, slot, shape, "", now)
+        if self._countries.known:
+            shape = self._with_country(shape, address)
+        if not report.hit.event and not self._counted.first((report.number, address, slot.begins)):
+            return self.collector.visit(site, slot, shape, "", now)
         visitor = "" if report.is_private else visitor_hash(salt, site.id, address, report.agent)
         if report.hit.event:
             return self.collector.event(site, slot, report.hit.event, visitor, shape.path)
-        if visitor:
-            if self._countries.known:
-                shape = self._with_country(shape, address)
-            if not self._counted.first((site.id, site.revision, slot.begins, shape.path, visitor)):
-                visitor = ""
+        if not self._counted.first((site.id, site.revision, slot.begins, shape.path, visitor)):
+            visitor = ""
         return self.collector.visit(site, slot, shape, visitor, now)
 
     def _left_out(self, site: Site, hit: Hit, headers: Headers, *, is_bot: bool, is_private: bool) -> LeftOut | None:

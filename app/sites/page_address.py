@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import SplitResult, unquote_to_bytes, urlsplit
 
 MAX_ADDRESS_LENGTH = 2048
@@ -61,6 +62,7 @@ class PageAddress:
     """The source that the query names: it stands in for a missing referrer."""
 
 
+@lru_cache(maxsize=2048)
 def page_address(text: str, rules: PathRules) -> PageAddress:
     """The page of an absolute URL or of a path. Raises BadAddress."""
     parts = _split(text)
@@ -74,6 +76,7 @@ def page_address(text: str, rules: PathRules) -> PageAddress:
     return PageAddress(host_name(parts), path.lower() if rules.lower_case else path, _campaign(parts.query))
 
 
+@lru_cache(maxsize=2048)
 def host_of(url: str) -> str:
     """The host of an absolute URL in its compare form; empty for anything else."""
     try:
