@@ -11,7 +11,7 @@ from typing import Self
 from app.accounts.models import User
 from app.accounts.names import compare_key, normal
 from app.accounts.secret import digest
-from app.accounts.store import BadInvitation, NameTaken
+from app.accounts.store import NEWCOMER, BadInvitation, NameTaken
 from app.store import keys
 from app.store.client import Store
 from app.store.scripts import Script
@@ -30,6 +30,16 @@ SEEN = Script("""
 local owner = redis.call('HGET', KEYS[1], 'user')
 if owner then redis.call('HSET', KEYS[1], 'name', ARGV[1], 'picture', ARGV[2]) end
 return owner
+""")
+# Does nothing if the former identity is gone, or the new one is another user's.
+MOVE = Script("""
+local former, identity, identities = unpack(KEYS)
+local id, former_hash, hash, subject = unpack(ARGV)
+if redis.call('HGET', former, 'user') ~= id or redis.call('EXISTS', identity) == 1 then return end
+redis.call('RENAME', former, identity)
+redis.call('HSET', identity, 'subject', subject)
+redis.call('SREM', identities, former_hash)
+redis.call('SADD', identities, hash)
 """)
 # A user without a password keeps at least one identity of a configured provider.
 UNLINK = Script("""
@@ -122,6 +132,13 @@ class Identities:
         owner = await SEEN.run(self._store, [keys.identity(identity.id)], identity.name, identity.picture)
         return owner.decode() if owner is not None else None
 
+    async def move(self, former: Identity, identity: Identity) -> None:
+        """The provider names the user of `former` otherwise from now on."""
+        owner = await self.user_of(former)
+        if owner is not None:
+            touched = (keys.identity(former.id), keys.identity(identity.id), keys.identities_of(owner))
+            await MOVE.run(self._store, touched, owner, former.id, identity.id, identity.subject)
+
     async def link(self, user_id: str, identity: Identity) -> None:
         """Raises IdentityTaken."""
         touched = (keys.identity(identity.id), keys.identities_of(user_id), keys.user(user_id))
@@ -129,14 +146,17 @@ class Identities:
         if await LINK.run(self._store, touched, identity.id, user_id, *linked.to_hash()) == b"taken":
             raise IdentityTaken
 
-    async def join(self, name: str, identity: Identity, invitation: str | None = None) -> tuple[str, bool]:
-        """Returns (the id of the identity's user, whether the user is new); a new user has no password.
+    async def join(
+        self, name: str, identity: Identity, invitation: str | None = None, *, newcomer: bool = False
+    ) -> tuple[str, bool]:
+        """Returns (the id of the identity's user, whether the user is new); a new user has no password. No cookie of a
+        former app names a `newcomer`.
 
         Raises BadName, NameTaken, BadInvitation.
         """
         name, now = normal(name), self._clock()
         user = User(secrets.token_hex(16), name, False, False, None, now, False)
-        fields = user.to_hash()
+        fields = user.to_hash() + (NEWCOMER if newcomer else [])
         touched = (
             keys.user(user.id), keys.ACCOUNT_NAMES, keys.ACCOUNT_NAMES_SORTED, keys.INVITATIONS,
             keys.identity(identity.id), keys.identities_of(user.id),

@@ -2,7 +2,7 @@
 
 from starlette.types import Scope
 
-from app.accounts.store import AccountStore
+from app.accounts.store import NEWCOMER, AccountStore
 from app.audit.log import Audit, Event
 from app.sessions.flask_format import MAX_AGE
 from app.sessions.legacy.cookies import LegacyCookie
@@ -13,7 +13,8 @@ from app.store.client import Store
 class LegacyUsers:
     """For Sessions. Used cookies and ended users are stored in Redis, also with sessions in the cookie.
 
-    Raises StoreUnavailable.
+    An account that somebody made while the former app's cookies are accepted may be another person's: none of them
+    names it. Raises StoreUnavailable.
     """
 
     def __init__(self, accounts: AccountStore, audit: Audit, store: Store) -> None:
@@ -23,7 +24,9 @@ class LegacyUsers:
 
     async def adopt(self, old: LegacyCookie, scope: Scope) -> str | None:
         user = await self._accounts.by_name(old.user)
-        if user is None or user.disabled or await self._store.idempotent("EXISTS", keys.legacy_ended(user.id)):
+        if user is None or user.disabled or await self._store.idempotent("HEXISTS", keys.user(user.id), NEWCOMER[0]):
+            return None
+        if await self._store.idempotent("EXISTS", keys.legacy_ended(user.id)):
             return None
         if not await self._store.once("SET", keys.legacy_used(old.digest), 1, "NX", "EX", MAX_AGE):
             return None

@@ -40,6 +40,14 @@ def normal(name: str) -> str:
     return name
 
 
+def without_invisible(name: str) -> str:
+    """The text in normal form, without the characters that no name may hold because they cannot be seen."""
+    name = unicodedata.normalize("NFKC", name)
+    spaced = "".join(" " if unicodedata.category(character)[0] == "Z" else character for character in name)
+    seen = (character for character in spaced if character == " " or unicodedata.category(character) not in UNSEEN)
+    return BLANK_LETTERS.sub("", "".join(seen))
+
+
 def compare_key(name: str) -> str:
     """Equal for all spellings of a name; accepts any text.
 

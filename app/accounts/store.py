@@ -86,6 +86,8 @@ if redis.call('SCARD', admins) > 0 then return false end
 redis.call('SET', nonce, ARGV[1], 'NX')
 return redis.call('GET', nonce)
 """)
+NEWCOMER = ["newcomer", "1"]
+"""Field and value of a user who is new here although a former app's cookie may hold the same name."""
 PRINTED_FOR = 3600
 """Seconds for which the other workers of a start leave the setup link to the first one."""
 
@@ -128,17 +130,22 @@ class AccountStore:
         self._clock = clock
 
     async def create(
-        self, name: str, password_hash: str | None, *, is_admin: bool = False, invitation: str | None = None
+        self,
+        name: str,
+        password_hash: str | None,
+        *,
+        is_admin: bool = False,
+        invitation: str | None = None,
+        newcomer: bool = False,
     ) -> User:
-        """Makes a user. An `invitation` (its secret) is used up in the same step.
-
-        Raises BadName, BadInvitation, NameTaken.
+        """Makes a user; an `invitation` (its secret) is used up in the same step. Raises BadName, BadInvitation,
+        NameTaken.
         """
-        return await self._create(name, password_hash, is_admin=is_admin, invitation=invitation)
+        return await self._create(name, password_hash, is_admin=is_admin, invitation=invitation, newcomer=newcomer)
 
-    async def create_first_admin(self, name: str, password_hash: str | None) -> User:
+    async def create_first_admin(self, name: str, password_hash: str | None, *, newcomer: bool = False) -> User:
         """Raises BadName, AdminExists, NameTaken."""
-        return await self._create(name, password_hash, is_admin=True, first=True)
+        return await self._create(name, password_hash, is_admin=True, first=True, newcomer=newcomer)
 
     async def _create(
         self,
@@ -148,10 +155,12 @@ class AccountStore:
         is_admin: bool,
         first: bool = False,
         invitation: str | None = None,
+        newcomer: bool,
     ) -> User:
         name, now = normal(name), self._clock()
         user = User(secrets.token_hex(16), name, is_admin, False, None, now, password_hash is not None)
         fields = user.to_hash() + ([] if password_hash is None else ["password", password_hash])
+        fields += NEWCOMER if newcomer else []
         touched = (
             keys.user(user.id), keys.ACCOUNT_NAMES, keys.ACCOUNT_NAMES_SORTED, keys.ACCOUNT_ADMINS,
             keys.SETUP_NONCE, keys.INVITATIONS,

@@ -6,7 +6,7 @@ from dataclasses import replace
 import structlog
 from starlette.requests import Request
 
-from app.accounts.helpers import address_of, raise_if_limited
+from app.accounts.helpers import address_of, flash_message, raise_if_limited
 from app.accounts.models import User
 from app.accounts.secret import digest, looks_like_secret
 from app.oauth_client import provisioning
@@ -27,6 +27,7 @@ from app.sessions.session import Session
 from app.store.rate_limit import address_key
 from app.web.errors import NotFound, Problem
 from app.web.headers import RawHeaders, headers_of
+from app.web.i18n import N_
 from app.web.redirects import safe_path
 
 MAX_PARAMETER_LENGTH = 4096
@@ -122,7 +123,10 @@ async def _come_in(
     if auth_request.user:
         return await _link(request, provider, auth_request, answer)
     profile = await provider.identify(auth_request, answer, client_info(request, provider))
-    return await provisioning.sign_in(request, provider, profile, auth_request)
+    session = await provisioning.sign_in(request, provider, profile, auth_request)
+    if auth_request.again and not profile.auth_time:
+        await flash_message(request, N_("This provider cannot confirm that it is you. Use another way."))
+    return session
 
 
 async def _link(

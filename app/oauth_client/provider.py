@@ -33,6 +33,8 @@ class ProviderSettings(BaseModel):
     allow: Rule = Rule()
     refresh: bool = False
     """Whether the session is rechecked with the refresh token when the access token expires."""
+    assume_fresh: bool = False
+    """Whether a sign-in counts as an authentication of the moment, although the provider does not say so."""
 
     @classmethod
     def read(cls, name: str, table: Mapping[str, Any], *, private: bool) -> Self:

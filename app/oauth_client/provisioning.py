@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Iterator
+from dataclasses import replace
 
 from starlette.requests import Request
 
@@ -9,12 +10,12 @@ from app.accounts import authentication
 from app.accounts.helpers import audit
 from app.accounts.identities import Identity, IdentityTaken
 from app.accounts.models import User
-from app.accounts.names import FORBIDDEN, MAX_NAME_LENGTH, BadName, normal
+from app.accounts.names import FORBIDDEN, MAX_NAME_LENGTH, MAX_TYPED_LENGTH, BadName, normal, without_invisible
 from app.accounts.store import BadInvitation, NameTaken
 from app.audit.log import Event
 from app.oauth_client.errors import BadCallback, SignUpNotAllowed
 from app.oauth_client.lifespan import OAuthState
-from app.oauth_client.models import AuthRequest, ExternalProfile
+from app.oauth_client.models import AuthRequest, ExternalProfile, text
 from app.oauth_client.provider import Provider
 from app.oauth_client.provider_sessions import ProviderSession
 from app.sessions.session import Session
@@ -30,16 +31,22 @@ async def sign_in(
 ) -> Session:
     """Starts a session of the profile's user; a first sign-in makes the user. Raises SignUpNotAllowed."""
     identity, state = _identity(provider, profile), request.state
-    user_id = await state["identities"].seen(identity)
+    user_id = await _seen(request, identity, profile)
     if user_id is None:
         user_id = await _join(request, provider, profile, identity, auth_request.invitation)
     user = await state["accounts"].by_id(user_id)
     if user is None or user.disabled:
         await audit(request, Event.SIGN_IN_FAILED, user=user_id, detail=provider.name)
         raise SignUpNotAllowed("the user is disabled", N_("This account is disabled."))
-    return await _begin(
-        request, user, provider.name, ProviderSession(profile.issuer, profile.subject, profile.session, profile.tokens)
-    )
+    provider_session = ProviderSession(profile.issuer, profile.subject, profile.session, profile.tokens)
+    return await _begin(request, user, provider.name, provider_session, profile.auth_time)
+
+
+async def _seen(request: Request[OAuthState], identity: Identity, profile: ExternalProfile) -> str | None:
+    """The user of the identity, which moves here from a former subject: WeChat gives a unionid later, for instance."""
+    for subject in profile.former_subjects:
+        await request.state["identities"].move(replace(identity, subject=subject), identity)
+    return await request.state["identities"].seen(identity)
 
 
 async def sign_in_again(request: Request[OAuthState], user: User, auth_method: str, key: str) -> Session:
@@ -51,17 +58,17 @@ async def sign_in_again(request: Request[OAuthState], user: User, auth_method: s
     provider_session = await provider_sessions.provider_session(first) if first is not None else None
     if first is None or provider_session is None:
         raise BadCallback("the session of this sign-in has ended meanwhile")
-    session = await _begin(request, user, auth_method, provider_session)
+    session = await _begin(request, user, auth_method, provider_session, first.auth_time)
     await sessions.end_one(user.id, key)
     return session
 
 
 async def _begin(
-    request: Request[OAuthState], user: User, auth_method: str, provider_session: ProviderSession
+    request: Request[OAuthState], user: User, auth_method: str, provider_session: ProviderSession, auth_time: float
 ) -> Session:
-    """Starts the session. Raises SignUpNotAllowed for a disabled user."""
-    state = request.state
-    session = await authentication.start_session(request, user, auth_method, provider_session.tokens.recheck_at)
+    """Starts the session, which is fresh by the provider's `auth_time`. Raises SignUpNotAllowed for a disabled user."""
+    state, recheck_at = request.state, provider_session.tokens.recheck_at
+    session = await authentication.start_session(request, user, auth_method, recheck_at, auth_time=auth_time)
     with authentication.rollback_unless_verified(request):
         await state["provider_sessions"].keep(session, provider_session)
         # A concurrent unlink or disable has ended the user's sessions, perhaps without this new one. Checked last: from
@@ -85,12 +92,15 @@ async def link(request: Request[OAuthState], provider: Provider, profile: Extern
 async def _join(
     request: Request[OAuthState], provider: Provider, profile: ExternalProfile, identity: Identity, invitation: str
 ) -> str:
+    state = request.state
     welcome = provider.rule.allows(profile)
-    if not welcome and (not invitation or request.state["settings"].registration == "closed"):
-        raise SignUpNotAllowed(f"{provider.name}: its rule lets in nobody like that")
+    if not welcome and (not invitation or state["settings"].registration == "closed"):
+        raise _refused(provider, profile)
     for name in usernames(profile):
         try:
-            user_id, new = await request.state["identities"].join(name, identity, None if welcome else invitation)
+            user_id, new = await state["identities"].join(
+                name, identity, None if welcome else invitation, newcomer=state["settings"].legacy
+            )
         except NameTaken:
             continue
         except BadInvitation:
@@ -99,6 +109,15 @@ async def _join(
             await audit(request, Event.USER_CREATED, user=user_id, detail=provider.name)
         return user_id
     raise AssertionError("a random name was taken")
+
+
+def _refused(provider: Provider, profile: ExternalProfile) -> SignUpNotAllowed:
+    if provider.rule.domains and profile.email is None and text(profile.claims, "email"):
+        return SignUpNotAllowed(
+            f"{provider.name}: the e-mail address is not verified",
+            N_("Your provider does not say that your e-mail address is verified."),
+        )
+    return SignUpNotAllowed(f"{provider.name}: its rule does not allow this profile")
 
 
 def usernames(profile: ExternalProfile) -> Iterator[str]:
@@ -113,8 +132,9 @@ def usernames(profile: ExternalProfile) -> Iterator[str]:
 
 
 def _username(name: str) -> str:
-    """The allowed characters of a name; empty if none is left."""
-    parts = "".join(" " if character in FORBIDDEN else character for character in name).split()
+    """The allowed characters of a name, without those that cannot be seen; empty if none is left."""
+    seen = without_invisible(name[:MAX_TYPED_LENGTH])
+    parts = "".join(" " if character in FORBIDDEN else character for character in seen).split()
     try:
         return normal("-".join(parts)[:MAX_NAME_LENGTH])
     except BadName:

@@ -9,7 +9,7 @@ from dataclasses import replace
 import structlog
 
 from app.audit.log import Audit, Event
-from app.oauth_client.errors import OAuthProblem, Revoked
+from app.oauth_client.errors import OAuthProblem, ProviderUnavailable, Revoked
 from app.oauth_client.models import Tokens
 from app.oauth_client.provider import Provider
 from app.oauth_client.provider_sessions import ProviderSession, ProviderSessions
@@ -20,6 +20,8 @@ from app.store.scripts import Script
 
 RETRY = 60
 """Seconds after which an unavailable provider is asked again."""
+AWAY = 900
+"""Seconds for which an unavailable provider is asked by one session at a time."""
 PAUSE = 0.05
 """Seconds between two checks for another worker's result."""
 RELEASE = Script("if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end")
@@ -76,13 +78,34 @@ class Refresher:
         provider = self._providers.get(name)
         if provider is None:
             raise Revoked("it is not configured any more")
+        later = replace(provider_session.tokens, recheck_at=self._clock() + RETRY)
+        if not await self._may_ask(name):
+            return later
         try:
-            return await provider.refresh(provider_session.tokens, provider_session.subject)
+            tokens = await provider.refresh(provider_session.tokens, provider_session.subject)
         except Revoked:
             raise
         except OAuthProblem as problem:  # an unavailable provider, or a bad response, does not end the session
             structlog.get_logger("app").warning("a session was not rechecked", provider=name, why=problem.why)
-            return replace(provider_session.tokens, recheck_at=self._clock() + RETRY)
+            if isinstance(problem, ProviderUnavailable):
+                await self._note_away(name)
+            return later
+        with suppress(StoreUnavailable):
+            await self._store.idempotent("DEL", keys.oauth_away(name))
+        return tokens
+
+    async def _may_ask(self, name: str) -> bool:
+        """While a provider is away one session a minute waits for it, and all others go on."""
+        next_try = await self._store.idempotent("GET", keys.oauth_away(name))
+        if next_try is None:
+            return True
+        if self._clock() < float(next_try):
+            return False
+        turn = keys.oauth_asked(name, next_try.decode())
+        return bool(await self._store.once("SET", turn, b"", "NX", "EX", RETRY))
+
+    async def _note_away(self, name: str) -> None:
+        await self._store.idempotent("SET", keys.oauth_away(name), f"{self._clock() + RETRY:.3f}", "EX", AWAY)
 
     async def _over(self, session: Session, why: str) -> None:
         """Deletes the tokens at once: workers that wait for the lock must not use them again."""

@@ -5,11 +5,15 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, model_validator
 
-from app.oauth_client.models import ExternalProfile
+from app.oauth_client.models import Claims, ExternalProfile
 
 
 def _list(value: object) -> object:
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+    """Values of a claim: a list, or a text with commas; numbers and booleans as claims may have them."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    values = value if isinstance(value, list | tuple) else [value]
+    return [each if isinstance(each, str) else _text(each) for each in values]
 
 
 def _domains(values: tuple[str, ...]) -> tuple[str, ...]:
@@ -51,7 +55,7 @@ class Rule(BaseModel):
             return False
         if self.domains and _domain(profile.email) not in self.domains:
             return False
-        return all(_has(profile.claims.get(name), values) for name, values in self.claims.items())
+        return all(_has(claim_of(profile.claims, name), values) for name, values in self.claims.items())
 
 
 def _domain(email: str | None) -> str | None:
@@ -63,4 +67,26 @@ def _domain(email: str | None) -> str | None:
 def _has(claim: object, values: tuple[str, ...]) -> bool:
     """Whether a claim, or a member of it where it is a list, is one of the values."""
     members = claim if isinstance(claim, list) else [claim]
-    return any(isinstance(member, str) and member in values for member in members)
+    return any(_text(member) in values for member in members)
+
+
+def claim_of(claims: Claims, name: str) -> object:
+    """The claim of this name; otherwise the one that its dots lead to: `realm_access.roles`."""
+    if name in claims:
+        return claims[name]
+    found: object = claims
+    for part in name.split("."):
+        found = found.get(part) if isinstance(found, Mapping) else None
+    return found
+
+
+def _text(value: object) -> str | None:
+    """A claim's value as settings spell it: 5, 1.5, true."""
+    match value:
+        case str():
+            return value
+        case bool():
+            return str(value).lower()
+        case int() | float():
+            return str(int(value)) if abs(value) < 1e15 and value == int(value) else str(value)
+    return None

@@ -50,6 +50,8 @@ A part in braces is a Redis Cluster hash tag: keys that one script touches share
 | `{config}:namespace:<name>` | hash | version, revision, items, schema, access; stamp of the last write | for ever |
 | `{config}:history:<name>` | stream | versions: by, at, why, changes; ids are `<version>-0` | the last 1,000 |
 | `config:changed` | channel | announces the name of a namespace that was written | - |
+| `oauth:away:<provider>` | string | the provider did not answer: when to ask it again | 15 min |
+| `oauth:asked:<provider>:<when>` | string | one session asks a provider that was away, the others go on | 1 min |
 | `{<part>}:raised` | stream | events that were raised and not yet taken by the hooks | until taken |
 | `events:raised` | channel | announces that events were raised | - |
 | `{limits}:<rule>:<subject>` | string | when the allowance is whole again (GCRA), microseconds | until then |
@@ -200,6 +202,14 @@ def oauth_logout(digest: str) -> str:
 
 def oauth_session(digest: str) -> str:
     return f"oauth:session:{digest}"
+
+
+def oauth_away(provider: str) -> str:
+    return f"oauth:away:{provider}"
+
+
+def oauth_asked(provider: str, next_try: str) -> str:
+    return f"oauth:asked:{provider}:{next_try}"
 
 
 def oauth_refreshing(session_key: str) -> str:

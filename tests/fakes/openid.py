@@ -123,6 +123,7 @@ class FakeOpenId(Noted):
             "aud": CLIENT_ID,
             "exp": int(self.now()) + 300,
             "iat": int(self.now()),
+            "auth_time": int(self.now()),
             "nonce": begun["nonce"],
             "at_hash": _b64(hashlib.sha256(access_token.encode()).digest()[:16]),
         }

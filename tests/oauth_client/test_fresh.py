@@ -4,8 +4,10 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
+from tests.fakes.noted import GONE
 from tests.fakes.openid import FakeOpenId
 from tests.helpers.clock import Clock
+from tests.helpers.service import Running
 from tests.oauth_client.walk import Walk, identity_ids, link
 
 
@@ -29,8 +31,7 @@ async def test_what_the_provider_says_of_when_it_asked_is_looked_at(
     stale: Walk, provider: FakeOpenId, clock: Clock, seconds: int | None, fresh: bool
 ) -> None:
     """One that says nothing is believed: not all do."""
-    if seconds is not None:
-        provider.claims["auth_time"] = int(clock()) - seconds
+    provider.claims["auth_time"] = GONE if seconds is None else int(clock()) - seconds
     answer = await stale.whole()
     assert answer.status_code == 303
     if not fresh:  # it has ignored max_age, so it is told to ask
@@ -63,3 +64,46 @@ async def test_a_provider_that_asks_only_when_it_is_told_to_log_in_is_believed(
     provider.user, provider.claims = {"sub": "another identity"}, {}
     await link(stale)
     assert len(await identity_ids(stale)) == 2
+
+
+@pytest.mark.parametrize("auth_time", [650, 86_400, None], ids=str)
+async def test_a_new_session_is_not_fresh_if_the_provider_asked_nobody(
+    auth_time: int | None, walk: Walk, provider: FakeOpenId, clock: Clock
+) -> None:
+    """Signing out here and in again by a provider that still knows the user proves nothing."""
+    await walk.whole()
+    clock.move(650)
+    await walk.browser.post("/sign-out")
+    provider.claims["auth_time"] = GONE if auth_time is None else int(clock()) - auth_time
+    assert (await walk.whole()).status_code == 303
+    for path in ("/account/identities/corp", "/account/password"):
+        answer = await walk.browser.post(path, data={"password": "correct horse battery", "again": "x"})
+        assert "again=1" in answer.headers.get("location", "") or answer.status_code in {401, 403}, (path, answer.text)
+
+
+async def test_a_new_session_is_as_fresh_as_the_provider_says(walk: Walk, provider: FakeOpenId, clock: Clock) -> None:
+    provider.claims["auth_time"] = int(clock()) - 500
+    await walk.whole()
+    assert (await walk.browser.post("/account/identities/corp")).status_code == 200
+    clock.move(101)
+    assert "again=1" in (await walk.browser.post("/account/identities/corp")).headers["location"]
+
+
+@pytest.mark.parametrize("auth_time", ["now", True, -1, 1e300, {}, 10**12])
+async def test_an_auth_time_that_makes_no_sense_proves_nothing(
+    auth_time: object, walk: Walk, provider: FakeOpenId
+) -> None:
+    provider.claims["auth_time"] = auth_time
+    await walk.whole()
+    assert "again=1" in (await walk.browser.post("/account/identities/corp")).headers["location"]
+
+
+async def test_a_repeated_callback_makes_nothing_fresh(
+    walk: Walk, provider: FakeOpenId, service: Running, clock: Clock
+) -> None:
+    provider.claims["auth_time"] = int(clock()) - 3600
+    callback = await walk.there(await walk.out())
+    again = Walk(service.another_client(cookies=dict(walk.browser.cookies), headers={"Accept": "text/html"}))
+    await walk.back(callback)
+    assert (await again.back(callback)).status_code == 303
+    assert "again=1" in (await again.browser.post("/account/identities/corp")).headers["location"]

@@ -2,18 +2,21 @@
 
 import asyncio
 import re
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from app.audit.log import Event
+from app.settings import Settings
 from tests.fakes.openid import FakeOpenId
 from tests.helpers.cast import PASSWORD, Cast, signed_in
 from tests.helpers.clock import Clock
-from tests.helpers.service import Running
-from tests.oauth_client.conftest import Start
+from tests.helpers.service import Running, running
+from tests.oauth_client.conftest import Start, corp
 from tests.oauth_client.walk import Walk, identity_ids, link
+from tests.sessions.real_flask import RealFlask
 
 
 async def name_of(walk: Walk) -> str | None:
@@ -136,6 +139,29 @@ RULES: dict[str, tuple[Any, dict[str, Any], bool]] = {
     "another group": ({"claims": {"groups": ["admins"]}}, {}, False),
     "a part of a group's name": ({"claims": {"groups": ["sta"]}}, {}, False),
     "a claim that is missing": ({"claims": {"roles": ["staff"]}}, {}, False),
+    "a nested claim": (
+        {"claims": {"realm_access.roles": ["staff"]}},
+        {"realm_access": {"roles": ["user", "staff"]}},
+        True,
+    ),
+    "a nested claim of another value": (
+        {"claims": {"realm_access.roles": ["staff"]}},
+        {"realm_access": {"roles": ["user"]}},
+        False,
+    ),
+    "a nested claim that is a text": ({"claims": {"realm_access.roles": ["staff"]}}, {"realm_access": "staff"}, False),
+    "a claim with dots in its name": (
+        {"claims": {"https://slack.com/team_id": "T1"}},
+        {"https://slack.com/team_id": "T1"},
+        True,
+    ),
+    "a number": ({"claims": {"level": 5}}, {"level": 5}, True),
+    "a number as a text": ({"claims": {"level": ["5", 6]}}, {"level": 5.0}, True),
+    "another number": ({"claims": {"level": 5}}, {"level": 50}, False),
+    "a boolean": ({"claims": {"employee": True}}, {"employee": True}, True),
+    "a boolean as a text": ({"claims": {"employee": "true"}}, {"employee": True}, True),
+    "a boolean that is false": ({"claims": {"employee": True}}, {"employee": False}, False),
+    "a boolean for a number": ({"claims": {"employee": 1}}, {"employee": True}, False),
     "a domain and a group": ({"domains": ["corp.example"], "claims": {"groups": ["staff"]}}, {}, True),
     "a domain and another group": ({"domains": ["corp.example"], "claims": {"groups": ["admins"]}}, {}, False),
     "a group and another domain": ({"domains": ["other.example"], "claims": {"groups": ["staff"]}}, {}, False),
@@ -276,3 +302,18 @@ async def test_an_empty_password_is_not_that_of_who_has_none(walk: Walk) -> None
     name = await name_of(walk)
     answer = await walk.browser.post("/sign-in", data={"username": name, "password": "", "next": "/"})
     assert answer.status_code == 401
+
+
+async def test_an_account_of_a_first_sign_in_answers_to_no_old_cookie(
+    make_settings: Callable[..., Settings], provider: FakeOpenId
+) -> None:
+    provider.user["preferred_username"] = "carol"
+    provider.now = time.time
+    async with running(make_settings(oauth={"corp": corp(provider)}, legacy_flask_secret="old key")) as service:
+        walk = Walk(service.another_client())
+        await walk.whole()
+        user = await walk.user()
+        assert user is not None
+        assert user["name"] == "carol"
+        cookie = RealFlask("old key").cookie({"user": "carol"})
+        assert (await service.another_client(cookies={"session": cookie}).get("/api/session")).status_code == 401

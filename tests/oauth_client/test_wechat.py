@@ -14,7 +14,7 @@ from tests.fakes.noted import GONE
 from tests.fakes.wechat import SECRETS, FakeWeChat
 from tests.helpers.clock import Clock
 from tests.helpers.service import Running, running
-from tests.oauth_client.walk import Walk
+from tests.oauth_client.walk import Walk, identity_ids
 
 INSIDE = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) AppleWebKit/605.1.15 Mobile MicroMessenger/8.0.42"
 
@@ -54,7 +54,7 @@ async def test_outside_wechat_a_code_is_scanned(walk: Walk, wechat: FakeWeChat) 
     assert (await walk.whole("wechat", next="/account")).headers["location"] == "/account"
     user = await walk.user()
     assert user is not None
-    assert user["name"].startswith("user-")  # the nickname holds a control character
+    assert user["name"] == "张三"  # without the control character in the nickname
     wechat.user = {"openid": "another", "nickname": "李四"}
     await walk.whole("wechat")
     another = await walk.user()
@@ -78,6 +78,58 @@ async def test_one_unionid_is_one_user_in_all_apps(walk: Walk, service: Running,
     inside = Walk(service.another_client(headers={"User-Agent": INSIDE}))
     await inside.whole("wechat")
     assert await inside.user() == await walk.user() is not None
+
+
+async def test_a_unionid_that_comes_later_leads_to_the_same_user(walk: Walk, wechat: FakeWeChat) -> None:
+    await walk.whole("wechat")
+    before = await walk.user()
+    wechat.user["unionid"] = "o6_bmasdasdsad6_2sgVt7hMZOPfL"
+    for _ in range(2):
+        await walk.browser.post("/sign-out")
+        await walk.whole("wechat")
+        assert await walk.user() == before
+    del wechat.user["unionid"]
+    assert len(await identity_ids(walk)) == 1
+
+
+async def test_a_unionid_of_another_user_moves_nothing(walk: Walk, service: Running, wechat: FakeWeChat) -> None:
+    wechat.user["unionid"] = "o6_bmasdasdsad6_2sgVt7hMZOPfL"
+    await walk.whole("wechat")
+    owner = await walk.user()
+    inside = Walk(service.another_client(headers={"User-Agent": INSIDE}))
+    unionid = wechat.user.pop("unionid")
+    await inside.whole("wechat")
+    assert await inside.user() != owner
+    wechat.user["unionid"] = unionid
+    await inside.browser.post("/sign-out")
+    await inside.whole("wechat")
+    assert await inside.user() == owner
+
+
+@pytest.mark.parametrize(
+    ("nickname", "name"),
+    [
+        ("小明👨\u200d👩\u200d👧", "小明👨👩👧"),
+        ("❤\ufe0f心", "❤心"),
+        ("\u200b张\u00ad三", "张三"),
+        ("a\u2800b c", "ab-c"),
+        ("李／四", "李-四"),
+        ("🏳\ufe0f\u200d🌈", "🏳🌈"),
+    ],
+)
+async def test_a_nickname_loses_what_cannot_be_seen_and_keeps_the_rest(
+    nickname: str, name: str, walk: Walk, wechat: FakeWeChat
+) -> None:
+    wechat.user["nickname"] = nickname
+    await walk.whole("wechat")
+    user = await walk.user()
+    assert user is not None
+    assert user["name"] == name
+
+
+async def test_wecoms_browser_is_outside_wechat(service: Running) -> None:
+    walk = Walk(service.another_client(headers={"User-Agent": f"{INSIDE} wxwork/4.1.6"}))
+    assert urlsplit(await walk.out("wechat")).path == "/connect/qrconnect"
 
 
 async def test_one_openid_of_two_apps_is_two_users(walk: Walk, service: Running, wechat: FakeWeChat) -> None:

@@ -33,7 +33,9 @@ async def send(request: Request[AccountState]) -> Response:
     name = fields["username"]
     try:
         password_hash = await authentication.new_password(request, name, fields["password"])
-        user = await request.state["accounts"].create_first_admin(name, password_hash)
+        user = await request.state["accounts"].create_first_admin(
+            name, password_hash, newcomer=request.state["settings"].legacy
+        )
     except AdminExists:
         raise NotFound from None
     except (BadName, WeakPassword) as wrong:

@@ -43,7 +43,9 @@ async def send(request: Request[AccountState]) -> Response:
         raise_if_limited(await state["limits"].invitation(invited))
     try:
         password_hash = await authentication.new_password(request, name, fields["password"])
-        user = await state["accounts"].create(name, password_hash, invitation=invited)
+        user = await state["accounts"].create(
+            name, password_hash, invitation=invited, newcomer=state["settings"].legacy
+        )
     except BadInvitation:
         raise Forbidden(_uninvited()) from None
     except (BadName, WeakPassword) as wrong:

@@ -68,6 +68,7 @@ class GitHub(Provider):
             picture=picture(user, "avatar_url"),
             claims=user,
             tokens=self._tokens(answered),
+            auth_time=self._clock() if self._settings.assume_fresh else 0.0,  # GitHub does not tell
         )
 
     async def refresh(self, tokens: Tokens, subject: str) -> Tokens:

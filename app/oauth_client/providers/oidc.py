@@ -16,6 +16,7 @@ from app.oauth_client.models import AuthRequest, Claims, ExternalProfile, Logout
 from app.oauth_client.oidc_settings import OidcSettings
 from app.oauth_client.provider import ClientInfo, Provider, ProviderContext
 from app.oauth_client.provider_http import ProviderHttp
+from app.oauth_client.rules import claim_of
 from app.oauth_client.token_response import REFRESH_ERRORS, SIGN_IN_ERRORS, Errors, bearer_token, quotable, tokens_of
 from app.sessions.service import REAUTH_WINDOW
 
@@ -175,7 +176,7 @@ class Oidc(Provider):
         now = self._clock()
         auth_time = auth_time_of(claims, now=now)
         if not auth_request.again:
-            return auth_time or 0.0
+            return (auth_time or 0.0) if not self._settings.assume_fresh else now
         if auth_time is None:  # Core 2 demands it after max_age, but not all providers send it
             return now
         if auth_time < now - REAUTH_WINDOW - CLOCK_SKEW:
@@ -201,30 +202,26 @@ class Oidc(Provider):
     async def _completed(self, claims: dict[str, Any], access_token: str) -> dict[str, Any]:
         """The claims with userinfo's, if the ID token lacks some. Raises OAuthProblem if the rule needs those."""
         endpoint = (await self.metadata()).userinfo_endpoint
-        wanted, needed = self._wanted(), self._needed()
-        if not endpoint or (wanted <= claims.keys() and self._named(claims)):
+        needed = self._needed()
+        wanted = needed | ({"email"} if "email" in self._settings.scopes else set())
+        if not endpoint or not (_lacks(claims, wanted) or self._nameless(claims)):
             return claims
         try:
             return _together(claims, await self._userinfo(endpoint, access_token, claims["sub"]))
         except OtherSubject:
             raise
         except OAuthProblem as problem:
-            if not needed <= claims.keys():
+            if _lacks(claims, needed):
                 raise
             structlog.get_logger("app").warning("userinfo is left out", provider=self.name, why=problem.why)
             return claims
 
     def _needed(self) -> set[str]:
         """The claims that the rule needs."""
-        needed = {name.partition(".")[0] for name in self.rule.claims}
-        return needed | {"email", "email_verified"} if self.rule.domains else needed
+        return {*self.rule.claims, *(("email", "email_verified") if self.rule.domains else ())}
 
-    def _wanted(self) -> set[str]:
-        """The claims that the rule needs or the scopes ask for."""
-        return self._needed() | ({"email"} if "email" in self._settings.scopes else set())
-
-    def _named(self, claims: Claims) -> bool:
-        return "profile" not in self._settings.scopes or any(name in claims for name in NAMES)
+    def _nameless(self, claims: Claims) -> bool:
+        return "profile" in self._settings.scopes and not any(name in claims for name in NAMES)
 
     async def _userinfo(self, endpoint: str, access_token: str, subject: str) -> dict[str, Any]:
         answer = await self._http.get(endpoint, headers={"Authorization": f"Bearer {access_token}"})
@@ -266,6 +263,10 @@ def _together(claims: Claims, userinfo: Claims) -> dict[str, Any]:
         if place.keys() >= {"email", "email_verified"}:
             return together | {"email": place["email"], "email_verified": place["email_verified"]}
     return together | {"email_verified": None if "email_verified" not in together else False}
+
+
+def _lacks(claims: Claims, names: set[str]) -> bool:
+    return any(claim_of(claims, name) is None for name in names)
 
 
 def _check_key_set(document: dict[str, Any]) -> None:

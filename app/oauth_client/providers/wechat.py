@@ -98,10 +98,14 @@ class WeChat(Provider):
             raise BadProviderResponse("WeChat's user is about another openid")
         unionid = text(user, "unionid") or text(tokens, "unionid")
         nickname = text(user, "nickname")
+        of_app = f"openid:{appid}:{openid}"
         return ExternalProfile(
             issuer=self.issuer,
-            # The unionid is the same for all apps of a company; an openid belongs to one app.
-            subject=f"unionid:{unionid}" if unionid else f"openid:{appid}:{openid}",
+            # The unionid is the same for all apps of a company, and may come later; an openid belongs to one app.
+            subject=f"unionid:{unionid}" if unionid else of_app,
+            former_subjects=(of_app,) if unionid else (),
+            # Outside WeChat each sign-in is confirmed on the phone.
+            auth_time=0.0 if _inside(client) else self._clock(),
             names=(nickname,) if nickname else (),
             name=nickname,
             picture=picture(user, "headimgurl"),
@@ -143,5 +147,6 @@ def _errcode(document: dict[str, Any]) -> int:
 
 
 def _inside(client: ClientInfo) -> bool:
-    """Whether the browser is WeChat's."""
-    return "micromessenger" in client.user_agent.lower()
+    """Whether the browser is WeChat's; WeCom's calls itself both."""
+    user_agent = client.user_agent.lower()
+    return "micromessenger" in user_agent and "wxwork" not in user_agent

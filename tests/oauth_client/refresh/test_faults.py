@@ -168,3 +168,40 @@ async def test_a_rotated_refresh_token_is_kept_whatever_is_wrong_beside_it(
     used = refreshes(provider)
     assert provider.refresh_tokens is not None
     assert used == provider.refresh_tokens[:2]
+
+
+async def test_a_provider_that_is_away_is_waited_for_by_one_session_a_minute(
+    service: Running, provider: FakeOpenId, clock: Clock
+) -> None:
+    walks = [Walk(service.another_client()) for _ in range(4)]
+    for number, walk in enumerate(walks):
+        provider.user = {"sub": str(number)}
+        await walk.whole()
+    clock.move(301)
+    provider.instead["/token"] = lambda: JSONResponse({}, 503)
+    before = provider.count("/token")
+    for walk in walks:
+        assert await walk.user() is not None
+    assert provider.count("/token") == before + 1
+    clock.move(61)
+    for walk in walks:
+        assert await walk.user() is not None
+    assert provider.count("/token") == before + 2
+
+
+async def test_a_provider_that_is_back_is_asked_by_all_sessions(
+    service: Running, provider: FakeOpenId, clock: Clock
+) -> None:
+    walks = [Walk(service.another_client()) for _ in range(3)]
+    for walk in walks:
+        await walk.whole()
+    clock.move(301)
+    provider.instead["/token"] = lambda: JSONResponse({}, 503)
+    await walks[0].user()
+    provider.instead.clear()
+    clock.move(61)
+    provider.instead["/token"] = lambda: JSONResponse({"access_token": "x", "token_type": "bearer"})
+    before = len(refreshes(provider))
+    await walks[1].user()
+    await walks[2].user()
+    assert len(refreshes(provider)) == before + 2
