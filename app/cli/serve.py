@@ -14,6 +14,7 @@ from uvicorn.config import STARTUP_FAILURE
 from app import __version__
 from app.cli.command import Command, Invocation
 from app.observability.log import LogFile
+from app.server.lifecycle import open_missing_descriptors
 from app.server.listener import listener
 from app.server.protocol import OneWriteProtocol
 from app.server.workers import START_LIMIT, STOP_LIMIT, Workers
@@ -27,6 +28,7 @@ def run(invocation: Invocation) -> int:
 
 def serve(settings: Settings, given: Mapping[str, str], config: str | None) -> int:
     """Runs the server until it is told to stop. Raises SettingsError or EmbeddedError when it cannot start."""
+    open_missing_descriptors()
     _ignore_early_signals()
     LogFile(settings.log_file).close()
     if settings.metrics_port is not None:
@@ -47,6 +49,7 @@ def serve(settings: Settings, given: Mapping[str, str], config: str | None) -> i
         access_log=False,
         server_header=False,
         proxy_headers=False,
+        timeout_keep_alive=settings.keep_alive,
         timeout_graceful_shutdown=STOP_LIMIT,
         timeout_worker_healthcheck=START_LIMIT,
     )

@@ -2,6 +2,7 @@
 
 import io
 import logging
+import os
 import re
 import sys
 import time
@@ -17,8 +18,9 @@ import structlog
 from app.settings import Settings, SettingsError
 
 SECRET_NAME = re.compile(r"pass|secret|token|cookie|authorization|api_?key|credential", re.IGNORECASE)
+WORD = re.compile(r"\S+")
+URL_USER = re.compile(r"://[^/\s:@]*:")
 SECRET_VALUES = (
-    (re.compile(r"(://[^/\s:@]*:)\S+@"), r"\1[redacted]@"),  # a URL's password, which may contain "/" or "@"
     (re.compile(r"(\?)[^\s\"']+"), r"\1[redacted]"),  # a URL's query
     (re.compile(r"\b(Bearer|Basic)\s+\S+", re.IGNORECASE), r"\1 [redacted]"),
 )
@@ -36,15 +38,16 @@ class LogFile:
         """Raises SettingsError where the file cannot be written."""
         self._path = path
         self._file = None if path is None else _opened(path)
-        self.terminal = path is None and sys.stderr.isatty()
+        self.terminal = path is None and sys.stderr is not None and sys.stderr.isatty()
 
     def write(self, text: str) -> None:
         """Writes the text if it can: a full disk must not fail requests."""
+        data = text.encode("utf-8", "replace")
         with suppress(OSError):
             if self._file is not None:
-                self._file.write(text.encode("utf-8", "replace"))
-            else:
-                sys.stderr.write(text)
+                _write_lines(self._file, data)
+            elif sys.stderr is not None:  # None where it was closed before the start
+                sys.stderr.write(data.decode())
                 sys.stderr.flush()
 
     def reopen(self) -> None:
@@ -67,6 +70,16 @@ def _opened(path: Path) -> io.FileIO:
         raise SettingsError(
             f"log_file: {path} cannot be written ({error.strerror}): choose another, or change its folder's owner"
         ) from None
+
+
+def _write_lines(file: io.FileIO, data: bytes) -> None:
+    """Appends the lines; where the disk is full, only those that fit as a whole."""
+    written = file.write(data)
+    if written < len(data):
+        torn = written - (data.rfind(b"\n", 0, written) + 1)
+        end = file.tell()
+        if end == os.fstat(file.fileno()).st_size:  # else another process has written meanwhile
+            file.truncate(end - torn)
 
 
 class AccessLog:
@@ -190,13 +203,28 @@ def _redacted(name: str, value: Any) -> Any:
         case _ if SECRET_NAME.search(name):
             return "[redacted]"
         case Mapping():
-            return {str(key): _redacted(str(key), inner) for key, inner in value.items()}
+            return {_utf_8(key): _redacted(str(key), inner) for key, inner in value.items()}
         case list() | tuple() | set():
             return [_redacted("", inner) for inner in value]
         case None | bool() | int() | float():
             return value
         case _:
-            text = str(value)
+            text = _utf_8(value)
+            if "://" in text:
+                text = WORD.sub(_without_password, text)
             for pattern, replacement in SECRET_VALUES:
                 text = pattern.sub(replacement, text)
             return text
+
+
+def _utf_8(value: object) -> str:
+    """Text without lone surrogates, which JSON cannot hold: file names and bytes that are not UTF-8 have them."""
+    return str(value).encode("utf-8", "replace").decode()
+
+
+def _without_password(word: re.Match[str]) -> str:
+    """Redacts a URL's password, which may contain "/" or "@". One expression for it would take quadratic time."""
+    text = word[0]
+    at = text.rfind("@")
+    user = URL_USER.search(text, 0, max(at, 0))
+    return text if user is None or user.end() == at else f"{text[: user.end()]}[redacted]{text[at:]}"

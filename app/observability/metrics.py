@@ -50,8 +50,8 @@ class Metrics(Collector):
         self._reading_base = len(self._routes) * PER_ROUTE
         self._width = self._reading_base + 64
         self._lock: int | None = None
-        self._memory, row = self._map(file)
-        self._row = self._memory[row * self._width : (row + 1) * self._width]
+        self._memory, self._index = self._map(file)
+        self._row = self._row_at(self._index)
         self._registry = CollectorRegistry()
         self._registry.register(self)
 
@@ -76,6 +76,9 @@ class Metrics(Collector):
         row = next(row for row in range(ROWS) if self._claim(row))
         fcntl.lockf(self._lock, fcntl.LOCK_UN, 1, ROWS)
         return memoryview(mmap.mmap(self._lock, size)).cast("d"), row
+
+    def _row_at(self, index: int) -> "memoryview[float]":
+        return self._memory[index * self._width : (index + 1) * self._width]
 
     def _claim(self, first: int, number: int = 1) -> bool:
         """Locks these rows; False if another process holds one of them."""
@@ -111,7 +114,24 @@ class Metrics(Collector):
         for index, (reading, left) in enumerate(self._readings):
             self._row[self._reading_base + index] = left + reading.read()
 
+    def _clear_gauges(self, row: "memoryview[float]") -> None:
+        for index, (reading, _) in enumerate(self._readings):
+            if not reading.counter:
+                row[self._reading_base + index] = 0
+
+    def _clear_killed(self) -> None:
+        """Clears the gauges of workers that were killed: nobody holds the locks of their rows."""
+        if self._lock is None:
+            return
+        fcntl.lockf(self._lock, fcntl.LOCK_EX, 1, ROWS)
+        for index in range(ROWS):
+            if index != self._index and self._claim(index):
+                self._clear_gauges(self._row_at(index))
+                fcntl.lockf(self._lock, fcntl.LOCK_UN, 1, index)
+        fcntl.lockf(self._lock, fcntl.LOCK_UN, 1, ROWS)
+
     def collect(self) -> Iterator[Metric]:
+        self._clear_killed()
         self.gather()
         sums = [sum(self._memory[column :: self._width]) for column in range(self._width)]
         requests = CounterMetricFamily("tallygate_requests", "Requests answered.", labels=["route", "status"])
@@ -140,9 +160,7 @@ class Metrics(Collector):
 
     def close(self) -> None:
         """Releases the row; counters stay in it, gauges are cleared."""
-        for index, (reading, _) in enumerate(self._readings):
-            if not reading.counter:
-                self._row[self._reading_base + index] = 0
+        self._clear_gauges(self._row)
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None

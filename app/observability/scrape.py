@@ -22,8 +22,8 @@ def public_route(metrics: Metrics, settings: Settings) -> Route:
     token = settings.metrics_token.get_secret_value().encode() if settings.metrics_token else None
 
     async def scrape(request: Request) -> Response:
-        given = request.headers.get("authorization", "").encode()
-        if token is None or not hmac.compare_digest(given, b"Bearer " + token):
+        scheme, _, given = request.headers.get("authorization", "").encode("latin-1").partition(b" ")
+        if token is None or scheme.lower() != b"bearer" or not hmac.compare_digest(given.strip(), token):
             raise HTTPException(404)
         return metrics.response()
 

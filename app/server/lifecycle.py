@@ -1,13 +1,47 @@
 """What signals do (SIGTERM and SIGINT stop, SIGUSR1 drains, SIGHUP reopens the log); descriptors of children."""
 
 import asyncio
+import multiprocessing
 import os
+import resource
 import signal
+import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
+
+import structlog
+
+RESERVED_DESCRIPTORS = 32
+TELL_EVERY = 60
+"""Seconds between two log lines about descriptors."""
+
+
+class Descriptors:
+    """The file descriptors that the process may open. The last ones are for Redis, the log and other files."""
+
+    def __init__(self) -> None:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with suppress(OSError, ValueError):  # macOS allows less than its hard limit says
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            soft = hard
+        self._most = (sys.maxsize if soft == resource.RLIM_INFINITY else soft) - RESERVED_DESCRIPTORS
+        self._told = float("-inf")
+
+    def scarce(self, descriptor: int) -> bool:
+        """Whether a new connection's descriptor is among the last; logs that once a minute."""
+        if descriptor < self._most:
+            return False
+        if time.monotonic() - self._told >= TELL_EVERY:
+            self._told = time.monotonic()
+            structlog.get_logger("app").error(
+                "connections are refused: too many files are open; raise the limit (ulimit -n)",
+                limit=self._most + RESERVED_DESCRIPTORS,
+            )
+        return True
 
 
 class Lifecycle:
@@ -21,6 +55,7 @@ class Lifecycle:
         self._draining = False
         self.stopping = asyncio.Event()
         self.broken = False
+        self.descriptors = Descriptors()
 
     @property
     def leaving(self) -> bool:
@@ -64,16 +99,45 @@ class Lifecycle:
         for number in before:
             signal.signal(number, stop)
         try:
-            yield
+            with _ends_with_parent(loop):
+                yield
         finally:
             for number, handler in outside.items():
-                loop.remove_signal_handler(
-                    number
-                )  # without a handler the signal would kill the process that is about to exit
+                # Without a handler the signal would kill the process that is about to exit.
+                loop.remove_signal_handler(number)
                 signal.signal(number, handler)
             for number, handler in before.items():
                 if signal.getsignal(number) is stop:
                     signal.signal(number, handler)
+
+
+@contextmanager
+def _ends_with_parent(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+    """Stops a worker, as SIGTERM does, when its parent is killed: it would go on serving and hold the port."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        yield
+        return
+
+    def stop() -> None:
+        loop.remove_reader(parent.sentinel)
+        structlog.get_logger("app").error("the parent of the workers has died: this worker stops")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    loop.add_reader(parent.sentinel, stop)
+    try:
+        yield
+    finally:
+        loop.remove_reader(parent.sentinel)
+
+
+def open_missing_descriptors() -> None:
+    """Opens /dev/null for each closed standard stream: the next opened file or socket would take its number."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
 
 
 def keep_descriptors_private() -> None:

@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol, changed in six places.
+"""uvicorn's HTTP protocol, changed in eight places.
 
 - A response leaves in one write. uvicorn writes head and body with a system call each, and checks and joins every
   header: a fifth of a small response's cost (docs/benchmarks.md). Streams, HEAD and 304 are uvicorn's.
@@ -8,8 +8,13 @@
 - An `Upgrade` is ignored and the body read as HTTP/1.1 (RFC 9110, 7.8). httptools stops at the end of the head, and
   uvicorn would parse the body as the next request: request smuggling.
 - A stopping worker keeps no connection alive.
+- A response of unknown length to an HTTP/1.0 request ends with the connection. uvicorn sends chunks, which HTTP/1.0
+  does not know.
+- A connection that needs one of the last descriptors is refused with 503, and the log says so. Without any left,
+  uvloop resets connections and logs nothing.
 """
 
+import asyncio
 from collections.abc import Awaitable
 from functools import partial
 from typing import Any, cast
@@ -29,6 +34,7 @@ from app.server.security_headers import SECURITY_HEADERS
 Header = tuple[bytes, bytes]
 VARYING = frozenset({b"x-request-id", b"content-length", b"set-cookie", b"location", b"date", b"etag"})
 NOT_ORDINARY = frozenset({b"connection", b"transfer-encoding"})
+HTTP_1_1 = "1.1"
 MAX_HEAD_BYTES = 65_536
 """Bytes of a request's head that may come after its first piece; and likewise of its trailers."""
 MAX_RENDERED_HEADERS = 512
@@ -52,6 +58,12 @@ class OneWriteProtocol(HttpToolsProtocol):
     _more_head = 0
     _brought_body = False
     _upgrade_headers: tuple[Header, ...] = ()
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
+        super().connection_made(transport)
+        opened, lifecycle = transport.get_extra_info("socket"), self.app_state.get("lifecycle")
+        if lifecycle is not None and opened is not None and lifecycle.descriptors.scarce(opened.fileno()):
+            self._refuse(503, "Too many connections are open.")
 
     def data_received(self, data: bytes) -> None:
         began = self.scope
@@ -100,6 +112,8 @@ class OneWriteProtocol(HttpToolsProtocol):
             self.headers[:] = self._upgrade_headers
             self._upgrade_headers = ()
         super().on_headers_complete()
+        if self.scope["http_version"] != HTTP_1_1:
+            self.cycle.waiting_for_100_continue = False  # HTTP/1.0 does not know 100 (RFC 9110, 10.1.1)
         self.headers = cast(Any, WholeHead(self.headers))
 
     def on_message_complete(self) -> None:
@@ -156,13 +170,14 @@ def _new_parser(protocol: OneWriteProtocol) -> httptools.HttpRequestParser:
 class OneWrite:
     """Holds the start of an answer until its body is there, as the ASGI specification allows."""
 
-    __slots__ = ("_app", "_cycle", "_ready", "_start")
+    __slots__ = ("_app", "_cycle", "_ready", "_start", "_until_close")
 
     def __init__(self, cycle: RequestResponseCycle, app: ASGI3Application, ready: dict[Header, bytes]) -> None:
         self._cycle = cycle
         self._app = app
         self._ready = ready
         self._start: Any = None
+        self._until_close = False
 
     def __call__(self, scope: Any, receive: Any, _: Any) -> Awaitable[None]:
         return self._app(scope, receive, self._send)
@@ -175,12 +190,23 @@ class OneWrite:
             if message["type"] == "http.response.start" and not cycle.response_started:
                 self._start = message
             else:
-                await cycle.send(message)
+                await self._pass_on(message)
             return
         self._start = None
         if message.get("more_body") or cycle.flow.write_paused or not self.write(start, message.get("body", b"")):
-            await cycle.send(start)
-            await cycle.send(message)
+            await self._pass_on(start)
+            await self._pass_on(message)
+
+    async def _pass_on(self, message: Any) -> None:
+        """Leaves the message to uvicorn, but sends no chunks to HTTP/1.0: the end of the connection ends the body."""
+        cycle = self._cycle
+        if cycle.scope["http_version"] != HTTP_1_1:
+            if message["type"] == "http.response.start":
+                cycle.chunked_encoding = None if _has_length(message) else False
+                self._until_close = not _has_length(message)
+            elif self._until_close:
+                cycle.expected_content_length = len(message.get("body", b""))
+        await cycle.send(message)
 
     def write(self, start: Any, body: bytes) -> bool:
         """Writes an ordinary answer; False, with nothing written, for any other. Raises RuntimeError for a header
@@ -210,6 +236,10 @@ class OneWrite:
         parts.append(body)
         _send(cycle, b"".join(parts))
         return True
+
+
+def _has_length(start: Any) -> bool:
+    return any(name.lower() == b"content-length" for name, _ in start.get("headers", ()))
 
 
 def _is_ordinary(cycle: RequestResponseCycle) -> bool:

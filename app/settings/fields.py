@@ -6,17 +6,20 @@ A value is taken from, in this order: the command line, `TALLYGATE_<NAME>` in th
 
 import json
 import re
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from app.settings.checks import host_names, networks, origin, provider_names
 from app.settings.sources import PREFIX
 from app.store.redis_url import parse
 
 DEVELOPMENT_KEY = "development-only-secret-key"
+TEN_YEARS = 3650 * 86_400
+"""Seconds. A number that is too large for Redis' or a date's arithmetic would fail much later."""
+TEBIBYTE = 2**40
 FORMER_NAMES = {
     "session_idle": "session_idle_timeout",
     "session_lifetime": "session_absolute_timeout",
@@ -25,10 +28,7 @@ FORMER_NAMES = {
 """Names that settings had before; they still work everywhere."""
 TABLES = frozenset({"oauth"})
 """Settings that hold tables, which variables such as TALLYGATE_OAUTH__GOOGLE__ISSUER reach, too."""
-HOST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\]")
-ORIGIN = re.compile(r"https?://([a-z0-9]([a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:.]+\])(:\d{1,5})?/?")
 OUTGOING_PROXY = re.compile(r"https?://([^\s/@?#]+@)?([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?")
-PROVIDER_NAME = re.compile(r"(?=.{1,32}$)[a-z0-9]+([_-][a-z0-9]+)*")
 
 
 class Settings(BaseSettings):
@@ -41,6 +41,13 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", min_length=1, description="Address to listen on; `0.0.0.0` or `::` for every one.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one and prints it.")
+    keep_alive: int = Field(
+        75,
+        ge=1,
+        le=3600,
+        description="Seconds for which an idle connection is kept: longer than the proxy in front keeps it (nginx: 60 "
+        "s), or the proxy sends requests down connections that are being closed (502).",
+    )
     workers: int = Field(1, ge=1, le=64, description="Processes that answer requests.")
     data_dir: Path = Field(
         Path("data"), description="Folder of the embedded Valkey's data; made when missing. Unused with `redis_url`."
@@ -69,17 +76,21 @@ class Settings(BaseSettings):
         description="Name of the session cookie; `__Host-` before it over HTTPS.",
     )
     session_idle_timeout: int = Field(
-        14 * 86_400, ge=60, description="Seconds without a request after which a session ends (idle timeout)."
+        14 * 86_400,
+        ge=60,
+        le=TEN_YEARS,
+        description="Seconds without a request after which a session ends (idle timeout).",
     )
     session_absolute_timeout: int = Field(
         90 * 86_400,
         ge=60,
+        le=TEN_YEARS,
         description="Seconds after signing in at which it ends in any case (absolute timeout).",
     )
     registration: Literal["closed", "invitation", "open"] = Field(
         "closed", description="Who may sign up: nobody, who has an invitation link, or everybody."
     )
-    oauth: Annotated[dict[str, dict[str, Any]], NoDecode] = Field(
+    oauth: Annotated[dict[str, dict[str, Any]], NoDecode, AfterValidator(provider_names)] = Field(
         {},
         repr=False,
         description="Providers to sign in with, each a table `[oauth.<name>]` of the TOML file, or variables such as "
@@ -97,7 +108,7 @@ class Settings(BaseSettings):
         description="PEM file of certificate authorities to trust beside the public ones: for providers whose "
         "certificates are of one of your own.",
     )
-    public_url: str | None = Field(
+    public_url: Annotated[str | None, AfterValidator(origin)] = Field(
         None,
         description="Address at which browsers reach this service, such as `https://sign-in.example.com`: the portal "
         "of protected sites.",
@@ -117,7 +128,7 @@ class Settings(BaseSettings):
         None,
         description="HTTP proxy that requests to providers go through: `http://user:password@proxy.internal:3128`.",
     )
-    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode, AfterValidator(networks)] = Field(
         (),
         description="Addresses or networks whose X-Forwarded-For and X-Forwarded-Proto are believed, separated by "
         "commas (`unix` for a unix socket); nobody's by default.",
@@ -136,13 +147,20 @@ class Settings(BaseSettings):
     legacy_user_key: str = Field(
         "user", description="Key that holds the user's name in the old Flask session, or in the old cookie's JSON."
     )
-    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode, AfterValidator(host_names)] = Field(
         (), description="Host names that requests may name, separated by commas; empty allows every well-formed one."
     )
-    max_body_bytes: int = Field(1_048_576, ge=1024, description="Largest request body, in bytes; more is answered 413.")
-    max_streams: int = Field(10_000, ge=1, description="Event streams a worker keeps open; more are answered 503.")
+    max_body_bytes: int = Field(
+        1_048_576, ge=1024, le=TEBIBYTE, description="Largest request body, in bytes; more is answered 413."
+    )
+    max_streams: int = Field(
+        10_000, ge=1, le=1_000_000, description="Event streams a worker keeps open; more are answered 503."
+    )
     max_queued_hits: int = Field(
-        1_000_000, ge=1, description="Visits a worker keeps while Redis is away; more are dropped, and metrics say so."
+        1_000_000,
+        ge=1,
+        le=1_000_000_000,
+        description="Visits a worker keeps while Redis is away; more are dropped, and metrics say so.",
     )
     collect_path: str = Field(
         "c",
@@ -157,7 +175,10 @@ class Settings(BaseSettings):
     )
     countapi: bool = Field(False, description="Serves CountAPI's and abacus' protocol at `/countapi/`, for anybody.")
     max_import_bytes: int = Field(
-        256 * 1024 * 1024, ge=1024, description="Largest file of visits to import, as uploaded and unpacked."
+        256 * 1024 * 1024,
+        ge=1024,
+        le=TEBIBYTE,
+        description="Largest file of visits to import, as uploaded and unpacked.",
     )
     log_file: Path | None = Field(
         None, description="File for the log, opened again on SIGHUP so that it can be rotated; without it, stderr."
@@ -178,30 +199,6 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
-    @field_validator("allowed_hosts")
-    @classmethod
-    def _names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for name in value:
-            if not HOST_NAME.fullmatch(name):
-                raise ValueError(f"{name[:64]}: a name or an address alone: no scheme, no port, no *; IPv6 as [::1]")
-        return value
-
-    @field_validator("trusted_proxies")
-    @classmethod
-    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for place in value:
-            if place != "unix":
-                ip_network(place, strict=False)
-        return value
-
-    @field_validator("public_url")
-    @classmethod
-    def _origin(cls, value: str | None) -> str | None:
-        """An origin, without a path."""
-        if value is not None and not ORIGIN.fullmatch(value.lower()):
-            raise ValueError("must be a scheme and a host, such as https://sign-in.example.com; no path")
-        return value.lower().removesuffix("/") if value is not None else None
-
     @field_validator("oauth", "rules", mode="before")
     @classmethod
     def _tables(cls, value: object) -> object:
@@ -210,17 +207,6 @@ class Settings(BaseSettings):
             return json.loads(value) if isinstance(value, str) else value
         except ValueError:
             raise ValueError("is not valid JSON") from None
-
-    @field_validator("oauth")
-    @classmethod
-    def _named(cls, value: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-        """Checks only the names: each provider reads its own table, so that a mistake disables only that one."""
-        for name in value:
-            if not PROVIDER_NAME.fullmatch(name):
-                raise ValueError(
-                    f"{name[:64]}: a provider's name has 1 to 32 small letters and digits, with single - or _ between"
-                )
-        return value
 
     @field_validator("outgoing_proxy")
     @classmethod

@@ -8,6 +8,8 @@ from starlette.types import Scope
 
 TRUSTED_PEER = "tallygate.trusted_peer"
 """The scope key that is there when one of `trusted_proxies` has sent the request itself."""
+SCHEMES = {b"http": "http", b"https": "https", b"ws": "http", b"wss": "https"}
+"""What X-Forwarded-Proto may say. Of a list the first counts: the scheme that the client used, as in Django."""
 MAX_FORWARDED_ADDRESSES = 32
 """Addresses of an X-Forwarded-For that are read, from the right."""
 MAX_ADDRESS_LENGTH = 64
@@ -30,9 +32,9 @@ class Proxies:
         if not (self._unix if peer is None else self._trusts(peer[0])):
             return
         scope[TRUSTED_PEER] = True
-        proto = headers.get(b"x-forwarded-proto", b"").strip().lower()
-        if proto in {b"http", b"https"}:
-            scope["scheme"] = proto.decode()
+        proto = headers.get(b"x-forwarded-proto", b"").partition(b",")[0].strip().lower()
+        if proto in SCHEMES:
+            scope["scheme"] = SCHEMES[proto]
         chain = b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for")
         for text in reversed(chain.decode("latin-1").split(",")[-MAX_FORWARDED_ADDRESSES:]):
             address = _address(_without_port(text.strip()[:MAX_ADDRESS_LENGTH]))

@@ -6,6 +6,7 @@ import os
 import pty
 import subprocess
 import sys
+import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -241,3 +242,38 @@ def test_what_a_library_says_too_late_is_not_lost(tmp_path: Path, capsys: pytest
     file.close()
     logging.getLogger("uvicorn.error").error("said too late")
     assert "said too late" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("part", ["://", "://:", "://a:", "://a:b@", "Bearer ", "? ", "@"])
+def test_redacting_takes_linear_time(part: str) -> None:
+    started = time.process_time()
+    redact(None, "info", {"path": part * (200_000 // len(part))})
+    assert time.process_time() - started < 1
+
+
+def test_a_full_disk_leaves_no_half_line(tmp_path: Path) -> None:
+    """The limit of a file's size stands for the disk's end."""
+    path = tmp_path / "log"
+    program = (
+        "import resource, signal, sys, pathlib; from app.observability.log import LogFile\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); log = LogFile(pathlib.Path(sys.argv[1]))\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 2000))\n"
+        "for _ in range(5): log.write(('x' * 299 + '\\n') * 2)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))\n"
+        "log.write('after\\n')"
+    )
+    subprocess.run([sys.executable, "-c", program, str(path)], cwd=ROOT, check=True, timeout=60)
+    assert path.read_text().splitlines() == ["x" * 299] * 3 + ["after"]
+
+
+def test_text_that_is_not_utf_8_is_logged(log: Path) -> None:
+    structlog.get_logger("app").warning("odd \udcff", path="/\udcff", inner={"\udcff": "\udcff"})
+    logging.getLogger("library").warning("odd \udcff %s", "\udcff")
+    assert [line["event"] for line in lines_of(log)] == ["odd ?", "odd ? ?"]
+
+
+def test_closed_standard_error_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    log = LogFile(None)
+    log.write("a line\n")
+    assert not log.terminal

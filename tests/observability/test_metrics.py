@@ -206,3 +206,28 @@ def _visits_or(visits: Callable[[], float], otherwise: float) -> float:
         return visits()
     except httpx.TransportError:
         return otherwise
+
+
+def test_the_gauges_of_a_killed_worker_are_no_longer_counted(tmp_path: Path) -> None:
+    program = (
+        "import os, signal, sys, pathlib; from app.observability.metrics import *\n"
+        "metrics = Metrics(['/'], pathlib.Path(sys.argv[1])); gauge = Reading('streams', 'Streams.', lambda: 7)\n"
+        "metrics.add(Reading('visits', 'Visits.', lambda: 5, counter=True), gauge); metrics.gather()\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    metrics = Metrics(["/"], tmp_path / "metrics")
+    metrics.add(Reading("visits", "Visits.", lambda: 1, counter=True), Reading("streams", "Streams.", lambda: 1))
+    subprocess.run([sys.executable, "-c", program, str(tmp_path / "metrics")], cwd=ROOT, timeout=60, check=False)
+    found = samples(bytes(metrics.response().body).decode())
+    assert (found["visits_total", ()], found["streams", ()]) == (6, 1)
+    metrics.close()
+
+
+@pytest.mark.parametrize("token", ["a" * 20, "Schlüssel-für-Zähler"])
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+async def test_the_scheme_has_any_case_and_the_token_any_letters(
+    token: str, scheme: str, make_settings: Callable[..., Settings]
+) -> None:
+    async with running(make_settings(metrics_token=token)) as service:
+        response = await service.client.get("/metrics", headers=[(b"authorization", f"{scheme} {token}".encode())])
+    assert response.status_code == 200

@@ -74,8 +74,8 @@ def test_a_chain_without_end_is_followed_only_so_far() -> None:
 
 @pytest.mark.parametrize(
     ("proto", "scheme"),
-    [("https", "https"), ("HTTPS", "https"), (" https ", "https"), ("http", "http"), ("", "http"), ("wss", "http"),
-     ("https,http", "http"), ("javascript", "http"), ("\xff", "http")],
+    [("https", "https"), ("HTTPS", "https"), (" https ", "https"), ("http", "http"), ("", "http"), ("wss", "https"),
+     ("https,http", "https"), ("javascript", "http"), ("\xff", "http")],
 )  # fmt: skip
 def test_the_scheme_is_what_a_proxy_of_ours_says(proto: str, scheme: str) -> None:
     assert seen("10.0.0.1", proto=proto)[1] == scheme
@@ -116,3 +116,11 @@ async def test_a_named_proxy_is_believed(make_settings: Callable[..., Settings],
         found = await devices(settings, FORWARDED, client=(peer, 4000))
         assert found == ("__Host-tallygate", "203.0.113.9")
     assert await devices(settings, FORWARDED, client=("192.0.2.1", 4000)) == ("tallygate", "192.0.2.1")
+
+
+@pytest.mark.parametrize(
+    ("proto", "scheme"),
+    [("https,http", "https"), ("https, https", "https"), ("HTTP , https", "http"), ("wss", "https"), ("ws", "http")],
+)
+def test_of_several_schemes_the_first_is_the_clients(proto: str, scheme: str) -> None:
+    assert seen("10.0.0.1", "203.0.113.9", proto=proto) == ("203.0.113.9", scheme)

@@ -1,0 +1,40 @@
+"""Checks of values that settings' types do not make. Each raises ValueError."""
+
+import re
+from ipaddress import ip_network
+from typing import Any
+
+HOST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\]")
+ORIGIN = re.compile(r"https?://([a-z0-9]([a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:.]+\])(:\d{1,5})?/?")
+PROVIDER_NAME = re.compile(r"(?=.{1,32}$)[a-z0-9]+([_-][a-z0-9]+)*")
+
+
+def host_names(value: tuple[str, ...]) -> tuple[str, ...]:
+    for name in value:
+        if not HOST_NAME.fullmatch(name):
+            raise ValueError(f"{name[:64]}: a name or an address alone: no scheme, no port, no *; IPv6 as [::1]")
+    return value
+
+
+def networks(value: tuple[str, ...]) -> tuple[str, ...]:
+    for place in value:
+        if place != "unix":
+            ip_network(place, strict=False)
+    return value
+
+
+def origin(value: str | None) -> str | None:
+    """An origin, without a path."""
+    if value is not None and not ORIGIN.fullmatch(value.lower()):
+        raise ValueError("must be a scheme and a host, such as https://sign-in.example.com; no path")
+    return value.lower().removesuffix("/") if value is not None else None
+
+
+def provider_names(value: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Checks only the names: each provider reads its own table, so that a mistake disables only that one."""
+    for name in value:
+        if not PROVIDER_NAME.fullmatch(name):
+            raise ValueError(
+                f"{name[:64]}: a provider's name has 1 to 32 small letters and digits, with single - or _ between"
+            )
+    return value

@@ -1,0 +1,43 @@
+"""What our protocol refuses, or leaves out for an old client."""
+
+import asyncio
+
+import pytest
+import structlog
+
+from app.server.lifecycle import Lifecycle
+from app.server.protocol import OneWriteProtocol
+from tests.helpers.sockets import PATIENCE
+from tests.server.test_protocol import APPS, OK, REQUESTS, echo, served, told
+
+
+async def test_http_1_0_is_not_told_to_continue() -> None:
+    async with served(echo, OneWriteProtocol) as port:
+        answer = await told(port, b"POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\nabc")
+    assert answer.startswith(OK)
+    assert answer.endswith(b"\r\n\r\nabc")
+
+
+async def test_a_connection_that_takes_one_of_the_last_descriptors_is_refused_and_logged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lifecycle = Lifecycle()
+    monkeypatch.setattr(lifecycle.descriptors, "_most", 0)
+    with structlog.testing.capture_logs() as lines:
+        async with served(APPS["plain"], OneWriteProtocol, {"lifecycle": lifecycle}) as port:
+            answers = [await told(port, REQUESTS["GET"]) for _ in range(3)]
+    assert all(answer.startswith(b"HTTP/1.1 503 ") for answer in answers)
+    assert [line["limit"] for line in lines] == [32]
+
+
+async def test_a_slow_reader_gets_everything() -> None:
+    async with served(APPS["large"], OneWriteProtocol) as port, asyncio.timeout(PATIENCE):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1000)
+        writer.write(REQUESTS["kept alive"])
+        received = bytearray()
+        while data := await reader.read(1_000_000):
+            received += data
+            await asyncio.sleep(0)
+        writer.close()
+    assert received.count(OK) == 2
+    assert received.count(b"a" * 3_000_000) == 2
