@@ -1,0 +1,77 @@
+"""The pages of sites, as axe, phones and eyes see them."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Visitor, forgive, link_of
+from tests.browser.test_accessibility import LOOKS, check
+from tests.helpers.cast import PASSWORD
+from tests.helpers.service import Process
+from tests.sites.conftest import CHROME
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_everybody_can_use_the_pages_of_sites(
+    meet: Callable[..., Visitor], fresh: Process, look: str, tmp_path: Path
+) -> None:
+    alice = meet(reduced_motion="reduce", **LOOKS[look])
+    page = alice.tab(link_of(fresh))
+    page.locator("#username").fill("alice")
+    page.locator("#password").fill(PASSWORD)
+    page.get_by_role("main").get_by_role("button").click()
+    page.goto(f"{fresh.url()}/sites")
+    check(page, look)
+    page.locator("#name").fill("Garden")
+    page.locator("#hosts").fill("garden.example")
+    page.locator("form.form button").click()
+    expect(page.locator("code.token").first).to_be_visible()
+    check(page, look)
+    site = page.url.split("/")[-2]
+    request = page.context.request
+    for number in range(12):
+        hit: dict[str, Any] = {"p": f"/post-{number % 4}", "r": "https://news.example/", "w": "1600"}
+        assert request.get(f"{fresh.url()}/c/{site}", params=hit, headers={"User-Agent": CHROME}).ok
+    page.goto(f"{fresh.url()}/sites/{site}")
+    expect(page.locator(".chart")).to_be_visible()
+    expect(page.locator(".newest li").first).to_be_visible()
+    check(page, look)
+    page.screenshot(path=tmp_path / f"{look}.png", full_page=True)
+    for path in ("/sites", f"/sites/{site}?period=today", f"/sites/{site}/transfer", f"/sites/{site}/remove"):
+        page.goto(fresh.url() + path)
+        check(page, look)
+    page.emulate_media(media="print")
+    page.goto(f"{fresh.url()}/sites/{site}")
+    expect(page.locator(".chart")).to_be_visible()
+    expect(page.locator(".periods")).to_be_hidden()
+
+
+def test_a_file_is_looked_at_and_imported_by_the_page(
+    meet: Callable[..., Visitor], fresh: Process, tmp_path: Path
+) -> None:
+    alice = meet()
+    page = alice.tab(link_of(fresh))
+    page.locator("#username").fill("alice")
+    page.locator("#password").fill(PASSWORD)
+    page.get_by_role("main").get_by_role("button").click()
+    made = page.context.request.post(
+        f"{fresh.url()}/api/sites", data={"name": "Garden", "hosts": ["garden.example"]}
+    ).json()
+    page.goto(f"{fresh.url()}/sites/{made['id']}/transfer")
+    file = tmp_path / "export.csv"
+    file.write_text("path,visits\n/a,1234\n")
+    page.locator("#file").set_input_files(file)
+    page.get_by_role("button", name="Preview").click()
+    expect(page.locator("#upload [role=status]")).to_contain_text("1,234 visits of 1 pages would be added.")
+    page.get_by_role("button", name="Import", exact=True).click()
+    expect(page.locator("#upload [role=status]")).to_contain_text("1,234 visits have been added.")
+    file.write_text("path,visits\n/a,many\n")
+    page.locator("#file").set_input_files(file)
+    page.get_by_role("button", name="Preview").click()
+    expect(page.locator("#upload [role=status]")).to_contain_text("line 2")
+    forgive(alice, 400)
