@@ -4,6 +4,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import hypothesis
 import pytest
 from hypothesis import HealthCheck
 
+from app.accounts import lifespan as accounts
+from app.accounts.password_hashing import PasswordHashing
 from app.counter import exactly_once
 from app.settings import Settings
 from tests.helpers.authority import make_authority
@@ -36,6 +39,12 @@ hypothesis.settings.load_profile("tallygate")
 def patient_visitors(monkeypatch: pytest.MonkeyPatch) -> None:
     """Visitors wait for their numbers even where the machine is busy; where Redis goes away tests say for how long."""
     monkeypatch.setattr(exactly_once, "PATIENCE", PATIENCE / 2)
+
+
+@pytest.fixture(autouse=True)
+def cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Argon2's cost is tested in tests/accounts/test_password_hashing.py."""
+    monkeypatch.setattr(accounts, "PasswordHashing", partial(PasswordHashing, threads=1, memory=8, rounds=1))
 
 
 @pytest.fixture(scope="session")

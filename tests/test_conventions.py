@@ -55,12 +55,14 @@ def test_no_file_is_too_long_to_be_read() -> None:
     assert {name: size for name, size in sizes.items() if size >= MOST_LINES} == {}
 
 
+@pytest.mark.slow
 def test_no_function_is_too_long_to_be_understood() -> None:
     sizes = dict(functions())
     assert len(sizes) > 100
     assert {name for name, size in sizes.items() if size > MOST_LINES_OF_A_FUNCTION} <= LONG_FUNCTIONS
 
 
+@pytest.mark.slow
 def test_imports_stand_at_the_top() -> None:
     for path in tracked("app/*.py", "dev/*.py", "tests/*.py"):
         tree = ast.parse(path.read_text("utf-8"))

@@ -9,7 +9,6 @@ import httpx
 import pytest
 
 from app.accounts.models import User
-from app.accounts.password_hashing import PasswordHashing
 from app.accounts.store import AccountStore
 from app.settings import Settings
 from app.store.client import Store
@@ -51,18 +50,12 @@ def accounts(request: pytest.FixtureRequest, clock: Clock) -> AccountStore:
 
 @pytest.fixture
 def start(make_settings: Callable[..., Settings], clock: Clock) -> Start:
-    """Runs a worker with these settings, on the session's Valkey unless told otherwise.
-
-    Its hashes are cheap: what Argon2 costs, and that it does not hold up the loop, is tested elsewhere.
-    """
+    """Runs a worker with these settings, on the session's Valkey unless told otherwise."""
 
     @asynccontextmanager
     async def started(**changes: Any) -> AsyncIterator[Running]:
         async with running(make_settings(**changes), clock=clock) as service:
-            service.state["passwords"].close()
-            service.state["passwords"] = PasswordHashing(threads=1, memory=8, rounds=1)
             yield service
-            service.state["passwords"].close()
 
     return started
 

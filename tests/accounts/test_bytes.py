@@ -72,6 +72,7 @@ def answered(answer: httpx.Response) -> None:
     assert answer.status_code < 500, f"{answer.request.method} {answer.request.url}: {answer.text}"
 
 
+@pytest.mark.slow
 @HARD
 @given(path=st.sampled_from(FORMS), kind=st.sampled_from(KINDS), body=BODIES)
 @example(path="/account/tokens", kind=KINDS[0], body=b"name=x&days=000000" + b"9" * 500)
@@ -91,6 +92,7 @@ async def test_json(service: Running, alice: httpx.AsyncClient, path: str, kind:
     answered(await alice.post(path, content=body, headers=[(b"Content-Type", kind.encode())]))
 
 
+@pytest.mark.slow
 @HARD
 @given(field=st.fixed_dictionaries({}, optional=dict.fromkeys(("username", "password", "name", "days"), JSON)))
 async def test_json_of_the_right_kind(service: Running, alice: httpx.AsyncClient, field: dict[str, object]) -> None:
@@ -99,6 +101,7 @@ async def test_json_of_the_right_kind(service: Running, alice: httpx.AsyncClient
         answered(await alice.post(path, content=orjson.dumps(field), headers={"Content-Type": "application/json"}))
 
 
+@pytest.mark.slow
 @HARD
 @given(
     path=st.sampled_from(READ),

@@ -87,6 +87,7 @@ def terminal(command: dict[str, str], folder: Path, name: str = "alice") -> Iter
         os.close(master)
 
 
+@pytest.mark.slow
 async def test_a_password_from_a_pipe_makes_the_administrator_and_a_second_one_is_refused(
     command: dict[str, str], tmp_path: Path, make_settings: Callable[..., Settings]
 ) -> None:
@@ -102,6 +103,7 @@ async def test_a_password_from_a_pipe_makes_the_administrator_and_a_second_one_i
     assert "there is an administrator already" in line
 
 
+@pytest.mark.slow
 def test_on_a_terminal_it_asks_twice_and_shows_nothing(command: dict[str, str], tmp_path: Path) -> None:
     with terminal(command, tmp_path) as seen:
         seen.answer("Password: ", PASSWORD)
@@ -139,6 +141,7 @@ def test_ctrl_d_at_the_prompt_ends_it_in_one_line(command: dict[str, str], tmp_p
         assert seen.end() == (2, "no password was given")
 
 
+@pytest.mark.slow
 def test_taking_time_over_the_password_harms_nothing(command: dict[str, str], tmp_path: Path) -> None:
     """Redis' answers wait, because nothing else runs while somebody types."""
     with terminal(command | {"TALLYGATE_REDIS_TIMEOUT": "1"}, tmp_path) as seen:
@@ -149,6 +152,7 @@ def test_taking_time_over_the_password_harms_nothing(command: dict[str, str], tm
         assert seen.end() == (0, "alice is the administrator now")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "given", "reason"),
     [

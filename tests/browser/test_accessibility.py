@@ -41,6 +41,7 @@ def check(page: Page, look: str) -> None:
         assert page.evaluate(TOO_SMALL, FINGER) == [], page.url
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("look", LOOKS)
 def test_everybody_can_use_every_page(meet: Callable[..., Visitor], fresh: Process, look: str) -> None:
     alice = meet(reduced_motion="reduce", **LOOKS[look])

@@ -27,6 +27,7 @@ def fill(page: Page, say: Say, name: str, password: str, button: str) -> None:
     page.get_by_role("main").get_by_role("button", name=say(button)).click()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("javascript", [True, False], ids=["script", "plain"])
 @pytest.mark.parametrize("locale", ["en", "zh"])
 def test_from_the_setup_link_to_throwing_a_device_out(
@@ -71,6 +72,7 @@ def test_from_the_setup_link_to_throwing_a_device_out(
     expect(other.get_by_role("heading", name=say("Sign in"))).to_be_visible()
 
 
+@pytest.mark.slow
 def test_the_setup_link_is_good_once(fresh: Process, meet: Meet) -> None:
     alice, eve = meet(), meet()
     page, late = alice.tab(link_of(fresh)), eve.tab(link_of(fresh))
@@ -81,6 +83,7 @@ def test_the_setup_link_is_good_once(fresh: Process, meet: Meet) -> None:
     forgive(eve, 404)
 
 
+@pytest.mark.slow
 def test_a_password_is_changed_and_a_token_made(fresh: Process, meet: Meet) -> None:
     alice = meet()
     page = alice.tab(link_of(fresh))
@@ -103,6 +106,7 @@ def test_a_password_is_changed_and_a_token_made(fresh: Process, meet: Meet) -> N
     expect(page.get_by_text("You have no tokens.")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_an_invited_person_signs_up_and_is_disabled(meet: Meet, short_folder: Path, server: Valkey) -> None:
     settings = {"port": "0", "redis_url": server.url, "registration": "invitation"}
     with process(short_folder / "invited", **settings) as service:

@@ -19,6 +19,7 @@ def background(page: Page) -> int:
     return sum(int(part) for part in colour.removeprefix("rgb(").removesuffix(")").split(","))
 
 
+@pytest.mark.slow
 def test_a_visitor_sees_the_number_rise_live(url: str, meet: Meet) -> None:
     alice, bob = meet(), meet()
     first = alice.tab(url)
@@ -42,6 +43,7 @@ def test_two_tabs_of_one_browser_share_what_they_hear(url: str, meet: Meet) -> N
     expect(second.locator("#visits")).to_have_text("Visit 3 just now")
 
 
+@pytest.mark.slow
 def test_the_language_can_be_switched_and_stays(url: str, meet: Meet) -> None:
     page = meet().tab(url)
     page.get_by_role("button", name="中文").click()
@@ -53,10 +55,12 @@ def test_the_language_can_be_switched_and_stays(url: str, meet: Meet) -> None:
     expect(page.locator("#visits")).to_have_text("This is visit 4")
 
 
+@pytest.mark.slow
 def test_a_chinese_browser_is_answered_in_chinese(visited: str, meet: Meet) -> None:
     expect(meet(locale="zh-CN").tab(visited).locator("#visits")).to_contain_text("这是第 ")
 
 
+@pytest.mark.slow
 def test_everything_works_without_javascript(url: str, meet: Meet) -> None:
     alice = meet(java_script_enabled=False)
     page = alice.tab(url)

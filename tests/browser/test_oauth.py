@@ -87,6 +87,7 @@ def sign_up(page: Page, name: str) -> None:
     expect(page.get_by_role("link", name=name)).to_be_visible()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("javascript", [True, False], ids=["script", "plain"])
 def test_a_first_sign_in_a_sign_out_at_both_ends_and_a_second_sign_in(
     service: Process, meet: Meet, home: str, issuer: str, javascript: bool
@@ -111,6 +112,7 @@ def test_a_first_sign_in_a_sign_out_at_both_ends_and_a_second_sign_in(
     expect(page.get_by_role("link", name="alice", exact=True)).to_be_visible()
 
 
+@pytest.mark.slow
 def test_a_second_browser_that_the_provider_knows_is_asked_nothing(service: Process, meet: Meet, home: str) -> None:
     alice = meet()
     page = alice.tab(f"{home}/oauth/corp/start")
@@ -123,6 +125,7 @@ def test_a_second_browser_that_the_provider_knows_is_asked_nothing(service: Proc
     expect(page.get_by_role("link", name="alice")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_an_identity_is_linked_signed_in_with_and_unlinked(service: Process, meet: Meet, home: str) -> None:
     bob = meet()
     page = bob.tab(f"{home}/sign-up?next=/account")
@@ -144,6 +147,7 @@ def test_an_identity_is_linked_signed_in_with_and_unlinked(service: Process, mee
     expect(page.get_by_role("link", name="robert")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_the_last_way_in_stays(service: Process, meet: Meet, home: str) -> None:
     alice = meet()
     page = alice.tab(f"{home}/oauth/corp/start?next=/account")
@@ -159,6 +163,7 @@ def test_the_last_way_in_stays(service: Process, meet: Meet, home: str) -> None:
     expect(page.get_by_role("button", name="Unlink")).to_have_count(0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("locale", ["en", "zh"])
 def test_who_refuses_is_told_so_in_their_language(service: Process, meet: Meet, home: str, locale: str) -> None:
     say = partial(Locales().translate, locale)
@@ -174,6 +179,7 @@ def test_who_refuses_is_told_so_in_their_language(service: Process, meet: Meet, 
     forgive(alice, 403)
 
 
+@pytest.mark.slow
 def test_who_cancels_linking_is_still_at_the_account(service: Process, meet: Meet, home: str) -> None:
     bob = meet()
     page = bob.tab(f"{home}/sign-up?next=/account")
@@ -185,6 +191,7 @@ def test_who_cancels_linking_is_still_at_the_account(service: Process, meet: Mee
     forgive(bob, 403)
 
 
+@pytest.mark.slow
 def test_signing_out_at_the_provider_ends_the_session_here(
     service: Process, meet: Meet, home: str, issuer: str
 ) -> None:
@@ -199,6 +206,7 @@ def test_signing_out_at_the_provider_ends_the_session_here(
     expect(page).to_have_url(f"{home}/sign-in?next=/account")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("browser", [PHONE, f"{PHONE} MicroMessenger/8.0.42"], ids=["outside", "inside"])
 def test_a_code_is_scanned_or_refused_with_wechat(service: Process, meet: Meet, home: str, browser: str) -> None:
     zhang = meet(locale="zh-CN", user_agent=browser, viewport={"width": 390, "height": 800})

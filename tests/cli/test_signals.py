@@ -25,6 +25,7 @@ def paths_in(log: Path) -> list[str]:
     return [json.loads(line)["path"] for line in lines if '"access"' in line]
 
 
+@pytest.mark.slow
 @ONE_AND_TWO
 def test_sigterm_ends_it_at_once_with_a_hundred_streams_open(workers: str, start: Start) -> None:
     with start("--workers", workers, log_level="warning") as service, streams(service.url(), 100) as opened:
@@ -41,6 +42,7 @@ def said(service: Process) -> list[str]:
     return [line for line in service.output.splitlines() if not line.startswith("tallygate")]
 
 
+@pytest.mark.slow
 @ONE_AND_TWO
 def test_ctrl_c_is_a_success_and_says_nothing(workers: str, start: Start) -> None:
     with start("--workers", workers, log_level="warning") as service:
@@ -92,6 +94,7 @@ def serve(service: Process, workers: int) -> None:
     until(all_have)
 
 
+@pytest.mark.slow
 @ONE_AND_TWO
 @on_linux
 def test_sighup_goes_on_in_a_new_log_file(workers: str, start: Start, tmp_path: Path) -> None:
@@ -148,6 +151,7 @@ def test_sighup_without_a_log_file_and_while_starting_changes_nothing(start: Sta
         assert service.end() == 0
 
 
+@pytest.mark.slow
 def test_sigusr1_asks_for_no_more_requests_but_answers_them(start: Start) -> None:
     with start("--workers", "2") as service:
         url = service.url()
@@ -163,6 +167,7 @@ def _ready(url: str) -> int:
     return get(f"{url}/ready").status_code
 
 
+@pytest.mark.slow
 @on_linux
 def test_a_worker_that_dies_silently_is_replaced_at_once(start: Start) -> None:
     """Its supervisor waits a minute for a sign of life from one that hangs, but not from one that is dead."""
@@ -177,6 +182,7 @@ def test_a_worker_that_dies_silently_is_replaced_at_once(start: Start) -> None:
         assert service.end() == 0
 
 
+@pytest.mark.slow
 @ONE_AND_TWO
 @on_linux
 def test_no_descriptor_reaches_a_child(workers: str, start: Start, tmp_path: Path) -> None:

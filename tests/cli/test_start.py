@@ -29,6 +29,7 @@ def refused(folder: Path, *arguments: str, **settings: str) -> str:
     return line.removeprefix("tallygate: ")
 
 
+@pytest.mark.slow
 def test_one_command_starts_a_service_that_counts_and_keeps_its_data(short_folder: Path) -> None:
     folder = short_folder / "one"
     for expected in (1, 2):
@@ -40,6 +41,7 @@ def test_one_command_starts_a_service_that_counts_and_keeps_its_data(short_folde
     assert (folder / "data").is_dir()
 
 
+@pytest.mark.slow
 def test_two_workers_share_one_embedded_server_and_the_command_line(short_folder: Path) -> None:
     folder = short_folder / "two"
     folder.mkdir()
@@ -84,6 +86,7 @@ def test_a_metrics_port_that_is_taken_is_named(workers: str, tmp_path: Path) -> 
     assert line.startswith(f"metrics_port: cannot listen on 127.0.0.1:{port} (Address already in use)")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_metrics_port_of_another_tallygate_is_taken(workers: str, short_folder: Path) -> None:
     """Its workers share the port; the metrics of two services by turns would be nobody's."""
@@ -93,12 +96,14 @@ def test_a_metrics_port_of_another_tallygate_is_taken(workers: str, short_folder
         assert refused(short_folder / "two", **settings).startswith("metrics_port: cannot listen on ")
 
 
+@pytest.mark.slow
 def test_a_data_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     line = refused(tmp_path, port="0", data_dir="file/data")
     assert line.startswith(f"data_dir: {tmp_path}/file/data cannot be used (Not a directory)")
 
 
+@pytest.mark.slow
 def test_a_data_folder_with_too_long_a_path_is_named(tmp_path: Path) -> None:
     line = refused(tmp_path, port="0", data_dir="d" * 120)
     assert "is too long for a socket in it" in line
@@ -110,6 +115,7 @@ def test_a_log_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     assert line.startswith("log_file: no/such/folder/service.log cannot be written (No such file or directory)")
 
 
+@pytest.mark.slow
 def test_a_metrics_file_that_cannot_be_written_is_named(tmp_path: Path, start: Start) -> None:
     with start("--metrics-file", str(tmp_path)) as service:
         assert service.process.wait(PATIENCE) == 2
@@ -118,6 +124,7 @@ def test_a_metrics_file_that_cannot_be_written_is_named(tmp_path: Path, start: S
         ]
 
 
+@pytest.mark.slow
 def test_workers_without_a_temporary_folder_are_told_what_to_set(short_folder: Path) -> None:
     """As in a container with a read-only root."""
     program = "import sys, tempfile, app.__main__ as m; tempfile.tempdir = '/nowhere'; sys.exit(m.main())"
@@ -126,6 +133,7 @@ def test_workers_without_a_temporary_folder_are_told_what_to_set(short_folder: P
         assert service.output.splitlines()[1].startswith("tallygate: metrics_file: the workers' metrics need a file")
 
 
+@pytest.mark.slow
 def test_the_service_starts_and_stays_without_redis(tmp_path: Path) -> None:
     with process(tmp_path, port="0", redis_url="redis://127.0.0.1:1", redis_timeout="0.2") as service:
         url = service.url()
@@ -134,6 +142,7 @@ def test_the_service_starts_and_stays_without_redis(tmp_path: Path) -> None:
         assert service.end() == 0
 
 
+@pytest.mark.slow
 def test_it_listens_at_ipv6_where_there_is_some(start: Start) -> None:
     try:
         socket.create_server(("::1", 0), family=socket.AF_INET6).close()

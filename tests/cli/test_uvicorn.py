@@ -22,6 +22,7 @@ def visit(url: str) -> int:
     return number
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_it_counts_with_its_own_server_and_leaves_the_data(workers: str, short_folder: Path) -> None:
     folder = short_folder / f"uvicorn-{workers}"
@@ -35,6 +36,7 @@ def test_it_counts_with_its_own_server_and_leaves_the_data(workers: str, short_f
         assert visit(service.url()) == 21
 
 
+@pytest.mark.slow
 def test_it_reloads_and_goes_on_counting(short_folder: Path) -> None:
     folder = short_folder / "reload"
     shutil.copytree(ROOT / "app", folder / "app", ignore=shutil.ignore_patterns("__pycache__"))
@@ -56,6 +58,7 @@ def _worker(url: str) -> str | None:
         return None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_bad_settings_end_it_with_at_most_one_line_a_worker(workers: str, tmp_path: Path) -> None:
     options = ["--workers", workers, "--timeout-worker-healthcheck", "5"]
@@ -66,6 +69,7 @@ def test_bad_settings_end_it_with_at_most_one_line_a_worker(workers: str, tmp_pa
     assert len(lines) <= int(workers)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [

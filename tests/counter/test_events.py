@@ -129,6 +129,7 @@ async def test_it_goes_on_after_redis_was_away(
             await late.tells(1)
 
 
+@pytest.mark.slow
 async def test_one_that_is_opened_while_redis_is_away_tells_the_total_when_it_is_back(
     make_settings: MakeSettings, own_server: Valkey
 ) -> None:
@@ -165,6 +166,7 @@ async def test_what_was_announced_in_vain_is_noticed_in_the_end(
         await reader.tells(3)
 
 
+@pytest.mark.slow
 async def test_a_busy_site_announces_and_reads_a_few_times_a_second(
     server: Valkey, service: Running, client: httpx.AsyncClient
 ) -> None:

@@ -39,6 +39,7 @@ async def service(tmp_path: Path, doomed: Valkey) -> AsyncIterator[Process]:
         yield service
 
 
+@pytest.mark.slow
 async def test_kill_9_of_redis_loses_and_doubles_nothing(service: Process, doomed: Valkey) -> None:
     async with under_load(service) as visits:
         for round_ in range(times(4, 30)):
@@ -53,6 +54,7 @@ async def test_kill_9_of_redis_loses_and_doubles_nothing(service: Process, doome
     await reckon(service, visits, doomed.client)
 
 
+@pytest.mark.slow
 async def test_kill_9_of_the_embedded_server_loses_and_doubles_nothing(tmp_path: Path, short_folder: Path) -> None:
     data = short_folder / "embedded"
     client = redis.Redis(unix_socket_path=str(data / "valkey.sock"), socket_timeout=PATIENCE)
@@ -75,6 +77,7 @@ def _pid(client: "redis.Redis") -> int:
     return int(info["process_id"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [Valkey.kill, lambda server: server.send(signal.SIGSTOP)], ids=["gone", "frozen"])
 async def test_without_redis_pages_are_shown_and_visits_counted_later(
     service: Process, doomed: Valkey, stop: Any
@@ -101,6 +104,7 @@ async def test_without_redis_pages_are_shown_and_visits_counted_later(
     await reckon(service, visits, doomed.client)
 
 
+@pytest.mark.slow
 async def test_answers_lost_on_the_way_count_once(tmp_path: Path, server: Valkey) -> None:
     async with proxy(server.socket) as between, serving(tmp_path, redis_url=between.url) as service:
         async with under_load(service) as visits:
@@ -112,6 +116,7 @@ async def test_answers_lost_on_the_way_count_once(tmp_path: Path, server: Valkey
         await reckon(service, visits, server.client)
 
 
+@pytest.mark.slow
 async def test_kill_9_of_a_worker_loses_no_number_that_was_told(service: Process, doomed: Valkey) -> None:
     async with under_load(service) as visits:
         for _ in range(times(2, 10)):
@@ -124,6 +129,7 @@ async def test_kill_9_of_a_worker_loses_no_number_that_was_told(service: Process
     assert len(visits.numbers) <= counted <= visits.answered + visits.unanswered
 
 
+@pytest.mark.slow
 async def test_a_stop_under_load_keeps_every_answered_visit(service: Process, doomed: Valkey) -> None:
     async with under_load(service, visitors=16) as visits:
         assert await asyncio.to_thread(service.end) == 0
@@ -132,6 +138,7 @@ async def test_a_stop_under_load_keeps_every_answered_visit(service: Process, do
     assert visits.answered <= total(doomed.client) <= visits.answered + visits.unanswered
 
 
+@pytest.mark.slow
 async def test_a_stop_with_a_hundred_streams_open_is_quick(service: Process) -> None:
     async with httpx.AsyncClient(base_url=service.url(), limits=httpx.Limits(max_connections=None)) as visitor:
         opened = 0

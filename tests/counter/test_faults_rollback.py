@@ -23,6 +23,7 @@ AT_ONCE = ("--repl-diskless-sync-delay", "0")
 """A primary waits 5 s for more replicas before it serves the first."""
 
 
+@pytest.mark.slow
 async def test_a_file_cut_back_to_its_last_sync_leaves_the_total_right(tmp_path: Path, short_folder: Path) -> None:
     with valkey(short_folder / "cut") as server:
         async with serving(tmp_path, redis_url=server.url) as service, under_load(service) as visits:
@@ -53,6 +54,7 @@ def _sync(server: Valkey) -> tuple[Path, int]:
     return file, size
 
 
+@pytest.mark.slow
 async def test_a_fail_over_to_a_replica_that_lagged_leaves_the_total_right(tmp_path: Path, short_folder: Path) -> None:
     primary, replica = (Valkey(short_folder / side, *AT_ONCE).start() for side in ("left", "right"))
     try:

@@ -39,6 +39,7 @@ def visits(folder: Path, server: Valkey, more: int) -> int:
         return max(int(get(url, AS_JSON).json()["visits"]) for _ in range(more))
 
 
+@pytest.mark.slow
 def test_a_restored_store_has_what_was_backed_up_and_keeps_what_comes_after(short_folder: Path) -> None:
     folder = short_folder / "restored"
     with valkey(folder) as server:

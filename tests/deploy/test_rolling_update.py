@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, ExitStack, asynccontextmanager
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.deploy.balancer import Balancer, balancer
 from tests.helpers.service import ROOT, Process, process
@@ -69,6 +70,7 @@ class Load:
             self._enough.set()
 
 
+@pytest.mark.slow
 async def test_a_rolling_update_under_load_loses_no_request_and_no_visit_and_signs_nobody_out(
     tmp_path: Path, server: Valkey
 ) -> None:

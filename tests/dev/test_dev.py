@@ -64,6 +64,7 @@ def _command(folder: Path, session: int) -> str:
         return ""
 
 
+@pytest.mark.slow
 async def test_everybody_signs_in_by_both(service: Process) -> None:
     home = service.url()
     async with httpx.AsyncClient(base_url=home, verify=False, timeout=PATIENCE) as browser, There(home) as there:
@@ -82,6 +83,7 @@ async def test_everybody_signs_in_by_both(service: Process) -> None:
         assert refused.status_code == 403
 
 
+@pytest.mark.slow
 async def test_the_service_may_be_visited_as_localhost_too(service: Process) -> None:
     home = service.url().replace("127.0.0.1", "localhost")
     async with httpx.AsyncClient(base_url=home, verify=False, timeout=PATIENCE) as browser, There(home) as there:
@@ -98,6 +100,7 @@ def terminate(service: Process) -> None:
     service.process.terminate()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", [press_ctrl_c, terminate])
 def test_one_signal_ends_everything(service: Process, end: Callable[[Process], None]) -> None:
     service.url()

@@ -175,6 +175,7 @@ async def test_a_key_that_is_new_works_at_the_next_sign_in(walk: Walk, provider:
     assert provider.count("/jwks") == 2
 
 
+@pytest.mark.slow
 async def test_many_who_come_with_a_new_key_at_once_all_get_in_by_one_look(
     walk: Walk, provider: FakeOpenId, service: Running, clock: Clock
 ) -> None:

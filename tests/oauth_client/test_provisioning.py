@@ -84,6 +84,7 @@ async def test_a_name_that_is_none_is_made_up(name: object, walk: Walk, provider
     assert re.fullmatch(r"user-[0-9a-f]{8}", await name_of(walk) or "")
 
 
+@pytest.mark.slow
 async def test_twenty_of_one_name_all_get_in(provider: FakeOpenId, service: Running) -> None:
     walks = []
     for number in range(20):

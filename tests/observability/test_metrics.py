@@ -171,6 +171,7 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         Metrics(["/"], tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_no_counter_falls_when_a_worker_is_killed_and_replaced(server: Valkey, tmp_path: Path) -> None:
     settings = {"workers": "2", "port": "0", "redis_url": server.url, "metrics_token": TOKEN}

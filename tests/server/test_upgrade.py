@@ -45,6 +45,7 @@ def post(upgrade: bytes, body: bytes, *more: bytes, path: bytes = b"/language") 
     return b"".join(lines) + body
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("upgrade", UPGRADES)
 @pytest.mark.parametrize("at_once", [True, False])
 def test_a_body_behind_an_upgrade_is_no_request(service: Process, upgrade: bytes, at_once: bool) -> None:
@@ -188,6 +189,7 @@ REQUESTS = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(REQUESTS, min_size=1, max_size=4), st.lists(st.integers(1, 200), max_size=12))
 @example([post(UPGRADES[0], SMUGGLED)], [])
 @example([post(UPGRADES[1], SMUGGLED), SMUGGLED], [1] * 12)

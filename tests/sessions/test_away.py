@@ -76,6 +76,7 @@ async def nobody_is_let_in(place: Running, bob: httpx.AsyncClient) -> None:
     assert (await stranger.get("/live")).status_code == 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["kill", "stop"])
 async def test_while_redis_is_away_nobody_is_let_in_and_afterwards_everybody_is(
     place: Running, people: Cast, own: Valkey, how: str
@@ -93,6 +94,7 @@ async def test_while_redis_is_away_nobody_is_let_in_and_afterwards_everybody_is(
         await comes_back(client)
 
 
+@pytest.mark.slow
 async def test_a_redis_that_does_not_answer_is_away_as_well(place: Running, people: Cast, own: Valkey) -> None:
     bob = await signed_in(place, "bob", base_url=HTTPS)
     assert (await bob.get("/api/session")).status_code == 200

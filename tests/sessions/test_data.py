@@ -96,6 +96,7 @@ TAGGED = st.one_of(
 DATA = st.dictionaries(st.text(st.characters(codec="utf-8")), JSON | TAGGED | st.lists(TAGGED, max_size=3), max_size=5)
 
 
+@pytest.mark.slow
 @settings(max_examples=50)
 @given(first=DATA, second=DATA)
 async def test_what_is_kept_comes_back_as_it_was(

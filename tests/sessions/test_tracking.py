@@ -188,6 +188,7 @@ async def test_a_store_without_tracking_is_read_each_time(server: Valkey) -> Non
             client.acl_deluser("plain")
 
 
+@pytest.mark.slow
 async def test_a_network_that_goes_silent_does_not_leave_old_values(server: Valkey) -> None:
     """No reset tells of it, and no answer is due: only asking for a sign of life finds out."""
     async with proxy(server.socket) as between, opened(between.url, timeout=1) as (store, tracked):

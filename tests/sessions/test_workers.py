@@ -21,6 +21,7 @@ ROUNDS = 200
 LIMIT = 0.05
 
 
+@pytest.mark.slow
 async def test_a_session_ended_on_one_worker_is_refused_on_another_within_50_ms(
     service: Running, elsewhere: Running, cast: Cast
 ) -> None:

@@ -214,6 +214,7 @@ async def test_paths_beyond_the_most_are_counted_as_other(desk: Desk) -> None:
     assert (await desk.stats(site))["visits"] == 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [3000])
 async def test_a_flood_of_paths_referrers_and_agents_stays_bounded(desk: Desk, count: int) -> None:
     site = await desk.site(max_paths=100)

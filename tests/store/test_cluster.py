@@ -149,6 +149,7 @@ async def test_a_move_that_takes_longer_than_the_timeout_counts_as_away(nodes: N
         assert await answers(store, "MGET", here, there) == [b"1", b"2"]
 
 
+@pytest.mark.slow
 async def test_a_node_goes_away_and_comes_back(nodes: Nodes, opened: Opened) -> None:
     lost, kept = keys_on(2, 1, "lost")[0], keys_on(0, 1, "kept")[0]
     async with opened(nodes.url) as store:

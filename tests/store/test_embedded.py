@@ -42,6 +42,7 @@ def test_processes_that_start_together_share_one_server(folder: Path) -> None:
         assert folder.stat().st_mode & 0o777 == 0o700
 
 
+@pytest.mark.slow
 def test_the_server_stays_for_the_last_user_and_ends_with_it(folder: Path) -> None:
     with users(folder, 2) as (first, second), client(folder) as asked:
         asked.set("k", "v")

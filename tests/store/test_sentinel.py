@@ -76,6 +76,7 @@ async def test_no_sentinel_at_all_counts_as_away(opened: Opened) -> None:
         assert "127.0.0.1" in str(await refused(store.idempotent("PING")))
 
 
+@pytest.mark.slow
 async def test_the_store_follows_a_fail_over_by_itself(watched: Watched, opened: Opened) -> None:
     """The last test of this module: afterwards the replica is the primary."""
     async with opened(watched.url()) as store:

@@ -138,6 +138,7 @@ async def test_a_server_that_loads_its_data_is_waited_for(short_folder: Path, op
         await starting
 
 
+@pytest.mark.slow
 async def test_a_server_that_loads_for_too_long_counts_as_away(opened: Opened) -> None:
     async with (
         fake(lambda _: b"-LOADING Valkey is loading the dataset in memory\r\n") as redis,

@@ -1,5 +1,7 @@
 """News of keys that were read and have changed since come down the connection on which they were read."""
 
+import pytest
+
 from tests.helpers.proxy import Proxy
 from tests.helpers.valkey import Valkey
 from tests.store.conftest import Opened
@@ -36,6 +38,7 @@ async def test_a_change_of_a_key_that_was_read_is_told(server: Valkey, opened: O
     assert diary.losses == 1
 
 
+@pytest.mark.slow
 async def test_thousands_of_changes_between_two_answers_mix_up_nothing(server: Valkey, opened: Opened) -> None:
     diary = Diary()
     async with opened(server.url, tracker=diary) as store:

@@ -1,8 +1,6 @@
 """The Host header, and other heads of requests that no HTTP client would send."""
 
-import gc
 import socket
-import tracemalloc
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -90,19 +88,6 @@ async def test_many_hosts_are_no_burden(make_settings: Callable[..., Settings]) 
         for number in range(200):
             answer = await service.client.get("/live", headers={"Host": f"{number}.example"})
             assert answer.status_code == 200
-
-
-@pytest.mark.parametrize("name", ["Cookie", "Accept", "Accept-Language", "Sec-Fetch-Mode", "X-Forwarded-For"])
-async def test_what_strangers_send_does_not_fill_the_memory(name: str, make_settings: Callable[..., Settings]) -> None:
-    async with running(make_settings(trusted_proxies=["192.0.2.1"])) as service:
-        tracemalloc.start()
-        for number in range(200):
-            answer = await service.client.get("/", headers={name: f"{number}{'a' * 50_000}"})
-            assert answer.status_code == 200
-        gc.collect()
-        kept, _ = tracemalloc.get_traced_memory()
-        tracemalloc.stop()
-    assert kept < 4_000_000  # of 10 MB that were sent
 
 
 @pytest.mark.parametrize(

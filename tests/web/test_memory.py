@@ -50,6 +50,7 @@ async def ask(service: Running, path: str, *headers: tuple[bytes, bytes]) -> Non
     await service.app(scope, receive, send)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["path", "accept", "accept-language", "cookie", "sec-fetch-mode", "x-forwarded-for"])
 async def test_long_texts_that_differ_leave_nothing_behind(
     where: str, make_settings: Callable[..., Settings], tmp_path: Path, held: Callable[[], int]
@@ -65,6 +66,7 @@ async def test_long_texts_that_differ_leave_nothing_behind(
         assert held() - before < REQUESTS * LONG / 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("store", "size"), [("cookie", 900), ("redis", 3000)])
 async def test_cookies_of_who_is_signed_in_leave_nothing_behind(
     store: str, size: int, make_settings: Callable[..., Settings], held: Callable[[], int]

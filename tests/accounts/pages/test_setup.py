@@ -116,6 +116,7 @@ def link_in(service: Process) -> str:
     return str(link)
 
 
+@pytest.mark.slow
 def test_each_start_prints_one_link_until_there_is_an_administrator(tmp_path: Path, server: Valkey) -> None:
     settings = {"redis_url": server.url, "port": "0"}
     for _ in range(2):  # also where one start follows close on another
