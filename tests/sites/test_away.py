@@ -1,0 +1,71 @@
+"""While Redis is away hits are answered at once, without numbers, and counted when it is back."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from app.counter import exactly_once
+from app.settings import Settings
+from tests.counter.load import until
+from tests.helpers.cast import make_cast, signed_in
+from tests.helpers.clock import Clock
+from tests.helpers.service import running
+from tests.helpers.valkey import valkey
+from tests.sites.conftest import JSON, Desk
+
+PAGE = {"Referer": "https://blog.example/a"}
+
+
+async def test_every_kind_of_hit_is_answered_and_counted_later(
+    make_settings: Callable[..., Settings], short_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exactly_once, "PATIENCE", 0.2)
+    with valkey(short_folder / "away") as server:
+        async with running(make_settings(redis_url=server.url, redis_timeout=0.3), Clock()) as service:
+            await make_cast(service)
+            desk = Desk(service, await signed_in(service, "bob"), Clock())
+            site = await desk.site()
+            visitor = desk.visitor()
+            busuanzi = {"jsonpCallback": "cb"}
+            assert (await visitor.get("/busuanzi", params=busuanzi, headers=PAGE)).status_code == 200
+            server.kill()
+            pixel = await visitor.get(f"/c/{site}?p=/a")
+            assert (pixel.status_code, len(pixel.content)) == (200, 43)
+            told = await visitor.get(f"/c/{site}?p=/a", headers=JSON)
+            assert told.json() == {"page": None, "site": None, "visitors": None}
+            assert (await visitor.post(f"/c/{site}", content="p=/a")).status_code == 204
+            jsonp = await visitor.get("/busuanzi", params=busuanzi, headers=PAGE)
+            assert jsonp.text == "try{cb(null);}catch(e){}"
+            assert (await visitor.get(f"/g/{site}/count?p=/a")).status_code == 200
+            assert (await visitor.get(f"/c/{site}.js")).status_code == 200
+            assert (await desk.owner.get(f"/api/sites/{site}/stats")).status_code == 503
+            server.start()
+            await until(lambda: service.state["hit_counter"].collector.waiting == 0, what="the hits to be counted")
+            await until(lambda: service.state["store"].up, what="Redis")
+            assert (await visitor.get(f"/c/{site}/count?p=/a")).json()["page"] == 6
+
+
+async def test_a_flood_on_one_site_leaves_room_for_the_others(
+    make_settings: Callable[..., Settings], short_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exactly_once, "PATIENCE", 0.2)
+    with valkey(short_folder / "flood") as server:
+        settings = make_settings(redis_url=server.url, redis_timeout=0.3, max_queued_hits=40)
+        async with running(settings, Clock()) as service:
+            await make_cast(service)
+            desk = Desk(service, await signed_in(service, "bob"), Clock())
+            flooded, quiet = await desk.site(), await desk.site()
+            for site in (flooded, quiet):
+                await desk.visitor().get(f"/c/{site}?p=/a")
+            server.kill()
+            for _ in range(30):
+                assert (await desk.visitor().get(f"/c/{flooded}?p=/a")).status_code == 200
+            await desk.visitor().get(f"/c/{quiet}?p=/a")
+            collector = service.state["hit_counter"].collector
+            assert collector.dropped >= 19
+            server.start()
+            await until(lambda: collector.waiting == 0, what="the hits to be counted")
+            await until(lambda: service.state["store"].up, what="Redis")
+            assert (await desk.visitor().get(f"/c/{quiet}/count?p=/a")).json()["page"] == 2
+            assert (await desk.visitor().get(f"/c/{flooded}/count?p=/a")).json()["page"] <= 12
