@@ -217,7 +217,7 @@ class Sessions:
     async def fresh(self, scope: Scope) -> bool:
         """Whether the visitor authenticated within REAUTH_WINDOW: the age of the session is no proof of that."""
         session = await self.open(scope)
-        return session is not None and self._clock() - session.auth_time < REAUTH_WINDOW
+        return session is not None and abs(self._clock() - session.auth_time) < REAUTH_WINDOW
 
     async def end(self, scope: Scope) -> None:
         """Signs the visitor out."""

@@ -31,6 +31,8 @@ NOT_APPLIED = (MovedError, AskError, TryAgainError, ClusterDownError, MasterDown
 """What a node answers that has not applied the command, and does not refuse it for good."""
 UNWRITABLE = ("MISCONF", "NOREPLICAS")
 """How a server begins that has not enough of a disk, or of replicas, to write."""
+BUSY = "BUSY "
+"""How a server begins that runs somebody's long script; it has not applied the command."""
 PASSING = 0.05
 """Seconds to wait while a server loads its data, or a cluster moves a slot or elects a primary."""
 RESUBSCRIBE = 0.2
@@ -132,6 +134,11 @@ class Store:
                     raise StoreUnavailable(str(error), sent=False) from None
                 importing = f"{error.host}:{error.port}" if type(error) is AskError else None
             except ResponseError as error:
+                if str(error).startswith(BUSY):
+                    if self._loop.time() >= deadline:
+                        raise StoreUnavailable(str(error), sent=False) from None
+                    await asyncio.sleep(PASSING)
+                    continue
                 if isinstance(error, OutOfMemoryError) or str(error).startswith(UNWRITABLE):
                     raise CannotWrite(str(error), sent=False) from None
                 raise

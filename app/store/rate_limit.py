@@ -11,14 +11,20 @@ from app.store.client import Store
 from app.store.scripts import Script
 
 # The generic cell rate algorithm: each key holds the time at which its allowance is whole again. All allowances are
-# spent or none is. A retry after a lost reply spends twice, which only makes the limit stricter.
+# spent or none is. A retry after a lost reply spends twice, which only makes the limit stricter. A time further ahead
+# than a whole period was stored before the clock was set back: it is capped.
 SPEND = Script("""
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2] + tonumber(ARGV[1])
 local whole, wait = {}, 0
 for i, key in ipairs(KEYS) do
   local times, period = tonumber(ARGV[2 * i]), tonumber(ARGV[2 * i + 1])
-  whole[i] = math.max(tonumber(redis.call('GET', key) or 0), now) + period / times
+  local stored = tonumber(redis.call('GET', key) or 0)
+  if stored > now + period then
+    stored = now + period
+    redis.call('SET', key, string.format('%.0f', stored), 'PX', math.ceil(period / 1000))
+  end
+  whole[i] = math.max(stored, now) + period / times
   wait = math.max(wait, whole[i] - now - period)
 end
 if wait < 1 then

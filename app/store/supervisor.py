@@ -25,6 +25,7 @@ TICK = 0.05
 """Seconds between two checks of the server and its users."""
 LINGER = 1.0
 """Seconds that the server outlives its last user: `uvicorn --reload` restarts within them."""
+BLOCK = 65_536
 LARGEST_COMMAND = 1 << 20
 """Bytes; longer than any command that a power loss can cut off."""
 PR_SET_PDEATHSIG = 1
@@ -65,6 +66,7 @@ def keep(folder: Path, server: str, users: int, data: int) -> int:
         if child.returncode <= 0:
             time.sleep(TICK)  # killed or told to exit: the data is intact
         elif not load_torn and is_torn(folder):
+            cut_padding(folder)
             load_torn = True
         else:
             fail(folder, last_words(folder, said))
@@ -169,16 +171,42 @@ def is_torn(folder: Path) -> bool:
 
     The server would treat a wrong length in the middle the same way, and drop everything behind it.
     """
-    files = sorted(folder.glob("appendonlydir/*.incr.aof"), key=lambda path: int(path.name.split(".")[-3]))
-    if not files:
+    newest = newest_file(folder)
+    if newest is None:
         return False
-    with files[-1].open("rb") as file:
+    with newest.open("rb") as file:
         whole = 0
         while skip_command(file):
             whole = file.tell()
+        rest = max(end_of_data(file) - whole, 0)
         file.seek(whole)
-        rest = file.read(LARGEST_COMMAND + 1)
-    return len(rest) <= LARGEST_COMMAND and not NEXT_COMMAND.search(rest)
+        return rest <= LARGEST_COMMAND and not NEXT_COMMAND.search(file.read(rest))
+
+
+def cut_padding(folder: Path) -> None:
+    """Cuts off the zeros at the end, which file systems leave there after a power loss. The server refuses them."""
+    newest = newest_file(folder)
+    if newest is not None:
+        with newest.open("r+b") as file:
+            file.truncate(end_of_data(file))
+
+
+def newest_file(folder: Path) -> Path | None:
+    files = folder.glob("appendonlydir/*.incr.aof")
+    return max(files, key=lambda path: int(path.name.split(".")[-3]), default=None)
+
+
+def end_of_data(file: BinaryIO) -> int:
+    """The offset behind the last byte that is not zero."""
+    end = file.seek(0, os.SEEK_END)
+    while end:
+        start = max(end - BLOCK, 0)
+        file.seek(start)
+        data = file.read(end - start).rstrip(b"\0")
+        if data:
+            return start + len(data)
+        end = start
+    return 0
 
 
 def skip_command(file: BinaryIO) -> bool:

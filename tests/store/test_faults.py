@@ -191,3 +191,30 @@ async def test_a_wait_for_the_connection_ends_with_the_store(opened: Opened) -> 
         task = asyncio.create_task(store.once("PING"))
         await asyncio.sleep(0)
     assert not (await refused(task)).sent
+
+
+async def test_a_long_script_of_somebody_else_is_waited_for(server: Valkey, opened: Opened) -> None:
+    async with opened(server.url, timeout=PATIENCE) as store:
+        with server.client as client:
+            client.config_set("busy-reply-threshold", 50)
+            try:
+                ends = time.monotonic() + 1
+                spin = (
+                    "local t = redis.call('TIME'); local e = t[1] + t[2] / 1e6 + 1; repeat t = redis.call('TIME') "
+                    "until t[1] + t[2] / 1e6 > e"
+                )
+                spinning = asyncio.create_task(asyncio.to_thread(client.eval, spin, 0))
+                await asyncio.sleep(0.3)
+                assert await store.once("PING") == b"PONG"
+                assert time.monotonic() > ends - 0.1
+                await spinning
+            finally:
+                client.config_set("busy-reply-threshold", 5000)
+
+
+async def test_a_script_that_does_not_end_counts_as_away(opened: Opened) -> None:
+    async with (
+        fake(lambda _: b"-BUSY Redis is busy running a script.\r\n") as redis,
+        opened(redis.url, timeout=0.3) as store,
+    ):
+        assert "busy" in str(await refused(store.once("INCR", "n")))

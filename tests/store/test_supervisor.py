@@ -238,3 +238,22 @@ def test_a_server_that_outlived_its_supervisor_is_asked_to_leave(folder: Path) -
         assert asked.info("server")["process_id"] != server.pid
         assert asked.get("n") == "500"
     assert running.wait(PATIENCE) == 0
+
+
+@pytest.mark.parametrize(("lost", "zeros"), [(0, 1), (0, 4096), (0, 3_000_000), (15, 4096), (60, 3_000_000)])
+def test_zeros_that_a_power_loss_leaves_at_the_end_are_cut_off(folder: Path, lost: int, zeros: int) -> None:
+    whole = aof(folder).read_bytes()
+    aof(folder).write_bytes(whole[: len(whole) - lost] + b"\0" * zeros)
+    with held(folder), client(folder) as asked:
+        assert asked.get("n") == ("499" if lost else "500")
+        asked.incr("n")
+    with users(folder), client(folder) as asked:
+        assert asked.get("n") == ("500" if lost else "501")
+
+
+def test_zeros_before_other_data_are_damage(tmp_path: Path) -> None:
+    (tmp_path / "appendonlydir").mkdir()
+    command = b"*2\r\n$4\r\nINCR\r\n$1\r\nn\r\n"
+    file = tmp_path / "appendonlydir" / "appendonly.aof.1.incr.aof"
+    file.write_bytes(command + b"\0" * 4096 + command * 2)
+    assert not supervisor.is_torn(tmp_path)
