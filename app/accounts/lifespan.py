@@ -13,6 +13,7 @@ from app.accounts.legacy_users import LegacyUsers
 from app.accounts.models import SignInOption
 from app.accounts.password_hashing import PasswordHashing
 from app.accounts.rate_limits import RateLimits
+from app.accounts.services import Services
 from app.accounts.store import AccountStore
 from app.accounts.tokens import ApiTokens
 from app.accounts.user_store import UserStore
@@ -50,6 +51,7 @@ class Accounts(TypedDict):
     limits: RateLimits
     passwords: PasswordHashing
     current_user: CurrentUser
+    services: Services
     sessions: Sessions
     tokens: ApiTokens
     users: UserStore
@@ -85,6 +87,7 @@ async def open_accounts(
             limits=RateLimits(web["rate_limiter"]),
             passwords=passwords,
             current_user=CurrentUser(sessions, users, tokens),
+            services=Services(settings, web["tracking"], clock),
             sessions=sessions,
             tokens=tokens,
             users=UserStore(store, changed=users.forget, clock=clock),

@@ -2,7 +2,7 @@
 
 from starlette.routing import BaseRoute
 
-from app.accounts import admin_api, api
+from app.accounts import admin_api, api, services_api
 from app.accounts.pages import account, admin, confirm, devices, setup, sign_in, sign_up, tokens
 
 routes: list[BaseRoute] = [
@@ -10,6 +10,8 @@ routes: list[BaseRoute] = [
     *api.routes,
     # administration: /api/users, /api/groups
     *admin_api.routes,
+    # services: /api/services
+    *services_api.routes,
     # authentication: /sign-in, /sign-out, /sign-up, /setup
     *sign_in.routes,
     *sign_up.routes,

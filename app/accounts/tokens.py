@@ -66,13 +66,14 @@ class TokenInfo:
 class ApiTokens:
     """Raises StoreUnavailable when Redis does not answer."""
 
-    def __init__(self, store: Store, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, store: Store, *, clock: Callable[[], float] = time.time, prefix: str = PREFIX) -> None:
         self._store = store
+        self._prefix = prefix
         self._clock = clock
 
     async def create(self, user_id: str, name: str, lifetime: int | None = None) -> tuple[str, TokenInfo]:
         """Makes a token. Returns (the secret, the token); `lifetime` in seconds. Raises TooManyTokens."""
-        secret, now = PREFIX + new_secret(), self._clock()
+        secret, now = self._prefix + new_secret(), self._clock()
         name = name.encode("utf-8", "replace").decode()[:MAX_TOKEN_NAME_LENGTH]
         token = TokenInfo(digest(secret), user_id, name, now, None if lifetime is None else now + lifetime)
         expires = "inf" if token.expires is None else repr(token.expires)
@@ -87,7 +88,7 @@ class ApiTokens:
 
     async def by_secret(self, secret: str) -> TokenInfo | None:
         """The token; None if it is unknown, revoked or expired. Does not check whether its user is disabled."""
-        if not secret.startswith(PREFIX) or not looks_like_secret(secret.removeprefix(PREFIX)):
+        if not secret.startswith(self._prefix) or not looks_like_secret(secret.removeprefix(self._prefix)):
             return None
         return await self._living(digest(secret))
 

@@ -60,6 +60,9 @@ class Event(StrEnum):
     FACTOR_REMOVED = auto()
     RECOVERY_CODE_USED = auto()
     USER_REMOVED = auto()
+    SERVICE_CREATED = auto()
+    SERVICE_CHANGED = auto()
+    SERVICE_REMOVED = auto()
     LEGACY_SIGN_IN = "moved_over"
 
 

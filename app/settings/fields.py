@@ -26,7 +26,7 @@ FORMER_NAMES = {
     "max_waiting_hits": "max_queued_hits",
 }
 """Names that settings had before; they still work everywhere."""
-TABLES = frozenset({"oauth"})
+TABLES = frozenset({"oauth", "services", "wechat"})
 """Settings that hold tables, which variables such as TALLYGATE_OAUTH__GOOGLE__ISSUER reach, too."""
 OUTGOING_PROXY = re.compile(r"https?://([^\s/@?#]+@)?([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?")
 
@@ -108,6 +108,13 @@ class Settings(BaseSettings):
         description="PEM file of certificate authorities to trust beside the public ones: for providers whose "
         "certificates are of one of your own.",
     )
+    services: Annotated[dict[str, dict[str, Any]], NoDecode] = Field(
+        {}, repr=False, description="Services, each a table `[services.<name>]` of hashes of tokens and grants."
+    )
+    wechat: Annotated[dict[str, dict[str, Any]], NoDecode] = Field(
+        {}, repr=False, description="WeChat accounts, each a table `[wechat.<account>]` (see docs/wechat.md)."
+    )
+    wechat_timeout: float = Field(10.0, gt=0, le=120, description="Seconds that a call of WeChat may take.")
     public_url: Annotated[str | None, AfterValidator(origin)] = Field(
         None,
         description="Address at which browsers reach this service, such as `https://sign-in.example.com`: the portal "
@@ -199,7 +206,7 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
-    @field_validator("oauth", "rules", mode="before")
+    @field_validator("oauth", "rules", "services", "wechat", mode="before")
     @classmethod
     def _tables(cls, value: object) -> object:
         """One variable may hold all tables as JSON."""

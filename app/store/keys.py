@@ -33,7 +33,9 @@ A part in braces is a Redis Cluster hash tag: keys that one script touches share
 | `{accounts}:setup:printed:<start>` | string | the one worker of a start that prints the setup link | 1 h |
 | `{accounts}:invitations` | sorted set | hashes of invitations, by expiry | until used, withdrawn or expired |
 | `{accounts}:invitation:<hash>` | hash | `by`, `created` | the invitation's |
-| `{accounts}:token:<hash>` | hash | an API token: user, name, created, expires | the token's |
+| `{accounts}:token:<hash>` | hash | a token: user (or service), name, created, expires | the token's |
+| `{accounts}:services` | hash | the name of a service -> its id | for ever |
+| `{accounts}:service:<id>` | hash | a service: name, created, grants | for ever |
 | `{accounts}:tokens:<user>` | sorted set | hashes of a user's API tokens, by expiry | for ever |
 | `{accounts}:waiting-form:<hash>` | string | a form, sealed, whose user authenticates at a provider | 15 min |
 | `{accounts}:audit` | stream | the audit log: the last 10,000 entries | for ever |
@@ -70,6 +72,7 @@ ACCOUNT_GROUPS = "{accounts}:groups"
 ACCOUNT_EMAILS = "{accounts}:emails"
 ACCOUNT_ADMINS = "{accounts}:admins"
 SETUP_NONCE = "{accounts}:setup:nonce"
+SERVICES = "{accounts}:services"
 INVITATIONS = "{accounts}:invitations"
 AUDIT = "{accounts}:audit"
 SIGNING_KEYS = "signing-keys"
@@ -166,6 +169,10 @@ def invitation(digest: str) -> str:
 
 def token(digest: str) -> str:
     return f"{{accounts}}:token:{digest}"
+
+
+def service(service_id: str) -> str:
+    return f"{{accounts}}:service:{service_id}"
 
 
 def tokens_of(user_id: str) -> str:
