@@ -119,7 +119,8 @@ async def _come_in(
     request: Request[OAuthState], provider: Provider, auth_request: AuthRequest, answer: Mapping[str, str]
 ) -> Session:
     """Signs in; returns the new session."""
-    _refused(answer)
+    _refused(answer, provider.code_of(answer))
+    answer = {**answer, "code": provider.code_of(answer)}
     if auth_request.user:
         return await _link(request, provider, auth_request, answer)
     profile = await provider.identify(auth_request, answer, client_info(request, provider))
@@ -192,14 +193,14 @@ def _parameters(request: Request[OAuthState]) -> dict[str, str]:
     return answer
 
 
-def _refused(answer: Mapping[str, str]) -> None:
+def _refused(answer: Mapping[str, str], code: str) -> None:
     """Raises the error of a callback without a code."""
     error = answer.get("error", "")
     why = f"the provider answers {quotable(error)[:64]!r}"
-    said = quotable(answer.get("error_description", ""), answer.get("code", ""), answer.get("state", ""))
+    said = quotable(answer.get("error_description", ""), code, answer.get("state", ""))
     match error:
         case "":
-            if not answer.get("code"):
+            if not code:
                 raise BadCallback("the callback has no code")
         case "access_denied":
             raise Denied(why, said=said)

@@ -1,5 +1,7 @@
 """Handlers of the OAuth sign-in: start, callback, back-channel logout, linked identities."""
 
+from urllib.parse import urlencode
+
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -16,13 +18,16 @@ from app.oauth_client.errors import BadCallback, OAuthProblem
 from app.oauth_client.lifespan import OAuthState
 from app.oauth_client.provider import Issuers
 from app.web.body import form_fields, form_of
-from app.web.errors import Conflict, NotFound, Problem
+from app.web.errors import Conflict, MethodNotAllowed, NotFound, Problem
 from app.web.headers import RawHeaders
 from app.web.i18n import N_
 from app.web.negotiate import prefers_json
+from app.web.policy import PolicyRoute, RoutePolicy
 from app.web.redirects import safe_path
 from app.web.responses import json_response
 
+CALLBACK_FIELDS = frozenset({"code", "state", "iss", "error", "error_description", "user"})
+"""`user` is Apple's."""
 PROVIDER_SAYS = N_("The provider says:")
 
 
@@ -52,6 +57,18 @@ async def callback(request: Request[OAuthState]) -> Response:
     if user is not None:
         in_the_language_of(user, response, request.scope)
     return _with(response, forget + cookies)
+
+
+async def form_callback(request: Request[OAuthState]) -> Response:
+    """`POST /oauth/{provider}/callback`: `response_mode=form_post`. The form comes from the provider's site, so without
+    our cookies (SameSite=Lax): the browser goes on to the callback by GET, with them.
+    """
+    provider = flow.provider_of(request)
+    if not provider.form_post:
+        raise MethodNotAllowed("GET")
+    form = (await form_of(request)).multi_items()
+    pairs = [(name, value) for name, value in form if name in CALLBACK_FIELDS and isinstance(value, str)]
+    return see_other(f"/oauth/{provider.name}/callback?{urlencode(pairs)}")
 
 
 @fresh_sign_in_required
@@ -141,6 +158,7 @@ def _with(response: Response, headers: RawHeaders) -> Response:
 routes = [
     Route("/oauth/{provider}/start", start, methods=["GET"]),
     Route("/oauth/{provider}/callback", callback, methods=["GET"]),
+    PolicyRoute("/oauth/{provider}/callback", form_callback, methods=["POST"], policy=RoutePolicy(cross_site=True)),
     Route("/oauth/{provider}/logout", back_channel_logout, methods=["POST"]),
     Route("/account/identities/unlink", unlink, methods=["POST"]),
     Route("/account/identities/{provider}", link, methods=["POST"]),

@@ -86,6 +86,10 @@ class Provider(ABC):
     async def authorization_url(self, auth_request: AuthRequest, client: ClientInfo) -> str:
         """The authorization URL. Raises ProviderUnavailable, BadProviderResponse."""
 
+    def code_of(self, answer: Mapping[str, str]) -> str:
+        """The code in the callback's parameters; empty if there is none."""
+        return answer.get("code", "")
+
     async def check_answer(self, answer: Mapping[str, str]) -> None:  # noqa: B027  nothing to find wrong is fine
         """Checks the callback's parameters first. Raises BadCallback for another provider's response (mix-up), and
         Denied.

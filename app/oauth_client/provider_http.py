@@ -60,6 +60,10 @@ class ProviderHttp:
         """Sends the form once: a provider takes a code that comes twice for a stolen one (RFC 6749, 4.1.2)."""
         return await self._request("POST", url, data=form, **options)
 
+    async def post_json(self, url: str, document: dict[str, str], **options: Any) -> ProviderResponse:
+        """Likewise, as JSON."""
+        return await self._request("POST", url, json=document, **options)
+
     async def _request(self, method: str, url: str, **options: Any) -> ProviderResponse:
         try:
             response: HttpResponse = await self._client.request(method, url, **options)

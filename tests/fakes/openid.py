@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import unquote_plus, urlencode
+from urllib.parse import parse_qsl, unquote_plus, urlencode
 
 from joserfc import jwk, jws
 from starlette.applications import Starlette
@@ -54,6 +54,9 @@ class FakeOpenId(Noted):
     rotates: bool = True
     """Whether each refresh replaces the refresh token."""
     refreshed: dict[str, Any] = field(default_factory=dict)
+    pkce: bool = True
+    client_auth: Callable[[Asked], object] | None = None
+    """Checks a token request's client, where that is not by HTTP Basic."""
     hold: threading.Event | None = None
     """What it waits for before it refreshes."""
 
@@ -101,20 +104,28 @@ class FakeOpenId(Noted):
     def _authorize(self, asked: Asked) -> Response:
         assert asked.query["response_type"] == "code"
         assert asked.query["client_id"] == CLIENT_ID
-        assert asked.query["code_challenge_method"] == "S256"
+        assert asked.query.get("code_challenge_method") == ("S256" if self.pkce else None)
         code = secrets.token_urlsafe(16)
         self.codes[code] = asked.query
         answer = {"code": code, "state": asked.query["state"], "iss": self.issuer} | self.callback
         return RedirectResponse(f"{asked.query['redirect_uri']}?{urlencode(without_gone(answer))}")
 
+    def posted(self, callback: str) -> tuple[str, dict[str, str]]:
+        """(the address, the form) of the callback with response_mode=form_post."""
+        address, _, query = callback.partition("?")
+        return address, dict(parse_qsl(query))
+
     def _token(self, asked: Asked) -> Response:
-        basic = base64.b64decode(asked.headers["authorization"].removeprefix("Basic ")).decode()
-        assert [unquote_plus(part) for part in basic.split(":")] == [CLIENT_ID, CLIENT_SECRET]
+        if self.client_auth is not None:
+            assert self.client_auth(asked)
+        else:
+            basic = base64.b64decode(asked.headers["authorization"].removeprefix("Basic ")).decode()
+            assert [unquote_plus(part) for part in basic.split(":")] == [CLIENT_ID, CLIENT_SECRET]
         if asked.form["grant_type"] == "refresh_token":
             return self._refresh(asked.form["refresh_token"])
         begun = self.codes.pop(asked.form["code"], None)
-        verifier = asked.form["code_verifier"].encode()
-        if begun is None or _b64(hashlib.sha256(verifier).digest()) != begun["code_challenge"]:
+        verifier = asked.form.get("code_verifier", "").encode()
+        if begun is None or (self.pkce and _b64(hashlib.sha256(verifier).digest()) != begun["code_challenge"]):
             return JSONResponse({"error": "invalid_grant"}, 400)
         assert asked.form["redirect_uri"] == begun["redirect_uri"]
         access_token = secrets.token_urlsafe(16)
@@ -124,7 +135,7 @@ class FakeOpenId(Noted):
             "exp": int(self.now()) + 300,
             "iat": int(self.now()),
             "auth_time": int(self.now()),
-            "nonce": begun["nonce"],
+            **({"nonce": begun["nonce"]} if "nonce" in begun else {}),
             "at_hash": _b64(hashlib.sha256(access_token.encode()).digest()[:16]),
         }
         claims |= {"sub": self.user["sub"]} if self.userinfo else self.user

@@ -20,7 +20,7 @@ GITHUB = {"type": "github", "client_id": "x"}
 WECHAT = {"type": "wechat", "appid": "x", "secret": "hush"}
 MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "no type": ({}, "oauth.it.type"),
-    "another type": ({"type": "saml"}, "oauth.it.type: must be one of github, oidc, wechat"),
+    "another type": ({"type": "saml"}, "oauth.it.type: must be one of apple, dingtalk, discord"),
     "a type that is a list": ({"type": ["oidc"]}, "oauth.it.type"),
     "no issuer": ({"type": "oidc", "client_id": "x"}, "oauth.it.issuer"),
     "an issuer that is no address": (OIDC | {"issuer": "a.example"}, "oauth.it.issuer"),

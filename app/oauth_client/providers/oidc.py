@@ -41,6 +41,8 @@ class Oidc(Provider):
     pkce = True
     nonce = True
     reauthenticates = True
+    answers_max_age = True
+    """Whether an answer without `auth_time` is believed after `max_age`."""
 
     def __init__(self, name: str, settings: OidcSettings, context: ProviderContext) -> None:
         self._settings = settings
@@ -79,8 +81,16 @@ class Oidc(Provider):
             **({"nonce": auth_request.nonce} if self.nonce else {}),
             **({"code_challenge": auth_request.challenge, "code_challenge_method": "S256"} if self.pkce else {}),
             **settings.authorization_params,
+            **self._further(auth_request),
         }
         return _with_query(metadata.authorization_endpoint, query)
+
+    def _further(self, auth_request: AuthRequest) -> dict[str, str]:
+        """Parameters of the authorization request that only this provider has."""
+        return {}
+
+    def check_claims(self, claims: Claims) -> None:
+        """Raises OAuthProblem for users that may not sign in."""
 
     async def check_answer(self, answer: Mapping[str, str]) -> None:
         """RFC 9207: `iss` must be the provider's; it is required if the metadata announces it."""
@@ -101,6 +111,7 @@ class Oidc(Provider):
         if not id_token:
             raise BadProviderResponse(f"{self.issuer}: the answer lacks an id_token")
         claims = await self._claims(id_token, access_token, nonce=auth_request.nonce if self.nonce else None)
+        self.check_claims(claims)
         auth_time = self._auth_time(claims, auth_request)
         claims = await self._completed(claims, access_token)
         return self._profile(claims, answer, self._tokens(answered), auth_time)
@@ -178,7 +189,7 @@ class Oidc(Provider):
         if not auth_request.again:
             return (auth_time or 0.0) if not self._settings.assume_fresh else now
         if auth_time is None:  # Core 2 demands it after max_age, but not all providers send it
-            return now
+            return now if self.answers_max_age or self._settings.assume_fresh else 0.0
         if auth_time < now - REAUTH_WINDOW - CLOCK_SKEW:
             raise StaleSignIn(f"{self.issuer}: auth_time is {now - auth_time:.0f} s ago, in spite of max_age")
         return max(auth_time, now - REAUTH_WINDOW + CLOCK_SKEW)
