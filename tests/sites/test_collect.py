@@ -1,10 +1,15 @@
 """Hits that pages report: what they are answered, and what they count as."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from app.settings import Settings
+from tests.helpers.cast import make_cast, signed_in
+from tests.helpers.clock import Clock
+from tests.helpers.service import running
 from tests.sites.conftest import JSON, Desk
 
 CROSS_SITE = {"Origin": "https://blog.example", "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}
@@ -232,3 +237,24 @@ async def test_a_flood_of_paths_referrers_and_agents_stays_bounded(desk: Desk, c
     referrers = (await desk.owner.get(f"/api/sites/{site}/top/referrers?limit=1000")).json()
     assert len(referrers["rows"]) == 100
     assert referrers["other"] == stats["visits"] - 100
+
+
+async def test_the_prefix_can_be_renamed(make_settings: Callable[..., Settings], clock: Clock) -> None:
+    async with running(make_settings(collect_path="numbers"), clock) as service:
+        await make_cast(service)
+        desk = Desk(service, await signed_in(service, "bob"), clock)
+        made = (await desk.owner.post("/api/sites", json={"name": "a", "hosts": ["blog.example"]})).json()
+        assert made["script"].endswith(f"/numbers/{made['id']}.js")
+        assert (await desk.visitor().get(made["script"])).status_code == 200
+        assert (await desk.visitor().get(f"{made['hit']}?p=/a")).status_code == 200
+        assert (await desk.visitor().get(f"/c/{made['id']}?p=/a")).status_code == 404
+        assert (await desk.stats(made["id"]))["visits"] == 1
+
+
+async def test_spam_referrers_can_be_named(make_settings: Callable[..., Settings], clock: Clock) -> None:
+    async with running(make_settings(referrer_spam="bad.example"), clock) as service:
+        await make_cast(service)
+        desk = Desk(service, await signed_in(service, "bob"), clock)
+        site = await desk.site()
+        await desk.visitor().get(f"/c/{site}?p=/a&r=https://www.very.bad.example/x")
+        assert (await desk.stats(site))["left_out"]["spam"] == 1
