@@ -1,4 +1,4 @@
-"""What features see of Redis: commands with explicit rules on repeating them, and subscriptions."""
+"""The interface to Redis: commands with explicit retry rules, and subscriptions."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -28,13 +28,13 @@ __all__ = ["CannotWrite", "NoScriptError", "ResponseError", "Store", "StoreUnava
 KEYLESS = frozenset({"PING", "INFO", "PUBLISH", "SCRIPT", "WAIT", "WAITAOF"})
 SCRIPTS = frozenset({"EVAL", "EVALSHA"})
 NOT_APPLIED = (MovedError, AskError, TryAgainError, ClusterDownError, MasterDownError, BusyLoadingError)
-"""What a node answers that has not applied the command, and does not refuse it for good."""
+"""Replies that mean: not applied, and not refused for good."""
 UNWRITABLE = ("MISCONF", "NOREPLICAS")
-"""How a server begins that has not enough of a disk, or of replicas, to write."""
+"""Prefixes of errors of a server that lacks disk space or replicas to write."""
 BUSY = "BUSY "
 """How a server begins that runs somebody's long script; it has not applied the command."""
 PASSING = 0.05
-"""Seconds to wait while a server loads its data, or a cluster moves a slot or elects a primary."""
+"""Seconds between attempts while a server loads its data, or a cluster moves a slot or elects a primary."""
 RESUBSCRIBE = 0.2
 """Seconds between two attempts to subscribe again."""
 
@@ -44,8 +44,8 @@ class CannotWrite(StoreUnavailable):
 
 
 class Store:
-    """Commands to Redis, each on the wire of the node that holds its key. For commands that name none `near` is a key
-    whose node is meant; any node will do without it.
+    """Commands to Redis, each on the connection of the node that holds its key. A command without a key goes to
+    the node of the key `near`, or to any node.
 
     Every method raises StoreUnavailable when Redis does not answer within `timeout` seconds, or cannot write, and
     ResponseError for any other error that Redis answers.
@@ -55,7 +55,7 @@ class Store:
         self._topology = topology
         self._timeout = timeout
         self._tracker = tracker
-        self._wires: dict[str, NodeConnection] = {}
+        self._nodes: dict[str, NodeConnection] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._past_commands = self._past_connections = 0
         self._look: asyncio.Task[None] | None = None
@@ -77,21 +77,21 @@ class Store:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def sibling(self, tracker: Tracker | None = None) -> "Store":
-        """Another store on connections of its own: for commands that block theirs (WAITAOF), or to track keys."""
+        """Another store with its own connections: for commands that block them (WAITAOF), or to track keys."""
         return Store(self._topology, self._timeout, tracker)
 
     @property
     def up(self) -> bool:
-        """Whether every connection that has been used is there."""
-        return bool(self._wires) and all(wire.up for wire in self._wires.values())
+        """Whether every opened connection is up."""
+        return bool(self._nodes) and all(connection.up for connection in self._nodes.values())
 
     @property
     def commands(self) -> int:
-        return self._past_commands + sum(wire.commands for wire in self._wires.values())
+        return self._past_commands + sum(connection.commands for connection in self._nodes.values())
 
     @property
     def connections(self) -> int:
-        return self._past_connections + sum(wire.connections for wire in self._wires.values())
+        return self._past_connections + sum(connection.connections for connection in self._nodes.values())
 
     async def once(self, *command: Argument, near: str = "") -> Reply:
         """For a command that must not be applied twice: after StoreUnavailable with `sent` it may have been applied."""
@@ -108,7 +108,7 @@ class Store:
             return await self._ask_again(command, key, deadline, error)
 
     async def subscribe(self, channel: str) -> AsyncGenerator[bytes | None]:
-        """The messages of a channel, for ever; None after each (re)connection: something may have been missed."""
+        """Yields the messages of a channel for ever; None after each (re)connection, when messages may be missing."""
         while True:
             try:
                 connection = await self._topology.connect(await self._node(channel))
@@ -120,15 +120,15 @@ class Store:
                 await self._refresh()
 
     async def _ask(self, command: tuple[Argument, ...], key: Argument, deadline: float) -> Reply:
-        """Sends a command to the node that has its key; again, or elsewhere, where that node has not applied it."""
+        """Sends a command to the node that has its key; again, or to another node, if that has not applied it."""
         importing: str | None = None
         while True:
-            wire = self._ready(key) if importing is None else None
-            wire = wire or await self._wire(key, importing, deadline)
+            connection = self._ready(key) if importing is None else None
+            connection = connection or await self._connection(key, importing, deadline)
             if importing is not None:
-                wire.send("ASKING")
+                connection.send("ASKING")
             try:
-                return await wire.send(*command)
+                return await connection.send(*command)
             except NOT_APPLIED as error:
                 if self._loop.time() >= deadline:
                     raise StoreUnavailable(str(error), sent=False) from None
@@ -164,44 +164,44 @@ class Store:
             raise StoreUnavailable(str(away), sent=sent) from None
 
     def _ready(self, key: Argument) -> NodeConnection | None:
-        """The wire of the key's node, where that is known and connected: no more than a look."""
+        """The connection of the key's node, if it is known and up. Does not wait."""
         try:
-            wire = self._wires[self._topology.locate(key)]
+            connection = self._nodes[self._topology.locate(key)]
         except KeyError:
             return None
-        return wire if wire.up else None
+        return connection if connection.up else None
 
-    async def _wire(self, key: Argument, node: str | None, deadline: float) -> NodeConnection:
-        """The wire of the node, or else of the one that has the key, as soon as it is connected."""
+    async def _connection(self, key: Argument, node: str | None, deadline: float) -> NodeConnection:
+        """The connection of the node, or else of the one that has the key, as soon as it is up."""
         tried: str | None = None
         while True:
             node = node or await self._node(key)
-            wire = self._wires.get(node) or self._open(node)
-            if await wire.wait_up(deadline):
-                return wire
+            connection = self._nodes.get(node) or self._open(node)
+            if await connection.wait_up(deadline):
+                return connection
             if node == tried or self._loop.time() >= deadline:
-                raise StoreUnavailable(wire.error or "not connected", sent=False)
+                raise StoreUnavailable(connection.error or "not connected", sent=False)
             node, tried = None, node
             await self._refresh()
 
     def _open(self, node: str) -> NodeConnection:
         if self._closed:
             raise StoreUnavailable("the service stops", sent=False)
-        wire = NodeConnection(partial(self._topology.connect, node), timeout=self._timeout, tracker=self._tracker)
-        task = asyncio.create_task(wire.run(), name=f"redis {node}")
+        connection = NodeConnection(partial(self._topology.connect, node), timeout=self._timeout, tracker=self._tracker)
+        task = asyncio.create_task(connection.run(), name=f"redis {node}")
         task.add_done_callback(partial(self._ended, node))
-        self._wires[node], self._tasks[node] = wire, task
-        return wire
+        self._nodes[node], self._tasks[node] = connection, task
+        return connection
 
     def _ended(self, node: str, task: asyncio.Task[None]) -> None:
-        """Forgets a wire that was cancelled, or that an error of ours has ended: the next command opens another."""
+        """Removes a connection that was cancelled or failed by a bug: the next command opens another."""
         if not task.cancelled():
             message = f"the connection to {node or 'Redis'} has ended by an error"
             self._loop.call_exception_handler({"message": message, "exception": task.exception(), "task": task})
-        wire = self._wires.pop(node)
+        connection = self._nodes.pop(node)
         del self._tasks[node]
-        self._past_commands += wire.commands
-        self._past_connections += wire.connections
+        self._past_commands += connection.commands
+        self._past_connections += connection.connections
 
     async def _node(self, key: Argument) -> str:
         with suppress(KeyError):
@@ -213,7 +213,7 @@ class Store:
             raise StoreUnavailable(self._unknown, sent=False) from None
 
     async def _refresh(self) -> None:
-        """Looks where the keys are by now: one look for all who ask meanwhile, and no more of them than help."""
+        """Refreshes the topology: one refresh for all concurrent callers, at most one per PASSING."""
         if self._look is None or self._look.done():
             if self._loop.time() - self._looked < PASSING:
                 return
@@ -228,13 +228,13 @@ class Store:
             self._unknown = str(error) or "finding the nodes took too long"
         self._looked = self._loop.time()
         nodes = self._topology.nodes()
-        for node, wire in self._wires.items():
-            if wire.failing and node not in nodes:
+        for node, connection in self._nodes.items():
+            if connection.failing and node not in nodes:
                 self._tasks[node].cancel()
 
 
 async def _messages(connection: AbstractConnection, channel: str, patience: float) -> AsyncGenerator[bytes | None]:
-    """What comes down a subscription. In a silence it asks for a sign of life: a dead peer sends no reset."""
+    """The messages of a subscription. An idle one sends PING, so that a dead peer is detected."""
     asked = False
     try:
         await connection.send_command("SUBSCRIBE", channel)
@@ -255,7 +255,7 @@ async def _messages(connection: AbstractConnection, channel: str, patience: floa
 
 
 def _key(command: tuple[Argument, ...], near: str) -> Argument:
-    """The key that says which node of a cluster the command belongs to; any node will do for an empty one."""
+    """The key that decides the node of a cluster; empty for any node."""
     name = command[0]
     if name in SCRIPTS:
         return command[3] if command[2] else near

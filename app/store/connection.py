@@ -1,8 +1,8 @@
-"""One connection that everybody shares: what is asked within one tick of the event loop travels as one pipeline.
+"""A connection shared by all requests (auto-pipelining): the commands of one tick of the event loop form one pipeline.
 
 A pool would cost a round trip per command and a connection per waiting request; here the commands of all requests
-leave in one write and the answers come back in order. It stands on a bare redis-py connection, so that TLS,
-passwords, Sentinel and the protocol stay redis-py's business.
+leave in one write, and the replies come back in order. It uses a bare redis-py connection, which does TLS,
+authentication, Sentinel and the protocol.
 """
 
 import asyncio
@@ -22,30 +22,30 @@ Reply = Any
 Connect = Callable[[], Awaitable[AbstractConnection]]
 
 RECONNECT_FIRST, RECONNECT_MAX = 0.02, 1.0
-"""Seconds between two attempts to connect: doubled from the first to the most."""
+"""Seconds between two attempts to connect: doubled up to the maximum."""
 GRACE = 0.5
-"""Seconds for which callers wait for a lost connection to come back; after them they are refused at once."""
+"""Seconds for which callers wait for a lost connection; later calls fail at once."""
 
 
 class Invalidation:
-    """A push message among the replies: these keys, or None for all of them, may have other values now."""
+    """An invalidation among the replies: of these keys, or of all (None)."""
 
     def __init__(self, keys: list[bytes] | None) -> None:
         self.keys = keys
 
 
 class Tracker(Protocol):
-    """Wants to know of every key that was read on its wire and has changed since (CLIENT TRACKING)."""
+    """Receives the invalidations of a connection (CLIENT TRACKING)."""
 
     def changed(self, keys: list[bytes] | None) -> None:
-        """These keys, or None for all of them, may have other values now."""
+        """Invalidates these keys, or all (None)."""
 
     def lost(self) -> None:
-        """The connection is gone, and with it all news."""
+        """The connection is lost: everything is invalid."""
 
 
 class StoreUnavailable(Exception):
-    """Redis did not answer. `sent` tells whether the command may have been applied all the same."""
+    """Redis did not reply. `sent` tells whether the command may have been applied all the same."""
 
     def __init__(self, reason: str, *, sent: bool) -> None:
         super().__init__(reason)
@@ -53,13 +53,13 @@ class StoreUnavailable(Exception):
 
 
 class Interrupted(StoreUnavailable):
-    """The connection was lost under the command, which another connection may answer."""
+    """The connection was lost during the command."""
 
 
 class NodeConnection:
-    """A multiplexed connection to one Redis node, which connects again by itself for as long as `run` runs.
+    """A multiplexed connection to one Redis node, which reconnects for as long as `run` runs.
 
-    `connect` has to end by itself. `timeout` (seconds) bounds the wait for an answer; `limit` is how many commands
+    `connect` has to be bounded in time. `timeout` (seconds) bounds the wait for an answer; `limit` is how many commands
     may wait to be sent or answered.
     """
 
@@ -88,7 +88,7 @@ class NodeConnection:
 
     @property
     def failing(self) -> bool:
-        """Whether it has been away for so long that nobody is to wait for it."""
+        """Whether it has been down for longer than GRACE."""
         return self._connection is None and self._loop.time() >= self._refuse_from
 
     def send(self, *command: Argument) -> asyncio.Future[Reply]:
@@ -104,7 +104,7 @@ class NodeConnection:
         return future
 
     async def wait_up(self, until: float) -> bool:
-        """Waits for the connection until then, by the loop's clock; False at once where it has been away for long."""
+        """Waits for the connection until this time of the loop's clock; False at once if it is `failing`."""
         while not self.up:
             latest = min(until, self._refuse_from)
             if self._loop.time() >= latest:
@@ -115,7 +115,7 @@ class NodeConnection:
         return True
 
     async def run(self) -> None:
-        """Connects, serves, connects again, until cancelled."""
+        """Connects, serves and reconnects until cancelled."""
         pause = RECONNECT_FIRST
         while True:
             try:
@@ -149,7 +149,7 @@ class NodeConnection:
         self._now(None, reason)
 
     async def _serve(self, connection: AbstractConnection) -> None:
-        """Sends and reads until the connection is lost; whatever waits then is told so."""
+        """Sends and reads until the connection is lost; then fails the pending commands."""
         reason = "the connection was lost"
         self.connections += 1
         self._now(connection, None)
@@ -169,7 +169,7 @@ class NodeConnection:
         async def invalidated(message: list[Any]) -> Invalidation:
             return Invalidation(message[1])
 
-        # redis-py has client-side tracking for its synchronous client only; the parser is ready for ours.
+        # redis-py offers client-side tracking only in its synchronous client; the parser supports it.
         parser: Any = connection._parser
         parser.set_invalidation_push_handler(invalidated)
         async with asyncio.timeout(self._timeout):
@@ -191,8 +191,8 @@ class NodeConnection:
             try:
                 reply = await connection.read_response(timeout=math.inf, disconnect_on_error=False, push_request=True)
             except ReadOnlyError as error:
-                # The node was demoted: nothing was applied, and only a new connection finds its successor. What was
-                # asked together with this is answered first: it need not be left in the dark.
+                # The node was demoted: nothing was applied, and a new connection finds its successor. Replies to the
+                # other commands are still read.
                 self._answer(Interrupted(str(error), sent=False))
                 self._lose(str(error))
                 demoted = error
@@ -210,16 +210,16 @@ class NodeConnection:
         try:
             _, future = self._sent.popleft()
         except IndexError:
-            raise InvalidResponse("Redis answered what nobody had asked") from None
+            raise InvalidResponse("Redis sent a reply without a command") from None
         if isinstance(reply, Exception):
             _fail(future, reply)
         elif not future.done():  # else its caller was cancelled
             future.set_result(reply)
 
     async def _watch(self) -> None:
-        """Gives up a connection that is silent while answers are due: a dead peer sends no reset.
+        """Gives up a connection without a reply in time: a dead peer sends no reset.
 
-        Who waits for news asks for a sign of life, for otherwise no answer might ever be due.
+        An idle tracking connection sends PING, so that a dead peer is detected.
         """
         while True:
             now = self._loop.time()
@@ -243,4 +243,4 @@ class NodeConnection:
 def _fail(future: asyncio.Future[Reply], error: Exception) -> None:
     if not future.done():
         future.set_exception(error)
-        future.exception()  # nobody may be waiting any more: not worth a warning
+        future.exception()  # marks it as retrieved: its caller may be gone
