@@ -56,7 +56,7 @@ async def open_oauth_client(
         provider_sessions = ProviderSessions(settings, store)
         yield OAuthClient(
             auth_requests=AuthRequests(settings, store, clock),
-            sign_in_options=[SignInOption(each.name, each.label) for each in providers.values()],
+            sign_in_options=[SignInOption(each.name, each.label, each.reauthenticates) for each in providers.values()],
             sign_out_redirect=partial(sign_out_url, provider_sessions, providers),
             provider_sessions=provider_sessions,
             providers=providers,

@@ -160,6 +160,36 @@ async def test_the_issuer_that_the_provider_names_is_shown(walk: Walk, provider:
     assert "https://other.example/realms/x" in answer.text
 
 
+async def test_what_the_provider_says_is_shown_and_logged(
+    walk: Walk, provider: FakeOpenId, caplog: pytest.LogCaptureFixture
+) -> None:
+    provider.callback = {"code": GONE, "error": "access_denied", "error_description": "AADSTS50105: <b>no</b>\r\nrole"}
+    answer = await walk.whole()
+    assert answer.status_code == 403
+    assert "AADSTS50105: &lt;b&gt;no&lt;/b&gt; role" in answer.text
+    assert "AADSTS50105: <b>no</b> role" in caplog.text
+
+
+@pytest.mark.parametrize("status", [200, 400, 401, 500])
+async def test_an_error_of_the_token_endpoint_is_shown_with_any_status(
+    status: int, walk: Walk, provider: FakeOpenId
+) -> None:
+    callback = await walk.there(await walk.out())
+    described = {"error": "invalid_client", "error_description": "the application is switched off"}
+    provider.instead["/token"] = lambda: JSONResponse(described, status)
+    answer = await walk.back(callback)
+    assert answer.status_code == 502
+    assert "the application is switched off" in answer.text
+
+
+async def test_an_address_that_is_not_verified_is_named(start: Start, provider: FakeOpenId) -> None:
+    provider.claims = {"email": "a@corp.example", "email_verified": False}
+    async with start(allow={"domains": ["corp.example"]}) as service:
+        answer = await Walk(service.another_client(headers={"Accept": "text/html"})).whole()
+    assert answer.status_code == 403
+    assert "does not say that your e-mail address is verified" in answer.text
+
+
 async def test_a_provider_that_is_away_is_told_to_front_ends_as_json(walk: Walk, provider: FakeOpenId) -> None:
     provider.instead["/.well-known/openid-configuration"] = WRONG["500"]
     answer = await walk.browser.post("/api/oauth/corp/start", json={})

@@ -41,7 +41,6 @@ class AppleSettings(OidcSettings):
 class Apple(Oidc):
     _settings: AppleSettings
     answers_max_age = False
-    reauthenticates = False
 
     async def _secret(self) -> str:
         now, settings = int(self._clock()), self._settings

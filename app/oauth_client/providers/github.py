@@ -34,6 +34,7 @@ class GitHub(Provider):
         self.label = settings.label or "GitHub"
         self.rule = settings.allow
         self.issuer = settings.base_url
+        self.reauthenticates = settings.assume_fresh
 
     async def authorization_url(self, auth_request: AuthRequest, client: ClientInfo) -> str:
         query = {

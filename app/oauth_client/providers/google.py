@@ -17,7 +17,6 @@ class GoogleSettings(OidcSettings):
 class Google(Oidc):
     _settings: GoogleSettings
     answers_max_age = False
-    reauthenticates = False
 
     def _further(self, auth_request: AuthRequest) -> dict[str, str]:
         domain = {"hd": self._settings.hosted_domain} if self._settings.hosted_domain else {}

@@ -15,4 +15,3 @@ class LinkedIn(Oidc):
     pkce = False
     nonce = False
     answers_max_age = False
-    reauthenticates = False

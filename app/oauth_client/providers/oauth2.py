@@ -36,6 +36,7 @@ class OAuth2(Provider):
         self.label = settings.label or self.label_by_default
         self.rule = settings.allow
         self.issuer = settings.base_url
+        self.reauthenticates = settings.assume_fresh
 
     async def authorization_url(self, auth_request: AuthRequest, client: ClientInfo) -> str:
         return f"{self._settings.base_url}{self.authorize_path}?{urlencode(self._query(auth_request, client))}"

@@ -40,7 +40,6 @@ class Oidc(Provider):
 
     pkce = True
     nonce = True
-    reauthenticates = True
     answers_max_age = True
     """Whether an answer without `auth_time` is believed after `max_age`."""
 
@@ -52,6 +51,7 @@ class Oidc(Provider):
         self.issuer = settings.issuer
         self.client_id = settings.client_id
         self.form_post = settings.response_mode == "form_post"
+        self.reauthenticates = self.answers_max_age or settings.assume_fresh
         self._http: ProviderHttp = context.http
         self._documents: MetadataCache = context.metadata
         self._clock: Callable[[], float] = context.clock

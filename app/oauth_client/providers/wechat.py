@@ -52,6 +52,8 @@ class WeChatSettings(ProviderSettings):
 
 
 class WeChat(Provider):
+    reauthenticates = True
+
     def __init__(self, name: str, settings: WeChatSettings, context: ProviderContext) -> None:
         self._settings = settings
         self._http = context.http

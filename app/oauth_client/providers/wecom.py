@@ -34,6 +34,8 @@ class WeComSettings(ProviderSettings):
 
 
 class WeCom(Provider):
+    reauthenticates = True
+
     def __init__(self, name: str, settings: WeComSettings, context: ProviderContext) -> None:
         self._settings = settings
         self._http = context.http
