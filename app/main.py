@@ -18,6 +18,7 @@ from app.accounts.lifespan import open_accounts
 from app.accounts.setup_link import print_setup_link
 from app.config_service.lifespan import ConfigState, open_config_service
 from app.counter.lifespan import CounterState, open_counter
+from app.hooks.lifespan import HooksState, open_hooks
 from app.oauth_client.lifespan import OAuthState, open_oauth_client
 from app.observability.health import HealthChecks
 from app.observability.log import AccessLog, LogFile, configure_logging
@@ -43,7 +44,7 @@ LOG_INTERVAL = 0.2
 """Seconds between two writes of the access log."""
 
 
-class State(ConfigState, CounterState, OAuthState, SigningState, SitesState):
+class State(ConfigState, CounterState, OAuthState, SigningState, SitesState, HooksState):
     """The request state of all features together."""
 
 
@@ -97,10 +98,11 @@ async def lifespan(
         )
         counter = await stack.enter_async_context(open_counter(web, metrics))
         sites = await stack.enter_async_context(open_sites(web, metrics, clock))
+        hooks = await stack.enter_async_context(open_hooks(web, metrics, clock))
         config = await stack.enter_async_context(open_config_service(web, accounts, clock))
         stack.callback(lifecycle.stopping.set)
         _freeze_garbage()
-        yield State(**web, **accounts, **oauth, **signing, **counter, **sites, **config)
+        yield State(**web, **accounts, **oauth, **signing, **counter, **sites, **config, **hooks)
 
 
 def _open_log(settings: Settings, access: AccessLog, stack: contextlib.AsyncExitStack) -> Lifecycle:

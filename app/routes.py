@@ -6,6 +6,7 @@ from app.accounts import routes as accounts
 from app.accounts.pages.api_manual import manual_routes
 from app.config_service import routes as config_service
 from app.counter import routes as counter
+from app.hooks import routes as hooks
 from app.oauth_client import routes as oauth
 from app.observability import health, scrape
 from app.observability.metrics import Metrics
@@ -26,6 +27,8 @@ def all_routes(collect_path: str = "c") -> list[BaseRoute]:
         *sites.routes,
         # accounts: /api/session, /sign-in, /account, /admin ...
         *accounts.routes,
+        # events and webhooks: /api/events, /api/webhooks ...
+        *hooks.routes,
         # configuration: /api/config ..., /events/config/{ns}
         *config_service.routes,
         # OAuth providers: /oauth/{provider}/start, /account/identities ...

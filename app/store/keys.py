@@ -56,6 +56,15 @@ A part in braces is a Redis Cluster hash tag: keys that one script touches share
 | `oauth:asked:<provider>:<when>` | string | one session asks a provider that was away, the others go on | 1 min |
 | `{<part>}:raised` | stream | events that were raised and not yet taken by the hooks | until taken |
 | `events:raised` | channel | announces that events were raised | - |
+| `{hooks}:webhooks` | hash | a webhook's id -> the webhook, its secret encrypted | for ever |
+| `{hooks}:log` | stream | events that were taken, for deliveries and to be sent again | `webhook_retention_days` |
+| `{hooks}:seen:<event>` | string | the event was taken | 2 days |
+| `{hooks}:sequences` | hash | a webhook's id -> its last delivery's number | for ever |
+| `{hooks}:delivery:<webhook>:<number>` | hash | a delivery: state, tries, attempts | `webhook_retention_days` |
+| `{hooks}:due:<webhook>` | sorted set | numbers of deliveries, by when they are due | until settled |
+| `{hooks}:pending` | sorted set | deliveries that are not settled, by the time of their event | until settled |
+| `{hooks}:failing` | hash | a webhook's id -> since when it fails | until it works |
+| `hooks:changed` | channel | announces that webhooks have changed | - |
 | `{limits}:<rule>:<subject>` | string | when the allowance is whole again (GCRA), microseconds | until then |
 """
 
@@ -78,6 +87,12 @@ AUDIT = "{accounts}:audit"
 SIGNING_KEYS = "signing-keys"
 CONFIG_NAMESPACES = "{config}:namespaces"
 CONFIG_CHANGED = "config:changed"
+HOOKS_WEBHOOKS = "{hooks}:webhooks"
+HOOKS_LOG = "{hooks}:log"
+HOOKS_SEQUENCES = "{hooks}:sequences"
+HOOKS_PENDING = "{hooks}:pending"
+HOOKS_FAILING = "{hooks}:failing"
+HOOKS_CHANGED = "hooks:changed"
 EVENTS_RAISED = "events:raised"
 RAISED_PARTS = ("accounts", "config", "events", "hits", "wechat")
 """The hash tags that have a stream of raised events."""
@@ -89,6 +104,18 @@ def config_namespace(name: str) -> str:
 
 def config_history(name: str) -> str:
     return f"{{config}}:history:{name}"
+
+
+def hooks_seen(event: str) -> str:
+    return f"{{hooks}}:seen:{event}"
+
+
+def hooks_delivery(webhook: str, number: str) -> str:
+    return f"{{hooks}}:delivery:{webhook}:{number}"
+
+
+def hooks_due(webhook: str) -> str:
+    return f"{{hooks}}:due:{webhook}"
 
 
 def raised(part: str) -> str:

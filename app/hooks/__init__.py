@@ -1,0 +1,5 @@
+"""What modules named in the setting `hooks` import: `from app.hooks import on, before, Refused`."""
+
+from app.hooks.in_process import Refused, before, on
+
+__all__ = ["Refused", "before", "on"]

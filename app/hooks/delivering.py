@@ -1,0 +1,152 @@
+"""Delivers to webhooks: several attempts side by side, a few of each receiver, so that a slow one delays no other."""
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+import orjson
+import structlog
+
+from app.accounts.sealing import Seal
+from app.events.event import Record
+from app.hooks import retries
+from app.hooks.models import Attempt, Claimed, State, Webhook
+from app.hooks.sender import Sender
+from app.hooks.signing import signature_headers
+from app.hooks.store import HooksStore
+from app.store.client import ResponseError, StoreUnavailable
+
+MAX_PER_WEBHOOK, MAX_ATTEMPTS = 8, 400
+"""Attempts that a worker has under way: to one receiver, and to all. A receiver that has just failed gets one, so that
+receivers that hang take no more than MAX_WEBHOOKS of them.
+"""
+LEASE = 15.0
+"""Seconds beyond the time-out after which an attempt counts as lost with its worker."""
+CHECK_INTERVAL = 1.0
+OFF_AFTER = 5 * 86_400
+"""Seconds of failing alone after which a webhook is switched off."""
+
+
+class Delivering:
+    def __init__(
+        self,
+        store: HooksStore,
+        sender: Sender,
+        seal: Seal,
+        schedule: Sequence[float],
+        timeout: float,
+        clock: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._sender = sender
+        self._seal = seal
+        self._schedule = schedule
+        self._lease = timeout + LEASE
+        self._clock = clock
+        self._wake = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._under_way: dict[str, int] = {}
+        self._failing: set[str] = set()
+        self._log = structlog.get_logger("app")
+        self.webhooks: dict[str, Webhook] = {}
+        self.delivered = self.failed = 0
+
+    def wake(self) -> None:
+        self._wake.set()
+
+    async def reload(self) -> None:
+        """Raises StoreUnavailable."""
+        self.webhooks = await self._store.webhooks()
+
+    async def run(self) -> None:
+        """Delivers until cancelled. Attempts under way are cancelled too, and made again after their lease."""
+        try:
+            while True:
+                self._wake.clear()
+                with suppress(StoreUnavailable, ResponseError):
+                    await self._start_due()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(CHECK_INTERVAL):
+                        await self._wake.wait()
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _start_due(self) -> None:
+        if not self.webhooks:
+            return
+        room = MAX_ATTEMPTS - len(self._tasks)
+        free = {
+            each.id: min(self._most(each.id) - self._under_way.get(each.id, 0), max(room, 0))
+            for each in self.webhooks.values()
+            if each.enabled
+        }
+        free = {webhook_id: count for webhook_id, count in free.items() if count > 0}
+        if not free:
+            return
+        claimed, _ = await self._store.claim(self._clock(), self._lease, free)
+        for each in claimed:
+            self._under_way[each.webhook] = self._under_way.get(each.webhook, 0) + 1
+            task = asyncio.create_task(self._attempt(each))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def _most(self, webhook_id: str) -> int:
+        return 1 if webhook_id in self._failing else MAX_PER_WEBHOOK
+
+    async def _attempt(self, claimed: Claimed) -> None:
+        try:
+            webhook = self.webhooks.get(claimed.webhook)
+            if webhook is not None:
+                with suppress(StoreUnavailable, ResponseError):  # made again after the lease
+                    await self._deliver(webhook, claimed)
+        finally:
+            self._under_way[claimed.webhook] -= 1
+            self.wake()
+
+    async def _deliver(self, webhook: Webhook, claimed: Claimed) -> None:
+        record, now = Record.load(claimed.record), self._clock()
+        body = body_of(record, claimed.sequence)
+        headers = signature_headers(record.id, int(now), body, self._secrets(webhook))
+        attempt = await self._sender.post(webhook.url, body, headers, now)
+        if attempt.status is not None and 200 <= attempt.status < 300:
+            self.delivered += 1
+            self._failing.discard(webhook.id)
+            await self._store.settle(claimed, State.DELIVERED, attempt, None, now)
+            return
+        self.failed += 1
+        self._failing.add(webhook.id)
+        wait = self._wait(claimed, attempt, now)
+        state = State.FAILED if wait is None else State.PENDING
+        due_at = None if wait is None else now + wait
+        since = await self._store.settle(claimed, state, attempt, due_at, now)
+        if attempt.status == retries.GONE:
+            await self._switch_off(webhook.id, "410")
+        elif since is not None and now - since >= OFF_AFTER:
+            await self._switch_off(webhook.id, "failing")
+
+    def _wait(self, claimed: Claimed, attempt: Attempt, now: float) -> float | None:
+        told = attempt.headers.get("retry-after", "")
+        wait = retries.delay(self._schedule, claimed.tries + 1, random.random(), attempt.status, told)  # noqa: S311
+        return None if wait is None else max(wait, retries.seconds_of(told, now))
+
+    async def _switch_off(self, webhook_id: str, why: str) -> None:
+        """Its owner sees why on the pages of webhooks."""
+        await self.reload()
+        webhook = self.webhooks.get(webhook_id)
+        if webhook is not None and webhook.enabled:
+            self._log.warning("a webhook is switched off", webhook=webhook_id, why=why)
+            await self._store.save(replace(webhook, enabled=False, off_why=why))
+            await self.reload()
+
+    def _secrets(self, webhook: Webhook) -> list[str]:
+        opened = [self._seal.open(sealed.encode()) for sealed in (webhook.secret, webhook.old_secret) if sealed]
+        return [secret.decode() for secret in opened if secret is not None]
+
+
+def body_of(record: Record, sequence: int) -> bytes:
+    fields = {"type": record.type, "timestamp": record.timestamp, "sequence": sequence, "data": record.data}
+    return orjson.dumps(fields)

@@ -1,0 +1,36 @@
+"""When a delivery is tried again. Pure."""
+
+from collections.abc import Sequence
+from email.utils import parsedate_to_datetime
+
+JITTER = 0.1
+"""The part of a delay that is random, so that receivers are not asked by all at once."""
+MAX_RETRY_AFTER = 86_400
+SLOW_DOWN = frozenset({429, 502, 504})
+SLOW_DOWN_SECONDS = 60
+GONE = 410
+
+
+def delay(schedule: Sequence[float], tries: int, chance: float, status: int | None, retry_after: str) -> float | None:
+    """Seconds until the next attempt after `tries` failed ones; None where there is none.
+
+    `chance` is a random number from 0 to 1.
+    """
+    if status == GONE or tries > len(schedule):
+        return None
+    seconds = schedule[tries - 1] * (1 + JITTER * chance)
+    if status in SLOW_DOWN:
+        seconds = max(seconds, SLOW_DOWN_SECONDS)
+    return max(seconds, seconds_of(retry_after))
+
+
+def seconds_of(retry_after: str, now: float | None = None) -> float:
+    """Of a Retry-After header: seconds, or a date where `now` is given; 0 for anything else."""
+    text = retry_after.strip()
+    if text.isascii() and text.isdigit() and len(text) < 10:
+        return float(min(int(text), MAX_RETRY_AFTER))
+    try:
+        at = parsedate_to_datetime(text).timestamp() if now is not None else 0.0
+    except (ValueError, TypeError, OverflowError):
+        return 0.0
+    return min(max(at - (now or at), 0.0), MAX_RETRY_AFTER)

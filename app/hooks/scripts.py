@@ -1,0 +1,139 @@
+"""The Lua of webhooks. All keys have the hash tag {hooks}; those of deliveries begin with DELIVERY."""
+
+from app.store import keys
+from app.store.scripts import Script
+
+DELIVERY = keys.hooks_delivery("", "").removesuffix(":")
+DUE = keys.hooks_due("")
+
+READ = Script("""
+local reply = redis.pcall('XREADGROUP', 'GROUP', 'hooks', ARGV[1], 'COUNT', ARGV[2], 'STREAMS', KEYS[1], '>')
+if reply and reply.err then
+  if not string.find(reply.err, 'NOGROUP') then return reply end
+  redis.call('XGROUP', 'CREATE', KEYS[1], 'hooks', '0', 'MKSTREAM')
+  reply = redis.call('XREADGROUP', 'GROUP', 'hooks', ARGV[1], 'COUNT', ARGV[2], 'STREAMS', KEYS[1], '>')
+end
+if not reply then return {} end
+return reply[1] and reply[1][2] or reply[KEYS[1]] or {}
+""")
+"""Takes raised events for a consumer; makes the group where there is none."""
+
+RECLAIM = Script("""
+local reply = redis.pcall('XAUTOCLAIM', KEYS[1], 'hooks', ARGV[1], ARGV[2], '0', 'COUNT', ARGV[3])
+if reply.err then return {} end
+return reply[2]
+""")
+"""Takes over what another consumer took and did not finish."""
+
+DONE = Script("""
+redis.call('XACK', KEYS[1], 'hooks', unpack(ARGV))
+return redis.call('XDEL', KEYS[1], unpack(ARGV))
+""")
+
+ADD_DELIVERY = f"""
+local function add_delivery(webhook, log_id, event, kind, now, lifetime)
+  local number = redis.call('HINCRBY', '{keys.HOOKS_SEQUENCES}', webhook, 1)
+  local name = '{DELIVERY}' .. webhook .. ':' .. number
+  redis.call('HSET', name, 'log', log_id, 'event', event, 'type', kind, 'state', 'pending', 'tries', 0)
+  redis.call('EXPIRE', name, lifetime)
+  redis.call('ZADD', '{DUE}' .. webhook, now, number)
+  redis.call('ZADD', '{keys.HOOKS_PENDING}', string.match(log_id, '^%d+'), webhook .. ':' .. number)
+end
+"""
+
+TAKE = Script(
+    ADD_DELIVERY
+    + """
+local seen, log = unpack(KEYS)
+local id, record, kind, now, lifetime = unpack(ARGV, 1, 5)
+if redis.call('EXISTS', seen) == 1 then return 0 end
+local log_id = redis.call('XADD', log, '*', 'event', record)
+redis.call('SET', seen, log_id, 'EX', 172800)
+for i = 6, #ARGV do add_delivery(ARGV[i], log_id, id, kind, now, lifetime) end
+return 1
+"""
+)
+"""Logs an event, once, and makes a delivery for each webhook that wants it."""
+
+AGAIN = Script(
+    ADD_DELIVERY
+    + """
+if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+redis.call('SET', KEYS[1], '1', 'EX', 3600)
+for i = 4, #ARGV, 3 do add_delivery(ARGV[1], ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[2], ARGV[3]) end
+return 1
+"""
+)
+"""Makes deliveries of logged events; its first key is a stamp, so that a repeat does nothing."""
+
+CLAIM = Script(f"""
+local now, lease = tonumber(ARGV[1]), ARGV[2]
+local claimed, soonest = {{}}, ''
+for i = 3, #ARGV, 2 do
+  local webhook = ARGV[i]
+  local due = '{DUE}' .. webhook
+  for _, number in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', now, 'LIMIT', 0, ARGV[i + 1])) do
+    local name = '{DELIVERY}' .. webhook .. ':' .. number
+    local fields = redis.call('HMGET', name, 'log', 'tries')
+    local entry = fields[1] and redis.call('XRANGE', KEYS[1], fields[1], fields[1])[1]
+    if entry then
+      redis.call('ZADD', due, 'XX', now + lease, number)
+      claimed[#claimed + 1] = {{webhook, number, fields[2], entry[2][2]}}
+    else
+      redis.call('ZREM', due, number)
+      redis.call('ZREM', '{keys.HOOKS_PENDING}', webhook .. ':' .. number)
+    end
+  end
+  local first = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')
+  if first[2] and (soonest == '' or tonumber(first[2]) < tonumber(soonest)) then soonest = first[2] end
+end
+return {{claimed, soonest}}
+""")
+"""Leases due deliveries to a worker: they are due again when the lease ends, unless they are settled."""
+
+SETTLE = Script(f"""
+local webhook, number, state, tries, attempt, due_at, now = unpack(ARGV)
+local name = '{DELIVERY}' .. webhook .. ':' .. number
+if state == 'delivered' then
+  redis.call('HDEL', '{keys.HOOKS_FAILING}', webhook)
+else
+  redis.call('HSETNX', '{keys.HOOKS_FAILING}', webhook, now)
+end
+if redis.call('EXISTS', name) == 1 then
+  redis.call('HSET', name, 'state', state, 'tries', tries, 'attempt:' .. tries, attempt)
+end
+if due_at ~= '' then
+  redis.call('ZADD', '{DUE}' .. webhook, 'XX', due_at, number)
+else
+  redis.call('ZREM', '{DUE}' .. webhook, number)
+  redis.call('ZREM', '{keys.HOOKS_PENDING}', webhook .. ':' .. number)
+end
+return redis.call('HGET', '{keys.HOOKS_FAILING}', webhook) or ''
+""")
+"""Writes an attempt's result. Returns since when the webhook fails."""
+
+SEND = Script(f"""
+local webhook, number, now = unpack(ARGV)
+local name = '{DELIVERY}' .. webhook .. ':' .. number
+local log_id = redis.call('HGET', name, 'log')
+if not log_id or #redis.call('XRANGE', KEYS[1], log_id, log_id) == 0 then return 0 end
+redis.call('HSET', name, 'state', 'pending')
+redis.call('ZADD', '{DUE}' .. webhook, now, number)
+redis.call('ZADD', '{keys.HOOKS_PENDING}', string.match(log_id, '^%d+'), webhook .. ':' .. number)
+return 1
+""")
+"""Sends a delivery again, now."""
+
+TRIM = Script(f"""
+local least, most = ARGV[1], tonumber(ARGV[2])
+local oldest = redis.call('ZRANGE', '{keys.HOOKS_PENDING}', 0, 0, 'WITHSCORES')[2]
+local over = redis.call('XLEN', KEYS[1]) - most
+if over > 0 then
+  local entries = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', math.min(over, 1000))
+  local bound = string.match(entries[#entries][1], '^%d+')
+  if tonumber(bound) > tonumber(least) then least = bound end
+end
+if oldest and tonumber(oldest) < tonumber(least) then least = oldest end
+return redis.call('XTRIM', KEYS[1], 'MINID', '~', least, 'LIMIT', 1000)
+""")
+"""Trims the log in small steps, by age and number, and never past what is pending."""

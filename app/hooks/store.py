@@ -1,0 +1,145 @@
+"""Webhooks, the log of events and deliveries in Redis."""
+
+import secrets
+from collections.abc import Sequence
+
+import orjson
+
+from app.events.event import Record
+from app.hooks import scripts
+from app.hooks.models import Attempt, Claimed, Delivery, State, Webhook
+from app.store import keys
+from app.store.client import Store
+
+BATCH = 100
+RECLAIM_AFTER = 30_000
+"""Milliseconds after which another worker takes over raised events that one took and did not finish."""
+Entry = tuple[bytes, bytes]
+"""A stream entry's id and the record in it."""
+
+
+class HooksStore:
+    """Raises StoreUnavailable."""
+
+    def __init__(self, store: Store, *, retention: int, max_events: int) -> None:
+        self.store = store
+        self._retention = retention
+        self._max_events = max_events
+
+    async def webhooks(self) -> dict[str, Webhook]:
+        found = await self.store.idempotent("HGETALL", keys.HOOKS_WEBHOOKS)
+        return {name.decode(): Webhook.load(text) for name, text in found.items()}
+
+    async def save(self, webhook: Webhook) -> None:
+        await self.store.idempotent("HSET", keys.HOOKS_WEBHOOKS, webhook.id, webhook.dump())
+
+    async def remove(self, webhook_id: str) -> None:
+        """Its deliveries expire; what is due is dropped."""
+        await self.store.idempotent("HDEL", keys.HOOKS_WEBHOOKS, webhook_id)
+        pending = await self.store.idempotent("ZRANGE", keys.hooks_due(webhook_id), 0, -1)
+        for start in range(0, len(pending), 500):
+            members = [f"{webhook_id}:{number.decode()}" for number in pending[start : start + 500]]
+            await self.store.idempotent("ZREM", keys.HOOKS_PENDING, *members)
+        await self.store.idempotent("DEL", keys.hooks_due(webhook_id))
+        for name in (keys.HOOKS_FAILING, keys.HOOKS_SEQUENCES):
+            await self.store.idempotent("HDEL", name, webhook_id)
+
+    async def raised(self, part: str, consumer: str) -> list[Entry]:
+        """Raised events that nobody has taken yet."""
+        return _entries(await scripts.READ.run(self.store, [keys.raised(part)], consumer, BATCH))
+
+    async def abandoned(self, part: str, consumer: str) -> list[Entry]:
+        return _entries(await scripts.RECLAIM.run(self.store, [keys.raised(part)], consumer, RECLAIM_AFTER, BATCH))
+
+    async def done(self, part: str, ids: Sequence[bytes]) -> None:
+        await scripts.DONE.run(self.store, [keys.raised(part)], *ids)
+
+    async def take(self, record: Record, webhook_ids: Sequence[str], now: float) -> bool:
+        """Logs the event and makes its deliveries; False if that was done before."""
+        touched = [keys.hooks_seen(record.id), keys.HOOKS_LOG]
+        arguments = (record.id, record.dump(), record.type, repr(now), self._retention)
+        return bool(await scripts.TAKE.run(self.store, touched, *arguments, *webhook_ids))
+
+    async def send_since(self, webhook: Webhook, since: float, now: float) -> int:
+        """Makes deliveries of all logged events since then that the webhook wants. Returns how many."""
+        start, number = f"{max(int(since * 1000), 0)}", 0
+        while True:
+            found = await self.store.idempotent("XRANGE", keys.HOOKS_LOG, start, "+", "COUNT", BATCH)
+            wanted: list[str] = []
+            for entry_id, fields in found:
+                record = Record.load(fields[1])
+                if webhook.wants(record.type, record.data):
+                    wanted += [entry_id.decode(), record.id, record.type]
+            if wanted:
+                stamp = keys.hooks_seen(secrets.token_hex(8))
+                await scripts.AGAIN.run(self.store, [stamp], webhook.id, repr(now), self._retention, *wanted)
+                number += len(wanted) // 3
+            if len(found) < BATCH:
+                return number
+            start = f"({found[-1][0].decode()}"
+
+    async def claim(self, now: float, lease: float, free: dict[str, int]) -> tuple[list[Claimed], float | None]:
+        """Due deliveries, at most `free` of each webhook; and when the next one is due."""
+        pairs = [part for pair in free.items() for part in pair]
+        claimed, soonest = await scripts.CLAIM.run(self.store, [keys.HOOKS_LOG], repr(now), repr(lease), *pairs)
+        found = [
+            Claimed(webhook.decode(), int(number), int(tries), record) for webhook, number, tries, record in claimed
+        ]
+        return found, float(soonest) if soonest else None
+
+    async def settle(
+        self, claimed: Claimed, state: State, attempt: Attempt, due_at: float | None, now: float
+    ) -> float | None:
+        """Writes the result of an attempt. Returns since when the webhook fails; None if it does not."""
+        told = orjson.dumps([attempt.at, attempt.status, attempt.ms, attempt.headers, attempt.body])
+        since = await scripts.SETTLE.run(
+            self.store, [keys.HOOKS_FAILING], claimed.webhook, claimed.sequence, state.value, claimed.tries + 1, told,
+            "" if due_at is None else repr(due_at), repr(now),
+        )  # fmt: skip
+        return float(since) if since else None
+
+    async def send_again(self, webhook_id: str, sequence: int, now: float) -> bool:
+        return bool(await scripts.SEND.run(self.store, [keys.HOOKS_LOG], webhook_id, sequence, repr(now)))
+
+    async def forget_failing(self, webhook_id: str) -> None:
+        await self.store.idempotent("HDEL", keys.HOOKS_FAILING, webhook_id)
+
+    async def deliveries(self, webhook_id: str, before: int | None, limit: int) -> list[Delivery]:
+        """Newest first."""
+        last = int(await self.store.idempotent("HGET", keys.HOOKS_SEQUENCES, webhook_id) or 0)
+        newest = last if before is None else min(last, before - 1)
+        found = [await self.delivery(webhook_id, number) for number in range(newest, max(newest - limit, 0), -1)]
+        return [each for each in found if each is not None]
+
+    async def delivery(self, webhook_id: str, sequence: int) -> Delivery | None:
+        fields = await self.store.idempotent("HGETALL", keys.hooks_delivery(webhook_id, str(sequence)))
+        if not fields:
+            return None
+        due = await self.store.idempotent("ZSCORE", keys.hooks_due(webhook_id), sequence)
+        entry = await self.store.idempotent("XRANGE", keys.HOOKS_LOG, fields[b"log"], fields[b"log"])
+        tries = int(fields[b"tries"])
+        attempts = [fields.get(b"attempt:%d" % number) for number in range(1, tries + 1)]
+        return Delivery(
+            id=fields[b"event"].decode(),
+            event=fields[b"type"].decode(),
+            sequence=sequence,
+            state=fields[b"state"].decode(),
+            attempts=tuple(Attempt(*orjson.loads(each)) for each in attempts if each is not None),
+            next_at=float(due) if due is not None else None,
+            body=entry[0][1][1].decode() if entry else "",
+        )
+
+    async def trim(self, now: float) -> int:
+        """One small step. Returns how many entries went."""
+        least = int((now - self._retention) * 1000)
+        return int(await scripts.TRIM.run(self.store, [keys.HOOKS_LOG], least, self._max_events))
+
+    async def log_size(self) -> tuple[int, int]:
+        """(events in the log, bytes that it takes in Redis)."""
+        count = await self.store.idempotent("XLEN", keys.HOOKS_LOG)
+        size = await self.store.idempotent("MEMORY", "USAGE", keys.HOOKS_LOG, near=keys.HOOKS_LOG)
+        return int(count), int(size or 0)
+
+
+def _entries(reply: list[tuple[bytes, list[bytes]]]) -> list[Entry]:
+    return [(entry_id, fields[1]) for entry_id, fields in reply if fields]

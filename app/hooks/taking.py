@@ -1,0 +1,89 @@
+"""Takes raised events from their streams, by a consumer group, so that one worker handles each."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import aclosing, suppress
+
+import structlog
+
+from app.events.event import Record
+from app.hooks.in_process import InProcess
+from app.hooks.models import Webhook
+from app.hooks.store import Entry, HooksStore
+from app.store import keys
+from app.store.client import ResponseError, StoreUnavailable
+from app.store.tasks import run_until_one_ends
+
+CHECK_INTERVAL = 5.0
+"""Seconds after which streams are read without an announcement: one may have been missed."""
+TRIM_INTERVAL = 1.0
+
+
+class Taking:
+    def __init__(
+        self,
+        store: HooksStore,
+        webhooks: Callable[[], dict[str, Webhook]],
+        in_process: InProcess,
+        taken: Callable[[], None],
+        consumer: str,
+        clock: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._webhooks = webhooks
+        self._in_process = in_process
+        self._taken = taken
+        self._consumer = consumer
+        self._clock = clock
+        self._raised = asyncio.Event()
+        self._log = structlog.get_logger("app")
+
+    async def run(self) -> None:
+        await run_until_one_ends(self._listen(), self._take_all(), self._trim())
+
+    async def _listen(self) -> None:
+        async with aclosing(self._store.store.subscribe(keys.EVENTS_RAISED)) as messages:
+            async for _ in messages:
+                self._raised.set()
+
+    async def _take_all(self) -> None:
+        while True:
+            self._raised.clear()
+            try:
+                more = [await self._take(part) for part in keys.RAISED_PARTS]
+            except (StoreUnavailable, ResponseError) as error:
+                self._log.warning("events wait", reason=str(error))
+                await asyncio.sleep(1)
+                continue
+            if not any(more):
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(CHECK_INTERVAL):
+                        await self._raised.wait()
+
+    async def _take(self, part: str) -> bool:
+        """Whether there was something."""
+        entries = await self._store.raised(part, self._consumer)
+        entries = entries or await self._store.abandoned(part, self._consumer)
+        if entries:
+            await asyncio.gather(*(self._handle(entry) for entry in entries))
+            await self._store.done(part, [entry_id for entry_id, _ in entries])
+            self._taken()
+        return bool(entries)
+
+    async def _handle(self, entry: Entry) -> None:
+        try:
+            record = Record.load(entry[1])
+        except (ValueError, KeyError, TypeError):
+            self._log.warning("an event cannot be read", entry=entry[0].decode())
+            return
+        wanted = [
+            each.id for each in self._webhooks().values() if each.enabled and each.wants(record.type, record.data)
+        ]
+        if await self._store.take(record, wanted, self._clock()):
+            self._in_process.notify(record)
+
+    async def _trim(self) -> None:
+        while True:
+            await asyncio.sleep(TRIM_INTERVAL)
+            with suppress(StoreUnavailable, ResponseError):
+                await self._store.trim(self._clock())

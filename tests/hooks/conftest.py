@@ -1,0 +1,124 @@
+"""What the tests of hooks share: alice, who administers, and receivers at real sockets."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pytest
+from standardwebhooks import Webhook as Verifier
+
+from app.settings import Settings
+from tests.accounts.asking import true_to_the_document
+from tests.helpers.cast import make_cast, signed_in
+from tests.helpers.clock import Clock
+from tests.helpers.service import Running, running
+
+__all__ = ["true_to_the_document"]
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+Received = tuple[dict[str, str], bytes]
+
+
+@dataclass
+class Receiver:
+    """An HTTP server whose answer can be changed; None hangs."""
+
+    url: str = ""
+    answer: bytes | None = OK
+    received: list[Received] = field(default_factory=list)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+                headers = {
+                    name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)
+                }
+                body = await reader.readexactly(int(headers.get("content-length", 0)))
+                self.received.append((headers, body))
+                if self.answer is None:
+                    await asyncio.sleep(3600)
+                writer.write(self.answer or b"")
+                await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+
+@dataclass
+class Desk:
+    service: Running
+    alice: httpx.AsyncClient
+    bob: httpx.AsyncClient
+    clock: Clock
+    receiver: Receiver
+
+    async def webhook(self, *events: str, url: str | None = None) -> dict[str, Any]:
+        answer = await self.alice.post(
+            "/api/webhooks", json={"url": url or self.receiver.url, "events": list(events) or ["config.changed"]}
+        )
+        assert answer.status_code == 201, answer.text
+        return dict(answer.json())
+
+    async def change(self, key: str = "a") -> None:
+        """Raises config.changed."""
+        await self.alice.post("/api/config", json={"name": "shop"})
+        self.clock.move(0.001)
+        await self.alice.put(f"/api/config/shop/values/{key}", json=self.clock.now)
+
+    async def deliveries(self, webhook: str) -> list[dict[str, Any]]:
+        answer = await self.alice.get(f"/api/webhooks/{webhook}/deliveries")
+        assert answer.status_code == 200, answer.text
+        return list(answer.json()["deliveries"])
+
+    async def settled(self, webhook: str, *states: str) -> list[dict[str, Any]]:
+        """The deliveries, once their states are these, newest first."""
+        found: list[dict[str, Any]] = []
+
+        async def settled() -> bool:
+            found[:] = await self.deliveries(webhook)
+            return [each["state"] for each in found] == list(states)
+
+        await eventually(settled)
+        return found
+
+    async def attempted(self, webhook: str, number: int) -> dict[str, Any]:
+        """The newest delivery, once it has been attempted so often."""
+        found: list[dict[str, Any]] = []
+
+        async def attempted() -> bool:
+            self.service.state["hooks_delivering"].wake()
+            found[:] = await self.deliveries(webhook)
+            return bool(found) and len(found[0]["attempts"]) >= number
+
+        await eventually(attempted)
+        return found[0]
+
+
+async def eventually(true: Callable[[], Any], seconds: float = 15) -> None:
+    async with asyncio.timeout(seconds):
+        while not await true():
+            await asyncio.sleep(0.02)
+
+
+def verified(secret: str, received: Received) -> dict[str, Any]:
+    headers, body = received
+    return dict(Verifier(secret).verify(body, headers))
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    made = Receiver()
+    server = await asyncio.start_server(made.serve, "127.0.0.1", 0)
+    made.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook"
+    yield made
+    server.close()
+
+
+@pytest.fixture
+async def desk(make_settings: Callable[..., Settings], clock: Clock, receiver: Receiver) -> AsyncIterator[Desk]:
+    async with running(make_settings(webhook_timeout=0.5), clock) as service:
+        await make_cast(service)
+        yield Desk(service, await signed_in(service, "alice"), await signed_in(service, "bob"), clock, receiver)
