@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field, SecretStr, field_validator, model_va
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app.settings.checks import host_names, networks, origin, provider_names
+from app.settings.hook_fields import HookSettings
 from app.settings.sources import PREFIX
 from app.store.redis_url import parse
 
@@ -31,7 +32,7 @@ TABLES = frozenset({"oauth", "services", "wechat"})
 OUTGOING_PROXY = re.compile(r"https?://([^\s/@?#]+@)?([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?")
 
 
-class Settings(BaseSettings):
+class Settings(HookSettings):
     """The settings. Immutable; made by `load_settings`, or directly in tests."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True)
@@ -186,26 +187,6 @@ class Settings(BaseSettings):
         ge=1024,
         le=TEBIBYTE,
         description="Largest file of visits to import, as uploaded and unpacked.",
-    )
-    webhook_timeout: float = Field(
-        10.0, gt=0, le=60, description="Seconds until a webhook's receiver that has not answered counts as failed."
-    )
-    webhook_retries: Annotated[tuple[Annotated[float, Field(ge=0, le=2_592_000)], ...], NoDecode] = Field(
-        (5, 60, 300, 1800, 7200, 21_600, 43_200, 86_400),
-        max_length=50,
-        description="Seconds before each further attempt of a delivery, separated by commas.",
-    )
-    webhook_retention_days: int = Field(
-        7, ge=1, le=400, description="Days for which events and deliveries are kept, at least while they are pending."
-    )
-    webhook_max_events: int = Field(
-        100_000, ge=100, le=10_000_000, description="Events that are kept; a million take some 320 MB of Redis."
-    )
-    hooks: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="Modules, separated by commas, whose functions are called at events (see docs/hooks.md)."
-    )
-    hooks_fail: Literal["refuse", "allow"] = Field(
-        "refuse", description="What a hook before a step means that raises or is late: the step is refused, or allowed."
     )
     log_file: Path | None = Field(
         None, description="File for the log, opened again on SIGHUP so that it can be rotated; without it, stderr."

@@ -1,0 +1,34 @@
+"""Settings of hooks and webhooks."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode
+
+
+class HookSettings(BaseSettings):
+    webhook_timeout: float = Field(
+        10.0, gt=0, le=60, description="Seconds until a webhook's receiver that has not answered counts as failed."
+    )
+    webhook_retries: Annotated[tuple[Annotated[float, Field(ge=0, le=2_592_000)], ...], NoDecode] = Field(
+        (5, 60, 300, 1800, 7200, 21_600, 43_200, 86_400),
+        max_length=50,
+        description="Seconds before each further attempt of a delivery, separated by commas.",
+    )
+    webhook_retention_days: int = Field(
+        7, ge=1, le=400, description="Days for which events and deliveries are kept, at least while they are pending."
+    )
+    webhook_max_events: int = Field(
+        100_000, ge=100, le=10_000_000, description="Events that are kept; a million take some 320 MB of Redis."
+    )
+    hooks: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Modules, separated by commas, whose functions are called at events (see docs/hooks.md)."
+    )
+    hooks_fail: Literal["refuse", "allow"] = Field(
+        "refuse", description="What a hook before a step means that raises or is late: the step is refused, or allowed."
+    )
+
+    @field_validator("hooks", "webhook_retries", mode="before")
+    @classmethod
+    def _split_hooks(cls, value: object) -> object:
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
