@@ -92,9 +92,14 @@ async def test_410_switches_off_and_events_meanwhile_can_be_sent(desk: Desk) -> 
     await asyncio.sleep(0.1)
     assert len(await desk.deliveries(webhook["id"])) == 1
     assert (await desk.alice.patch(path, json={"enabled": True})).json()["off_why"] == ""
-    assert (await desk.alice.post(f"{path}/send-since", json={"since": since})).json() == {"deliveries": 1}
+    assert (await desk.alice.post(f"/api/webhooks/{webhook['id']}/send-since", json={"since": since})).json() == {
+        "deliveries": 1
+    }
     await desk.settled(webhook["id"], "delivered", "failed")
-    assert problem(await desk.alice.post(f"{path}/send-since", json={"since": "x"}), 400)["field"] == "since"
+    assert (
+        problem(await desk.alice.post(f"/api/webhooks/{webhook['id']}/send-since", json={"since": "x"}), 400)["field"]
+        == "since"
+    )
 
 
 async def test_five_days_of_failing_switch_off(desk: Desk) -> None:
@@ -124,7 +129,7 @@ async def test_both_secrets_sign_until_the_old_one_is_removed(desk: Desk) -> Non
     await desk.settled(webhook["id"], "delivered", "delivered")
     with pytest.raises(Exception, match="signature"):
         verified(webhook["secret"], desk.receiver.received[1])
-    problem(await desk.alice.delete(f"{path}/secret/old"), 404)
+    problem(await desk.alice.delete(f"/api/webhooks/{webhook['id']}/secret/old"), 404)
 
 
 async def test_a_test_goes_to_one_webhook_and_a_removed_one_is_gone(desk: Desk) -> None:
