@@ -117,7 +117,6 @@ async def test_five_days_of_failing_switch_off(desk: Desk) -> None:
 
 async def test_both_secrets_sign_until_the_old_one_is_removed(desk: Desk) -> None:
     webhook = await desk.webhook()
-    path = f"/api/webhooks/{webhook['id']}"
     new = (await desk.alice.post(f"/api/webhooks/{webhook['id']}/secret")).json()["secret"]
     desk.clock.now = time.time()
     await desk.change("a")
