@@ -12,7 +12,7 @@ function request()
   local page, visitor = (n * 7919) % pages, (n * 104729) % visitors
   local path = string.format("/c/bench%05d?u=https%%3A%%2F%%2Fblog.example%%2Fpost-%d.html&r=https%%3A%%2F%%2Fnews.example%%2F&w=1280",
     n % sites, page)
-  return wrk.format("GET", path, {
+  local headers = {
     ["User-Agent"] = agent,
     ["Accept"] = "image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8",
     ["Accept-Language"] = "en-GB,en;q=0.9,de;q=0.8",
@@ -21,6 +21,9 @@ function request()
     ["Sec-Fetch-Site"] = "cross-site",
     ["Sec-Fetch-Mode"] = "no-cors",
     ["Sec-Fetch-Dest"] = "image",
-    ["X-Forwarded-For"] = string.format("10.%d.%d.%d", visitor / 65536, visitor / 256 % 256, visitor % 256),
-  })
+  }
+  if visitors > 1 then
+    headers["X-Forwarded-For"] = string.format("10.%d.%d.%d", visitor / 65536, visitor / 256 % 256, visitor % 256)
+  end
+  return wrk.format("GET", path, headers)
 end

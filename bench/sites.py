@@ -13,7 +13,7 @@ from app.store import keys
 from bench.arena import Arena, Server, arena
 from bench.command import positive, run
 from bench.contestants import TALLYGATE, Contestant
-from bench.load import CONNECTIONS, Answers, _parse, load
+from bench.load import CONNECTIONS, Answers, _parse
 from bench.machine import on_core
 
 SCRIPT = Path(__file__).parent / "hits.lua"
@@ -60,9 +60,9 @@ def make_sites(place: Arena) -> None:
 
 def _hello(place: Arena, seconds: int) -> float:
     with place.serve(HELLO) as server:
-        load(server.url, {}, 1, place.cores.others)
+        _wrk(place, server, 1, (1, 1, 1))
         before = server.process.usage().cpu
-        answers = load(server.url, {}, seconds, place.cores.others)
+        answers = _wrk(place, server, seconds, (1, 1, 1))  # the same requests, headers and all
         return (server.process.usage().cpu - before) / answers.count * 1e6
 
 
@@ -89,7 +89,7 @@ def _commands(place: Arena) -> float:
 
 
 def _wrk(place: Arena, server: Server, seconds: int, shape: tuple[int, int, int]) -> Answers:
-    url = server.url.removesuffix("/live")
+    url = server.url.removesuffix("/live").removesuffix("/")
     command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(SCRIPT), url, "--", *map(str, shape)]
     with on_core(place.cores.others):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
