@@ -62,6 +62,7 @@ async def start_session(
 
     `auth_time` is when the user authenticated: now if None, 0 if unknown; `amr` is how (RFC 8176).
     """
+    await request.state["before_sign_in"](user, auth_method, address_of(request))
     await audit(request, Event.SIGN_IN, user=user, detail=auth_method)
     return await request.state["sessions"].begin(
         request.scope, user.id, auth_method, recheck_at, auth_time=auth_time, amr=amr

@@ -10,7 +10,7 @@ from app.accounts.current_user import CurrentUser, parse_user
 from app.accounts.identities import Identities
 from app.accounts.invitations import Invitations
 from app.accounts.legacy_users import LegacyUsers
-from app.accounts.models import SignInOption
+from app.accounts.models import SignInOption, User
 from app.accounts.password_hashing import PasswordHashing
 from app.accounts.rate_limits import RateLimits
 from app.accounts.services import Services
@@ -41,6 +41,19 @@ class SignInElsewhere(TypedDict):
     sign_out_redirect: SignOutRedirect
 
 
+class BeforeSignIn(Protocol):
+    """Asks what may refuse a sign-in."""
+
+    async def __call__(self, user: User, auth_method: str, address: str) -> None:
+        """Raises Forbidden."""
+
+
+class SignInChecks(TypedDict):
+    """Filled by the hooks."""
+
+    before_sign_in: BeforeSignIn
+
+
 class Accounts(TypedDict):
     """Filled by `open_accounts`."""
 
@@ -58,7 +71,7 @@ class Accounts(TypedDict):
     waiting_forms: WaitingForms
 
 
-class AccountState(WebState, Accounts, SignInElsewhere):
+class AccountState(WebState, Accounts, SignInElsewhere, SignInChecks):
     """The request state of handlers that know users."""
 
 

@@ -44,6 +44,8 @@ async def open_config_service(
             config_store=config_store,
             config_editor=Editor(config_store, namespaces, sealing, clock),
             config_namespaces=namespaces,
-            config_principals=Principals(web["tracking"], accounts["current_user"], accounts["tokens"]),
+            config_principals=Principals(
+                web["tracking"], accounts["current_user"], accounts["tokens"], accounts["services"]
+            ),
             config_changed_keys={},
         )

@@ -10,6 +10,8 @@ from starlette.types import Scope
 
 from app.accounts.current_user import CurrentUser, api_secret
 from app.accounts.secret import digest
+from app.accounts.services import PREFIX as SERVICE_PREFIX
+from app.accounts.services import Service, Services
 from app.accounts.tokens import ApiTokens, TokenInfo
 from app.config_service.models import OWN, Namespace, Right, Role
 from app.store import keys
@@ -43,7 +45,8 @@ class Principal:
 
 
 class Principals:
-    def __init__(self, tracking: Tracking, current_user: CurrentUser, tokens: ApiTokens) -> None:
+    def __init__(self, tracking: Tracking, current_user: CurrentUser, tokens: ApiTokens, services: Services) -> None:
+        self._services = services
         self._current_user = current_user
         self._tokens = tokens
         self._cache = TrackedHashes(tracking, _parse_token)
@@ -58,6 +61,8 @@ class Principals:
             user = known[0] if known is not None else None
         else:
             secret = api_secret(scope)
+            if secret and (service := self._services.cached(secret)) is not None:
+                return _of_service(service)
             token = self._cache.kept(keys.token(digest(secret))) if secret else None
             if token is None or self._tokens.expired(token):
                 return None
@@ -86,6 +91,9 @@ class Principals:
         secret = api_secret(scope)
         if secret is None:
             user = await self._current_user.get(scope)
+        elif secret.startswith(SERVICE_PREFIX):
+            service = await self._services.authenticate(secret)
+            return _of_service(service) if service is not None else None
         else:
             checked = await self._tokens.by_secret(secret)
             if checked is None:
@@ -103,6 +111,15 @@ def required(principal: Principal, namespace: Namespace | None, need: Role) -> R
     if right.role < need:
         raise Forbidden(N_("Your role in this namespace does not allow that."))
     return right
+
+
+def _of_service(service: Service) -> Principal:
+    grants = {}
+    for name, grant in service.grants.config.items():
+        right = Right.parse(grant if isinstance(grant, str) else grant.model_dump(exclude_none=True))
+        if right is not None:
+            grants[name] = right
+    return Principal(f"service:{service.name}", service.name, grants=grants)
 
 
 def _fingerprint(scope: Scope) -> bytes:

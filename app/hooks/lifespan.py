@@ -3,12 +3,14 @@
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
-from typing import TypedDict
+from functools import partial
 
-from app.accounts.lifespan import AccountState
+from app.accounts.lifespan import AccountState, SignInChecks
+from app.accounts.models import User
 from app.accounts.sealing import Seal
+from app.events.event import Record
 from app.hooks.delivering import MAX_ATTEMPTS, Delivering
-from app.hooks.in_process import InProcess
+from app.hooks.in_process import InProcess, Refused
 from app.hooks.sender import Sender
 from app.hooks.store import HooksStore
 from app.hooks.taking import Taking
@@ -16,12 +18,13 @@ from app.observability.metrics import Metrics, Reading
 from app.server.background import background
 from app.store import keys
 from app.store.client import ResponseError, StoreUnavailable
+from app.web.errors import Forbidden
 from app.web.lifespan import WebState
 
 DAY = 86_400
 
 
-class Hooks(TypedDict):
+class Hooks(SignInChecks):
     """Filled by `open_hooks`."""
 
     hooks_store: HooksStore
@@ -57,7 +60,18 @@ async def open_hooks(web: WebState, metrics: Metrics, clock: Callable[[], float]
             hooks_in_process=in_process,
             hooks_seal=seal,
             hooks_clock=clock,
+            before_sign_in=partial(_before_sign_in, in_process, clock),
         )
+
+
+async def _before_sign_in(
+    in_process: InProcess, clock: Callable[[], float], user: User, auth_method: str, address: str
+) -> None:
+    data = {"user": user.id, "name": user.name, "auth_method": auth_method, "address": address}
+    try:
+        await in_process.check("sign_in", Record("", "sign_in", clock(), data))
+    except Refused as refused:
+        raise Forbidden(str(refused)) from None
 
 
 async def _follow(store: HooksStore, delivering: Delivering) -> None:

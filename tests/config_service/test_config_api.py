@@ -229,3 +229,28 @@ async def test_a_waiting_client_gets_the_change(office: Office) -> None:
     assert over.status_code == 304
     assert (await office.alice.get(f"{path}?wait=30")).status_code == 200
     assert office.service.state["config_namespaces"].waiting == 0
+
+
+async def test_a_service_reads_what_it_was_granted(office: Office) -> None:
+    path = await office.namespace()
+    await office.namespace("other")
+    await office.alice.put("/api/config/shop/values/key?secret=true", json="s3cret")
+    grants = {"config": {"shop": "write", "other": {"role": "read", "secrets": True}}}
+    made = await office.alice.post("/api/services", json={"name": "billing", **grants})
+    assert made.status_code == 201, made.text
+    token = (
+        await office.alice.post(f"/api/services/{made.json()['id']}/tokens", json={"name": "x", "days": 1})
+    ).json()["token"]
+    service = program(office.service, token)
+    seen = await service.get(path)
+    assert (seen.json(), seen.headers["x-config-hidden"]) == ({}, "key")
+    assert (await service.patch(path, json={"a": 1}, headers=PATCH)).json()["changed"] == ["a"]
+    problem(await service.patch("/api/config/other", json={"a": 1}, headers=PATCH), 403)
+    problem(await service.put("/api/config/shop/schema", json={}), 403)
+    listed = (await service.get("/api/config")).json()["namespaces"]
+    assert [(each["name"], each["role"]) for each in listed] == [("other", "read"), ("shop", "write")]
+    versions = (await office.alice.get("/api/config/shop/history")).json()["versions"]
+    assert versions[0]["by"] == "billing"
+    before = office.service.state["store"].commands
+    assert (await service.get(path, headers={"If-None-Match": '"3"'})).status_code == 304
+    assert office.service.state["store"].commands == before

@@ -1,0 +1,80 @@
+"""Functions in the process: called after events, asked before a sign-in; their faults disturb nothing."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from app.hooks import in_process
+from app.hooks.in_process import InProcess
+from app.settings import Settings, SettingsError
+from tests.accounts.asking import problem
+from tests.helpers.cast import PASSWORD, make_cast, signed_in
+from tests.helpers.service import Running, running
+from tests.hooks import functions
+
+BOB = {"username": "bob", "password": PASSWORD}
+CHARLIE = {"username": "charlie", "password": PASSWORD}
+
+
+@pytest.fixture
+async def hooked(
+    make_settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> AsyncIterator[Running]:
+    monkeypatch.setattr(in_process, "BEFORE_TIMEOUT", 0.1)
+    functions.calls.clear()
+    fail = getattr(request, "param", "refuse")
+    async with running(make_settings(hooks=("tests.hooks.functions",), hooks_fail=fail)) as service:
+        await make_cast(service)
+        yield service
+
+
+async def test_functions_are_called_once_for_two_workers(
+    hooked: Running, make_settings: Callable[..., Settings]
+) -> None:
+    async with running(make_settings(hooks=("tests.hooks.functions",))):
+        alice = await signed_in(hooked, "alice")
+        await alice.post("/api/config", json={"name": "shop"})
+        await alice.put("/api/config/shop/values/a", json=1)
+        async with asyncio.timeout(10):
+            while ("config.changed") not in [kind for kind, _ in functions.calls]:
+                await asyncio.sleep(0.02)
+        await asyncio.sleep(0.2)
+        kinds = [kind for kind, _ in functions.calls]
+        assert (kinds.count("session.began"), kinds.count("config.changed")) == (1, 1)
+
+
+async def test_a_refusal_is_told_in_its_own_sentence(hooked: Running) -> None:
+    refused = problem(await hooked.client.post("/api/session", json=CHARLIE), 403)
+    assert refused["detail"] == "Charlie may not sign in on Saturdays."
+    assert (await hooked.client.get("/api/session")).status_code == 401
+
+
+async def test_a_late_function_refuses(hooked: Running) -> None:
+    problem(await hooked.client.post("/api/session", json=BOB), 403)
+
+
+@pytest.mark.parametrize("hooked", ["allow"], indirect=True)
+async def test_a_late_function_is_passed_over_where_the_settings_allow_it(hooked: Running) -> None:
+    assert (await hooked.client.post("/api/session", json=BOB)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("import no_such_module_at_all", "does not import"),
+        ("1 / 0", "does not import"),
+        ("from app.hooks import on\n@on('user.borne')\ndef f(event): pass", "user.borne"),
+        ("from app.hooks import before\n@before('breakfast')\ndef f(event): pass", "breakfast"),
+    ],
+)
+def test_a_bad_module_stops_the_start_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, told: str
+) -> None:
+    name = f"hooks_{abs(hash(text))}"
+    (tmp_path / f"{name}.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(SettingsError, match=told) as refused:
+        InProcess([name], "refuse")
+    assert "\n" not in str(refused.value)
