@@ -84,6 +84,7 @@ async def lifespan(
             lifecycle=lifecycle,
             health=HealthChecks(),
         )
+        web["health"].refused = lambda: store.refusals.current
         oauth = await stack.enter_async_context(open_oauth_client(settings, store, clock))
         recheck = oauth["refresher"].recheck
         accounts = await stack.enter_async_context(open_accounts(web, recheck, clock))

@@ -26,6 +26,8 @@ class HealthChecks:
     def __init__(self) -> None:
         self._checks: dict[str, Check] = {}
         self._warnings: list[Warn] = []
+        self.refused: Warn = lambda: None
+        """Returns what Redis refuses, in one line; None while it refuses nothing."""
 
     def add(self, name: str, check: Check) -> None:
         self._checks[name] = check
@@ -34,7 +36,7 @@ class HealthChecks:
         self._warnings.append(warn)
 
     def warnings(self) -> list[str]:
-        return [text for warn in self._warnings if (text := warn()) is not None]
+        return [text for warn in (self.refused, *self._warnings) if (text := warn()) is not None]
 
     async def failure(self) -> str | None:
         """The first part that is not ready: "redis: ..."; None when all are."""
@@ -64,11 +66,14 @@ async def ready(request: Request[HealthState]) -> Response:
         return _response(503, status="unavailable", reason="stopping")
     if lifecycle.broken:
         return _response(503, status="unavailable", reason=BROKEN)
-    reason = await request.state["health"].failure()
+    health = request.state["health"]
+    reason = await health.failure()
+    refused = health.refused()
+    store = {} if refused is None else {"store": "refused"}
     if reason is not None:
-        return _response(503, status="unavailable", reason=reason)
-    warnings = request.state["health"].warnings()
-    return _response(200, status="ready", **({"warnings": warnings} if warnings else {}))
+        return _response(503, status="unavailable", **store, reason=f"redis: {refused}" if refused else reason)
+    warnings = health.warnings()
+    return _response(200, status="ready", **store, **({"warnings": warnings} if warnings else {}))
 
 
 def _response(status_code: int, **content: Any) -> Response:

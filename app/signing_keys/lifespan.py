@@ -13,7 +13,7 @@ from app.sessions.signing import signing_keys
 from app.signing_keys.encryption import Encryption
 from app.signing_keys.signing_keys import MAINTENANCE_INTERVAL, SigningKeys
 from app.signing_keys.store import KeyStore
-from app.store.client import StoreUnavailable
+from app.store.client import ResponseError, StoreUnavailable
 from app.web.lifespan import WebState
 
 RETRY = 5
@@ -43,7 +43,7 @@ async def _maintain(found: SigningKeys) -> None:
     while True:
         try:
             await found.maintain()
-        except StoreUnavailable as error:
+        except (StoreUnavailable, ResponseError) as error:
             structlog.get_logger("app").warning("signing keys wait for Redis", why=str(error))
             await asyncio.sleep(RETRY)
         else:

@@ -13,6 +13,7 @@ from redis.exceptions import (
     ClusterDownError,
     MasterDownError,
     MovedError,
+    NoPermissionError,
     NoScriptError,
     OutOfMemoryError,
     RedisError,
@@ -21,9 +22,10 @@ from redis.exceptions import (
 )
 
 from app.store.connection import Argument, Interrupted, NodeConnection, Reply, StoreUnavailable, Tracker
+from app.store.refusals import FIRST_PAUSE, MAX_PAUSE, Refusals
 from app.store.topology import Topology
 
-__all__ = ["CannotWrite", "NoScriptError", "ResponseError", "Store", "StoreUnavailable"]
+__all__ = ["CannotWrite", "NoPermissionError", "NoScriptError", "ResponseError", "Store", "StoreUnavailable"]
 
 KEYLESS = frozenset({"PING", "INFO", "PUBLISH", "SCRIPT", "WAIT", "WAITAOF"})
 SCRIPTS = frozenset({"EVAL", "EVALSHA"})
@@ -35,8 +37,6 @@ BUSY = "BUSY "
 """How a server begins that runs somebody's long script; it has not applied the command."""
 PASSING = 0.05
 """Seconds between attempts while a server loads its data, or a cluster moves a slot or elects a primary."""
-RESUBSCRIBE = 0.2
-"""Seconds between two attempts to subscribe again."""
 
 
 class CannotWrite(StoreUnavailable):
@@ -51,7 +51,10 @@ class Store:
     ResponseError for any other error that Redis answers.
     """
 
-    def __init__(self, topology: Topology, timeout: float, tracker: Tracker | None = None) -> None:
+    def __init__(
+        self, topology: Topology, timeout: float, tracker: Tracker | None = None, refusals: Refusals | None = None
+    ) -> None:
+        self.refusals = refusals or Refusals()
         self._topology = topology
         self._timeout = timeout
         self._tracker = tracker
@@ -78,7 +81,7 @@ class Store:
 
     def sibling(self, tracker: Tracker | None = None) -> "Store":
         """Another store with its own connections: for commands that block them (WAITAOF), or to track keys."""
-        return Store(self._topology, self._timeout, tracker)
+        return Store(self._topology, self._timeout, tracker, self.refusals)
 
     @property
     def up(self) -> bool:
@@ -109,14 +112,19 @@ class Store:
 
     async def subscribe(self, channel: str) -> AsyncGenerator[bytes | None]:
         """Yields the messages of a channel for ever; None after each (re)connection, when messages may be missing."""
+        part, pause = f"the channel {channel}", FIRST_PAUSE
         while True:
             try:
                 connection = await self._topology.connect(await self._node(channel))
                 async with aclosing(_messages(connection, channel, self._timeout)) as messages:
                     async for message in messages:
+                        self.refusals.clear(part)
+                        pause = FIRST_PAUSE
                         yield message
-            except (RedisError, OSError, StoreUnavailable):
-                await asyncio.sleep(RESUBSCRIBE)
+            except (RedisError, OSError, StoreUnavailable) as error:
+                most = MAX_PAUSE if self.refusals.note(part, error) else FIRST_PAUSE
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, most)
                 await self._refresh()
 
     async def _ask(self, command: tuple[Argument, ...], key: Argument, deadline: float) -> Reply:
@@ -139,12 +147,17 @@ class Store:
                         raise StoreUnavailable(str(error), sent=False) from None
                     await asyncio.sleep(PASSING)
                     continue
-                if isinstance(error, OutOfMemoryError) or str(error).startswith(UNWRITABLE):
-                    raise CannotWrite(str(error), sent=False) from None
-                raise
+                raise self._as_raised(command, error) from None
             if importing is None:
                 await asyncio.sleep(PASSING)
                 await self._refresh()
+
+    def _as_raised(self, command: tuple[Argument, ...], error: ResponseError) -> Exception:
+        if command[0] not in KEYLESS and isinstance(error, NoPermissionError):
+            self.refusals.note_command(str(command[0]), error)
+        if isinstance(error, OutOfMemoryError) or str(error).startswith(UNWRITABLE):
+            return CannotWrite(str(error), sent=False)
+        return error
 
     async def _ask_again(
         self, command: tuple[Argument, ...], key: Argument, deadline: float, error: StoreUnavailable
@@ -187,7 +200,13 @@ class Store:
     def _open(self, node: str) -> NodeConnection:
         if self._closed:
             raise StoreUnavailable("the service stops", sent=False)
-        connection = NodeConnection(partial(self._topology.connect, node), timeout=self._timeout, tracker=self._tracker)
+        connection = NodeConnection(
+            partial(self._topology.connect, node),
+            timeout=self._timeout,
+            tracker=self._tracker,
+            refusals=self.refusals,
+            name=node,
+        )
         task = asyncio.create_task(connection.run(), name=f"redis {node}")
         task.add_done_callback(partial(self._ended, node))
         self._nodes[node], self._tasks[node] = connection, task

@@ -13,8 +13,16 @@ from contextlib import AsyncExitStack, suppress
 from typing import Any, Protocol
 
 from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import BusyLoadingError, InvalidResponse, ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import (
+    BusyLoadingError,
+    InvalidResponse,
+    NoPermissionError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
 
+from app.store.refusals import MAX_PAUSE, Refusals
 from app.store.tasks import run_until_one_ends
 
 Argument = str | bytes | int | float
@@ -64,9 +72,19 @@ class NodeConnection:
     """
 
     def __init__(
-        self, connect: Connect, *, timeout: float, limit: int = 10_000, tracker: Tracker | None = None
+        self,
+        connect: Connect,
+        *,
+        timeout: float,
+        limit: int = 10_000,
+        tracker: Tracker | None = None,
+        refusals: Refusals | None = None,
+        name: str = "",
     ) -> None:
         self._connect = connect
+        self._refusals = refusals or Refusals()
+        self._part = ("tracking" if tracker is not None else "the connection") + (f" to {name}" if name else "")
+        self._demoted = False
         self._tracker = tracker
         self._timeout = timeout
         self._limit = limit
@@ -123,20 +141,32 @@ class NodeConnection:
             except (RedisError, OSError) as error:  # OSError covers asyncio's TimeoutError
                 self._refuse_from = min(self._refuse_from, self._down_since + GRACE)
                 self._now(None, str(error) or "connecting took too long")
+                for_good = self._refusals.note(self._part, error) and not isinstance(error, ReadOnlyError)
+                most = MAX_PAUSE if for_good else RECONNECT_MAX
             else:
-                pause = RECONNECT_FIRST
+                self._refusals.clear(self._part)
+                pause, most = RECONNECT_FIRST, RECONNECT_MAX
                 await self._serve(connection)
             await asyncio.sleep(pause)
-            pause = min(2 * pause, RECONNECT_MAX)
+            pause = min(2 * pause, most)
 
     async def _open(self) -> AbstractConnection:
         connection = await self._connect()
         async with AsyncExitStack() as unless_done:
             unless_done.push_async_callback(connection.disconnect, nowait=True)
+            if self._demoted:
+                await self._check_primary(connection)
             if self._tracker is not None:
                 await self._track(connection)
             unless_done.pop_all()
         return connection
+
+    async def _check_primary(self, connection: AbstractConnection) -> None:
+        """Raises ReadOnlyError while the server that refused a write is still a replica."""
+        async with asyncio.timeout(self._timeout):
+            if await role(connection) == b"slave":
+                raise ReadOnlyError("You can't write against a read only replica.")
+        self._demoted = False
 
     def _now(self, connection: AbstractConnection | None, error: str | None) -> None:
         self._connection, self.error = connection, error
@@ -195,7 +225,7 @@ class NodeConnection:
                 # other commands are still read.
                 self._answer(Interrupted(str(error), sent=False))
                 self._lose(str(error))
-                demoted = error
+                demoted, self._demoted = error, True
             except (ResponseError, BusyLoadingError) as error:
                 self._answer(error)
             else:
@@ -238,6 +268,15 @@ class NodeConnection:
         self._sent.clear()
         self._queued.clear()
         self._wake.clear()
+
+
+async def role(connection: AbstractConnection) -> bytes | None:
+    """What the server says that it is (master or slave); None where it may not be asked."""
+    await connection.send_command("ROLE")
+    try:
+        return bytes((await connection.read_response())[0])
+    except NoPermissionError:
+        return None
 
 
 def _fail(future: asyncio.Future[Reply], error: Exception) -> None:

@@ -1,6 +1,7 @@
 """From a redis_url to redis-py connections: a single server, Sentinel or Cluster."""
 
 import asyncio
+import re
 from collections.abc import Callable, Collection, Coroutine
 from contextlib import AsyncExitStack
 from functools import partial
@@ -11,13 +12,19 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.crc import key_slot
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
+from redis.exceptions import NoPermissionError, ReadOnlyError, RedisError, ResponseError
 from redis.maint_notifications import MaintNotificationsConfig
 
 from app.store.redis_url import Address, Host, parse
 
 T = TypeVar("T")
+Slots = tuple[int, int, str]
+"""The first slot, the last, and the node that holds them."""
 Make = Callable[..., AbstractConnection]
+
+
+OTHERS = 0.1
+"""Seconds for which the other nodes of a cluster are waited for once one has answered."""
 
 
 class Topology(Protocol):
@@ -68,7 +75,9 @@ class Single(OneNode):
 
 
 class Sentinel(OneNode):
-    """The primary that Sentinel names, looked up for each connection."""
+    """The primary that Sentinel names, looked up for each connection. All are asked at once; the first counts whose
+    primary says that it is one.
+    """
 
     def __init__(self, url: str, timeout: float) -> None:
         address = parse(url)
@@ -91,7 +100,19 @@ class Sentinel(OneNode):
         )
         if place is None:
             raise RedisConnectionError(f"Sentinel does not know the service {self._service}")
-        return place[0].decode(), int(place[1])
+        primary = place[0].decode(), int(place[1])
+        await self._check(primary)
+        return primary
+
+    async def _check(self, primary: Host) -> None:
+        """Raises ReadOnlyError where the server says that it is a replica: this Sentinel knows of no failover yet."""
+        host, port = primary
+        try:
+            role = await _answer(self._make(host=host, port=port), "ROLE")
+        except NoPermissionError:
+            return
+        if role[0] == b"slave":
+            raise ReadOnlyError(f"Sentinel names {host}:{port}, which is a replica")
 
 
 class Cluster:
@@ -102,7 +123,7 @@ class Cluster:
         self._make = _maker(address)
         self._timeout = timeout
         self._seeds = [f"{host}:{port}" for host, port in address.hosts]
-        self._slots: list[tuple[int, int, str]] = []
+        self._slots: list[Slots] = []
 
     def locate(self, key: str | bytes | float) -> str:
         slot = key_slot(key if isinstance(key, bytes) else str(key).encode())
@@ -117,7 +138,7 @@ class Cluster:
     async def refresh(self) -> None:
         known = dict.fromkeys([*self.nodes(), *self._seeds])
         async with asyncio.timeout(self._timeout):
-            self._slots = await _first([self._slots_by(node) for node in known])
+            self._slots = await _newest([self._slots_by(node) for node in known])
 
     async def connect(self, node: str) -> AbstractConnection:
         async with asyncio.timeout(self._timeout):
@@ -127,13 +148,13 @@ class Cluster:
         host, _, port = node.rpartition(":")
         return self._make(host=host, port=int(port))
 
-    async def _slots_by(self, node: str) -> list[tuple[int, int, str]]:
-        """The slot map as this node sees it."""
-        ranges = await _answer(self._connection(node), "CLUSTER", "SLOTS")
+    async def _slots_by(self, node: str) -> tuple[int, list[Slots]]:
+        """The slot map as this node sees it, and the epoch that the node knows."""
+        epoch, ranges = await _epoch_and_slots(self._connection(node))
         if not ranges:
             raise RedisConnectionError(f"{node} knows of no slots: it is not part of a cluster yet")
         own_host = node.rpartition(":")[0]
-        return [
+        return epoch, [
             (int(first), int(last), f"{primary[0].decode() if primary[0] else own_host}:{primary[1]}")
             for first, last, primary, *_ in ranges
         ]
@@ -190,6 +211,45 @@ async def _answer(connection: AbstractConnection, *command: str) -> Any:
         return await connection.read_response()
     finally:
         await connection.disconnect(nowait=True)
+
+
+async def _epoch_and_slots(connection: AbstractConnection) -> tuple[int, Any]:
+    try:
+        await _connected(connection)
+        await connection.send_command("CLUSTER", "INFO")
+        try:
+            info = await connection.read_response()
+        except ResponseError:  # it may not be asked
+            info = b""
+        epoch = re.search(rb"cluster_current_epoch:(\d+)", info) if isinstance(info, bytes) else None
+        await connection.send_command("CLUSTER", "SLOTS")
+        return int(epoch[1]) if epoch else 0, await connection.read_response()
+    finally:
+        await connection.disconnect(nowait=True)
+
+
+async def _newest(attempts: list[Coroutine[Any, Any, tuple[int, T]]]) -> T:
+    """The result of the highest epoch among the first one and those that come within OTHERS after it: one stale node
+    is not believed. Raises the last error if all fail.
+    """
+    found: list[tuple[int, T]] = []
+
+    async def kept(attempt: Coroutine[Any, Any, tuple[int, T]]) -> None:
+        found.append(await attempt)
+
+    tasks = [asyncio.create_task(kept(attempt)) for attempt in attempts]
+    try:
+        await _first([_done(task) for task in tasks])
+        await asyncio.wait(tasks, timeout=OTHERS)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    return max(found, key=lambda result: result[0])[1]
+
+
+async def _done(task: "asyncio.Task[None]") -> None:
+    await task
 
 
 async def _first(attempts: list[Coroutine[Any, Any, T]]) -> T:

@@ -26,7 +26,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import RedirectResponse, Response
 from starlette.types import Scope
 
-from app.store.client import StoreUnavailable
+from app.store.client import NoPermissionError, StoreUnavailable
 from app.web.i18n import N_
 from app.web.negotiate import prefers_json
 from app.web.responses import json_response
@@ -174,7 +174,7 @@ def problem_of(error: Exception) -> Problem:
             return error
         case ClientDisconnect():
             return BadRequest(N_("The request was incomplete."), field="body")
-        case StoreUnavailable():
+        case StoreUnavailable() | NoPermissionError():
             return Unavailable()
         case HTTPException(status_code=404):
             return NotFound()
