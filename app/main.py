@@ -20,6 +20,7 @@ from app.config_service.lifespan import ConfigState, open_config_service
 from app.counter.lifespan import CounterState, open_counter
 from app.hooks.lifespan import HooksState, open_hooks
 from app.oauth_client.lifespan import OAuthState, open_oauth_client
+from app.oauth_server.lifespan import OAuthServerState, open_oauth_server
 from app.observability.health import HealthChecks
 from app.observability.log import AccessLog, LogFile, configure_logging
 from app.observability.metrics import Metrics, Reading
@@ -44,7 +45,7 @@ LOG_INTERVAL = 0.2
 """Seconds between two writes of the access log."""
 
 
-class State(ConfigState, CounterState, OAuthState, SigningState, SitesState, HooksState):
+class State(ConfigState, CounterState, OAuthState, OAuthServerState, SigningState, SitesState, HooksState):
     """The request state of all features together."""
 
 
@@ -89,6 +90,7 @@ async def lifespan(
         recheck = oauth["refresher"].recheck
         accounts = await stack.enter_async_context(open_accounts(web, recheck, clock))
         signing = await stack.enter_async_context(open_signing_keys(web, clock))
+        oauth_server = open_oauth_server(web, accounts, signing, clock)
         await stack.enter_async_context(own_port(metrics, settings))
         await stack.enter_async_context(
             background(
@@ -103,7 +105,7 @@ async def lifespan(
         config = await stack.enter_async_context(open_config_service(web, accounts, clock))
         stack.callback(lifecycle.stopping.set)
         _freeze_garbage()
-        yield State(**web, **accounts, **oauth, **signing, **counter, **sites, **config, **hooks)
+        yield State(**web, **accounts, **oauth, **signing, **oauth_server, **counter, **sites, **config, **hooks)
 
 
 def _open_log(settings: Settings, access: AccessLog, stack: contextlib.AsyncExitStack) -> Lifecycle:

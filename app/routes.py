@@ -8,6 +8,7 @@ from app.config_service import routes as config_service
 from app.counter import routes as counter
 from app.hooks import routes as hooks
 from app.oauth_client import routes as oauth
+from app.oauth_server import routes as oauth_server
 from app.observability import health, scrape
 from app.observability.metrics import Metrics
 from app.settings import Settings
@@ -33,6 +34,8 @@ def all_routes(collect_path: str = "c") -> list[BaseRoute]:
         *config_service.routes,
         # OAuth providers: /oauth/{provider}/start, /account/identities ...
         *oauth.routes,
+        # signing in to other services: /oauth2/authorize, /oauth2/token, /account/services ...
+        *oauth_server.routes,
         # probes: /live, /ready
         *health.routes,
         # the language switch: POST /language

@@ -27,7 +27,7 @@ FORMER_NAMES = {
     "max_waiting_hits": "max_queued_hits",
 }
 """Names that settings had before; they still work everywhere."""
-TABLES = frozenset({"oauth", "services", "wechat"})
+TABLES = frozenset({"clients", "oauth", "services", "wechat"})
 """Settings that hold tables, which variables such as TALLYGATE_OAUTH__GOOGLE__ISSUER reach, too."""
 OUTGOING_PROXY = re.compile(r"https?://([^\s/@?#]+@)?([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?")
 
@@ -120,6 +120,12 @@ class Settings(HookSettings):
         None,
         description="Address at which browsers reach this service, such as `https://sign-in.example.com`: the portal "
         "of protected sites.",
+    )
+    clients: Annotated[dict[str, dict[str, Any]], NoDecode] = Field(
+        {},
+        repr=False,
+        description="Services that sign people in here, each a table `[clients.<id>]` of the TOML file, or all in one as "
+        "JSON (see docs/identity-provider.md).",
     )
     rules: Annotated[tuple[dict[str, Any], ...], NoDecode] = Field(
         (),
@@ -215,7 +221,7 @@ class Settings(HookSettings):
     def _split(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
-    @field_validator("oauth", "rules", "services", "wechat", mode="before")
+    @field_validator("clients", "oauth", "rules", "services", "wechat", mode="before")
     @classmethod
     def _tables(cls, value: object) -> object:
         """One variable may hold all tables as JSON."""

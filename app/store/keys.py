@@ -54,6 +54,14 @@ A part in braces is a Redis Cluster hash tag: keys that one script touches share
 | `config:changed` | channel | announces the name of a namespace that was written | - |
 | `oauth:away:<provider>` | string | the provider did not answer: when to ask it again | 15 min |
 | `oauth:asked:<provider>:<when>` | string | one session asks a provider that was away, the others go on | 1 min |
+| `oauth-server:client:<id>` | hash | `client`: a client that administrators made, as JSON | for ever |
+| `oauth-server:clients` | sorted set | ids of these clients, by when they were made | for ever |
+| `oauth-server:family:<id>` | hash | what one sign-in to a client gave: code, access and refresh tokens | 1 min; 30 days unused |
+| `oauth-server:families:<user>` | sorted set | the user's families, by when they began | 30 days unused |
+| `oauth-server:grants:<user>` | hash | a client's id -> scopes that the user agreed to, first and last use | for ever |
+| `oauth-server:request:<hash>` | string | an authorization request that waits for its user | 15 min |
+| `oauth-server:assertion:<hash>` | string | a client's assertion was used, so that a replay is refused | the assertion's |
+| `oauth-server:salt` | string | the salt of pairwise subjects | for ever |
 | `{<part>}:raised` | stream | events that were raised and not yet taken by the hooks | until taken |
 | `events:raised` | channel | announces that events were raised | - |
 | `{hooks}:webhooks` | hash | a webhook's id -> the webhook, its secret encrypted | for ever |
@@ -93,6 +101,8 @@ HOOKS_SEQUENCES = "{hooks}:sequences"
 HOOKS_PENDING = "{hooks}:pending"
 HOOKS_FAILING = "{hooks}:failing"
 HOOKS_CHANGED = "hooks:changed"
+OAUTH_CLIENTS = "oauth-server:clients"
+OAUTH_SALT = "oauth-server:salt"
 EVENTS_RAISED = "events:raised"
 RAISED_PARTS = ("accounts", "config", "events", "hits", "wechat")
 """The hash tags that have a stream of raised events."""
@@ -248,3 +258,27 @@ def oauth_asked(provider: str, next_try: str) -> str:
 
 def oauth_refreshing(session_key: str) -> str:
     return f"oauth:refreshing:{session_key}"
+
+
+def oauth_client(client_id: str) -> str:
+    return f"oauth-server:client:{client_id}"
+
+
+def oauth_family(family_id: str) -> str:
+    return f"oauth-server:family:{family_id}"
+
+
+def oauth_families(user_id: str) -> str:
+    return f"oauth-server:families:{user_id}"
+
+
+def oauth_grants(user_id: str) -> str:
+    return f"oauth-server:grants:{user_id}"
+
+
+def oauth_request(digest: str) -> str:
+    return f"oauth-server:request:{digest}"
+
+
+def oauth_assertion(digest: str) -> str:
+    return f"oauth-server:assertion:{digest}"

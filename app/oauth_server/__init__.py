@@ -1,0 +1,1 @@
+"""An OpenID provider: other services sign people in with Tallygate."""

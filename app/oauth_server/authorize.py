@@ -1,0 +1,296 @@
+"""The authorization endpoint: checks the request, has the user sign in and agree, and goes back with a code."""
+
+import secrets
+from dataclasses import replace
+from urllib.parse import urlencode, urlsplit
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from app.accounts.helpers import page, redirect_page, see_other
+from app.accounts.models import User
+from app.accounts.secret import digest
+from app.oauth_server.authorization import checked, redirect_uri_of
+from app.oauth_server.endpoint import FORM, OTHER_SITES, issuer_of
+from app.oauth_server.errors import BadRedirect, OAuthError
+from app.oauth_server.lifespan import OAuthServerState
+from app.oauth_server.models import AuthorizationRequest, Client, Family, Grant
+from app.oauth_server.parameters import Parameters, parsed
+from app.oauth_server.redirect_uris import origin_of
+from app.oauth_server.scopes import SCOPES
+from app.oauth_server.store import REQUEST_LIFETIME
+from app.oauth_server.tokens import new_family_id
+from app.server.security_headers import CONTENT_SECURITY_POLICY
+from app.sessions.session import Session
+from app.signing_keys.key_ring import BadToken
+from app.web.body import form_fields
+from app.web.cookies import cookie_header, full_name, read_cookie, set_cookie
+from app.web.errors import BadRequest, NotFound
+from app.web.i18n import N_
+from app.web.policy import PolicyRoute
+
+AuthRequest = Request[OAuthServerState]
+GONE = N_("This sign-in has waited too long, or was started in another browser. Please start again at the service.")
+ALLOWED_LENGTH = 12_000
+"""Characters of the query that a POST is turned into."""
+
+
+async def authorize(request: AuthRequest) -> Response:
+    """`GET /oauth2/authorize`."""
+    issuer_of(request)
+    provider = request.state["oauth_server"]
+    parameters, wrong = parsed(request.scope["query_string"])
+    client = await provider.clients.find(parameters.get("client_id", ""))
+    try:
+        redirect_uri = redirect_uri_of(client, parameters)
+    except BadRedirect as bad:
+        raise BadRequest(bad.reason, field="client_id" if client is None else "redirect_uri") from None
+    assert client is not None
+    mode = "form_post" if parameters.get("response_mode") == "form_post" else "query"
+    back = AuthorizationRequest(client.id, redirect_uri, (), (), mode, parameters.get("state"))
+    try:
+        if wrong is not None:
+            raise wrong
+        begun = await _begun(request, client, checked(client, redirect_uri, parameters), parameters)
+        return _popup(await _proceed(request, client, begun))
+    except OAuthError as error:
+        return _popup(await _fail(request, back, error))
+
+
+async def authorize_by_form(request: AuthRequest) -> Response:
+    """`POST /oauth2/authorize` becomes a GET: the session's cookie does not come along with another site's form."""
+    body = await request.body()
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM or len(body) > ALLOWED_LENGTH:
+        raise BadRequest(f"Content-Type: must be {FORM}, and short", field="Content-Type")
+    query = body.decode("latin-1").replace("\r", "").replace("\n", "")
+    return RedirectResponse(f"/oauth2/authorize?{query}", 303, {"Cache-Control": "no-store"})
+
+
+async def go_on(request: AuthRequest) -> Response:
+    """`GET /oauth2/continue?request=`: after signing in."""
+    request_id = request.query_params.get("request", "")
+    client, waiting = await _waiting(request, request_id)
+    try:
+        return _popup(await _proceed(request, client, waiting, request_id))
+    except OAuthError as error:
+        return _popup(await _fail(request, waiting, error, after_form=True))
+
+
+async def decide(request: AuthRequest) -> Response:
+    """`POST /oauth2/consent` with `request` and `answer` (allow or deny)."""
+    fields = await form_fields(request, "request", "answer")
+    client, waiting = await _waiting(request, fields["request"])
+    user = await request.state["current_user"].get(request.scope)
+    if user is None or fields["answer"] != "allow":
+        await request.state["oauth_server"].store.take_request(fields["request"])
+        return _popup(await _fail(request, waiting, OAuthError("access_denied", "the user did not agree"), after_form=True))
+    agreed = replace(waiting, consented=True)
+    try:
+        return _popup(await _proceed(request, client, agreed, fields["request"]))
+    except OAuthError as error:
+        return _popup(await _fail(request, waiting, error, after_form=True))
+
+
+async def _begun(
+    request: AuthRequest, client: Client, checked_request: AuthorizationRequest, parameters: Parameters
+) -> AuthorizationRequest:
+    """The request with what is known as it begins. Raises OAuthError."""
+    provider, hint = request.state["oauth_server"], None
+    if "id_token_hint" in parameters:
+        try:
+            hint = str((await provider.issuing.keys.verified(parameters["id_token_hint"])).get("sub"))
+        except BadToken:
+            raise OAuthError("invalid_request", "id_token_hint is no ID token of this issuer") from None
+    session = await request.state["sessions"].open(request.scope)
+    return replace(
+        checked_request,
+        at=provider.clock(),
+        hint_subject=hint,
+        known_session=session.key if session is not None else "",
+        known_auth_time=session.auth_time if session is not None else 0.0,
+    )
+
+
+async def _proceed(
+    request: AuthRequest, client: Client, waiting: AuthorizationRequest, request_id: str | None = None
+) -> Response:
+    """The next step: signing in, the question, or the way back. Raises OAuthError."""
+    provider = request.state["oauth_server"]
+    silent = "none" in waiting.prompt
+    session = await request.state["sessions"].open(request.scope)
+    user = await request.state["current_user"].get(request.scope)
+    if user is None or session is None or await _must_sign_in(request, client, waiting, user, session):
+        if silent:
+            raise OAuthError("login_required", "the user has to sign in")
+        return await _sign_in(request, waiting, request_id, again=user is not None)
+    if not client.may_be_used_by(user.groups):
+        if silent:
+            raise OAuthError("access_denied", "the user may not use this client")
+        return await _refused(request, client, waiting)
+    grant = await provider.store.grant(user.id, client.id)
+    if not waiting.consented and _asks(client, waiting, grant):
+        if silent:
+            raise OAuthError("consent_required", "the user has to agree")
+        return await _question(request, client, waiting, request_id)
+    if request_id is not None and not await provider.store.take_request(request_id):
+        raise BadRequest(GONE, field="request")
+    return await _finish(request, client, waiting, user, session, grant, after_form=request_id is not None)
+
+
+async def _must_sign_in(
+    request: AuthRequest, client: Client, waiting: AuthorizationRequest, user: User, session: Session
+) -> bool:
+    if waiting.hint_subject is not None:
+        subject = await request.state["oauth_server"].issuing.subject(user.id, client)
+        if subject != waiting.hint_subject:
+            return True
+    since = session.key != waiting.known_session or session.auth_time > waiting.known_auth_time
+    if "login" in waiting.prompt and not since:
+        return True
+    return waiting.max_age is not None and not since and session.auth_time < waiting.at - waiting.max_age
+
+
+def _asks(client: Client, waiting: AuthorizationRequest, grant: Grant | None) -> bool:
+    if {"consent", "select_account"} & set(waiting.prompt):
+        return True
+    return not client.first_party and (grant is None or not set(waiting.scopes) <= set(grant.scopes))
+
+
+async def _sign_in(
+    request: AuthRequest, waiting: AuthorizationRequest, request_id: str | None, *, again: bool
+) -> Response:
+    request_id, cookie = await _kept(request, waiting, request_id)
+    target = urlencode({"next": f"/oauth2/continue?request={request_id}"} | ({"again": "1"} if again else {}))
+    response = see_other(f"/sign-in?{target}")
+    response.raw_headers.append(cookie)
+    return response
+
+
+async def _question(
+    request: AuthRequest, client: Client, waiting: AuthorizationRequest, request_id: str | None
+) -> Response:
+    request_id, cookie = await _kept(request, waiting, request_id)
+    pages = request.state["pages"]
+    locale = pages.locale_of(request.scope)
+    response = await page(
+        request,
+        "oauth_server/consent.html",
+        client=client,
+        host=urlsplit(waiting.redirect_uri).hostname or waiting.redirect_uri,
+        scopes=[pages.translate(locale, SCOPES[scope]) for scope in waiting.scopes],
+        request_id=request_id,
+        again=f"/sign-in?{urlencode({'again': '1', 'next': f'/oauth2/continue?request={request_id}'})}",
+    )
+    response.raw_headers.append(cookie)
+    return response
+
+
+async def _refused(request: AuthRequest, client: Client, waiting: AuthorizationRequest) -> Response:
+    error = {"error": "access_denied", "error_description": "the user may not use this client"}
+    url = _with_query(waiting, error, request.state["oauth_server"].issuer)
+    return await page(request, "oauth_server/refused.html", status_code=403, client=client, back=url)
+
+
+async def _finish(
+    request: AuthRequest, client: Client, waiting: AuthorizationRequest, user: User, session: Session,
+    grant: Grant | None, *, after_form: bool,
+) -> Response:  # fmt: skip
+    provider = request.state["oauth_server"]
+    now = provider.clock()
+    scopes = waiting.scopes if grant is None else tuple(dict.fromkeys((*grant.scopes, *waiting.scopes)))
+    await provider.store.save_grant(user.id, Grant(client.id, scopes, grant.first if grant else now, now))
+    family = Family(
+        id=new_family_id(), user=user.id, client=client.id, scopes=waiting.scopes, asked=waiting.asked,
+        session=session.key, sid=digest(f"sid:{session.key}")[:32], auth_time=session.auth_time, amr=session.amr,
+        nonce=waiting.nonce, redirect_uri=waiting.redirect_uri, challenge=waiting.challenge,
+        offline="offline_access" in waiting.scopes, created=now,
+    )  # fmt: skip
+    await provider.store.begin(family)
+    return await _answer(request, waiting, {"code": provider.issuing.tokens.code(family.id)}, after_form=after_form)
+
+
+async def _fail(
+    request: AuthRequest, waiting: AuthorizationRequest, error: OAuthError, *, after_form: bool = False
+) -> Response:
+    answer = {"error": error.code, "error_description": error.description}
+    return await _answer(request, waiting, answer, after_form=after_form)
+
+
+async def _answer(
+    request: AuthRequest, waiting: AuthorizationRequest, answer: dict[str, str], *, after_form: bool
+) -> Response:
+    """The way back to the client, with `state` and `iss` (RFC 9207). After a form it is a page, because Chromium
+    applies form-action to the redirects that follow.
+    """
+    issuer = issuer_of(request)
+    if waiting.response_mode == "form_post":
+        response = await page(
+            request, "oauth_server/form_post.html", action=waiting.redirect_uri, fields=_fields(waiting, answer, issuer)
+        )
+        response.headers["content-security-policy"] = CONTENT_SECURITY_POLICY.decode().replace(
+            "form-action 'self'", f"form-action {origin_of(waiting.redirect_uri)}"
+        )
+        return response
+    url = _with_query(waiting, answer, issuer)
+    return await redirect_page(request, url) if after_form else RedirectResponse(url, 303, {"Cache-Control": "no-store"})
+
+
+def _fields(waiting: AuthorizationRequest, answer: dict[str, str], issuer: str | None) -> dict[str, str]:
+    return answer | ({"state": waiting.state} if waiting.state is not None else {}) | {"iss": issuer or ""}
+
+
+def _with_query(waiting: AuthorizationRequest, answer: dict[str, str], issuer: str | None) -> str:
+    """The redirect URI, whose own query stays as it is."""
+    separator = "&" if urlsplit(waiting.redirect_uri).query else "?"
+    return f"{waiting.redirect_uri.rstrip('?&')}{separator}{urlencode(_fields(waiting, answer, issuer))}"
+
+
+async def _kept(
+    request: AuthRequest, waiting: AuthorizationRequest, request_id: str | None
+) -> tuple[str, tuple[bytes, bytes]]:
+    """(the id under which the request waits, the cookie that binds it to this browser)."""
+    store = request.state["oauth_server"].store
+    browser = _browser(request) or secrets.token_urlsafe(16)
+    cookie = set_cookie(request.scope, _cookie_name(request), browser, REQUEST_LIFETIME)
+    bound = replace(waiting, browser=digest(browser))
+    if request_id is None:
+        return await store.keep_request(bound), cookie
+    await store.update_request(request_id, bound)
+    return request_id, cookie
+
+
+async def _waiting(request: AuthRequest, request_id: str) -> tuple[Client, AuthorizationRequest]:
+    """The client and its request that this browser started. Raises NotFound."""
+    issuer_of(request)
+    provider, browser = request.state["oauth_server"], _browser(request)
+    waiting = await provider.store.request(request_id)
+    client = await provider.clients.find(waiting.client) if waiting is not None else None
+    if waiting is None or client is None or browser is None or waiting.browser != digest(browser):
+        raise NotFound(GONE)
+    return client, waiting
+
+
+def _browser(request: AuthRequest) -> str | None:
+    name = full_name(_cookie_name(request), request.scope)
+    value = read_cookie(cookie_header(request.scope), name.encode())
+    return value if value and len(value) <= 64 else None
+
+
+def _cookie_name(request: AuthRequest) -> str:
+    return f"{request.state['settings'].session_cookie}-authorize"
+
+
+def _popup(response: Response) -> Response:
+    """A pop-up keeps its opener only if no page on its way cuts it off."""
+    response.headers["cross-origin-opener-policy"] = "unsafe-none"
+    return response
+
+
+routes = [
+    PolicyRoute("/oauth2/authorize", authorize, methods=["GET"], policy=OTHER_SITES),
+    PolicyRoute("/oauth2/authorize", authorize_by_form, methods=["POST"], policy=OTHER_SITES),
+    Route("/oauth2/continue", go_on, methods=["GET"]),
+    Route("/oauth2/consent", decide, methods=["POST"]),
+]
+

@@ -1,0 +1,41 @@
+"""All clients: those of the settings, and those that administrators made."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from app.oauth_server.client_config import BadClient, from_toml
+from app.oauth_server.models import Client
+from app.oauth_server.store import OAuthStore
+from app.settings import Settings
+
+
+class Clients:
+    """A client of the settings hides one of the same id in Redis."""
+
+    def __init__(self, store: OAuthStore, configured: Mapping[str, Client]) -> None:
+        self.store = store
+        self.configured = configured
+
+    async def find(self, client_id: str) -> Client | None:
+        """Raises StoreUnavailable."""
+        if client_id in self.configured:
+            return self.configured[client_id]
+        return await self.store.client(client_id) if len(client_id) <= 64 and "\0" not in client_id else None
+
+
+def configured_clients(settings: Settings) -> tuple[dict[str, Client], list[str]]:
+    """(the clients of the settings, a line for each wrong table). A mistake disables that client alone."""
+    clients: dict[str, Client] = {}
+    mistakes = []
+    for client_id, table in settings.clients.items():
+        try:
+            clients[client_id] = from_toml(client_id, _plain(table), any_http=not settings.production)
+        except BadClient as bad:
+            mistakes.append(f"clients.{client_id}.{bad}")
+    return clients, mistakes
+
+
+def _plain(table: Any) -> Mapping[str, Any]:
+    if not isinstance(table, Mapping):
+        raise BadClient("table", "must be a table")
+    return table

@@ -1,0 +1,87 @@
+"""The services that a user has signed in to: a page and the API; withdrawing one ends its tokens."""
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from app.accounts.guards import sign_in_required
+from app.accounts.helpers import flash_message, page, see_other
+from app.accounts.models import User
+from app.oauth_server.lifespan import OAuthServerState
+from app.oauth_server.scopes import SCOPES
+from app.web.body import form_fields
+from app.web.errors import NotFound
+from app.web.i18n import N_
+from app.web.openapi import NUMBER, TEXT, ApiRoute, Operation, array, obj
+from app.web.responses import json_response
+
+GRANT = obj(id=TEXT, name=TEXT, scopes=array(TEXT), first=NUMBER, last=NUMBER)
+
+
+@sign_in_required
+async def list_grants(request: Request[OAuthServerState], user: User) -> Response:
+    """`GET /api/account/grants`."""
+    return json_response(await _grants(request, user))
+
+
+@sign_in_required
+async def withdraw(request: Request[OAuthServerState], user: User) -> Response:
+    """`DELETE /api/account/grants/{id}`."""
+    if not await request.state["oauth_server"].store.withdraw(user.id, request.path_params["id"]):
+        raise NotFound
+    return Response(status_code=204)
+
+
+@sign_in_required
+async def show(request: Request[OAuthServerState], user: User) -> Response:
+    """`GET /account/services`."""
+    pages = request.state["pages"]
+    locale = pages.locale_of(request.scope)
+    words = {scope: pages.translate(locale, text) for scope, text in SCOPES.items()}
+    return await page(request, "oauth_server/grants.html", grants=await _grants(request, user), words=words)
+
+
+@sign_in_required
+async def withdraw_by_form(request: Request[OAuthServerState], user: User) -> Response:
+    """`POST /account/services` with the `id` of the service to withdraw."""
+    fields = await form_fields(request, "id")
+    if not await request.state["oauth_server"].store.withdraw(user.id, fields["id"]):
+        raise NotFound
+    await flash_message(request, N_("The service has no access any more."))
+    return see_other("/account/services")
+
+
+async def _grants(request: Request[OAuthServerState], user: User) -> list[dict[str, Any]]:
+    """The last used first."""
+    provider = request.state["oauth_server"]
+    found = []
+    for grant in (await provider.store.grants(user.id)).values():
+        client = await provider.clients.find(grant.client)
+        name = client.name if client is not None else grant.client
+        scopes = list(grant.scopes)
+        found.append({"id": grant.client, "name": name, "scopes": scopes, "first": grant.first, "last": grant.last})
+    return sorted(found, key=lambda each: each["last"], reverse=True)
+
+
+LIST = Operation(
+    summary="The services that the user has signed in to",
+    tag="account",
+    responses={200: ("The services, the last used first.", array(GRANT))},
+    guarded=True,
+)
+WITHDRAW = Operation(
+    summary="Withdraw a service's access",
+    tag="account",
+    parameters={"id": "The service's id."},
+    responses={204: ("Withdrawn; its tokens are dead.", None)},
+    problems=[404],
+    guarded=True,
+)
+routes: list[BaseRoute] = [
+    ApiRoute("GET", "/api/account/grants", list_grants, LIST),
+    ApiRoute("DELETE", "/api/account/grants/{id}", withdraw, WITHDRAW, name="withdraw_grant"),
+    Route("/account/services", show, methods=["GET"]),
+    Route("/account/services", withdraw_by_form, methods=["POST"]),
+]

@@ -1,0 +1,153 @@
+"""Issues tokens for families, and says what a token is good for."""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from app.accounts.lifespan import Accounts
+from app.accounts.models import User
+from app.oauth_server.clients import Clients
+from app.oauth_server.models import Client, Family
+from app.oauth_server.scopes import subject_of, user_claims, wechat_claim
+from app.oauth_server.store import OAuthStore
+from app.oauth_server.tokens import ACCESS, TokenFormat
+from app.signing_keys.key_ring import BadToken
+from app.signing_keys.signing_keys import SigningKeys
+
+ID_TOKEN_LIFETIME = 3600
+ACCESS_TOKEN_LIFETIME = 3600
+JWT_LIFETIME = 600
+"""Seconds; a JWT may be used where it is not looked up, and so cannot be revoked there."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveToken:
+    """A token that is good now, and whom it is about. `expires` is None for a refresh token."""
+
+    family: Family
+    client: Client
+    user: User
+    scopes: tuple[str, ...]
+    issued: int
+    expires: int | None
+
+
+class Issuing:
+    """Raises StoreUnavailable when Redis does not answer."""
+
+    def __init__(
+        self, issuer: str, store: OAuthStore, clients: Clients, accounts: Accounts, keys: SigningKeys,
+        tokens: TokenFormat, clock: Callable[[], float],
+    ) -> None:  # fmt: skip
+        self.issuer = issuer
+        self.tokens = tokens
+        self.keys = keys
+        self._store = store
+        self._clients = clients
+        self._accounts = accounts
+        self._clock = clock
+
+    async def user_of(self, family: Family, client: Client) -> User | None:
+        """The user, if everything that the family depends on is still so: account, group, session."""
+        user = await self._accounts["current_user"].by_id(family.user)
+        if user is None or not client.may_be_used_by(user.groups):
+            return None
+        bound = not family.offline and self._accounts["sessions"].revocable
+        if bound and await self._session_ended(family.session):
+            return None
+        return user
+
+    async def live(self, text: str) -> LiveToken | None:
+        """What a token stands for; None if it is not good (any more)."""
+        token = self.tokens.read(text)
+        if token is None:
+            return await self._live_jwt(text) if text.count(".") == 2 else None
+        now = self._clock()
+        family = await self._store.family(token.family)
+        if family is None or not family.generation:
+            return None
+        if token.kind == ACCESS:
+            if now >= token.expires or token.number <= family.not_before:
+                return None
+            return await self._token(family, token.scopes, token.number, token.expires)
+        if token.number != family.generation:
+            return None
+        return await self._token(family, None, int(family.created), None)
+
+    async def answer(self, family: Family, client: Client, user: User, scopes: tuple[str, ...], generation: int) -> Any:
+        """The token endpoint's answer, with a nonce in the first ID token only."""
+        now = int(self._clock())
+        narrowed = None if scopes == family.scopes else scopes
+        answer: dict[str, Any] = {"token_type": "Bearer", "scope": " ".join(scopes)}
+        if client.access_token_format == "jwt":
+            answer |= {"access_token": await self._jwt(family, client, user, scopes, now), "expires_in": JWT_LIFETIME}
+        else:
+            access_token = self.tokens.access(family.id, now, now + ACCESS_TOKEN_LIFETIME, narrowed)
+            answer |= {"access_token": access_token, "expires_in": ACCESS_TOKEN_LIFETIME}
+        answer["refresh_token"] = self.tokens.refresh(family.id, generation)
+        if "openid" in scopes:
+            answer["id_token"] = await self._id_token(family, client, user, scopes, now)
+        return answer
+
+    async def claims(self, user: User, client: Client, scopes: tuple[str, ...]) -> dict[str, Any]:
+        """The claims about a user, `sub` included."""
+        wechat = None
+        if "wechat" in scopes:
+            identities = await self._accounts["identities"].of_user(user.id)
+            found = (wechat_claim(each.provider, each.subject) for each in identities)
+            wechat = next((claim for claim in found if claim is not None), None)
+        return {"sub": await self.subject(user.id, client), **user_claims(user, scopes, wechat)}
+
+    async def subject(self, user_id: str, client: Client) -> str:
+        salt = await self._store.salt() if client.subject == "pairwise" else ""
+        return subject_of(user_id, client, salt)
+
+    async def _id_token(self, family: Family, client: Client, user: User, scopes: tuple[str, ...], now: int) -> str:
+        claims = await self.claims(user, client, scopes)
+        claims |= {"iss": self.issuer, "aud": client.id, "iat": now, "exp": now + ID_TOKEN_LIFETIME, "sid": family.sid}
+        if family.auth_time:
+            claims["auth_time"] = int(family.auth_time)
+        if family.amr:
+            claims["amr"] = list(family.amr)
+        if family.nonce is not None:
+            claims["nonce"] = family.nonce
+        return await self.keys.sign(claims, alg=client.id_token_alg)
+
+    async def _jwt(self, family: Family, client: Client, user: User, scopes: tuple[str, ...], now: int) -> str:
+        claims: dict[str, Any] = {
+            "iss": self.issuer, "aud": client.id, "client_id": client.id, "iat": now, "exp": now + JWT_LIFETIME,
+            "sub": await self.subject(user.id, client), "scope": " ".join(scopes),
+            "jti": f"{family.id}.{secrets.token_urlsafe(8)}",
+        }  # fmt: skip
+        if "groups" in scopes:
+            claims["groups"] = list(user.groups)
+        return await self.keys.sign(claims, alg=client.id_token_alg, typ="at+jwt")
+
+    async def _live_jwt(self, text: str) -> LiveToken | None:
+        try:
+            claims = await self.keys.verified(text, "at+jwt")
+        except BadToken:
+            return None
+        family = await self._store.family(str(claims["jti"]).partition(".")[0])
+        if family is None or claims["exp"] <= self._clock() or claims["iat"] <= family.not_before:
+            return None
+        return await self._token(family, tuple(claims["scope"].split()), claims["iat"], claims["exp"])
+
+    async def _token(
+        self, family: Family, scopes: tuple[str, ...] | None, issued: int, expires: int | None
+    ) -> LiveToken | None:
+        client = await self._clients.find(family.client)
+        user = await self.user_of(family, client) if client is not None else None
+        if client is None or user is None:
+            return None
+        return LiveToken(family, client, user, family.scopes if scopes is None else scopes, issued, expires)
+
+    async def _session_ended(self, key: str) -> bool:
+        sessions = self._accounts["sessions"]
+        return sessions.cached_by_key(key) is None and await sessions.by_key(key) is None
+
+    async def consented(self, family: Family, client: Client) -> bool:
+        """Whether the user still agrees to what the family was given."""
+        grant = await self._store.grant(family.user, client.id)
+        return grant is not None and (client.first_party or set(family.scopes) <= set(grant.scopes))

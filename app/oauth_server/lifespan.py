@@ -1,0 +1,59 @@
+"""The part of the lifespan that opens the OpenID provider, and the request state that it fills."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypedDict
+
+import structlog
+
+from app.accounts.lifespan import AccountState, Accounts
+from app.oauth_server.client_auth import ClientAuthentication
+from app.oauth_server.clients import Clients, configured_clients
+from app.oauth_server.issuing import Issuing
+from app.oauth_server.store import OAuthStore
+from app.oauth_server.tokens import TokenFormat
+from app.sessions.signing import signing_keys
+from app.signing_keys.lifespan import Signing
+from app.web.lifespan import WebState
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """The provider's parts. `issuer` is None without `public_url`: the provider is off then."""
+
+    issuer: str | None
+    clients: Clients
+    authentication: ClientAuthentication
+    issuing: Issuing
+    store: OAuthStore
+    clock: Callable[[], float]
+
+
+class OAuthServer(TypedDict):
+    """Filled by `open_oauth_server`."""
+
+    oauth_server: Provider
+
+
+class OAuthServerState(AccountState, Signing, OAuthServer):
+    """The request state of the feature's handlers."""
+
+
+def open_oauth_server(
+    web: WebState, accounts: Accounts, signing: Signing, clock: Callable[[], float] = time.time
+) -> OAuthServer:
+    """Opens the configured clients. A wrong table is logged and left out."""
+    settings = web["settings"]
+    issuer = settings.public_url
+    store = OAuthStore(web["store"], web["tracking"], clock)
+    configured, mistakes = configured_clients(settings)
+    for mistake in mistakes:
+        structlog.get_logger("app").error("a client is left out", why=mistake)
+    clients = Clients(store, configured)
+    audiences = frozenset({issuer, f"{issuer}/oauth2/token"} if issuer else ())
+    issuing = Issuing(
+        issuer or "", store, clients, accounts, signing["signing_keys"], TokenFormat(signing_keys(settings)), clock
+    )
+    authentication = ClientAuthentication(clients, audiences, clock)
+    return OAuthServer(oauth_server=Provider(issuer, clients, authentication, issuing, store, clock))

@@ -1,0 +1,115 @@
+"""RP-initiated logout: asks the person, unless the hint names the session that ends."""
+
+from urllib.parse import urlencode, urlsplit
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from app.accounts import authentication
+from app.accounts.helpers import page, redirect_page
+from app.oauth_server.endpoint import FORM, OTHER_SITES, issuer_of
+from app.oauth_server.errors import OAuthError
+from app.oauth_server.lifespan import OAuthServerState
+from app.oauth_server.models import Client
+from app.oauth_server.parameters import Parameters, strict
+from app.signing_keys.key_ring import BadToken
+from app.web.body import form_fields
+from app.web.errors import BadRequest
+from app.web.i18n import N_
+from app.web.policy import PolicyRoute
+from starlette.routing import Route
+
+LogoutRequest = Request[OAuthServerState]
+
+
+async def end_session(request: LogoutRequest) -> Response:
+    """`GET /oauth2/end-session`; a hint may have expired. A wrong one is a page, never the way back."""
+    issuer_of(request)
+    try:
+        parameters = strict(request.scope["query_string"])
+    except OAuthError as error:
+        raise BadRequest(error.description, field="query") from None
+    hint = await _hint(request, parameters)
+    client = await _client(request, parameters, hint)
+    back = _way_back(client, parameters)
+    session = await request.state["sessions"].open(request.scope)
+    user = await request.state["current_user"].get(request.scope)
+    if session is None or user is None:
+        return RedirectResponse(back, 303) if back is not None else await page(request, "oauth_server/signed_out.html")
+    fits = hint is not None and client is not None and hint.get("sub") == await _subject(request, user.id, client)
+    if not fits:
+        return await page(request, "oauth_server/end_session.html", client=client, back=back or "")
+    await authentication.sign_out(request)
+    return RedirectResponse(back, 303) if back is not None else await page(request, "oauth_server/signed_out.html")
+
+
+async def end_session_by_form(request: LogoutRequest) -> Response:
+    """`POST /oauth2/end-session` becomes a GET: the session's cookie does not come along with another site's form."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() not in {"", FORM}:
+        raise BadRequest(f"Content-Type: must be {FORM}", field="Content-Type")
+    query = (await request.body())[:12_000].decode("latin-1").replace("\r", "").replace("\n", "")
+    return RedirectResponse(f"/oauth2/end-session?{query}", 303, {"Cache-Control": "no-store"})
+
+
+async def sign_out(request: LogoutRequest) -> Response:
+    """`POST /oauth2/sign-out` with `client` and `back`, after the question."""
+    issuer_of(request)
+    fields = await form_fields(request, "client", "back")
+    client = await request.state["oauth_server"].clients.find(fields["client"])
+    await authentication.sign_out(request)
+    if client is not None and _is_way_back(client, fields["back"]):
+        return await redirect_page(request, fields["back"])
+    return await page(request, "oauth_server/signed_out.html")
+
+
+async def _hint(request: LogoutRequest, parameters: Parameters) -> dict[str, object] | None:
+    if "id_token_hint" not in parameters:
+        return None
+    try:
+        return await request.state["oauth_server"].issuing.keys.verified(parameters["id_token_hint"])
+    except BadToken:
+        raise BadRequest(N_("The ID token of this sign-out is not valid."), field="id_token_hint") from None
+
+
+async def _client(
+    request: LogoutRequest, parameters: Parameters, hint: dict[str, object] | None
+) -> Client | None:
+    named = parameters.get("client_id", "")
+    audience = str(hint.get("aud", "")) if hint is not None else named
+    if named and named != audience:
+        raise BadRequest(N_("The ID token of this sign-out is another service's."), field="client_id")
+    return await request.state["oauth_server"].clients.find(audience)
+
+
+def _way_back(client: Client | None, parameters: Parameters) -> str | None:
+    """The address to go to afterwards, with `state`; None if none was named. Raises BadRequest."""
+    uri = parameters.get("post_logout_redirect_uri")
+    if uri is None:
+        return None
+    if client is None or uri not in client.post_logout_redirect_uris:
+        raise BadRequest(
+            N_("The service named an address to go back to that is not registered for it."),
+            field="post_logout_redirect_uri",
+        )
+    state = parameters.get("state")
+    separator = "&" if urlsplit(uri).query else "?"
+    return uri if state is None else f"{uri}{separator}{urlencode({'state': state})}"
+
+
+def _is_way_back(client: Client, url: str) -> bool:
+    """Whether the URL is a registered one, perhaps with a `state`."""
+    return any(
+        url == uri or url.startswith(f"{uri}{'&' if urlsplit(uri).query else '?'}state=")
+        for uri in client.post_logout_redirect_uris
+    )
+
+
+async def _subject(request: LogoutRequest, user_id: str, client: Client) -> str:
+    return await request.state["oauth_server"].issuing.subject(user_id, client)
+
+
+routes = [
+    PolicyRoute("/oauth2/end-session", end_session, methods=["GET"], policy=OTHER_SITES),
+    PolicyRoute("/oauth2/end-session", end_session_by_form, methods=["POST"], policy=OTHER_SITES),
+    Route("/oauth2/sign-out", sign_out, methods=["POST"]),
+]

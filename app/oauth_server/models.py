@@ -1,0 +1,107 @@
+"""Clients, authorization requests, and what was granted. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+ClientAuth = Literal["none", "secret", "private_key_jwt"]
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A service that signs people in here. `secrets` are SHA-256 digests, two at most: the former one still works."""
+
+    id: str
+    name: str
+    redirect_uris: tuple[str, ...] = ()
+    scopes: tuple[str, ...] = ("openid", "profile", "email")
+    secrets: tuple[str, ...] = ()
+    public: bool = False
+    jwks: Mapping[str, Any] | None = None
+    groups: tuple[str, ...] | None = None
+    first_party: bool = False
+    pkce: bool = True
+    device: bool = False
+    introspect: bool = False
+    id_token_alg: str = "ES256"
+    access_token_format: str = "opaque"
+    subject: str = "public"
+    logout_uri: str | None = None
+    post_logout_redirect_uris: tuple[str, ...] = ()
+    source: str = "file"
+    created: float = 0.0
+    registration_token: str | None = None
+
+    @property
+    def auth(self) -> ClientAuth:
+        if self.public:
+            return "none"
+        return "private_key_jwt" if self.jwks is not None else "secret"
+
+    def may_be_used_by(self, groups: tuple[str, ...]) -> bool:
+        """Whether a user in these groups may sign in to the client. All decisions about that are made here."""
+        return self.groups is None or not set(self.groups).isdisjoint(groups)
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizationRequest:
+    """A request that has passed all checks that need no user. Times are Unix seconds.
+
+    `asked` is the scope as the client sent it, `scopes` the part that it may have. `browser` is the digest of the
+    cookie of the browser that started it. `known_session` and `known_auth_time` tell whether the user has authenticated
+    since.
+    """
+
+    client: str
+    redirect_uri: str
+    scopes: tuple[str, ...]
+    asked: tuple[str, ...]
+    response_mode: str = "query"
+    state: str | None = None
+    nonce: str | None = None
+    challenge: str | None = None
+    prompt: tuple[str, ...] = ()
+    max_age: int | None = None
+    login_hint: str | None = None
+    hint_subject: str | None = None
+    at: float = 0.0
+    browser: str = ""
+    known_session: str = ""
+    known_auth_time: float = 0.0
+    consented: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """What one sign-in to a client gave: its code, access tokens and refresh tokens live and die with it.
+
+    `session` is the key of the session that began it; with `offline` the family outlives it. `generation` counts the
+    refresh tokens; 0 is the code. Access tokens issued before `not_before` are revoked.
+    """
+
+    id: str
+    user: str
+    client: str
+    scopes: tuple[str, ...]
+    asked: tuple[str, ...]
+    session: str
+    sid: str
+    auth_time: float
+    amr: tuple[str, ...] = ()
+    nonce: str | None = None
+    redirect_uri: str = ""
+    challenge: str | None = None
+    offline: bool = False
+    generation: int = 0
+    not_before: float = 0.0
+    created: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A service that a user has signed in to. Times are Unix seconds."""
+
+    client: str
+    scopes: tuple[str, ...] = field(default=())
+    first: float = 0.0
+    last: float = 0.0

@@ -1,0 +1,153 @@
+"""Userinfo, introspection (RFC 7662), revocation (RFC 7009), discovery and keys."""
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from app.oauth_server.endpoint import authorization_of, form_parameters, issuer_of, oauth_endpoint, open_routes
+from app.oauth_server.errors import OAuthError
+from app.oauth_server.lifespan import OAuthServerState
+from app.oauth_server.parameters import required
+from app.oauth_server.scopes import CLAIMS, SCOPES
+from app.web.responses import json_response
+
+INACTIVE = {"active": False}
+AUTHENTICATIONS = ["client_secret_basic", "client_secret_post", "private_key_jwt", "none"]
+CACHED = "public, max-age=300"
+
+
+@oauth_endpoint
+async def userinfo(request: Request[OAuthServerState]) -> Response:
+    """`GET` or `POST /oauth2/userinfo` with an access token, in the header or (POST) in the form."""
+    issuing = request.state["oauth_server"].issuing
+    live = await issuing.live(await _bearer(request))
+    if live is None or live.expires is None:
+        raise _bad_token("invalid_token", "the access token is wrong, expired or revoked")
+    if "openid" not in live.scopes:
+        error = _bad_token("insufficient_scope", "the access token lacks the scope openid")
+        error.status = 403
+        raise error
+    return json_response(await issuing.claims(live.user, live.client, live.scopes))
+
+
+@oauth_endpoint
+async def introspect(request: Request[OAuthServerState]) -> Response:
+    """`POST /oauth2/introspect`: only a client with `introspect = true` is told about tokens of other clients."""
+    provider = request.state["oauth_server"]
+    parameters = await form_parameters(request)
+    caller = await provider.authentication.client(authorization_of(request), parameters)
+    if caller.public:
+        raise OAuthError("invalid_client", "a public client cannot ask about tokens", 401)
+    live = await provider.issuing.live(required(parameters, "token"))
+    if live is None or (live.client.id != caller.id and not caller.introspect):
+        return json_response(INACTIVE)
+    answer: dict[str, Any] = {
+        "active": True,
+        "iss": provider.issuer,
+        "client_id": live.client.id,
+        "aud": live.client.id,
+        "sub": await provider.issuing.subject(live.user.id, live.client),
+        "username": live.user.name,
+        "scope": " ".join(live.scopes),
+        "iat": live.issued,
+        "token_type": "Bearer" if live.expires is not None else "refresh_token",
+    }
+    return json_response(answer | ({"exp": live.expires} if live.expires is not None else {}))
+
+
+@oauth_endpoint
+async def revoke(request: Request[OAuthServerState]) -> Response:
+    """`POST /oauth2/revoke`: 200 also for a token that is not good, or another client's, which stays as it is."""
+    provider = request.state["oauth_server"]
+    parameters = await form_parameters(request)
+    client = await provider.authentication.client(authorization_of(request), parameters)
+    live = await provider.issuing.live(required(parameters, "token"))
+    if live is not None and live.client.id == client.id:
+        if live.expires is None:
+            await provider.store.end(live.family)
+        else:
+            await provider.store.revoke_access(live.family)
+    return Response(b"", 200, {"Cache-Control": "no-store"})
+
+
+@oauth_endpoint
+async def jwks(request: Request[OAuthServerState]) -> Response:
+    """`GET /oauth2/jwks.json`."""
+    return _public(await request.state["signing_keys"].jwks())
+
+
+@oauth_endpoint
+async def discovery(request: Request[OAuthServerState]) -> Response:
+    """`GET /.well-known/openid-configuration` and `/.well-known/oauth-authorization-server` (RFC 8414)."""
+    return _public(metadata(issuer_of(request)))
+
+
+def metadata(issuer: str) -> dict[str, Any]:
+    endpoints = {
+        "authorization_endpoint": "authorize",
+        "token_endpoint": "token",
+        "userinfo_endpoint": "userinfo",
+        "revocation_endpoint": "revoke",
+        "introspection_endpoint": "introspect",
+        "end_session_endpoint": "end-session",
+        "jwks_uri": "jwks.json",
+    }
+    return {
+        "issuer": issuer,
+        **{name: f"{issuer}/oauth2/{path}" for name, path in endpoints.items()},
+        "scopes_supported": list(SCOPES),
+        "claims_supported": list(CLAIMS),
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query", "form_post"],
+        "grant_types_supported": ["authorization_code", "refresh_token"],
+        "subject_types_supported": ["public", "pairwise"],
+        "id_token_signing_alg_values_supported": ["ES256", "RS256"],
+        "token_endpoint_auth_methods_supported": AUTHENTICATIONS,
+        "token_endpoint_auth_signing_alg_values_supported": ["ES256", "RS256", "PS256"],
+        "introspection_endpoint_auth_methods_supported": AUTHENTICATIONS[:3],
+        "revocation_endpoint_auth_methods_supported": AUTHENTICATIONS,
+        "code_challenge_methods_supported": ["S256"],
+        "prompt_values_supported": ["none", "login", "consent", "select_account"],
+        "authorization_response_iss_parameter_supported": True,
+        "claims_parameter_supported": False,
+        "request_parameter_supported": False,
+        "request_uri_parameter_supported": False,
+    }
+
+
+async def _bearer(request: Request[OAuthServerState]) -> str:
+    """The access token (RFC 6750): never one of the query, which is logged. Raises OAuthError."""
+    header = authorization_of(request)
+    if header is not None:
+        scheme, _, token = header.decode("latin-1").partition(" ")
+        if scheme.lower() != "bearer":
+            raise _bad_token("invalid_request", "the Authorization header is no Bearer header")
+        return token.strip()
+    if request.method == "POST" and (token := (await form_parameters(request)).get("access_token")):
+        return token
+    raise _bad_token("invalid_token", "the access token is missing")
+
+
+def _bad_token(code: str, description: str) -> OAuthError:
+    error = OAuthError(code, description, 401)
+    error.challenge = f'Bearer error="{code}",'
+    return error
+
+
+def _public(document: Any) -> Response:
+    response = json_response(document)
+    response.headers["Cache-Control"] = CACHED
+    del response.headers["Vary"]
+    return response
+
+
+routes: list[BaseRoute] = [
+    *open_routes("/oauth2/userinfo", userinfo, "GET", "POST"),
+    *open_routes("/oauth2/introspect", introspect, "POST"),
+    *open_routes("/oauth2/revoke", revoke, "POST"),
+    *open_routes("/oauth2/jwks.json", jwks, "GET"),
+    *open_routes("/.well-known/openid-configuration", discovery, "GET"),
+    *open_routes("/.well-known/oauth-authorization-server", discovery, "GET"),
+]

@@ -1,0 +1,17 @@
+"""The routes of the OpenID provider."""
+
+from starlette.routing import BaseRoute
+
+from app.oauth_server import authorize, grants, logout, resources, token
+
+routes: list[BaseRoute] = [
+    # for programs: /oauth2/userinfo, /oauth2/introspect, /oauth2/revoke, /oauth2/jwks.json, /.well-known/...
+    *resources.routes,
+    # /oauth2/token
+    *token.routes,
+    # for browsers: /oauth2/authorize, /oauth2/end-session
+    *authorize.routes,
+    *logout.routes,
+    # the user's services: /account/services, /api/account/grants
+    *grants.routes,
+]

@@ -1,0 +1,63 @@
+"""Scopes and the claims that they give. Pure."""
+
+import hashlib
+from typing import Any
+from urllib.parse import urlsplit
+
+from app.accounts.models import User
+from app.oauth_server.models import Client
+from app.web.i18n import N_
+
+SCOPES = {
+    "openid": N_("Know that it is you"),
+    "profile": N_("See your name and language"),
+    "email": N_("See your e-mail address"),
+    "groups": N_("See which groups you are in"),
+    "wechat": N_("See your WeChat identity"),
+    "offline_access": N_("Keep access while you are not signed in"),
+}
+"""All scopes, each with what it means to the person who is asked."""
+CLAIMS = (
+    "sub", "iss", "aud", "exp", "iat", "auth_time", "amr", "sid", "nonce",
+    "name", "preferred_username", "locale", "email", "email_verified", "groups", "wechat",
+)  # fmt: skip
+
+
+def split(scope: str | None) -> tuple[str, ...]:
+    """The scopes of a parameter, each once, in their order."""
+    return tuple(dict.fromkeys((scope or "").split(" "))) if scope else ()
+
+
+def user_claims(user: User, scopes: tuple[str, ...], wechat: dict[str, str] | None = None) -> dict[str, Any]:
+    """The claims about the user that the scopes give; those that are unknown are left out."""
+    claims: dict[str, Any] = {}
+    if "profile" in scopes:
+        claims |= {"name": user.label, "preferred_username": user.name}
+        if user.locale:
+            claims["locale"] = user.locale
+    if "email" in scopes and user.email:
+        claims |= {"email": user.email, "email_verified": user.email_verified}
+    if "groups" in scopes:
+        claims["groups"] = list(user.groups)
+    if "wechat" in scopes and wechat:
+        claims["wechat"] = wechat
+    return claims
+
+
+def subject_of(user_id: str, client: Client, salt: str) -> str:
+    """`sub`: the user's id, or a pseudonym for the client's host (OpenID Connect Core 8.1)."""
+    if client.subject == "public":
+        return user_id
+    sector = (urlsplit(client.redirect_uris[0]).hostname if client.redirect_uris else None) or client.id
+    return hashlib.sha256(f"{sector}\n{user_id}\n{salt}".encode()).hexdigest()
+
+
+def wechat_claim(provider: str, subject: str) -> dict[str, str] | None:
+    """The claim of a WeChat identity's subject: `unionid:<id>` or `openid:<account>:<id>`; None for any other."""
+    match subject.split(":"):
+        case ["unionid", unionid]:
+            return {"unionid": unionid, "account": provider}
+        case ["openid", account, openid]:
+            return {"openid": openid, "account": account}
+        case _:
+            return None

@@ -1,0 +1,99 @@
+"""The token endpoint: a code or a refresh token for tokens."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.accounts.models import User
+from app.oauth_server.endpoint import authorization_of, form_parameters, oauth_endpoint, open_routes
+from app.oauth_server.errors import OAuthError
+from app.oauth_server.lifespan import OAuthServerState, Provider
+from app.oauth_server.models import Client, Family
+from app.oauth_server.parameters import Parameters, required
+from app.oauth_server.pkce import verifies
+from app.oauth_server.scopes import split
+from app.oauth_server.tokens import CODE, REFRESH
+from app.web.responses import json_response
+
+BAD_GRANT = "the code or token is wrong, expired, used or revoked"
+
+
+@oauth_endpoint
+async def token(request: Request[OAuthServerState]) -> Response:
+    """`POST /oauth2/token`."""
+    provider = request.state["oauth_server"]
+    parameters = await form_parameters(request)
+    client = await provider.authentication.client(authorization_of(request), parameters)
+    match required(parameters, "grant_type"):
+        case "authorization_code":
+            return json_response(await _by_code(provider, client, parameters))
+        case "refresh_token":
+            return json_response(await _by_refresh_token(provider, client, parameters))
+        case _:
+            raise OAuthError("unsupported_grant_type", "grant_type must be authorization_code or refresh_token")
+
+
+async def _by_code(provider: Provider, client: Client, parameters: Parameters) -> dict[str, object]:
+    """A code is good once: a second use ends what the first gave. Only its own client's use counts."""
+    family = await _family(provider, client, required(parameters, "code"), CODE)
+    if not family.generation:
+        if parameters.get("redirect_uri", family.redirect_uri) != family.redirect_uri:
+            raise OAuthError("invalid_grant", "redirect_uri differs from the one of the authorization request")
+        _check_verifier(family, parameters.get("code_verifier"))
+    if not await provider.store.redeem(family):
+        raise OAuthError("invalid_grant", BAD_GRANT)
+    user = await _user(provider, family, client)
+    answer: dict[str, object] = await provider.issuing.answer(family, client, user, family.scopes, 1)
+    return answer
+
+
+def _check_verifier(family: Family, verifier: str | None) -> None:
+    if family.challenge is None:
+        if verifier is not None:  # the challenge was taken out of the request (RFC 9700, 4.8.2)
+            raise OAuthError("invalid_grant", "code_verifier, but there was no code_challenge")
+    elif verifier is None or not verifies(verifier, family.challenge):
+        raise OAuthError("invalid_grant", "code_verifier is missing or wrong")
+
+
+async def _by_refresh_token(provider: Provider, client: Client, parameters: Parameters) -> dict[str, object]:
+    text = required(parameters, "refresh_token")
+    family = await _family(provider, client, text, REFRESH)
+    presented = provider.issuing.tokens.read(text)
+    scopes = _narrowed(family, parameters.get("scope"))
+    user = await _user(provider, family, client)
+    generation = await provider.store.rotate(family, presented.number if presented else 0)
+    if not generation:
+        raise OAuthError("invalid_grant", BAD_GRANT)
+    answer: dict[str, object] = await provider.issuing.answer(family, client, user, scopes, generation)
+    return answer
+
+
+def _narrowed(family: Family, scope: str | None) -> tuple[str, ...]:
+    """The scopes of a refresh: clients repeat what they first asked for, also if not all of it was granted."""
+    if scope is None:
+        return family.scopes
+    asked = split(scope)
+    scopes = tuple(each for each in family.scopes if each in asked)
+    if not set(asked) <= {*family.asked, *family.scopes} or not scopes:
+        raise OAuthError("invalid_scope", "scope exceeds what was granted")
+    return scopes
+
+
+async def _family(provider: Provider, client: Client, text: str, kind: str) -> Family:
+    """The family of a code or refresh token of this client. Raises OAuthError."""
+    token = provider.issuing.tokens.read(text)
+    family = await provider.store.family(token.family) if token is not None and token.kind == kind else None
+    if family is None or family.client != client.id or (kind == REFRESH and not family.generation):
+        raise OAuthError("invalid_grant", BAD_GRANT)
+    return family
+
+
+async def _user(provider: Provider, family: Family, client: Client) -> User:
+    """Checks account, group, session and consent again; ends the family where one of them is gone. Raises OAuthError."""
+    user = await provider.issuing.user_of(family, client)
+    if user is None or not await provider.issuing.consented(family, client):
+        await provider.store.end(family)
+        raise OAuthError("invalid_grant", BAD_GRANT)
+    return user
+
+
+routes = open_routes("/oauth2/token", token, "POST")
