@@ -84,7 +84,9 @@ async def decide(request: AuthRequest) -> Response:
     user = await request.state["current_user"].get(request.scope)
     if user is None or fields["answer"] != "allow":
         await request.state["oauth_server"].store.take_request(fields["request"])
-        return _popup(await _fail(request, waiting, OAuthError("access_denied", "the user did not agree"), after_form=True))
+        return _popup(
+            await _fail(request, waiting, OAuthError("access_denied", "the user did not agree"), after_form=True)
+        )
     agreed = replace(waiting, consented=True)
     try:
         return _popup(await _proceed(request, client, agreed, fields["request"]))
@@ -233,7 +235,9 @@ async def _answer(
         )
         return response
     url = _with_query(waiting, answer, issuer)
-    return await redirect_page(request, url) if after_form else RedirectResponse(url, 303, {"Cache-Control": "no-store"})
+    return (
+        await redirect_page(request, url) if after_form else RedirectResponse(url, 303, {"Cache-Control": "no-store"})
+    )
 
 
 def _fields(waiting: AuthorizationRequest, answer: dict[str, str], issuer: str | None) -> dict[str, str]:
@@ -293,4 +297,3 @@ routes = [
     Route("/oauth2/continue", go_on, methods=["GET"]),
     Route("/oauth2/consent", decide, methods=["POST"]),
 ]
-

@@ -66,7 +66,10 @@ class ClientAuthentication:
             raise InvalidClient("iss and sub of the assertion must be the client_id")
         if not any(isinstance(each, str) and each in self._audiences for each in audiences):
             raise InvalidClient("aud of the assertion must be the issuer or the token endpoint")
-        if not isinstance(expires, (int, float)) or not now < expires + LEEWAY <= now + MAX_ASSERTION_LIFETIME + 2 * LEEWAY:
+        if (
+            not isinstance(expires, (int, float))
+            or not now < expires + LEEWAY <= now + MAX_ASSERTION_LIFETIME + 2 * LEEWAY
+        ):
             raise InvalidClient("exp of the assertion is missing, past, or more than an hour ahead")
         if not isinstance(claims.get("jti"), str) or not claims["jti"]:
             raise InvalidClient("jti of the assertion is missing")

@@ -58,7 +58,11 @@ def client_of(client_id: str, table: Mapping[str, Any], *, any_http: bool = Fals
         fields["groups"] = _texts(table, "groups", MAX_LIST)
     if table.get("jwks") is not None:
         fields["jwks"] = _jwks(table["jwks"])
-    client = Client(id=client_id, **fields, **other)
+    return _whole(Client(id=client_id, **fields, **other))
+
+
+def _whole(client: Client) -> Client:
+    """Checks fields that depend on each other."""
     if not client.redirect_uris and not client.device and not client.introspect:
         raise BadClient("redirect_uris", "must name at least one, unless device or introspect is true")
     if client.public and (client.secrets or client.jwks):
@@ -112,7 +116,9 @@ def _texts(table: Mapping[str, Any], name: str, most: int) -> tuple[str, ...]:
     value = table.get(name)
     if value is None:
         return ()
-    if not isinstance(value, (list, tuple)) or not all(isinstance(each, str) and 0 < len(each) <= 2000 for each in value):
+    if not isinstance(value, (list, tuple)) or not all(
+        isinstance(each, str) and 0 < len(each) <= 2000 for each in value
+    ):
         raise BadClient(name, "must be a list of texts")
     if len(value) > most:
         raise BadClient(name, f"must have at most {most} entries")

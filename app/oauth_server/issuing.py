@@ -15,6 +15,7 @@ from app.oauth_server.tokens import ACCESS, TokenFormat
 from app.signing_keys.key_ring import BadToken
 from app.signing_keys.signing_keys import SigningKeys
 
+JWT = "jwt"
 ID_TOKEN_LIFETIME = 3600
 ACCESS_TOKEN_LIFETIME = 3600
 JWT_LIFETIME = 600
@@ -80,7 +81,7 @@ class Issuing:
         now = int(self._clock())
         narrowed = None if scopes == family.scopes else scopes
         answer: dict[str, Any] = {"token_type": "Bearer", "scope": " ".join(scopes)}
-        if client.access_token_format == "jwt":
+        if client.access_token_format == JWT:
             answer |= {"access_token": await self._jwt(family, client, user, scopes, now), "expires_in": JWT_LIFETIME}
         else:
             access_token = self.tokens.access(family.id, now, now + ACCESS_TOKEN_LIFETIME, narrowed)

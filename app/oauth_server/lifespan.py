@@ -7,7 +7,7 @@ from typing import TypedDict
 
 import structlog
 
-from app.accounts.lifespan import AccountState, Accounts
+from app.accounts.lifespan import Accounts, AccountState
 from app.oauth_server.client_auth import ClientAuthentication
 from app.oauth_server.clients import Clients, configured_clients
 from app.oauth_server.issuing import Issuing

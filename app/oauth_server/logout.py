@@ -1,12 +1,15 @@
 """RP-initiated logout: asks the person, unless the hint names the session that ends."""
 
+from typing import cast
 from urllib.parse import urlencode, urlsplit
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
 
 from app.accounts import authentication
 from app.accounts.helpers import page, redirect_page
+from app.accounts.lifespan import AccountState
 from app.oauth_server.endpoint import FORM, OTHER_SITES, issuer_of
 from app.oauth_server.errors import OAuthError
 from app.oauth_server.lifespan import OAuthServerState
@@ -17,7 +20,6 @@ from app.web.body import form_fields
 from app.web.errors import BadRequest
 from app.web.i18n import N_
 from app.web.policy import PolicyRoute
-from starlette.routing import Route
 
 LogoutRequest = Request[OAuthServerState]
 
@@ -39,7 +41,7 @@ async def end_session(request: LogoutRequest) -> Response:
     fits = hint is not None and client is not None and hint.get("sub") == await _subject(request, user.id, client)
     if not fits:
         return await page(request, "oauth_server/end_session.html", client=client, back=back or "")
-    await authentication.sign_out(request)
+    await authentication.sign_out(cast(Request[AccountState], request))
     return RedirectResponse(back, 303) if back is not None else await page(request, "oauth_server/signed_out.html")
 
 
@@ -56,7 +58,7 @@ async def sign_out(request: LogoutRequest) -> Response:
     issuer_of(request)
     fields = await form_fields(request, "client", "back")
     client = await request.state["oauth_server"].clients.find(fields["client"])
-    await authentication.sign_out(request)
+    await authentication.sign_out(cast(Request[AccountState], request))
     if client is not None and _is_way_back(client, fields["back"]):
         return await redirect_page(request, fields["back"])
     return await page(request, "oauth_server/signed_out.html")
@@ -71,9 +73,7 @@ async def _hint(request: LogoutRequest, parameters: Parameters) -> dict[str, obj
         raise BadRequest(N_("The ID token of this sign-out is not valid."), field="id_token_hint") from None
 
 
-async def _client(
-    request: LogoutRequest, parameters: Parameters, hint: dict[str, object] | None
-) -> Client | None:
+async def _client(request: LogoutRequest, parameters: Parameters, hint: dict[str, object] | None) -> Client | None:
     named = parameters.get("client_id", "")
     audience = str(hint.get("aud", "")) if hint is not None else named
     if named and named != audience:

@@ -23,8 +23,8 @@ class Client:
     pkce: bool = True
     device: bool = False
     introspect: bool = False
-    id_token_alg: str = "ES256"
-    access_token_format: str = "opaque"
+    id_token_alg: str = "ES256"  # noqa: S105 - an algorithm
+    access_token_format: str = "opaque"  # noqa: S105 - a format
     subject: str = "public"
     logout_uri: str | None = None
     post_logout_redirect_uris: tuple[str, ...] = ()

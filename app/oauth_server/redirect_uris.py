@@ -41,7 +41,10 @@ def check(uri: str, *, private: bool = False, any_http: bool = False) -> str:
 
 
 def is_registered(uri: str, registered: tuple[str, ...]) -> bool:
-    """Whether the URI equals a registered one, character by character; any port at 127.0.0.1 and [::1] (RFC 8252, 7.3)."""
+    """Whether the URI equals a registered one, character by character.
+
+    At 127.0.0.1 and [::1] any port will do (RFC 8252, 7.3).
+    """
     if uri in registered:
         return True
     portless = _without_port(uri)

@@ -125,8 +125,8 @@ async def _bearer(request: Request[OAuthServerState]) -> str:
         if scheme.lower() != "bearer":
             raise _bad_token("invalid_request", "the Authorization header is no Bearer header")
         return token.strip()
-    if request.method == "POST" and (token := (await form_parameters(request)).get("access_token")):
-        return token
+    if request.method == "POST" and (sent := (await form_parameters(request)).get("access_token")):
+        return sent
     raise _bad_token("invalid_token", "the access token is missing")
 
 

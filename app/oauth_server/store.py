@@ -231,5 +231,6 @@ def _grant(client_id: str, value: bytes) -> Grant:
 def _parse_client(_: str, fields: Fields) -> Client | None:
     if b"client" not in fields:
         return None
-    table: dict[str, Any] = orjson.loads(fields[b"client"])
-    return Client(**{name: tuple(value) if isinstance(value, list) else value for name, value in table.items()})
+    table: Any = orjson.loads(fields[b"client"])
+    given: dict[str, Any] = {name: tuple(each) if isinstance(each, list) else each for name, each in table.items()}
+    return Client(**given)

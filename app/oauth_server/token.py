@@ -88,7 +88,7 @@ async def _family(provider: Provider, client: Client, text: str, kind: str) -> F
 
 
 async def _user(provider: Provider, family: Family, client: Client) -> User:
-    """Checks account, group, session and consent again; ends the family where one of them is gone. Raises OAuthError."""
+    """Checks account, group, session and consent again; where one is gone the family ends. Raises OAuthError."""
     user = await provider.issuing.user_of(family, client)
     if user is None or not await provider.issuing.consented(family, client):
         await provider.store.end(family)

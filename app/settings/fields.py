@@ -124,8 +124,8 @@ class Settings(HookSettings):
     clients: Annotated[dict[str, dict[str, Any]], NoDecode] = Field(
         {},
         repr=False,
-        description="Services that sign people in here, each a table `[clients.<id>]` of the TOML file, or all in one as "
-        "JSON (see docs/identity-provider.md).",
+        description="Services that sign people in here, each a table `[clients.<id>]` of the TOML file, or all in one "
+        "as JSON (see docs/identity-provider.md).",
     )
     rules: Annotated[tuple[dict[str, Any], ...], NoDecode] = Field(
         (),

@@ -56,11 +56,11 @@ A part in braces is a Redis Cluster hash tag: keys that one script touches share
 | `oauth:asked:<provider>:<when>` | string | one session asks a provider that was away, the others go on | 1 min |
 | `oauth-server:client:<id>` | hash | `client`: a client that administrators made, as JSON | for ever |
 | `oauth-server:clients` | sorted set | ids of these clients, by when they were made | for ever |
-| `oauth-server:family:<id>` | hash | what one sign-in to a client gave: code, access and refresh tokens | 1 min; 30 days unused |
+| `oauth-server:family:<id>` | hash | what a sign-in to a client gave: code, tokens | 1 min; 30 days unused |
 | `oauth-server:families:<user>` | sorted set | the user's families, by when they began | 30 days unused |
 | `oauth-server:grants:<user>` | hash | a client's id -> scopes that the user agreed to, first and last use | for ever |
 | `oauth-server:request:<hash>` | string | an authorization request that waits for its user | 15 min |
-| `oauth-server:assertion:<hash>` | string | a client's assertion was used, so that a replay is refused | the assertion's |
+| `oauth-server:assertion:<hash>` | string | a used assertion of a client: a replay is refused | the assertion's |
 | `oauth-server:salt` | string | the salt of pairwise subjects | for ever |
 | `{<part>}:raised` | stream | events that were raised and not yet taken by the hooks | until taken |
 | `events:raised` | channel | announces that events were raised | - |
