@@ -1,6 +1,7 @@
 """Signing in with a real OpenID provider: the npm package oidc-provider, which is certified, and not ours."""
 
 import re
+import time
 from collections.abc import Callable, Iterator
 from html import unescape
 from typing import Any
@@ -64,6 +65,24 @@ async def test_first_and_second_sign_in_and_out_at_both_ends(
         user = await third.user()
         assert user is not None
         assert user["name"] == "bob"
+
+
+async def test_a_round_with_max_age_tells_when_the_user_authenticated(
+    make_settings: Callable[..., Settings], tables: dict[str, dict[str, Any]]
+) -> None:
+    async with running(make_settings(oauth=tables)) as service, There(HOME) as there:
+        walk = Walk(service.another_client(headers={"Accept": "text/html"}))
+        began = time.time()
+        await walk.back(await there.until_back(await walk.out("real"), login="dora", password="x"))
+        assert await auth_time(walk) == 0  # it tells only those who ask
+        await walk.back(await there.until_back(await walk.out("real")))
+        assert began - 2 <= await auth_time(walk) <= time.time()
+        assert (await walk.browser.post("/account/identities/real")).status_code == 200
+
+
+async def auth_time(walk: Walk) -> float:
+    (session,) = (await walk.browser.get("/api/account/sessions")).json()
+    return float(session["auth_time"])
 
 
 async def another_browser(service: Running, there: There) -> Walk:
