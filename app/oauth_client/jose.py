@@ -57,7 +57,7 @@ def verified(token: str, key_set: Any, *, only: str | None = None) -> dict[str, 
         try:
             payload = _payload(token, algorithm, _imported(entry))
         except BadToken as bad:
-            unfit = unfit or bad
+            unfit = bad if isinstance(bad, UnknownKey) or unfit is None else unfit
             continue
         return _claims(payload)
     raise unfit or UnknownKey("is signed with a key that the provider does not publish")

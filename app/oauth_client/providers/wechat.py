@@ -107,7 +107,7 @@ class WeChat(Provider):
             subject=f"unionid:{unionid}" if unionid else of_app,
             former_subjects=(of_app,) if unionid else (),
             # Outside WeChat each sign-in is confirmed on the phone.
-            auth_time=0.0 if _inside(client) else self._clock(),
+            auth_time=0.0 if _inside(client) and not self._settings.assume_fresh else self._clock(),
             names=(nickname,) if nickname else (),
             name=nickname,
             picture=picture(user, "headimgurl"),

@@ -49,7 +49,7 @@ class WeCom(Provider):
     async def authorization_url(self, auth_request: AuthRequest, client: ClientInfo) -> str:
         settings = self._settings
         common = {"appid": settings.corpid, "agentid": settings.agentid, "redirect_uri": client.redirect_uri}
-        if "wxwork" in client.user_agent.lower():
+        if _inside(client):
             query = common | {"response_type": "code", "scope": "snsapi_base", "state": auth_request.state}
             return f"{settings.open_url}/connect/oauth2/authorize?{urlencode(query)}#wechat_redirect"
         query = {"login_type": "CorpApp"} | common | {"state": auth_request.state}
@@ -79,7 +79,7 @@ class WeCom(Provider):
             picture=picture(member, "avatar"),
             claims={**member, "userid": userid, "corpid": self._settings.corpid},
             # Outside WeCom each sign-in is confirmed on the phone.
-            auth_time=0.0 if "wxwork" in client.user_agent.lower() else self._clock(),
+            auth_time=0.0 if _inside(client) and not self._settings.assume_fresh else self._clock(),
         )
 
     async def refresh(self, tokens: Tokens, subject: str) -> Tokens:
@@ -116,3 +116,8 @@ class WeCom(Provider):
             raise BadProviderResponse(f"{answer.what}: errcode {str(document.get('errcode'))[:16]}", said=said)
         self._token = (access_token, self._clock() + seconds - 300)
         return access_token
+
+
+def _inside(client: ClientInfo) -> bool:
+    """Whether the browser is WeCom's."""
+    return "wxwork" in client.user_agent.lower()
