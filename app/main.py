@@ -40,12 +40,13 @@ from app.web.lifespan import WebState
 from app.web.middleware import Middleware
 from app.web.router import ExactRouter
 from app.web.templating import Pages
+from app.wechat.lifespan import WeChatState, open_wechat
 
 LOG_INTERVAL = 0.2
 """Seconds between two writes of the access log."""
 
 
-class State(ConfigState, CounterState, OAuthState, OAuthServerState, SigningState, SitesState, HooksState):
+class State(ConfigState, CounterState, OAuthState, OAuthServerState, SigningState, SitesState, HooksState, WeChatState):
     """The request state of all features together."""
 
 
@@ -103,9 +104,12 @@ async def lifespan(
         sites = await stack.enter_async_context(open_sites(web, metrics, clock))
         hooks = await stack.enter_async_context(open_hooks(web, metrics, clock))
         config = await stack.enter_async_context(open_config_service(web, accounts, clock))
+        wechat = await stack.enter_async_context(open_wechat(web, clock))
         stack.callback(lifecycle.stopping.set)
         _freeze_garbage()
-        yield State(**web, **accounts, **oauth, **signing, **oauth_server, **counter, **sites, **config, **hooks)
+        yield State(
+            **web, **accounts, **oauth, **signing, **oauth_server, **counter, **sites, **config, **hooks, **wechat
+        )
 
 
 def _open_log(settings: Settings, access: AccessLog, stack: contextlib.AsyncExitStack) -> Lifecycle:

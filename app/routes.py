@@ -15,6 +15,7 @@ from app.settings import Settings
 from app.sites import routes as sites
 from app.web import language
 from app.web.static import Static
+from app.wechat import routes as wechat
 
 
 def all_routes(collect_path: str = "c") -> list[BaseRoute]:
@@ -36,6 +37,8 @@ def all_routes(collect_path: str = "c") -> list[BaseRoute]:
         *oauth.routes,
         # signing in to other services: /oauth2/authorize, /oauth2/token, /account/services ...
         *oauth_server.routes,
+        # WeChat: /api/wechat, /wechat/{account}/...
+        *wechat.routes,
         # probes: /live, /ready
         *health.routes,
         # the language switch: POST /language

@@ -128,10 +128,11 @@ class WechatMessage(Event):
 
     type: ClassVar[str] = "wechat.message"
     account: str = Field(description="The account's name here.", examples=["official"])
-    openid: str = Field(description="The sender, as the account knows them.", examples=["oABC123"])
-    message_type: str = Field(description="WeChat's `MsgType`.", examples=["text"])
-    message_id: str = Field("", description="WeChat's `MsgId`.", examples=["23456789012345678"])
-    content: str = Field("", description="The text, or the event's name.", examples=["你好"])
+    appid: str = Field("", description="The account's appid.", examples=["wxb11529c136998cb6"])
+    message: dict[str, str] = Field(
+        {}, description="WeChat's fields by name.", examples=[{"MsgType": "text", "Content": "你好"}]
+    )
+    xml: str = Field("", description="The message as it came, decrypted.", examples=["<xml>...</xml>"])
 
 
 class KeyRotated(Event):

@@ -73,6 +73,10 @@ A part in braces is a Redis Cluster hash tag: keys that one script touches share
 | `{hooks}:pending` | sorted set | deliveries that are not settled, by the time of their event | until settled |
 | `{hooks}:failing` | hash | a webhook's id -> since when it fails | until it works |
 | `hooks:changed` | channel | announces that webhooks have changed | - |
+| `{wechat:<account>}:<kind>` | hash | a token or ticket: value (encrypted), digest, expires, fence | for ever |
+| `{wechat:<account>}:<kind>:lock` | string | the holder that refreshes it | 15 s |
+| `{wechat:<account>}:<kind>:fence` | string | the last fencing number | for ever |
+| `{wechat}:seen:<hash>` | string | a message that came, so that its repeat is dropped | 10 min |
 | `{limits}:<rule>:<subject>` | string | when the allowance is whole again (GCRA), microseconds | until then |
 """
 
@@ -282,3 +286,9 @@ def oauth_request(digest: str) -> str:
 
 def oauth_assertion(digest: str) -> str:
     return f"oauth-server:assertion:{digest}"
+def wechat_token(account: str, kind: str) -> str:
+    return f"{{wechat:{account}}}:{kind}"
+
+
+def wechat_seen(digest: str) -> str:
+    return f"{{wechat}}:seen:{digest}"

@@ -1,0 +1,159 @@
+"""Keeps one token for all services: refreshed ahead of time by one holder of a lock, read from memory."""
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from app.store.client import StoreUnavailable
+from app.store.rate_limit import RateLimiter, Rule
+from app.store.single_flight import SingleFlight
+from app.wechat.errcodes import NO_SECOND_TRY
+from app.wechat.errors import NoToken, WeChatProblem
+from app.wechat.store import StoredToken, TokenStore
+
+MARGIN = 300
+"""Seconds before its end at which a token is refreshed."""
+WAIT, LOOK_AGAIN = 3.0, 0.05
+"""Seconds that a caller without a valid token waits for the holder of the lock; seconds between two looks."""
+PAUSE = 60
+"""Seconds without a second try after a refusal for good."""
+FORCE_SOON, FORCE_DAY = Rule("wechat-force", 1, 30), Rule("wechat-force-day", 20, 86_400)
+
+
+class Refused(Exception):
+    """WeChat refuses to give a token."""
+
+    def __init__(self, errcode: int) -> None:
+        super().__init__(f"errcode {errcode}")
+        self.errcode = errcode
+
+
+Fetch = Callable[[bool], Awaitable[tuple[str, float]]]
+"""Asks WeChat for a token, by force or not. Returns (the token, its seconds). Raises Refused, WeChatProblem."""
+
+
+class TokenKeeper:
+    """One kind of token of one account."""
+
+    def __init__(
+        self, account: str, store: TokenStore, fetch: Fetch, limiter: RateLimiter, clock: Callable[[], float]
+    ) -> None:
+        self.account = account
+        self._store = store
+        self._fetch = fetch
+        self._limiter = limiter
+        self._clock = clock
+        self._last = StoredToken()
+        self._flight: SingleFlight[StoredToken] = SingleFlight()
+        self._ahead: set[asyncio.Task[None]] = set()
+
+    async def status(self) -> StoredToken:
+        return await self._read()
+
+    async def get(self) -> StoredToken:
+        """A valid token. Raises NoToken, WeChatProblem, StoreUnavailable."""
+        token = await self._read()
+        left = token.expires - self._clock()
+        if left > MARGIN:
+            return token
+        if left > 0:
+            self._refresh_ahead()
+            return token
+        return await self._flight.join("wait", self._wait)
+
+    async def replace(self, failed: str) -> StoredToken:
+        """Another token than the one that failed on a call; joined by all callers of this worker."""
+        await self._store.expire(failed)
+        return await self._flight.join(f"replace {failed}", lambda: self._wait(failed))
+
+    async def _read(self) -> StoredToken:
+        try:
+            self._last = await self._store.read()
+        except StoreUnavailable:
+            if self._last.expires <= self._clock():
+                raise
+        return self._last
+
+    def _refresh_ahead(self) -> None:
+        """In the background: everybody goes on with the old token."""
+        if not self._ahead:
+            task = asyncio.create_task(self._refresh_quietly())
+            self._ahead.add(task)
+            task.add_done_callback(self._ahead.discard)
+
+    async def _refresh_quietly(self) -> None:
+        try:
+            await self._refresh("")
+        except (NoToken, WeChatProblem, StoreUnavailable) as error:
+            structlog.get_logger("wechat").warning("a refresh ahead failed", account=self.account, why=str(error))
+
+    async def close(self) -> None:
+        for task in list(self._ahead):
+            task.cancel()
+        await asyncio.gather(*self._ahead, return_exceptions=True)
+
+    async def _wait(self, failed: str = "") -> StoredToken:
+        """Refreshes, or reads again until the holder of the lock has."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + WAIT
+        while True:
+            token = await self._refresh(failed)
+            if token is not None:
+                return token
+            if loop.time() >= deadline:
+                raise NoToken(self.account)
+            await asyncio.sleep(LOOK_AGAIN)
+
+    def _good(self, token: StoredToken, failed: str, margin: float) -> bool:
+        return token.value not in {"", failed} and token.expires - self._clock() > margin
+
+    async def _refresh(self, failed: str) -> StoredToken | None:
+        """The token, refreshed under the lock; None while another holder refreshes and there is none yet."""
+        holder = secrets.token_hex(8)
+        fence = await self._store.acquire(holder)
+        before = await self._store.read(fresh=True)  # again, inside the lock
+        if not fence:
+            return before if self._good(before, failed, 0) else None
+        try:
+            if self._good(before, failed, MARGIN):
+                return before
+            if before.paused > self._clock():
+                raise NoToken(self.account, before.errcode)
+            return await self._fetched(before, failed, fence)
+        finally:
+            await self._released(holder)
+
+    async def _fetched(self, before: StoredToken, failed: str, fence: int) -> StoredToken:
+        try:
+            value, seconds = await self._fetch(False)
+            if value == failed:
+                if await self._limiter.spend((FORCE_SOON, self.account), (FORCE_DAY, self.account)):
+                    raise NoToken(self.account)
+                value, seconds = await self._fetch(True)
+        except Refused as refused:
+            if refused.errcode in NO_SECOND_TRY:
+                paused = StoredToken(
+                    before.value, before.expires, before.refreshed, refused.errcode, self._clock() + PAUSE
+                )
+                await self._saved(paused, fence)
+            raise NoToken(self.account, refused.errcode) from None
+        token = StoredToken(value, self._clock() + seconds, self._clock())
+        return await self._saved(token, fence)
+
+    async def _saved(self, token: StoredToken, fence: int) -> StoredToken:
+        """The token that holds from now on: a newer one of another holder wins. Without Redis it is used unsaved."""
+        try:
+            if not await self._store.save(token, fence):
+                token = await self._store.read(fresh=True)
+        except StoreUnavailable:
+            structlog.get_logger("wechat").warning("a token could not be stored", account=self.account)
+        self._last = token
+        return token
+
+    async def _released(self, holder: str) -> None:
+        try:
+            await self._store.release(holder)
+        except StoreUnavailable:  # it expires
+            return

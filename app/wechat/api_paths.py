@@ -1,0 +1,33 @@
+"""Which paths of WeChat's API a service may call. Pure."""
+
+import re
+from collections.abc import Sequence
+
+SAFE = re.compile(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+){0,7}")
+"""No dots, no escapes, no empty segments: every path of the API has this form."""
+DEFAULT = (
+    "cgi-bin/user/info", "cgi-bin/user/info/batchget", "cgi-bin/user/get", "cgi-bin/tags/get",
+    "cgi-bin/message/template/send", "cgi-bin/message/custom/send", "cgi-bin/message/subscribe/send",
+    "cgi-bin/qrcode/create", "wxa/getwxacode", "wxa/getwxacodeunlimit", "wxa/generate_urllink", "wxa/generatescheme",
+    "cgi-bin/media/upload", "cgi-bin/media/get", "cgi-bin/media/uploadimg", "cgi-bin/material/get_material",
+    "wxa/msg_sec_check", "wxa/media_check_async", "wxa/business/getuserphonenumber", "cgi-bin/openapi/quota/get",
+    "cgi-bin/openapi/rid/get", "cgi-bin/get_api_domain_ip", "cgi-bin/getcallbackip", "cgi-bin/callback/check",
+)  # fmt: skip
+NEVER = (
+    "cgi-bin/token", "cgi-bin/stable_token", "cgi-bin/ticket/*", "cgi-bin/clear_quota*", "cgi-bin/openapi/quota/clear",
+    "cgi-bin/component/*", "component/*", "sns/*",
+)  # fmt: skip
+
+
+def is_safe(raw_path: str) -> bool:
+    """Whether the path, as it was sent, can be passed on."""
+    return len(raw_path) <= 200 and SAFE.fullmatch(raw_path) is not None
+
+
+def is_allowed(path: str, granted: Sequence[str] | None) -> bool:
+    """Whether a grant covers the path; without granted paths the default list holds."""
+    return not _covers(NEVER, path.lower()) and _covers(DEFAULT if granted is None else granted, path)
+
+
+def _covers(patterns: Sequence[str], path: str) -> bool:
+    return any(path.startswith(each[:-1]) if each.endswith("*") else path == each for each in patterns)

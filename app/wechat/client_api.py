@@ -1,0 +1,230 @@
+"""The client functions and the state of accounts: `/api/wechat`."""
+
+import secrets
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import Field
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.accounts.current_user import api_secret
+from app.accounts.guards import admin_required
+from app.accounts.models import User
+from app.accounts.services import PREFIX
+from app.web.body import Body, Text, json_body
+from app.web.errors import BadRequest, Forbidden, NotFound, SignInRequired
+from app.web.i18n import N_
+from app.web.openapi import ApiRoute, Operation, ResponseModel
+from app.web.responses import json_response
+from app.wechat.api_paths import is_allowed
+from app.wechat.errcodes import errcode_of
+from app.wechat.errors import WeChatProblem
+from app.wechat.hub import Hub
+from app.wechat.lifespan import WeChatState
+from app.wechat.message_crypto import js_signature
+
+JSON = dict[str, Any]
+
+
+class CallCount(ResponseModel):
+    path: str
+    errcode: int
+    count: int
+
+
+class AccountStatus(ResponseModel):
+    """Times are Unix seconds. `errcode` is of the last refused refresh."""
+
+    name: str
+    appid: str
+    kind: str
+    refreshed: float
+    expires: float
+    errcode: int
+    calls: list[CallCount]
+
+
+class JsSdkModel(ResponseModel):
+    appId: str  # noqa: N815  WeChat's name
+    timestamp: int
+    nonceStr: str  # noqa: N815  WeChat's name
+    signature: str
+
+
+class TemplateMessage(Body):
+    touser: Text
+    template_id: Text
+    data: dict[str, Any]
+    url: Text = ""
+
+
+class QrCode(Body):
+    scene: Annotated[str, Field(min_length=1, max_length=64)]
+    seconds: Annotated[int, Field(ge=60, le=2_592_000)] = 2_592_000
+
+
+@admin_required
+async def list_accounts(request: Request[WeChatState], admin: User) -> Response:
+    """`GET /api/wechat`."""
+    return json_response([await _status(hub) for hub in request.state["wechat"].values()])
+
+
+@admin_required
+async def refresh(request: Request[WeChatState], admin: User) -> Response:
+    """`POST /api/wechat/{account}/refresh`."""
+    hub = _hub(request)
+    token = await hub.access_token.status()
+    await hub.access_token.replace(token.value)
+    return json_response(await _status(hub))
+
+
+async def jssdk(request: Request[WeChatState]) -> Response:
+    """`GET /api/wechat/{account}/jssdk?url=`, for pages of `jssdk_origins`."""
+    hub, url = _hub(request), request.query_params.get("url", "")
+    parts = urlsplit(url)
+    origin = f"{parts.scheme}://{parts.netloc}"
+    if origin not in {each.rstrip("/") for each in hub.account.jssdk_origins}:
+        raise BadRequest(N_("url: must be a page of jssdk_origins"), field="url")
+    ticket = await hub.jsapi_ticket.get()
+    nonce, timestamp = secrets.token_hex(8), int(request.state["wechat_clock"]())
+    response = json_response(
+        JsSdkModel(
+            appId=hub.account.appid,
+            timestamp=timestamp,
+            nonceStr=nonce,
+            signature=js_signature(ticket.value, nonce, timestamp, url),
+        )
+    )
+    response.headers["Access-Control-Allow-Origin"] = origin
+    return response
+
+
+async def show_user(request: Request[WeChatState]) -> Response:
+    """`GET /api/wechat/{account}/user/{openid}`."""
+    hub = await _granted(request, "cgi-bin/user/info")
+    answer = await hub.call("GET", "cgi-bin/user/info", openid=request.path_params["openid"], lang="zh_CN")
+    return json_response(_good(answer))
+
+
+async def send_template_message(request: Request[WeChatState]) -> Response:
+    """`POST /api/wechat/{account}/template-message`."""
+    hub = await _granted(request, "cgi-bin/message/template/send")
+    body = await json_body(request, TemplateMessage)
+    return json_response(_good(await hub.call("POST", "cgi-bin/message/template/send", body.model_dump())))
+
+
+async def create_qrcode(request: Request[WeChatState]) -> Response:
+    """`POST /api/wechat/{account}/qrcode`."""
+    hub = await _granted(request, "cgi-bin/qrcode/create")
+    body = await json_body(request, QrCode)
+    document = {
+        "action_name": "QR_STR_SCENE",
+        "expire_seconds": body.seconds,
+        "action_info": {"scene": {"scene_str": body.scene}},
+    }
+    return json_response(_good(await hub.call("POST", "cgi-bin/qrcode/create", document)))
+
+
+def _hub(request: Request[WeChatState]) -> Hub:
+    hub: Hub | None = request.state["wechat"].get(request.path_params["account"])
+    if hub is None:
+        raise NotFound
+    return hub
+
+
+async def _granted(request: Request[WeChatState], path: str) -> Hub:
+    """The account, for a service whose grant covers the path. Raises SignInRequired, Forbidden, NotFound."""
+    secret = api_secret(request.scope) or ""
+    service = await request.state["services"].authenticate(secret) if secret.startswith(PREFIX) else None
+    if service is None:
+        raise SignInRequired
+    account = request.path_params["account"]
+    grant = service.grants.wechat.get(account)
+    if grant is None or not is_allowed(path, grant.paths):
+        raise Forbidden(f"the service needs the grant wechat.{account} with the path {path}")
+    return _hub(request)
+
+
+def _good(answer: JSON) -> JSON:
+    code = errcode_of(answer)
+    if code:
+        raise WeChatProblem(N_("WeChat refuses the call."), errcode=code)
+    return answer
+
+
+async def _status(hub: Hub) -> AccountStatus:
+    token = await hub.access_token.status()
+    calls = [CallCount(path=path, errcode=code, count=count) for (path, code), count in hub.calls.items()]
+    return AccountStatus(
+        name=hub.name,
+        appid=hub.account.appid,
+        kind=hub.account.kind,
+        refreshed=token.refreshed,
+        expires=token.expires,
+        errcode=token.errcode,
+        calls=calls,
+    )
+
+
+ACCOUNT = {"account": "The account's name."}
+ANSWER: dict[int, tuple[str, Any]] = {200: ("WeChat's answer.", JSON)}
+LIST = Operation(
+    summary="The WeChat accounts and their tokens' state",
+    tag="wechat",
+    responses={200: ("The accounts.", list[AccountStatus])},
+    problems=[403],
+    guarded=True,
+)
+REFRESH = Operation(
+    summary="Replace the access token",
+    tag="wechat",
+    parameters=ACCOUNT,
+    responses={200: ("The account.", AccountStatus)},
+    problems=[404, 502],
+    guarded=True,
+)
+JSSDK = Operation(
+    summary="The JS-SDK's signature of a page",
+    tag="wechat",
+    parameters=ACCOUNT,
+    query={"url": "The page's URL."},
+    responses={200: ("The signature.", JsSdkModel)},
+    problems=[404, 502],
+)
+USER = Operation(
+    summary="A user of a service account",
+    tag="wechat",
+    parameters=ACCOUNT | {"openid": "The user's openid."},
+    responses=ANSWER,
+    problems=[403, 404, 502],
+    guarded=True,
+)
+TEMPLATE = Operation(
+    summary="Send a template message",
+    tag="wechat",
+    parameters=ACCOUNT,
+    body=TemplateMessage,
+    responses=ANSWER,
+    problems=[404, 502],
+    guarded=True,
+)
+QRCODE = Operation(
+    summary="Create a QR code with a scene",
+    tag="wechat",
+    parameters=ACCOUNT,
+    body=QrCode,
+    responses=ANSWER,
+    problems=[404, 502],
+    guarded=True,
+)
+ONE = "/api/wechat/{account}"
+
+routes = [
+    ApiRoute("GET", "/api/wechat", list_accounts, LIST, name="list_wechat_accounts"),
+    ApiRoute("POST", f"{ONE}/refresh", refresh, REFRESH, name="refresh_wechat"),
+    ApiRoute("GET", f"{ONE}/jssdk", jssdk, JSSDK),
+    ApiRoute("GET", f"{ONE}/user/{{openid}}", show_user, USER, name="wechat_user"),
+    ApiRoute("POST", f"{ONE}/template-message", send_template_message, TEMPLATE),
+    ApiRoute("POST", f"{ONE}/qrcode", create_qrcode, QRCODE),
+]

@@ -1,0 +1,28 @@
+"""The errcode of a response. Pure."""
+
+import json
+from typing import Any
+
+DEAD_TOKEN = frozenset({40001, 40014, 42001})
+BUSY = -1
+NO_SECOND_TRY = frozenset({45009, 45011, 40125, 40164})
+"""Of the token API: quotas, a wrong secret, an address that is not on the white list."""
+
+
+def parse_json(body: bytes) -> dict[str, Any]:
+    """The object of a body, called text/plain or not; empty if the body is no JSON object."""
+    try:
+        document = json.loads(body.decode("utf-8"), strict=False)
+    except (ValueError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def errcode_of(document: dict[str, Any]) -> int:
+    """A number or a text, at the top or in `base_resp`; 0 if there is none."""
+    base = document.get("base_resp")
+    code = document.get("errcode", base.get("ret", base.get("errcode")) if isinstance(base, dict) else 0)
+    try:
+        return int(code or 0)
+    except (TypeError, ValueError):
+        return 0

@@ -1,0 +1,18 @@
+"""Every URL of WeChat."""
+
+from starlette.routing import BaseRoute
+
+from app.web.policy import PolicyRoute, RoutePolicy
+from app.wechat import callbacks, client_api
+from app.wechat.api_proxy import proxy
+
+MAX_MEDIA_BYTES = 200 * 1024 * 1024
+FROM_ANYWHERE = RoutePolicy(cross_site=True)
+MEDIA = RoutePolicy(cross_site=True, max_body_bytes=MAX_MEDIA_BYTES)
+
+routes: list[BaseRoute] = [
+    *client_api.routes,
+    PolicyRoute("/wechat/{account}/callback", callbacks.check, methods=["GET"], policy=FROM_ANYWHERE),
+    PolicyRoute("/wechat/{account}/callback", callbacks.receive, methods=["POST"], policy=FROM_ANYWHERE),
+    PolicyRoute("/wechat/{account}/{path:path}", proxy, methods=["GET", "POST"], policy=MEDIA),
+]

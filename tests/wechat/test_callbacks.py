@@ -1,0 +1,132 @@
+"""Callbacks, JS-SDK signatures and client functions."""
+
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+from wechatpy.crypto import WeChatCrypto  # type: ignore[import-untyped]
+
+from app.wechat.message_crypto import js_signature, signature
+from dev.wechat_api import WeChatApi
+from tests.helpers.cast import make_cast, signed_in
+from tests.helpers.clock import Clock
+from tests.helpers.service import Running
+from tests.wechat.conftest import APPID, CALLBACK_TOKEN, KEY, LIMITED, TOKEN
+
+TEXT = (
+    "<xml><ToUserName>gh_1</ToUserName><FromUserName>o1</FromUserName><CreateTime>1</CreateTime>"
+    "<MsgType>text</MsgType><Content>你好</Content><MsgId>7</MsgId></xml>"
+)
+
+
+def signed(clock: Clock, age: int = 0) -> dict[str, str]:
+    timestamp = str(int(clock() - age))
+    return {"timestamp": timestamp, "nonce": "n", "signature": signature(CALLBACK_TOKEN, timestamp, "n")}
+
+
+async def events(service: Running) -> list[dict[str, Any]]:
+    """The data of the events that wait for the hooks or were taken by them, by sender."""
+    found: dict[str, dict[str, Any]] = {}
+    for stream in ("{wechat}:raised", "{hooks}:log"):
+        for _, fields in await service.state["store"].idempotent("XRANGE", stream, "-", "+"):
+            for record in (orjson.loads(text) for text in fields if text.startswith(b"{")):
+                if record["type"] == "wechat.message":
+                    found[record["id"]] = record["data"]
+    return sorted(found.values(), key=lambda data: str(data["message"].get("FromUserName")))
+
+
+async def push(service: Running, clock: Clock, body: str = TEXT, age: int = 0) -> httpx.Response:
+    return await service.client.post("/wechat/shop/callback", params=signed(clock, age), content=body.encode())
+
+
+async def test_the_address_is_checked(service: Running, clock: Clock) -> None:
+    query = signed(clock) | {"echostr": "123456"}
+    assert (await service.client.get("/wechat/shop/callback", params=query)).text == "123456"
+    wrong = await service.client.get("/wechat/shop/callback", params=query | {"signature": "0" * 40})
+    assert wrong.status_code == 400
+
+
+async def test_a_message_is_stored_once(service: Running, clock: Clock) -> None:
+    for _ in range(3):
+        assert (await push(service, clock)).text == "success"
+    await push(service, clock, TEXT.replace("o1", "o2"))
+    first, second = await events(service)
+    assert (first["account"], first["appid"], first["message"]["Content"]) == ("shop", APPID, "你好")
+    assert first["xml"] == TEXT
+    assert second["message"]["FromUserName"] == "o2"
+
+
+async def test_events_have_no_id(service: Running, clock: Clock) -> None:
+    event = (
+        "<xml><FromUserName>o1</FromUserName><CreateTime>1</CreateTime><Event>SCAN</Event><EventKey>{}</EventKey></xml>"
+    )
+    for key in ("a", "a", "b"):
+        await push(service, clock, event.format(key))
+    assert len(await events(service)) == 2
+
+
+async def test_an_encrypted_message_of_wechatpy_is_opened(service: Running, clock: Clock) -> None:
+    timestamp = str(int(clock()))
+    sealed = WeChatCrypto(CALLBACK_TOKEN, KEY, APPID).encrypt_message(TEXT, "n", timestamp)
+    given = sealed.partition("<MsgSignature><![CDATA[")[2].partition("]")[0]
+    query = {"timestamp": timestamp, "nonce": "n", "msg_signature": given}
+    answer = await service.client.post("/wechat/sealed/callback", params=query, content=sealed.encode())
+    assert answer.text == "success"
+    (event,) = await events(service)
+    assert event["message"]["Content"] == "你好"
+    plain = await service.client.post("/wechat/sealed/callback", params=signed(clock), content=TEXT.encode())
+    assert plain.status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("body", "age"),
+    [
+        (TEXT, 301),
+        (TEXT, -301),
+        ("<!DOCTYPE x [<!ENTITY e 'x'>]><xml><A>&e;</A></xml>", 0),
+        ("no xml", 0),
+        ("<xml>" + "x" * 300_000 + "</xml>", 0),
+    ],
+)
+async def test_a_bad_message_is_refused(service: Running, clock: Clock, body: str, age: int) -> None:
+    assert (await push(service, clock, body, age)).status_code == 400
+    assert await events(service) == []
+
+
+async def test_a_page_is_signed(service: Running, wechat: WeChatApi, clock: Clock) -> None:
+    url = "https://shop.example.com/a?b=c#d"
+    answer = await service.client.get("/api/wechat/shop/jssdk", params={"url": url})
+    assert answer.headers["access-control-allow-origin"] == "https://shop.example.com"
+    found = answer.json()
+    ticket = await service.state["wechat"]["shop"].jsapi_ticket.get()
+    assert found["signature"] == js_signature(ticket.value, found["nonceStr"], found["timestamp"], url)
+    await service.client.get("/api/wechat/shop/jssdk", params={"url": url})
+    assert wechat.count("/cgi-bin/ticket/getticket") == 1
+    other = await service.client.get("/api/wechat/shop/jssdk", params={"url": "https://evil.example/"})
+    assert other.status_code == 400
+
+
+async def test_client_functions(service: Running, program: httpx.AsyncClient) -> None:
+    assert (await program.get("/api/wechat/shop/user/o1")).json()["nickname"] == "张三"
+    sent = await program.post(
+        "/api/wechat/shop/template-message", json={"touser": "o1", "template_id": "t", "data": {"a": {"value": "b"}}}
+    )
+    assert sent.json()["errcode"] == 0
+    code = await program.post("/api/wechat/shop/qrcode", json={"scene": "desk", "seconds": 60})
+    assert '"scene_str":"desk"' in code.json()["body"]
+    assert (await service.client.get("/api/wechat/shop/user/o1")).status_code == 401
+    limited = service.another_client(headers={"Authorization": f"Bearer {LIMITED}"})
+    assert (await limited.get("/api/wechat/sealed/user/o1")).status_code == 403
+    assert TOKEN
+
+
+async def test_administrators_see_and_refresh(service: Running, wechat: WeChatApi, clock: Clock) -> None:
+    await make_cast(service)
+    alice = await signed_in(service, "alice")
+    first, _ = (await alice.get("/api/wechat")).json()
+    assert (first["name"], first["expires"]) == ("shop", 0)
+    refreshed = (await alice.post("/api/wechat/shop/refresh")).json()
+    assert refreshed["expires"] == clock() + 7200
+    bob = await signed_in(service, "bob")
+    assert (await bob.get("/api/wechat")).status_code == 403

@@ -1,0 +1,159 @@
+"""The proxy of WeChat's API, and the tokens that it keeps."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from dev.wechat_api import WeChatApi
+from tests.helpers.clock import Clock
+from tests.helpers.service import Running
+from tests.wechat.conftest import APPID, LIMITED, RAW, TOKEN
+
+INFO = "/wechat/shop/cgi-bin/user/info?openid=o1"
+
+
+async def test_a_call_goes_through_with_the_services_token(program: httpx.AsyncClient, wechat: WeChatApi) -> None:
+    answer = await program.get(INFO)
+    assert answer.json() == {"subscribe": 1, "openid": "o1", "nickname": "张三"}
+    assert TOKEN not in str(wechat.asked)
+
+
+async def test_the_token_may_stand_in_the_query(service: Running, wechat: WeChatApi) -> None:
+    answer = await service.client.post(f"/wechat/shop/cgi-bin/tags/create?access_token={TOKEN}", content=b"{}")
+    assert answer.json()["errcode"] == 0
+    assert wechat.count("/cgi-bin/tags/create") == 1
+
+
+@pytest.mark.parametrize("api", ["GET cgi-bin/token", "POST cgi-bin/stable_token"])
+async def test_an_sdk_that_fetches_a_token_gets_its_own(service: Running, wechat: WeChatApi, api: str) -> None:
+    method, path = api.split()
+    for token in (TOKEN, RAW):
+        who = {"grant_type": "client_credential", "appid": APPID, "secret": token}
+        options = {"params": who} if method == "GET" else {"json": who | {"force_refresh": True}}
+        answer = (await service.client.request(method, f"/wechat/shop/{path}", **options)).json()
+        assert (answer["access_token"] == token) is (token == TOKEN)
+        assert answer["expires_in"] == 7200
+    assert wechat.count("/cgi-bin/stable_token") == 1
+
+
+async def test_forty_askers_of_two_workers_cause_one_refresh(
+    service: Running, elsewhere: Running, wechat: WeChatApi
+) -> None:
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    workers = [service.client, elsewhere.client]
+    answers = await asyncio.gather(*(workers[number % 2].get(INFO, headers=headers) for number in range(40)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert wechat.count("/cgi-bin/stable_token") == 1
+
+
+@pytest.mark.slow
+async def test_a_day_takes_twelve_to_fourteen_tokens(
+    service: Running, elsewhere: Running, wechat: WeChatApi, clock: Clock
+) -> None:
+    for number in range(24 * 24):
+        answer = await (service, elsewhere)[number % 2].client.get(INFO, headers={"Authorization": f"Bearer {TOKEN}"})
+        assert "errcode" not in answer.json()
+        clock.move(150)
+        await asyncio.sleep(0)
+    assert 12 <= len({token for path, query in wechat.asked if (token := query.get("access_token"))}) <= 14
+
+
+async def test_a_dead_token_is_replaced_by_force_once(program: httpx.AsyncClient, wechat: WeChatApi) -> None:
+    await program.get(INFO)
+    wechat.expire()
+    answers = await asyncio.gather(*(program.get(INFO) for _ in range(10)))
+    assert all(answer.json().get("openid") == "o1" for answer in answers)
+    forced = [who["force_refresh"] for path, who in wechat.asked if path == "/cgi-bin/stable_token"]
+    assert forced == [False, False, True]
+    wechat.expire()
+    problem = await program.get(INFO)
+    assert problem.status_code == 503  # within 30 s no second time
+    assert problem.headers["content-type"] == "application/problem+json"
+
+
+async def test_other_errors_are_passed_on(program: httpx.AsyncClient, wechat: WeChatApi) -> None:
+    wechat.errors["/cgi-bin/user/info"] = [45009]
+    assert (await program.get(INFO)).json() == {"errcode": 45009, "errmsg": "on demand"}
+    assert wechat.count("/cgi-bin/user/info") == 1
+
+
+async def test_a_wrong_secret_is_asked_once_a_minute(
+    program: httpx.AsyncClient, wechat: WeChatApi, clock: Clock
+) -> None:
+    wechat.errors["/cgi-bin/stable_token"] = [40164]
+    answer = await program.get(INFO)
+    assert (answer.status_code, answer.json()["errcode"], answer.json()["account"]) == (503, 40164, "shop")
+    assert (await program.get(INFO)).status_code == 503
+    assert wechat.count("/cgi-bin/stable_token") == 1
+    clock.move(61)
+    assert (await program.get(INFO)).status_code == 200
+
+
+async def test_html_is_a_bad_gateway(program: httpx.AsyncClient, wechat: WeChatApi) -> None:
+    wechat.html.add("/cgi-bin/user/info")
+    assert (await program.get(INFO)).status_code == 502
+
+
+async def test_no_cookie_is_kept_between_calls(program: httpx.AsyncClient, wechat: WeChatApi) -> None:
+    for _ in range(2):
+        assert "set-cookie" not in (await program.get(INFO)).headers
+    assert set(wechat.cookies) == {""}
+
+
+async def test_media_are_streamed(program: httpx.AsyncClient, wechat: WeChatApi) -> None:
+    async def large() -> AsyncIterator[bytes]:
+        for _ in range(100):
+            yield b"x" * 100_000
+
+    answer = await program.post("/wechat/shop/cgi-bin/media/upload", content=large())
+    assert answer.json()["media_id"] == "m1"
+    assert wechat.bytes_received == 10_000_000
+    media = await program.get("/wechat/shop/cgi-bin/media/get?media_id=m1")
+    assert (len(media.content), media.headers["content-type"]) == (300_002, "image/jpeg")
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/wechat/shop/cgi-bin/clear_quota", 403),
+        ("/wechat/shop/sns/userinfo", 403),
+        ("/wechat/shop/cgi-bin/%2e%2e/user/info", 400),
+        ("/wechat/shop/cgi-bin//user/info", 400),
+        ("/wechat/shop/cgi-bin%2fuser/info", 400),
+        ("/wechat/shop/@example.com/x", 400),
+        ("/wechat/sealed/cgi-bin/user/info", 403),
+        ("/wechat/other/cgi-bin/user/info", 403),
+        ("/wechat/shop/cgi-bin/user/info?access_token=raw", 400),
+        ("/wechat/shop/cgi-bin/user/info?secret=x", 400),
+        (f"/wechat/shop/cgi-bin/user/info?access_token={RAW}", 401),
+    ],
+)
+async def test_what_is_not_allowed_reaches_nobody(service: Running, wechat: WeChatApi, path: str, status: int) -> None:
+    scope_path = httpx.URL("http://tallygate.test").copy_with(raw_path=path.encode())
+    answer = await service.client.get(scope_path, headers={"Authorization": f"Bearer {TOKEN}"})
+    assert answer.status_code == status, answer.text
+    assert wechat.asked == []
+
+
+@pytest.mark.parametrize("token", ["", "tgs_" + "x" * 43, "tgt_" + "x" * 43])
+async def test_without_a_services_token_nothing_goes_through(service: Running, wechat: WeChatApi, token: str) -> None:
+    answer = await service.client.get(INFO, headers={"Authorization": f"Bearer {token}"} if token else {})
+    assert answer.status_code in {400, 401}
+    assert wechat.asked == []
+
+
+async def test_a_service_has_a_limit(service: Running) -> None:
+    headers = {"Authorization": f"Bearer {LIMITED}"}
+    assert (await service.client.get(INFO, headers=headers)).status_code == 200
+    answer = await service.client.get(INFO, headers=headers)
+    assert answer.status_code == 429
+    assert int(answer.headers["retry-after"]) > 0
+
+
+async def test_the_token_is_encrypted_in_redis(program: httpx.AsyncClient, wechat: WeChatApi, service: Running) -> None:
+    await program.get(INFO)
+    token = next(query["access_token"] for path, query in wechat.asked if path == "/cgi-bin/user/info")
+    fields = await service.state["store"].idempotent("HGETALL", "{wechat:shop}:access_token")
+    assert token.encode() not in b"".join(fields.values())
