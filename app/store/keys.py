@@ -286,6 +286,8 @@ def oauth_request(digest: str) -> str:
 
 def oauth_assertion(digest: str) -> str:
     return f"oauth-server:assertion:{digest}"
+
+
 def wechat_token(account: str, kind: str) -> str:
     return f"{{wechat:{account}}}:{kind}"
 
