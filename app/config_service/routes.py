@@ -3,6 +3,7 @@
 from starlette.routing import BaseRoute, Route
 
 from app.config_service import api, openapi
+from app.config_service.pages import namespaces
 from app.config_service.stream import stream
 from app.config_service.strict_json import MAX_NAMESPACE_BYTES
 from app.config_service.values import ConfigValues
@@ -26,4 +27,5 @@ routes: list[BaseRoute] = [
     ApiRoute("GET", f"{NS}/history", api.history, openapi.HISTORY, name="config_history"),
     ApiRoute("POST", f"{NS}/rollback", api.rollback, openapi.ROLLBACK, name="roll_back_config"),
     Route("/events/config/{ns}", stream, methods=["GET"]),
+    *namespaces.routes,
 ]

@@ -5,6 +5,7 @@ from typing import Any
 from starlette.routing import BaseRoute
 
 from app.hooks import api
+from app.hooks.pages import webhooks
 from app.web.openapi import COUNT, FLAG, NUMBER, TEXT, ApiRoute, Operation, Schema, array, nullable, obj
 
 WEBHOOK = obj(
@@ -32,6 +33,7 @@ def _hook(summary: str, responses: dict[int, tuple[str, Schema | None]], **more:
 W = "/api/webhooks/{id}"
 SECRET = obj(secret=TEXT)
 routes: list[BaseRoute] = [
+    *webhooks.routes,
     ApiRoute(
         "GET", "/api/events", api.events,
         Operation(summary="The catalogue of events", tag="webhooks",

@@ -1,0 +1,31 @@
+"""Pages of webhooks."""
+
+from tests.hooks.conftest import Desk
+
+PAGE = {"Accept": "text/html"}
+
+
+async def test_an_administrator_adds_tests_and_removes_a_webhook(desk: Desk) -> None:
+    form = {"url": desk.receiver.url, "events": "config.changed user.created"}
+    made = await desk.alice.post("/admin/webhooks", data=form, headers=PAGE)
+    assert "whsec_" in made.text
+    listed = await desk.alice.get("/admin/webhooks", headers=PAGE)
+    assert desk.receiver.url in listed.text
+    assert "whsec_" not in listed.text
+    (webhook,) = (await desk.alice.get("/api/webhooks")).json()["webhooks"]
+    path = f"/admin/webhooks/{webhook['id']}"
+    assert (await desk.alice.post(path, data={"action": "test"}, headers=PAGE)).status_code == 303
+    await desk.settled(webhook["id"], "delivered")
+    shown = (await desk.alice.get(f"/admin/webhooks/{webhook['id']}", headers=PAGE)).text
+    assert "webhook.test" in shown
+    assert "content-length: 2" in shown
+    again = {"action": "send", "delivery": "1"}
+    assert (await desk.alice.post(path, data=again, headers=PAGE)).status_code == 303
+    assert (await desk.alice.post(path, data={"action": "x"}, headers=PAGE)).status_code == 400
+    await desk.alice.post(path, data={"action": "disable"}, headers=PAGE)
+    assert not (await desk.alice.get("/api/webhooks")).json()["webhooks"][0]["enabled"]
+    await desk.alice.post(path, data={"action": "remove"}, headers=PAGE)
+    assert (await desk.alice.get("/api/webhooks")).json() == {"webhooks": []}
+    wrong = await desk.alice.post("/admin/webhooks", data={"url": "x", "events": "x"}, headers=PAGE)
+    assert wrong.status_code == 400
+    assert (await desk.bob.get("/admin/webhooks", headers=PAGE)).status_code == 403
