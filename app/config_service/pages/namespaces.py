@@ -126,7 +126,8 @@ async def _namespace(
 
 def _shown(version: dict[str, Any]) -> dict[str, Any]:
     changes = [
-        {"secret": False} | each | {"before": _text(each.get("before")), "after": _text(each.get("after"))} for each in version["changes"]
+        {"secret": False} | each | {"before": _text(each.get("before")), "after": _text(each.get("after"))}
+        for each in version["changes"]
     ]
     return version | {"changes": changes}
 
