@@ -113,6 +113,8 @@ class WeChatApi:
         answer = {"errcode": 0, "errmsg": "ok", "path": request.url.path, "body": body}
         if request.url.path == "/cgi-bin/user/info":
             answer = {"subscribe": 1, "openid": request.query_params.get("openid", ""), "nickname": "张三"}
+        if request.url.path == "/cgi-bin/tags/create":
+            answer |= {"tag": {"id": 134, "name": "friends"}}
         if request.url.path == "/cgi-bin/ticket/getticket":
             answer |= {"ticket": secrets.token_urlsafe(48), "expires_in": LIFETIME}
         response = self._refusal(request) or _text(answer)
