@@ -2,7 +2,7 @@
 
 from starlette.routing import BaseRoute
 
-from app.oauth_server import authorize, grants, logout, resources, token
+from app.oauth_server import authorize, clients_api, grants, logout, resources, token
 
 routes: list[BaseRoute] = [
     # for programs: /oauth2/userinfo, /oauth2/introspect, /oauth2/revoke, /oauth2/jwks.json, /.well-known/...
@@ -14,4 +14,6 @@ routes: list[BaseRoute] = [
     *logout.routes,
     # the user's services: /account/services, /api/account/grants
     *grants.routes,
+    # administration: /api/clients
+    *clients_api.routes,
 ]

@@ -62,6 +62,8 @@ async def test_a_visitor_signs_in_first(service: Running, cast: Cast) -> None:
     response = await app.authorize()
     assert response.headers["location"].startswith("/sign-in?next=%2Foauth2%2Fcontinue%3Frequest%3D")
     going_on = next_of(response.headers["location"])
+    sign_in = await app.browser.get(response.headers["location"])
+    assert sign_in.headers["cross-origin-opener-policy"] == "unsafe-none"
     await app.browser.post("/api/session", json={"username": "bob", "password": "paper lantern over the river"})
     page = await app.browser.get(going_on)
     assert page.status_code == 200

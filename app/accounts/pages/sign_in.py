@@ -31,7 +31,7 @@ async def send(request: Request[AccountState]) -> Response:
         wrong = N_("The username or password is wrong.")
         return await form(request, target, username=fields["username"], error=wrong, field="password", status_code=401)
     await flash_message(request, N_("You are signed in."))
-    response = see_other(target)
+    response = keep_opener(see_other(target))
     in_the_language_of(user, response, request.scope)
     return response
 
@@ -56,7 +56,7 @@ async def form(
     reference: str | None = None,
 ) -> Response:
     """The sign-in page; `reference` is the request id of a logged error."""
-    return await page(
+    response = await page(
         request,
         "accounts/sign_in.html",
         status_code=status_code,
@@ -68,6 +68,13 @@ async def form(
         reference=reference,
         providers=request.state["sign_in_options"],
     )
+    return keep_opener(response)
+
+
+def keep_opener(response: Response) -> Response:
+    """Services open this page in a pop-up, which keeps its opener only if no page on its way cuts it off."""
+    response.headers["cross-origin-opener-policy"] = "unsafe-none"
+    return response
 
 
 routes = [

@@ -1,0 +1,52 @@
+"""Administrators make clients."""
+
+import pytest
+
+from tests.helpers.cast import Cast, signed_in
+from tests.helpers.service import Running
+from tests.oauth_server.conftest import BACK, VERIFIER, RelyingParty
+
+
+async def test_an_administrator_makes_changes_and_removes_a_client(service: Running, cast: Cast) -> None:
+    admin = await signed_in(service, "alice")
+    made = await admin.post("/api/clients", json={"id": "wiki", "name": "Wiki", "redirect_uris": [BACK]})
+    assert made.status_code == 201, made.text
+    secrets = [made.json()["secret"]]
+    assert (await admin.post("/api/clients", json={"id": "wiki", "redirect_uris": [BACK]})).status_code == 409
+    changed = await admin.patch("/api/clients/wiki", json={"first_party": True})
+    assert changed.json()["first_party"] is True
+    assert "secret" not in (await admin.get("/api/clients/wiki")).text
+    secrets.append((await admin.post("/api/clients/wiki/secrets")).json()["secret"])
+    app = RelyingParty(await signed_in(service, "bob"), "wiki")
+    for secret in secrets:
+        form = {"grant_type": "authorization_code", "code": await app.code(), "code_verifier": VERIFIER}
+        tokens = await app.browser.post("/oauth2/token", data=form, auth=("wiki", secret))
+        assert tokens.status_code == 200
+    assert (await admin.get("/api/clients")).json()["total"] == 10
+    assert (await admin.delete("/api/clients/wiki")).status_code == 204
+    assert (await app.userinfo(tokens.json()["access_token"])).status_code == 401
+    assert (await app.authorize()).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("table", "field"),
+    [
+        ({}, "redirect_uris"),
+        ({"redirect_uris": ["javascript:alert(1)"]}, "redirect_uris"),
+        ({"redirect_uris": [BACK], "id": "a b"}, "id"),
+        ({"redirect_uris": [BACK], "id": 7, "name": 7}, "name"),
+        ({"redirect_uris": [BACK], "secrets": ["x"]}, "secrets"),
+        ({"redirect_uris": [BACK], "pkce": "perhaps"}, "pkce"),
+    ],
+)
+async def test_a_wrong_field_is_named(service: Running, cast: Cast, table: dict[str, object], field: str) -> None:
+    response = await (await signed_in(service, "alice")).post("/api/clients", json=table)
+    assert (response.status_code, response.json()["field"]) == (400, field)
+
+
+async def test_clients_of_the_settings_stay_as_they_are_and_others_do_not_see_them(
+    service: Running, cast: Cast
+) -> None:
+    admin, bob = await signed_in(service, "alice"), await signed_in(service, "bob")
+    assert (await admin.delete("/api/clients/app")).status_code == 409
+    assert (await bob.get("/api/clients")).status_code == 403
