@@ -90,6 +90,14 @@ async def remove_user(request: Request[AccountState], admin: User) -> Response:
 
 
 @admin_required
+async def create_reset_link(request: Request[AccountState], admin: User) -> Response:
+    """`POST /api/users/{id}/reset-link`: the response holds the link, which is never shown again."""
+    await fresh_or_token(request, BACK)
+    url, expires = await administration.reset_link(request, admin, await administration.subject(request))
+    return json_response({"url": url, "expires": expires}, 201)
+
+
+@admin_required
 async def list_groups(request: Request[AccountState], admin: User) -> Response:
     """`GET /api/groups`."""
     return json_response([asdict(group) for group in await request.state["users"].groups()])
@@ -184,6 +192,14 @@ REMOVE_USER = Operation(
     problems=[404, 409],
     guarded=True,
 )
+CREATE_RESET_LINK = Operation(
+    summary="Create a link that sets a user's password once, within a day, and ends the user's sessions",
+    tag="users",
+    parameters={"id": "The user's id."},
+    responses={201: ("The link, shown this once.", obj(url=TEXT, expires=NUMBER))},
+    problems=[404],
+    guarded=True,
+)
 LIST_GROUPS = Operation(
     summary="The groups", tag="groups", responses={200: ("The groups.", array(GROUP))}, problems=[403], guarded=True
 )
@@ -209,6 +225,7 @@ routes = [
     ApiRoute("GET", "/api/users/{id}", show_user, SHOW_USER),
     ApiRoute("PATCH", "/api/users/{id}", change_user, CHANGE_USER),
     ApiRoute("DELETE", "/api/users/{id}", remove_user, REMOVE_USER),
+    ApiRoute("POST", "/api/users/{id}/reset-link", create_reset_link, CREATE_RESET_LINK),
     ApiRoute("GET", "/api/groups", list_groups, LIST_GROUPS),
     ApiRoute("POST", "/api/groups", create_group, CREATE_GROUP),
     ApiRoute("DELETE", "/api/groups/{name}", remove_group, REMOVE_GROUP),

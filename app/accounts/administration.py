@@ -5,7 +5,7 @@ from typing import Any
 
 from starlette.requests import Request
 
-from app.accounts.helpers import audit
+from app.accounts.helpers import audit, own_origin
 from app.accounts.lifespan import AccountState
 from app.accounts.models import User
 from app.audit.log import Event
@@ -71,6 +71,14 @@ async def end_sessions(request: Request[AccountState], admin: User, user: User) 
     """Signs the user out everywhere."""
     ended = await request.state["sessions"].end_all(user.id)
     await audit(request, Event.SESSION_ENDED, user=user, by=admin, detail=str(ended))
+
+
+async def reset_link(request: Request[AccountState], admin: User, user: User) -> tuple[str, float]:
+    """(a link that sets a new password, when it expires)."""
+    stored = await request.state["accounts"].password_hash(user.id)
+    secret, expires = await request.state["reset_links"].create(user.id, stored)
+    await audit(request, Event.RESET_LINK_CREATED, user=user, by=admin)
+    return f"{own_origin(request)}/reset?token={secret}", expires
 
 
 async def create_group(request: Request[AccountState], admin: User, name: str) -> bool:

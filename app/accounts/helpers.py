@@ -60,6 +60,12 @@ async def flash_message(request: Request[S], message: str) -> None:
         flash(session, message)
 
 
+def own_origin(request: Request[Any]) -> str:
+    """The origin for links: `public_url`, or where this request came to."""
+    url: str | None = request.state["settings"].public_url
+    return url or str(request.base_url).rstrip("/")
+
+
 def address_of(request: Request[Any]) -> str:
     return request.client.host if request.client else ""
 

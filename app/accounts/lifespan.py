@@ -13,6 +13,7 @@ from app.accounts.legacy_users import LegacyUsers
 from app.accounts.models import SignInOption, User
 from app.accounts.password_hashing import PasswordHashing
 from app.accounts.rate_limits import RateLimits
+from app.accounts.reset_links import ResetLinks
 from app.accounts.services import Services
 from app.accounts.store import AccountStore
 from app.accounts.tokens import ApiTokens
@@ -65,6 +66,7 @@ class Accounts(TypedDict):
     passwords: PasswordHashing
     current_user: CurrentUser
     services: Services
+    reset_links: ResetLinks
     sessions: Sessions
     tokens: ApiTokens
     users: UserStore
@@ -101,6 +103,7 @@ async def open_accounts(
             passwords=passwords,
             current_user=CurrentUser(sessions, users, tokens),
             services=Services(settings, web["tracking"], clock),
+            reset_links=ResetLinks(store, changed=users.forget, clock=clock),
             sessions=sessions,
             tokens=tokens,
             users=UserStore(store, changed=users.forget, clock=clock),

@@ -3,7 +3,7 @@
 from starlette.routing import BaseRoute
 
 from app.accounts import admin_api, api, services_api
-from app.accounts.pages import account, admin, confirm, devices, setup, sign_in, sign_up, tokens
+from app.accounts.pages import account, admin, confirm, devices, reset, setup, sign_in, sign_up, tokens, user
 
 routes: list[BaseRoute] = [
     # API: /api/session, /api/account...
@@ -16,6 +16,7 @@ routes: list[BaseRoute] = [
     *sign_in.routes,
     *sign_up.routes,
     *confirm.routes,
+    *reset.routes,
     *setup.routes,
     # the user's account: /account, /account/devices, /account/tokens
     *account.routes,
@@ -23,4 +24,5 @@ routes: list[BaseRoute] = [
     *tokens.routes,
     # administration: /admin/users, /admin/invitations, /admin/audit
     *admin.routes,
+    *user.routes,
 ]

@@ -35,15 +35,26 @@ class WaitingForms:
         """Returns the secret under which the form waits."""
         secret = new_secret()
         await self._store.idempotent(
-            "SET", keys.waiting_form(digest(secret)), self._seal.close(orjson.dumps(form)), "EX", LIFETIME
+            "SET",
+            keys.account_secret("waiting-form", digest(secret)),
+            self._seal.close(orjson.dumps(form)),
+            "EX",
+            LIFETIME,
         )
         return secret
 
     async def find(self, secret: str, user_id: str) -> WaitingForm | None:
         """The form, if it is this user's."""
+        return await self._read(secret, user_id, "GET")
+
+    async def take(self, secret: str, user_id: str) -> WaitingForm | None:
+        """The form, if it is this user's, once."""
+        return await self._read(secret, user_id, "GETDEL")
+
+    async def _read(self, secret: str, user_id: str, command: str) -> WaitingForm | None:
         if not looks_like_secret(secret):
             return None
-        sealed = await self._store.idempotent("GET", keys.waiting_form(digest(secret)))
+        sealed = await self._store.idempotent(command, keys.account_secret("waiting-form", digest(secret)))
         text = self._seal.open(sealed) if sealed is not None else None
         if text is None:
             return None

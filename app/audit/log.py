@@ -130,6 +130,18 @@ class Audit:
         entries = tuple(_entry(entry_id.decode(), fields) for entry_id, fields in found[:limit])
         return AuditPage(entries, entries[-1].id if len(found) > limit else None)
 
+    async def of_user(self, user_id: str, limit: int = 20) -> list[AuditEntry]:
+        """The newest entries that concern the user or that it made, among the last 2,000."""
+        found: list[AuditEntry] = []
+        before: str | None = None
+        for _ in range(4):
+            page = await self.page(before, 500)
+            found += [entry for entry in page.entries if user_id in {entry.user, entry.actor}]
+            before = page.before
+            if before is None or len(found) >= limit:
+                break
+        return found[:limit]
+
 
 def _limited(value: str) -> bytes:
     return value[:MAX_DETAIL_LENGTH].encode("utf-8", "replace")

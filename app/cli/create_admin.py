@@ -1,8 +1,10 @@
-"""`python -m app create-admin NAME`: makes the first administrator's account without a browser."""
+"""`python -m app create-admin NAME`: makes an administrator's account without a browser."""
 
 import getpass
 import signal
 import sys
+from argparse import ArgumentParser
+from functools import partial
 
 from app.accounts.names import BadName, normal
 from app.accounts.password_hashing import PasswordHashing
@@ -17,12 +19,12 @@ def run(invocation: Invocation) -> int:
     settings, name = invocation.settings(), invocation.options.name
     if not name:
         raise CommandError("create-admin: name the administrator: python -m app create-admin NAME")
-    print(f"tallygate: {with_store(settings, lambda store: create_admin(store, name))}")
+    print(f"tallygate: {with_store(settings, lambda store: create_admin(store, name, force=invocation.options.force))}")
     return 0
 
 
-async def create_admin(store: Store, name: str) -> str:
-    """Makes the first administrator, with a password that is asked for; returns the line to print.
+async def create_admin(store: Store, name: str, *, force: bool = False) -> str:
+    """Makes the first administrator, or another one (`force`), with a password that is asked for; returns a line.
 
     Raises CommandError, StoreUnavailable.
     """
@@ -30,21 +32,23 @@ async def create_admin(store: Store, name: str) -> str:
     try:
         normal(name)
         accounts = AccountStore(store)
-        if await accounts.has_admin():
+        if not force and await accounts.has_admin():
             raise AdminExists
         password = ask_password()
         check_password(password, name)
-        user = await accounts.create_first_admin(name, await passwords.hash(password))
+        password_hash = await passwords.hash(password)
+        create = partial(accounts.create, is_admin=True) if force else accounts.create_first_admin
+        user = await create(name, password_hash)
         await Audit(store).record(Event.USER_CREATED, user=user.id, detail="create-admin")
     except AdminExists:
         raise CommandError("there is an administrator already, who can make others in the administration") from None
     except (BadName, WeakPassword) as wrong:
         raise CommandError(wrong.reason) from None
     except NameTaken:
-        raise CommandError("this name is taken") from None
+        raise CommandError("this name is taken: `reset-password` sets the password of an account") from None
     finally:
         passwords.close()
-    return f"{user.name} is the administrator now"
+    return f"{user.name} is {'an' if force else 'the'} administrator now"
 
 
 def ask_password() -> str:
@@ -68,9 +72,14 @@ def ask_password() -> str:
         signal.signal(signal.SIGINT, asyncios)
 
 
+def add_options(parser: ArgumentParser) -> None:
+    parser.add_argument("name", nargs="?", metavar="NAME")
+    parser.add_argument("--force", action="store_true", help="also if there is an administrator already")
+
+
 command = Command(
     "create-admin",
     "make the first administrator (asks for the password, or reads it from standard input)",
     run,
-    lambda parser: parser.add_argument("name", nargs="?", metavar="NAME"),
+    add_options,
 )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from app import __version__
-from app.cli import check_config, create_admin, rotate_keys, serve, settings_manual
+from app.cli import check_config, create_admin, reset_password, rotate_keys, serve, settings_manual
 from app.cli.command import Command, CommandError, Invocation
 from app.settings import CONFIG_VARIABLE, Settings, SettingsError
 from app.settings.fields import FORMER_NAMES
@@ -18,6 +18,7 @@ COMMANDS: tuple[Command, ...] = (
     settings_manual.command,
     create_admin.command,
     rotate_keys.command,
+    reset_password.command,
 )
 FORMER = {new: old for old, new in FORMER_NAMES.items()}
 

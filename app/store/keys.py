@@ -38,6 +38,7 @@ A part in braces is a Redis Cluster hash tag: keys that one script touches share
 | `{accounts}:service:<id>` | hash | a service: name, created, grants | for ever |
 | `{accounts}:tokens:<user>` | sorted set | hashes of a user's API tokens, by expiry | for ever |
 | `{accounts}:waiting-form:<hash>` | string | a form, sealed, whose user authenticates at a provider | 15 min |
+| `{accounts}:reset-link:<hash>` | hash | user, stamp (of the password that it replaces), expires | 1 day |
 | `{accounts}:audit` | stream | the audit log: the last 10,000 entries | for ever |
 | `{accounts}:identity:<hash>` | hash | user, issuer, subject, provider, name, picture, linked | for ever |
 | `{accounts}:identities:<user>` | set | hashes of a user's linked identities | for ever |
@@ -192,8 +193,8 @@ def user(user_id: str) -> str:
     return f"{{accounts}}:user:{user_id}"
 
 
-def waiting_form(digest: str) -> str:
-    return f"{{accounts}}:waiting-form:{digest}"
+def account_secret(kind: str, digest: str) -> str:
+    return f"{{accounts}}:{kind}:{digest}"
 
 
 def group(name: str) -> str:

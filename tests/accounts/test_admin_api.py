@@ -122,3 +122,11 @@ async def test_groups_are_created_once_and_removed(alice: httpx.AsyncClient, cas
     assert (await alice.delete("/api/groups/ops")).status_code == 204
     problem(await alice.delete("/api/groups/ops"), 404)
     assert (await alice.get(f"/api/users/{cast.bob.id}")).json()["groups"] == ["dev"]
+
+
+async def test_a_reset_link_is_made_for_a_user(service: Running, alice: httpx.AsyncClient, cast: Cast) -> None:
+    made = await alice.post(f"/api/users/{cast.bob.id}/reset-link")
+    assert made.status_code == 201
+    page = await service.another_client().get(made.json()["url"])
+    assert "bob" in page.text
+    problem(await (await signed_in(service, "bob")).post(f"/api/users/{cast.bob.id}/reset-link"), 403)

@@ -13,11 +13,13 @@ from pathlib import Path
 import pytest
 
 from app.settings import Settings
-from tests.helpers.cast import PASSWORD, signed_in
+from tests.accounts.pages.reading import until_thrown_out
+from tests.helpers.cast import PASSWORD, make_cast, signed_in
 from tests.helpers.service import ROOT, running
 from tests.helpers.sockets import PATIENCE
 from tests.helpers.valkey import Valkey
 
+NEW = "seven quiet ferries"
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal as Unix has it")
 
 
@@ -28,10 +30,10 @@ def command(server: Valkey) -> dict[str, str]:
     return environment | {"PYTHONPATH": str(ROOT), "TALLYGATE_REDIS_URL": server.url}
 
 
-def piped(command: dict[str, str], folder: Path, given: bytes, name: str = "alice") -> tuple[int, str]:
+def piped(command: dict[str, str], folder: Path, given: bytes, *arguments: str) -> tuple[int, str]:
     """(exit code, the one line) of a command whose password comes from a pipe."""
     done = subprocess.run(
-        [sys.executable, "-m", "app", "create-admin", name],
+        [sys.executable, "-m", "app", *(arguments or ("create-admin", "alice"))],
         cwd=folder, env=command, input=given, capture_output=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
     (line,) = (done.stdout + done.stderr).decode().splitlines()
@@ -75,7 +77,7 @@ class Terminal:
 def terminal(command: dict[str, str], folder: Path, name: str = "alice") -> Iterator[Terminal]:
     master, slave = os.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "app", "create-admin", name],
+        [sys.executable, "-m", "app", "create-admin", "alice"],
         cwd=folder, env=command, stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
     )  # fmt: skip
     os.close(slave)
@@ -98,7 +100,7 @@ async def test_a_password_from_a_pipe_makes_the_administrator_and_a_second_one_i
         assert page.status_code == 200
         assert "on the command line" in page.text
         assert PASSWORD not in page.text
-    code, line = piped(command, tmp_path, PASSWORD.encode() + b"\n", "bob")
+    code, line = piped(command, tmp_path, PASSWORD.encode() + b"\n", "create-admin", "bob")
     assert code == 2
     assert "there is an administrator already" in line
 
@@ -166,7 +168,7 @@ def test_taking_time_over_the_password_harms_nothing(command: dict[str, str], tm
 def test_what_cannot_be_is_refused_in_one_line(
     command: dict[str, str], tmp_path: Path, server: Valkey, name: str, given: bytes, reason: str
 ) -> None:
-    assert piped(command, tmp_path, given, name) == (2, reason)
+    assert piped(command, tmp_path, given, "create-admin", name) == (2, reason)
     with server.client as client:
         assert not list(client.scan_iter("*user*"))
 
@@ -176,3 +178,25 @@ def test_without_redis_it_says_so(command: dict[str, str], tmp_path: Path) -> No
     code, line = piped(away, tmp_path, PASSWORD.encode())
     assert code == 2
     assert line.startswith("Redis does not answer (")
+
+
+async def test_reset_password_sets_it_and_ends_the_sessions(
+    command: dict[str, str], tmp_path: Path, make_settings: Callable[..., Settings]
+) -> None:
+    async with running(make_settings()) as service:
+        await make_cast(service)
+        bob = await signed_in(service, "bob")
+        code, line = piped(command, tmp_path, NEW.encode(), "reset-password", "bob")
+        assert (code, line) == (0, "the password of bob is set, and 1 sessions have ended")
+        await until_thrown_out(bob)
+        await signed_in(service, "bob", NEW)
+    assert piped(command, tmp_path, NEW.encode(), "reset-password", "nobody") == (2, "no user has this name")
+    assert piped(command, tmp_path, b"short", "reset-password", "bob")[0] == 2
+
+
+def test_create_admin_force_makes_another_administrator(command: dict[str, str], tmp_path: Path) -> None:
+    assert piped(command, tmp_path, NEW.encode())[0] == 0
+    done = piped(command, tmp_path, NEW.encode(), "create-admin", "--force", "bob")
+    assert done == (0, "bob is an administrator now")
+    code, line = piped(command, tmp_path, NEW.encode(), "create-admin", "--force", "bob")
+    assert (code, line) == (2, "this name is taken: `reset-password` sets the password of an account")

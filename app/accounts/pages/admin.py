@@ -8,12 +8,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from app.accounts import administration
 from app.accounts.guards import admin_required
-from app.accounts.helpers import audit, flash_message, page, raise_if_limited, see_other
+from app.accounts.helpers import audit, flash_message, own_origin, page, raise_if_limited, see_other
 from app.accounts.invitations import MAX_LISTED_INVITATIONS, Invitation
 from app.accounts.lifespan import AccountState
 from app.accounts.models import User
 from app.accounts.reauthentication import confirm
+from app.accounts.shown_once import redirect_with_secret, shown_secret
 from app.accounts.store import LastAdmin
 from app.audit.log import Event
 from app.web.body import form_fields
@@ -39,13 +41,13 @@ ASKED = frozenset(DONE) - {"enable"}
 @admin_required
 async def users(request: Request[AccountState], admin: User) -> Response:
     """`GET /admin/users?q=&after=`."""
-    return await _users(request)
+    return await _users(request, admin)
 
 
 @admin_required
 async def ask(request: Request[AccountState], admin: User) -> Response:
     """`GET /admin/users/{id}/{action}?next=`: the confirmation page of an action."""
-    subject, action = await _subject(request), request.path_params["action"]
+    subject, action = await administration.subject(request), request.path_params["action"]
     if action not in ASKED:
         raise NotFound
     back = safe_path(request.query_params.get("next"), USERS)
@@ -57,7 +59,7 @@ async def ask(request: Request[AccountState], admin: User) -> Response:
 async def act(request: Request[AccountState], admin: User) -> Response:
     """`POST /admin/users/{id}` with `action` (disable, enable, end-sessions, make-admin or remove-admin) and `next`."""
     fields = await form_fields(request, "action", "next")
-    subject = await _subject(request)
+    subject = await administration.subject(request)
     try:
         await _do(request, admin, subject, fields["action"])
     except LastAdmin:
@@ -76,7 +78,7 @@ async def invite(request: Request[AccountState], admin: User) -> Response:
     raise_if_limited(await request.state["limits"].inviting(admin.id))
     secret = await request.state["invitations"].create(admin.id, int(fields["days"]) * DAY)
     await audit(request, Event.INVITED, user="", by=admin)
-    return await _users(request, invitation_link=f"{str(request.base_url).rstrip('/')}/sign-up?invitation={secret}")
+    return await redirect_with_secret(request, admin, USERS, f"{own_origin(request)}/sign-up?invitation={secret}")
 
 
 @admin_required
@@ -110,14 +112,6 @@ async def audit_log(request: Request[AccountState], admin: User) -> Response:
     return await page(request, "accounts/audit.html", events=events, before=before, more=found.before)
 
 
-async def _subject(request: Request[AccountState]) -> User:
-    """The user whom the path names. Raises NotFound."""
-    user = await request.state["accounts"].by_id(request.path_params["id"])
-    if user is None:
-        raise NotFound
-    return user
-
-
 async def _invitation(request: Request[AccountState]) -> Invitation:
     """The invitation that the path names. Raises NotFound."""
     invitation = await request.state["invitations"].by_id(request.path_params["id"])
@@ -127,26 +121,18 @@ async def _invitation(request: Request[AccountState]) -> Invitation:
 
 
 async def _do(request: Request[AccountState], admin: User, user: User, action: str) -> None:
-    accounts, sessions = request.state["accounts"], request.state["sessions"]
     match action:
-        case "disable":
-            await accounts.set_disabled(user.id, True)
-            await sessions.end_all(user.id)
-            await audit(request, Event.DISABLED, user=user, by=admin)
-        case "enable":
-            await accounts.set_disabled(user.id, False)
-            await audit(request, Event.ENABLED, user=user, by=admin)
+        case "disable" | "enable":
+            await administration.set_disabled(request, admin, user, action == "disable")
         case "end-sessions":
-            ended = await sessions.end_all(user.id)
-            await audit(request, Event.SESSION_ENDED, user=user, by=admin, detail=str(ended))
+            await administration.end_sessions(request, admin, user)
         case "make-admin" | "remove-admin":
-            await accounts.set_admin(user.id, action == "make-admin")
-            await audit(request, Event.ROLE_CHANGED, user=user, by=admin, detail=action)
+            await administration.set_admin(request, admin, user, action == "make-admin")
         case _:
             raise BadRequest("action: there is no such action", field="action")
 
 
-async def _users(request: Request[AccountState], *, invitation_link: str | None = None) -> Response:
+async def _users(request: Request[AccountState], admin: User) -> Response:
     query, after = request.query_params.get("q", "")[:64], request.query_params.get("after")
     found = await request.state["accounts"].search(query, after)
     return await page(
@@ -161,7 +147,7 @@ async def _users(request: Request[AccountState], *, invitation_link: str | None 
         invitations=await _named(request, await request.state["invitations"].list()),
         most_listed=MAX_LISTED_INVITATIONS,
         inviting=request.state["settings"].registration != "closed",
-        invitation_link=invitation_link,
+        invitation_link=await shown_secret(request, admin),
     )
 
 

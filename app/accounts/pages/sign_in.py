@@ -13,6 +13,9 @@ from app.web.body import form_fields
 from app.web.i18n import N_
 from app.web.redirects import safe_path
 
+NOTICES = {"password-reset": N_("Your password has been set. Please sign in.")}
+"""Messages of redirects to the sign-in page."""
+
 
 async def show(request: Request[AccountState]) -> Response:
     """`GET /sign-in?next=&again=`: the form. A signed-in user is redirected to `next`, unless `again` is set."""
@@ -66,6 +69,7 @@ async def form(
         field=field,
         registration=request.state["settings"].registration,
         reference=reference,
+        notice=NOTICES.get(request.query_params.get("notice", "")),
         providers=request.state["sign_in_options"],
     )
     return keep_opener(response)

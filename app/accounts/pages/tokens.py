@@ -11,6 +11,7 @@ from app.accounts.helpers import audit, flash_message, page, see_other
 from app.accounts.lifespan import AccountState
 from app.accounts.models import User
 from app.accounts.reauthentication import confirm
+from app.accounts.shown_once import redirect_with_secret, shown_secret
 from app.accounts.tokens import DAY, MAX_TOKEN_DAYS, MAX_TOKEN_NAME_LENGTH, TooManyTokens
 from app.audit.log import Event
 from app.web.body import form_fields
@@ -39,7 +40,7 @@ async def create(request: Request[AccountState], user: User) -> Response:
     except TooManyTokens:
         return await _page(request, user, error=N_("You have too many tokens: revoke one first."))
     await audit(request, Event.TOKEN_CREATED, user=user, detail=name)
-    return await _page(request, user, new_token=secret)
+    return await redirect_with_secret(request, user, "/account/tokens", secret)
 
 
 @sign_in_required
@@ -57,7 +58,6 @@ async def _page(
     request: Request[AccountState],
     user: User,
     *,
-    new_token: str | None = None,
     error: str | None = None,
     field: str | None = None,
 ) -> Response:
@@ -66,7 +66,7 @@ async def _page(
         "accounts/tokens.html",
         status_code=400 if error else 200,
         tokens=await request.state["tokens"].list(user.id),
-        new_token=new_token,
+        new_token=await shown_secret(request, user),
         error=error,
         field=field,
     )

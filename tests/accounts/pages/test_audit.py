@@ -38,13 +38,13 @@ async def test_it_tells_what_happened_to_whom_by_whom_newest_first(
     await bob.post("/account/password", data={"current": "not that", "new": NEW})
     await bob.post("/account/password", data={"current": PASSWORD, "new": NEW, "end_others": "on"})
     await bob.post("/account/devices/end-others")
-    await bob.post("/account/tokens", data={"name": "backup", "days": "30"})
+    await bob.post("/account/tokens", data={"name": "backup", "days": "30"}, follow_redirects=True)
     (token,) = (await bob.get("/api/account/tokens")).json()
     await bob.post("/account/tokens/revoke", data={"id": token["id"]})
     await bob.post("/sign-out")
     for action in ("make-admin", "remove-admin", "end-sessions", "disable", "enable"):
         await alice.post(f"/admin/users/{cast.bob.id}", data={"action": action})
-    await alice.post("/admin/invitations", data={"days": "7"})
+    await alice.post("/admin/invitations", data={"days": "7"}, follow_redirects=True)
     assert await events(alice) == [
         "Invited by alice",
         "Enabled bob by alice",
@@ -120,8 +120,8 @@ async def everything_secret(service: Running) -> set[str]:
     setup = {"token": await token_of(service), "username": "alice", "password": PASSWORD}
     await alice.get("/setup", params={"token": setup["token"]})
     assert (await alice.post("/setup", data=setup)).status_code == 303
-    link = shown_secret(await alice.post("/admin/invitations", data={"days": "7"}))
-    page = await alice.post("/account/tokens", data={"name": "backup", "days": "30"})
+    link = shown_secret(await alice.post("/admin/invitations", data={"days": "7"}, follow_redirects=True))
+    page = await alice.post("/account/tokens", data={"name": "backup", "days": "30"}, follow_redirects=True)
     cookie = alice.cookies["tallygate"]
     used |= {link.partition("invitation=")[2], shown_secret(page), cookie, cookie.partition(".")[0]}
     dora = service.another_client()

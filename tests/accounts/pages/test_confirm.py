@@ -62,7 +62,8 @@ async def test_the_form_goes_through_with_the_password(
     before = browser.cookies["tallygate"]
     page = await browser.post("/account/tokens", data={"name": "a <b> & c", "days": "30"})
     done = await browser.post("/account/tokens", data=sent_again(page, confirm_password=PASSWORD))
-    assert done.status_code == 200
+    assert done.status_code == 303
+    done = await browser.get(done.headers["location"])
     assert shown_secret(done).startswith("tgt_")
     assert [each["name"] for each in (await browser.get("/api/account/tokens")).json()] == ["a <b> & c"]
     # The session goes on under a new id and is fresh; the former id is dead.

@@ -25,7 +25,7 @@ async def service(start: Start) -> AsyncIterator[Running]:
 
 async def invite(alice: httpx.AsyncClient, days: int = 30) -> str:
     """The secret of a new invitation, as its page shows it."""
-    page = await alice.post("/admin/invitations", data={"days": str(days)})
+    page = await alice.post("/admin/invitations", data={"days": str(days)}, follow_redirects=True)
     (secret,) = parse_qs(urlsplit(shown_secret(page)).query)["invitation"]
     return secret
 

@@ -25,7 +25,7 @@ async def invitation(service: Running, days: str = "7") -> str:
     """The path of an invitation's link, as its page shows it."""
     await make_cast(service)
     alice = await signed_in(service, "alice")
-    link = urlsplit(shown_secret(await alice.post("/admin/invitations", data={"days": days})))
+    link = urlsplit(shown_secret(await alice.post("/admin/invitations", data={"days": days}, follow_redirects=True)))
     assert link.path == "/sign-up"
     assert link.netloc == "tallygate.test"
     return f"{link.path}?{link.query}"

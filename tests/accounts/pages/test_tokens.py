@@ -14,7 +14,7 @@ DAY = 86_400
 
 
 async def create(client: httpx.AsyncClient, name: str = "backup", days: str = "30") -> httpx.Response:
-    return await client.post("/account/tokens", data={"name": name, "days": days})
+    return await client.post("/account/tokens", data={"name": name, "days": days}, follow_redirects=True)
 
 
 def program(service: Running, secret: str) -> httpx.AsyncClient:

@@ -67,7 +67,7 @@ async def test_only_administrators_change_anything(
         assert (await act(bob, cast.alice.id, action)).status_code == 403
         assert (await act(bob, cast.bob.id, action)).status_code == 403
         assert (await act(client, cast.alice.id, action)).headers["location"] == "/sign-in"
-    assert (await bob.post("/admin/invitations", data={"days": "7"})).status_code == 403
+    assert (await bob.post("/admin/invitations", data={"days": "7"}, follow_redirects=True)).status_code == 403
     assert await service.state["accounts"].by_id(cast.alice.id) == cast.alice
     assert await service.state["accounts"].by_id(cast.bob.id) == cast.bob
 
@@ -160,7 +160,7 @@ async def test_an_invitations_link_leads_here_and_is_shown_once(start: Start, da
     async with start(registration="invitation") as service:
         await make_cast(service)
         alice = await signed_in(service, "alice")
-        page = await alice.post("/admin/invitations", data={"days": days})
+        page = await alice.post("/admin/invitations", data={"days": days}, follow_redirects=True)
         assert page.status_code == 200
         link = urlsplit(shown_secret(page))
         assert (link.scheme, link.netloc, link.path) == ("http", "tallygate.test", "/sign-up")
@@ -177,7 +177,7 @@ async def test_an_invitation_for_other_days_than_offered_is_refused(alice: httpx
 async def test_invitations_are_limited(alice: httpx.AsyncClient, cast: Cast, service: Running) -> None:
     for _ in range(50):
         assert not await service.state["limits"].inviting(cast.alice.id)
-    answer = await alice.post("/admin/invitations", data={"days": "7"})
+    answer = await alice.post("/admin/invitations", data={"days": "7"}, follow_redirects=True)
     assert answer.status_code == 429
 
 

@@ -1,0 +1,63 @@
+"""The page of a reset link, which sets a new password."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from app.accounts import authentication
+from app.accounts.helpers import address_of, audit, page, raise_if_limited, see_other
+from app.accounts.lifespan import AccountState
+from app.accounts.models import User
+from app.accounts.password_policy import WeakPassword
+from app.audit.log import Event
+from app.web.body import form_fields
+from app.web.errors import NotFound
+from app.web.i18n import N_
+
+GONE = N_("This link is no longer valid: it works once, for a day, until the password changes. Ask for a new one.")
+
+
+async def show(request: Request[AccountState]) -> Response:
+    """`GET /reset?token=`."""
+    token = request.query_params.get("token", "")
+    user = await _user(request, token)
+    return await page(request, "accounts/reset.html", token=token, username=user.name, field=None)
+
+
+async def send(request: Request[AccountState]) -> Response:
+    """`POST /reset` with `token` and `password`: sets the password and ends all sessions of the user."""
+    fields, state = await form_fields(request, "token", "password"), request.state
+    user = await _user(request, fields["token"])
+    try:
+        password_hash = await authentication.new_password(request, user.name, fields["password"])
+    except WeakPassword as weak:
+        return await page(
+            request,
+            "accounts/reset.html",
+            token=fields["token"],
+            username=user.name,
+            error=weak.reason,
+            field="password",
+            status_code=400,
+        )
+    if not await state["reset_links"].use(fields["token"], user.id, password_hash):
+        raise NotFound(GONE)
+    await state["sessions"].end_all(user.id)
+    await audit(request, Event.PASSWORD_RESET, user=user)
+    return see_other("/sign-in?notice=password-reset")
+
+
+async def _user(request: Request[AccountState], token: str) -> User:
+    """The user whose password the link sets. Raises NotFound."""
+    user_id = await request.state["reset_links"].user_of(token)
+    user = await request.state["accounts"].by_id(user_id) if user_id is not None else None
+    if user is None:
+        raise_if_limited(await request.state["limits"].setup(address_of(request)))
+        raise NotFound(GONE)
+    return user
+
+
+routes = [
+    Route("/reset", show, methods=["GET"]),
+    Route("/reset", send, methods=["POST"]),
+]

@@ -1,0 +1,112 @@
+"""Administration: the page of one user."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from app.accounts import administration
+from app.accounts.guards import admin_required
+from app.accounts.helpers import flash_message, page, see_other
+from app.accounts.lifespan import AccountState
+from app.accounts.models import User
+from app.accounts.profile import BadProfile, display_name_of, email_of, groups_of
+from app.accounts.reauthentication import confirm
+from app.accounts.shown_once import redirect_with_secret, shown_secret
+from app.accounts.store import LastAdmin
+from app.accounts.user_store import EmailTaken
+from app.web.body import form_fields
+from app.web.errors import BadRequest, Conflict
+from app.web.i18n import N_
+
+USERS = "/admin/users"
+REASON = N_("You are about to change another account.")
+
+
+@admin_required
+async def show(request: Request[AccountState], admin: User) -> Response:
+    """`GET /admin/users/{id}`."""
+    return await _page(request, admin)
+
+
+@admin_required
+@confirm(REASON, USERS)
+async def change(request: Request[AccountState], admin: User) -> Response:
+    """`POST /admin/users/{id}/profile` with `display_name`, `email`, `email_verified` (on) and `groups`."""
+    fields = await form_fields(request, "display_name", "email", "email_verified", "groups")
+    subject = await administration.subject(request)
+    try:
+        changes = {
+            "display_name": display_name_of(fields["display_name"]),
+            "email": email_of(fields["email"]),
+            "email_verified": bool(fields["email_verified"]),
+            "groups": groups_of(fields["groups"].replace(",", " ").split()),
+        }
+        await administration.change(request, admin, subject, changes)
+    except BadProfile as bad:
+        return await _page(request, admin, error=bad.reason, field=bad.field, typed=fields)
+    except EmailTaken:
+        taken = N_("Another account has verified this address.")
+        return await _page(request, admin, error=taken, field="email", typed=fields)
+    await flash_message(request, N_("Saved."))
+    return see_other(f"{USERS}/{subject.id}")
+
+
+@admin_required
+@confirm(N_("You are about to make a link that sets the password of another account."), USERS)
+async def make_reset_link(request: Request[AccountState], admin: User) -> Response:
+    """`POST /admin/users/{id}/reset-link`: the user's page shows the link, once."""
+    subject = await administration.subject(request)
+    url, _ = await administration.reset_link(request, admin, subject)
+    return await redirect_with_secret(request, admin, f"{USERS}/{subject.id}", url)
+
+
+@admin_required
+@confirm(N_("You are about to remove an account."), USERS)
+async def remove(request: Request[AccountState], admin: User) -> Response:
+    """`POST /admin/users/{id}/remove` with the user's name as `name`."""
+    subject = await administration.subject(request)
+    if (await form_fields(request, "name"))["name"] != subject.name:
+        raise BadRequest("name: is not the name of this user", field="name")
+    if subject.id == admin.id:
+        raise Conflict(N_("Remove your own account on your account page."))
+    try:
+        await administration.remove(request, admin, subject)
+    except LastAdmin:
+        raise Conflict(N_("This is the last administrator.")) from None
+    await flash_message(request, N_("The account has been removed."))
+    return see_other(USERS)
+
+
+async def _page(
+    request: Request[AccountState],
+    admin: User,
+    *,
+    error: str | None = None,
+    field: str | None = None,
+    typed: dict[str, str] | None = None,
+) -> Response:
+    subject, state = await administration.subject(request), request.state
+    return await page(
+        request,
+        "accounts/user.html",
+        status_code=400 if error else 200,
+        subject=subject,
+        form=typed
+        or {"display_name": subject.display_name, "email": subject.email, "groups": " ".join(subject.groups)},
+        sessions=await state["sessions"].of_user(subject.id),
+        tokens=await state["tokens"].list(subject.id),
+        identities=await state["identities"].of_user(subject.id),
+        entries=await state["audit"].of_user(subject.id),
+        reset_link=await shown_secret(request, admin),
+        revocable=state["sessions"].revocable,
+        error=error,
+        field=field,
+    )
+
+
+routes = [
+    Route(f"{USERS}/{{id}}", show, methods=["GET"]),
+    Route(f"{USERS}/{{id}}/profile", change, methods=["POST"]),
+    Route(f"{USERS}/{{id}}/reset-link", make_reset_link, methods=["POST"]),
+    Route(f"{USERS}/{{id}}/remove", remove, methods=["POST"]),
+]

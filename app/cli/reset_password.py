@@ -1,0 +1,54 @@
+"""`python -m app reset-password NAME`: sets a user's password, and ends the user's sessions."""
+
+from app.accounts.password_hashing import PasswordHashing
+from app.accounts.password_policy import WeakPassword, check_password
+from app.accounts.store import AccountStore
+from app.audit.log import Audit, Event
+from app.cli.command import Command, CommandError, Invocation, with_store
+from app.cli.create_admin import ask_password
+from app.sessions.redis_store import RedisSessions, parse_session
+from app.sessions.service import Sessions
+from app.settings import Settings
+from app.store.client import Store
+from app.store.tracking import TrackedHashes, Tracking
+
+
+def run(invocation: Invocation) -> int:
+    settings, name = invocation.settings(), invocation.options.name
+    if not name:
+        raise CommandError("reset-password: name the user: python -m app reset-password NAME")
+    print(f"tallygate: {with_store(settings, lambda store: reset_password(store, settings, name))}")
+    return 0
+
+
+async def reset_password(store: Store, settings: Settings, name: str) -> str:
+    """Sets a password that is asked for; returns the line to print. Raises CommandError, StoreUnavailable."""
+    accounts, passwords = AccountStore(store), PasswordHashing(threads=1)
+    try:
+        user = await accounts.by_name(name)
+        if user is None:
+            raise CommandError("no user has this name")
+        password = ask_password()
+        check_password(password, user.name)
+        await accounts.set_password(user.id, await passwords.hash(password))
+    except WeakPassword as weak:
+        raise CommandError(weak.reason) from None
+    finally:
+        passwords.close()
+    ended = await _end_sessions(store, settings, user.id)
+    await Audit(store).record(Event.PASSWORD_RESET, user=user.id, detail="reset-password")
+    disabled = "; the account is disabled, an administrator can enable it" if user.disabled else ""
+    return f"the password of {user.name} is set, and {ended} sessions have ended{disabled}"
+
+
+async def _end_sessions(store: Store, settings: Settings, user_id: str) -> int:
+    cache = TrackedHashes(Tracking(store), parse_session)
+    return await Sessions(settings, RedisSessions(store, cache, settings)).end_all(user_id)
+
+
+command = Command(
+    "reset-password",
+    "set a user's password (asks for it, or reads it from standard input) and end the user's sessions",
+    run,
+    lambda parser: parser.add_argument("name", nargs="?", metavar="NAME"),
+)
