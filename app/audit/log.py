@@ -63,6 +63,7 @@ class Event(StrEnum):
     SERVICE_CREATED = auto()
     SERVICE_CHANGED = auto()
     SERVICE_REMOVED = auto()
+    SITE_CODE_REPLAYED = auto()
     LEGACY_SIGN_IN = "moved_over"
 
 

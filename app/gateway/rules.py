@@ -204,6 +204,10 @@ class Rules:
         return found
 
     @property
+    def has_networks(self) -> bool:
+        return any(rule.allow.networks for rule in self.rules)
+
+    @property
     def groups(self) -> frozenset[str]:
         """All groups that rules name."""
         return frozenset().union(*(rule.allow.groups for rule in self.rules))

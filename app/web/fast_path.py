@@ -20,10 +20,11 @@ class StaticHeaders:
 
     __slots__ = ("headers", "plain", "secure", "status")
 
-    def __init__(self, *headers: tuple[bytes, bytes], status: int = 200) -> None:
+    def __init__(self, *headers: tuple[bytes, bytes], status: int = 200, security: bool = True) -> None:
         self.status = status
         self.headers: RawHeaders = list(headers)
-        self.plain = b"".join(b"%b: %b\r\n" % header for header in with_security(self.headers))
+        every = with_security(self.headers) if security else self.headers
+        self.plain = b"".join(b"%b: %b\r\n" % header for header in every)
         self.secure = self.plain + b"%b: %b\r\n" % STRICT_TRANSPORT
 
 

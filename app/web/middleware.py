@@ -140,7 +140,7 @@ class Middleware:
         raw = scope["headers"]
         headers = headers_of(scope)
         path = scope["path"]
-        policy = self._policies.get(path) or self._policies.get(first_segment(path), USUAL)
+        policy = self.policy_of(path)
         if not self._hosts.allow(headers, raw) and not (policy.any_host or path in PROBES):
             return BadRequest(N_("The Host header is missing, malformed or not allowed."), field="Host")
         if self._proxies.any:
@@ -154,6 +154,9 @@ class Middleware:
         if int(length) > self._most and int(length) > self.max_body_bytes(path):
             return TooLarge()
         return None
+
+    def policy_of(self, path: str) -> RoutePolicy:
+        return self._policies.get(path) or self._policies.get(first_segment(path), USUAL)
 
     def max_body_bytes(self, path: str) -> int:
         """The largest body of a request for the path."""
@@ -216,7 +219,9 @@ class RequestCycle:
 
     async def _answer(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = message["headers"] = [*with_security(message["headers"]), (b"x-request-id", self._id.encode())]
+            is_complete = not self._middleware.policy_of(self._scope["path"]).security_headers
+            headers = message["headers"] if is_complete else with_security(message["headers"])
+            headers = message["headers"] = [*headers, (b"x-request-id", self._id.encode())]
             if ON_RESPONSE_START in self._scope:
                 await self._scope[ON_RESPONSE_START](self._scope, headers)
             self._status = message["status"]

@@ -17,6 +17,8 @@ class RoutePolicy:
     """Requests that change something may come from pages of other sites. The route must not trust cookies."""
     any_host: bool = False
     """The Host header is not checked."""
+    security_headers: bool = True
+    """Responses get those of every response; otherwise those alone that the endpoint sets."""
     max_body_bytes: int | None = None
     """The largest body, where it is not `max_body_bytes` of the settings; the route reads it in pieces."""
 

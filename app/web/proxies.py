@@ -10,6 +10,8 @@ TRUSTED_PEER = "tallygate.trusted_peer"
 """The scope key that is there when one of `trusted_proxies` has sent the request itself."""
 SCHEMES = {b"http": "http", b"https": "https", b"ws": "http", b"wss": "https"}
 """What X-Forwarded-Proto may say. Of a list the first counts: the scheme that the client used, as in Django."""
+FORWARDED_CLIENT = "tallygate.forwarded_client"
+"""The scope key that is there when that proxy has also named the client's address."""
 MAX_FORWARDED_ADDRESSES = 32
 """Addresses of an X-Forwarded-For that are read, from the right."""
 MAX_ADDRESS_LENGTH = 64
@@ -41,6 +43,7 @@ class Proxies:
             if address is None:
                 return
             scope["client"] = (str(address), 0)
+            scope[FORWARDED_CLIENT] = True
             if not self._trusts(str(address)):
                 return
 

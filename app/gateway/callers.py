@@ -1,0 +1,135 @@
+"""The user of a question: by the host's session cookie, the portal's, or an API token."""
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from itsdangerous import BadSignature
+from starlette.types import Scope
+
+from app.accounts.current_user import CurrentUser
+from app.accounts.models import User
+from app.accounts.tokens import PREFIX, ApiTokens
+from app.gateway.models import HostSession
+from app.gateway.store import GatewayStore, digest
+from app.sessions.service import Sessions
+from app.sessions.session import Session
+from app.sessions.signing import StrictSigner, signing_keys
+from app.settings import Settings
+from app.web.cookies import cookie_header, delete_cookie, full_name, read_cookie, set_cookie
+from app.web.headers import RawHeader
+
+MAX_CACHED_COOKIES, MAX_CACHED_COOKIE_BYTES = 10_000, 2048
+"""Cookie headers that a worker maps to host sessions, and the longest in bytes."""
+
+
+class BadCredentials(Exception):
+    """The request brings a token that is unknown, revoked or expired."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """`session` is the portal's, None for an API token; `host_key` names the host's session, if there is one."""
+
+    user: User
+    session: Session | None
+    host_key: str = ""
+
+
+class Callers:
+    def __init__(
+        self, settings: Settings, store: GatewayStore, sessions: Sessions, users: CurrentUser, tokens: ApiTokens
+    ) -> None:
+        self._cookie = f"{settings.session_cookie}-site"
+        self._max_age = settings.session_absolute_timeout
+        self._signer = StrictSigner(signing_keys(settings), "tallygate.gateway", digest_method=hashlib.sha256)
+        self._store = store
+        self._sessions = sessions
+        self._users = users
+        self._tokens = tokens
+        self._known: dict[tuple[bytes, str, str], str] = {}
+
+    def is_anonymous(self, scope: Scope, headers: Mapping[bytes, bytes], cookies: bytes) -> bool:
+        """Whether the request certainly brings no credentials of ours."""
+        if secret_of(headers) is not None:
+            return False
+        return not cookies or (self._cookie.encode() not in cookies and self._sessions.absent(scope, cookies))
+
+    def cached(self, scope: Scope, cookies: bytes, host: str) -> Caller | None:
+        """The caller of raw cookies, if nothing has to be asked or written; None means: use `find`."""
+        key = self._known.get((cookies, scope["scheme"], host))
+        if key is None:
+            session = self._sessions.cached(scope, cookies) if self._cookie.encode() not in cookies else None
+            key = ""
+        else:
+            found = self._store.cached_session(key)
+            session = self._sessions.cached_by_key(found.parent) if found is not None else None
+        user = self._users.cached_by_id(session.user) if session is not None else None
+        return None if session is None or user is None else Caller(user, session, key)
+
+    async def find(self, scope: Scope, headers: Mapping[bytes, bytes], host: str) -> Caller | None:
+        """The caller; None without valid cookies. Raises BadCredentials, StoreUnavailable."""
+        secret = secret_of(headers)
+        if secret is not None:
+            return await self._of_token(secret)
+        cookies = cookie_header(scope)
+        key = self.host_key(scope, cookies)
+        session = await self._of_host(key, host) if key is not None else None
+        if session is not None and key is not None:
+            self._know((cookies, scope["scheme"], host), key)
+        else:
+            key, session = None, await self._sessions.by_cookie(scope, cookies)
+        user = await self._users.by_id(session.user) if session is not None else None
+        return Caller(user, session, key or "") if user is not None else None
+
+    def host_key(self, scope: Scope, cookies: bytes) -> str | None:
+        """The key of the host's session by a raw Cookie header; None without a genuine cookie."""
+        cookie = read_cookie(cookies, full_name(self._cookie, scope).encode())
+        try:
+            return digest(self._signer.unsign(cookie).decode()) if cookie else None
+        except BadSignature:
+            return None
+
+    async def start(self, scope: Scope, session: Session, host: str) -> RawHeader:
+        """Signs in at a host. Returns the Set-Cookie header."""
+        secret = await self._store.create_session(HostSession(session.user, session.key, host), self._max_age)
+        return set_cookie(scope, self._cookie, self._signer.sign(secret).decode(), self._max_age)
+
+    def delete(self, scope: Scope) -> RawHeader:
+        return delete_cookie(scope, full_name(self._cookie, scope))
+
+    async def _of_host(self, key: str, host: str) -> Session | None:
+        """The portal's session behind a host's; None if it has ended, or the cookie is another host's."""
+        found = await self._store.session(key)
+        return await self._sessions.by_key(found.parent) if found is not None and found.host == host else None
+
+    async def _of_token(self, secret: str) -> Caller:
+        token = await self._tokens.by_secret(secret)
+        user = await self._users.by_id(token.user_id) if token is not None else None
+        if user is None:
+            raise BadCredentials
+        return Caller(user, None)
+
+    def _know(self, place: tuple[bytes, str, str], key: str) -> None:
+        if len(place[0]) <= MAX_CACHED_COOKIE_BYTES:
+            if len(self._known) >= MAX_CACHED_COOKIES:
+                self._known.clear()
+            self._known[place] = key
+
+
+def secret_of(headers: Mapping[bytes, bytes]) -> str | None:
+    """The API token of an Authorization header: Bearer, or the password of Basic. None for every other credential,
+    which is the application's.
+    """
+    scheme, _, value = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+    secret = value.strip()
+    if scheme.lower() == "basic":
+        try:
+            secret = base64.b64decode(secret, validate=True).decode("latin-1").partition(":")[2]
+        except (binascii.Error, ValueError):
+            return None
+    elif scheme.lower() != "bearer":
+        return None
+    return secret if secret.startswith(PREFIX) else None

@@ -1,0 +1,108 @@
+"""The identity headers of callers, kept for as long as their identity token is fresh."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from app.accounts.models import User
+from app.gateway.callers import Caller
+from app.gateway.identity import (
+    MAX_HEAD_BYTES,
+    TOKEN_LIFETIME,
+    TOKEN_RENEWAL,
+    Identity,
+    fitting,
+    identity_headers,
+    size_of,
+)
+from app.gateway.rules import Visitor
+from app.gateway.signed_in import signed_in_at
+from app.sessions.session import Session
+from app.web.fast_path import StaticHeaders
+
+MAX_CACHED_IDENTITIES = 20_000
+NO_STORE = (b"cache-control", b"no-store")
+
+
+class TokenSigner(Protocol):
+    """Signs identity tokens; the keys are at `/.well-known/jwks.json`."""
+
+    def sign(self, claims: dict[str, object]) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class KnownIdentity:
+    """What rules and the application are told of a caller at one host, until `renew_at` (Unix seconds)."""
+
+    user: User
+    session: Session | None
+    visitor: Visitor
+    head: StaticHeaders
+    renew_at: float
+
+
+class IdentityCache:
+    def __init__(
+        self, signer: TokenSigner, issuer: str, clock: Callable[[], float], limit: int = MAX_CACHED_IDENTITIES
+    ) -> None:
+        self._signer = signer
+        self._issuer = issuer
+        self._clock = clock
+        self._limit = limit
+        self._kept: dict[tuple[str, str], KnownIdentity] = {}
+        self._anonymous = StaticHeaders(*identity_headers(None, (), b""), NO_STORE, security=False)
+
+    @property
+    def anonymous(self) -> StaticHeaders:
+        return self._anonymous
+
+    def get(self, caller: Caller, host: str) -> KnownIdentity:
+        """The identity of a caller at a host, made anew when the session, the user or the minute is another one."""
+        place = (caller.session.key if caller.session is not None else f"token of {caller.user.id}", host)
+        known = self._kept.get(place)
+        if (
+            known is not None
+            and known.user is caller.user
+            and known.session is caller.session
+            and self._clock() < known.renew_at
+        ):
+            return known
+        if len(self._kept) >= self._limit:
+            self._kept.clear()
+        known = self._kept[place] = self._made(caller, host)
+        return known
+
+    def _made(self, caller: Caller, host: str) -> KnownIdentity:
+        identity = identity_of(caller)
+        visitor = Visitor(
+            name=identity.name,
+            email=identity.email,
+            groups=frozenset(identity.groups),
+            signed_in_at=_signed_in_at(caller),
+        )
+        head = StaticHeaders(*self._headers(identity, host), NO_STORE, security=False)
+        return KnownIdentity(caller.user, caller.session, visitor, head, self._clock() + TOKEN_RENEWAL)
+
+    def _headers(self, identity: Identity, host: str) -> Sequence[tuple[bytes, bytes]]:
+        """All identity headers, with as many groups as nginx's buffer has room for."""
+        headers = identity_headers(identity, identity.groups, self._token(identity, host, identity.groups))
+        if size_of(headers) <= MAX_HEAD_BYTES:
+            return headers
+        token = self._token(identity, host, None)
+        room = MAX_HEAD_BYTES - size_of(identity_headers(identity, (), token))
+        return identity_headers(identity, fitting(identity.groups, room // 2), token)
+
+    def _token(self, identity: Identity, host: str, groups: Sequence[str] | None) -> bytes:
+        now = int(self._clock())
+        claims = {"iss": self._issuer, "aud": host, "iat": now, "exp": now + TOKEN_LIFETIME}
+        return self._signer.sign(claims | identity.claims(groups, f"{self._issuer}/oauth2/userinfo")).encode()
+
+
+def identity_of(caller: Caller) -> Identity:
+    """The identity that applications are told."""
+    user = caller.user
+    return Identity(user_id=user.id, name=user.name)
+
+
+def _signed_in_at(caller: Caller) -> float | None:
+    return signed_in_at(caller.session) if caller.session is not None else None

@@ -1,0 +1,83 @@
+"""The part of the lifespan that opens the gateway, and the request state that it fills."""
+
+import hashlib
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import Any, TypedDict
+
+import orjson
+
+from app.accounts.lifespan import Accounts, AccountState
+from app.gateway.callers import Callers
+from app.gateway.identity_cache import IdentityCache, TokenSigner
+from app.gateway.rule_config import BadRule, parse_rules
+from app.gateway.service import Gateway
+from app.gateway.store import GatewayStore, keep_adding
+from app.server.background import background
+from app.settings import Settings, SettingsError
+from app.store.client import StoreUnavailable
+from app.web.lifespan import WebState
+
+COUNT_INTERVAL = 2.0
+"""Seconds between two writes of the counts of answers."""
+
+
+class GatewayPart(TypedDict):
+    """Filled by `open_gateway`."""
+
+    gateway: Gateway
+
+
+class GatewayState(AccountState, GatewayPart):
+    """The request state of the gateway's handlers."""
+
+
+@asynccontextmanager
+async def open_gateway(
+    web: WebState, accounts: Accounts, signer: TokenSigner, clock: Callable[[], float]
+) -> AsyncIterator[GatewayPart]:
+    """Raises SettingsError for rules that cannot be used."""
+    settings = web["settings"]
+    check_gateway(settings)
+    store = GatewayStore(web["store"], web["tracking"], clock)
+    portal = portal_of(settings)
+    gateway = Gateway(
+        rules=parse_rules(settings.rules),
+        portal=portal,
+        cookie_domain=settings.gateway_cookie_domain,
+        callers=Callers(settings, store, accounts["sessions"], accounts["current_user"], accounts["tokens"]),
+        identities=IdentityCache(signer, portal, clock),
+        store=store,
+        clock=clock,
+        fingerprints=tuple(map(fingerprint, settings.rules)),
+    )
+    async with background(web["lifecycle"], keep_adding(store, gateway.counts, COUNT_INTERVAL)):
+        yield GatewayPart(gateway=gateway)
+    with suppress(StoreUnavailable):
+        await store.add_answers(gateway.counts)
+
+
+def check_gateway(settings: Settings) -> None:
+    """Raises SettingsError, in one line."""
+    try:
+        parse_rules(settings.rules)
+    except BadRule as error:
+        raise SettingsError(str(error)) from None
+    if not settings.rules:
+        return
+    if settings.session_store == "cookie":
+        raise SettingsError(
+            'rules: need session_store = "redis": a session in the cookie cannot be ended, so that a sign-out would not '
+            "reach the protected hosts"
+        )
+    if settings.production and settings.public_url is None:
+        raise SettingsError("rules: need public_url, the address to which protected hosts send browsers to sign in")
+
+
+def portal_of(settings: Settings) -> str:
+    return settings.public_url or f"http://localhost:{settings.port}"
+
+
+def fingerprint(table: Mapping[str, Any]) -> str:
+    """A short name of a rule that stays when other rules come and go."""
+    return hashlib.sha256(orjson.dumps(table, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]

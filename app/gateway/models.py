@@ -1,0 +1,72 @@
+"""What the gateway keeps: sign-ins on their way to a protected host, codes, and sessions at hosts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+HANDOFF_LIFETIME = 900
+"""Seconds for signing in at the portal."""
+CODE_LIFETIME = 60
+"""Seconds within which the browser has to bring the code to the host."""
+
+
+@dataclass(frozen=True, slots=True)
+class Handoff:
+    """A browser that a host has sent to the portal. `next` is a path of the host; `browser` is the hash of the state
+    cookie; `within` is the age in seconds that the sign-in may have, 0 for any.
+    """
+
+    origin: str
+    host: str
+    next: str
+    browser: str
+    created: float
+    within: int = 0
+
+    @classmethod
+    def from_hash(cls, fields: Mapping[bytes, bytes]) -> Self:
+        return cls(
+            origin=fields[b"origin"].decode(),
+            host=fields[b"host"].decode(),
+            next=fields[b"next"].decode(),
+            browser=fields[b"browser"].decode(),
+            created=float(fields[b"created"]),
+            within=int(fields[b"within"]),
+        )
+
+    def to_hash(self) -> list[str]:
+        return [
+            "origin", self.origin,
+            "host", self.host,
+            "next", self.next,
+            "browser", self.browser,
+            "created", repr(self.created),
+            "within", str(self.within),
+        ]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class TakenCode:
+    """A code that a browser has brought. `session` is the key of the portal's session; `first` is False for a
+    replay.
+    """
+
+    handoff: Handoff
+    state: str
+    user: str
+    session: str
+    issued: float
+    first: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HostSession:
+    """A sign-in at one host. It lives as long as the portal's session with the key `parent`."""
+
+    user: str
+    parent: str
+    host: str
+
+    @classmethod
+    def from_hash(cls, fields: Mapping[bytes, bytes]) -> Self:
+        return cls(fields[b"user"].decode(), fields[b"parent"].decode(), fields[b"host"].decode())
