@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from pydantic import SecretStr
 from starlette.types import ASGIApp
@@ -18,6 +18,7 @@ from app.accounts.lifespan import open_accounts
 from app.accounts.setup_link import print_setup_link
 from app.config_service.lifespan import ConfigState, open_config_service
 from app.counter.lifespan import CounterState, open_counter
+from app.gateway.lifespan import GatewayState, open_gateway
 from app.hooks.lifespan import HooksState, open_hooks
 from app.oauth_client.lifespan import OAuthState, open_oauth_client
 from app.oauth_server.lifespan import OAuthServerState, open_oauth_server
@@ -29,7 +30,7 @@ from app.routes import all_routes, templates_of, with_metrics
 from app.server.background import background
 from app.server.lifecycle import Lifecycle, keep_descriptors_private
 from app.settings import PREFIX, Settings, SettingsError, load_settings
-from app.signing_keys.lifespan import SigningState, open_signing_keys
+from app.signing_keys.lifespan import open_signing_keys
 from app.sites.lifespan import SitesState, open_sites
 from app.store.client import Store
 from app.store.embedded import Embedded
@@ -46,7 +47,7 @@ LOG_INTERVAL = 0.2
 """Seconds between two writes of the access log."""
 
 
-class State(ConfigState, CounterState, OAuthState, OAuthServerState, SigningState, SitesState, HooksState, WeChatState):
+class State(ConfigState, CounterState, GatewayState, OAuthState, OAuthServerState, SitesState, HooksState, WeChatState):
     """The request state of all features together."""
 
 
@@ -105,11 +106,11 @@ async def lifespan(
         hooks = await stack.enter_async_context(open_hooks(web, metrics, clock))
         config = await stack.enter_async_context(open_config_service(web, accounts, clock))
         wechat = await stack.enter_async_context(open_wechat(web, clock))
+        gateway = await stack.enter_async_context(open_gateway(web, accounts, signing, clock))
         stack.callback(lifecycle.stopping.set)
         _freeze_garbage()
-        yield State(
-            **web, **accounts, **oauth, **signing, **oauth_server, **counter, **sites, **config, **hooks, **wechat
-        )
+        features = {**oauth_server, **counter, **sites, **config, **hooks, **wechat, **gateway}
+        yield cast(State, {**web, **accounts, **oauth, **signing, **features})
 
 
 def _open_log(settings: Settings, access: AccessLog, stack: contextlib.AsyncExitStack) -> Lifecycle:

@@ -6,6 +6,7 @@ from app.accounts import routes as accounts
 from app.accounts.pages.api_manual import manual_routes
 from app.config_service import routes as config_service
 from app.counter import routes as counter
+from app.gateway import routes as gateway
 from app.hooks import routes as hooks
 from app.oauth_client import routes as oauth
 from app.oauth_server import routes as oauth_server
@@ -39,6 +40,8 @@ def all_routes(collect_path: str = "c") -> list[BaseRoute]:
         *oauth_server.routes,
         # WeChat: /api/wechat, /wechat/{account}/...
         *wechat.routes,
+        # forward-auth: /verify/..., /.tallygate/..., /gateway/authorize
+        *gateway.routes,
         # probes: /live, /ready
         *health.routes,
         # the language switch: POST /language

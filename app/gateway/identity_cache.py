@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any
 
 from app.accounts.models import User
 from app.gateway.callers import Caller
@@ -18,16 +18,11 @@ from app.gateway.identity import (
 from app.gateway.rules import Visitor
 from app.gateway.signed_in import signed_in_at
 from app.sessions.session import Session
+from app.signing_keys.signing_keys import SigningKeys
 from app.web.fast_path import StaticHeaders
 
 MAX_CACHED_IDENTITIES = 20_000
 NO_STORE = (b"cache-control", b"no-store")
-
-
-class TokenSigner(Protocol):
-    """Signs identity tokens; the keys are at `/.well-known/jwks.json`."""
-
-    def sign(self, claims: dict[str, object]) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +38,9 @@ class KnownIdentity:
 
 class IdentityCache:
     def __init__(
-        self, signer: TokenSigner, issuer: str, clock: Callable[[], float], limit: int = MAX_CACHED_IDENTITIES
+        self, signing_keys: SigningKeys, issuer: str, clock: Callable[[], float], limit: int = MAX_CACHED_IDENTITIES
     ) -> None:
-        self._signer = signer
+        self._signing_keys = signing_keys
         self._issuer = issuer
         self._clock = clock
         self._limit = limit
@@ -81,7 +76,8 @@ class IdentityCache:
             signed_in_at=_signed_in_at(caller),
         )
         head = StaticHeaders(*self._headers(identity, host), NO_STORE, security=False)
-        return KnownIdentity(caller.user, caller.session, visitor, head, self._clock() + TOKEN_RENEWAL)
+        renew_at = self._clock() + (TOKEN_RENEWAL if head.headers[-2][1] else 0)
+        return KnownIdentity(caller.user, caller.session, visitor, head, renew_at)
 
     def _headers(self, identity: Identity, host: str) -> Sequence[tuple[bytes, bytes]]:
         """All identity headers, with as many groups as nginx's buffer has room for."""
@@ -94,14 +90,16 @@ class IdentityCache:
 
     def _token(self, identity: Identity, host: str, groups: Sequence[str] | None) -> bytes:
         now = int(self._clock())
-        claims = {"iss": self._issuer, "aud": host, "iat": now, "exp": now + TOKEN_LIFETIME}
-        return self._signer.sign(claims | identity.claims(groups, f"{self._issuer}/oauth2/userinfo")).encode()
+        claims: dict[str, Any] = {"iss": self._issuer, "aud": host, "iat": now, "exp": now + TOKEN_LIFETIME}
+        claims |= identity.claims(groups, f"{self._issuer}/oauth2/userinfo")
+        return (self._signing_keys.sign_cached(claims) or "").encode()  # empty until the keys are read
 
 
 def identity_of(caller: Caller) -> Identity:
     """The identity that applications are told."""
     user = caller.user
-    return Identity(user_id=user.id, name=user.name)
+    email = user.email if user.email_verified else ""
+    return Identity(user.id, user.name, user.display_name, email, user.groups)
 
 
 def _signed_in_at(caller: Caller) -> float | None:

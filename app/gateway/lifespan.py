@@ -9,12 +9,13 @@ import orjson
 
 from app.accounts.lifespan import Accounts, AccountState
 from app.gateway.callers import Callers
-from app.gateway.identity_cache import IdentityCache, TokenSigner
+from app.gateway.identity_cache import IdentityCache
 from app.gateway.rule_config import BadRule, parse_rules
 from app.gateway.service import Gateway
 from app.gateway.store import GatewayStore, keep_adding
 from app.server.background import background
 from app.settings import Settings, SettingsError
+from app.signing_keys.lifespan import Signing
 from app.store.client import StoreUnavailable
 from app.web.lifespan import WebState
 
@@ -34,7 +35,7 @@ class GatewayState(AccountState, GatewayPart):
 
 @asynccontextmanager
 async def open_gateway(
-    web: WebState, accounts: Accounts, signer: TokenSigner, clock: Callable[[], float]
+    web: WebState, accounts: Accounts, signing: Signing, clock: Callable[[], float]
 ) -> AsyncIterator[GatewayPart]:
     """Raises SettingsError for rules that cannot be used."""
     settings = web["settings"]
@@ -46,15 +47,16 @@ async def open_gateway(
         portal=portal,
         cookie_domain=settings.gateway_cookie_domain,
         callers=Callers(settings, store, accounts["sessions"], accounts["current_user"], accounts["tokens"]),
-        identities=IdentityCache(signer, portal, clock),
+        identities=IdentityCache(signing["signing_keys"], portal, clock),
         store=store,
         clock=clock,
         fingerprints=tuple(map(fingerprint, settings.rules)),
     )
     async with background(web["lifecycle"], keep_adding(store, gateway.counts, COUNT_INTERVAL)):
         yield GatewayPart(gateway=gateway)
-    with suppress(StoreUnavailable):
-        await store.add_answers(gateway.counts)
+    if web["store"].up:
+        with suppress(StoreUnavailable):
+            await store.add_answers(gateway.counts)
 
 
 def check_gateway(settings: Settings) -> None:
@@ -67,8 +69,8 @@ def check_gateway(settings: Settings) -> None:
         return
     if settings.session_store == "cookie":
         raise SettingsError(
-            'rules: need session_store = "redis": a session in the cookie cannot be ended, so that a sign-out would not '
-            "reach the protected hosts"
+            'rules: need session_store = "redis": a session in the cookie cannot be ended, so no sign-out would reach '
+            "the protected hosts"
         )
     if settings.production and settings.public_url is None:
         raise SettingsError("rules: need public_url, the address to which protected hosts send browsers to sign in")

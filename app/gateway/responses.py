@@ -100,8 +100,11 @@ def problem(
     title = pages.translate(locale, error.title)
     detail = pages.translate(locale, error.detail) if error.detail else None
     if page:
-        kind, body = b"text/html; charset=utf-8", site_page(
-            pages, locale, title=title, detail=detail, status=error.status, url=error.members.get("sign_in_url")
+        kind, body = (
+            b"text/html; charset=utf-8",
+            site_page(
+                pages, locale, title=title, detail=detail, status=error.status, url=error.members.get("sign_in_url")
+            ),
         )
     else:
         document = {"type": "about:blank", "title": title, "status": error.status, "detail": detail, **error.members}

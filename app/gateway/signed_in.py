@@ -6,4 +6,4 @@ from app.sessions.session import Session
 
 def signed_in_at(session: Session) -> float:
     """Unix seconds of the session's last authentication; a legacy cookie is no proof, so it counts as long ago."""
-    return 0.0 if session.auth_method in LEGACY_METHODS else session.created
+    return 0.0 if session.auth_method in LEGACY_METHODS else session.auth_time or session.created

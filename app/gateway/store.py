@@ -39,9 +39,7 @@ class GatewayStore:
     async def begin(self, handoff: Handoff) -> str:
         """Stores a handoff. Returns its id."""
         handoff_id = secrets.token_urlsafe(24)
-        await PUT.run(
-            self._store, [keys.gateway_handoff(digest(handoff_id))], HANDOFF_LIFETIME, *handoff.to_hash()
-        )
+        await PUT.run(self._store, [keys.gateway_handoff(digest(handoff_id))], HANDOFF_LIFETIME, *handoff.to_hash())
         return handoff_id
 
     async def handoff(self, handoff_id: str) -> Handoff | None:

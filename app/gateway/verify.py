@@ -89,9 +89,7 @@ class Verify(FastEndpoint):
         gateway.count(decision)
         if decision.answer == Answer.ALLOW:
             return verdict.head, b""
-        return refused(
-            scope, state["pages"], original, decision.answer, decision.within, redirects=self.redirects
-        )
+        return refused(scope, state["pages"], original, decision.answer, decision.within, redirects=self.redirects)
 
     def _shows_pages(self, scope: Scope) -> bool:
         return is_navigation(self.original(scope).method, headers_of(scope))

@@ -65,7 +65,7 @@ async def sign_out(request: Request[GatewayState]) -> Response:
     if url is not None:
         response = RedirectResponse(url, 303, {"Cache-Control": "no-store"})
     else:
-        response = _page(request, title=N_("You are signed out."), detail=N_("You are signed out of all sites."), url="/")
+        response = _page(request, title=N_("Signed out"), detail=N_("You are signed out of all sites."), url="/")
     response.raw_headers.append(gateway.callers.delete(scope))
     return response
 
