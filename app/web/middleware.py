@@ -26,7 +26,7 @@ from app.web.errors import BadRequest, Forbidden, Problem, TooLarge, problem_of,
 from app.web.fast_path import Deferred, FastEndpoint, FastResponse
 from app.web.headers import Hosts, headers_of
 from app.web.i18n import N_
-from app.web.policy import USUAL, PolicyRoute, first_segment
+from app.web.policy import USUAL, PolicyRoute, RoutePolicy, first_segment
 from app.web.proxies import Proxies
 from app.web.templating import Pages
 
