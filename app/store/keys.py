@@ -78,10 +78,6 @@ A part in braces is a Redis Cluster hash tag: keys that one script touches share
 | `{wechat:<account>}:<kind>:lock` | string | the holder that refreshes it | 15 s |
 | `{wechat:<account>}:<kind>:fence` | string | the last fencing number | for ever |
 | `{wechat}:seen:<hash>` | string | a message that came, so that its repeat is dropped | 10 min |
-| `gateway:handoff:<hash>` | hash | a browser on its way from a protected host to the portal | 15 min |
-| `gateway:code:<hash>` | hash | the answer to a handoff; `ticket` once it is used | 1 min; used 10 min |
-| `gateway:session:<hash>` | hash | a session at a protected host: user, host, the portal's session | absolute timeout |
-| `gateway:answers` | hash | `<rule>:<answer>` -> how often the rule gave it | for ever |
 | `{limits}:<rule>:<subject>` | string | when the allowance is whole again (GCRA), microseconds | until then |
 """
 
@@ -101,7 +97,6 @@ SETUP_NONCE = "{accounts}:setup:nonce"
 SERVICES = "{accounts}:services"
 INVITATIONS = "{accounts}:invitations"
 AUDIT = "{accounts}:audit"
-GATEWAY_ANSWERS = "gateway:answers"
 SIGNING_KEYS = "signing-keys"
 CONFIG_NAMESPACES = "{config}:namespaces"
 CONFIG_CHANGED = "config:changed"
@@ -300,15 +295,3 @@ def wechat_token(account: str, kind: str) -> str:
 
 def wechat_seen(digest: str) -> str:
     return f"{{wechat}}:seen:{digest}"
-
-
-def gateway_handoff(digest: str) -> str:
-    return f"gateway:handoff:{digest}"
-
-
-def gateway_code(digest: str) -> str:
-    return f"gateway:code:{digest}"
-
-
-def gateway_session(digest: str) -> str:
-    return f"gateway:session:{digest}"
