@@ -37,7 +37,7 @@ def question(endpoint: str, path: str = "/", **headers: str) -> tuple[str, dict[
         case "forward-auth":
             return "/verify/forward-auth", forwarded(path) | headers
         case _:
-            return f"/verify/ext-authz{path}", {"Host": WIKI, "X-Forwarded-Proto": "https"} | headers
+            return f"/verify/ext-authz/{path[1:]}", {"Host": WIKI, "X-Forwarded-Proto": "https"} | headers
 
 
 ENDPOINTS = ["auth-request", "forward-auth", "ext-authz"]
