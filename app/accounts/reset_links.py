@@ -45,7 +45,7 @@ class ResetLinks:
     async def create(self, user_id: str, password_hash: str | None) -> tuple[str, float]:
         """Returns (the link's secret, when it expires). It is good for this password of the user only."""
         secret, expires = new_secret(), self._clock() + LIFETIME
-        key, stamp = keys.account_secret("reset-link", digest(secret)), _stamp((password_hash or "").encode())
+        key, stamp = keys.reset_link(digest(secret)), _stamp((password_hash or "").encode())
         await self._store.idempotent("HSET", key, "user", user_id, "stamp", stamp, "expires", repr(expires))
         await self._store.idempotent("EXPIRE", key, LIFETIME)
         return secret, expires
@@ -55,7 +55,7 @@ class ResetLinks:
         if not looks_like_secret(secret):
             return None
         user, stamp, expires = await self._store.idempotent(
-            "HMGET", keys.account_secret("reset-link", digest(secret)), "user", "stamp", "expires"
+            "HMGET", keys.reset_link(digest(secret)), "user", "stamp", "expires"
         )
         if user is None or float(expires) <= self._clock():
             return None
@@ -64,7 +64,7 @@ class ResetLinks:
 
     async def use(self, secret: str, user_id: str, password_hash: str) -> bool:
         """Sets the password and uses the link up; False, with nothing changed, if it is no longer valid."""
-        touched = (keys.account_secret("reset-link", digest(secret)), keys.user(user_id))
+        touched = (keys.reset_link(digest(secret)), keys.user(user_id))
         done = bool(await RESET.run(self._store, touched, password_hash))
         self._changed(touched[1])
         return done

@@ -36,7 +36,7 @@ class WaitingForms:
         secret = new_secret()
         await self._store.idempotent(
             "SET",
-            keys.account_secret("waiting-form", digest(secret)),
+            keys.waiting_form(digest(secret)),
             self._seal.close(orjson.dumps(form)),
             "EX",
             LIFETIME,
@@ -54,7 +54,7 @@ class WaitingForms:
     async def _read(self, secret: str, user_id: str, command: str) -> WaitingForm | None:
         if not looks_like_secret(secret):
             return None
-        sealed = await self._store.idempotent(command, keys.account_secret("waiting-form", digest(secret)))
+        sealed = await self._store.idempotent(command, keys.waiting_form(digest(secret)))
         text = self._seal.open(sealed) if sealed is not None else None
         if text is None:
             return None

@@ -45,7 +45,6 @@ async def open_gateway(
     gateway = Gateway(
         rules=parse_rules(settings.rules),
         portal=portal,
-        cookie_domain=settings.gateway_cookie_domain,
         callers=Callers(settings, store, accounts["sessions"], accounts["current_user"], accounts["tokens"]),
         identities=IdentityCache(signing["signing_keys"], portal, clock),
         store=store,

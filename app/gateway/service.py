@@ -34,18 +34,12 @@ class Gateway:
 
     rules: Rules
     portal: str
-    cookie_domain: str | None
     callers: Callers
     identities: IdentityCache
     store: GatewayStore
     clock: Callable[[], float]
     fingerprints: tuple[str, ...] = ()
     counts: Counter[str] = field(default_factory=Counter)
-
-    def shares_cookie(self, host: str) -> bool:
-        """Whether browsers send the portal's cookie to the host as well."""
-        domain = self.cookie_domain
-        return domain is not None and (host == domain or host.endswith(f".{domain}"))
 
     def judge_fast(self, scope: Scope, original: OriginalRequest) -> Verdict | None:
         """The verdict if nothing has to be asked of Redis; None otherwise. Raises BadPath."""

@@ -148,6 +148,7 @@ routes: list[BaseRoute] = [
     *open_routes("/oauth2/introspect", introspect, "POST"),
     *open_routes("/oauth2/revoke", revoke, "POST"),
     *open_routes("/oauth2/jwks.json", jwks, "GET"),
+    *open_routes("/.well-known/jwks.json", jwks, "GET"),
     *open_routes("/.well-known/openid-configuration", discovery, "GET"),
     *open_routes("/.well-known/oauth-authorization-server", discovery, "GET"),
 ]

@@ -132,12 +132,6 @@ class Settings(HookSettings):
         description="Who may see which protected sites, each rule a table `[[rules]]` of the TOML file, or all in one "
         "as JSON (see docs/gateway.md).",
     )
-    gateway_cookie_domain: str | None = Field(
-        None,
-        pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+$",
-        description="Domain, such as `example.com`, all of whose hosts get one session cookie; read docs/gateway.md "
-        "for its price first.",
-    )
     outgoing_proxy: SecretStr | None = Field(
         None,
         description="HTTP proxy that requests to providers go through: `http://user:password@proxy.internal:3128`.",

@@ -74,9 +74,7 @@ A part in braces is a Redis Cluster hash tag: keys that one script touches share
 | `{hooks}:pending` | sorted set | deliveries that are not settled, by the time of their event | until settled |
 | `{hooks}:failing` | hash | a webhook's id -> since when it fails | until it works |
 | `hooks:changed` | channel | announces that webhooks have changed | - |
-| `{wechat:<account>}:<kind>` | hash | a token or ticket: value (encrypted), digest, expires, fence | for ever |
-| `{wechat:<account>}:<kind>:lock` | string | the holder that refreshes it | 15 s |
-| `{wechat:<account>}:<kind>:fence` | string | the last fencing number | for ever |
+| `{wechat:<account>}:<kind>` | hash | a token or ticket, encrypted (`:lock`, `:fence`: of its refresh) | for ever |
 | `{wechat}:seen:<hash>` | string | a message that came, so that its repeat is dropped | 10 min |
 | `{limits}:<rule>:<subject>` | string | when the allowance is whole again (GCRA), microseconds | until then |
 """
@@ -193,8 +191,12 @@ def user(user_id: str) -> str:
     return f"{{accounts}}:user:{user_id}"
 
 
-def account_secret(kind: str, digest: str) -> str:
-    return f"{{accounts}}:{kind}:{digest}"
+def waiting_form(digest: str) -> str:
+    return f"{{accounts}}:waiting-form:{digest}"
+
+
+def reset_link(digest: str) -> str:
+    return f"{{accounts}}:reset-link:{digest}"
 
 
 def group(name: str) -> str:

@@ -266,10 +266,20 @@ def test_a_full_disk_leaves_no_half_line(tmp_path: Path) -> None:
     assert path.read_text().splitlines() == ["x" * 299] * 3 + ["after"]
 
 
-def test_text_that_is_not_utf_8_is_logged(log: Path) -> None:
-    structlog.get_logger("app").warning("odd \udcff", path="/\udcff", inner={"\udcff": "\udcff"})
-    logging.getLogger("library").warning("odd \udcff %s", "\udcff")
-    assert [line["event"] for line in lines_of(log)] == ["odd ?", "odd ? ?"]
+def test_text_that_is_not_utf_8_is_logged(tmp_path: Path) -> None:
+    """In a process of its own: pytest could not report what it captures."""
+    program = (
+        "import logging, pathlib, structlog, sys\n"
+        "from app.observability.log import LogFile, configure_logging\n"
+        "from app.settings import Settings\n"
+        "configure_logging(Settings(), LogFile(pathlib.Path(sys.argv[1])))\n"
+        "odd = chr(0xdcff)\n"
+        "structlog.get_logger('app').warning('odd ' + odd, path='/' + odd, inner={odd: odd})\n"
+        "logging.getLogger('library').warning('odd ' + odd + ' %s', odd)\n"
+    )
+    path = tmp_path / "service.log"
+    subprocess.run([sys.executable, "-c", program, str(path)], cwd=ROOT, check=True, timeout=60)
+    assert [line["event"] for line in lines_of(path)] == ["odd ?", "odd ? ?"]
 
 
 def test_closed_standard_error_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:

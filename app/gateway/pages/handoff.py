@@ -71,8 +71,6 @@ async def authorize(request: Request[GatewayState]) -> Response:
     since = signed_in_at(session)
     if handoff.within and since < handoff.created and gateway.clock() - since > handoff.within:
         raise FreshSignInRequired(back)
-    if gateway.shares_cookie(handoff.host):
-        return await _onward(request, handoff.origin + handoff.next)
     code = await gateway.store.issue(handoff, handoff_id, user.id, session.key)
     return await _onward(request, f"{handoff.origin}/.tallygate/finish?code={code}&state={handoff_id}")
 
