@@ -34,6 +34,12 @@ async def test_discovery_names_the_endpoints_of_public_url(service: Running) -> 
     assert (await service.client.options("/oauth2/token")).status_code == 204
 
 
+async def test_the_gateways_address_of_the_keys_has_the_same_keys(service: Running) -> None:
+    keys = (await service.client.get("/.well-known/jwks.json")).json()
+    assert {key["alg"] for key in keys["keys"]} == {"ES256", "RS256"}
+    assert keys == (await service.client.get("/oauth2/jwks.json")).json()
+
+
 async def test_a_sign_in_gives_tokens(service: Running, app: RelyingParty, cast: Cast, clock: Clock) -> None:
     response = await app.authorize()
     given = answer(response)
