@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 
 from app.accounts.secret import digest, looks_like_secret
 from app.accounts.tokens import ApiTokens, TokenInfo
@@ -67,7 +67,7 @@ class ConfigGrant(BaseModel):
     model_config = Grant
 
     role: Role
-    secrets: bool | None = None
+    secrets: StrictBool | None = None
 
 
 class Grants(BaseModel):

@@ -140,6 +140,9 @@ def test_an_identity_is_linked_signed_in_with_and_unlinked(service: Process, mee
     page.get_by_role("link", name="Sign in with Corp").click()
     expect(page.get_by_role("link", name="bob")).to_be_visible()
     page.get_by_role("button", name="Unlink: Corp robert Doe").click()
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Continue", exact=True).click()
+    expect(page.get_by_text("The account has been unlinked")).to_be_visible()
     expect(page.get_by_role("button", name="Unlink")).to_have_count(0)
 
     bob.context.clear_cookies(domain="127.0.0.1")
