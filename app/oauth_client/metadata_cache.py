@@ -15,7 +15,7 @@ from app.store.single_flight import SingleFlight
 
 METADATA_MAX_AGE = 3600
 """Seconds for which a document is used without a refresh."""
-MAX_CACHED_DOCUMENTS = 30 * 86_400
+MAX_STALE_SECONDS = 30 * 86_400
 """Seconds for which a document is used while its provider is unavailable."""
 RETRY = 60
 """Seconds between two attempts to refresh a document, and between two refreshes for an unknown key."""
@@ -80,7 +80,7 @@ class MetadataCache:
         document = answer.json(*JSON_TYPES)
         check(document)
         kept = json.dumps({"at": self._clock(), "document": document})
-        await self._store.idempotent("SET", keys.oauth_document(digest(url)), kept, "EX", MAX_CACHED_DOCUMENTS)
+        await self._store.idempotent("SET", keys.oauth_document(digest(url)), kept, "EX", MAX_STALE_SECONDS)
         return document
 
     async def _first(self, url: str, why: str) -> bool:

@@ -25,7 +25,7 @@ from app.web.cookies import cookie_header, delete_cookie
 from app.web.headers import RawHeader, RawHeaders, headers_of
 from app.web.middleware import ON_RESPONSE_START
 
-SESSION_CONTEXT = "tallygate.visit"
+SESSION_CONTEXT = "tallygate.session"
 """The scope key of a request's SessionContext."""
 SEEN_EVERY = 60
 """Seconds between two writes of a session's last use; a short idle timeout makes them more frequent."""
