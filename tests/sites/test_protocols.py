@@ -135,9 +135,9 @@ async def test_goatcounters_script_is_served(desk: Desk) -> None:
 
 
 async def test_goatcounters_api_counts_what_servers_report(desk: Desk) -> None:
+    token = (await desk.owner.post("/api/account/tokens", json={"name": "x"})).json()["token"]
     desk.clock.now = datetime(2026, 11, 20, 12, tzinfo=UTC).timestamp()
     site = await desk.site()
-    token = (await desk.owner.post("/api/account/tokens", json={"name": "x"})).json()["token"]
     program = desk.service.another_client(headers={"Authorization": f"Bearer {token}"})
     agent = {"user_agent": desk.visitor().headers["user-agent"]}
     hits: list[dict[str, Any]] = [

@@ -84,7 +84,7 @@ def pages(server: Valkey) -> dict[str, int]:
 def counted(server: Valkey, **expected: int) -> None:
     """Waits for these visits, and that no more come."""
     wanted = {"/" + name.replace("_", "."): number for name, number in expected.items()}
-    until(lambda: pages(server) == wanted, seconds=10)
+    until(lambda: pages(server) == wanted, seconds=60)
     time.sleep(0.4)
     assert pages(server) == wanted
 
@@ -122,7 +122,7 @@ def test_our_script_counts_navigation_within_the_page_and_going_back(
     page.evaluate("tally.event('sign-up')")
     events = keys.site_counts(bucket_of(SITE), SITE, f"l:{time.strftime('%Y%m%d', time.gmtime())}")
     with server.client as client:
-        until(lambda: client.hexists(events, "e:sign-up"), seconds=10)
+        until(lambda: client.hexists(events, "e:sign-up"), seconds=60)
 
 
 def test_a_visitor_who_opts_out_is_not_counted_until_they_opt_in(
@@ -244,7 +244,7 @@ def test_goatcounters_attributes_work_with_our_script(web: Web, context: Browser
     page.click("button")
     events = keys.site_counts(bucket_of(SITE), SITE, f"l:{time.strftime('%Y%m%d', time.gmtime())}")
     with server.client as client:
-        until(lambda: client.hexists(events, "e:buy"), seconds=10)
+        until(lambda: client.hexists(events, "e:buy"), seconds=60)
     page.evaluate("goatcounter.visit_count()")
     expect(page.frame_locator("iframe").locator("#gcvc-views")).to_have_text("1")
 
