@@ -108,6 +108,8 @@ async def lifespan(
         wechat = await stack.enter_async_context(open_wechat(web, clock))
         gateway = await stack.enter_async_context(open_gateway(web, accounts, signing, clock))
         stack.callback(lifecycle.stopping.set)
+        if store.up:
+            await web["health"].failure()  # so that a loss of Redis before the first probe is one after it was reached
         _freeze_garbage()
         features = {**oauth_server, **counter, **sites, **config, **hooks, **wechat, **gateway}
         yield cast(State, {**web, **accounts, **oauth, **signing, **features})

@@ -1,8 +1,12 @@
 """`/live`: would a restart help? `/ready`: may requests come?
 
-A feature registers a check of its own in its part of the lifespan: `state["health"].add("counter", check)`.
+The loss of Redis takes no worker out of a load balancer: it is lost for all of them at once, and pages are shown and
+visits wait without it.
+
+A feature registers a check of its own in its part of the lifespan: `state["health"].add("redis", check)`.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, TypedDict
 
@@ -18,6 +22,8 @@ Check = Callable[[], Awaitable[str | None]]
 """Returns why the part is not ready, in one line; None when it is ready. Must not raise."""
 Warn = Callable[[], str | None]
 """Returns what an operator should mend although requests are answered; None when all is well."""
+CHECK_LIMIT = 1.0
+"""Seconds for all checks together, less than a probe waits."""
 
 
 class HealthChecks:
@@ -26,6 +32,8 @@ class HealthChecks:
     def __init__(self) -> None:
         self._checks: dict[str, Check] = {}
         self._warnings: list[Warn] = []
+        self.reached = False
+        """Whether all checks have passed once."""
         self.refused: Warn = lambda: None
         """Returns what Redis refuses, in one line; None while it refuses nothing."""
 
@@ -40,10 +48,15 @@ class HealthChecks:
 
     async def failure(self) -> str | None:
         """The first part that is not ready: "redis: ..."; None when all are."""
-        for name, check in self._checks.items():
-            reason = await check()
-            if reason is not None:
-                return f"{name}: {reason}"
+        name = ""
+        try:
+            async with asyncio.timeout(CHECK_LIMIT):
+                for name, check in self._checks.items():
+                    if (reason := await check()) is not None:
+                        return f"{name}: {reason}"
+        except TimeoutError:
+            return f"{name}: no answer within {CHECK_LIMIT:g} s"
+        self.reached = True
         return None
 
 
@@ -60,20 +73,26 @@ async def live(request: Request[HealthState]) -> Response:
 
 
 async def ready(request: Request[HealthState]) -> Response:
-    """200 when requests may come; 503 with the reason while stopping, broken or when a check fails."""
-    lifecycle = request.state["lifecycle"]
+    """200 when requests may come; 503 with the reason until all checks have passed once, while stopping, or broken.
+
+    `?store` asks for the store as well: 503 while it is away or refuses something.
+    """
+    lifecycle, health = request.state["lifecycle"], request.state["health"]
     if lifecycle.leaving:
         return _response(503, status="unavailable", reason="stopping")
     if lifecycle.broken:
         return _response(503, status="unavailable", reason=BROKEN)
-    health = request.state["health"]
-    reason = await health.failure()
-    refused = health.refused()
-    store = {} if refused is None else {"store": "refused"}
+    reason, refused = await health.failure(), health.refused()
+    told: dict[str, Any] = {}
+    if refused is not None or reason is not None:
+        told["store"] = "away" if refused is None else "refused"
     if reason is not None:
-        return _response(503, status="unavailable", **store, reason=f"redis: {refused}" if refused else reason)
-    warnings = health.warnings()
-    return _response(200, status="ready", **store, **({"warnings": warnings} if warnings else {}))
+        told["reason"] = reason if refused is None else f"redis: {refused}"
+    if (reason is not None and not health.reached) or (told and "store" in request.query_params):
+        return _response(503, status="unavailable", **told)
+    if warnings := health.warnings():
+        told["warnings"] = warnings
+    return _response(200, status="ready", **told)
 
 
 def _response(status_code: int, **content: Any) -> Response:

@@ -37,7 +37,8 @@ def test_the_service_waits_for_a_store_that_goes_and_comes(compose: Project) -> 
     compose.up()
     assert compose.app.visit() == 1
     compose("stop", "redis")
-    assert compose.app.status("/ready") == 503
+    assert compose.app.status("/ready") == 200
+    assert compose.app.status("/ready?store") == 503
     assert compose.app.status("/live") == 200
     compose("start", "redis")
     compose.app.ready()

@@ -1,6 +1,7 @@
 """`/live` and `/ready`, as an orchestrator asks them."""
 
 import asyncio
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,16 +14,18 @@ from app.settings import Settings
 from tests.counter.streams import stream
 from tests.helpers.service import Running, running
 from tests.helpers.sockets import PATIENCE
-from tests.helpers.valkey import valkey
+from tests.helpers.valkey import Valkey, valkey
 
 
-async def ready_says(client: httpx.AsyncClient, status: int) -> dict[str, Any]:
-    """The answer of `/ready`, once it has this status."""
+async def ready_says(client: httpx.AsyncClient, path: str = "/ready", **expected: Any) -> dict[str, Any]:
+    """The answer of `/ready`, once its status and these fields are as expected (None: the field is not there)."""
     async with asyncio.timeout(PATIENCE):
-        while (answer := await client.get("/ready")).status_code != status:
+        while True:
+            answer = await client.get(path)
+            body: dict[str, Any] = answer.json()
+            if {name: answer.status_code if name == "code" else body.get(name) for name in expected} == expected:
+                return body
             await asyncio.sleep(0.02)
-    body: dict[str, Any] = answer.json()
-    return body
 
 
 async def test_both_say_yes_when_all_is_well(client: httpx.AsyncClient) -> None:
@@ -35,29 +38,60 @@ async def test_neither_is_kept_by_a_cache(client: httpx.AsyncClient) -> None:
         assert (await client.get(path)).headers["cache-control"] == "no-store"
 
 
-async def test_ready_says_why_not_and_recovers_when_redis_goes_and_comes_back(
+async def test_ready_says_no_until_redis_was_reached_once(
+    make_settings: Callable[..., Settings], short_folder: Path
+) -> None:
+    server = Valkey(short_folder / "late")
+    async with running(make_settings(redis_url=server.url, redis_timeout=0.3)) as service:
+        answer = await ready_says(service.client, code=503, store="away")
+        assert answer["status"] == "unavailable"
+        assert answer["reason"].startswith("redis: ")
+        assert (await service.client.get("/live")).status_code == 200
+        server.start()
+        try:
+            await ready_says(service.client, code=200, store=None)
+        finally:
+            server.stop()
+
+
+async def test_the_loss_of_redis_is_told_and_takes_no_worker_out(
     make_settings: Callable[..., Settings], short_folder: Path
 ) -> None:
     with valkey(short_folder / "health") as server:
         async with running(make_settings(redis_url=server.url, redis_timeout=0.3)) as service:
-            await ready_says(service.client, 200)
+            await ready_says(service.client, code=200, store=None)
             server.kill()
-            answer = await ready_says(service.client, 503)
-            assert answer["status"] == "unavailable"
+            answer = await ready_says(service.client, code=200, store="away")
+            assert answer["status"] == "ready"
             assert answer["reason"].startswith("redis: ")
+            answer = await ready_says(service.client, "/ready?store", code=503)
+            assert (answer["status"], answer["store"]) == ("unavailable", "away")
             assert (await service.client.get("/live")).status_code == 200
             server.start()
-            await ready_says(service.client, 200)
+            assert await ready_says(service.client, "/ready?store", code=200) == {"status": "ready"}
 
 
-async def test_ready_says_why_not_when_redis_lets_us_in_and_not_read(
+async def test_a_redis_that_hangs_keeps_no_probe_waiting(
+    make_settings: Callable[..., Settings], short_folder: Path
+) -> None:
+    with valkey(short_folder / "hangs") as server:
+        async with running(make_settings(redis_url=server.url, redis_timeout=30)) as service:
+            await ready_says(service.client, code=200, store=None)
+            server.send(signal.SIGSTOP)
+            assert (await ready_says(service.client, code=200, store="away"))["reason"] == "redis: no answer within 1 s"
+            server.send(signal.SIGCONT)
+            await ready_says(service.client, code=200, store=None)
+
+
+async def test_ready_tells_that_redis_lets_us_in_and_not_read(
     make_settings: Callable[..., Settings], short_folder: Path
 ) -> None:
     with valkey(short_folder / "health") as server, server.client as client:
         async with running(make_settings(redis_url=server.url)) as service:
-            await ready_says(service.client, 200)
+            await ready_says(service.client, code=200, store=None)
             client.execute_command("ACL", "SETUSER", "default", "-exists")
-            assert "permissions" in (await ready_says(service.client, 503))["reason"]
+            assert "permissions" in (await ready_says(service.client, code=200, store="refused"))["reason"]
+            await ready_says(service.client, "/ready?store", code=503, store="refused")
 
 
 async def test_ready_says_no_while_stopping_but_requests_are_answered(service: Running) -> None:
