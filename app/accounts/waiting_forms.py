@@ -1,15 +1,16 @@
-"""Forms that wait, sealed, while their user authenticates at a provider."""
+"""Forms that wait, encrypted, while their user authenticates at a provider."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import orjson
 
-from app.accounts.sealing import Seal
 from app.accounts.secret import digest, looks_like_secret, new_secret
+from app.sessions.signing import signing_keys
 from app.settings import Settings
 from app.store import keys
 from app.store.client import Store
+from app.store.encryption import Encryption
 
 LIFETIME = 900
 """Seconds for which a form waits."""
@@ -29,7 +30,7 @@ class WaitingForms:
 
     def __init__(self, settings: Settings, store: Store) -> None:
         self._store = store
-        self._seal = Seal(settings, "waiting-form")
+        self._encryption = Encryption(signing_keys(settings), "waiting-form")
 
     async def keep(self, form: WaitingForm) -> str:
         """Returns the secret under which the form waits."""
@@ -37,7 +38,7 @@ class WaitingForms:
         await self._store.idempotent(
             "SET",
             keys.waiting_form(digest(secret)),
-            self._seal.close(orjson.dumps(form)),
+            self._encryption.encrypt(orjson.dumps(form)),
             "EX",
             LIFETIME,
         )
@@ -54,8 +55,8 @@ class WaitingForms:
     async def _read(self, secret: str, user_id: str, command: str) -> WaitingForm | None:
         if not looks_like_secret(secret):
             return None
-        sealed = await self._store.idempotent(command, keys.waiting_form(digest(secret)))
-        text = self._seal.open(sealed) if sealed is not None else None
+        encrypted = await self._store.idempotent(command, keys.waiting_form(digest(secret)))
+        text = self._encryption.decrypt(encrypted) if encrypted is not None else None
         if text is None:
             return None
         found = orjson.loads(text)

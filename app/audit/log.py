@@ -8,7 +8,7 @@ from enum import StrEnum, auto
 
 from app.audit.events import event_of
 from app.events.event import new_record
-from app.events.raising import RAISE
+from app.events.stream import RAISE
 from app.store import keys
 from app.store.client import Store
 from app.store.scripts import Script

@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 from app.cli.command import Command, Invocation, with_store
 from app.sessions.signing import signing_keys
 from app.settings import Settings
-from app.signing_keys.encryption import Encryption
 from app.signing_keys.key_ring import SigningKey
 from app.signing_keys.signing_keys import SigningKeys
 from app.signing_keys.store import KeyStore
 from app.store.client import Store
+from app.store.encryption import Encryption
 
 
 def run(invocation: Invocation) -> int:
@@ -22,7 +22,8 @@ def run(invocation: Invocation) -> int:
 
 async def rotate(store: Store, settings: Settings, *, at_once: bool) -> list[SigningKey]:
     """Raises StoreUnavailable."""
-    return await SigningKeys(KeyStore(store, None, Encryption(signing_keys(settings)))).rotate(at_once=at_once)
+    encryption = Encryption(signing_keys(settings), "signing-keys")
+    return await SigningKeys(KeyStore(store, None, encryption)).rotate(at_once=at_once)
 
 
 command = Command(

@@ -189,10 +189,13 @@ async def history(request: Request[ConfigState]) -> Response:
     limit = number(request, "limit", 50, 1, MAX_HISTORY) or 50
     before = number(request, "before", None, 1, 10**15)
     versions = await request.state["config_store"].history(snapshot.namespace.name, before, limit)
-    return json_response({"versions": [await version_json(request, each, right) for each in versions]})
+    found = [await version_json(request, snapshot.namespace, each, right) for each in versions]
+    return json_response({"versions": found})
 
 
-async def version_json(request: Request[ConfigState], version: Version, right: Right) -> dict[str, Any]:
+async def version_json(
+    request: Request[ConfigState], namespace: Namespace, version: Version, right: Right
+) -> dict[str, Any]:
     editor = request.state["config_editor"]
 
     def side(item: Item | None) -> Any:
@@ -200,7 +203,7 @@ async def version_json(request: Request[ConfigState], version: Version, right: R
 
     changes: list[dict[str, Any]] = []
     for change in version.changes:
-        secret = any(item is not None and item.secret for item in (change.before, change.after))
+        secret = change.key in namespace.secret_keys
         if secret and not right.secrets:
             changes.append({"key": change.key, "secret": True})
         else:

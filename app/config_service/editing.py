@@ -10,7 +10,7 @@ from app.config_service.json_schema import BadSchema, DoesNotFit, Schema
 from app.config_service.models import KEY, MAX_KEYS, MAX_WHY, Item, Items, Namespace, Right, Version, difference, undone
 from app.config_service.preconditions import if_match, versions_of
 from app.config_service.principal import Principal
-from app.config_service.sealing import CannotUnseal, Sealing
+from app.config_service.secret_values import CannotDecrypt, SecretValues
 from app.config_service.store import ConfigStore, Stale
 from app.config_service.strict_json import MAX_NAMESPACE_BYTES, MAX_VALUE_BYTES
 from app.config_service.watch import Namespaces
@@ -37,11 +37,11 @@ class Condition:
 
 class Editor:
     def __init__(
-        self, store: ConfigStore, namespaces: Namespaces, sealing: Sealing, clock: Callable[[], float]
+        self, store: ConfigStore, namespaces: Namespaces, secret_values: SecretValues, clock: Callable[[], float]
     ) -> None:
         self._store = store
         self._namespaces = namespaces
-        self._sealing = sealing
+        self._secret_values = secret_values
         self._clock = clock
         self._schemas: dict[str, tuple[bytes, Schema]] = {}
         self.checks: dict[str, Check] = {}
@@ -76,13 +76,18 @@ class Editor:
             now = await self._latest(name)
             await self._require(now, condition)
             before = self._plain(now.items)
-            items = self._items(now, before, edit(dict(before)), secrets)
+            items = self._items(now, before, edit(dict(before)), secrets | now.secret_keys)
             changes = difference(now.items, items)
             if not changes:
                 return now, []
             self._check(now, items)
             changed = [change.key for change in changes]
-            new = replace(now, version=now.version + 1, revision=now.revision + 1, items=items)
+            secret_keys = now.secret_keys | {key for key, item in items.items() if item.secret}
+            if len(secret_keys) > MAX_KEYS:
+                raise Unprocessable(
+                    f"a namespace has at most {MAX_KEYS} keys that are or were secret", rule="maxSecrets"
+                )
+            new = replace(now, version=now.version + 1, revision=now.revision + 1, items=items, secret_keys=secret_keys)
             version = Version(new.version, by.id, self._clock(), why, changes)
             event = ConfigChanged(namespace=name, version=new.version, keys=changed, by=by.id, why=why)
             try:
@@ -141,13 +146,16 @@ class Editor:
         for each in newer:
             if each.version <= namespace.version:
                 items = undone(items, each.changes)
-        return items
+        return {key: self._hidden(item) if key in namespace.secret_keys else item for key, item in items.items()}
 
     def plain(self, items: Items, *, secrets: bool) -> Values:
         return self._plain({key: item for key, item in items.items() if secrets or not item.secret})
 
+    def _hidden(self, item: Item) -> Item:
+        return item if item.secret else Item(self._secret_values.encrypt(item.value), secret=True)
+
     def value(self, item: Item) -> Any:
-        return self._sealing.unseal(item.value) if item.secret else item.value
+        return self._secret_values.decrypt(item.value) if item.secret else item.value
 
     async def _latest(self, name: str) -> Namespace:
         namespace = await self._store.read(name)
@@ -175,20 +183,20 @@ class Editor:
         for key, item in items.items():
             try:
                 values[key] = self.value(item)
-            except CannotUnseal:
+            except CannotDecrypt:
                 raise Problem(N_("A secret value cannot be decrypted: its key is not in old_secret_keys.")) from None
         return values
 
     def _items(self, now: Namespace, before: Values, after: Values, secrets: frozenset[str]) -> dict[str, Item]:
-        """The new items. Once secret, a key stays secret; an unchanged secret keeps its encrypted text."""
+        """The new items. An unchanged secret keeps its encrypted text."""
         items = {}
         for key, value in after.items():
             was = now.items.get(key)
             if was is not None and (was.secret or key not in secrets) and _equal(before[key], value):
                 items[key] = was
-            elif key in secrets or (was is not None and was.secret):
+            elif key in secrets:
                 check_item(key, value)
-                items[key] = Item(self._sealing.seal(value), secret=True)
+                items[key] = Item(self._secret_values.encrypt(value), secret=True)
             else:
                 check_item(key, value)
                 items[key] = Item(value)

@@ -8,10 +8,12 @@ from typing import TypedDict
 from app.accounts.lifespan import Accounts, AccountState
 from app.config_service.editing import Editor
 from app.config_service.principal import Principals
-from app.config_service.sealing import Sealing
+from app.config_service.secret_values import SecretValues
 from app.config_service.store import ConfigStore
 from app.config_service.watch import Namespaces
 from app.server.background import background
+from app.sessions.signing import signing_keys
+from app.store.encryption import Encryption
 from app.web.lifespan import WebState
 
 
@@ -34,15 +36,14 @@ async def open_config_service(
     web: WebState, accounts: Accounts, clock: Callable[[], float]
 ) -> AsyncIterator[Configuration]:
     settings, store = web["settings"], web["store"]
-    keys = [key.get_secret_value() for key in (settings.secret_key, *settings.old_secret_keys)]
-    sealing = Sealing(keys, "config")
+    secret_values = SecretValues(Encryption(signing_keys(settings), "config"))
     config_store = ConfigStore(store)
-    namespaces = Namespaces(store, config_store, sealing, clock)
+    namespaces = Namespaces(store, config_store, secret_values, clock)
     stopping = web["lifecycle"].stopping
     async with background(web["lifecycle"], namespaces.run(), namespaces.check(), namespaces.end_waits(stopping)):
         yield Configuration(
             config_store=config_store,
-            config_editor=Editor(config_store, namespaces, sealing, clock),
+            config_editor=Editor(config_store, namespaces, secret_values, clock),
             config_namespaces=namespaces,
             config_principals=Principals(
                 web["tracking"], accounts["current_user"], accounts["tokens"], accounts["services"]

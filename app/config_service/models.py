@@ -117,6 +117,8 @@ class Namespace:
     schema: Any = None
     require_if_match: bool = False
     access: Mapping[str, Right] = field(default_factory=dict)
+    secret_keys: frozenset[str] = frozenset()
+    """Keys that are or were secret: they stay secret, also when they are removed and set again."""
 
     @classmethod
     def from_hash(cls, name: str, fields: Mapping[bytes, bytes]) -> Self:
@@ -130,6 +132,7 @@ class Namespace:
             schema=orjson.loads(fields[b"schema"]),
             require_if_match=fields[b"require_if_match"] == b"1",
             access={user: right for user, text in access.items() if (right := Right.parse(text)) is not None},
+            secret_keys=frozenset(orjson.loads(fields[b"secret_keys"])),
         )
 
     def to_hash(self) -> list[str | bytes]:
@@ -141,6 +144,7 @@ class Namespace:
             "schema", orjson.dumps(self.schema),
             "require_if_match", str(int(self.require_if_match)),
             "access", orjson.dumps({user: right.dump() for user, right in self.access.items()}),
+            "secret_keys", orjson.dumps(sorted(self.secret_keys)),
         ]  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 
 from app.config_service.models import Namespace, Version
 from app.events.event import Record
-from app.events.raising import RAISE
+from app.events.stream import RAISE
 from app.store import keys
 from app.store.client import Store
 from app.store.scripts import Script

@@ -7,7 +7,7 @@ from contextlib import aclosing, suppress
 import orjson
 
 from app.config_service.models import Namespace
-from app.config_service.sealing import CannotUnseal, Sealing
+from app.config_service.secret_values import CannotDecrypt, SecretValues
 from app.config_service.store import ConfigStore
 from app.store.client import ResponseError, Store, StoreUnavailable
 from app.web.fast_path import StaticHeaders
@@ -22,7 +22,7 @@ class Snapshot:
 
     __slots__ = ("_bodies", "found", "namespace", "not_modified")
 
-    def __init__(self, namespace: Namespace, sealing: Sealing) -> None:
+    def __init__(self, namespace: Namespace, secret_values: SecretValues) -> None:
         self.namespace = namespace
         headers = (
             (b"etag", b'"%d"' % namespace.version),
@@ -40,29 +40,31 @@ class Snapshot:
         """By whether the reader may see secrets."""
         self._bodies: dict[bool, bytes] = {}
         for secrets in (False, True) if hidden else (False,):
-            self._bodies[secrets] = orjson.dumps(visible(namespace, sealing, secrets=secrets))
+            self._bodies[secrets] = orjson.dumps(visible(namespace, secret_values, secrets=secrets))
 
     def body(self, *, secrets: bool) -> bytes:
         return self._bodies.get(secrets, self._bodies[False])
 
 
-def visible(namespace: Namespace, sealing: Sealing, *, secrets: bool) -> dict[str, object]:
+def visible(namespace: Namespace, secret_values: SecretValues, *, secrets: bool) -> dict[str, object]:
     """The values that a reader sees. A secret that no key decrypts is left out."""
     values = {}
     for key, item in namespace.items.items():
         if not item.secret:
             values[key] = item.value
         elif secrets:
-            with suppress(CannotUnseal):
-                values[key] = sealing.unseal(item.value)
+            with suppress(CannotDecrypt):
+                values[key] = secret_values.decrypt(item.value)
     return values
 
 
 class Namespaces:
-    def __init__(self, store: Store, config_store: ConfigStore, sealing: Sealing, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, store: Store, config_store: ConfigStore, secret_values: SecretValues, clock: Callable[[], float]
+    ) -> None:
         self._store = store
         self._config_store = config_store
-        self._sealing = sealing
+        self._secret_values = secret_values
         self._clock = clock
         self._known: dict[str, Snapshot] = {}
         self._waiting: dict[str, set[asyncio.Future[None]]] = {}
@@ -111,7 +113,7 @@ class Namespaces:
             idle = next((name for name in self._known if not self._waiting.get(name)), None)
             if idle is not None:
                 del self._known[idle]
-        snapshot = self._known[namespace.name] = Snapshot(namespace, self._sealing)
+        snapshot = self._known[namespace.name] = Snapshot(namespace, self._secret_values)
         if known is None or known.namespace.version != namespace.version:
             self._wake(namespace.name)
         for call in self.on_change:

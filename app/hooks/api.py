@@ -97,7 +97,7 @@ async def send_since(request: Request[HooksState], _: User) -> Response:
     if set(fields) != {"since"} or type(since) not in (int, float) or not 0 <= since < 2**40:
         raise BadRequest("since: must be a time in Unix seconds", field="since")
     number = await request.state["hooks_store"].send_since(webhook, since, request.state["hooks_clock"]())
-    request.state["hooks_delivering"].wake()
+    request.state["hooks_delivery"].wake()
     return json_response({"deliveries": number}, 202)
 
 
@@ -110,7 +110,7 @@ async def send_again(request: Request[HooksState], name: str) -> None:
         sequence = next((each.sequence for each in recent if each.id == name), None)
     if sequence is None or not await store.send_again(webhook.id, sequence, request.state["hooks_clock"]()):
         raise NotFound
-    request.state["hooks_delivering"].wake()
+    request.state["hooks_delivery"].wake()
 
 
 def in_order(webhooks: dict[str, Webhook]) -> list[Webhook]:

@@ -29,10 +29,9 @@ async def create(request: Request[HooksState], owner: User, fields: dict[str, An
             raise BadRequest(f"{name}: is missing", field=name)
     if len(await request.state["hooks_store"].webhooks()) >= MAX_WEBHOOKS:
         raise Conflict(N_("There are too many webhooks."))
-    secret = new_secret()
-    made = Webhook(
-        f"wh_{secrets.token_hex(8)}", "", (), owner.id, request.state["hooks_clock"](), _seal(request, secret)
-    )
+    secret, webhook_id = new_secret(), f"wh_{secrets.token_hex(8)}"
+    encrypted = _encrypted(request, webhook_id, secret)
+    made = Webhook(webhook_id, "", (), owner.id, request.state["hooks_clock"](), encrypted)
     webhook = _changed(request, made, fields)
     await save(request, webhook)
     return webhook, secret
@@ -58,7 +57,7 @@ async def remove(request: Request[HooksState]) -> None:
 async def new_key(request: Request[HooksState]) -> str:
     """A new secret. Both sign until the old one is removed."""
     webhook, secret = await find(request), new_secret()
-    await save(request, replace(webhook, secret=_seal(request, secret), old_secret=webhook.secret))
+    await save(request, replace(webhook, secret=_encrypted(request, webhook.id, secret), old_secret=webhook.secret))
     return secret
 
 
@@ -74,7 +73,7 @@ async def test(request: Request[HooksState]) -> str:
     webhook, clock = await find(request), request.state["hooks_clock"]
     record = new_record(WebhookTest(webhook=webhook.id), clock)
     await request.state["hooks_store"].take(record, [webhook.id], clock())
-    request.state["hooks_delivering"].wake()
+    request.state["hooks_delivery"].wake()
     return record.id
 
 
@@ -91,12 +90,12 @@ async def save(request: Request[HooksState], webhook: Webhook) -> None:
 
 
 async def _announce(request: Request[HooksState]) -> None:
-    await request.state["hooks_delivering"].reload()
+    await request.state["hooks_delivery"].reload()
     await request.state["store"].idempotent("PUBLISH", keys.HOOKS_CHANGED, "", near=keys.HOOKS_WEBHOOKS)
 
 
-def _seal(request: Request[HooksState], secret: str) -> str:
-    return request.state["hooks_seal"].close(secret.encode()).decode()
+def _encrypted(request: Request[HooksState], webhook_id: str, secret: str) -> str:
+    return request.state["hooks_encryption"].encrypt(secret.encode(), webhook_id)
 
 
 def _changed(request: Request[HooksState], webhook: Webhook, fields: dict[str, Any]) -> Webhook:

@@ -7,17 +7,18 @@ from functools import partial
 
 from app.accounts.lifespan import AccountState, SignInChecks
 from app.accounts.models import User
-from app.accounts.sealing import Seal
 from app.events.event import Record
-from app.hooks.delivering import MAX_ATTEMPTS, Delivering
+from app.hooks.consumer import Consumer
+from app.hooks.delivery import MAX_ATTEMPTS, DeliveryLoop
 from app.hooks.in_process import InProcess, Refused
 from app.hooks.sender import Sender
 from app.hooks.store import HooksStore
-from app.hooks.taking import Taking
 from app.observability.metrics import Metrics, Reading
 from app.server.background import background
+from app.sessions.signing import signing_keys
 from app.store import keys
 from app.store.client import ResponseError, StoreUnavailable
+from app.store.encryption import Encryption
 from app.web.errors import Forbidden
 from app.web.lifespan import WebState
 
@@ -28,9 +29,9 @@ class Hooks(SignInChecks):
     """Filled by `open_hooks`."""
 
     hooks_store: HooksStore
-    hooks_delivering: Delivering
+    hooks_delivery: DeliveryLoop
     hooks_in_process: InProcess
-    hooks_seal: Seal
+    hooks_encryption: Encryption
     hooks_clock: Callable[[], float]
 
 
@@ -45,20 +46,23 @@ async def open_hooks(web: WebState, metrics: Metrics, clock: Callable[[], float]
     store = HooksStore(
         web["store"], retention=settings.webhook_retention_days * DAY, max_events=settings.webhook_max_events
     )
-    in_process, seal = InProcess(settings.hooks, settings.hooks_fail), Seal(settings, "webhooks")
+    in_process, encryption = (
+        InProcess(settings.hooks, settings.hooks_fail),
+        Encryption(signing_keys(settings), "webhooks"),
+    )
     async with AsyncExitStack() as stack:
         sender = await stack.enter_async_context(Sender(settings, MAX_ATTEMPTS))
-        delivering = Delivering(store, sender, seal, settings.webhook_retries, settings.webhook_timeout, clock)
-        taking = Taking(store, lambda: delivering.webhooks, in_process, delivering.wake, secrets.token_hex(6), clock)
-        metrics.add(*_readings(delivering))
+        delivery = DeliveryLoop(store, sender, encryption, settings.webhook_retries, settings.webhook_timeout, clock)
+        consumer = Consumer(store, lambda: delivery.webhooks, in_process, delivery.wake, secrets.token_hex(6), clock)
+        metrics.add(*_readings(delivery))
         stack.push_async_callback(in_process.aclose)
-        work = (_follow(store, delivering), taking.run(), delivering.run())
+        work = (_follow(store, delivery), consumer.run(), delivery.run())
         await stack.enter_async_context(background(web["lifecycle"], *work))
         yield Hooks(
             hooks_store=store,
-            hooks_delivering=delivering,
+            hooks_delivery=delivery,
             hooks_in_process=in_process,
-            hooks_seal=seal,
+            hooks_encryption=encryption,
             hooks_clock=clock,
             before_sign_in=partial(_before_sign_in, in_process, clock),
         )
@@ -74,19 +78,17 @@ async def _before_sign_in(
         raise Forbidden(str(refused)) from None
 
 
-async def _follow(store: HooksStore, delivering: Delivering) -> None:
+async def _follow(store: HooksStore, delivery: DeliveryLoop) -> None:
     """Reads the webhooks when they change."""
     async with aclosing(store.store.subscribe(keys.HOOKS_CHANGED)) as messages:
         async for _ in messages:
             with suppress(StoreUnavailable, ResponseError):
-                await delivering.reload()
-                delivering.wake()
+                await delivery.reload()
+                delivery.wake()
 
 
-def _readings(delivering: Delivering) -> list[Reading]:
+def _readings(delivery: DeliveryLoop) -> list[Reading]:
     return [
-        Reading(
-            "tallygate_webhooks_delivered", "Deliveries that succeeded.", lambda: delivering.delivered, counter=True
-        ),
-        Reading("tallygate_webhooks_failed", "Attempts that failed.", lambda: delivering.failed, counter=True),
+        Reading("tallygate_webhooks_delivered", "Deliveries that succeeded.", lambda: delivery.delivered, counter=True),
+        Reading("tallygate_webhooks_failed", "Attempts that failed.", lambda: delivery.failed, counter=True),
     ]

@@ -19,7 +19,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """`secret` and `old_secret` are sealed. `off_why` says why the service switched it off."""
+    """`secret` and `old_secret` are encrypted. `off_why` says why the service switched it off."""
 
     id: str
     url: str

@@ -1,17 +1,12 @@
 """The provider's side of a session: identity and tokens, encrypted, for as long as the session lasts."""
 
 import asyncio
-import hashlib
-import hmac
 from collections.abc import Callable
 from dataclasses import astuple, dataclass
 from math import inf
 from typing import Self
 
 import orjson
-from joserfc import jwe
-from joserfc.errors import JoseError
-from joserfc.jwk import OctKey
 
 from app.accounts.identities import Identities, Identity
 from app.accounts.secret import digest
@@ -23,9 +18,8 @@ from app.sessions.signing import signing_keys
 from app.settings import Settings
 from app.store import keys
 from app.store.client import Store
+from app.store.encryption import Encryption
 
-HEADER = {"alg": "dir", "enc": "A256GCM"}
-ALGORITHMS = ["dir", "A256GCM"]
 LOGOUT_TOKEN_LIFETIME = 600
 """Seconds for which used logout tokens are remembered; older ones are refused by their age."""
 
@@ -60,7 +54,7 @@ class ProviderSessions:
         self._store = store
         self._lifetime = settings.session_absolute_timeout
         self._idle = min(settings.session_idle_timeout, settings.session_absolute_timeout)
-        self._keys = [_derived(key) for key in reversed(signing_keys(settings))]
+        self._encryption = Encryption(signing_keys(settings), "provider-sessions")
 
     async def keep(self, session: Session, provider_session: ProviderSession) -> None:
         """Stores it for a new session, with the session's idle timeout; each use of the session extends both."""
@@ -70,18 +64,19 @@ class ProviderSessions:
             name = _session_name(provider_session.issuer, provider_session.session)
             await self._store.idempotent("SET", name, session.user, "EX", self._lifetime)
         name = keys.session_origin(session.key)
-        await self._store.idempotent("SET", name, self._seal(provider_session), "EX", self._idle)
+        await self._store.idempotent("SET", name, self._encrypted(session, provider_session), "EX", self._idle)
 
     async def renew(self, session: Session, provider_session: ProviderSession) -> None:
         """Replaces it, unless the session has ended meanwhile."""
         await self._store.idempotent(
-            "SET", keys.session_origin(session.key), self._seal(provider_session), "XX", "KEEPTTL"
+            "SET", keys.session_origin(session.key), self._encrypted(session, provider_session), "XX", "KEEPTTL"
         )
 
     async def provider_session(self, session: Session) -> ProviderSession | None:
         """None if the session did not begin at a provider."""
-        sealed = await self._store.idempotent("GET", keys.session_origin(session.key)) if session.key else None
-        return self._open(sealed.decode()) if sealed is not None else None
+        value = await self._store.idempotent("GET", keys.session_origin(session.key)) if session.key else None
+        plain = self._encryption.decrypt(value, session.key) if value is not None else None
+        return ProviderSession.load(plain) if plain is not None else None
 
     async def forget(self, session: Session) -> None:
         await self._store.idempotent("DEL", keys.session_origin(session.key))
@@ -119,22 +114,8 @@ class ProviderSessions:
         found = await self._store.idempotent("GET", _session_name(ended.issuer, ended.session))
         return found.decode() if found is not None else ""
 
-    def _seal(self, provider_session: ProviderSession) -> str:
-        return jwe.encrypt_compact(HEADER, provider_session.dump(), self._keys[0], algorithms=ALGORITHMS)
-
-    def _open(self, sealed: str) -> ProviderSession | None:
-        """None if none of the keys decrypts it."""
-        for key in self._keys:
-            try:
-                return ProviderSession.load(jwe.decrypt_compact(sealed, key, algorithms=ALGORITHMS).plaintext or b"")
-            except (JoseError, ValueError):
-                continue
-        return None
-
-
-def _derived(key: str) -> OctKey:
-    """A key for this purpose alone, derived from a secret key."""
-    return OctKey.import_key(hmac.digest(key.encode(), b"tallygate.oauth.tokens", hashlib.sha256))
+    def _encrypted(self, session: Session, provider_session: ProviderSession) -> str:
+        return self._encryption.encrypt(provider_session.dump(), session.key)
 
 
 def _session_name(issuer: str, session: str) -> str:

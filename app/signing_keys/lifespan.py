@@ -10,10 +10,10 @@ import structlog
 
 from app.server.background import background
 from app.sessions.signing import signing_keys
-from app.signing_keys.encryption import Encryption
 from app.signing_keys.signing_keys import MAINTENANCE_INTERVAL, SigningKeys
 from app.signing_keys.store import KeyStore
 from app.store.client import ResponseError, StoreUnavailable
+from app.store.encryption import Encryption
 from app.web.lifespan import WebState
 
 RETRY = 5
@@ -33,7 +33,7 @@ class SigningState(WebState, Signing):
 @asynccontextmanager
 async def open_signing_keys(web: WebState, clock: Callable[[], float] = time.time) -> AsyncIterator[Signing]:
     """`clock` returns Unix seconds; tests move it."""
-    store = KeyStore(web["store"], web["tracking"], Encryption(signing_keys(web["settings"])))
+    store = KeyStore(web["store"], web["tracking"], Encryption(signing_keys(web["settings"]), "signing-keys"))
     found = SigningKeys(store, clock)
     async with background(web["lifecycle"], _maintain(found)):
         yield Signing(signing_keys=found)

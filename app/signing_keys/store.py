@@ -2,10 +2,10 @@
 
 import structlog
 
-from app.signing_keys.encryption import Encryption
 from app.signing_keys.key_ring import KeyRing, SigningKey
 from app.store import keys
 from app.store.client import Store
+from app.store.encryption import Encryption
 from app.store.tracking import Fields, TrackedHashes, Tracking
 
 
@@ -32,13 +32,13 @@ class KeyStore:
 
     async def add(self, key: SigningKey) -> None:
         """Adds a key, unless another worker has added one of the same name."""
-        value = self._encryption.encrypt(key.name, key.dump())
+        value = self._encryption.encrypt(key.dump(), key.name)
         await self._store.idempotent("HSETNX", keys.SIGNING_KEYS, key.name, value)
         self._changed()
 
     async def replace(self, key: SigningKey) -> None:
         await self._store.idempotent(
-            "HSET", keys.SIGNING_KEYS, key.name, self._encryption.encrypt(key.name, key.dump())
+            "HSET", keys.SIGNING_KEYS, key.name, self._encryption.encrypt(key.dump(), key.name)
         )
         self._changed()
 
@@ -53,11 +53,11 @@ class KeyStore:
     def _parse(self, _: str, fields: Fields) -> KeyRing:
         found, outdated = [], []
         for name, value in ((name.decode(), value) for name, value in fields.items()):
-            decrypted = self._encryption.decrypt(name, value)
-            if decrypted is None:
+            plain = self._encryption.decrypt(value, name)
+            if plain is None:
                 structlog.get_logger("app").warning("a signing key was encrypted with another secret key", key=name)
                 continue
-            found.append(SigningKey.load(name, decrypted[0]))
-            if decrypted[1]:
+            found.append(SigningKey.load(name, plain))
+            if self._encryption.is_outdated(value):
                 outdated.append(name)
         return KeyRing(found, outdated)

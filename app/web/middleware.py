@@ -10,10 +10,8 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from time import perf_counter
-from typing import cast
 
 import structlog
-from starlette.routing import Route, Router
 from starlette.types import Message, Receive, Scope, Send
 
 from app.observability.log import AccessLog
@@ -26,8 +24,9 @@ from app.web.errors import BadRequest, Forbidden, Problem, TooLarge, problem_of,
 from app.web.fast_path import Deferred, FastEndpoint, FastResponse
 from app.web.headers import Hosts, headers_of
 from app.web.i18n import N_
-from app.web.policy import USUAL, PolicyRoute, RoutePolicy, first_segment
+from app.web.policy import RoutePolicy, policy_of
 from app.web.proxies import Proxies
+from app.web.router import ExactRouter
 from app.web.templating import Pages
 
 ON_RESPONSE_START = "tallygate.on_response_start"
@@ -44,8 +43,9 @@ MAX_CONTENT_LENGTH_DIGITS = 20
 
 
 class Middleware:
-    def __init__(self, app: Router, settings: Settings, pages: Pages, metrics: Metrics, access: AccessLog) -> None:
+    def __init__(self, app: ExactRouter, settings: Settings, pages: Pages, metrics: Metrics, access: AccessLog) -> None:
         self._app = app
+        self._find = app.table.find
         self._most = settings.max_body_bytes
         self._hosts = Hosts(settings)
         self._proxies = Proxies(settings.trusted_proxies)
@@ -56,22 +56,6 @@ class Middleware:
         self._prefix = os.urandom(5).hex()
         self._count = 0
         self._due: list[tuple[Scope, float, FastResponse, Reply]] = []
-        self._fast = {
-            (method, first_segment(route.path) if route.param_convertors else route.path): route
-            for route in app.routes
-            if isinstance(route, Route) and isinstance(route.endpoint, FastEndpoint)
-            for method in route.methods or ()
-        }
-        """A route with parameters stands for all paths that begin with its first segment."""
-        policies = [(route, route.policy) for route in app.routes if isinstance(route, PolicyRoute)]
-        self._policies = {
-            first_segment(route.path) if route.param_convertors else route.path: policy
-            for route, policy in policies
-            if policy != USUAL
-        }
-        self._body_limits = [
-            (route.path_regex, policy.max_body_bytes) for route, policy in policies if policy.max_body_bytes is not None
-        ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -87,13 +71,14 @@ class Middleware:
 
         False, with nothing done, when it has to go the ordinary way.
         """
-        method, path = scope["method"], scope["path"]
-        route = self._fast.get((method, path)) or self._fast.get((method, first_segment(path)))
-        if route is None or self._refusal(scope) is not None:
+        route = self._find(scope["method"], scope["path"])
+        if route is None or not isinstance(route.endpoint, FastEndpoint):
+            return False
+        if self._refusal(scope, policy_of(route)) is not None:
             return False
         scope[CHECKED] = True
         started = perf_counter()
-        outcome = cast(FastEndpoint, route.endpoint).try_fast(scope)
+        outcome = route.endpoint.try_fast(scope)
         if outcome is None:
             return False
         scope["route"] = route
@@ -136,12 +121,10 @@ class Middleware:
         self._count += 1
         return f"{self._prefix}{self._count:06x}"
 
-    def _refusal(self, scope: Scope) -> Problem | None:
+    def _refusal(self, scope: Scope, policy: RoutePolicy) -> Problem | None:
         raw = scope["headers"]
         headers = headers_of(scope)
-        path = scope["path"]
-        policy = self.policy_of(path)
-        if not self._hosts.allow(headers, raw) and not (policy.any_host or path in PROBES):
+        if not self._hosts.allow(headers, raw) and not (policy.any_host or scope["path"] in PROBES):
             return BadRequest(N_("The Host header is missing, malformed or not allowed."), field="Host")
         if self._proxies.any:
             self._proxies.apply(scope, headers)
@@ -151,16 +134,15 @@ class Middleware:
         length = headers.get(b"content-length", b"0")
         if not length.isdigit() or len(length) > MAX_CONTENT_LENGTH_DIGITS:
             return TooLarge()
-        if int(length) > self._most and int(length) > self.max_body_bytes(path):
+        if int(length) > self._most and int(length) > self.max_body_bytes(policy):
             return TooLarge()
         return None
 
-    def policy_of(self, path: str) -> RoutePolicy:
-        return self._policies.get(path) or self._policies.get(first_segment(path), USUAL)
+    def policy_of(self, scope: Scope) -> RoutePolicy:
+        return policy_of(self._find(scope["method"], scope["path"]))
 
-    def max_body_bytes(self, path: str) -> int:
-        """The largest body of a request for the path."""
-        return next((most for regex, most in self._body_limits if regex.match(path)), self._most)
+    def max_body_bytes(self, policy: RoutePolicy) -> int:
+        return self._most if policy.max_body_bytes is None else policy.max_body_bytes
 
 
 async def _in_one_line(send: Send, message: Message) -> None:
@@ -174,10 +156,11 @@ async def _in_one_line(send: Send, message: Message) -> None:
 class RequestCycle:
     """One request and its answer."""
 
-    __slots__ = ("_id", "_middleware", "_scope", "_send", "_size", "_started", "_status")
+    __slots__ = ("_id", "_middleware", "_policy", "_scope", "_send", "_size", "_started", "_status")
 
     def __init__(self, middleware: Middleware, scope: Scope, send: Send) -> None:
         self._middleware = middleware
+        self._policy = middleware.policy_of(scope)
         self._scope = scope
         self._send = send
         self._started = perf_counter()
@@ -188,7 +171,7 @@ class RequestCycle:
     async def run(self, receive: Receive) -> None:
         middleware, scope = self._middleware, self._scope
         try:
-            if CHECKED not in scope and (refusal := middleware._refusal(scope)):
+            if CHECKED not in scope and (refusal := middleware._refusal(scope, self._policy)):
                 raise refusal
             await middleware._app(
                 scope, receive if scope["method"] in BODILESS else self._limited(receive), self._answer
@@ -205,7 +188,7 @@ class RequestCycle:
 
     def _limited(self, receive: Receive) -> Receive:
         """For a body whose length nobody has told. What it returns raises TooLarge."""
-        left = self._middleware.max_body_bytes(self._scope["path"])
+        left = self._middleware.max_body_bytes(self._policy)
 
         async def limited() -> Message:
             nonlocal left
@@ -219,8 +202,9 @@ class RequestCycle:
 
     async def _answer(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            is_complete = not self._middleware.policy_of(self._scope["path"]).security_headers
-            headers = message["headers"] if is_complete else with_security(message["headers"])
+            headers = message["headers"]
+            if self._policy.security_headers:
+                headers = with_security(headers)
             headers = message["headers"] = [*headers, (b"x-request-id", self._id.encode())]
             if ON_RESPONSE_START in self._scope:
                 await self._scope[ON_RESPONSE_START](self._scope, headers)

@@ -9,10 +9,6 @@ from starlette.routing import Route
 
 @dataclass(frozen=True, slots=True)
 class RoutePolicy:
-    """`cross_site` and `any_host` of a route with parameters hold for every path with the same first segment, except
-    those of routes with a policy of their own.
-    """
-
     cross_site: bool = False
     """Requests that change something may come from pages of other sites. The route must not trust cookies."""
     any_host: bool = False
@@ -42,7 +38,5 @@ class PolicyRoute(Route):
         self.policy = policy
 
 
-def first_segment(path: str) -> str:
-    """`/c/` of `/c/abc.js`; the whole path where it has one segment only."""
-    end = path.find("/", 1)
-    return path if end < 0 else path[: end + 1]
+def policy_of(route: Route | None) -> RoutePolicy:
+    return route.policy if isinstance(route, PolicyRoute) else USUAL

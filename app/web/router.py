@@ -7,22 +7,21 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match, Route, Router
 from starlette.types import Lifespan, Receive, Scope, Send
 
+from app.web.route_table import RouteTable
+
 
 class ExactRouter(Router):
     """Matches as Starlette's router does, only faster. There are no redirects to or from a trailing slash."""
 
     def __init__(self, routes: Sequence[BaseRoute], lifespan: Lifespan[Any]) -> None:
         super().__init__(routes, redirect_slashes=False, lifespan=lifespan)
-        self._exact: dict[tuple[str, str], Route] = {}
+        self.table = RouteTable(routes)
         self._allowed: dict[str, set[str]] = {}
-        for route in routes:
-            if isinstance(route, Route) and not route.param_convertors:
-                for method in route.methods or ():
-                    self._exact.setdefault((method, route.path), route)
-                    self._allowed.setdefault(route.path, set()).add(method)
+        for method, path in self.table.exact:
+            self._allowed.setdefault(path, set()).add(method)
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:  # type: ignore[override]
-        route = self._exact.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
+        route = self.table.exact.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
         if route is None and scope["type"] == "http" and scope["path"] in self._allowed:
             # Starlette would name only the methods of the path's first route.
             raise HTTPException(405, headers={"Allow": ", ".join(sorted(self._allowed[scope["path"]]))})

@@ -5,10 +5,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TypedDict, TypeVar
 
 from app.accounts.lifespan import AccountState
-from app.accounts.sealing import Seal
 from app.http_client.client import SafeHttpClient
 from app.http_client.streaming import StreamingClient
+from app.sessions.signing import signing_keys
 from app.settings import Settings
+from app.store.encryption import Encryption
 from app.web.lifespan import WebState
 from app.wechat.hub import Hub
 from app.wechat.models import configured_accounts
@@ -35,15 +36,15 @@ async def open_wechat(web: WebState, clock: Callable[[], float]) -> AsyncIterato
     """Raises SettingsError for a wrong table."""
     settings, tracking = web["settings"], web["tracking"]
     accounts = configured_accounts(settings.wechat, private=settings.private_providers)
-    seal = Seal(settings, "wechat")
+    encryption = Encryption(signing_keys(settings), "wechat")
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(_client(settings, SafeHttpClient))
         streaming = await stack.enter_async_context(_client(settings, StreamingClient))
         hubs: dict[str, Hub] = {}
         for name, account in accounts.items():
             stores = (
-                TokenStore(tracking, seal, name, "access_token"),
-                TokenStore(tracking, seal, name, "jsapi_ticket"),
+                TokenStore(tracking, encryption, name, "access_token"),
+                TokenStore(tracking, encryption, name, "jsapi_ticket"),
             )
             hubs[name] = Hub(name, account, http, stores, web["rate_limiter"], clock)
             stack.push_async_callback(hubs[name].close)

@@ -4,12 +4,12 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from app.accounts.sealing import Seal
 from app.events.catalogue import WechatMessage
 from app.events.event import new_record
-from app.events.raising import RAISE
+from app.events.stream import RAISE
 from app.store import keys
 from app.store.client import Store
+from app.store.encryption import Encryption
 from app.store.scripts import Script
 from app.store.tracking import Fields, TrackedHashes, Tracking
 
@@ -63,9 +63,9 @@ class StoredToken:
 class TokenStore:
     """One kind of token of one account. Raises StoreUnavailable."""
 
-    def __init__(self, tracking: Tracking, seal: Seal, account: str, kind: str) -> None:
+    def __init__(self, tracking: Tracking, encryption: Encryption, account: str, kind: str) -> None:
         self._store: Store = tracking.store
-        self._seal = seal
+        self._encryption = encryption
         self._key = keys.wechat_token(account, kind)
         self._names = [f"{self._key}:lock", f"{self._key}:fence"]
         self._cache = TrackedHashes(tracking, self._parse)
@@ -86,7 +86,7 @@ class TokenStore:
     async def save(self, token: StoredToken, fence: int) -> bool:
         """Whether the token was stored: an older number does not replace a newer one."""
         fields = (
-            "value", self._seal.close(token.value.encode()), "digest", _digest(token.value),
+            "value", self._encryption.encrypt(token.value.encode()), "digest", _digest(token.value),
             "expires", repr(token.expires), "refreshed", repr(token.refreshed),
             "errcode", token.errcode, "paused", repr(token.paused),
         )  # fmt: skip
@@ -101,10 +101,10 @@ class TokenStore:
 
     def _parse(self, _: str, fields: Fields) -> StoredToken | None:
         try:
-            opened = self._seal.open(fields[b"value"])
+            value = self._encryption.decrypt(fields[b"value"])
             return StoredToken(
-                value=(opened or b"").decode(),
-                expires=float(fields[b"expires"]) if opened else 0,
+                value=(value or b"").decode(),
+                expires=float(fields[b"expires"]) if value else 0,
                 refreshed=float(fields[b"refreshed"]),
                 errcode=int(fields[b"errcode"]),
                 paused=float(fields[b"paused"]),

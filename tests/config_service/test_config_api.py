@@ -190,6 +190,29 @@ async def test_secrets_are_encrypted_and_left_out(office: Office, server: Valkey
     assert (await office.bob.get(path)).json()["key"] == "another-s3cret"
 
 
+async def test_a_key_that_was_secret_once_stays_secret(office: Office, server: Valkey) -> None:
+    path = await office.namespace()
+    await office.grant(path, "write")
+    key = f"{path}/values/key"
+    await office.alice.put(key, json="plain-at-first")
+    await office.alice.put(f"{key}?secret=true", json="s3cret")
+    assert (await office.bob.delete(key)).status_code == 204
+    await office.bob.put(key, json="a new s3cret")
+    await office.patch(path, {"key": None})
+    await office.patch(path, {"key": "the third s3cret"})
+    assert (await office.alice.post(f"{path}/rollback", json={"version": 2})).status_code == 200
+    assert (await office.alice.get(path)).json() == {"key": "plain-at-first"}
+    with server.client as client:
+        assert "s3cret" not in repr(client.xrange(keys.config_history("shop")))
+        assert "plain-at-first" not in repr(client.hgetall(keys.config_namespace("shop")))
+    for question in (path, f"{path}?version=2", f"{path}?version=5"):
+        seen = await office.bob.get(question)
+        assert (seen.json(), seen.headers["x-config-hidden"]) == ({}, "key")
+    told = await office.bob.get(f"{path}/history")
+    assert "plain-at-first" not in told.text
+    assert "s3cret" not in told.text
+
+
 async def test_an_api_token_reads_and_a_matching_tag_costs_no_command(office: Office) -> None:
     path = await office.namespace()
     reader = program(office.service, await token_for(office.alice))

@@ -11,7 +11,6 @@ from app.config_service.json_schema import BadSchema, DoesNotFit, Schema
 from app.config_service.merge_patch import merge_patch
 from app.config_service.models import KEY, NAMESPACE, Item, difference, undone
 from app.config_service.preconditions import if_match, if_none_match
-from app.config_service.sealing import CannotUnseal, Sealing
 from app.config_service.strict_json import BadJson, parse
 
 
@@ -135,11 +134,3 @@ def test_names() -> None:
     assert not any(NAMESPACE.fullmatch(name) for name in ("", ".", "a.", "Shop", "a b", "a/b", "店", "a" * 65, "a\n"))
     assert all(KEY.fullmatch(name) for name in ("price", "a.b-c", "_x", "X"))
     assert not any(KEY.fullmatch(name) for name in ("", ".", "..", "a b", "a/b", "价", "a" * 129, "a\n", "a\x00"))
-
-
-def test_former_keys_unseal_and_others_do_not() -> None:
-    sealed = Sealing(["old"], "test").seal({"a": "s3cret"})
-    assert "s3cret" not in sealed
-    assert Sealing(["new", "old"], "test").unseal(sealed) == {"a": "s3cret"}
-    with pytest.raises(CannotUnseal):
-        Sealing(["new"], "test").unseal(sealed)

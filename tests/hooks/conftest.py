@@ -89,7 +89,7 @@ class Desk:
         found: list[dict[str, Any]] = []
 
         async def attempted() -> bool:
-            self.service.state["hooks_delivering"].wake()
+            self.service.state["hooks_delivery"].wake()
             found[:] = await self.deliveries(webhook)
             return bool(found) and len(found[0]["attempts"]) >= number
 

@@ -182,6 +182,19 @@ async def test_production_takes_public_https_addresses_only(make_settings: Calla
         assert problem(await alice.patch(f"/api/webhooks/{made['id']}", json={"url": url}), 400)["field"] == "url"
 
 
+async def test_a_webhook_may_be_the_one_that_replies(desk: Desk) -> None:
+    fields = {"url": desk.receiver.url, "events": ["wechat.message"], "wechat": ["official"], "reply": True}
+    made = (await desk.alice.post("/api/webhooks", json=fields)).json()
+    assert (made["wechat"], made["reply"]) == (["official"], True)
+    (listed,) = (await desk.alice.get("/api/webhooks")).json()["webhooks"]
+    assert listed["reply"] is True
+    changed = await desk.alice.patch(f"/api/webhooks/{made['id']}", json={"reply": False})
+    assert changed.json()["reply"] is False
+    wrong = await desk.alice.patch(f"/api/webhooks/{made['id']}", json={"reply": "yes"})
+    assert (wrong.status_code, wrong.json()["field"]) == (400, "reply")
+    assert (await desk.webhook())["reply"] is False
+
+
 async def test_redirects_are_not_followed(desk: Desk) -> None:
     webhook = await desk.webhook()
     to = desk.receiver.url.encode()

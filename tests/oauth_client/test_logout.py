@@ -91,11 +91,8 @@ async def test_the_session_is_dead_while_a_slow_provider_is_still_asked(
 async def test_tokens_are_stored_encrypted(walk: Walk, server: Valkey) -> None:
     await walk.whole()
     with server.client as client:
-        (name,) = client.scan_iter("session-origin:*")
-        stored = client.get(name)
+        assert len(list(client.scan_iter("session-origin:*"))) == 1
         everything = b"".join(client.dump(key) or b"" for key in client.scan_iter("*"))
-    assert stored.startswith(b"eyJ")
-    assert stored.count(b".") == 4
     assert b"248289761001.eyJ" not in everything
     assert not re.search(rb"eyJ[\w-]+\.eyJ[\w-]+\.", everything)
 

@@ -11,7 +11,6 @@ from pydantic import SecretStr
 
 from app.cli.main import main
 from app.settings import Settings
-from app.signing_keys.encryption import Encryption
 from app.signing_keys.key_ring import DAY, PUBLISHED_AFTER, ROTATION_PERIOD, BadToken
 from app.signing_keys.signing_keys import SigningKeys
 from app.store import keys
@@ -127,14 +126,6 @@ async def test_what_was_not_signed_here_is_refused(signing: SigningKeys, token: 
 async def test_a_token_of_another_type_is_refused(signing: SigningKeys) -> None:
     with pytest.raises(BadToken):
         await signing.verified(await signing.sign({}, typ="logout+jwt"))
-
-
-def test_an_encrypted_key_does_not_decrypt_under_another_name() -> None:
-    encryption = Encryption(["s" * 32])
-    value = encryption.encrypt("ES256:1", b"plain")
-    assert encryption.decrypt("ES256:1", value) == (b"plain", False)
-    assert encryption.decrypt("ES256:2", value) is None
-    assert encryption.decrypt("ES256:1", b"") is None
 
 
 def test_rotate_keys_prints_the_next_keys(

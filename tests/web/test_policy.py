@@ -1,5 +1,6 @@
 """Routes with a policy of their own, and fast endpoints below a prefix."""
 
+import contextlib
 from collections.abc import AsyncIterator, Callable
 
 import httpx
@@ -13,6 +14,7 @@ from app.routes import all_routes
 from app.settings import Settings
 from app.web.fast_path import FastEndpoint, FastResponse, StaticHeaders
 from app.web.policy import PolicyRoute, RoutePolicy
+from app.web.router import ExactRouter
 from tests.helpers.service import running
 
 CROSS_SITE = {"Origin": "https://other.example", "Sec-Fetch-Site": "cross-site"}
@@ -39,6 +41,13 @@ ROUTES: list[BaseRoute] = [
     PolicyRoute("/open/{name}", length, methods=["POST"], policy=RoutePolicy(cross_site=True, any_host=True)),
     PolicyRoute("/large", length, methods=["POST"], policy=RoutePolicy(max_body_bytes=100_000)),
     Route("/small", length, methods=["POST"]),
+    # None of these takes the place of another one, though they begin alike.
+    Route("/alike/{name}", Fast()),
+    Route("/alike/{name}/e/{other}", Fast()),
+    Route("/alike/{name}/plain", length),
+    Route("/alike/near/{name}", Fast()),
+    PolicyRoute("/alike/{name}/open", length, methods=["POST"], policy=RoutePolicy(cross_site=True)),
+    Route("/alike/{name}/closed", length, methods=["POST"]),
 ]
 
 
@@ -62,6 +71,34 @@ async def test_a_route_may_be_open_to_other_sites_and_hosts(make_settings: Calla
         assert (await client.post("/open/x", headers=CROSS_SITE | {"Host": "elsewhere.example"})).status_code == 200
         assert (await client.post("/small", headers=CROSS_SITE)).status_code == 403
         assert (await client.post("/small", headers={"Host": "elsewhere.example"})).status_code == 400
+
+
+async def test_a_fast_endpoint_answers_for_its_whole_path_alone() -> None:
+    table = ExactRouter(ROUTES, lifespan=lambda _: contextlib.nullcontext()).table
+    templates = {
+        "/alike/x": "/alike/{name}",
+        "/alike/x/e/e": "/alike/{name}/e/{other}",
+        "/alike/x/plain": "/alike/{name}/plain",
+        "/alike/near/x": "/alike/near/{name}",
+        "/alike/near/plain": "/alike/{name}/plain",
+        "/fast/a/b/c": "/fast/{name:path}",
+    }
+    for path, template in templates.items():
+        route = table.find("GET", path)
+        assert route is not None
+        assert route.path == template
+    for path in ("/alike/", "/alike/x/", "/alike/x/y", "/alikex", "", "/", "/" * 5000, "alike"):
+        assert table.find("GET", path) is None
+    assert table.find("GET", "/alike/x/closed") is None
+    assert table.find("POST", "/alike/x/closed") is not None
+
+
+async def test_a_policy_is_for_its_own_template_and_method_alone(client: httpx.AsyncClient) -> None:
+    assert (await client.post("/alike/x/open", headers=CROSS_SITE)).status_code == 200
+    for method, path in (
+        ("POST", "/alike/x/closed"), ("POST", "/alike/x"), ("PUT", "/alike/x/open"), ("POST", "/alike/x/open/more"),
+    ):  # fmt: skip
+        assert (await client.request(method, path, headers=CROSS_SITE)).status_code == 403, path
 
 
 async def test_a_route_has_its_own_limit_of_bodies(make_settings: Callable[..., Settings]) -> None:

@@ -120,7 +120,7 @@ async def _namespace(
         items=items,
         sent=values or {},
         may_write=right.role >= Role.WRITE,
-        versions=[_shown(await version_json(request, each, right)) for each in versions],
+        versions=[_shown(await version_json(request, namespace, each, right)) for each in versions],
     )
 
 

@@ -19,7 +19,7 @@ CHECK_INTERVAL = 5.0
 TRIM_INTERVAL = 1.0
 
 
-class Taking:
+class Consumer:
     def __init__(
         self,
         store: HooksStore,

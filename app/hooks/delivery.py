@@ -9,7 +9,6 @@ from dataclasses import replace
 import orjson
 import structlog
 
-from app.accounts.sealing import Seal
 from app.events.event import Record
 from app.hooks import retries
 from app.hooks.models import Attempt, Claimed, State, Webhook
@@ -17,6 +16,7 @@ from app.hooks.sender import Sender
 from app.hooks.signing import signature_headers
 from app.hooks.store import HooksStore
 from app.store.client import ResponseError, StoreUnavailable
+from app.store.encryption import Encryption
 
 MAX_PER_WEBHOOK, MAX_ATTEMPTS = 8, 400
 """Attempts that a worker has under way: to one receiver, and to all. A receiver that has just failed gets one, so that
@@ -29,19 +29,19 @@ OFF_AFTER = 5 * 86_400
 """Seconds of failing alone after which a webhook is switched off."""
 
 
-class Delivering:
+class DeliveryLoop:
     def __init__(
         self,
         store: HooksStore,
         sender: Sender,
-        seal: Seal,
+        encryption: Encryption,
         schedule: Sequence[float],
         timeout: float,
         clock: Callable[[], float],
     ) -> None:
         self._store = store
         self._sender = sender
-        self._seal = seal
+        self._encryption = encryption
         self._schedule = schedule
         self._lease = timeout + LEASE
         self._clock = clock
@@ -143,8 +143,8 @@ class Delivering:
             await self.reload()
 
     def _secrets(self, webhook: Webhook) -> list[str]:
-        opened = [self._seal.open(sealed.encode()) for sealed in (webhook.secret, webhook.old_secret) if sealed]
-        return [secret.decode() for secret in opened if secret is not None]
+        found = (self._encryption.decrypt(each, webhook.id) for each in (webhook.secret, webhook.old_secret) if each)
+        return [secret.decode() for secret in found if secret is not None]
 
 
 def body_of(record: Record, sequence: int) -> bytes:

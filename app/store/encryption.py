@@ -1,0 +1,47 @@
+"""Encryption at rest: what Redis holds and must not show. Pure."""
+
+import hashlib
+import os
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+ID_BYTES, NONCE_BYTES = 4, 12
+
+
+class Encryption:
+    """AES-256-GCM under keys that the secret keys and a purpose give. The last secret key is the current one: it
+    encrypts, all decrypt.
+    """
+
+    def __init__(self, secret_keys: Sequence[str], purpose: str) -> None:
+        derived = [_derived(key, purpose) for key in secret_keys]
+        self._ciphers = {hashlib.sha256(key).digest()[:ID_BYTES]: AESGCM(key) for key in derived}
+        self._current = hashlib.sha256(derived[-1]).digest()[:ID_BYTES]
+
+    def encrypt(self, plain: bytes, name: str = "") -> str:
+        """ASCII text. `name` is where the value is stored: it does not decrypt elsewhere."""
+        nonce = os.urandom(NONCE_BYTES)
+        encrypted = self._ciphers[self._current].encrypt(nonce, plain, name.encode())
+        return urlsafe_b64encode(self._current + nonce + encrypted).decode()
+
+    def decrypt(self, value: str | bytes, name: str = "") -> bytes | None:
+        """The plain value; None if no secret key decrypts it, or it was changed."""
+        try:
+            raw = urlsafe_b64decode(value)
+            nonce, encrypted = raw[ID_BYTES : ID_BYTES + NONCE_BYTES], raw[ID_BYTES + NONCE_BYTES :]
+            return self._ciphers[raw[:ID_BYTES]].decrypt(nonce, encrypted, name.encode())
+        except (KeyError, InvalidTag, ValueError):
+            return None
+
+    def is_outdated(self, value: str | bytes) -> bool:
+        """Whether a former secret key encrypted the value."""
+        return urlsafe_b64decode(value)[:ID_BYTES] != self._current
+
+
+def _derived(secret_key: str, purpose: str) -> bytes:
+    return HKDF(SHA256(), 32, None, f"tallygate.{purpose}".encode()).derive(secret_key.encode())
