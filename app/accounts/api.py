@@ -15,7 +15,7 @@ from app.accounts.guards import fresh, sign_in_required, user_of
 from app.accounts.helpers import audit
 from app.accounts.lifespan import AccountState
 from app.accounts.models import User
-from app.accounts.pages.devices import devices_of, end_device
+from app.accounts.pages.devices import device_page, end_device
 from app.accounts.tokens import DAY, MAX_TOKEN_DAYS, MAX_TOKEN_NAME_LENGTH, TooManyTokens
 from app.audit.log import Event
 from app.web.body import Body, Text, json_body
@@ -23,7 +23,7 @@ from app.web.errors import Conflict, Forbidden, NotFound, WrongPassword
 from app.web.fast_path import FastEndpoint, FastResponse, StaticHeaders
 from app.web.headers import headers_of
 from app.web.i18n import N_
-from app.web.openapi import ApiRoute, Operation, ResponseModel
+from app.web.openapi import ApiRoute, Operation, Query, ResponseModel
 from app.web.responses import json_response
 
 
@@ -138,9 +138,12 @@ async def account(request: Request[AccountState], user: User) -> Response:
 
 @sign_in_required
 async def list_sessions(request: Request[AccountState], user: User) -> Response:
-    """`GET /api/account/sessions`."""
-    devices = await devices_of(request, user)
-    return json_response([asdict(device) | {"how": device.auth_method} for device in devices])
+    """`GET /api/account/sessions?offset=`."""
+    found = await device_page(request, user)
+    response = json_response([asdict(device) | {"how": device.auth_method} for device in found.devices])
+    if found.next is not None:
+        response.headers["Link"] = f'</api/account/sessions?offset={found.next}>; rel="next"'
+    return response
 
 
 @sign_in_required
@@ -203,7 +206,14 @@ ACCOUNT = Operation(
 SESSIONS = Operation(
     summary="The user's sessions",
     tag="account",
-    responses={200: ("The sessions, most recently used first.", list[SessionModel])},
+    query={
+        "offset": Query(
+            "How many sessions to skip: a page has 50, and `Link` names the next one (RFC 8288).",
+            {"type": "integer", "minimum": 0, "maximum": 999_999},
+        )
+    },
+    responses={200: ("The sessions, begun last first.", list[SessionModel])},
+    problems=[400],
     guarded=True,
 )
 END_SESSION = Operation(

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 from app.sessions.flask_format import FlaskCookies, TaggedJson
-from app.sessions.session import Changes, Session
+from app.sessions.session import Changes, Session, SessionPage
 from app.sessions.signing import signing_keys
 from app.settings import Settings
 
@@ -64,6 +64,9 @@ class CookieSessions:
 
     async def of_user(self, user: str) -> list[Session]:
         return []
+
+    async def page_of_user(self, user: str, offset: int, limit: int) -> SessionPage:
+        return SessionPage([], 0)
 
     def _dump(self, session: Session) -> str:
         own = {"user": session.user, "created": session.created, "seen": int(session.seen), "how": session.auth_method}

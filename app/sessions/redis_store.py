@@ -6,11 +6,11 @@ import hashlib
 import math
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from itsdangerous import BadSignature
 
-from app.sessions.session import Changes, Session
+from app.sessions.session import Changes, Session, SessionPage
 from app.sessions.signing import StrictSigner, signing_keys
 from app.settings import Settings
 from app.store import keys
@@ -23,6 +23,8 @@ KEY_LENGTH = 43
 """Characters of a SHA-256 in base64."""
 MAX_SESSIONS_PER_USER = 1000
 """Beyond it a new session ends the user's oldest: some programs sign in for each run and never sign out."""
+AT_ONCE = 50
+"""Sessions that are read in one go."""
 YEAR = 365 * 86_400
 # Both scripts write only if the session exists: a late write must not bring back an ended session.
 TOUCH = Script("""
@@ -131,7 +133,21 @@ class RedisSessions:
         await self._store.idempotent("ZREM", keys.sessions_of(user), key)
 
     async def of_user(self, user: str) -> list[Session]:
+        """Read in parts: other requests go on in between."""
         members = await self._store.idempotent("ZRANGE", keys.sessions_of(user), 0, -1)
+        parts = (members[start : start + AT_ONCE] for start in range(0, len(members), AT_ONCE))
+        return [session for part in parts for session in await self._read(part)]
+
+    async def page_of_user(self, user: str, offset: int, limit: int) -> SessionPage:
+        index = keys.sessions_of(user)
+        members, total = await asyncio.gather(
+            self._store.idempotent("ZRANGE", index, offset, offset + limit - 1, "REV"),
+            self._store.idempotent("ZCARD", index),
+        )
+        return SessionPage(await self._read(members), total)
+
+    async def _read(self, members: Sequence[bytes]) -> list[Session]:
+        """The living sessions of these members of an index."""
         names = [keys.session(member.decode()) for member in members]
         replies = await asyncio.gather(*(self._store.idempotent("HGETALL", name) for name in names))
         found = [self._alive(parse_session(name, reply)) for name, reply in zip(names, replies, strict=True) if reply]

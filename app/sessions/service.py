@@ -16,7 +16,7 @@ from starlette.types import Scope
 
 from app.sessions.cookie import SessionCookie
 from app.sessions.legacy.cookies import LegacyCookie, LegacyCookies
-from app.sessions.session import Session, SessionStore
+from app.sessions.session import Session, SessionPage, SessionStore
 from app.sessions.user_agent import device_of
 from app.settings import Settings
 from app.store.client import CannotWrite
@@ -255,6 +255,10 @@ class Sessions:
         """The user's sessions, most recently used first."""
         sessions = await self._store.of_user(user)
         return sorted(sessions, key=lambda session: session.seen, reverse=True)
+
+    async def page_of_user(self, user: str, offset: int = 0, limit: int = 50) -> SessionPage:
+        """Some of the user's sessions, begun last first, after the first `offset`."""
+        return await self._store.page_of_user(user, offset, limit)
 
     async def end_one(self, user: str, key: str) -> bool:
         """Ends the session of this key if it is the user's."""

@@ -68,6 +68,14 @@ class Session:
         return replace(self, _data=None)
 
 
+@dataclass(frozen=True, slots=True)
+class SessionPage:
+    """Some of a user's sessions, and how many there are in all."""
+
+    sessions: list[Session]
+    total: int
+
+
 class SessionStore(Protocol):
     """Every method raises StoreUnavailable."""
 
@@ -97,6 +105,9 @@ class SessionStore(Protocol):
     async def end(self, session: Session) -> None: ...
 
     async def of_user(self, user: str) -> list[Session]: ...
+
+    async def page_of_user(self, user: str, offset: int, limit: int) -> "SessionPage":
+        """Some of the user's sessions, begun last first, after the first `offset`."""
 
 
 def flash(session: Session, message: str) -> None:

@@ -1,6 +1,6 @@
 """The OpenAPI document, made of the API's routes. Pydantic models give schema, validation and documentation at once."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -51,6 +51,14 @@ class ResponseModel(BaseModel):
     model_config = ConfigDict(extra="forbid", from_attributes=True)
 
 
+@dataclass(frozen=True)
+class Query:
+    """An optional parameter of the query: its description and its JSON Schema."""
+
+    text: str
+    schema: Schema
+
+
 @dataclass(frozen=True, kw_only=True)
 class Operation:
     """Describes one method of one path. `parameters` are in the path; `guarded`: it requires authentication."""
@@ -60,8 +68,8 @@ class Operation:
     responses: dict[int, tuple[str, Shape | None]]
     body: Shape | None = None
     parameters: dict[str, str] = field(default_factory=dict)
-    query: dict[str, str] = field(default_factory=dict)
-    """Optional parameters of the query."""
+    query: Mapping[str, str | Query] = field(default_factory=dict)
+    """Optional parameters of the query; those with a description alone are texts."""
     media: Sequence[str] = ("application/json",)
     """The types that a successful response may have."""
     problems: Sequence[int] = ()
@@ -199,8 +207,8 @@ def _describe(route: ApiRoute, schemas: dict[str, Schema]) -> dict[str, Any]:
             }
             for name, text in operation.parameters.items()
         ] + [
-            {"name": name, "in": "query", "description": text, "schema": {"type": "string"}}
-            for name, text in operation.query.items()
+            {"name": name, "in": "query", "description": query.text, "schema": query.schema}
+            for name, query in ((name, _query(query)) for name, query in operation.query.items())
         ]
     if operation.body is not None:
         described["requestBody"] = {
@@ -208,6 +216,10 @@ def _describe(route: ApiRoute, schemas: dict[str, Schema]) -> dict[str, Any]:
             "content": {"application/json": {"schema": schema_of(operation.body, schemas, "validation")}},
         }
     return described
+
+
+def _query(query: str | Query) -> Query:
+    return Query(query, {"type": "string"}) if isinstance(query, str) else query
 
 
 def _content(shape: Shape, schemas: dict[str, Schema], media: Sequence[str]) -> Schema:

@@ -120,3 +120,26 @@ async def test_a_program_that_never_signs_out_has_its_oldest_sessions_ended(
         )
     assert await service.state["sessions"].end_all(cast.bob.id) == MAX_SESSIONS_PER_USER
     assert await check(service, first) == await check(service, others[-1]) == 401
+
+
+async def test_the_list_of_many_sessions_comes_in_pages_with_the_own_one_first(service: Running, cast: Cast) -> None:
+    client = await signed_in(service, "bob", base_url=HTTPS)
+    for _ in range(120):
+        await opened(service, cast.bob)
+    found: list[str] = []
+    address: str | None = "/api/account/sessions"
+    while address is not None:
+        answer = await client.get(address)
+        listed = answer.json()
+        assert len(listed) <= 51
+        assert [each["current"] for each in listed].count(True) == (not found)
+        assert found or listed[0]["current"]
+        found += [each["id"] for each in listed]
+        address = answer.links["next"]["url"] if "next" in answer.links else None
+    assert len(found) == len(set(found)) == 121
+    page = (await client.get("/account/devices?offset=50")).text
+    assert page.count('name="key"') in {49, 50}
+    assert "offset=100" in page
+    for wrong in ("-1", "x", "٣", "1e3", "9999999"):
+        refused = await client.get("/api/account/sessions", params={"offset": wrong})
+        assert (refused.status_code, refused.json()["field"]) == (400, "offset")

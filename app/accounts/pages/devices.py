@@ -11,9 +11,13 @@ from app.accounts.helpers import audit, flash_message, page, see_other
 from app.accounts.lifespan import AccountState
 from app.accounts.models import User
 from app.audit.log import Event
+from app.sessions.session import Session
 from app.web.body import form_fields
-from app.web.errors import NotFound
+from app.web.errors import BadRequest, NotFound
 from app.web.i18n import N_
+
+PAGE = 50
+"""Sessions on a page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +35,39 @@ class Device:
     amr: tuple[str, ...]
 
 
-async def devices_of(request: Request[AccountState], user: User) -> list[Device]:
-    """The user's sessions, most recently used first; the request's own is `current`."""
+@dataclass(frozen=True, slots=True)
+class DevicePage:
+    """Some of a user's sessions: the request's own first, then those that were used last."""
+
+    devices: list[Device]
+    next: int | None
+    """The offset of the next page."""
+    others: bool
+    """The user has other sessions than the request's own."""
+
+
+async def device_page(request: Request[AccountState], user: User) -> DevicePage:
+    """The page of the query's `offset`; the request's own session is on the first page only. Raises BadRequest."""
+    offset = _offset(request)
     own = await request.state["sessions"].open(request.scope)
+    found = await request.state["sessions"].page_of_user(user.id, offset, PAGE)
     current = own.key if own is not None else None
+    sessions = sorted((each for each in found.sessions if each.key != current), key=lambda it: it.seen, reverse=True)
+    more = offset + PAGE < found.total
+    others = more or bool(sessions)
+    if own is not None and offset == 0 and found.total:
+        sessions.insert(0, own)
+    return DevicePage(_devices(sessions, current), offset + PAGE if more else None, others)
+
+
+def _offset(request: Request[AccountState]) -> int:
+    text = request.query_params.get("offset", "0")
+    if not text.isascii() or not text.isdecimal() or len(text) > 6:
+        raise BadRequest("offset: must be a number of sessions", field="offset")
+    return int(text)
+
+
+def _devices(sessions: list[Session], current: str | None) -> list[Device]:
     return [
         Device(
             each.key,
@@ -47,7 +80,7 @@ async def devices_of(request: Request[AccountState], user: User) -> list[Device]
             each.auth_time,
             each.amr,
         )
-        for each in await request.state["sessions"].of_user(user.id)
+        for each in sessions
     ]
 
 
@@ -60,11 +93,14 @@ async def end_device(request: Request[AccountState], user: User, key: str) -> No
 
 @sign_in_required
 async def show(request: Request[AccountState], user: User) -> Response:
-    """`GET /account/devices`."""
+    """`GET /account/devices?offset=`."""
+    found = await device_page(request, user)
     return await page(
         request,
         "accounts/devices.html",
-        sessions=await devices_of(request, user),
+        sessions=found.devices,
+        others=found.others,
+        next_offset=found.next,
         revocable=request.state["sessions"].revocable,
     )
 

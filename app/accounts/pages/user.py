@@ -93,7 +93,7 @@ async def _page(
         subject=subject,
         form=typed
         or {"display_name": subject.display_name, "email": subject.email, "groups": " ".join(subject.groups)},
-        sessions=await state["sessions"].of_user(subject.id),
+        sessions=await state["sessions"].page_of_user(subject.id, limit=1),
         tokens=await state["tokens"].list(subject.id),
         identities=await state["identities"].of_user(subject.id),
         entries=await state["audit"].of_user(subject.id),
