@@ -23,17 +23,18 @@ async def sign_in(request: Request[AccountState], name: str, password: str) -> U
 
     Raises TooMany, Busy, StoreUnavailable.
     """
-    state, key = request.state, compare_key(name)
+    state, key, address = request.state, compare_key(name), address_of(request)
     right_password = state["passwords"].verify
-    wait = await state["limits"].sign_in(key, address_of(request))
-    if wait and not await state["limits"].sign_in_noted(address_of(request)):
+    origin = await state["known_origins"].find(request.scope, key, address)
+    wait = await state["limits"].sign_in(key, address, origin)
+    if wait and not await state["limits"].sign_in_noted(address):
         await audit(request, Event.SIGN_IN_LIMITED, user="")
     raise_if_limited(wait)
     user, stored = await state["accounts"].credentials(name)
     if not await right_password(stored, password) or user is None or user.disabled:
         await audit(request, Event.SIGN_IN_FAILED, user=user or "")
         return None
-    await state["limits"].signed_in(key)
+    await state["limits"].signed_in(key, origin)
     await start_session(request, user, "password", amr=("pwd",))
     # A concurrent change of the password, or disabling of the user, has ended all sessions but this new one. Another
     # sign-in may have replaced the hash of the same password.
@@ -43,6 +44,7 @@ async def sign_in(request: Request[AccountState], name: str, password: str) -> U
         if now is None or now.disabled or changed:
             await state["sessions"].end(request.scope)
             return None
+        await state["known_origins"].note(request.scope, key, address)
     if stored is not None and state["passwords"].needs_rehash(stored):
         with suppress(Busy, StoreUnavailable):  # the next sign-in retries it
             await state["accounts"].replace_password(user.id, stored, await state["passwords"].hash(password))

@@ -9,6 +9,7 @@ from typing import Protocol, TypedDict, TypeVar
 from app.accounts.current_user import CurrentUser, parse_user
 from app.accounts.identities import Identities
 from app.accounts.invitations import Invitations
+from app.accounts.known_origins import KnownOrigins
 from app.accounts.legacy_users import LegacyUsers
 from app.accounts.models import SignInOption, User
 from app.accounts.password_hashing import PasswordHashing
@@ -62,6 +63,7 @@ class Accounts(TypedDict):
     audit: Audit
     identities: Identities
     invitations: Invitations
+    known_origins: KnownOrigins
     limits: RateLimits
     passwords: PasswordHashing
     current_user: CurrentUser
@@ -99,6 +101,7 @@ async def open_accounts(
             audit=audit,
             identities=Identities(store, clock=clock),
             invitations=Invitations(store, clock=clock),
+            known_origins=KnownOrigins(store),
             limits=RateLimits(web["rate_limiter"]),
             passwords=passwords,
             current_user=CurrentUser(sessions, users, tokens),

@@ -3,6 +3,7 @@
 from app.store.rate_limit import RateLimiter, Rule, address_key
 
 SIGN_IN_ACCOUNT = Rule("sign-in-account", 10, 300)
+SIGN_IN_KNOWN = Rule("sign-in-known", 10, 300)
 SIGN_IN_ADDRESS = Rule("sign-in-address", 50, 300)
 SIGN_IN_NOTED = Rule("sign-in-noted", 1, 60)
 SIGN_UP = Rule("sign-up", 10, 3600)
@@ -21,13 +22,16 @@ class RateLimits:
     def __init__(self, limiter: RateLimiter) -> None:
         self.limiter = limiter
 
-    async def sign_in(self, name: str, address: str) -> int:
-        """10 in 5 minutes for an account (by its compare key, whether it exists or not), 50 from an address."""
-        return await self.limiter.spend((SIGN_IN_ACCOUNT, name), (SIGN_IN_ADDRESS, address_key(address)))
+    async def sign_in(self, name: str, address: str, known_origin: str = "") -> int:
+        """10 in 5 minutes for an account (by its compare key, whether it exists or not), 50 from an address.
 
-    async def signed_in(self, name: str) -> None:
-        """After a right password: resets the account's allowance, not the address's."""
-        await self.limiter.reset(SIGN_IN_ACCOUNT, name)
+        A known origin of the account has 10 of its own: strangers cannot use them up.
+        """
+        return await self.limiter.spend(_account(name, known_origin), (SIGN_IN_ADDRESS, address_key(address)))
+
+    async def signed_in(self, name: str, known_origin: str = "") -> None:
+        """After a right password: resets the allowance that was spent, not the address's."""
+        await self.limiter.reset(*_account(name, known_origin))
 
     async def sign_in_noted(self, address: str) -> int:
         """One audit entry a minute for an address: a flood of refused attempts must not fill the audit log."""
@@ -68,3 +72,7 @@ class RateLimits:
     async def inviting(self, user_id: str) -> int:
         """50 invitations an hour by a user."""
         return await self.limiter.spend((INVITING, user_id))
+
+
+def _account(name: str, known_origin: str) -> tuple[Rule, str]:
+    return (SIGN_IN_KNOWN, known_origin) if known_origin else (SIGN_IN_ACCOUNT, name)
