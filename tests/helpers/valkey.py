@@ -1,5 +1,6 @@
 """Valkey servers of the tests' own: the binary that the embedded server uses, under the test's thumb."""
 
+import shutil
 import signal
 import subprocess
 import time
@@ -14,9 +15,12 @@ from tests.helpers.sockets import PATIENCE
 
 
 class Valkey:
-    """One server on a unix socket in a folder of its own, which keeps its data over `kill` and `start`."""
+    """One server on a unix socket in a folder of its own, which is emptied first and keeps its data over `kill` and
+    `start`.
+    """
 
     def __init__(self, folder: Path, *options: str) -> None:
+        shutil.rmtree(folder, ignore_errors=True)  # another test may have used one of the same name
         self.folder = folder
         self.socket = folder / "v.sock"
         self.options = options

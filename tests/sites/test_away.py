@@ -22,7 +22,7 @@ async def test_every_kind_of_hit_is_answered_and_counted_later(
 ) -> None:
     monkeypatch.setattr(exactly_once, "PATIENCE", 0.2)
     with valkey(short_folder / "away") as server:
-        async with running(make_settings(redis_url=server.url, redis_timeout=2), Clock()) as service:
+        async with running(make_settings(redis_url=server.url), Clock()) as service:
             await make_cast(service)
             desk = Desk(service, await signed_in(service, "bob"), Clock())
             site = await desk.site()
@@ -51,7 +51,7 @@ async def test_a_flood_on_one_site_leaves_room_for_the_others(
 ) -> None:
     monkeypatch.setattr(exactly_once, "PATIENCE", 0.2)
     with valkey(short_folder / "flood") as server:
-        settings = make_settings(redis_url=server.url, redis_timeout=2, max_queued_hits=40)
+        settings = make_settings(redis_url=server.url, max_queued_hits=40)
         async with running(settings, Clock()) as service:
             await make_cast(service)
             desk = Desk(service, await signed_in(service, "bob"), Clock())

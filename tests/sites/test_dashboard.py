@@ -9,6 +9,7 @@ import pytest
 
 from app.sites import live
 from tests.helpers.cast import signed_in
+from tests.helpers.sockets import PATIENCE
 from tests.sites.conftest import Desk
 
 BROWSER = {"Accept": "text/html", "Sec-Fetch-Mode": "navigate"}
@@ -177,7 +178,7 @@ async def test_new_visits_are_told_as_they_come(desk: Desk, monkeypatch: pytest.
     site = await desk.service.state["known_sites"].get(site_id)
     stopping = asyncio.Event()
     news = desk.service.state["live_sites"].watch(site, stopping)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         first = await anext(news)
         while not first:
             first = await anext(news)

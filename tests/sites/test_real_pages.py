@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from playwright.sync_api import Browser, BrowserContext, Dialog, Page, expect
 
 from app.sites.models import bucket_of
 from app.store import keys
-from tests.browser.conftest import CHROMIUMS, chromium
+from tests.browser.conftest import CHROMIUMS, MILLISECONDS, chromium
 from tests.helpers.service import process
 from tests.helpers.sockets import until
 from tests.helpers.valkey import Valkey
@@ -24,7 +25,6 @@ from tests.sites.web import Web
 
 __all__ = ["chromium"]
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-SITE = "pages00001"
 NPM = {
     "name": "blog",
     "version": "1.0.0",
@@ -51,15 +51,13 @@ def counter(short_folder: Path, shared_server: Valkey) -> Iterator[str]:
 
 @pytest.fixture
 def web(tmp_path: Path, counter: str, server: Valkey) -> Iterator[Web]:
+    """A site of this test's own: the service, which outlives the emptied Redis, may send its last hits again."""
+    web = Web(tmp_path / "web", counter, f"{uuid.uuid4().int:010}"[:10], server)
     settings = orjson.dumps({"name": "Pages", "hosts": ["127.0.0.1", "localhost"], "time_zone": "UTC"})
     with server.client as client:
-        # A service that outlives the emptied Redis remembers visitors of this site: another revision is another site.
-        record = {"settings": settings, "owner": "nobody", "created": time.time(), "revision": time.time_ns()}
-        client.hset(keys.site(bucket_of(SITE), SITE), mapping=record)
-        client.hset(keys.SITES_HOSTS, mapping={"127.0.0.1": SITE, "localhost": SITE})
-    folder = tmp_path / "web"
-    folder.mkdir()
-    web = Web(folder, counter)
+        record = {"settings": settings, "owner": "nobody", "created": time.time(), "revision": 0}
+        client.hset(keys.site(bucket_of(web.site), web.site), mapping=record)
+        client.hset(keys.SITES_HOSTS, mapping={"127.0.0.1": web.site, "localhost": web.site})
     yield web
     web.close()
 
@@ -67,67 +65,64 @@ def web(tmp_path: Path, counter: str, server: Valkey) -> Iterator[Web]:
 @pytest.fixture
 def context(chromium: Browser) -> Iterator[BrowserContext]:
     context = chromium.new_context(user_agent=CHROME)
+    context.set_default_timeout(MILLISECONDS)
     yield context
     context.close()
 
 
-def pages(server: Valkey) -> dict[str, int]:
+def pages(web: Web) -> dict[str, int]:
     """Visits by path."""
-    start = keys.site_counts(bucket_of(SITE), SITE, "")
-    with server.client as client:
-        listed: Any = client.lrange(f"{start}names", 0, -1)
-        counts: Any = client.hgetall(f"{start}pt:0")
+    with web.server.client as client:
+        counts: Any = client.hgetall(web.key("pt:0"))
+        listed: Any = client.lrange(web.key("names"), 0, -1)  # after the counts: it has a name for each of them
     names = [name.decode() for name in listed]
     return {names[int(field) // 2]: int(n) for field, n in counts.items() if int(field) % 2 == 0}
 
 
-def counted(server: Valkey, **expected: int) -> None:
+def counted(web: Web, **expected: int) -> None:
     """Waits for these visits, and that no more come."""
     wanted = {"/" + name.replace("_", "."): number for name, number in expected.items()}
-    until(lambda: pages(server) == wanted, seconds=60)
+    until(lambda: pages(web) == wanted)
     time.sleep(0.4)
-    assert pages(server) == wanted
+    assert pages(web) == wanted
 
 
-def script(web: Web, name: str = f"{SITE}.js") -> str:
-    return f'<script async src="{web.counter}/c/{name}"></script>'
+def event_counted(web: Web, name: str) -> None:
+    with web.server.client as client:
+        until(lambda: any(client.hexists(key, f"e:{name}") for key in client.keys(web.key("l:*"))))
+
+
+def script(web: Web, name: str = "") -> str:
+    return f'<script async src="{web.counter}/c/{web.site}{name or ".js"}"></script>'
 
 
 NUMBERS = '<p>page <b data-tally="page"></b> site <b data-tally="site"></b> visitors <b data-tally="visitors"></b></p>'
 
 
-def test_our_script_counts_a_page_once_and_fills_in_the_numbers(
-    web: Web, context: BrowserContext, server: Valkey
-) -> None:
+def test_our_script_counts_a_page_once_and_fills_in_the_numbers(web: Web, context: BrowserContext) -> None:
     address = web.page("a.html", NUMBERS + script(web) + script(web))
     page = context.new_page()
     page.goto(address)
     expect(page.locator("p")).to_have_text("page 1 site 1 visitors 1")
     page.goto(address + "?utm_source=letter")
     expect(page.locator("p")).to_have_text("page 2 site 2 visitors 1")
-    counted(server, a_html=2)
+    counted(web, a_html=2)
     assert context.cookies() == []
 
 
-def test_our_script_counts_navigation_within_the_page_and_going_back(
-    web: Web, context: BrowserContext, server: Valkey
-) -> None:
+def test_our_script_counts_navigation_within_the_page_and_going_back(web: Web, context: BrowserContext) -> None:
     page = context.new_page()
     page.goto(web.page("a.html", script(web)))
-    counted(server, a_html=1)
+    counted(web, a_html=1)
     page.evaluate("history.pushState(null, '', '/b.html'); history.replaceState(null, '', '/b.html#x')")
-    counted(server, a_html=1, b_html=1)
+    counted(web, a_html=1, b_html=1)
     page.go_back()
-    counted(server, a_html=2, b_html=1)
+    counted(web, a_html=2, b_html=1)
     page.evaluate("tally.event('sign-up')")
-    events = keys.site_counts(bucket_of(SITE), SITE, f"l:{time.strftime('%Y%m%d', time.gmtime())}")
-    with server.client as client:
-        until(lambda: client.hexists(events, "e:sign-up"), seconds=60)
+    event_counted(web, "sign-up")
 
 
-def test_a_visitor_who_opts_out_is_not_counted_until_they_opt_in(
-    web: Web, context: BrowserContext, server: Valkey
-) -> None:
+def test_a_visitor_who_opts_out_is_not_counted_until_they_opt_in(web: Web, context: BrowserContext) -> None:
     page = context.new_page()
     said: list[str] = []
 
@@ -141,35 +136,33 @@ def test_a_visitor_who_opts_out_is_not_counted_until_they_opt_in(
     page.wait_for_function("localStorage['tally-off']")
     page.goto(web.page("b.html", script(web)))
     page.wait_for_function("window.tally")
-    assert pages(server) == {}
+    assert pages(web) == {}
     page.goto(address + "#tally-off")
     until(lambda: len(said) == 2)
-    counted(server, a_html=1)
+    counted(web, a_html=1)
     assert "not" in said[0]
 
 
-def test_our_script_works_under_a_strict_policy(web: Web, context: BrowserContext, server: Valkey) -> None:
+def test_our_script_works_under_a_strict_policy(web: Web, context: BrowserContext) -> None:
     policy = f"default-src 'none'; script-src {web.counter}; connect-src {web.counter}"
     complaints: list[str] = []
     page = context.new_page()
     page.on("console", lambda message: complaints.append(message.text))
     head = f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
-    page.goto(web.page("a.html", head + NUMBERS + script(web, f"{SITE}/main.js")))
+    page.goto(web.page("a.html", head + NUMBERS + script(web, "/main.js")))
     expect(page.locator("p")).to_have_text("page 1 site 1 visitors 1")
-    counted(server, a_html=1)
+    counted(web, a_html=1)
     assert [text for text in complaints if "favicon" not in text] == []
 
 
-def test_a_page_that_is_restored_by_the_back_button_counts_again(
-    web: Web, context: BrowserContext, server: Valkey
-) -> None:
+def test_a_page_that_is_restored_by_the_back_button_counts_again(web: Web, context: BrowserContext) -> None:
     page = context.new_page()
     page.goto(web.page("a.html", script(web)))
-    counted(server, a_html=1)
+    counted(web, a_html=1)
     page.goto(web.page("b.html", script(web)))
-    counted(server, a_html=1, b_html=1)
+    counted(web, a_html=1, b_html=1)
     page.go_back()
-    counted(server, a_html=2, b_html=1)
+    counted(web, a_html=2, b_html=1)
 
 
 @pytest.fixture(scope="module")
@@ -193,9 +186,7 @@ def npm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return blog
 
 
-def test_a_hexo_blog_whose_theme_has_busuanzi_shows_our_numbers(
-    npm: Path, web: Web, context: BrowserContext, server: Valkey
-) -> None:
+def test_a_hexo_blog_whose_theme_has_busuanzi_shows_our_numbers(npm: Path, web: Web, context: BrowserContext) -> None:
     (npm / "_config.yml").write_text(
         "title: Blog\npermalink: :title/\ntheme: fluid\nindex_generator: {path: '', per_page: 10, order_by: -date}\n"
     )
@@ -210,10 +201,10 @@ def test_a_hexo_blog_whose_theme_has_busuanzi_shows_our_numbers(
     _busuanzi_shows(page, page_pv="1", site_pv="1", site_uv="1")
     page.goto(f"{web.url}/")
     _busuanzi_shows(page, site_pv="2", site_uv="1")
-    counted(server, first=1, **{"": 1})
+    counted(web, first=1, **{"": 1})
 
 
-def test_npms_busuanzi_script_shows_our_numbers(npm: Path, web: Web, context: BrowserContext, server: Valkey) -> None:
+def test_npms_busuanzi_script_shows_our_numbers(npm: Path, web: Web, context: BrowserContext) -> None:
     source = (npm / "node_modules/busuanzi.pure.js/busuanzi.pure.js").read_text()
     (web.folder / "busuanzi.js").write_text(source.replace("//busuanzi.ibruce.info", web.counter))
     elements = "".join(
@@ -225,7 +216,7 @@ def test_npms_busuanzi_script_shows_our_numbers(npm: Path, web: Web, context: Br
     page = context.new_page()
     page.goto(web.page("a.html", f'{meta}{elements}{module}<script src="busuanzi.js"></script>'))
     _busuanzi_shows(page, page_pv="1", site_pv="1", site_uv="1")
-    counted(server, a_html=1)
+    counted(web, a_html=1)
 
 
 def _busuanzi_shows(page: Page, **numbers: str) -> None:
@@ -234,22 +225,19 @@ def _busuanzi_shows(page: Page, **numbers: str) -> None:
         expect(page.locator(f"#busuanzi_container_{name}")).to_be_visible()
 
 
-def test_goatcounters_attributes_work_with_our_script(web: Web, context: BrowserContext, server: Valkey) -> None:
-    tag = (
-        f'<script data-goatcounter="{web.counter}/g/{SITE}/count" async src="{web.counter}/g/{SITE}/count.js"></script>'
-    )
+def test_goatcounters_attributes_work_with_our_script(web: Web, context: BrowserContext) -> None:
+    at = f"{web.counter}/g/{web.site}/count"
+    tag = f'<script data-goatcounter="{at}" async src="{at}.js"></script>'
     page = context.new_page()
     page.goto(web.page("a.html", tag + '<button data-goatcounter-click="buy">Buy</button>'))
-    counted(server, a_html=1)
+    counted(web, a_html=1)
     page.click("button")
-    events = keys.site_counts(bucket_of(SITE), SITE, f"l:{time.strftime('%Y%m%d', time.gmtime())}")
-    with server.client as client:
-        until(lambda: client.hexists(events, "e:buy"), seconds=60)
+    event_counted(web, "buy")
     page.evaluate("goatcounter.visit_count()")
     expect(page.frame_locator("iframe").locator("#gcvc-views")).to_have_text("1")
 
 
-def test_a_prerendered_page_counts_when_it_is_shown(web: Web, server: Valkey, tmp_path: Path) -> None:
+def test_a_prerendered_page_counts_when_it_is_shown(web: Web, tmp_path: Path) -> None:
     """Chromium prerenders only where no DevTools are attached: it is started by hand."""
     executable = next(filter(None, map(shutil.which, CHROMIUMS)), None)
     if executable is None:
@@ -270,9 +258,9 @@ def test_a_prerendered_page_counts_when_it_is_shown(web: Web, server: Valkey, tm
         stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        until(lambda: pages(server) == {"/shown.html": 1}, seconds=20)
+        until(lambda: pages(web) == {"/shown.html": 1})
         time.sleep(1)
-        assert pages(server) == {"/shown.html": 1}
+        assert pages(web) == {"/shown.html": 1}
     finally:
         browser.terminate()
         browser.wait(10)
