@@ -72,6 +72,7 @@ class NewTokenModel(TokenModel):
 class SignIn(Body):
     username: Text
     password: Text
+    stay_signed_in: Annotated[bool, Field(description="If false, the cookie ends with the browser.")] = True
 
 
 class CreateToken(Body):
@@ -118,7 +119,7 @@ SESSION_HEAD = StaticHeaders(
 async def sign_in(request: Request[AccountState]) -> Response:
     """`POST /api/session`."""
     body = await json_body(request, SignIn)
-    user = await authentication.sign_in(request, body.username, body.password)
+    user = await authentication.sign_in(request, body.username, body.password, brief=not body.stay_signed_in)
     if user is None:
         raise WrongPassword
     return json_response({"user": user_json(user)})

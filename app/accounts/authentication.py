@@ -17,9 +17,9 @@ from app.sessions.session import Session
 from app.store.client import StoreUnavailable
 
 
-async def sign_in(request: Request[AccountState], name: str, password: str) -> User | None:
+async def sign_in(request: Request[AccountState], name: str, password: str, *, brief: bool) -> User | None:
     """Signs in with a password. None for an unknown name and for a wrong password, after the same time (no enumeration
-    of users: OWASP ASVS 5.0, 6.3.8).
+    of users: OWASP ASVS 5.0, 6.3.8). A `brief` session ends with the browser.
 
     Raises TooMany, Busy, StoreUnavailable.
     """
@@ -35,7 +35,7 @@ async def sign_in(request: Request[AccountState], name: str, password: str) -> U
         await audit(request, Event.SIGN_IN_FAILED, user=user or "")
         return None
     await state["limits"].signed_in(key, origin)
-    await start_session(request, user, "password", amr=("pwd",))
+    await start_session(request, user, "password", amr=("pwd",), brief=brief)
     # A concurrent change of the password, or disabling of the user, has ended all sessions but this new one. Another
     # sign-in may have replaced the hash of the same password.
     with rollback_unless_verified(request):
@@ -59,6 +59,7 @@ async def start_session(
     *,
     auth_time: float | None = None,
     amr: Iterable[str] = (),
+    brief: bool | None = False,
 ) -> Session:
     """Starts a session for an authenticated user. Writes the audit entry first, so that every session has one.
 
@@ -67,7 +68,7 @@ async def start_session(
     await request.state["before_sign_in"](user, auth_method, address_of(request))
     await audit(request, Event.SIGN_IN, user=user, detail=auth_method)
     return await request.state["sessions"].begin(
-        request.scope, user.id, auth_method, recheck_at, auth_time=auth_time, amr=amr
+        request.scope, user.id, auth_method, recheck_at, auth_time=auth_time, amr=amr, brief=brief
     )
 
 

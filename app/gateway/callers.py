@@ -95,7 +95,8 @@ class Callers:
     async def start(self, scope: Scope, session: Session, host: str) -> RawHeader:
         """Signs in at a host. Returns the Set-Cookie header."""
         secret = await self._store.create_session(HostSession(session.user, session.key, host), self._max_age)
-        return set_cookie(scope, self._cookie, self._signer.sign(secret).decode(), self._max_age)
+        max_age = None if session.brief else self._max_age
+        return set_cookie(scope, self._cookie, self._signer.sign(secret).decode(), max_age)
 
     def delete(self, scope: Scope) -> RawHeader:
         return delete_cookie(scope, full_name(self._cookie, scope))

@@ -8,7 +8,10 @@ from app.web.headers import RawHeader
 
 
 class SessionCookie:
-    """`__Host-<name>` over HTTPS, `<name>` over plain HTTP (docs/accounts.md). Its Max-Age is the absolute timeout."""
+    """`__Host-<name>` over HTTPS, `<name>` over plain HTTP (docs/accounts.md).
+
+    Its Max-Age is the absolute timeout; the cookie of a brief session has none and ends with the browser.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._name = settings.session_cookie
@@ -21,9 +24,9 @@ class SessionCookie:
         """The value in a raw Cookie header; None if it is missing, doubled or not ASCII."""
         return read_cookie(header, self.name(scope).encode())
 
-    def set(self, scope: Scope, value: str) -> RawHeader:
+    def set(self, scope: Scope, value: str, *, brief: bool = False) -> RawHeader:
         """Raises CookieTooLarge."""
-        return set_cookie(scope, self._name, value, self._max_age)
+        return set_cookie(scope, self._name, value, None if brief else self._max_age)
 
     def delete(self, scope: Scope) -> RawHeader:
         return delete_cookie(scope, self.name(scope))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from app.sessions.flask_format import FlaskCookies, TaggedJson
 from app.sessions.session import Changes, Session, SessionPage
 from app.sessions.signing import signing_keys
+from app.sessions.timeouts import Timeouts
 from app.settings import Settings
 
 
@@ -19,7 +20,7 @@ class CookieSessions:
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
         self._cookies = FlaskCookies(signing_keys(settings), settings.session_absolute_timeout, clock)
-        self._idle, self._lifetime = settings.session_idle_timeout, settings.session_absolute_timeout
+        self._timeouts = Timeouts(settings)
         self._clock = clock
 
     async def load(self, cookie: str) -> Session | None:
@@ -31,14 +32,12 @@ class CookieSessions:
                 "how": str(auth_method),
                 **rest,
             }:
-                now = self._clock()
-                if now < seen + self._idle and now < created + self._lifetime:
-                    at, amr = rest.pop("auth_time", 0), rest.pop("amr", "")
-                    stored = {str(name): TaggedJson.dumps(value) for name, value in rest.items()}
-                    session = Session("", user, created, seen, auth_method, stored=stored)
-                    session.auth_time = float(at) if isinstance(at, int | float) else 0.0
-                    session.amr = tuple(str(amr).split())
-                    return session
+                at, amr, brief = rest.pop("auth_time", 0), rest.pop("amr", ""), bool(rest.pop("brief", False))
+                stored = {str(name): TaggedJson.dumps(value) for name, value in rest.items()}
+                session = Session("", user, created, seen, auth_method, brief=brief, stored=stored)
+                session.auth_time = float(at) if isinstance(at, int | float) else 0.0
+                session.amr = tuple(str(amr).split())
+                return session if self._clock() < self._timeouts.expiry(session) else None
         return None
 
     def cached(self, key: str) -> Session | None:
@@ -71,6 +70,7 @@ class CookieSessions:
     def _dump(self, session: Session) -> str:
         own = {"user": session.user, "created": session.created, "seen": int(session.seen), "how": session.auth_method}
         own |= {"auth_time": session.auth_time, "amr": " ".join(session.amr)}
+        own |= {"brief": True} if session.brief else {}
         if taken := own.keys() & session.data.keys():
             raise TypeError(f"a session in the cookie needs {', '.join(sorted(taken))} for itself")
         return self._cookies.dumps(session.data | own)

@@ -12,6 +12,7 @@ from itsdangerous import BadSignature
 
 from app.sessions.session import Changes, Session, SessionPage
 from app.sessions.signing import StrictSigner, signing_keys
+from app.sessions.timeouts import Timeouts
 from app.settings import Settings
 from app.store import keys
 from app.store.client import Store
@@ -57,7 +58,8 @@ class RedisSessions:
     ) -> None:
         self._store = store
         self._cache = cache
-        self._idle, self._lifetime = settings.session_idle_timeout, settings.session_absolute_timeout
+        self._timeouts = Timeouts(settings)
+        self._lifetime = settings.session_absolute_timeout
         self._clock = clock
         self._signer = StrictSigner(signing_keys(settings), "tallygate.session", digest_method=hashlib.sha256)
 
@@ -85,6 +87,7 @@ class RedisSessions:
             "r": f"{session.recheck_at:.0f}" if session.recheck_at < math.inf else "",
             "t": f"{session.auth_time:.3f}" if session.auth_time else "",
             "m": " ".join(session.amr),
+            "b": "1" if session.brief else "",
         }
         flat = [part for pair in fields.items() if pair[1] for part in pair]
         # Into the user's index first: a session that is not in there could not be ended with the others.
@@ -160,14 +163,11 @@ class RedisSessions:
             return None
 
     def _alive(self, session: Session | None) -> Session | None:
-        now = self._clock()
-        if session is not None and now < session.seen + self._idle and now < session.created + self._lifetime:
-            return session
-        return None
+        return session if session is not None and self._clock() < self._timeouts.expiry(session) else None
 
     def _expiry(self, session: Session) -> int:
-        """Unix milliseconds: the idle or the absolute timeout, whichever comes first."""
-        return int(min(session.seen + self._idle, session.created + self._lifetime) * 1000)
+        """Unix milliseconds."""
+        return int(self._timeouts.expiry(session) * 1000)
 
 
 def parse_session(name: str, fields: Fields) -> Session | None:
@@ -184,6 +184,7 @@ def parse_session(name: str, fields: Fields) -> Session | None:
             recheck_at=float(fields.get(b"r", math.inf)),
             auth_time=float(fields.get(b"t", 0)),
             amr=tuple(fields.get(b"m", b"").decode().split()),
+            brief=b"b" in fields,
             stored={k.decode().removeprefix(DATA): v.decode() for k, v in fields.items() if k.startswith(b"x:")},
         )
     except (KeyError, ValueError):

@@ -10,13 +10,13 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 from starlette.types import Scope
 
 from app.sessions.cookie import SessionCookie
-from app.sessions.legacy.cookies import LegacyCookie, LegacyCookies
+from app.sessions.legacy.cookies import LegacyCookies, LegacyUsers
 from app.sessions.session import Session, SessionPage, SessionStore
+from app.sessions.timeouts import Timeouts
 from app.sessions.user_agent import device_of
 from app.settings import Settings
 from app.store.client import CannotWrite
@@ -35,16 +35,6 @@ REAUTH_WINDOW = 600
 """Seconds after authenticating for which sensitive acts need no new authentication."""
 Recheck = Callable[[Session], Awaitable[float | None]]
 """Asks the session's identity provider. Returns the next `recheck_at` (Unix seconds); None ends the session."""
-
-
-class LegacyUsers(Protocol):
-    """Maps cookies of the former app to users."""
-
-    async def adopt(self, old: LegacyCookie, scope: Scope) -> str | None:
-        """The id of the user that the cookie names. Works once per cookie."""
-
-    async def end_all(self, user: str) -> None:
-        """Refuses all legacy cookies of this user (id) from now on."""
 
 
 @dataclass(slots=True)
@@ -69,7 +59,7 @@ class Sessions:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._cookie = SessionCookie(settings)
-        self._seen_every = min(SEEN_EVERY, settings.session_idle_timeout / 4)
+        self._seen_every = min(SEEN_EVERY, Timeouts(settings).shortest_idle / 4)
         self._store = store
         self._legacy = LegacyCookies(settings, clock)
         self._legacy_users = legacy_users if self._legacy.any else None
@@ -178,21 +168,23 @@ class Sessions:
         *,
         auth_time: float | None = None,
         amr: Iterable[str] = (),
+        brief: bool | None = None,
     ) -> Session:
         """Signs the visitor in with a new session and ends the present one (session fixation: ASVS 5.0, 7.2.4).
 
         `auth_time` is when the user authenticated: now if None, 0 if unknown. The data of a session of the same user
-        moves to the new one.
+        moves to the new one. A `brief` session ends with the browser; None: as the present one of the same user.
         """
         before = await self.open(scope)
         started = self._new(scope, user, auth_method, before)
         started.recheck_at = recheck_at
         started.auth_time = started.created if auth_time is None else min(auth_time, started.created)
         started.amr = tuple(amr)
+        started.brief = started.brief if brief is None else brief
         return await self._start(scope, scope[SESSION_CONTEXT], started, before)
 
     def _new(self, scope: Scope, user: str, auth_method: str, before: Session | None = None) -> Session:
-        now = self._clock()
+        now, former = self._clock(), before if before is not None and before.user == user else None
         return Session(
             key="",
             user=user,
@@ -201,7 +193,8 @@ class Sessions:
             auth_method=auth_method,
             device=device_of(headers_of(scope).get(b"user-agent", b"").decode("latin-1")),
             address=scope["client"][0] if scope["client"] else "",
-            _data=before.data if before is not None and before.user == user else None,
+            brief=former is not None and former.brief,
+            _data=former.data if former is not None else None,
         )
 
     async def _start(
@@ -249,7 +242,8 @@ class Sessions:
 
     def _set_cookie(self, scope: Scope, context: SessionContext, value: str | None) -> None:
         if value is not None:
-            context.cookies[self._cookie.name(scope)] = self._cookie.set(scope, value)
+            brief = context.session is not None and context.session.brief
+            context.cookies[self._cookie.name(scope)] = self._cookie.set(scope, value, brief=brief)
 
     async def of_user(self, user: str) -> list[Session]:
         """The user's sessions, most recently used first."""

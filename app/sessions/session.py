@@ -20,7 +20,7 @@ class Session:
     it is stored on its own, so that concurrent changes of different names are both kept.
 
     After `recheck_at` the identity provider must confirm the session. `auth_time` is when the user last authenticated,
-    0 if unknown; `amr` is how (RFC 8176), such as `pwd`, `otp`, `mfa`.
+    0 if unknown; `amr` is how (RFC 8176), such as `pwd`, `otp`, `mfa`. A `brief` session ends with the browser.
     """
 
     key: str
@@ -33,6 +33,7 @@ class Session:
     recheck_at: float = math.inf
     auth_time: float = 0.0
     amr: tuple[str, ...] = ()
+    brief: bool = False
     stored: Mapping[str, str] = field(default_factory=dict)
     _data: dict[str, Any] | None = field(default=None, repr=False)
 

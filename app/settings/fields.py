@@ -82,6 +82,12 @@ class Settings(HookSettings):
         le=TEN_YEARS,
         description="Seconds without a request after which a session ends (idle timeout).",
     )
+    brief_session_idle_timeout: int = Field(
+        12 * 3600,
+        ge=60,
+        le=TEN_YEARS,
+        description='The idle timeout of a session that is to end with the browser (without "Stay signed in").',
+    )
     session_absolute_timeout: int = Field(
         90 * 86_400,
         ge=60,

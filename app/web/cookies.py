@@ -41,9 +41,10 @@ def full_name(name: str, scope: Scope) -> str:
     return f"__Host-{name}" if secure(scope) else name
 
 
-def set_cookie(scope: Scope, name: str, value: str, max_age: int) -> tuple[bytes, bytes]:
-    """A Set-Cookie header for `max_age` seconds. Raises CookieTooLarge."""
-    line = f"{full_name(name, scope)}={value}; Path=/; Max-Age={max_age}; HttpOnly; SameSite=Lax{_secure(scope)}"
+def set_cookie(scope: Scope, name: str, value: str, max_age: int | None) -> tuple[bytes, bytes]:
+    """A Set-Cookie header for `max_age` seconds, or until the browser closes. Raises CookieTooLarge."""
+    age = "" if max_age is None else f" Max-Age={max_age};"
+    line = f"{full_name(name, scope)}={value}; Path=/;{age} HttpOnly; SameSite=Lax{_secure(scope)}"
     if len(line) > MAX_COOKIE_BYTES:
         raise CookieTooLarge(
             f"the cookie {name} would have {len(line)} bytes; browsers keep {MAX_COOKIE_BYTES} at most"

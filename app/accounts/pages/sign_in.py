@@ -26,10 +26,10 @@ async def show(request: Request[AccountState]) -> Response:
 
 
 async def send(request: Request[AccountState]) -> Response:
-    """`POST /sign-in` with `username`, `password` and `next`."""
-    fields = await form_fields(request, "username", "password", "next")
+    """`POST /sign-in` with `username`, `password`, `next` and `stay` (on)."""
+    fields = await form_fields(request, "username", "password", "next", "stay")
     target = safe_path(fields["next"])
-    user = await authentication.sign_in(request, fields["username"], fields["password"])
+    user = await authentication.sign_in(request, fields["username"], fields["password"], brief=not fields["stay"])
     if user is None:
         wrong = N_("The username or password is wrong.")
         return await form(request, target, username=fields["username"], error=wrong, field="password", status_code=401)

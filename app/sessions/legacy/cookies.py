@@ -4,6 +4,9 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
+
+from starlette.types import Scope
 
 from app.sessions.flask_format import FlaskCookies
 from app.sessions.legacy.tornado import TornadoCookies
@@ -20,6 +23,16 @@ class LegacyCookie:
     user: str
     auth_method: str
     digest: str
+
+
+class LegacyUsers(Protocol):
+    """Maps cookies of the former app to users."""
+
+    async def adopt(self, old: LegacyCookie, scope: Scope) -> str | None:
+        """The id of the user that the cookie names. Works once per cookie."""
+
+    async def end_all(self, user: str) -> None:
+        """Refuses all legacy cookies of this user (id) from now on."""
 
 
 class LegacyCookies:
