@@ -2,7 +2,7 @@
 
 import argparse
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TypeVar
@@ -12,6 +12,8 @@ from app.main import open_topology, topology_at
 from app.settings import Settings, load_settings
 from app.store.client import Store, StoreUnavailable
 from app.store.embedded import server_binary
+from app.store.topology import Topology
+from app.store.transfer.nodes import Nodes
 
 T = TypeVar("T")
 
@@ -53,13 +55,27 @@ class Command:
 def with_store(settings: Settings, work: Callable[[Store], Awaitable[T]]) -> T:
     """Runs `work` on the store of the settings; the embedded one is started for it. Raises CommandError."""
 
-    async def run() -> T:
+    async def run(topology: Topology) -> T:
         async with Store(topology, settings.redis_timeout) as store:
             return await work(store)
 
+    return _with_topology(settings, run)
+
+
+def with_nodes(settings: Settings, work: Callable[[Nodes], Awaitable[T]]) -> T:
+    """Runs `work`, on all keys of all nodes, as `with_store` does."""
+
+    async def run(topology: Topology) -> T:
+        async with Nodes(topology) as nodes:
+            return await work(nodes)
+
+    return _with_topology(settings, run)
+
+
+def _with_topology(settings: Settings, run: Callable[[Topology], Coroutine[None, None, T]]) -> T:
     with ExitStack() as stack:
         topology = open_topology(settings, stack)
         try:
-            return asyncio.run(run())
+            return asyncio.run(run(topology))
         except StoreUnavailable as error:
             raise CommandError(f"Redis does not answer ({error})") from None

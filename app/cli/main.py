@@ -6,7 +6,16 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from app import __version__
-from app.cli import check_config, create_admin, reset_password, rotate_keys, serve, settings_manual
+from app.cli import (
+    check_config,
+    create_admin,
+    export_data,
+    import_data,
+    reset_password,
+    rotate_keys,
+    serve,
+    settings_manual,
+)
 from app.cli.command import Command, CommandError, Invocation
 from app.settings import CONFIG_VARIABLE, Settings, SettingsError
 from app.settings.fields import FORMER_NAMES
@@ -19,6 +28,8 @@ COMMANDS: tuple[Command, ...] = (
     create_admin.command,
     rotate_keys.command,
     reset_password.command,
+    export_data.command,
+    import_data.command,
 )
 FORMER = {new: old for old, new in FORMER_NAMES.items()}
 

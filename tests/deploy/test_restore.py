@@ -1,11 +1,13 @@
 """Backing the store up, and deploy/restore.sh, on a real Valkey; tests/containers does the same in containers."""
 
+import shutil
 import subprocess
 from pathlib import Path
 
 import kubernetes_validate  # type: ignore[import-untyped]  # it carries no types
 import pytest
 
+from app.store.embedded import server_binary
 from tests.deploy.files import kustomize, the
 from tests.helpers.service import ROOT, process
 from tests.helpers.sockets import get
@@ -14,11 +16,20 @@ from tests.helpers.valkey import Valkey, valkey
 AS_JSON = {"Accept": "application/json"}
 
 
-def restore(data: Path, back_up: bytes) -> subprocess.CompletedProcess[bytes]:
-    script = ROOT / "deploy" / "restore.sh"
+@pytest.fixture(scope="module")
+def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Valkey's checking tool, which is its server under another name, and what else the script needs."""
+    folder = tmp_path_factory.mktemp("tools")
+    (folder / "valkey-check-rdb").symlink_to(server_binary())
+    for name in ("cat", "head", "mkdir", "mv", "rm", "tail"):
+        (folder / name).symlink_to(str(shutil.which(name)))
+    return folder
+
+
+def restore(tools: Path, data: Path, back_up: bytes) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
-        ["sh", script],
-        env={"DATA": str(data), "PATH": "/usr/bin:/bin"},
+        ["/bin/sh", ROOT / "deploy" / "restore.sh"],
+        env={"DATA": str(data), "PATH": str(tools)},
         input=back_up,
         capture_output=True,
         check=False,
@@ -40,14 +51,14 @@ def visits(folder: Path, server: Valkey, more: int) -> int:
 
 
 @pytest.mark.slow
-def test_a_restored_store_has_what_was_backed_up_and_keeps_what_comes_after(short_folder: Path) -> None:
+def test_a_restored_store_has_what_was_backed_up_and_keeps_what_comes_after(short_folder: Path, tools: Path) -> None:
     folder = short_folder / "restored"
     with valkey(folder) as server:
         assert visits(folder / "app", server, 3) == 3
         saved = back_up(server)
         assert visits(folder / "app", server, 2) == 5, "after the back-up: these will be gone"
         server.stop()
-        done = restore(folder, saved)
+        done = restore(tools, folder, saved)
         assert done.returncode == 0, done.stderr
         server.start()
         assert visits(folder / "app", server, 1) == 4
@@ -60,16 +71,26 @@ def test_a_restored_store_has_what_was_backed_up_and_keeps_what_comes_after(shor
     assert (folder / "appendonlydir.before").is_dir()
 
 
-@pytest.mark.parametrize("wrong", [b"", b"<html>not found</html>"])
-def test_what_is_no_back_up_changes_nothing(tmp_path: Path, wrong: bytes) -> None:
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        (b"", b"is not a back-up"),
+        (b"<html>not found</html>", b"is not a back-up"),
+        (b"REDIS0011", b"the server here cannot read this back-up"),
+        (b"REDIS0999" + b"\xff" * 9, b"the server here cannot read this back-up"),
+    ],
+    ids=["empty", "html", "half", "newer"],
+)
+def test_what_is_no_back_up_for_this_server_changes_nothing(
+    tmp_path: Path, tools: Path, wrong: bytes, reason: bytes
+) -> None:
     kept = tmp_path / "appendonlydir" / "appendonly.aof.manifest"
     kept.parent.mkdir()
     kept.write_text("as it was", "utf-8")
-    done = restore(tmp_path, wrong)
-    assert (done.returncode, done.stderr) == (
-        2,
-        b"restore: standard input is not a back-up; nothing was changed\n",
-    )
+    done = restore(tools, tmp_path, wrong)
+    assert done.returncode == 2
+    assert reason in done.stderr
+    assert done.stderr.endswith(b"; nothing was changed\n")
     assert kept.read_text("utf-8") == "as it was"
     assert [path.name for path in tmp_path.iterdir()] == ["appendonlydir"]
 
