@@ -29,12 +29,10 @@ def listening(port: int = 0) -> socket.socket:
 
 
 @contextmanager
-def served(app: ASGIApp, port: int = 0, **tls: Any) -> Iterator[str]:
+def served(app: ASGIApp, port: int = 0, ws: str = "none", **tls: Any) -> Iterator[str]:
     """Serves an app in a thread; its address. `tls` is uvicorn's: ssl_certfile, ssl_keyfile. Raises Unavailable."""
     with listening(port) as listener:
-        config = uvicorn.Config(
-            app, log_config=None, access_log=False, ws="none", lifespan="off", loop="asyncio", **tls
-        )
+        config = uvicorn.Config(app, log_config=None, access_log=False, ws=ws, lifespan="off", loop="asyncio", **tls)
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()

@@ -17,7 +17,7 @@ from app.accounts.rate_limits import RateLimits
 from app.accounts.reset_links import ResetLinks
 from app.accounts.services import Services
 from app.accounts.store import AccountStore
-from app.accounts.tokens import ApiTokens
+from app.accounts.tokens import ApiTokens, parse_token
 from app.accounts.user_store import UserStore
 from app.accounts.waiting_forms import WaitingForms
 from app.audit.log import Audit
@@ -94,7 +94,7 @@ async def open_accounts(
     audit = Audit(store, clock=clock)
     session_store = _session_store(web, clock)
     sessions = Sessions(settings, session_store, LegacyUsers(accounts, audit, store), recheck, clock)
-    tokens = ApiTokens(store, clock=clock)
+    tokens = ApiTokens(store, clock=clock, cache=TrackedHashes(web["tracking"], parse_token))
     with contextlib.closing(PasswordHashing()) as passwords:
         yield Accounts(
             accounts=accounts,

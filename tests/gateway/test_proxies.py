@@ -1,0 +1,261 @@
+"""Sites behind real proxies: the shipped examples of deploy/gateway, with a service and an application behind them."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+
+from app.settings import Settings
+from dev.serving import served
+from tests.gateway.front import COMMANDS, PORTAL, WIKI, Front, echo, front, trusting
+from tests.helpers.cast import PASSWORD, make_cast
+from tests.helpers.service import process, running
+from tests.helpers.sockets import PATIENCE, until
+from tests.helpers.valkey import Valkey, valkey
+
+pytestmark = pytest.mark.slow
+RULES: list[dict[str, Any]] = [
+    {"hosts": ["wiki.example.com"], "paths": ["/public/"], "allow": "everybody"},
+    {"hosts": ["wiki.example.com"], "paths": ["/alice"], "allow": {"users": ["alice"]}},
+    {"hosts": ["wiki.example.com"], "paths": ["/office"], "allow": {"networks": ["127.0.0.2"]}},
+    {"hosts": ["wiki.example.com"], "allow": "signed-in"},
+]
+IDENTITY = ("remote-user", "remote-name", "remote-email", "remote-groups", "x-auth-request-user",
+            "x-auth-request-preferred-username", "x-auth-request-email", "x-auth-request-groups",
+            "x-tallygate-groups-truncated", "x-tallygate-identity")  # fmt: skip
+FETCH = {"Accept": "application/json"}
+
+
+@pytest.fixture(scope="module")
+def store(short_folder: Path) -> Iterator[Valkey]:
+    with valkey(short_folder / "gateway-store") as store:
+        yield store
+
+
+@pytest.fixture(scope="module")
+def token(store: Valkey) -> str:
+    """An API token of bob's; makes the cast."""
+
+    async def prepare() -> str:
+        async with running(Settings(redis_url=store.url, redis_timeout=PATIENCE / 2)) as service:
+            cast = await make_cast(service)
+            secret: str = (await service.state["tokens"].create(cast.bob.id, "git"))[0]
+            return secret
+
+    return asyncio.run(prepare())
+
+
+@pytest.fixture(scope="module")
+def service(short_folder: Path, store: Valkey, token: str) -> Iterator[str]:
+    settings = {
+        "redis_url": store.url,
+        "public_url": PORTAL,
+        "trusted_proxies": "127.0.0.1",
+        "rules": json.dumps(RULES),
+    }
+    with process(short_folder / "gateway", port="0", **settings) as service:
+        yield urlsplit(service.url()).netloc
+
+
+@pytest.fixture(scope="module")
+def application() -> Iterator[str]:
+    with served(echo, ws="websockets-sansio") as address:
+        yield urlsplit(address).netloc
+
+
+@pytest.fixture(scope="module", params=COMMANDS)
+def proxy(
+    request: pytest.FixtureRequest, service: str, application: str, authority: Path, short_folder: Path
+) -> Iterator[Front]:
+    pair = authority / "cert-and-key.pem"
+    pair.write_bytes((authority / "cert.pem").read_bytes() + (authority / "key.pem").read_bytes())
+    with front(request.param, service, application, authority, short_folder / request.param) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def anybody(proxy: Front) -> Iterator[httpx.Client]:
+    with proxy.client() as client:
+        yield client
+
+
+@pytest.fixture
+def bob(proxy: Front) -> Iterator[httpx.Client]:
+    """A browser in which bob is signed in at the portal and has been at the wiki."""
+    with proxy.client() as client:
+        sign_in(client, "bob")
+        client.get(f"{WIKI}/", follow_redirects=True).raise_for_status()
+        yield client
+
+
+def sign_in(client: httpx.Client, name: str) -> None:
+    answer = client.post(f"{PORTAL}/api/session", json={"username": name, "password": PASSWORD})
+    assert answer.status_code == 200, answer.text
+
+
+def told(answer: httpx.Response) -> dict[str, list[str]]:
+    """The headers that the application got."""
+    assert answer.status_code == 200, answer.text
+    found: dict[str, list[str]] = {}
+    for name, value in answer.json()["headers"]:
+        found.setdefault(name, []).append(value)
+    return found
+
+
+def test_a_deep_link_comes_back_from_the_portal_as_it_was(anybody: httpx.Client) -> None:
+    page = f"{WIKI}/wiki/Caf%C3%A9/a%20b/@x?q=1&r=%2F&s=a+b"
+    refused = anybody.get(page)
+    assert refused.status_code == 302
+    assert refused.headers["location"].startswith(f"{WIKI}/.tallygate/start?next=")
+    at_portal = anybody.get(page, follow_redirects=True)
+    assert at_portal.url.host == urlsplit(PORTAL).hostname
+    assert 'name="password"' in at_portal.text
+    sign_in(anybody, "bob")
+    back = anybody.get(page, follow_redirects=True)
+    assert str(back.url) == page
+    assert back.json()["target"] == page.removeprefix(WIKI)
+    assert told(back)["remote-user"] == ["bob"]
+
+
+def test_a_fetch_gets_401_that_says_where_to_sign_in(anybody: httpx.Client) -> None:
+    answer = anybody.get(f"{WIKI}/api/x", headers=FETCH)
+    assert answer.status_code == 401
+    assert "location" not in answer.headers
+    assert answer.headers["www-authenticate"]
+    assert answer.json()["sign_in_url"] == f"{WIKI}/.tallygate/start?next=/api/x"
+
+
+def test_whom_no_rule_allows_gets_403(bob: httpx.Client) -> None:
+    page = bob.get(f"{WIKI}/alice/x")
+    assert (page.status_code, page.headers["content-type"]) == (403, "text/html; charset=utf-8")
+    assert bob.get(f"{WIKI}/.tallygate/static/style.css").status_code == 200
+    assert bob.get(f"{WIKI}/alice", headers=FETCH).json()["status"] == 403
+
+
+def test_identity_headers_are_never_the_clients(bob: httpx.Client, anybody: httpx.Client) -> None:
+    forged = [(name, "alice") for name in IDENTITY]
+    forged += [(name.replace("-", "_").title(), "alice") for name in IDENTITY]
+    forged += [(name.title(), "alice") for name in IDENTITY]
+    for client, user in ((bob, "bob"), (anybody, "")):
+        got = told(client.get(f"{WIKI}/public/x", headers=forged))
+        assert not {name.replace("-", "_") for name in IDENTITY} & got.keys()
+        assert "alice" not in {value for name in IDENTITY for value in got.get(name, [])}
+        assert got.get("remote-user", [""]) == got.get("x-auth-request-user", [""]) == [user]
+        assert len(got.get("x-tallygate-identity", [""])[0].split(".")) == (3 if user else 1)
+
+
+def test_the_client_does_not_choose_what_is_asked(anybody: httpx.Client) -> None:
+    public = {
+        "X-Forwarded-Uri": "/public/x", "X-Original-URL": f"{WIKI}/public/x", "X-Original-URI": "/public/x",
+        "X-Forwarded-Prefix": "/public/", "X_Forwarded_Uri": "/public/x", "X-Rewrite-URL": "/public/x",
+        "X-Forwarded-Method": "OPTIONS", "User-Agent": "kube-probe/1.0",
+    }  # fmt: skip
+    for spoofed in (public, {"X-Forwarded-Host": "other.example.com"}, {"X-Forwarded-Proto": "http"}):
+        assert anybody.get(f"{WIKI}/secret", headers=FETCH | spoofed).status_code == 401, spoofed
+    for address in ("127.0.0.2", "127.0.0.1", "203.0.113.9, 127.0.0.2"):
+        assert anybody.get(f"{WIKI}/office", headers={"X-Forwarded-For": address}).status_code == 200
+    assert anybody.get(f"{WIKI}/secret?/public/", headers=FETCH).status_code == 401
+    cookie = httpx.Headers([*FETCH.items(), ("Cookie", "__Host-tallygate-site=x; \xff")], encoding="latin-1")
+    assert anybody.get(f"{WIKI}/secret", headers=cookie).status_code == 401
+
+
+def test_odd_paths_pass_only_where_every_reading_may(proxy: Front) -> None:
+    targets = (
+        "/secret#/public/", "/public/../secret", "/public/..%2fsecret", "/public/%2e%2e/secret", "/public/..;/secret",
+        "/public/..\\secret", "/public/%2e%2e%5csecret", "/secret%23/public/", "/public/%252e%252e/x",
+        "/public%2f..%2f..%2fsecret", "/public/\x01", "/public/%00", "https://evil.test/public/x",
+        "https://wiki.example.com/secret", "http://wiki.example.com/secret",
+    )  # fmt: skip
+    for target in targets:
+        request = f"GET {target} HTTP/1.1\r\nHost: wiki.example.com\r\nAccept: */*\r\nConnection: close\r\n\r\n"
+        assert b'"target"' not in proxy.raw(request)[1], target
+
+
+def test_odd_hosts_reach_no_application_without_a_sign_in(proxy: Front) -> None:
+    wiki = "Host: wiki.example.com\r\n"
+    for headers in (
+        wiki + wiki, "Host: wiki.example.com@evil.test\r\n", "Host: \r\n", "Host: WIKI.example.com.\r\n",
+        wiki + "Connection: X-Forwarded-Host, X-Forwarded-Uri, X-Original-URL\r\n", "Host: wiki.example.com:443\r\n",
+        "Host: other.example.com\r\n", "", wiki + "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n",
+    ):  # fmt: skip
+        request = f"GET /secret HTTP/1.1\r\n{headers}Accept: */*\r\nConnection: close\r\n\r\n0\r\n\r\n"
+        assert b'"target"' not in proxy.raw(request)[1], headers
+
+
+def test_a_post_without_a_session_says_that_it_was_not_carried_out(anybody: httpx.Client) -> None:
+    answer = anybody.post(f"{WIKI}/form", data={"text": "mine"}, headers={"Sec-Fetch-Mode": "navigate"})
+    assert answer.status_code == 401
+    assert "not carried out" in answer.text
+    assert answer.headers["content-type"].startswith("text/html")
+
+
+def test_bodies_streams_and_sockets_pass(bob: httpx.Client, proxy: Front) -> None:
+    megabyte = bytes(1_000_000)
+    sent = bob.post(f"{WIKI}/upload", content=(megabyte for _ in range(100)))
+    assert (sent.json()["method"], sent.json()["length"]) == ("POST", 100_000_000)
+    with bob.stream("GET", f"{WIKI}/events") as events:
+        assert next(events.iter_lines()) == "data: first"
+    cookie = "; ".join(f"{name}={value}" for name, value in bob.cookies.items())
+    assert "bob" in _websocket(proxy, cookie)
+    with pytest.raises(InvalidStatus) as refused:
+        _websocket(proxy, "a=b")
+    assert refused.value.response.status_code == 401
+
+
+def _websocket(proxy: Front, cookie: str) -> str:
+    place: dict[str, Any] = {"address": ("127.0.0.1", proxy.port), "ssl": trusting(), "proxy": None}
+    uri = WIKI.replace("https", "wss") + "/socket"
+    with connect(uri, additional_headers={"Cookie": cookie}, open_timeout=PATIENCE, **place) as socket:
+        return str(socket.recv(PATIENCE))
+
+
+def test_a_token_stands_for_a_session_and_stays_here(anybody: httpx.Client, token: str) -> None:
+    for credentials in ({"headers": {"Authorization": f"Bearer {token}"}}, {"auth": ("any", token)}):
+        got = told(anybody.get(f"{WIKI}/repository", **credentials))
+        assert got["remote-user"] == ["bob"]
+        assert "authorization" not in got or got["authorization"] == [""]
+    assert anybody.get(f"{WIKI}/alice", headers={"Authorization": f"Bearer {token}"} | FETCH).status_code == 403
+
+
+def test_signing_out_at_the_host_ends_the_portal_too(bob: httpx.Client) -> None:
+    assert "bob" in bob.get(f"{WIKI}/").text
+    assert bob.post(f"{WIKI}/.tallygate/sign-out").status_code == 200
+    assert bob.get(f"{WIKI}/", headers=FETCH).status_code == 401
+    assert bob.get(f"{PORTAL}/api/session").status_code == 401
+
+
+def test_nobody_outside_may_ask(proxy: Front) -> None:
+    for path in (
+        "/verify/forward-auth", "//verify/forward-auth", "/%76erify/forward-auth", "/x/../verify/forward-auth",
+        "/verify/ext-authz/public/x",
+    ):  # fmt: skip
+        question = (
+            f"GET {path} HTTP/1.1\r\nHost: sign-in.example.org\r\nX-Forwarded-Uri: /public/x\r\n"
+            "X-Forwarded-Host: wiki.example.com\r\nX-Forwarded-Method: GET\r\nConnection: close\r\n\r\n"
+        )
+        assert proxy.raw(question, "sign-in.example.org")[0] in {301, 307, 308, 400, 404}, path
+
+
+def test_while_redis_is_away_the_host_says_so_and_then_everybody_is_signed_in(
+    bob: httpx.Client, proxy: Front, store: Valkey
+) -> None:
+    store.stop()
+    try:
+        with proxy.client() as other:
+            answer = other.get(f"{WIKI}/", headers=FETCH | {"Cookie": f"__Host-tallygate-site={'a' * 40}"})
+            assert answer.status_code in {401, 503}
+            other.cookies.update(bob.cookies)
+            until(lambda: other.get(f"{WIKI}/", headers=FETCH).status_code == 503)
+            page = other.get(f"{WIKI}/")
+            assert page.status_code == 503
+            assert proxy.name == "envoy" or "try again" in page.text  # Envoy passes no page on with a 503
+    finally:
+        store.start()
+    until(lambda: bob.get(f"{WIKI}/").status_code == 200)
