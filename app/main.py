@@ -15,12 +15,15 @@ from starlette.types import ASGIApp
 from uvicorn.config import STARTUP_FAILURE
 
 from app.accounts.lifespan import open_accounts
+from app.accounts.rate_limits import unknown_limits
 from app.accounts.setup_link import print_setup_link
 from app.config_service.lifespan import ConfigState, open_config_service
 from app.counter.lifespan import CounterState, open_counter
-from app.gateway.lifespan import GatewayState, open_gateway
+from app.gateway.lifespan import GatewayState, gateway_mistakes, open_gateway
 from app.hooks.lifespan import HooksState, open_hooks
 from app.oauth_client.lifespan import OAuthState, open_oauth_client
+from app.oauth_client.provider_config import provider_mistakes
+from app.oauth_server.clients import client_mistakes
 from app.oauth_server.lifespan import OAuthServerState, open_oauth_server
 from app.observability.health import HealthChecks
 from app.observability.log import AccessLog, LogFile, configure_logging
@@ -30,6 +33,7 @@ from app.routes import all_routes, templates_of, with_metrics
 from app.server.background import background
 from app.server.lifecycle import Lifecycle, keep_descriptors_private
 from app.settings import PREFIX, Settings, SettingsError, load_settings
+from app.settings.live import LiveSettings
 from app.signing_keys.lifespan import open_signing_keys
 from app.sites.lifespan import SitesState, open_sites
 from app.store.client import Store
@@ -43,6 +47,8 @@ from app.web.router import ExactRouter
 from app.web.templating import Pages
 from app.wechat.lifespan import WeChatState, open_wechat
 
+SETTINGS_CHECKS = (unknown_limits, gateway_mistakes, provider_mistakes, client_mistakes)
+"""What features demand of settings: a line for each mistake."""
 LOG_INTERVAL = 0.2
 """Seconds between two writes of the access log."""
 
@@ -56,21 +62,22 @@ def create_app(settings: Settings, clock: Callable[[], float] = time.time) -> AS
 
     `clock` returns Unix seconds; tests move it.
     """
-    pages, access = Pages(), AccessLog()
+    pages, access, live = Pages(), AccessLog(), LiveSettings(settings, SETTINGS_CHECKS)
     routes = all_routes(settings.collect_path)
     metrics = Metrics(templates_of(routes), settings.metrics_file)
     router = ExactRouter(
         with_metrics(routes, metrics, settings),
-        lifespan=partial(lifespan, settings, pages, metrics, access, clock),
+        lifespan=partial(lifespan, live, pages, metrics, access, clock),
     )
-    return Middleware(router, settings, pages, metrics, access)
+    return Middleware(router, live, pages, metrics, access)
 
 
 @contextlib.asynccontextmanager
 async def lifespan(
-    settings: Settings, pages: Pages, metrics: Metrics, access: AccessLog, clock: Callable[[], float], _: object
+    live: LiveSettings, pages: Pages, metrics: Metrics, access: AccessLog, clock: Callable[[], float], _: object
 ) -> AsyncIterator[State]:
     """Opens what requests use, in the order in which it is needed, and closes it in reverse."""
+    settings = live.own
     async with contextlib.AsyncExitStack() as stack:
         lifecycle = _open_log(settings, access, stack)
         keep_descriptors_private()
@@ -80,6 +87,7 @@ async def lifespan(
         stack.callback(metrics.close)
         web = WebState(
             settings=settings,
+            live_settings=live,
             store=store,
             pages=pages,
             rate_limiter=RateLimiter(store),
@@ -88,7 +96,7 @@ async def lifespan(
             health=HealthChecks(),
         )
         web["health"].refused = lambda: store.refusals.current
-        oauth = await stack.enter_async_context(open_oauth_client(settings, store, clock))
+        oauth = await stack.enter_async_context(open_oauth_client(live, store, clock))
         recheck = oauth["refresher"].recheck
         accounts = await stack.enter_async_context(open_accounts(web, recheck, clock))
         signing = await stack.enter_async_context(open_signing_keys(web, clock))
@@ -104,9 +112,9 @@ async def lifespan(
         counter = await stack.enter_async_context(open_counter(web, metrics))
         sites = await stack.enter_async_context(open_sites(web, metrics, clock))
         hooks = await stack.enter_async_context(open_hooks(web, metrics, clock))
-        config = await stack.enter_async_context(open_config_service(web, accounts, clock))
         wechat = await stack.enter_async_context(open_wechat(web, clock))
         gateway = await stack.enter_async_context(open_gateway(web, accounts, signing, clock))
+        config = await stack.enter_async_context(open_config_service(web, accounts, clock))
         stack.callback(lifecycle.stopping.set)
         if store.up:
             await web["health"].failure()  # so that a loss of Redis before the first probe is one after it was reached

@@ -4,6 +4,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Protocol, TypedDict, TypeVar
 
 from app.accounts.current_user import CurrentUser, parse_user
@@ -13,7 +14,7 @@ from app.accounts.known_origins import KnownOrigins
 from app.accounts.legacy_users import LegacyUsers
 from app.accounts.models import SignInOption, User
 from app.accounts.password_hashing import PasswordHashing
-from app.accounts.rate_limits import RateLimits
+from app.accounts.rate_limits import RateLimits, apply_limits
 from app.accounts.reset_links import ResetLinks
 from app.accounts.services import Services
 from app.accounts.store import AccountStore
@@ -89,6 +90,7 @@ async def open_accounts(
 ) -> AsyncIterator[Accounts]:
     """Opens sessions and users. `clock` returns Unix seconds; tests move it."""
     settings, store = web["settings"], web["store"]
+    web["live_settings"].follow(partial(apply_limits, web["rate_limiter"]))
     users = TrackedHashes(web["tracking"], parse_user)
     accounts = AccountStore(store, changed=users.forget, clock=clock)
     audit = Audit(store, clock=clock)

@@ -1,5 +1,8 @@
 """The rate limits of accounts, each a named method that states its rule."""
 
+from typing import Any
+
+from app.settings import Settings
 from app.store.rate_limit import RateLimiter, Rule, address_key
 
 SIGN_IN_ACCOUNT = Rule("sign-in-account", 10, 300)
@@ -14,6 +17,28 @@ INVITATION = Rule("invitation", 20, 3600)
 ELSEWHERE = Rule("elsewhere", 600, 300)
 INVITING = Rule("inviting", 50, 3600)
 CONFIRMING = Rule("confirming", 10, 300)
+NAMES = frozenset(
+    rule.name
+    for rule in (
+        SIGN_IN_ACCOUNT, SIGN_IN_ADDRESS, SIGN_IN_NOTED, SIGN_UP, SETUP, PASSWORD_CHANGE, RENAMING, INVITATION,
+        ELSEWHERE, INVITING, CONFIRMING,
+    )
+)  # fmt: skip
+"""The limits that the setting `rate_limits` may change."""
+
+
+def unknown_limits(settings: Settings) -> list[str]:
+    return [
+        f"rate_limits.{name}: there is no such limit; there are {', '.join(sorted(NAMES))}"
+        for name in settings.rate_limits
+        if name not in NAMES
+    ]
+
+
+def apply_limits(limiter: RateLimiter, settings: Settings) -> dict[str, Any]:
+    """Nothing of the request state: an allowance is spent by the limits of now."""
+    limiter.changed = {name: Rule(name, it.times, it.seconds) for name, it in settings.rate_limits.items()}
+    return {}
 
 
 class RateLimits:

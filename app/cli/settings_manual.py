@@ -1,12 +1,49 @@
-"""`python -m app settings`: prints docs/settings.md."""
+"""`python -m app settings`: prints docs/settings.md; with `--now`, the values that can be changed while it runs."""
 
-from app.cli.command import Command, Invocation
+import orjson
+
+from app.cli.command import Command, CommandError, Invocation
+from app.cli.own_namespace import UNREAD, own_values
+from app.config_service.models import OWN
+from app.main import SETTINGS_CHECKS
 from app.settings.docs import settings_manual
+from app.settings.live import RUNTIME, SECRET, LiveSettings, Values
 
 
-def run(_: Invocation) -> int:
-    print(settings_manual(), end="")
+def run(invocation: Invocation) -> int:
+    if not invocation.options.now:
+        print(settings_manual(), end="")
+        return 0
+    settings = invocation.settings()
+    values = own_values(settings)
+    if values is None:
+        raise CommandError(UNREAD)
+    live = LiveSettings(settings, SETTINGS_CHECKS)
+    live.apply(values)
+    print("\n".join(_lines(live, values)))
     return 0
 
 
-command = Command("settings", "print the manual of the settings", run)
+def _lines(live: LiveSettings, values: Values) -> list[str]:
+    """A line for each setting: its value and where it comes from. Of tables with secrets only the names are told."""
+    lines = []
+    for name, value in live.current.model_dump(include=set(RUNTIME)).items():
+        shown = sorted(value) if name in SECRET else value
+        sources = [
+            source
+            for source, has in (
+                ("file, environment or command line", name in live.own.model_fields_set),
+                (f"namespace {OWN}", name in values and getattr(live.current, name) != getattr(live.own, name)),
+            )
+            if has
+        ]
+        lines.append(f"{name} = {orjson.dumps(shown).decode()}  # {' and '.join(sources) or 'default'}")
+    return lines
+
+
+command = Command(
+    "settings",
+    "print the manual of the settings (--now: those that can be changed while it runs, and where they come from)",
+    run,
+    lambda parser: parser.add_argument("--now", action="store_true"),
+)

@@ -7,16 +7,36 @@ from typing import Any
 import orjson
 
 from app.config_service.json_schema import BadSchema, DoesNotFit, Schema
-from app.config_service.models import KEY, MAX_KEYS, MAX_WHY, Item, Items, Namespace, Right, Version, difference, undone
+from app.config_service.models import (
+    KEY,
+    MAX_KEYS,
+    MAX_WHY,
+    OWN,
+    Item,
+    Items,
+    Namespace,
+    Right,
+    Version,
+    difference,
+    undone,
+)
 from app.config_service.preconditions import if_match, versions_of
 from app.config_service.principal import Principal
 from app.config_service.secret_values import CannotDecrypt, SecretValues
-from app.config_service.store import ConfigStore, Stale
+from app.config_service.store import ConfigStore, NamespaceExists, Stale
 from app.config_service.strict_json import MAX_NAMESPACE_BYTES, MAX_VALUE_BYTES
 from app.config_service.watch import Namespaces
 from app.events.catalogue import ConfigChanged
 from app.events.event import new_record
-from app.web.errors import BadRequest, NotFound, PreconditionFailed, PreconditionNeeded, Problem, Unprocessable
+from app.web.errors import (
+    BadRequest,
+    Conflict,
+    NotFound,
+    PreconditionFailed,
+    PreconditionNeeded,
+    Problem,
+    Unprocessable,
+)
 from app.web.i18n import N_
 
 ATTEMPTS = 20
@@ -24,7 +44,7 @@ ATTEMPTS = 20
 Values = dict[str, Any]
 Edit = Callable[[Values], Values]
 """Makes new values of the present ones, secrets among them in plain."""
-Check = Callable[[str, Values], None]
+Check = Callable[[Values, Values], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +65,12 @@ class Editor:
         self._clock = clock
         self._schemas: dict[str, tuple[bytes, Schema]] = {}
         self.checks: dict[str, Check] = {}
-        """A namespace's own check of its values, by name: raises Problem."""
+        """A namespace's own check of its values before and after a change, by name: raises Problem."""
 
     async def create(self, name: str, schema: Any, require_if_match: bool, by: Principal) -> Namespace:
         """Raises NamespaceExists, TooManyNamespaces, BadRequest."""
+        if name == OWN:
+            raise NamespaceExists
         if schema is not None:
             self.checked_schema(schema)
         access = {} if by.is_admin else {by.id: Right.parse("manage") or Right()}
@@ -81,6 +103,8 @@ class Editor:
             if not changes:
                 return now, []
             self._check(now, items)
+            if name in self.checks:
+                self.checks[name](before, self._plain(items))
             changed = [change.key for change in changes]
             secret_keys = now.secret_keys | {key for key, item in items.items() if item.secret}
             if len(secret_keys) > MAX_KEYS:
@@ -94,7 +118,7 @@ class Editor:
                 await self._store.write(
                     new, replaces=now.revision, version=version, record=new_record(event, self._clock)
                 )
-            except Stale:
+            except (Stale, NamespaceExists):
                 continue
             self._namespaces.keep(new)
             return new, changed
@@ -109,6 +133,8 @@ class Editor:
 
     async def update(self, name: str, make: Callable[[Namespace], Namespace]) -> Namespace:
         """Changes what is no value: schema, access."""
+        if name == OWN:
+            raise Conflict(N_("The schema and the roles of Tallygate's own namespace are fixed."))
         for _ in range(ATTEMPTS):
             now = await self._latest(name)
             new = replace(make(now), revision=now.revision + 1)
@@ -213,8 +239,6 @@ class Editor:
                 self._schema(namespace).check(values)
             except DoesNotFit as error:
                 raise Unprocessable(str(error), key=error.key, rule=error.rule, field=error.key) from None
-        if namespace.name in self.checks:
-            self.checks[namespace.name](namespace.name, values)
 
     def _schema(self, namespace: Namespace) -> Schema:
         text = orjson.dumps(namespace.schema)

@@ -2,19 +2,25 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TypedDict
 
 from app.accounts.lifespan import Accounts, AccountState
 from app.config_service.editing import Editor
+from app.config_service.models import OWN
+from app.config_service.own_settings import OwnSettings, empty_namespace
 from app.config_service.principal import Principals
 from app.config_service.secret_values import SecretValues
 from app.config_service.store import ConfigStore
 from app.config_service.watch import Namespaces
 from app.server.background import background
 from app.sessions.signing import signing_keys
+from app.store.client import StoreUnavailable
 from app.store.encryption import Encryption
 from app.web.lifespan import WebState
+
+LOAD_TIMEOUT = 0.5
+"""Seconds that the start waits for Tallygate's own namespace; without Redis its values hold as soon as it is there."""
 
 
 class Configuration(TypedDict):
@@ -37,13 +43,20 @@ async def open_config_service(
 ) -> AsyncIterator[Configuration]:
     settings, store = web["settings"], web["store"]
     secret_values = SecretValues(Encryption(signing_keys(settings), "config"))
-    config_store = ConfigStore(store)
+    config_store = ConfigStore(store, empty_namespace())
     namespaces = Namespaces(store, config_store, secret_values, clock)
+    editor = Editor(config_store, namespaces, secret_values, clock)
+    own = OwnSettings(web["live_settings"], secret_values)
+    editor.checks[OWN] = own.check
+    namespaces.on_change.append(own.follow)
     stopping = web["lifecycle"].stopping
     async with background(web["lifecycle"], namespaces.run(), namespaces.check(), namespaces.end_waits(stopping)):
+        with suppress(StoreUnavailable, TimeoutError):
+            async with asyncio.timeout(LOAD_TIMEOUT):
+                await namespaces.get(OWN)
         yield Configuration(
             config_store=config_store,
-            config_editor=Editor(config_store, namespaces, secret_values, clock),
+            config_editor=editor,
             config_namespaces=namespaces,
             config_principals=Principals(
                 web["tracking"], accounts["current_user"], accounts["tokens"], accounts["services"]

@@ -70,13 +70,15 @@ PUT_VALUE = _config(
 )
 DELETE_VALUE = _config("Remove one value", {204: ("It is gone.", None)}, parameters=KEY, query=WHY, problems=EDITED)
 SCHEMA = _config("The schema", {200: ("The JSON Schema, or null.", ANY)})
-PUT_SCHEMA = _config("Set the schema", {204: ("Every later change has to fit it.", None)}, body=ANY, problems=EDITED)
+PUT_SCHEMA = _config(
+    "Set the schema", {204: ("Every later change has to fit it.", None)}, body=ANY, problems=(*EDITED, 409)
+)
 ACCESS_OF = _config("Who may do what", {200: ("Roles by name.", obj(users=VALUES))})
 PUT_ACCESS = _config(
     "Say who may do what",
     {204: ("These roles take the place of all former ones.", None)},
     body=obj(users={"type": "object", "additionalProperties": ACCESS}),
-    problems=EDITED,
+    problems=(*EDITED, 409),
 )
 HISTORY = _config(
     "The versions",

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 
 from app.config_service.models import Namespace, Version
 from app.events.event import Record
@@ -53,12 +54,17 @@ class Stale(Exception):
 class ConfigStore:
     """Raises StoreUnavailable."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, own: Namespace) -> None:
+        """`own` is Tallygate's own namespace as it is before its first change."""
         self._store = store
+        self._own = own
 
     async def read(self, name: str) -> Namespace | None:
         fields = await self._store.idempotent("HGETALL", keys.config_namespace(name))
-        return Namespace.from_hash(name, fields) if fields else None
+        found = Namespace.from_hash(name, fields) if fields else None
+        if name != self._own.name:
+            return found
+        return self._own if found is None else replace(found, schema=self._own.schema)
 
     async def names(self) -> list[str]:
         found = await self._store.idempotent("ZRANGE", keys.CONFIG_NAMESPACES, 0, -1)

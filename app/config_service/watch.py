@@ -6,7 +6,7 @@ from contextlib import aclosing, suppress
 
 import orjson
 
-from app.config_service.models import Namespace
+from app.config_service.models import OWN, Namespace
 from app.config_service.secret_values import CannotDecrypt, SecretValues
 from app.config_service.store import ConfigStore
 from app.store.client import ResponseError, Store, StoreUnavailable
@@ -110,14 +110,14 @@ class Namespaces:
         if known is not None and known.namespace.revision >= namespace.revision:
             return known
         if known is None and len(self._known) >= MAX_CACHED:
-            idle = next((name for name in self._known if not self._waiting.get(name)), None)
+            idle = next((name for name in self._known if name != OWN and not self._waiting.get(name)), None)
             if idle is not None:
                 del self._known[idle]
         snapshot = self._known[namespace.name] = Snapshot(namespace, self._secret_values)
-        if known is None or known.namespace.version != namespace.version:
-            self._wake(namespace.name)
         for call in self.on_change:
             call(namespace)
+        if known is None or known.namespace.version != namespace.version:
+            self._wake(namespace.name)
         return snapshot
 
     def wait(self, name: str, seconds: float) -> "asyncio.Future[None]":
@@ -142,7 +142,7 @@ class Namespaces:
         async with aclosing(self._config_store.changes()) as names:
             async for name in names:
                 self._listening = True
-                await self._refresh([name.decode()] if name is not None else list(self._known))
+                await self._refresh([name.decode()] if name is not None else [*self._known])
 
     async def check(self) -> None:
         """Notes whether Redis is there, and reads everything again from time to time, until cancelled."""
@@ -151,7 +151,7 @@ class Namespaces:
                 if self._store.up:
                     self._up_at = self._clock()
                 await asyncio.sleep(1)
-            await self._refresh(list(self._known))
+            await self._refresh([*self._known])
 
     async def end_waits(self, stopping: asyncio.Event) -> None:
         """Ends all waits when the server stops."""
@@ -160,8 +160,8 @@ class Namespaces:
             self._wake(name)
 
     async def _refresh(self, names: list[str]) -> None:
-        for name in names:
-            if name in self._known:
+        for name in dict.fromkeys([*names, OWN] if OWN not in self._known else names):
+            if name in self._known or name == OWN:
                 self._outdated.add(name)
                 with suppress(StoreUnavailable, ResponseError):
                     namespace = await self._config_store.read(name)

@@ -34,7 +34,7 @@ class Home(FastEndpoint):
     """`GET /`: counts the visit and responds with its number."""
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[str, User | None], Pieces] = {}
+        self._kept: dict[tuple[str, User | None, str], Pieces] = {}
 
     def try_fast(self, scope: Scope) -> Deferred | None:
         """A counted visit without a session or with a cached one; a page only if it is cached."""
@@ -53,9 +53,10 @@ class Home(FastEndpoint):
         if asks_for_json(headers):
             return Deferred(state["tally"].hit(HOME), partial(_json, user))
         locale = choose(cookies, headers.get(b"accept-language", b""))
-        if flash or (locale, user) not in self._kept:
+        announcement = state["settings"].announcement
+        if flash or (locale, user, announcement) not in self._kept:
             return None
-        return Deferred(state["tally"].hit(HOME), partial(self._page, state["pages"], locale, user))
+        return Deferred(state["tally"].hit(HOME), partial(self._page, state["pages"], locale, user, announcement))
 
     async def handle(self, scope: Scope) -> FastResponse:
         state = cast(CounterState, scope["state"])
@@ -72,38 +73,50 @@ class Home(FastEndpoint):
             return _json(user, number)
         locale = choose(headers.get(b"cookie", b""), headers.get(b"accept-language", b""))
         flash = take_flash(session) if session is not None and scope["method"] == "GET" else None
+        announcement = state["settings"].announcement
         if counted and flash is None:
-            return self._page(state["pages"], locale, user, number)
-        return HTML_HEAD, _render(state["pages"], locale, number, user, flash, counted=counted).encode()
+            return self._page(state["pages"], locale, user, announcement, number)
+        page = _render(state["pages"], locale, number, user, announcement, flash, counted=counted)
+        return HTML_HEAD, page.encode()
 
-    def _page(self, pages: Pages, locale: str, user: User | None, number: int | None) -> FastResponse:
+    def _page(
+        self, pages: Pages, locale: str, user: User | None, announcement: str, number: int | None
+    ) -> FastResponse:
         """The page of a counted visit: rendered once with a placeholder, which the number then replaces."""
-        pieces = self._kept.get((locale, user)) or self._keep(pages, locale, user)
+        pieces = self._kept.get((locale, user, announcement)) or self._keep(pages, locale, user, announcement)
         if number is None or pieces is None:
-            return HTML_HEAD, _render(pages, locale, number, user, None, counted=True).encode()
+            return HTML_HEAD, _render(pages, locale, number, user, announcement, None, counted=True).encode()
         start, middle, end = pieces
         return HTML_HEAD, f"{start}{number}{middle}{number:,}{end}".encode()
 
-    def _keep(self, pages: Pages, locale: str, user: User | None) -> Pieces | None:
-        """The parts around the numbers; None for a user whose name contains the placeholder."""
-        parts = _render(pages, locale, EXAMPLE, user, None, counted=True).split(str(EXAMPLE))
+    def _keep(self, pages: Pages, locale: str, user: User | None, announcement: str) -> Pieces | None:
+        """The parts around the numbers; None where a name or the announcement contains the placeholder."""
+        parts = _render(pages, locale, EXAMPLE, user, announcement, None, counted=True).split(str(EXAMPLE))
         rest = parts[-1].split(f"{EXAMPLE:,}")
         if len(parts) != 2 or len(rest) != 2:
             return None
         if len(self._kept) >= MAX_CACHED_RESPONSES:
             self._kept.clear()
-        pieces = self._kept[locale, user] = (parts[0], rest[0], rest[1])
+        pieces = self._kept[locale, user, announcement] = (parts[0], rest[0], rest[1])
         return pieces
 
 
 def _render(
-    pages: Pages, locale: str, number: int | None, user: User | None, flash: str | None, *, counted: bool
+    pages: Pages,
+    locale: str,
+    number: int | None,
+    user: User | None,
+    announcement: str,
+    flash: str | None,
+    *,
+    counted: bool,
 ) -> str:
     return pages.template(locale, "counter/home.html").render(
         path="/",
         visits=number,
         counted=counted,
         user=user,
+        announcement=announcement,
         sign_in_url="/sign-in",
         flash=pages.translate(locale, flash) if flash else None,
     )

@@ -3,6 +3,8 @@
 import hashlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from functools import partial
 from typing import Any, TypedDict
 
 import orjson
@@ -51,11 +53,25 @@ async def open_gateway(
         clock=clock,
         fingerprints=tuple(map(fingerprint, settings.rules)),
     )
+    web["live_settings"].follow(partial(with_rules, gateway))
     async with background(web["lifecycle"], keep_adding(store, gateway.counts, COUNT_INTERVAL)):
         yield GatewayPart(gateway=gateway)
     if web["store"].up:
         with suppress(StoreUnavailable):
             await store.add_answers(gateway.counts)
+
+
+def with_rules(gateway: Gateway, settings: Settings) -> GatewayPart:
+    fingerprints = tuple(map(fingerprint, settings.rules))
+    return GatewayPart(gateway=replace(gateway, rules=parse_rules(settings.rules), fingerprints=fingerprints))
+
+
+def gateway_mistakes(settings: Settings) -> list[str]:
+    try:
+        check_gateway(settings)
+    except SettingsError as error:
+        return [str(error)]
+    return []
 
 
 def check_gateway(settings: Settings) -> None:

@@ -124,10 +124,6 @@ class ExtAuthz(Verify):
 
     prefix = b"/verify/ext-authz"
 
-    def try_fast(self, scope: Scope) -> FastResponse | None:
-        # The fast path brings everything below /verify/ here.
-        return super().try_fast(scope) if scope["path"].startswith("/verify/ext-authz/") else None
-
     def original(self, scope: Scope) -> OriginalRequest:
         raw: bytes = scope["raw_path"]
         query = b"?" + scope["query_string"] if scope["query_string"] else b""

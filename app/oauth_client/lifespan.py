@@ -4,6 +4,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Any, cast
 
 import structlog
 
@@ -14,12 +15,13 @@ from app.oauth_client.auth_requests import AuthRequests
 from app.oauth_client.errors import OAuthProblem
 from app.oauth_client.metadata_cache import MetadataCache
 from app.oauth_client.provider import Provider, ProviderContext
-from app.oauth_client.provider_config import configured
+from app.oauth_client.provider_config import configured, provider_mistakes
 from app.oauth_client.provider_http import ProviderHttp
 from app.oauth_client.provider_sessions import ProviderSessions
 from app.oauth_client.refresh import Refresher
 from app.sessions.session import Session
 from app.settings import Settings
+from app.settings.live import LiveSettings
 from app.store.client import Store
 
 
@@ -38,9 +40,10 @@ class OAuthState(AccountState, OAuthClient):
 
 @asynccontextmanager
 async def open_oauth_client(
-    settings: Settings, store: Store, clock: Callable[[], float] = time.time
+    live: LiveSettings, store: Store, clock: Callable[[], float] = time.time
 ) -> AsyncIterator[OAuthClient]:
     """Opens the configured providers. A wrong table is logged and left out. Raises SettingsError."""
+    settings = live.own
     async with SafeHttpClient(
         timeout=settings.oauth_timeout,
         private=settings.private_providers,
@@ -49,19 +52,46 @@ async def open_oauth_client(
     ) as client:
         http = ProviderHttp(client)
         context = ProviderContext(http, MetadataCache(store, http, clock), clock, settings.private_providers)
-        good, mistakes = configured(settings)
-        for mistake in mistakes:
+        for mistake in provider_mistakes(settings):
             structlog.get_logger("app").error("a provider is left out", why=mistake)
-        providers = {name: make(context) for name, make in good.items()}
         provider_sessions = ProviderSessions(settings, store)
-        yield OAuthClient(
-            auth_requests=AuthRequests(settings, store, clock),
-            sign_in_options=[SignInOption(each.name, each.label, each.reauthenticates) for each in providers.values()],
-            sign_out_redirect=partial(sign_out_url, provider_sessions, providers),
-            provider_sessions=provider_sessions,
-            providers=providers,
-            refresher=Refresher(providers, provider_sessions, store, clock, timeout=settings.oauth_timeout),
+        opened = Providers(context)
+
+        def rebuild(settings: Settings) -> dict[str, Any]:
+            providers = opened.of(settings)
+            return {
+                "providers": providers,
+                "sign_in_options": [SignInOption(it.name, it.label, it.reauthenticates) for it in providers.values()],
+                "sign_out_redirect": partial(sign_out_url, provider_sessions, providers),
+            }
+
+        live.follow(rebuild)
+        refresher = Refresher(
+            lambda: live.state["providers"], provider_sessions, store, clock, timeout=settings.oauth_timeout
         )
+        part = {
+            "auth_requests": AuthRequests(settings, store, clock),
+            "provider_sessions": provider_sessions,
+            "refresher": refresher,
+        }
+        yield cast(OAuthClient, part | rebuild(settings))
+
+
+class Providers:
+    """The open providers. One whose table does not change stays the same, with what it has learned."""
+
+    def __init__(self, context: ProviderContext) -> None:
+        self._context = context
+        self._open: dict[str, tuple[object, Provider]] = {}
+
+    def of(self, settings: Settings) -> dict[str, Provider]:
+        before, self._open = self._open, {}
+        for name, make in configured(settings)[0].items():
+            table, provider = before.get(name, (None, None))
+            if provider is None or table != settings.oauth[name]:
+                provider = make(self._context)
+            self._open[name] = (settings.oauth[name], provider)
+        return {name: provider for name, (_, provider) in self._open.items()}
 
 
 async def sign_out_url(

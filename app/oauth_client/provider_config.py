@@ -24,6 +24,10 @@ def configured(settings: Settings) -> tuple[dict[str, Make], list[str]]:
     return good, mistakes
 
 
+def provider_mistakes(settings: Settings) -> list[str]:
+    return configured(settings)[1]
+
+
 def _make(name: str, table: dict[str, object], *, private: bool) -> Make:
     if name in RESERVED:
         raise Misconfigured(f"oauth.{name}: this name is taken, choose another")

@@ -34,7 +34,7 @@ class Refresher:
 
     def __init__(
         self,
-        providers: Mapping[str, Provider],
+        providers: Callable[[], Mapping[str, Provider]],
         provider_sessions: ProviderSessions,
         store: Store,
         clock: Callable[[], float],
@@ -75,7 +75,7 @@ class Refresher:
 
     async def _asked(self, name: str, provider_session: ProviderSession) -> Tokens:
         """The session's new tokens. Raises Revoked."""
-        provider = self._providers.get(name)
+        provider = self._providers().get(name)
         if provider is None:
             raise Revoked("it is not configured any more")
         later = replace(provider_session.tokens, recheck_at=self._clock() + RETRY)

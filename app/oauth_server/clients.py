@@ -35,6 +35,10 @@ def configured_clients(settings: Settings) -> tuple[dict[str, Client], list[str]
     return clients, mistakes
 
 
+def client_mistakes(settings: Settings) -> list[str]:
+    return configured_clients(settings)[1]
+
+
 def _plain(table: Any) -> Mapping[str, Any]:
     if not isinstance(table, Mapping):
         raise BadClient("table", "must be a table")

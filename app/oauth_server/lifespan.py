@@ -9,11 +9,12 @@ import structlog
 
 from app.accounts.lifespan import Accounts, AccountState
 from app.oauth_server.client_auth import ClientAuthentication
-from app.oauth_server.clients import Clients, configured_clients
+from app.oauth_server.clients import Clients, client_mistakes, configured_clients
 from app.oauth_server.issuing import Issuing
 from app.oauth_server.store import OAuthStore
 from app.oauth_server.tokens import TokenFormat
 from app.sessions.signing import signing_keys
+from app.settings import Settings
 from app.signing_keys.lifespan import Signing
 from app.web.lifespan import WebState
 
@@ -47,13 +48,16 @@ def open_oauth_server(
     settings = web["settings"]
     issuer = settings.public_url
     store = OAuthStore(web["store"], web["tracking"], clock)
-    configured, mistakes = configured_clients(settings)
-    for mistake in mistakes:
+    for mistake in client_mistakes(settings):
         structlog.get_logger("app").error("a client is left out", why=mistake)
-    clients = Clients(store, configured)
     audiences = frozenset({issuer, f"{issuer}/oauth2/token"} if issuer else ())
-    issuing = Issuing(
-        issuer or "", store, clients, accounts, signing["signing_keys"], TokenFormat(signing_keys(settings)), clock
-    )
-    authentication = ClientAuthentication(clients, audiences, clock)
-    return OAuthServer(oauth_server=Provider(issuer, clients, authentication, issuing, store, clock))
+    formats = TokenFormat(signing_keys(settings))
+
+    def rebuild(settings: Settings) -> OAuthServer:
+        clients = Clients(store, configured_clients(settings)[0])
+        issuing = Issuing(issuer or "", store, clients, accounts, signing["signing_keys"], formats, clock)
+        authentication = ClientAuthentication(clients, audiences, clock)
+        return OAuthServer(oauth_server=Provider(issuer, clients, authentication, issuing, store, clock))
+
+    web["live_settings"].follow(rebuild)
+    return rebuild(settings)

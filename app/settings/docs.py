@@ -5,6 +5,7 @@ from typing import Any, get_args
 from pydantic import SecretStr
 
 from app.settings.fields import Settings
+from app.settings.live import RUNTIME
 from app.settings.sources import PREFIX
 
 HEAD = """\
@@ -19,11 +20,14 @@ A value is taken from the first of these that has it:
 3. a file `.env` in the working folder, with lines of the same form;
 4. a file named by `TALLYGATE_<NAME>_FILE`, such as a mounted secret: `TALLYGATE_SECRET_KEY_FILE=/run/secrets/key`;
 5. the TOML file named by `--config` or `TALLYGATE_CONFIG`: `port = 9000`;
-6. the default.
+6. the namespace `tallygate` of the configuration service, for the settings marked *at run time*: administrators change
+   them while the service runs, and every worker follows (docs/configuration.md);
+7. the default.
 
 An empty variable counts as unset, and what Kubernetes tells every pod about a Service called `tallygate` is ignored.
 An unknown name, a value that does not fit, or an insecure default in production stops the start with one line that
-names the setting, and exit code 2. `python -m app check-config` only checks.
+names the setting, and exit code 2. `python -m app check-config` only checks. `python -m app settings --now` prints what
+can be changed at run time, the present values and where they come from.
 
 | setting | default | what it is for |
 |---|---|---|
@@ -49,7 +53,8 @@ Valkey 7.2 and newer and Redis 7.0 and newer work. Turn `appendonly` on: the cou
 def settings_manual() -> str:
     """The Markdown text of docs/settings.md."""
     rows = [
-        f"| `{name}`<br>`{PREFIX}{name.upper()}` | {_default(field.default)} | {field.description}{_choices(field)} |\n"
+        f"| `{name}`<br>`{PREFIX}{name.upper()}` | {_default(field.default)} | {field.description}{_choices(field)}"
+        f"{' *At run time.*' if name in RUNTIME else ''} |\n"
         for name, field in Settings.model_fields.items()
     ]
     return HEAD + "".join(rows) + TAIL

@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 
 from app.settings.checks import host_names, networks, origin, provider_names
 from app.settings.hook_fields import HookSettings
+from app.settings.runtime_fields import RuntimeSettings
 from app.settings.sources import PREFIX
 from app.store.redis_url import parse
 
@@ -32,7 +33,7 @@ TABLES = frozenset({"clients", "oauth", "services", "wechat"})
 OUTGOING_PROXY = re.compile(r"https?://([^\s/@?#]+@)?([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?")
 
 
-class Settings(HookSettings):
+class Settings(HookSettings, RuntimeSettings):
     """The settings. Immutable; made by `load_settings`, or directly in tests."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True)
@@ -221,7 +222,7 @@ class Settings(HookSettings):
     def _split(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
-    @field_validator("clients", "oauth", "rules", "services", "wechat", mode="before")
+    @field_validator("clients", "oauth", "rate_limits", "rules", "services", "wechat", mode="before")
     @classmethod
     def _tables(cls, value: object) -> object:
         """One variable may hold all tables as JSON."""

@@ -42,6 +42,11 @@ class Embedded:
     def url(self) -> str:
         return f"unix://{quote(os.fsencode(self._socket))}"
 
+    @property
+    def exists(self) -> bool:
+        """Whether there is a server's socket."""
+        return self._socket.exists()
+
     def hold(self) -> None:
         """Starts the server if it does not run. It runs for as long as this process lives.
 

@@ -3,7 +3,7 @@
 import hashlib
 import ipaddress
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from app.store import keys
@@ -50,17 +50,20 @@ class Rule:
 class RateLimiter:
     """Spends allowances. Raises StoreUnavailable.
 
-    `ahead` is for tests: by how many seconds Redis' clock is moved.
+    `ahead` is for tests: by how many seconds Redis' clock is moved. `changed` are the rules that settings change, by
+    name.
     """
 
     def __init__(self, store: Store, *, ahead: float = 0) -> None:
         self._store = store
         self.ahead = ahead
+        self.changed: Mapping[str, Rule] = {}
 
     async def spend(self, *allowances: tuple[Rule, str]) -> int:
         """Spends one of each (rule, subject), or none. Returns the seconds to wait; 0 when it was spent."""
+        rules = [self.changed.get(rule.name, rule) for rule, _ in allowances]
         buckets = [limit_key(rule, subject) for rule, subject in allowances]
-        sizes: Sequence[int] = [size for rule, _ in allowances for size in (rule.times, rule.seconds * MICROSECOND)]
+        sizes: Sequence[int] = [size for rule in rules for size in (rule.times, rule.seconds * MICROSECOND)]
         wait: int = await SPEND.run(self._store, buckets, int(self.ahead * MICROSECOND), *sizes)
         return math.ceil(wait / MICROSECOND)
 

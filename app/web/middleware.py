@@ -17,7 +17,8 @@ from starlette.types import Message, Receive, Scope, Send
 from app.observability.log import AccessLog
 from app.observability.metrics import OTHER, Metrics
 from app.server.security_headers import STRICT_TRANSPORT, with_security
-from app.settings import Settings, SettingsError
+from app.settings import SettingsError
+from app.settings.live import LiveSettings
 from app.store.embedded import EmbeddedError
 from app.web.csrf import SAFE, is_cross_site
 from app.web.errors import BadRequest, Forbidden, Problem, TooLarge, problem_of, problem_response
@@ -43,10 +44,11 @@ MAX_CONTENT_LENGTH_DIGITS = 20
 
 
 class Middleware:
-    def __init__(self, app: ExactRouter, settings: Settings, pages: Pages, metrics: Metrics, access: AccessLog) -> None:
+    def __init__(self, app: ExactRouter, live: LiveSettings, pages: Pages, metrics: Metrics, access: AccessLog) -> None:
         self._app = app
         self._find = app.table.find
-        self._most = settings.max_body_bytes
+        self._live = live
+        settings = live.own
         self._hosts = Hosts(settings)
         self._proxies = Proxies(settings.trusted_proxies)
         self._pages = pages
@@ -76,6 +78,7 @@ class Middleware:
             return False
         if self._refusal(scope, policy_of(route)) is not None:
             return False
+        scope["state"].update(self._live.state)
         scope[CHECKED] = True
         started = perf_counter()
         outcome = route.endpoint.try_fast(scope)
@@ -134,7 +137,7 @@ class Middleware:
         length = headers.get(b"content-length", b"0")
         if not length.isdigit() or len(length) > MAX_CONTENT_LENGTH_DIGITS:
             return TooLarge()
-        if int(length) > self._most and int(length) > self.max_body_bytes(policy):
+        if int(length) > self.max_body_bytes(policy):
             return TooLarge()
         return None
 
@@ -142,7 +145,7 @@ class Middleware:
         return policy_of(self._find(scope["method"], scope["path"]))
 
     def max_body_bytes(self, policy: RoutePolicy) -> int:
-        return self._most if policy.max_body_bytes is None else policy.max_body_bytes
+        return self._live.current.max_body_bytes if policy.max_body_bytes is None else policy.max_body_bytes
 
 
 async def _in_one_line(send: Send, message: Message) -> None:
@@ -164,6 +167,7 @@ class RequestCycle:
         self._scope = scope
         self._send = send
         self._started = perf_counter()
+        scope["state"].update(middleware._live.state)
         self._id = scope["state"]["request_id"] = middleware._next_id()
         self._status = 0
         self._size = 0

@@ -41,7 +41,7 @@ class Pages:
         environment.filters |= {"when": partial(_when, locale), "iso": _iso}
         environment.filters["number"] = "{:,}".format
         environment.globals.update(
-            locale=locale, locales=list(NAMES.items()), static=self.static, user=None, flash=None
+            locale=locale, locales=list(NAMES.items()), static=self.static, user=None, flash=None, announcement=""
         )
         return environment
 
@@ -61,7 +61,10 @@ class Pages:
 
     def page(self, scope: Scope, name: str, *, status_code: int = 200, **context: Any) -> HTMLResponse:
         """Renders a template in the reader's language; not cached, because most pages depend on the user."""
-        html = self.template(self.locale_of(scope), name).render(path=scope["path"], **context)
+        announcement = scope["state"]["settings"].announcement
+        html = self.template(self.locale_of(scope), name).render(
+            path=scope["path"], announcement=announcement, **context
+        )
         headers = {"Cache-Control": "no-store", "Vary": "Cookie, Accept, Accept-Language"}
         return HTMLResponse(html, status_code, headers)
 

@@ -2,15 +2,23 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import orjson
 import pytest
 
 from app.cli.main import main
-from app.settings import Settings, SettingsError, load_settings
+from app.config_service.models import Item
+from app.config_service.own_settings import empty_namespace
+from app.settings import DEVELOPMENT_KEY, Settings, SettingsError, load_settings
 from app.settings.docs import settings_manual
+from app.store import keys
+from app.store.encryption import Encryption
 from tests.helpers.service import ROOT
 from tests.helpers.sockets import PATIENCE
+from tests.helpers.valkey import Valkey
 
 SOURCES = ["command line", "environment", ".env", "file of a secret", "TOML", "default"]
 
@@ -206,3 +214,41 @@ def test_a_bad_table_of_providers_is_refused_in_one_line(
         load_settings()
     assert "TALLYGATE_OAUTH" in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_both_commands_know_the_namespace_of_tallygate(
+    bare: Path, server: Valkey, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TALLYGATE_REDIS_URL", server.url)
+    monkeypatch.setenv("TALLYGATE_REGISTRATION", "open")
+    values: dict[str, Any] = {"registration": "closed", "announcement": "Hello.", "max_streams": 7}
+    encrypted = Encryption([DEVELOPMENT_KEY], "config").encrypt(orjson.dumps({"hub": {"type": "github"}}))
+    items = {name: Item(value) for name, value in values.items()} | {"oauth": Item(encrypted, secret=True)}
+    stored = replace(empty_namespace(), revision=1, items=items)
+    with server.client as valkey:
+        valkey.hset(keys.config_namespace("tallygate"), items=stored.to_hash())
+    assert main(["check-config"]) == 2
+    assert "tallygate: namespace tallygate: oauth.hub." in capsys.readouterr().err
+    with server.client as valkey:
+        stored = replace(stored, items={name: item for name, item in items.items() if name != "oauth"})
+        valkey.hset(keys.config_namespace("tallygate"), items=stored.to_hash())
+    assert main(["check-config"]) == 0
+    told = capsys.readouterr().out
+    assert "namespace tallygate: registration: is locked" in told
+    assert told.endswith("the settings are good\n")
+    assert main(["settings", "--now"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert 'registration = "open"  # file, environment or command line' in lines
+    assert 'announcement = "Hello."  # namespace tallygate' in lines
+    assert "max_streams = 7  # namespace tallygate" in lines
+    assert "oauth = []  # default" in lines
+
+
+def test_without_redis_the_namespace_is_not_checked_and_nothing_starts(
+    bare: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check-config"]) == 0
+    assert "Redis does not answer" in capsys.readouterr().err
+    assert not (bare / "data").exists()
+    assert main(["settings", "--now"]) == 2
+    assert "Redis does not answer" in capsys.readouterr().err

@@ -13,7 +13,8 @@ from app.accounts.models import User
 from app.config_service.api import create_namespace, version_json, visible
 from app.config_service.editing import Values
 from app.config_service.lifespan import ConfigState
-from app.config_service.models import Namespace, Right, Role
+from app.config_service.models import OWN, Namespace, Right, Role
+from app.config_service.principal import ALL
 from app.config_service.requests import allowed
 from app.config_service.strict_json import BadJson, parse
 from app.web.body import form_fields
@@ -88,6 +89,9 @@ async def rollback(request: Request[ConfigState]) -> Response:
 async def _listed(request: Request[ConfigState], error: str | None = None) -> Response:
     principal = await request.state["config_principals"].get(request.scope)
     found = await visible(request, principal)
+    own = await request.state["config_namespaces"].get(OWN)
+    if principal.is_admin and own is not None and OWN not in [each.name for each, _ in found]:
+        found.append((own.namespace, ALL))
     return await page(
         request,
         "config_service/namespaces.html",

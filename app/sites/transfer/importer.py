@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import tempfile
 import zlib
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import islice
@@ -41,7 +41,7 @@ class Summary:
 class Importer:
     """Raises StoreUnavailable. An import that Redis interrupts goes on where it was when the file is sent again."""
 
-    def __init__(self, store: Store, most_bytes: int) -> None:
+    def __init__(self, store: Store, most_bytes: Callable[[], int]) -> None:
         self._store = store
         self._most = most_bytes
         self._turns = asyncio.Semaphore(2)
@@ -90,7 +90,7 @@ class Importer:
         with path.open("wb") as file:
             async for piece in pieces:
                 size += len(piece)
-                if size > self._most:
+                if size > self._most():
                     raise TooMuch("the file is too large")
                 digest.update(piece)
                 await asyncio.to_thread(file.write, piece)
@@ -100,7 +100,7 @@ class Importer:
 
     def _read(self, site: Site, path: Path, digest: str, kind: str | None, today: date) -> tuple[Summary, Path]:
         """Sums the file up; the pieces to add are in the second file, a line each. In a thread."""
-        upload = Upload(path, self._most)
+        upload = Upload(path, self._most())
         kind = kind or detect(upload)
         with SummedFile(path.with_name("summed")) as summed:
             summed.add(READERS[kind](upload, Context(site.rules, cached_zone(site.time_zone))))

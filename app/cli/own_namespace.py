@@ -1,0 +1,37 @@
+"""Tallygate's own namespace as commands see it: the source of settings beside files, environment and command line."""
+
+import asyncio
+
+from app.config_service.models import OWN
+from app.config_service.own_settings import empty_namespace
+from app.config_service.secret_values import SecretValues
+from app.config_service.store import ConfigStore
+from app.config_service.watch import visible
+from app.main import topology_at
+from app.sessions.signing import signing_keys
+from app.settings import Settings
+from app.settings.live import Values
+from app.store.client import Store, StoreUnavailable
+from app.store.embedded import Embedded
+from app.store.encryption import Encryption
+from app.store.topology import Single, Topology
+
+UNREAD = f"Redis does not answer, so the namespace {OWN} was not read"
+
+
+def own_values(settings: Settings) -> Values | None:
+    """The values of the namespace; None if the store does not answer. Starts no embedded server."""
+    if settings.redis_url is not None:
+        return asyncio.run(_read(topology_at(settings.redis_url, settings.redis_timeout), settings))
+    embedded = Embedded(settings.data_dir)
+    return asyncio.run(_read(Single(embedded.url, settings.redis_timeout), settings)) if embedded.exists else None
+
+
+async def _read(topology: Topology, settings: Settings) -> Values | None:
+    try:
+        async with Store(topology, settings.redis_timeout) as store:
+            namespace = await ConfigStore(store, empty_namespace()).read(OWN)
+    except StoreUnavailable:
+        return None
+    assert namespace is not None
+    return visible(namespace, SecretValues(Encryption(signing_keys(settings), "config")), secrets=True)

@@ -1,0 +1,38 @@
+"""Tallygate's own settings in the namespace `tallygate`: checked before they are written, followed by every worker."""
+
+import structlog
+
+from app.config_service.models import OWN, Namespace
+from app.config_service.secret_values import SecretValues
+from app.config_service.watch import visible
+from app.settings.live import SECRET, LiveSettings, Unfit, Values, runtime_schema
+from app.web.errors import Unprocessable
+
+
+def empty_namespace() -> Namespace:
+    """The namespace as it is before its first change. Its schema is that of this version of Tallygate."""
+    return Namespace(OWN, version=1, revision=0, items={}, schema=runtime_schema(), secret_keys=SECRET)
+
+
+class OwnSettings:
+    def __init__(self, live: LiveSettings, secret_values: SecretValues) -> None:
+        self._live = live
+        self._secret_values = secret_values
+
+    def check(self, before: Values, after: Values) -> None:
+        """What does not fit any more, since a file sets it by now, hinders no other change. Raises Unprocessable."""
+        left = dict(after)
+        while True:
+            try:
+                self._live.with_values(left)
+                return
+            except Unfit as unfit:
+                name = unfit.setting
+                if name not in left or name not in before or before[name] != left[name]:
+                    raise Unprocessable(str(unfit), key=name, rule=unfit.rule, field=name) from None
+                del left[name]
+
+    def follow(self, namespace: Namespace) -> None:
+        if namespace.name == OWN:
+            for unfit in self._live.apply(visible(namespace, self._secret_values, secrets=True)):
+                structlog.get_logger("app").warning("a setting of the namespace does not hold", why=str(unfit))
