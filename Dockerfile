@@ -18,20 +18,25 @@ FROM base AS dev
 # hadolint ignore=DL3008
 RUN apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
-        bash-completion chromium curl fonts-noto-cjk git kubernetes-client less make nodejs npm openssh-client procps \
+        bash-completion chromium curl fonts-noto-cjk gcc git kubernetes-client less libc6-dev make nodejs npm \
+        openssh-client procps shellcheck sudo wrk \
     && rm -rf /var/lib/apt/lists/*
-# The workspace lies in the home directory because the dev container tools give that, and all in it, the local user's id.
+# The workspace and the environment lie in the home directory because the dev container tools give that, and all in it,
+# the local user's id. The user has a name here: by its number it would have no home directory where that id differs.
 RUN useradd --uid 1000 --create-home --shell /bin/bash dev \
+    && echo 'dev ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/dev \
     && install --directory --owner dev --group dev /home/dev/tallygate
-USER 1000:1000
+USER dev
 WORKDIR /home/dev/tallygate
+# Outside of the workspace, which is the host's folder: an environment of the host's does not run in here.
+ENV VENV=/home/dev/venv
+ENV PATH=$VENV/bin:$PATH
 COPY --chown=dev:dev requirements/dev.txt requirements/
 # As `make` would do it, down to the file by which it sees that it was done; its own text would change this layer's key.
 RUN --mount=type=cache,target=/home/dev/.cache/pip,uid=1000,gid=1000 \
-    python -m venv .venv \
-    && .venv/bin/python -m pip install --require-hashes --only-binary :all: --requirement requirements/dev.txt \
-    && touch .venv/dev.done .venv/run.done
-ENV PATH=/home/dev/tallygate/.venv/bin:$PATH
+    python -m venv "$VENV" \
+    && "$VENV/bin/python" -m pip install --require-hashes --only-binary :all: --requirement requirements/dev.txt \
+    && touch "$VENV/dev.done" "$VENV/run.done"
 EXPOSE 8000
 CMD ["sleep", "infinity"]
 

@@ -1,85 +1,90 @@
 # Tallygate's commands: `make help` lists them.
 PYTHON ?= python3
-BIN := .venv/bin
+# The dev container has its environment outside of the workspace, which it shares with the host.
+VENV ?= .venv
+BIN := $(VENV)/bin
 UV := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command 'make lock'
 ARGS ?=
 JOBS ?= auto
 
-.PHONY: help run dev test test-all test-containers check faults format bench lock docs messages clean
+.PHONY: help install run dev test test-all test-containers check faults format bench lock docs messages clean
 .DEFAULT_GOAL := help
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' Makefile
 
-run: .venv/run.done ## Run the service at http://127.0.0.1:8000, on its own Valkey, data in ./data
+install: $(VENV)/dev.done ## Install what the other commands need; each of them does it by itself
+
+run: $(VENV)/run.done ## Run the service at http://127.0.0.1:8000, on its own Valkey, data in ./data
 	@exec $(BIN)/python -m app $(ARGS)
 
-dev: .venv/dev.done ## Run it with reload; PROVIDERS=1: with an OpenID provider and a WeChat to sign in with
+dev: $(VENV)/dev.done ## Run it with reload; PROVIDERS=1: with an OpenID provider and a WeChat to sign in with
 	@exec $(if $(PROVIDERS),$(BIN)/python -m dev) $(BIN)/uvicorn app.main:app --reload --reload-dir app --reload-include '*.html' \
-		--reload-include '*.css' --reload-include '*.js' --no-access-log --timeout-graceful-shutdown 5 $(ARGS)
+		--reload-include '*.css' --reload-include '*.js' --reload-include '*.mo' --reload-include '*.svg' \
+		--reload-include '*.txt' --no-access-log --timeout-graceful-shutdown 5 $(ARGS)
 
-test: .venv/dev.done ## Run the tests but the slow ones; ARGS=tests/counter: some of them; JOBS=0: in one process
+test: $(VENV)/dev.done ## Run the tests but the slow ones; ARGS=tests/counter: some of them; JOBS=0: in one process
 	@$(BIN)/pytest --numprocesses $(JOBS) --maxprocesses 4 -m "not slow" $(ARGS)
 
-test-all: .venv/dev.done ## Run all tests, with coverage: what CI runs
+test-all: $(VENV)/dev.done ## Run all tests, with coverage: what CI runs
 	@$(BIN)/coverage erase
 	@$(BIN)/coverage run -m pytest --numprocesses $(JOBS) --maxprocesses 4 $(ARGS)
 	@$(BIN)/coverage combine --quiet && $(BIN)/coverage report $(if $(ARGS),--fail-under=0)
 
-faults: .venv/dev.done ## Run the fault tests in full: kill, cut, fail over, for some ten minutes
+faults: $(VENV)/dev.done ## Run the fault tests in full: kill, cut, fail over, for some ten minutes
 	@TALLYGATE_TEST_FAULTS=full $(BIN)/pytest -m faults $(ARGS)
 
-test-containers: .venv/dev.done ## Build and run the images, the compose file and the dev container (needs an engine)
+test-containers: $(VENV)/dev.done ## Build and run the images, the compose file and the dev container (needs an engine)
 	@TALLYGATE_TEST_CONTAINERS=1 $(BIN)/pytest tests/containers $(ARGS)
 
-check: .venv/dev.done ## Check style, types, the floors, dependencies, scripts, Dockerfile, Compose, workflows
+check: $(VENV)/dev.done ## Check style, types, the floors, dependencies, scripts, Dockerfile, Compose, workflows
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
-	$(BIN)/shellcheck .ci/run deploy/*.sh
+	$(firstword $(wildcard $(BIN)/shellcheck) shellcheck) .ci/run deploy/*.sh
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml .devcontainer/compose.yaml
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
-format: .venv/dev.done ## Put the code into its form
+format: $(VENV)/dev.done ## Put the code into its form
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-bench: .venv/dev.done .venv-bench/done ## Measure the service beside its peers, and write docs/benchmarks.md (needs wrk)
+bench: $(VENV)/dev.done .venv-bench/done ## Measure the service beside its peers, and write docs/benchmarks.md (needs wrk)
 	@$(BIN)/python -m bench $(ARGS)
 
-lock: .venv/dev.done ## Lock the dependencies anew (UPGRADE=1: to their newest versions)
+lock: $(VENV)/dev.done ## Lock the dependencies anew (UPGRADE=1: to their newest versions)
 	$(UV) $(if $(UPGRADE),--upgrade) pyproject.toml --output-file requirements/run.txt
 	$(UV) $(if $(UPGRADE),--upgrade) requirements/dev.in --output-file requirements/dev.txt
 	$(UV) $(if $(UPGRADE),--upgrade) requirements/bench.in --output-file requirements/bench.txt
 
-docs: .venv/dev.done ## Write docs/settings.md from the settings
+docs: $(VENV)/dev.done ## Write docs/settings.md from the settings
 	$(BIN)/python -m app settings > docs/settings.md
 
-messages: .venv/dev.done ## Collect the sentences of the pages, and compile the translations
-	$(BIN)/pybabel --quiet extract --mapping babel.cfg --keywords N_ --no-location --omit-header --output .venv/messages.pot .
-	$(BIN)/pybabel --quiet update --input-file .venv/messages.pot --output-dir app/locale --no-fuzzy-matching --ignore-pot-creation-date
+messages: $(VENV)/dev.done ## Collect the sentences of the pages, and compile the translations
+	$(BIN)/pybabel --quiet extract --mapping babel.cfg --keywords N_ --no-location --omit-header --output $(VENV)/messages.pot .
+	$(BIN)/pybabel --quiet update --input-file $(VENV)/messages.pot --output-dir app/locale --no-fuzzy-matching --ignore-pot-creation-date
 	$(BIN)/pybabel --quiet compile --directory app/locale
 
 clean: ## Remove the environments and what tools left (never ./data)
 	rm -rf .venv .venv-bench dev/oidc_provider/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
 
-.venv/bin/python:
+$(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Tallygate needs Python 3.11 or newer: make PYTHON=python3.13 $(MAKECMDGOALS)" >&2; exit 2; }
-	@$(PYTHON) -m venv .venv || \
-		{ rm -rf .venv; echo "Python's venv module is missing: apt-get install python3-venv" >&2; exit 2; }
+	@$(PYTHON) -m venv $(VENV) || \
+		{ rm -rf $(VENV); echo "Python's venv module is missing: apt-get install python3-venv" >&2; exit 2; }
 
-.venv/run.done: requirements/run.txt | .venv/bin/python
+$(VENV)/run.done: requirements/run.txt | $(VENV)/bin/python
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.txt
 	@touch $@
 
-.venv/dev.done: requirements/dev.txt | .venv/bin/python
+$(VENV)/dev.done: requirements/dev.txt | $(VENV)/bin/python
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
-	@touch $@ .venv/run.done
+	@touch $@ $(VENV)/run.done
 
 .venv-bench/done: requirements/bench.txt
 	@$(PYTHON) -m venv .venv-bench

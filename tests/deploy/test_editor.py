@@ -39,7 +39,7 @@ def test_the_workspace_is_mounted_where_the_editor_opens_it(
 ) -> None:
     folder = devcontainer["workspaceFolder"]
     assert f"..:{folder}" in workspace["volumes"]
-    assert f"{folder}/.venv" in workspace["volumes"]
+    assert workspace["volumes"] == [f"..:{folder}"], "a volume more would stay after each rebuild"
     assert f"WORKDIR {folder}" in text("Dockerfile")
 
 
@@ -56,14 +56,26 @@ def test_redis_is_beside_it_and_the_one_of_production(workspace: dict[str, Any])
     services = yaml_of(".devcontainer/compose.yaml")["services"]
     assert services["redis"] == {"extends": {"file": "../compose.yaml", "service": "redis"}}
     assert workspace["depends_on"] == {"redis": {"condition": "service_healthy"}}
-    assert workspace["environment"] == {f"{PREFIX}REDIS_URL": "redis://redis:6379/0"}
-    assert all(is_setting(name) for name in workspace["environment"])
+    assert workspace["environment"][f"{PREFIX}REDIS_URL"] == "redis://redis:6379/0"
+    assert all(is_setting(name) for name in workspace["environment"] if name.startswith(PREFIX))
+
+
+def test_clones_side_by_side_share_no_name_and_no_port(workspace: dict[str, Any]) -> None:
+    """A project without a name has that of its folder; a port without a number is a free one."""
+    assert "name" not in yaml_of(".devcontainer/compose.yaml")
+    assert not {"image", "container_name"} & workspace.keys()
+    assert all(re.fullmatch(r"127\.0\.0\.1::\d+", port) for port in workspace["ports"])
+
+
+def test_nothing_runs_on_the_host_before_the_container(devcontainer: dict[str, Any]) -> None:
+    """Its shell would be cmd.exe on Windows."""
+    assert "initializeCommand" not in devcontainer
 
 
 def test_the_dev_containers_command_is_one_of_make(devcontainer: dict[str, Any]) -> None:
     program, target = devcontainer["postCreateCommand"].split()
     assert program == "make"
-    assert f"\n{target}:" in text("Makefile")
+    assert target in make_targets()
 
 
 def test_every_forwarded_port_has_a_name(devcontainer: dict[str, Any]) -> None:
@@ -86,11 +98,7 @@ def test_what_is_launched_can_be_imported(launches: dict[str, dict[str, Any]]) -
 
 
 def test_the_debugged_server_reloads_as_make_dev_does(launches: dict[str, dict[str, Any]]) -> None:
-    plain = {"PATH": os.environ["PATH"]}  # without what the `make test ARGS=...` around this one hands down
-    asked = subprocess.run(
-        ["make", "--dry-run", "dev"], cwd=ROOT, env=plain, capture_output=True, text=True, check=True
-    ).stdout
-    (command,) = (line for line in asked.replace("\\\n", " ").splitlines() if "uvicorn" in line)
+    (command,) = (line for line in _made("dev").replace("\\\n", " ").splitlines() if "uvicorn" in line)
     words = command.replace("'", "").split()
     reloading = words[words.index("app.main:app") :]
     assert launches["Server, with reload"]["args"] == reloading
@@ -112,12 +120,13 @@ def test_the_debugger_attaches_to_the_container_that_compose_starts(launches: di
 def test_the_interpreter_is_the_one_that_make_makes() -> None:
     local = jsonc(".vscode/settings.json")["python.defaultInterpreterPath"]
     inside = jsonc(".devcontainer/devcontainer.json")
-    folder = inside["workspaceFolder"]
     assert local == "${workspaceFolder}/.venv/bin/python"
-    assert inside["customizations"]["vscode"]["settings"]["python.defaultInterpreterPath"] == local.replace(
-        "${workspaceFolder}", folder
+    (environment,) = re.findall(r"^ENV VENV=(\S+)", text("Dockerfile"), re.MULTILINE)
+    assert (
+        inside["customizations"]["vscode"]["settings"]["python.defaultInterpreterPath"] == f"{environment}/bin/python"
     )
-    assert "BIN := .venv/bin\n" in text("Makefile")
+    assert _made("install", VENV=environment).count(f"{environment}/dev.done") > 0
+    assert ".venv/dev.done" in _made("install")
 
 
 def test_the_settings_find_the_tests_and_the_environment() -> None:
@@ -134,3 +143,15 @@ def test_every_extension_that_is_used_is_recommended(devcontainer: dict[str, Any
     assert set(devcontainer["customizations"]["vscode"]["extensions"]) <= recommended
     assert jsonc(".vscode/settings.json")["[python]"]["editor.defaultFormatter"] in recommended
     assert "ms-python.debugpy" in recommended
+
+
+def test_a_debugged_test_keeps_its_children_to_itself(launches: dict[str, dict[str, Any]]) -> None:
+    """Debugpy writes to the standard error of the children that it follows."""
+    assert launches["This test file"]["subProcess"] is False
+
+
+def _made(target: str, **environment: str) -> str:
+    """What make would do anew for the target."""
+    plain = {"PATH": os.environ["PATH"]}  # without what the `make test ARGS=...` around this one hands down
+    command = ["make", "--dry-run", "--always-make", target]
+    return subprocess.run(command, cwd=ROOT, env=plain | environment, capture_output=True, text=True, check=True).stdout

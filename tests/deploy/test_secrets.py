@@ -10,7 +10,8 @@ from tests.helpers.service import ROOT
 
 PLACES = ("Dockerfile", "compose.yaml", "docker-bake.hcl", ".devcontainer", ".vscode", ".github", "deploy", "k8s")
 GIVEN = re.compile(
-    r"(?i)(?<!_file)(secret[_-]?key|password|passwd|token|credential)s?[\"']?[ \t]*[:=][ \t]*[\"']?(?=[^\s\"'$])(.+)"
+    r"(?i)(?<!_file)(?<!\bno)"
+    r"(secret[_-]?key|password|passwd|token|credential)s?[\"']?[ \t]*[:=][ \t]*[\"']?(?=[^\s\"'$])(.+)"
 )
 LONG = re.compile(r"(?<!@)\b(?=\w*\d)[A-Za-z0-9+_]{32,}\b")
 """What looks random; behind an @ stands the commit of an action, or the digest of an image."""
