@@ -38,7 +38,7 @@ hypothesis.settings.load_profile("tallygate")
 @pytest.fixture(autouse=True)
 def patient_visitors(monkeypatch: pytest.MonkeyPatch) -> None:
     """Visitors wait for their numbers even where the machine is busy; where Redis goes away tests say for how long."""
-    monkeypatch.setattr(exactly_once, "PATIENCE", PATIENCE / 2)
+    monkeypatch.setattr(exactly_once, "REPLY_TIMEOUT", PATIENCE / 2)
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 from app.counter.batch_store import BatchStore, ServerInfo
 
-LOOK = 5.0
+CHECK_INTERVAL = 5.0
 """Seconds between two checks of the server's guarantees."""
 REPLICA_MEMORY = 60.0
 """Seconds for which WAIT still expects a lost replica: it may be about to become the primary."""
@@ -17,7 +17,7 @@ class Durability:
         self._store = store
         self._evicting = evicting
         self.info = ServerInfo(file=True, replicas=False, history="")
-        self._looked = -LOOK
+        self._looked = -CHECK_INTERVAL
         self._replica_seen = -REPLICA_MEMORY
         self._since = -1.0
 
@@ -35,7 +35,7 @@ class Durability:
 
     async def settled(self, worker: str) -> tuple[int, bool]:
         """(the worker's last applied batch, whether the server has made it durable). Raises StoreUnavailable."""
-        if time.monotonic() - self._looked >= LOOK:
+        if time.monotonic() - self._looked >= CHECK_INTERVAL:
             await self.look()
         replicas = time.monotonic() - self._replica_seen < REPLICA_MEMORY
         return await self._store.settled(worker, file=self.info.file, replicas=replicas)

@@ -21,13 +21,13 @@ from app.counter.journal import MAX_JOURNAL_BATCHES, Journal
 from app.store.client import CannotWrite, ResponseError, StoreUnavailable
 from app.store.tasks import run_until_one_ends
 
-PATIENCE = 1.0
+REPLY_TIMEOUT = 1.0
 """Seconds that a request waits for its number. Then the page shows none; the visit counts all the same."""
-PAUSE = 0.1
+RETRY_INTERVAL = 0.1
 """Seconds between two attempts to send a batch while Redis is unavailable."""
-CONFIRM = 0.25
+DURABILITY_INTERVAL = 0.25
 """Seconds between two durability checks."""
-QUIET = 2.0
+RECOVERY_PERIOD = 2.0
 """Seconds without numbers after Redis restarted or failed over: while other workers resend lost batches, a number could
 repeat one that was given before."""
 SMALL_BATCH = 6
@@ -170,16 +170,16 @@ class ExactSender(Generic[R]):
     async def _deliver(self, batch: Batch[R]) -> R:
         """Sends the batch until it is answered."""
         arguments = batch.arguments()
-        patience = self._loop.call_later(PATIENCE, self._lose_patience)
+        patience = self._loop.call_later(REPLY_TIMEOUT, self._lose_patience)
         while True:
             try:
                 async with self._turn:
                     reply = await self._apply(arguments)
             except (CannotWrite, ResponseError) as error:
                 self._refused(str(error))
-                await asyncio.sleep(PAUSE)
+                await asyncio.sleep(RETRY_INTERVAL)
             except StoreUnavailable:
-                await asyncio.sleep(PAUSE)
+                await asyncio.sleep(RETRY_INTERVAL)
             else:
                 await self._meet()
                 patience.cancel()
@@ -210,7 +210,7 @@ class ExactSender(Generic[R]):
                 same = await self.durability.same_since(self._met)
                 self._connections = connections
             if not same:
-                self._quiet_until = time.monotonic() + QUIET
+                self._quiet_until = time.monotonic() + RECOVERY_PERIOD
         self._met = time.monotonic()
 
     async def _restore(self, last: int) -> None:
@@ -236,7 +236,7 @@ class ExactSender(Generic[R]):
             await self._meet()
             with suppress(StoreUnavailable, ResponseError):  # there is nothing to confirm
                 await self._confirm()
-            await asyncio.sleep(self._confirm_interval or CONFIRM)
+            await asyncio.sleep(self._confirm_interval or DURABILITY_INTERVAL)
 
     async def _confirm(self) -> None:
         """Checks that Redis still has the acknowledged batches, and drops the durable ones from the journal."""

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-SETTLED = 3.0
+MIN_KEEP_SECONDS = 3.0
 """Seconds for which a batch is kept at least, whatever the barrier reports.
 
 With `appendfsync everysec` a server syncs what it wrote within 1 s, but its WAITAOF may answer before that: an idle
@@ -52,9 +52,9 @@ class Journal:
         self._parts = sum(entry.parts for entry in entries)
 
     def forget(self, last: int, now: float) -> None:
-        """Drops the batches that are durable and older than SETTLED."""
+        """Drops the batches that are durable and older than MIN_KEEP_SECONDS."""
         entries = self._entries
-        while entries and entries[0].sequence <= last and entries[0].acknowledged <= now - SETTLED:
+        while entries and entries[0].sequence <= last and entries[0].acknowledged <= now - MIN_KEEP_SECONDS:
             self._drop_first()
 
     def _drop_first(self) -> None:

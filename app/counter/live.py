@@ -9,7 +9,7 @@ from app.store.client import ResponseError, Store, StoreUnavailable
 from app.store.keys import HITS_CHANGED
 from app.store.tasks import run_until_one_ends
 
-EVERY = 0.1
+UPDATE_INTERVAL = 0.1
 """Seconds between announcements and between reads: a busy site costs Redis ten of each per second and worker."""
 HEARTBEAT = 15.0
 """Seconds after which an idle stream gets a comment, so that proxies keep it open. The totals are read as often without
@@ -68,7 +68,7 @@ class Live:
     async def _announce_all(self) -> None:
         while True:
             await self._announce.wait()
-            await asyncio.sleep(EVERY)
+            await asyncio.sleep(UPDATE_INTERVAL)
             self._announce.clear()
             with suppress(StoreUnavailable, ResponseError):
                 await self._counter.announce()
@@ -95,7 +95,7 @@ class Live:
                 if totals != self._totals:
                     self._totals = totals
                     self._wake()
-            await asyncio.sleep(EVERY)
+            await asyncio.sleep(UPDATE_INTERVAL)
 
     def _wake(self) -> None:
         self._changed.set()

@@ -76,7 +76,7 @@ class Tally(ExactSender[Sequence[int]]):
         self.dropped = 0
 
     def hit(self, name: str) -> asyncio.Future[int | None]:
-        """Counts a hit. The future resolves to its number, or to None after PATIENCE."""
+        """Counts a hit. The future resolves to its number, or to None after REPLY_TIMEOUT."""
         future: asyncio.Future[int | None] = self._loop.create_future()
         if self.waiting >= self._most_waiting:
             self.dropped += 1

@@ -25,7 +25,7 @@ LIFETIME = 600
 """Seconds between the start and the callback."""
 OUTCOME_LIFETIME = 900
 """Seconds for which the outcome of a request is stored."""
-PATIENCE = 10.0
+DUPLICATE_WAIT = 10.0
 """Seconds to wait for a duplicate callback that is in progress."""
 STATE = re.compile("[0-9a-f]{32}")
 MAX_STATE_COOKIE_BYTES = 4096
@@ -97,7 +97,7 @@ class AuthRequests:
 
     async def outcome(self, state: str) -> Outcome | None:
         """Waits for the outcome; None if there is none in time."""
-        deadline = asyncio.get_running_loop().time() + PATIENCE
+        deadline = asyncio.get_running_loop().time() + DUPLICATE_WAIT
         while (kept := await self._store.idempotent("GET", _key(state))) == b"":
             if asyncio.get_running_loop().time() > deadline:
                 return None

@@ -17,9 +17,9 @@ METADATA_MAX_AGE = 3600
 """Seconds for which a document is used without a refresh."""
 MAX_STALE_SECONDS = 30 * 86_400
 """Seconds for which a document is used while its provider is unavailable."""
-RETRY = 60
+RETRY_INTERVAL = 60
 """Seconds between two attempts to refresh a document, and between two refreshes for an unknown key."""
-PATIENCE = 2.0
+FETCH_WAIT = 2.0
 """Seconds to wait for another worker's fetch."""
 JSON_TYPES = ("application/json", "application/jwk-set+json")
 Check = Callable[[dict[str, Any]], object]
@@ -53,7 +53,7 @@ class MetadataCache:
         if await self._first(url, "key"):
             return await self._fetch(url, check)
         asked = float(await self._store.idempotent("GET", _slot(url, "key")) or 0)
-        deadline = asyncio.get_running_loop().time() + PATIENCE
+        deadline = asyncio.get_running_loop().time() + FETCH_WAIT
         while True:
             at, document = await self._kept(url) or (0.0, {})
             if at >= asked or asyncio.get_running_loop().time() > deadline:
@@ -85,7 +85,7 @@ class MetadataCache:
 
     async def _first(self, url: str, why: str) -> bool:
         """Whether this is the first request of its kind within a minute."""
-        return bool(await self._store.once("SET", _slot(url, why), repr(self._clock()), "NX", "EX", RETRY))
+        return bool(await self._store.once("SET", _slot(url, why), repr(self._clock()), "NX", "EX", RETRY_INTERVAL))
 
 
 def _slot(url: str, why: str) -> str:

@@ -18,11 +18,11 @@ from app.store import keys
 from app.store.client import Store, StoreUnavailable
 from app.store.scripts import Script
 
-RETRY = 60
+RETRY_INTERVAL = 60
 """Seconds after which an unavailable provider is asked again."""
-AWAY = 900
+AWAY_SECONDS = 900
 """Seconds for which an unavailable provider is asked by one session at a time."""
-PAUSE = 0.05
+POLL_INTERVAL = 0.05
 """Seconds between two checks for another worker's result."""
 RELEASE = Script("if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end")
 
@@ -56,8 +56,8 @@ class Refresher:
             async with self._turn(session) as ours:
                 if ours:
                     return await self._recheck(session)
-            await asyncio.sleep(PAUSE)
-        return self._clock() + RETRY
+            await asyncio.sleep(POLL_INTERVAL)
+        return self._clock() + RETRY_INTERVAL
 
     async def _recheck(self, session: Session) -> float | None:
         provider_session = await self._memory.provider_session(session)
@@ -78,7 +78,7 @@ class Refresher:
         provider = self._providers().get(name)
         if provider is None:
             raise Revoked("it is not configured any more")
-        later = replace(provider_session.tokens, recheck_at=self._clock() + RETRY)
+        later = replace(provider_session.tokens, recheck_at=self._clock() + RETRY_INTERVAL)
         if not await self._may_ask(name):
             return later
         try:
@@ -102,10 +102,12 @@ class Refresher:
         if self._clock() < float(next_try):
             return False
         turn = keys.oauth_asked(name, next_try.decode())
-        return bool(await self._store.once("SET", turn, b"", "NX", "EX", RETRY))
+        return bool(await self._store.once("SET", turn, b"", "NX", "EX", RETRY_INTERVAL))
 
     async def _note_away(self, name: str) -> None:
-        await self._store.idempotent("SET", keys.oauth_away(name), f"{self._clock() + RETRY:.3f}", "EX", AWAY)
+        await self._store.idempotent(
+            "SET", keys.oauth_away(name), f"{self._clock() + RETRY_INTERVAL:.3f}", "EX", AWAY_SECONDS
+        )
 
     async def _over(self, session: Session, why: str) -> None:
         """Deletes the tokens at once: workers that wait for the lock must not use them again."""

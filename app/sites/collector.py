@@ -13,7 +13,7 @@ from app.store.client import Store
 
 SPACING = 0.05
 """Seconds for which hits that come one by one wait for company."""
-CONFIRM = 1.0
+DURABILITY_INTERVAL = 1.0
 JOURNAL_LIMIT = 40_000
 """Of a bucket's journal, in parts of 100 bytes."""
 SHARE = 4
@@ -77,7 +77,7 @@ class Collector:
                 SitesBatchStore(store, barrier, bucket),
                 queue,
                 spacing=SPACING,
-                confirm=CONFIRM,
+                confirm=DURABILITY_INTERVAL,
                 journal_limit=JOURNAL_LIMIT,
             )
             for bucket, queue in enumerate(self._queues)

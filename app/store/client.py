@@ -35,7 +35,7 @@ UNWRITABLE = ("MISCONF", "NOREPLICAS")
 """Prefixes of errors of a server that lacks disk space or replicas to write."""
 BUSY = "BUSY "
 """How a server begins that runs somebody's long script; it has not applied the command."""
-PASSING = 0.05
+RETRY_INTERVAL = 0.05
 """Seconds between attempts while a server loads its data, or a cluster moves a slot or elects a primary."""
 
 
@@ -145,11 +145,11 @@ class Store:
                 if str(error).startswith(BUSY):
                     if self._loop.time() >= deadline:
                         raise StoreUnavailable(str(error), sent=False) from None
-                    await asyncio.sleep(PASSING)
+                    await asyncio.sleep(RETRY_INTERVAL)
                     continue
                 raise self._as_raised(command, error) from None
             if importing is None:
-                await asyncio.sleep(PASSING)
+                await asyncio.sleep(RETRY_INTERVAL)
                 await self._refresh()
 
     def _as_raised(self, command: tuple[Argument, ...], error: ResponseError) -> Exception:
@@ -232,9 +232,9 @@ class Store:
             raise StoreUnavailable(self._unknown, sent=False) from None
 
     async def _refresh(self) -> None:
-        """Refreshes the topology: one refresh for all concurrent callers, at most one per PASSING."""
+        """Refreshes the topology: one refresh for all concurrent callers, at most one per RETRY_INTERVAL."""
         if self._look is None or self._look.done():
-            if self._loop.time() - self._looked < PASSING:
+            if self._loop.time() - self._looked < RETRY_INTERVAL:
                 return
             self._look = asyncio.create_task(self._look_around())
         await asyncio.wait([self._look])

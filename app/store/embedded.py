@@ -19,9 +19,9 @@ SOCKET_PATH_LIMIT = 103
 """Bytes of a unix socket's path: 108 on Linux, 104 on macOS."""
 START_LIMIT = 60.0
 """Seconds to wait for the server to answer. Time spent loading its data does not count."""
-LOOK = 0.01
+POLL_INTERVAL = 0.01
 """Seconds between two checks while waiting."""
-REVIVE_EVERY = 0.2
+REVIVE_INTERVAL = 0.2
 """Seconds between two checks for a supervisor: the one found first may have been about to exit."""
 
 
@@ -106,14 +106,14 @@ class Embedded:
                     raise EmbeddedError(
                         f"the embedded Valkey in {self._folder} is stopping, and does not end"
                     ) from None
-                time.sleep(LOOK)
+                time.sleep(POLL_INTERVAL)
             else:
                 break
         (self._folder / "failed").unlink(missing_ok=True)
 
     def _wait(self) -> None:
         self.revive()
-        deadline, next_look = time.monotonic() + START_LIMIT, time.monotonic() + REVIVE_EVERY
+        deadline, next_look = time.monotonic() + START_LIMIT, time.monotonic() + REVIVE_INTERVAL
         while not (answer := self._answer()).startswith(b"+PONG"):
             now = time.monotonic()
             if reason := self._failure():
@@ -123,12 +123,12 @@ class Embedded:
                 )
             if now > next_look:
                 self.revive()
-                next_look = now + REVIVE_EVERY
+                next_look = now + REVIVE_INTERVAL
             if answer.startswith(b"-LOADING"):  # the server is loading its file
                 deadline = now + START_LIMIT
             if now > deadline:
                 raise EmbeddedError(f"the embedded Valkey does not answer; see {self._folder / 'valkey.log'}")
-            time.sleep(LOOK)
+            time.sleep(POLL_INTERVAL)
 
     def _answer(self) -> bytes:
         """The server's reply to PING; empty if no server answers."""

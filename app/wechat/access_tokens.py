@@ -17,7 +17,7 @@ MARGIN = 300
 """Seconds before its end at which a token is refreshed."""
 WAIT, LOOK_AGAIN = 3.0, 0.05
 """Seconds that a caller without a valid token waits for the holder of the lock; seconds between two looks."""
-PAUSE = 60
+RETRY_INTERVAL = 60
 """Seconds without a second try after a refusal for good."""
 FORCE_SOON, FORCE_DAY = Rule("wechat-force", 1, 30), Rule("wechat-force-day", 20, 86_400)
 
@@ -135,7 +135,7 @@ class TokenKeeper:
         except Refused as refused:
             if refused.errcode in NO_SECOND_TRY:
                 paused = StoredToken(
-                    before.value, before.expires, before.refreshed, refused.errcode, self._clock() + PAUSE
+                    before.value, before.expires, before.refreshed, refused.errcode, self._clock() + RETRY_INTERVAL
                 )
                 await self._saved(paused, fence)
             raise NoToken(self.account, refused.errcode) from None

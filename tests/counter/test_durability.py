@@ -100,7 +100,7 @@ async def settles(counter: CounterStore, *, replicas: bool = True) -> bool:
 async def test_a_replica_that_has_gone_is_waited_for_for_a_while(
     counter: CounterStore, own_server: Valkey, replica: Valkey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "LOOK", 0.0)
+    monkeypatch.setattr(module, "CHECK_INTERVAL", 0.0)
     server = Durability(counter)
     async with proxy(own_server.socket) as link:
         await follow(replica, link.port)

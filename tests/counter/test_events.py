@@ -114,7 +114,7 @@ async def test_a_head_request_is_answered_without_a_stream(service: Running) -> 
 async def test_it_goes_on_after_redis_was_away(
     make_settings: MakeSettings, own_server: Valkey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exactly_once, "PATIENCE", 0.1)
+    monkeypatch.setattr(exactly_once, "REPLY_TIMEOUT", 0.1)
     async with running(make_settings(redis_url=own_server.url)) as service, stream(service) as reader:
         await reader.tells(0)
         own_server.kill()
@@ -179,7 +179,7 @@ async def test_a_busy_site_announces_and_reads_a_few_times_a_second(
         for _ in range(100):
             await client.get("/")
         await reader.tells(100)
-        tenths = (asyncio.get_running_loop().time() - started) / module.EVERY
+        tenths = (asyncio.get_running_loop().time() - started) / module.UPDATE_INTERVAL
         assert calls("publish") - published <= tenths + 1
         assert calls("hmget") - read <= tenths + 1
 

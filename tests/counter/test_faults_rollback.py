@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from app.counter.journal import SETTLED
+from app.counter.journal import MIN_KEEP_SECONDS
 from tests.counter.load import until
 from tests.counter.scenes import reckon, serving, times, under_load
 from tests.helpers.proxy import Proxy, proxy
@@ -33,7 +33,9 @@ async def test_a_file_cut_back_to_its_last_sync_leaves_the_total_right(tmp_path:
                 await asyncio.sleep(random.uniform(0.3, UNSYNCED))
                 await asyncio.to_thread(server.kill)
                 cut = file.stat().st_size - synced
-                if time.monotonic() - begun < SETTLED:  # else the power would not have been lost so soon after the sync
+                if (
+                    time.monotonic() - begun < MIN_KEEP_SECONDS
+                ):  # else the power would not have been lost so soon after the sync
                     os.truncate(file, synced)
                 assert cut > 0, "nothing was written that could be lost"
                 await asyncio.to_thread(server.start)

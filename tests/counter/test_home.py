@@ -154,7 +154,7 @@ async def test_while_redis_is_away_the_number_is_unknown_and_the_visit_counts_la
     headers: dict[str, str],
     unknown: str,
 ) -> None:
-    monkeypatch.setattr(exactly_once, "PATIENCE", 0.1)
+    monkeypatch.setattr(exactly_once, "REPLY_TIMEOUT", 0.1)
     async with running(make_settings(redis_url=own_server.url)) as service:
         client = service.client
         own_server.kill()

@@ -1,6 +1,6 @@
 """The journal keeps what Redis could still lose, and nothing else."""
 
-from app.counter.journal import SETTLED, Journal
+from app.counter.journal import MIN_KEEP_SECONDS, Journal
 
 
 def journal_of(*acknowledged: float) -> Journal:
@@ -17,9 +17,9 @@ def kept(journal: Journal) -> list[int]:
 
 def test_what_the_server_has_is_kept_until_it_has_settled() -> None:
     journal = journal_of(100, 101, 102)
-    journal.forget(last=3, now=100 + SETTLED - 0.1)
+    journal.forget(last=3, now=100 + MIN_KEEP_SECONDS - 0.1)
     assert kept(journal) == [1, 2, 3]
-    journal.forget(last=3, now=101 + SETTLED)
+    journal.forget(last=3, now=101 + MIN_KEEP_SECONDS)
     assert kept(journal) == [3]
     journal.forget(last=3, now=200)
     assert len(journal) == 0
@@ -35,7 +35,7 @@ def test_what_was_sent_again_has_to_settle_again() -> None:
     journal = journal_of(100, 101, 102)
     for entry in journal.after(0):
         entry.acknowledged = 110
-    journal.forget(last=3, now=102 + SETTLED)
+    journal.forget(last=3, now=102 + MIN_KEEP_SECONDS)
     assert kept(journal) == [1, 2, 3]
 
 

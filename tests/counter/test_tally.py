@@ -86,7 +86,7 @@ async def test_a_visitor_is_not_kept_waiting_and_is_counted_when_redis_is_back(
     assert await tally.hit("home") == 1
     server.send(signal.SIGSTOP)
     try:
-        monkeypatch.setattr(module, "PATIENCE", 0.1)
+        monkeypatch.setattr(module, "REPLY_TIMEOUT", 0.1)
         first = tally.hit("home")
         await asyncio.sleep(0)
         early = [tally.hit("home") for _ in range(3)]
@@ -95,7 +95,7 @@ async def test_a_visitor_is_not_kept_waiting_and_is_counted_when_redis_is_back(
         assert tally.waiting == 5
     finally:
         server.send(signal.SIGCONT)
-    monkeypatch.setattr(module, "PATIENCE", PATIENCE)
+    monkeypatch.setattr(module, "REPLY_TIMEOUT", PATIENCE)
     await until(lambda: tally.waiting == 0, what="the visits to be counted")
     assert await tally.hit("home") == 7
     assert totals(server) == {"home": 7}
@@ -162,7 +162,7 @@ async def test_numbers_are_not_told_for_a_moment_after_redis_was_started_again(
 async def test_a_visitor_who_comes_long_after_redis_was_started_again_is_told_a_number(
     own_server: Valkey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "QUIET", 0.1)
+    monkeypatch.setattr(module, "RECOVERY_PERIOD", 0.1)
     async with counting(own_server.url) as tally:
         assert await tally.hit("home") == 1
         own_server.kill()

@@ -53,7 +53,7 @@ async def test_totals_that_were_emptied_on_purpose_stay_empty(server: Valkey, ta
 async def test_a_server_that_lost_everything_is_told_what_the_journal_has(
     short_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "QUIET", 0.0)
+    monkeypatch.setattr(module, "RECOVERY_PERIOD", 0.0)
     with valkey(short_folder / "forgetful", "--appendonly", "no") as server:
         async with counting(server.url) as tally:
             await count(tally, 5)
@@ -177,12 +177,12 @@ def mended_later(own_server: Valkey) -> Iterator[Any]:
 async def test_a_server_that_refuses_is_asked_until_it_is_mended(
     own_server: Valkey, mended_later: Any, breaks: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "QUIET", 0.0)
+    monkeypatch.setattr(module, "RECOVERY_PERIOD", 0.0)
     async with counting(own_server.url) as tally:
         await count(tally, 3)
         mend = breaks(mended_later)
         with monkeypatch.context() as patch:
-            patch.setattr(module, "PATIENCE", 0.3)
+            patch.setattr(module, "REPLY_TIMEOUT", 0.3)
             hits = [tally.hit("home") for _ in range(4)]
             assert [await hit for hit in hits] == [None] * 4
         mend()
@@ -194,8 +194,8 @@ async def test_a_server_that_refuses_is_asked_until_it_is_mended(
 async def test_a_counter_that_cannot_be_added_to_keeps_the_others_of_its_batch_right(
     server: Valkey, tally: Tally, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "PATIENCE", 0.5)
-    monkeypatch.setattr(module, "PAUSE", 0.01)
+    monkeypatch.setattr(module, "REPLY_TIMEOUT", 0.5)
+    monkeypatch.setattr(module, "RETRY_INTERVAL", 0.01)
     with server.client as client:
         client.hset(HITS_TOTALS, "broken", "many")
         hits = [tally.hit(name) for name in ("home", "broken", "about")]
@@ -209,8 +209,8 @@ async def test_a_counter_that_cannot_be_added_to_keeps_the_others_of_its_batch_r
 async def test_a_refusal_is_logged_once(
     server: Valkey, tally: Tally, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(module, "PAUSE", 0.001)
-    monkeypatch.setattr(module, "PATIENCE", 0.2)
+    monkeypatch.setattr(module, "RETRY_INTERVAL", 0.001)
+    monkeypatch.setattr(module, "REPLY_TIMEOUT", 0.2)
     with server.client as client:
         client.set(HITS_TOTALS, "no hash")
         assert await tally.hit("home") is None

@@ -34,7 +34,7 @@ def own(short_folder: Path) -> Iterator[Valkey]:
 async def place(
     own: Valkey, make_settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Running]:
-    monkeypatch.setattr(exactly_once, "PATIENCE", 0.1)
+    monkeypatch.setattr(exactly_once, "REPLY_TIMEOUT", 0.1)
     async with running(make_settings(redis_url=own.url, redis_timeout=1)) as service:
         yield service
 

@@ -20,7 +20,7 @@ PAGE = {"Referer": "https://blog.example/a"}
 async def test_every_kind_of_hit_is_answered_and_counted_later(
     make_settings: Callable[..., Settings], short_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exactly_once, "PATIENCE", 0.2)
+    monkeypatch.setattr(exactly_once, "REPLY_TIMEOUT", 0.2)
     with valkey(short_folder / "away") as server:
         async with running(make_settings(redis_url=server.url), Clock()) as service:
             await make_cast(service)
@@ -49,7 +49,7 @@ async def test_every_kind_of_hit_is_answered_and_counted_later(
 async def test_a_flood_on_one_site_leaves_room_for_the_others(
     make_settings: Callable[..., Settings], short_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exactly_once, "PATIENCE", 0.2)
+    monkeypatch.setattr(exactly_once, "REPLY_TIMEOUT", 0.2)
     with valkey(short_folder / "flood") as server:
         settings = make_settings(redis_url=server.url, max_queued_hits=40)
         async with running(settings, Clock()) as service:

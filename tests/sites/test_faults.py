@@ -19,7 +19,7 @@ import orjson
 import pytest
 import redis
 
-from app.counter.journal import SETTLED
+from app.counter.journal import MIN_KEEP_SECONDS
 from app.sites.counting_script import PAGES_IN_BLOCK
 from app.sites.models import bucket_of
 from app.store import keys
@@ -173,7 +173,7 @@ async def test_power_loss_loses_and_doubles_no_hit(
                 file, synced = await asyncio.to_thread(_sync, server)
                 await asyncio.sleep(random.uniform(0.3, UNSYNCED))
                 await asyncio.to_thread(server.kill)
-                if time.monotonic() - begun < SETTLED:
+                if time.monotonic() - begun < MIN_KEEP_SECONDS:
                     os.truncate(file, synced)
                 await asyncio.to_thread(server.start)
                 await hits.more()

@@ -31,7 +31,7 @@ def fragile(short_folder: Path) -> Iterator[Valkey]:
 async def test_signed_in_pages_say_that_it_is_unavailable_and_afterwards_everybody_is_still_in(
     start: Start, fragile: Valkey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exactly_once, "PATIENCE", 0.1)
+    monkeypatch.setattr(exactly_once, "REPLY_TIMEOUT", 0.1)
     async with AsyncExitStack() as stack:
         options = {"redis_url": fragile.url}
         here, elsewhere = [await stack.enter_async_context(start(**options)) for _ in range(2)]
