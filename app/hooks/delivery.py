@@ -110,7 +110,7 @@ class DeliveryLoop:
     async def _deliver(self, webhook: Webhook, claimed: Claimed) -> None:
         record, now = Record.load(claimed.record), self._clock()
         body = body_of(record, claimed.sequence)
-        headers = signature_headers(record.id, int(now), body, self._secrets(webhook))
+        headers = signature_headers(record.id, int(now), body, self.secrets_of(webhook))
         attempt = await self._sender.post(webhook.url, body, headers, now)
         if attempt.status is not None and 200 <= attempt.status < 300:
             self.delivered += 1
@@ -142,7 +142,7 @@ class DeliveryLoop:
             await self._store.save(replace(webhook, enabled=False, off_why=why))
             await self.reload()
 
-    def _secrets(self, webhook: Webhook) -> list[str]:
+    def secrets_of(self, webhook: Webhook) -> list[str]:
         found = (self._encryption.decrypt(each, webhook.id) for each in (webhook.secret, webhook.old_secret) if each)
         return [secret.decode() for secret in found if secret is not None]
 

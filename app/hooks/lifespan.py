@@ -11,6 +11,7 @@ from app.events.event import Record
 from app.hooks.consumer import Consumer
 from app.hooks.delivery import MAX_ATTEMPTS, DeliveryLoop
 from app.hooks.in_process import InProcess, Refused
+from app.hooks.replies import Replies
 from app.hooks.sender import Sender
 from app.hooks.store import HooksStore
 from app.observability.metrics import Metrics, Reading
@@ -32,6 +33,7 @@ class Hooks(SignInChecks):
     hooks_delivery: DeliveryLoop
     hooks_in_process: InProcess
     hooks_encryption: Encryption
+    hooks_replies: Replies
     hooks_clock: Callable[[], float]
 
 
@@ -63,6 +65,7 @@ async def open_hooks(web: WebState, metrics: Metrics, clock: Callable[[], float]
             hooks_delivery=delivery,
             hooks_in_process=in_process,
             hooks_encryption=encryption,
+            hooks_replies=Replies(lambda: delivery.webhooks, delivery.secrets_of, sender, clock),
             hooks_clock=clock,
             before_sign_in=partial(_before_sign_in, in_process, clock),
         )

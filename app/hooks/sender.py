@@ -35,8 +35,8 @@ class Sender:
     async def __aexit__(self, *exception: Any) -> None:
         await self._client.__aexit__(*exception)
 
-    async def post(self, url: str, body: bytes, headers: dict[str, str], at: float) -> Attempt:
-        """Never raises for what the receiver does. The answer's headers and first KB are kept to be shown."""
+    async def post(self, url: str, body: bytes, headers: dict[str, str], at: float, *, most: int = MAX_BODY) -> Attempt:
+        """Never raises for what the receiver does. The answer's headers and `most` bytes of its body are kept."""
         started = time.perf_counter()
         headers = headers | {"Content-Type": "application/json"}
         status, answered, told = None, {}, ""
@@ -45,7 +45,7 @@ class Sender:
                 async with self._client.stream("POST", url, content=body, headers=headers) as response:
                     status = response.status_code
                     answered = _headers(response)
-                    told = await _first(response)
+                    told = await _first(response, most)
         except TimeoutError:
             status, told = None, f"no answer within {self._timeout:g} s"
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError, OSError) as error:
@@ -59,10 +59,10 @@ def _headers(response: httpx.Response) -> dict[str, str]:
     return {name[:MAX_HEADER]: value[:MAX_HEADER] for name, value in pairs if name.lower() != "set-cookie"}
 
 
-async def _first(response: httpx.Response) -> str:
+async def _first(response: httpx.Response, most: int) -> str:
     body = b""
-    async for piece in response.aiter_raw(MAX_BODY):
+    async for piece in response.aiter_raw(most):
         body += piece
-        if len(body) >= MAX_BODY:
+        if len(body) >= most:
             break
-    return body[:MAX_BODY].decode("utf-8", "replace")
+    return body[:most].decode("utf-8", "replace")

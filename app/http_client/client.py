@@ -23,6 +23,10 @@ class Unreachable(HttpClientError):
     """No response: a timeout, a refused connection, a private address, a bad certificate."""
 
 
+class TimedOut(Unreachable):
+    """No whole response in time."""
+
+
 class BadResponse(HttpClientError):
     """A response that is too large, compressed although that was not asked for, or a redirect."""
 
@@ -66,13 +70,13 @@ class SafeHttpClient:
         await self._client.__aexit__(*exception)
 
     async def request(self, method: str, url: str, **options: Any) -> HttpResponse:
-        """Sends the request once. `options` are httpx's. Raises Unreachable, BadResponse."""
+        """Sends the request once. `options` are httpx's. Raises Unreachable, TimedOut, BadResponse."""
         name = f"{method} {url.partition('?')[0]}"
         try:
             async with asyncio.timeout(self._timeout), self._client.stream(method, url, **options) as response:
                 body = await _body(response, name)
         except TimeoutError:
-            raise Unreachable(f"{name}: no answer within {self._timeout:g} s") from None
+            raise TimedOut(f"{name}: no answer within {self._timeout:g} s") from None
         except httpx.ConnectError as error:  # its text says what is wrong with a certificate
             raise Unreachable(f"{name}: {type(error).__name__}: {error}") from None
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:  # the last: the host is no name

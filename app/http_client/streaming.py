@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 from pydantic import SecretStr
 
-from app.http_client.client import Unreachable
+from app.http_client.client import TimedOut, Unreachable
 from app.http_client.tls import trusted
 from app.http_client.transport import Transport
 
@@ -33,7 +33,7 @@ class StreamingClient:
     async def stream(
         self, method: str, url: str, headers: dict[str, str], body: bytes | AsyncIterator[bytes]
     ) -> AsyncIterator[httpx.Response]:
-        """The response when its head is there. Raises Unreachable, with no query in its text; TimeoutError."""
+        """The response when its head is there. Raises Unreachable, TimedOut, with no query in their texts."""
         name = f"{method} {url.partition('?')[0]}"
         extensions = {"timeout": dict.fromkeys(("connect", "read", "write", "pool"), self._timeout)}
         plain = {"Accept-Encoding": "identity", "User-Agent": "tallygate"} | headers
@@ -41,8 +41,8 @@ class StreamingClient:
         try:
             async with asyncio.timeout(None if not isinstance(body, bytes) else self._timeout):
                 response = await self._transport.handle_async_request(request)
-        except httpx.TimeoutException:
-            raise TimeoutError(f"{name}: no answer within {self._timeout:g} s") from None
+        except (TimeoutError, httpx.TimeoutException):
+            raise TimedOut(f"{name}: no answer within {self._timeout:g} s") from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise Unreachable(f"{name}: {type(error).__name__}") from None
         try:

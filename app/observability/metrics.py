@@ -47,6 +47,7 @@ class Metrics(Collector):
         self._routes = [*dict.fromkeys(routes), OTHER]
         self._base = {route: index * PER_ROUTE for index, route in enumerate(self._routes)}
         self._readings: list[tuple[Reading, float]] = []
+        self._families: list[Callable[[], Iterator[Metric]]] = []
         self._reading_base = len(self._routes) * PER_ROUTE
         self._width = self._reading_base + 64
         self._lock: int | None = None
@@ -97,6 +98,10 @@ class Metrics(Collector):
         for reading in readings:
             left = self._row[self._reading_base + len(self._readings)] if reading.counter else 0.0
             self._readings.append((reading, left))
+
+    def add_families(self, families: Callable[[], Iterator[Metric]]) -> None:
+        """Adds metrics whose values are the same for all workers."""
+        self._families.append(families)
 
     def request(self, route: str, status: int, seconds: float) -> None:
         """Counts an answered request; `route` is its path template, unknown ones count as "other"."""
@@ -151,6 +156,8 @@ class Metrics(Collector):
         for index, (reading, _) in enumerate(self._readings):
             family = CounterMetricFamily if reading.counter else GaugeMetricFamily
             yield family(reading.name, reading.help, value=sums[self._reading_base + index])
+        for families in self._families:
+            yield from families()
         info = GaugeMetricFamily("tallygate_build_info", "The version that runs.", labels=["version"])
         info.add_metric([__version__], 1)
         yield info

@@ -28,7 +28,7 @@ FORMER_NAMES = {
     "max_waiting_hits": "max_queued_hits",
 }
 """Names that settings had before; they still work everywhere."""
-TABLES = frozenset({"clients", "oauth", "services", "wechat"})
+TABLES = frozenset({"clients", "oauth", "services", "wechat", "wechat_platform"})
 """Settings that hold tables, which variables such as TALLYGATE_OAUTH__GOOGLE__ISSUER reach, too."""
 OUTGOING_PROXY = re.compile(r"https?://([^\s/@?#]+@)?([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?")
 
@@ -121,6 +121,11 @@ class Settings(HookSettings, RuntimeSettings):
     )
     wechat: Annotated[dict[str, dict[str, Any]], NoDecode] = Field(
         {}, repr=False, description="WeChat accounts, each a table `[wechat.<account>]` (see docs/wechat.md)."
+    )
+    wechat_platform: Annotated[dict[str, dict[str, Any]], NoDecode] = Field(
+        {},
+        repr=False,
+        description="Third-party platforms of WeChat's open platform, each a table `[wechat_platform.<name>]`.",
     )
     wechat_timeout: float = Field(10.0, gt=0, le=120, description="Seconds that a call of WeChat may take.")
     public_url: Annotated[str | None, AfterValidator(origin)] = Field(
@@ -222,7 +227,7 @@ class Settings(HookSettings, RuntimeSettings):
     def _split(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
-    @field_validator("clients", "oauth", "rate_limits", "rules", "services", "wechat", mode="before")
+    @field_validator("clients", "oauth", "rate_limits", "rules", "services", "wechat", "wechat_platform", mode="before")
     @classmethod
     def _tables(cls, value: object) -> object:
         """One variable may hold all tables as JSON."""

@@ -1,4 +1,4 @@
-"""Every key in Redis: this page is the schema.
+"""Every key in Redis: this page is the schema. WeChat's keys are in `wechat_keys.py`.
 
 A part in braces is a Redis Cluster hash tag: keys that one script touches share it, so that one node holds them.
 
@@ -74,8 +74,6 @@ A part in braces is a Redis Cluster hash tag: keys that one script touches share
 | `{hooks}:pending` | sorted set | deliveries that are not settled, by the time of their event | until settled |
 | `{hooks}:failing` | hash | a webhook's id -> since when it fails | until it works |
 | `hooks:changed` | channel | announces that webhooks have changed | - |
-| `{wechat:<account>}:<kind>` | hash | a token or ticket, encrypted (`:lock`, `:fence`: of its refresh) | for ever |
-| `{wechat}:seen:<hash>` | string | a message that came, so that its repeat is dropped | 10 min |
 | `{limits}:<rule>:<subject>` | string | when the allowance is whole again (GCRA), microseconds | until then |
 """
 
@@ -289,11 +287,3 @@ def oauth_request(digest: str) -> str:
 
 def oauth_assertion(digest: str) -> str:
     return f"oauth-server:assertion:{digest}"
-
-
-def wechat_token(account: str, kind: str) -> str:
-    return f"{{wechat:{account}}}:{kind}"
-
-
-def wechat_seen(digest: str) -> str:
-    return f"{{wechat}}:seen:{digest}"

@@ -19,6 +19,8 @@ WAIT, LOOK_AGAIN = 3.0, 0.05
 """Seconds that a caller without a valid token waits for the holder of the lock; seconds between two looks."""
 RETRY_INTERVAL = 60
 """Seconds without a second try after a refusal for good."""
+AHEAD_PAUSE = 10
+"""Seconds until the next try after a refresh ahead of time has failed."""
 FORCE_SOON, FORCE_DAY = Rule("wechat-force", 1, 30), Rule("wechat-force-day", 20, 86_400)
 
 
@@ -48,6 +50,7 @@ class TokenKeeper:
         self._last = StoredToken()
         self._flight: SingleFlight[StoredToken] = SingleFlight()
         self._ahead: set[asyncio.Task[None]] = set()
+        self._ahead_from = 0.0
 
     async def status(self) -> StoredToken:
         return await self._read()
@@ -78,7 +81,7 @@ class TokenKeeper:
 
     def _refresh_ahead(self) -> None:
         """In the background: everybody goes on with the old token."""
-        if not self._ahead:
+        if not self._ahead and self._clock() >= self._ahead_from:
             task = asyncio.create_task(self._refresh_quietly())
             self._ahead.add(task)
             task.add_done_callback(self._ahead.discard)
@@ -86,7 +89,8 @@ class TokenKeeper:
     async def _refresh_quietly(self) -> None:
         try:
             await self._refresh("")
-        except (NoToken, WeChatProblem, StoreUnavailable) as error:
+        except (WeChatProblem, StoreUnavailable) as error:
+            self._ahead_from = self._clock() + AHEAD_PAUSE
             structlog.get_logger("wechat").warning("a refresh ahead failed", account=self.account, why=str(error))
 
     async def close(self) -> None:

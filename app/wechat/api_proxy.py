@@ -1,6 +1,8 @@
 """The proxy of WeChat's API: `/wechat/{account}/<path>` with a service's token in place of the access token."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -8,16 +10,17 @@ import httpx
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from app.accounts.services import Service, WeChatGrant
-from app.http_client.client import HttpClientError
+from app.accounts.services import Service
+from app.http_client.client import HttpClientError, TimedOut
 from app.store.client import StoreUnavailable
-from app.store.rate_limit import Rule
-from app.web.errors import BadRequest, Forbidden, NotFound, Problem, SignInRequired, TooMany, problem_of
+from app.web.errors import BadRequest, Forbidden, NotFound, Problem, SignInRequired, problem_of
 from app.web.i18n import N_
 from app.web.responses import json_response
-from app.wechat.api_paths import is_allowed, is_safe
-from app.wechat.errcodes import DEAD_TOKEN, errcode_of, parse_json
+from app.wechat.api_calls import with_token
+from app.wechat.api_paths import TICKET, is_safe
+from app.wechat.errcodes import errcode_of, parse_json
 from app.wechat.errors import WeChatProblem, WeChatTimeout
+from app.wechat.grants import check_grant
 from app.wechat.hub import Hub
 from app.wechat.lifespan import WeChatState
 
@@ -51,19 +54,17 @@ async def _answer(request: Request[WeChatState]) -> Response:
     query = parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
     body = await _small_body(request)
     service, query = await _service(request, path, query, body)
-    hub = request.state["wechat"].get(request.path_params["account"])
-    grant = service.grants.wechat.get(request.path_params["account"])
-    if grant is None:
-        raise Forbidden(f"the service needs the grant wechat.{request.path_params['account']}")
+    name = request.path_params["account"]
+    if name not in service.grants.wechat:
+        raise Forbidden(f"the service needs the grant wechat.{name}")
+    hub = await request.state["wechat"].get(name)
     if hub is None:
         raise NotFound
     if path in TOKEN_PATHS:
-        return await _own_token(hub, grant, request, query, body)
-    if path == "cgi-bin/ticket/getticket":
-        return await _own_ticket(request, hub)
-    if not is_allowed(path, grant.paths):
-        raise Forbidden(f"the grant wechat.{hub.name} does not cover the path {path}")
-    await _limit(request, service, grant, hub.name)
+        return await _own_token(hub, service, request, query, body)
+    await check_grant(request, service, hub, path)
+    if path == TICKET:
+        return await _own_ticket(request, hub, query)
     return await _passed_on(request, hub, path, query, body)
 
 
@@ -102,49 +103,45 @@ async def _service(
 
 
 async def _own_token(
-    hub: Hub, grant: WeChatGrant, request: Request[WeChatState], query: list[tuple[str, str]], body: bytes | None
+    hub: Hub, service: Service, request: Request[WeChatState], query: list[tuple[str, str]], body: bytes | None
 ) -> Response:
     """The token API, for SDKs that fetch a token of their own. `force_refresh` is ignored."""
     appid = dict(query).get("appid") or parse_json(body or b"").get("appid")
     if appid not in {None, hub.account.appid}:
         raise BadRequest(N_("appid: must be the account's"), field="appid")
     token = await hub.access_token.get()
-    value = token.value if grant.raw_token else request.scope["wechat.secret"]
+    value = token.value if service.grants.wechat[hub.name].raw_token else request.scope["wechat.secret"]
     left = max(1, int(token.expires - request.state["wechat_clock"]()))
     return json_response({"access_token": value, "expires_in": left})
 
 
-async def _own_ticket(request: Request[WeChatState], hub: Hub) -> Response:
+async def _own_ticket(request: Request[WeChatState], hub: Hub, query: list[tuple[str, str]]) -> Response:
+    if dict(query).get("type", "jsapi") != "jsapi":
+        raise BadRequest(N_("type: must be jsapi"), field="type")
     ticket = await hub.jsapi_ticket.get()
     left = max(1, int(ticket.expires - request.state["wechat_clock"]()))
     return json_response({"errcode": 0, "errmsg": "ok", "ticket": ticket.value, "expires_in": left})
 
 
-async def _limit(request: Request[WeChatState], service: Service, grant: WeChatGrant, account: str) -> None:
-    """Raises TooMany."""
-    rules = [(grant.per_minute, "wechat-minute", 60), (grant.per_day, "wechat-day", 86_400)]
-    spent = [(Rule(name, times, seconds), f"{service.id}:{account}") for times, name, seconds in rules if times]
-    wait = await request.state["rate_limiter"].spend(*spent) if spent else 0
-    if wait:
-        raise TooMany(wait)
-
-
 async def _passed_on(
     request: Request[WeChatState], hub: Hub, path: str, query: list[tuple[str, str]], body: bytes | None
 ) -> Response:
-    """Calls WeChat; a dead token is replaced, and a small request repeated, once."""
-    token = await hub.access_token.get()
+    """Calls WeChat. A body that is streamed cannot be sent again."""
     content = body if body is not None else request.stream()
-    response = await _call(request, hub, path, query, token.value, content)
-    if isinstance(response, bytes) and errcode_of(parse_json(response)) in DEAD_TOKEN:
-        token = await hub.access_token.replace(token.value)
-        if body is not None:
-            response = await _call(request, hub, path, query, token.value, body)
+
+    async def ask(token: str) -> bytes | StreamingResponse:
+        return await _call(request, hub, path, query, token, content)
+
+    small = body is not None
+    response = await with_token(hub.access_token, ask, _errcode, reads=small and request.method == "GET", again=small)
+    hub.count(path, _errcode(response))
     if not isinstance(response, bytes):
-        hub.count(path, 0)
         return response
-    hub.count(path, errcode_of(parse_json(response)))
     return Response(response, media_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+def _errcode(response: bytes | StreamingResponse) -> int:
+    return errcode_of(parse_json(response)) if isinstance(response, bytes) else 0
 
 
 async def _call(
@@ -156,49 +153,50 @@ async def _call(
     content: bytes | AsyncIterator[bytes],
 ) -> bytes | StreamingResponse:
     """A small JSON body whole, everything else as a stream. Raises WeChatProblem, WeChatTimeout."""
-    url = f"{hub.account.base_url}/{path}?{urlencode([('access_token', token), *query])}"
+    url = f"{hub.account.api_url}/{path}?{urlencode([('access_token', token), *query])}"
     headers = {name: request.headers[name] for name in PASSED_ON if name in request.headers}
-    opened = request.state["wechat_http"].stream(request.method, url, headers, content)
     try:
-        response = await opened.__aenter__()
-    except TimeoutError:
+        async with AsyncExitStack() as stack:
+            opened = request.state["wechat_http"].stream(request.method, url, headers, content)
+            response = await stack.enter_async_context(opened)
+            pieces = response.aiter_raw()
+            async with asyncio.timeout(request.state["settings"].wechat_timeout):
+                first = await _first_piece(response, pieces)
+            if first.startswith(b"{") and len(first) <= SMALL:
+                return first
+            held = stack.pop_all()
+    except (TimedOut, TimeoutError, httpx.TimeoutException):
         hub.count(path, 504)
         raise WeChatTimeout(N_("WeChat does not answer in time.")) from None
-    except HttpClientError:
+    except (HttpClientError, httpx.HTTPError, BadAnswer):
         hub.count(path, 502)
-        raise WeChatProblem(N_("WeChat cannot be reached.")) from None
-    try:
-        pieces = response.aiter_raw()
-        first = await _first_piece(response, pieces)
-    except (httpx.HTTPError, WeChatProblem):
-        await opened.__aexit__(None, None, None)
-        hub.count(path, 502)
-        raise WeChatProblem(N_("WeChat's response is not usable.")) from None
-    if first.startswith(b"{") and len(first) <= SMALL:
-        await opened.__aexit__(None, None, None)
-        return first
+        raise WeChatProblem(N_("WeChat cannot be reached, or its response is not usable.")) from None
 
     async def rest() -> AsyncIterator[bytes]:
-        try:
+        async with held:
             yield first
             async for piece in pieces:
                 yield piece
-        finally:
-            await opened.__aexit__(None, None, None)
 
     back = {name: response.headers[name] for name in PASSED_BACK if name in response.headers}
     return StreamingResponse(rest(), headers=back | {"Cache-Control": "no-store"})
 
 
+class BadAnswer(Exception):
+    """Another status than 200, a page, or half a document."""
+
+
 async def _first_piece(response: httpx.Response, pieces: AsyncIterator[bytes]) -> bytes:
-    """The first bytes; of JSON everything, up to SMALL. Raises WeChatProblem for HTML and for other statuses."""
+    """The first bytes; of JSON everything, up to SMALL. Raises BadAnswer."""
     if response.status_code != 200 or "html" in response.headers.get("content-type", ""):
-        raise WeChatProblem
+        raise BadAnswer
     first = b""
     async for piece in pieces:
         first += piece
         if (first and not first.startswith(b"{")) or len(first) > SMALL:
             break
     if first.lstrip()[:9].lower().startswith((b"<!doctype", b"<html")):
-        raise WeChatProblem
+        raise BadAnswer
+    if first.startswith(b"{") and len(first) <= SMALL and not parse_json(first) and first.strip() != b"{}":
+        raise BadAnswer
     return first

@@ -1,52 +1,68 @@
-"""Callbacks: WeChat checks the address and pushes messages. A message is stored before it is answered."""
+"""Callbacks of accounts: WeChat checks the address and pushes messages. A message is stored before it is answered."""
 
+import asyncio
+import re
 from typing import Any
 
 import structlog
-from pydantic import SecretStr
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from app.events.catalogue import WechatMessage
+from app.events.event import Record
+from app.store.client import StoreUnavailable
+from app.web.body import MAX_FIELD_LENGTH
 from app.web.errors import BadRequest, NotFound
 from app.web.i18n import N_
 from app.wechat.hub import Hub
 from app.wechat.lifespan import WeChatState
-from app.wechat.message_crypto import BadMessage, decrypt, verify
+from app.wechat.message_crypto import BadMessage
 from app.wechat.message_xml import parse_xml
+from app.wechat.pushes import MAX_BYTES, PushKeys, is_reply
 
-MAX_AGE = 300
-"""Seconds between a message's timestamp and now."""
-MAX_MESSAGE_BYTES = 256 * 1024
+SUCCESS = "success"
+REPLY_TIMEOUT = 4.0
+"""Seconds that a service has for the passive reply; WeChat waits for 5."""
+NONCE = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 async def check(request: Request[WeChatState]) -> Response:
     """`GET /wechat/{account}/callback`: the echo, once the signature is right."""
-    hub, token = _receiver(request)
-    query = request.query_params
+    hub, push_keys = await _receiver(request)
     try:
-        _fresh(request)
-        verify(query.get("signature", ""), token, query.get("timestamp", ""), query.get("nonce", ""))
+        push_keys.check(request.query_params, request.state["wechat_clock"]())
     except BadMessage as error:
-        raise _refused(hub, error) from None
-    return PlainTextResponse(query.get("echostr", "")[:1024])
+        raise refused(hub.name, error) from None
+    return PlainTextResponse(request.query_params.get("echostr", "")[:MAX_FIELD_LENGTH])
 
 
 async def receive(request: Request[WeChatState]) -> Response:
-    """`POST /wechat/{account}/callback`: stores the message, then answers `success`. A repeat is dropped."""
-    hub, token = _receiver(request)
+    """`POST /wechat/{account}/callback`: stores the message, then answers `success` or a service's reply."""
+    hub, push_keys = await _receiver(request)
+    return await received(request, hub, push_keys)
+
+
+async def received(request: Request[WeChatState], hub: Hub, push_keys: PushKeys) -> Response:
+    """Handles a pushed message of an account. A repeat is dropped."""
+    document, fields = await opened(request, hub.name, push_keys)
+    text = document.decode("utf-8", "replace")
+    event = WechatMessage(account=hub.name, appid=hub.account.appid, message=fields, xml=text)
+    record = await request.state["wechat_messages"].add(identity(hub.name, fields), event)
+    reply = await _reply(request, record) if record is not None else None
+    if reply is None:
+        return PlainTextResponse(SUCCESS)
+    nonce = request.query_params.get("nonce", "")
+    sealed = push_keys.close(reply, nonce if NONCE.fullmatch(nonce) else "0", request.state["wechat_clock"]())
+    return Response(sealed, media_type="application/xml")
+
+
+async def opened(request: Request[Any], name: str, push_keys: PushKeys) -> tuple[bytes, dict[str, str]]:
+    """(the XML of a push, its fields). Raises BadRequest, and writes why to the log."""
     try:
-        _fresh(request)
-        document = _opened(request, hub, token, await request.body())
-        fields = parse_xml(document)
-        event = WechatMessage(
-            account=hub.name, appid=hub.account.appid, message=fields, xml=document.decode("utf-8", "replace")
-        )
+        document = push_keys.open(request.query_params, await _body(request), request.state["wechat_clock"]())
+        return document, parse_xml(document)
     except BadMessage as error:
-        raise _refused(hub, error) from None
-    stored = await request.state["wechat_messages"].add(identity(hub.name, fields), event)
-    structlog.get_logger("wechat").debug("a message came", account=hub.name, repeat=not stored)
-    return PlainTextResponse("success")
+        raise refused(name, error) from None
 
 
 def identity(account: str, fields: dict[str, str]) -> str:
@@ -55,37 +71,41 @@ def identity(account: str, fields: dict[str, str]) -> str:
     return "\0".join([account, fields.get("FromUserName", ""), *(fields.get(name, "") for name in names)])
 
 
-def _receiver(request: Request[Any]) -> tuple[Hub, str]:
-    """(the account, its callback token). Raises NotFound."""
-    hub: Hub | None = request.state["wechat"].get(request.path_params["account"])
-    token: SecretStr | None = hub.account.token if hub is not None else None
-    if hub is None or token is None:
-        raise NotFound
-    return hub, token.get_secret_value()
-
-
-def _fresh(request: Request[WeChatState]) -> None:
-    timestamp = request.query_params.get("timestamp", "")
-    if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 12):
-        raise BadMessage("the timestamp is no number")
-    if abs(request.state["wechat_clock"]() - int(timestamp)) > MAX_AGE:
-        raise BadMessage("the timestamp is too old")
-
-
-def _opened(request: Request[WeChatState], hub: Hub, token: str, body: bytes) -> bytes:
-    """The message's XML, decrypted if need be. An account with a key accepts no plain message. Raises BadMessage."""
-    if len(body) > MAX_MESSAGE_BYTES:
-        raise BadMessage("the message is too large")
-    query = request.query_params
-    timestamp, nonce = query.get("timestamp", ""), query.get("nonce", "")
-    if hub.account.encoding_aes_key is None:
-        verify(query.get("signature", ""), token, timestamp, nonce)
-        return body
-    encrypted = parse_xml(body).get("Encrypt", "")
-    verify(query.get("msg_signature", ""), token, timestamp, nonce, encrypted)
-    return decrypt(hub.account.encoding_aes_key.get_secret_value(), hub.account.appid, encrypted)
-
-
-def _refused(hub: Hub, error: BadMessage) -> BadRequest:
-    structlog.get_logger("wechat").warning("a callback was refused", account=hub.name, why=str(error))
+def refused(name: str, error: BadMessage) -> BadRequest:
+    structlog.get_logger("wechat").warning("a callback was refused", account=name, why=str(error))
     return BadRequest(N_("message: is not WeChat's"), field="message")
+
+
+async def _receiver(request: Request[WeChatState]) -> tuple[Hub, PushKeys]:
+    """Raises NotFound for an account without callbacks."""
+    hub = await request.state["wechat"].get(request.path_params["account"])
+    if hub is None or hub.account.token is None:
+        raise NotFound
+    account, key = hub.account, hub.account.encoding_aes_key
+    return hub, PushKeys(account.appid, hub.account.token.get_secret_value(), key.get_secret_value() if key else "")
+
+
+async def _body(request: Request[Any]) -> bytes:
+    """At most a little more than MAX_BYTES, so that a larger one is refused without being read."""
+    body = b""
+    async for piece in request.stream():
+        body += piece
+        if len(body) > MAX_BYTES:
+            break
+    return body
+
+
+async def _reply(request: Request[WeChatState], record: Record) -> str | None:
+    """The passive reply of a service; None for `success`."""
+    try:
+        async with asyncio.timeout(REPLY_TIMEOUT):
+            reply = await request.state["wechat_ask_for_reply"](record)
+    except TimeoutError:
+        reply = None
+    usable = reply is not None and is_reply(reply)
+    if usable:
+        try:
+            await request.state["wechat_messages"].set_outcome(record.id, "replied")
+        except StoreUnavailable:  # the message is stored, and the reply is good
+            structlog.get_logger("wechat").warning("an outcome could not be stored", account=record.data["account"])
+    return reply if usable else None

@@ -13,36 +13,19 @@ from app.accounts.guards import admin_required
 from app.accounts.models import User
 from app.accounts.services import PREFIX
 from app.web.body import Body, Text, json_body
-from app.web.errors import BadRequest, Forbidden, NotFound, SignInRequired
+from app.web.errors import BadRequest, Forbidden, SignInRequired
 from app.web.i18n import N_
 from app.web.openapi import ApiRoute, Operation, ResponseModel
 from app.web.responses import json_response
-from app.wechat.api_paths import is_allowed
 from app.wechat.errcodes import errcode_of
 from app.wechat.errors import WeChatProblem
+from app.wechat.grants import check_grant
 from app.wechat.hub import Hub
 from app.wechat.lifespan import WeChatState
 from app.wechat.message_crypto import js_signature
+from app.wechat.status import AccountStatus, found_hub, refresh_by_hand, status, statuses
 
 JSON = dict[str, Any]
-
-
-class CallCount(ResponseModel):
-    path: str
-    errcode: int
-    count: int
-
-
-class AccountStatus(ResponseModel):
-    """Times are Unix seconds. `errcode` is of the last refused refresh."""
-
-    name: str
-    appid: str
-    kind: str
-    refreshed: float
-    expires: float
-    errcode: int
-    calls: list[CallCount]
 
 
 class JsSdkModel(ResponseModel):
@@ -67,24 +50,22 @@ class QrCode(Body):
 @admin_required
 async def list_accounts(request: Request[WeChatState], admin: User) -> Response:
     """`GET /api/wechat`."""
-    return json_response([await _status(hub) for hub in request.state["wechat"].values()])
+    return json_response(await statuses(request))
 
 
 @admin_required
 async def refresh(request: Request[WeChatState], admin: User) -> Response:
     """`POST /api/wechat/{account}/refresh`."""
-    hub = _hub(request)
-    token = await hub.access_token.status()
-    await hub.access_token.replace(token.value)
-    return json_response(await _status(hub))
+    hub = await found_hub(request)
+    await refresh_by_hand(hub)
+    return json_response(await status(request, hub))
 
 
 async def jssdk(request: Request[WeChatState]) -> Response:
     """`GET /api/wechat/{account}/jssdk?url=`, for pages of `jssdk_origins`."""
-    hub, url = _hub(request), request.query_params.get("url", "")
-    parts = urlsplit(url)
-    origin = f"{parts.scheme}://{parts.netloc}"
-    if origin not in {each.rstrip("/") for each in hub.account.jssdk_origins}:
+    hub, url = await found_hub(request), request.query_params.get("url", "")
+    origin = _origin_of(url)
+    if origin not in _origins(hub):
         raise BadRequest(N_("url: must be a page of jssdk_origins"), field="url")
     ticket = await hub.jsapi_ticket.get()
     nonce, timestamp = secrets.token_hex(8), int(request.state["wechat_clock"]())
@@ -96,8 +77,18 @@ async def jssdk(request: Request[WeChatState]) -> Response:
             signature=js_signature(ticket.value, nonce, timestamp, url),
         )
     )
-    response.headers["Access-Control-Allow-Origin"] = origin
+    response.headers.update({"Access-Control-Allow-Origin": origin, "Vary": "Origin"})
     return response
+
+
+async def preflight(request: Request[WeChatState]) -> Response:
+    """`OPTIONS /api/wechat/{account}/jssdk`, from pages of `jssdk_origins`."""
+    hub, origin = await found_hub(request), request.headers.get("origin", "")
+    if origin not in _origins(hub):
+        raise Forbidden(N_("Only pages of jssdk_origins can ask for this."))
+    allowed = {"Access-Control-Allow-Methods": "GET", "Access-Control-Allow-Headers": "Accept, Content-Type"}
+    headers = {"Access-Control-Allow-Origin": origin, "Access-Control-Max-Age": "600", "Vary": "Origin"}
+    return Response(status_code=204, headers=headers | allowed)
 
 
 async def show_user(request: Request[WeChatState]) -> Response:
@@ -126,24 +117,31 @@ async def create_qrcode(request: Request[WeChatState]) -> Response:
     return json_response(_good(await hub.call("POST", "cgi-bin/qrcode/create", document)))
 
 
-def _hub(request: Request[WeChatState]) -> Hub:
-    hub: Hub | None = request.state["wechat"].get(request.path_params["account"])
-    if hub is None:
-        raise NotFound
-    return hub
+def _origins(hub: Hub) -> set[str]:
+    return {each.rstrip("/") for each in hub.account.jssdk_origins}
+
+
+def _origin_of(url: str) -> str:
+    """Empty for a text that is no URL."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 async def _granted(request: Request[WeChatState], path: str) -> Hub:
-    """The account, for a service whose grant covers the path. Raises SignInRequired, Forbidden, NotFound."""
+    """The account, for a service whose grant covers the path. Raises SignInRequired, Forbidden, NotFound, TooMany."""
     secret = api_secret(request.scope) or ""
     service = await request.state["services"].authenticate(secret) if secret.startswith(PREFIX) else None
     if service is None:
         raise SignInRequired
-    account = request.path_params["account"]
-    grant = service.grants.wechat.get(account)
-    if grant is None or not is_allowed(path, grant.paths):
-        raise Forbidden(f"the service needs the grant wechat.{account} with the path {path}")
-    return _hub(request)
+    name = request.path_params["account"]
+    if name not in service.grants.wechat:
+        raise Forbidden(f"the service needs the grant wechat.{name}")
+    hub = await found_hub(request)
+    await check_grant(request, service, hub, path)
+    return hub
 
 
 def _good(answer: JSON) -> JSON:
@@ -151,20 +149,6 @@ def _good(answer: JSON) -> JSON:
     if code:
         raise WeChatProblem(N_("WeChat refuses the call."), errcode=code)
     return answer
-
-
-async def _status(hub: Hub) -> AccountStatus:
-    token = await hub.access_token.status()
-    calls = [CallCount(path=path, errcode=code, count=count) for (path, code), count in hub.calls.items()]
-    return AccountStatus(
-        name=hub.name,
-        appid=hub.account.appid,
-        kind=hub.account.kind,
-        refreshed=token.refreshed,
-        expires=token.expires,
-        errcode=token.errcode,
-        calls=calls,
-    )
 
 
 ACCOUNT = {"account": "The account's name."}
@@ -219,11 +203,12 @@ QRCODE = Operation(
     guarded=True,
 )
 ONE = "/api/wechat/{account}"
+JSSDK_PATH = f"{ONE}/jssdk"
 
 routes = [
     ApiRoute("GET", "/api/wechat", list_accounts, LIST, name="list_wechat_accounts"),
     ApiRoute("POST", f"{ONE}/refresh", refresh, REFRESH, name="refresh_wechat"),
-    ApiRoute("GET", f"{ONE}/jssdk", jssdk, JSSDK),
+    ApiRoute("GET", JSSDK_PATH, jssdk, JSSDK),
     ApiRoute("GET", f"{ONE}/user/{{openid}}", show_user, USER, name="wechat_user"),
     ApiRoute("POST", f"{ONE}/template-message", send_template_message, TEMPLATE),
     ApiRoute("POST", f"{ONE}/qrcode", create_qrcode, QRCODE),

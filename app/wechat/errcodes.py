@@ -5,8 +5,11 @@ from typing import Any
 
 DEAD_TOKEN = frozenset({40001, 40014, 42001})
 BUSY = -1
-NO_SECOND_TRY = frozenset({45009, 45011, 40125, 40164})
-"""Of the token API: quotas, a wrong secret, an address that is not on the white list."""
+QUOTA = frozenset({45009, 45011})
+NO_SECOND_TRY = QUOTA | {40013, 40125, 40164, 61004, 61005, 61006, 61007, 61023, 89503}
+"""Of the token APIs: quotas, a wrong appid or secret, an address that is not on the white list, a wrong ticket, an
+authorization that was withdrawn.
+"""
 
 
 def parse_json(body: bytes) -> dict[str, Any]:

@@ -23,4 +23,5 @@ class NoToken(WeChatProblem):
 
     def __init__(self, account: str, errcode: int = 0) -> None:
         super().__init__(N_("There is no valid access token now."), account=account, errcode=errcode)
+        self.errcode = errcode
         self.headers["Retry-After"] = "5"

@@ -1,29 +1,43 @@
 """The part of the lifespan that opens WeChat accounts, and the request state that it fills."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TypedDict, TypeVar
 
 from app.accounts.lifespan import AccountState
+from app.events.event import Record
 from app.http_client.client import SafeHttpClient
 from app.http_client.streaming import StreamingClient
+from app.observability.metrics import Metrics
+from app.server.background import background
 from app.sessions.signing import signing_keys
 from app.settings import Settings
 from app.store.encryption import Encryption
 from app.web.lifespan import WebState
-from app.wechat.hub import Hub
-from app.wechat.models import configured_accounts
-from app.wechat.store import Messages, TokenStore
+from app.wechat.api_calls import WeChatApi
+from app.wechat.call_counts import INTERVAL, CallCounts
+from app.wechat.hubs import Hubs
+from app.wechat.messages import Messages
+from app.wechat.models import configured_accounts, configured_platforms
+from app.wechat.platform import Platform
+from app.wechat.platform_store import PlatformStore
+from app.wechat.store import StoredTokens
 
 C = TypeVar("C")
+AskForReply = Callable[[Record], Awaitable[str | None]]
+"""Asks a service for the passive reply to a message; None if there is none in time."""
 
 
 class WeChat(TypedDict):
     """Filled by `open_wechat`."""
 
-    wechat: Mapping[str, Hub]
+    wechat: Hubs
     wechat_http: StreamingClient
     wechat_messages: Messages
+    wechat_counts: CallCounts
+    wechat_ask_for_reply: AskForReply
     wechat_clock: Callable[[], float]
 
 
@@ -32,25 +46,43 @@ class WeChatState(AccountState, WeChat):
 
 
 @asynccontextmanager
-async def open_wechat(web: WebState, clock: Callable[[], float]) -> AsyncIterator[WeChat]:
+async def open_wechat(
+    web: WebState, metrics: Metrics, ask_for_reply: AskForReply, clock: Callable[[], float]
+) -> AsyncIterator[WeChat]:
     """Raises SettingsError for a wrong table."""
-    settings, tracking = web["settings"], web["tracking"]
-    accounts = configured_accounts(settings.wechat, private=settings.private_providers)
+    settings, tracking, private = web["settings"], web["tracking"], web["settings"].private_providers
+    accounts = configured_accounts(settings.wechat, private=private)
+    platform_tables = configured_platforms(settings.wechat_platform, private=private)
     encryption = Encryption(signing_keys(settings), "wechat")
+    tokens = StoredTokens(tracking, encryption)
+    counts = CallCounts(web["store"], secrets.token_hex(8))
+    metrics.add_families(counts.metrics)
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(_client(settings, SafeHttpClient))
         streaming = await stack.enter_async_context(_client(settings, StreamingClient))
-        hubs: dict[str, Hub] = {}
-        for name, account in accounts.items():
-            stores = (
-                TokenStore(tracking, encryption, name, "access_token"),
-                TokenStore(tracking, encryption, name, "jsapi_ticket"),
-            )
-            hubs[name] = Hub(name, account, http, stores, web["rate_limiter"], clock)
-            stack.push_async_callback(hubs[name].close)
+        platforms: dict[str, Platform] = {}
+        for name, table in platform_tables.items():
+            store, api = PlatformStore(tracking, encryption, name), WeChatApi(http, table.api_url)
+            platforms[name] = Platform(name, table, api, store, tokens, web["rate_limiter"], clock)
+            stack.push_async_callback(platforms[name].close)
+        hubs = Hubs(accounts, platforms, http, tokens, web["rate_limiter"], counts, clock)
+        stack.push_async_callback(hubs.close)
+        if accounts or platforms:
+            await stack.enter_async_context(background(web["lifecycle"], _flush(counts)))
         yield WeChat(
-            wechat=hubs, wechat_http=streaming, wechat_messages=Messages(web["store"], clock), wechat_clock=clock
+            wechat=hubs,
+            wechat_http=streaming,
+            wechat_messages=Messages(web["store"], encryption, clock),
+            wechat_counts=counts,
+            wechat_ask_for_reply=ask_for_reply,
+            wechat_clock=clock,
         )
+
+
+async def _flush(counts: CallCounts) -> None:
+    while True:
+        await asyncio.sleep(INTERVAL)
+        await counts.flush()
 
 
 def _client(settings: Settings, make: Callable[..., C]) -> C:

@@ -12,6 +12,7 @@ MEDIA = RoutePolicy(cross_site=True, max_body_bytes=MAX_MEDIA_BYTES)
 
 routes: list[BaseRoute] = [
     *client_api.routes,
+    PolicyRoute(client_api.JSSDK_PATH, client_api.preflight, methods=["OPTIONS"], policy=FROM_ANYWHERE),
     PolicyRoute("/wechat/{account}/callback", callbacks.check, methods=["GET"], policy=FROM_ANYWHERE),
     PolicyRoute("/wechat/{account}/callback", callbacks.receive, methods=["POST"], policy=FROM_ANYWHERE),
     PolicyRoute("/wechat/{account}/{path:path}", proxy, methods=["GET", "POST"], policy=MEDIA),

@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from app.web.i18n import Locales
 from dev.openid import Client, NodeMissing, openid_provider
 from dev.serving import served
-from dev.wechat import Simulator
+from dev.wechat.simulator import Simulator
 from tests.browser.conftest import Visitor, forgive
 from tests.helpers.cast import PASSWORD
 from tests.helpers.service import Process, process

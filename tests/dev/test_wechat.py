@@ -1,12 +1,22 @@
 """The WeChat of development asks who scans, and answers as the real one."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
 
-from dev.wechat import PARAMETERS, PEOPLE, Simulator
+from dev.serving import served
+from dev.wechat.api import WeChatApi
+from dev.wechat.pushes import Receiver
+from dev.wechat.sign_in import PARAMETERS, PEOPLE
+from dev.wechat.simulator import Simulator
+from tests.helpers.clock import Clock
 
 APPS = {"wx-website": "one secret", "wx-inside": "another secret"}
 PAGE = "/connect/qrconnect"
@@ -98,3 +108,55 @@ async def test_errors_are_as_odd_as_the_real_ones(
     assert (await wechat.get("/sns/userinfo", params={"access_token": "x"})).json()["errcode"] == 40001
     asked = {"appid": "wx-website", "grant_type": "refresh_token", "refresh_token": "x"}
     assert (await wechat.get("/sns/oauth2/refresh_token", params=asked)).json()["errcode"] == 40030
+
+
+async def test_the_page_pushes_expires_and_is_busy() -> None:
+    heard: list[str] = []
+
+    async def receive(request: Request[Any]) -> Response:
+        heard.append((await request.body()).decode())
+        return PlainTextResponse("success")
+
+    with served(Starlette(routes=[Route("/{path:path}", receive, methods=["POST"])])) as url:
+        shop = Receiver(f"{url}/shop", "wx-shop", "token")
+        suite = Receiver(f"{url}/suite", "wx-suite", "token", "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG")
+        simulator = Simulator({}, 60, {"wx-shop": "secret"}, {"shop": shop}, [(suite, "secret")])
+        transport = httpx.ASGITransport(simulator.app())
+        async with httpx.AsyncClient(transport=transport, base_url="http://wechat.test") as browser:
+            assert "Push a message" in (await browser.get("/simulator")).text
+            pressed = {"account": "shop", "content": "你好"}
+            for action in ("text", "event", "ticket", "unauthorize"):
+                answer = await browser.post("/simulator", data=pressed | {"action": action})
+                assert "200 success" in answer.text
+            assert "你好" in heard[0]
+            assert "你好" in heard[1]
+            assert all("<Encrypt>" in each for each in heard[2:])
+            await browser.post("/simulator", data={"action": "busy"})
+            who = {"appid": "wx-shop", "secret": "secret"}
+            codes = [(await browser.get("/cgi-bin/token", params=who)).json().get("errcode") for _ in range(2)]
+            assert codes == [-1, None]
+            await browser.post("/simulator", data={"action": "expire"})
+            assert simulator.api.tokens == {}
+
+
+async def test_tokens_throw_each_other_out_and_have_a_quota() -> None:
+    clock = Clock()
+    api = WeChatApi({"wx": "secret"}, clock, quotas={"/cgi-bin/tags/get": 1})
+    transport = httpx.ASGITransport(api.app())
+    async with httpx.AsyncClient(transport=transport, base_url="http://wechat.test") as client:
+        who = {"appid": "wx", "secret": "secret"}
+        first = (await client.get("/cgi-bin/token", params=who)).json()["access_token"]
+        stable = (await client.post("/cgi-bin/stable_token", json=who)).json()["access_token"]
+        await client.get("/cgi-bin/token", params=who)
+
+        async def code(token: str, path: str = "/cgi-bin/user/get") -> int | None:
+            found: int | None = (await client.get(path, params={"access_token": token})).json().get("errcode")
+            return found
+
+        assert await code(first) is None
+        clock.move(301)
+        assert (await code(first), await code(stable)) == (40001, None)
+        assert (await client.post("/cgi-bin/stable_token", json=who)).json()["access_token"] == stable
+        assert [await code(stable, "/cgi-bin/tags/get") for _ in range(2)] == [None, 45009]
+        forced = [(await client.post("/cgi-bin/stable_token", json=who | {"force_refresh": True})).json() for _ in "12"]
+        assert [each.get("errcode") for each in forced] == [None, 45011]

@@ -8,7 +8,7 @@ from starlette.applications import Starlette
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from dev.wechat import SCOPES, WeChat, odd_json
+from dev.wechat.sign_in import SCOPES, WeChat, odd_json
 from tests.fakes.noted import Asked, Noted, without_gone
 
 SECRETS = {"wx-website": "secret of the website", "wx-inside": "secret of the service account"}

@@ -9,7 +9,7 @@ from starlette.responses import HTMLResponse
 
 from app.settings import Settings
 from dev.serving import served
-from dev.wechat import odd_json
+from dev.wechat.sign_in import odd_json
 from tests.fakes.noted import GONE
 from tests.fakes.wechat import SECRETS, FakeWeChat
 from tests.helpers.clock import Clock

@@ -6,12 +6,15 @@ import re
 import pytest
 from redis.crc import key_slot
 
-from app.store import keys
+from app.store import keys, wechat_keys
 
-ROWS = re.findall(r"^\| `([^`]+)` \| ([^|]+) \| [^|]+ \| ([^|]+) \|$", keys.__doc__ or "", re.MULTILINE)
+PAGES = (keys, wechat_keys)
+TABLES = "".join(page.__doc__ or "" for page in PAGES)
+ROWS = re.findall(r"^\| `([^`]+)` \| ([^|]+) \| [^|]+ \| ([^|]+) \|$", TABLES, re.MULTILINE)
 PATTERNS = [pattern for pattern, *_ in ROWS]
-CONSTANTS = {name: value for name, value in vars(keys).items() if name.isupper() and isinstance(value, str)}
-MAKERS = dict(inspect.getmembers(keys, inspect.isfunction))
+NAMES = {name: value for page in PAGES for name, value in vars(page).items()}
+CONSTANTS = {name: value for name, value in NAMES.items() if name.isupper() and isinstance(value, str)}
+MAKERS = {name: value for name, value in NAMES.items() if inspect.isfunction(value)}
 
 
 def made(name: str) -> str:
@@ -30,11 +33,12 @@ def numbered(pattern: str) -> str:
 def test_the_page_has_a_row_for_each_key_and_each_row_is_whole() -> None:
     assert len(ROWS) >= 8
     assert len(set(PATTERNS)) == len(PATTERNS)
-    assert (keys.__doc__ or "").count("\n| `") == len(ROWS)
+    assert TABLES.count("\n| `") == len(ROWS)
     assert {kind for _, kind, _ in ROWS} <= {
         "hash",
         "channel",
         "string",
+        "list",
         "set",
         "sorted set",
         "stream",

@@ -9,13 +9,14 @@ import pytest
 
 from app.settings import Settings
 from dev.serving import served
-from dev.wechat_api import WeChatApi
+from dev.wechat.api import WeChatApi
 from tests.helpers.clock import Clock
 from tests.helpers.service import Running, running
 
 APPID, SECRET = "wx-shop", "secret of the shop"
 TOKEN = "tgs_" + "s" * 43
 RAW = "tgs_" + "r" * 43
+NARROW = "tgs_" + "n" * 43
 LIMITED = "tgs_" + "l" * 43
 CALLBACK_TOKEN, KEY = "callback", "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"
 
@@ -47,6 +48,7 @@ def wechat_settings(make_settings: Callable[..., Settings], wechat_url: str) -> 
         services={
             "billing": {"tokens": hashed(TOKEN), "wechat": {"shop": every}},
             "raw": {"tokens": hashed(RAW), "wechat": {"shop": {"raw_token": True}}},
+            "narrow": {"tokens": hashed(NARROW), "wechat": {"shop": {"paths": ["cgi-bin/user/info"]}}},
             "limited": {"tokens": hashed(LIMITED), "wechat": {"shop": {"per_minute": 1}}},
         },
         wechat_timeout=3,

@@ -8,11 +8,11 @@ import pytest
 from wechatpy.crypto import WeChatCrypto  # type: ignore[import-untyped]
 
 from app.wechat.message_crypto import js_signature, signature
-from dev.wechat_api import WeChatApi
+from dev.wechat.api import WeChatApi
 from tests.helpers.cast import make_cast, signed_in
 from tests.helpers.clock import Clock
 from tests.helpers.service import Running
-from tests.wechat.conftest import APPID, CALLBACK_TOKEN, KEY, LIMITED, TOKEN
+from tests.wechat.conftest import APPID, CALLBACK_TOKEN, KEY, LIMITED
 
 TEXT = (
     "<xml><ToUserName>gh_1</ToUserName><FromUserName>o1</FromUserName><CreateTime>1</CreateTime>"
@@ -99,12 +99,20 @@ async def test_a_page_is_signed(service: Running, wechat: WeChatApi, clock: Cloc
     answer = await service.client.get("/api/wechat/shop/jssdk", params={"url": url})
     assert answer.headers["access-control-allow-origin"] == "https://shop.example.com"
     found = answer.json()
-    ticket = await service.state["wechat"]["shop"].jsapi_ticket.get()
+    ticket = await (await service.state["wechat"].get("shop")).jsapi_ticket.get()
     assert found["signature"] == js_signature(ticket.value, found["nonceStr"], found["timestamp"], url)
     await service.client.get("/api/wechat/shop/jssdk", params={"url": url})
     assert wechat.count("/cgi-bin/ticket/getticket") == 1
-    other = await service.client.get("/api/wechat/shop/jssdk", params={"url": "https://evil.example/"})
-    assert other.status_code == 400
+    for other in ("https://evil.example/", "https://shop.example.com@evil.example/", "http://[", ""):
+        assert (await service.client.get("/api/wechat/shop/jssdk", params={"url": other})).status_code == 400
+
+
+async def test_other_pages_may_not_ask_for_a_signature(service: Running) -> None:
+    ask = {"Access-Control-Request-Method": "GET"}
+    good = await service.client.options("/api/wechat/shop/jssdk", headers=ask | {"Origin": "https://shop.example.com"})
+    assert (good.status_code, good.headers["access-control-allow-methods"]) == (204, "GET")
+    bad = await service.client.options("/api/wechat/shop/jssdk", headers=ask | {"Origin": "https://evil.example"})
+    assert (bad.status_code, "access-control-allow-origin" in bad.headers) == (403, False)
 
 
 async def test_client_functions(service: Running, program: httpx.AsyncClient) -> None:
@@ -118,15 +126,21 @@ async def test_client_functions(service: Running, program: httpx.AsyncClient) ->
     assert (await service.client.get("/api/wechat/shop/user/o1")).status_code == 401
     limited = service.another_client(headers={"Authorization": f"Bearer {LIMITED}"})
     assert (await limited.get("/api/wechat/sealed/user/o1")).status_code == 403
-    assert TOKEN
+    assert [(await limited.get("/api/wechat/shop/user/o1")).status_code for _ in range(2)] == [200, 429]
 
 
-async def test_administrators_see_and_refresh(service: Running, wechat: WeChatApi, clock: Clock) -> None:
+async def test_administrators_see_and_refresh(
+    service: Running, program: httpx.AsyncClient, wechat: WeChatApi, clock: Clock
+) -> None:
     await make_cast(service)
     alice = await signed_in(service, "alice")
     first, _ = (await alice.get("/api/wechat")).json()
-    assert (first["name"], first["expires"]) == ("shop", 0)
+    assert (first["name"], first["expires"], first["age"]) == ("shop", 0, None)
+    wechat.errors["/cgi-bin/user/info"] = [45009]
+    await program.get("/wechat/shop/cgi-bin/user/info?openid=o1")
     refreshed = (await alice.post("/api/wechat/shop/refresh")).json()
-    assert refreshed["expires"] == clock() + 7200
+    assert (refreshed["expires"], refreshed["age"]) == (clock() + 7200, 0)
+    assert refreshed["calls"] == [{"path": "cgi-bin/user/info", "errcode": 45009, "count": 1}]
+    assert refreshed["quota_errors"] == 1
     bob = await signed_in(service, "bob")
     assert (await bob.get("/api/wechat")).status_code == 403

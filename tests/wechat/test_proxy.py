@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from dev.wechat_api import WeChatApi
+from dev.wechat.api import WeChatApi
 from tests.helpers.clock import Clock
 from tests.helpers.service import Running
-from tests.wechat.conftest import APPID, LIMITED, RAW, TOKEN
+from tests.wechat.conftest import APPID, LIMITED, NARROW, RAW, TOKEN
 
 INFO = "/wechat/shop/cgi-bin/user/info?openid=o1"
 
@@ -68,9 +68,8 @@ async def test_a_dead_token_is_replaced_by_force_once(program: httpx.AsyncClient
     forced = [who["force_refresh"] for path, who in wechat.asked if path == "/cgi-bin/stable_token"]
     assert forced == [False, False, True]
     wechat.expire()
-    problem = await program.get(INFO)
-    assert problem.status_code == 503  # within 30 s no second time
-    assert problem.headers["content-type"] == "application/problem+json"
+    answer = await program.get(INFO)
+    assert (answer.status_code, answer.json()["errcode"]) == (200, 40001)  # within 30 s no second time
 
 
 async def test_other_errors_are_passed_on(program: httpx.AsyncClient, wechat: WeChatApi) -> None:
@@ -89,6 +88,43 @@ async def test_a_wrong_secret_is_asked_once_a_minute(
     assert wechat.count("/cgi-bin/stable_token") == 1
     clock.move(61)
     assert (await program.get(INFO)).status_code == 200
+
+
+async def test_a_busy_wechat_is_asked_again_for_reads_only(program: httpx.AsyncClient, wechat: WeChatApi) -> None:
+    wechat.errors["/cgi-bin/user/info"] = [-1, -1]
+    assert (await program.get(INFO)).json()["openid"] == "o1"
+    assert wechat.count("/cgi-bin/user/info") == 3
+    wechat.errors["/cgi-bin/message/custom/send"] = [-1]
+    answer = await program.post("/wechat/shop/cgi-bin/message/custom/send", json={})
+    assert answer.json()["errcode"] == -1
+    assert wechat.count("/cgi-bin/message/custom/send") == 1
+
+
+async def test_calls_are_counted_for_all_workers(
+    service: Running, elsewhere: Running, program: httpx.AsyncClient, wechat: WeChatApi
+) -> None:
+    wechat.html.add("/cgi-bin/tags/get")
+    wechat.errors["/cgi-bin/user/info"] = [45009]
+    for path in (INFO, INFO, "/wechat/shop/cgi-bin/tags/get"):
+        await program.get(path)
+    await service.state["wechat_counts"].totals()
+    await elsewhere.state["wechat_counts"].totals()
+    found = {
+        (sample.labels["path"], sample.labels["errcode"]): sample.value
+        for family in elsewhere.state["wechat_counts"].metrics()
+        for sample in family.samples
+    }
+    assert found == {("cgi-bin/user/info", "45009"): 1, ("cgi-bin/user/info", "0"): 1, ("cgi-bin/tags/get", "502"): 1}
+
+
+async def test_a_ticket_needs_a_grant(service: Running, wechat: WeChatApi) -> None:
+    path = "/wechat/shop/cgi-bin/ticket/getticket?type=jsapi"
+    for token, status in ((RAW, 200), (NARROW, 403)):
+        answer = await service.client.get(path, headers={"Authorization": f"Bearer {token}"})
+        assert answer.status_code == status, answer.text
+    assert wechat.count("/cgi-bin/ticket/getticket") == 1
+    other = await service.client.get(f"{path}&type=wx_card", headers={"Authorization": f"Bearer {RAW}"})
+    assert other.status_code == 400
 
 
 async def test_html_is_a_bad_gateway(program: httpx.AsyncClient, wechat: WeChatApi) -> None:
@@ -134,14 +170,14 @@ async def test_what_is_not_allowed_reaches_nobody(service: Running, wechat: WeCh
     scope_path = httpx.URL("http://tallygate.test").copy_with(raw_path=path.encode())
     answer = await service.client.get(scope_path, headers={"Authorization": f"Bearer {TOKEN}"})
     assert answer.status_code == status, answer.text
-    assert wechat.asked == []
+    assert not wechat.asked
 
 
 @pytest.mark.parametrize("token", ["", "tgs_" + "x" * 43, "tgt_" + "x" * 43])
 async def test_without_a_services_token_nothing_goes_through(service: Running, wechat: WeChatApi, token: str) -> None:
     answer = await service.client.get(INFO, headers={"Authorization": f"Bearer {token}"} if token else {})
     assert answer.status_code in {400, 401}
-    assert wechat.asked == []
+    assert not wechat.asked
 
 
 async def test_a_service_has_a_limit(service: Running) -> None:

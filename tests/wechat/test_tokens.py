@@ -5,15 +5,14 @@ import pytest
 from app.sessions.signing import signing_keys
 from app.settings import Settings
 from app.store.encryption import Encryption
-from app.wechat.store import LOCK_MILLISECONDS, StoredToken, TokenStore
+from app.wechat.store import LOCK_MILLISECONDS, StoredToken, StoredTokens, TokenStore
 from tests.helpers.service import Running
 
 
 @pytest.fixture
 def tokens(service: Running, wechat_settings: Settings) -> TokenStore:
-    return TokenStore(
-        service.state["tracking"], Encryption(signing_keys(wechat_settings), "wechat"), "test", "access_token"
-    )
+    encryption = Encryption(signing_keys(wechat_settings), "wechat")
+    return StoredTokens(service.state["tracking"], encryption).of("test", "access_token")
 
 
 async def test_a_slow_older_answer_does_not_replace_a_newer_token(tokens: TokenStore, service: Running) -> None:

@@ -8,7 +8,7 @@ import pytest
 from wechatpy import WeChatClient  # type: ignore[import-untyped]
 
 from dev.serving import served
-from dev.wechat_api import WeChatApi
+from dev.wechat.api import WeChatApi
 from tests.helpers.service import process
 from tests.helpers.valkey import Valkey
 from tests.wechat.conftest import APPID, SECRET, TOKEN, hashed

@@ -1,4 +1,4 @@
-"""A WeChat for development: a page stands for the code to scan, and asks who scans it.
+"""Sign-in of the WeChat for development: a page stands for the code to scan, and asks who scans it.
 
 Its answers are those of the real one: JSON called text/plain, with status 200 for errors, too.
 """
@@ -6,16 +6,17 @@ Its answers are those of the real one: JSON called text/plain, with status 200 f
 import hashlib
 import json
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 from starlette.templating import Jinja2Templates
+
+from dev.wechat.platform import ACCOUNTS, Platform
 
 PARAMETERS = ("appid", "redirect_uri", "response_type", "scope", "state")
 """In this order: WeChat insists."""
@@ -24,6 +25,7 @@ SCOPES = {"/connect/qrconnect": "snsapi_login", "/connect/oauth2/authorize": "sn
 PEOPLE = ("张三", "李四", "Ana 🌸")
 LONGEST_STATE = 128
 Document = dict[str, Any]
+UNKNOWN: Document = {"errcode": 40001, "errmsg": "invalid credential, rid: 4"}
 
 
 class WeChat:
@@ -39,9 +41,9 @@ class WeChat:
 
     def mistake(self, path: str, query: Mapping[str, str]) -> str | None:
         """What is wrong with the way to WeChat's page."""
-        if tuple(query) != PARAMETERS:
+        if tuple(query) not in {PARAMETERS, (*PARAMETERS, "component_appid")}:
             return f"the parameters must be {', '.join(PARAMETERS)}, in this order"
-        if query["appid"] not in self._apps:
+        if query["appid"] not in (ACCOUNTS if "component_appid" in query else self._apps):
             return "appid: there is no such app"
         if query["response_type"] != "code" or query["scope"] != SCOPES[path]:
             return f"response_type must be code, and scope {SCOPES[path]}"
@@ -57,9 +59,13 @@ class WeChat:
 
     def tokens(self, query: Mapping[str, str]) -> Document:
         """The answer of /sns/oauth2/access_token."""
-        appid, code = query.get("appid", ""), query.get("code", "")
-        if query.get("secret") != self._apps.get(appid):
+        if query.get("secret") != self._apps.get(query.get("appid", "")):
             return {"errcode": 40125, "errmsg": "invalid appsecret, rid: 1"}
+        return self.exchanged(query)
+
+    def exchanged(self, query: Mapping[str, str]) -> Document:
+        """The answer to somebody who has proved to be the app."""
+        appid, code = query.get("appid", ""), query.get("code", "")
         if code in self._used:
             return {"errcode": 40163, "errmsg": "code been used, rid: 2"}
         granted_to, user = self._granted.get(code, ("", {}))
@@ -91,33 +97,45 @@ class WeChat:
 
     def user(self, query: Mapping[str, str]) -> Document:
         """The answer of /sns/userinfo."""
-        unknown = {"errcode": 40001, "errmsg": "invalid credential, rid: 4"}
-        return self._users.get(query.get("access_token", ""), unknown)
+        return self._users.get(query.get("access_token", ""), UNKNOWN)
 
 
-class Simulator:
-    """WeChat's pages and its API, for a browser and a service on this machine."""
+class SignIn:
+    """WeChat's pages and its API of sign-in. A platform signs in on behalf of the accounts that consented."""
 
-    def __init__(self, apps: Mapping[str, str], access_token_seconds: int = 7200) -> None:
+    def __init__(
+        self, apps: Mapping[str, str], access_token_seconds: int = 7200, platforms: Sequence[Platform] = ()
+    ) -> None:
         self._wechat = WeChat(apps, access_token_seconds)
+        self._platforms = {platform.receiver.appid: platform for platform in platforms}
         self._templates = Jinja2Templates(Path(__file__).parent)
 
-    def app(self) -> Starlette:
-        return Starlette(
-            routes=[
-                *(Route(path, self._ask) for path in SCOPES),
-                Route("/connect/answer", self._answer, methods=["POST"]),
-                Route("/sns/oauth2/access_token", _answering(self._wechat.tokens)),
-                Route("/sns/oauth2/refresh_token", _answering(self._wechat.refreshed)),
-                Route("/sns/userinfo", _answering(self._wechat.user)),
-            ]
-        )
+    def routes(self) -> list[BaseRoute]:
+        return [
+            *(Route(path, self._ask) for path in SCOPES),
+            Route("/connect/answer", self._answer, methods=["POST"]),
+            Route("/sns/oauth2/access_token", _answering(self._wechat.tokens)),
+            Route("/sns/oauth2/refresh_token", _answering(self._wechat.refreshed)),
+            Route("/sns/oauth2/component/access_token", _answering(self._component_tokens)),
+            Route("/sns/oauth2/component/refresh_token", _answering(self._component_refreshed)),
+            Route("/sns/userinfo", _answering(self._wechat.user)),
+        ]
+
+    def _component_tokens(self, query: Mapping[str, str]) -> Document:
+        return self._wechat.exchanged(query) if self._component(query) else UNKNOWN
+
+    def _component_refreshed(self, query: Mapping[str, str]) -> Document:
+        return self._wechat.refreshed(query) if self._component(query) else UNKNOWN
+
+    def _component(self, query: Mapping[str, str]) -> bool:
+        platform = self._platforms.get(query.get("component_appid", ""))
+        return platform is not None and platform.knows_token(query.get("component_access_token", ""))
 
     def _ask(self, request: Request[Any]) -> Response:
         query = dict(request.query_params)
         mistake = self._wechat.mistake(request.url.path, query)
         context = {"query": query, "mistake": mistake, "people": PEOPLE, "code": request.url.path.endswith("qrconnect")}
-        return self._templates.TemplateResponse(request, "wechat.html", context, 400 if mistake else 200)
+        return self._templates.TemplateResponse(request, "sign_in.html", context, 400 if mistake else 200)
 
     async def _answer(self, request: Request[Any]) -> Response:
         """Back to the service with a code, or with what the real one sends when somebody refuses."""

@@ -1,0 +1,26 @@
+"""Whether a service may make a call: its grant for the account, and the limits in it."""
+
+from starlette.requests import Request
+
+from app.accounts.services import Service
+from app.store.rate_limit import Rule
+from app.web.errors import Forbidden, TooMany
+from app.wechat.api_paths import is_allowed
+from app.wechat.hub import Hub
+from app.wechat.lifespan import WeChatState
+
+MINUTE, DAY = 60, 86_400
+
+
+async def check_grant(request: Request[WeChatState], service: Service, hub: Hub, path: str) -> None:
+    """Raises Forbidden without a grant that covers the path, and TooMany beyond its limits."""
+    grant = service.grants.wechat.get(hub.name)
+    if grant is None:
+        raise Forbidden(f"the service needs the grant wechat.{hub.name}")
+    if not is_allowed(path, grant.paths):
+        raise Forbidden(f"the grant wechat.{hub.name} does not cover the path {path}")
+    limits = ((grant.per_minute, "wechat-minute", MINUTE), (grant.per_day, "wechat-day", DAY))
+    spent = [(Rule(name, times, seconds), f"{service.id}:{hub.name}") for times, name, seconds in limits if times]
+    wait = await request.state["rate_limiter"].spend(*spent) if spent else 0
+    if wait:
+        raise TooMany(wait)

@@ -1,0 +1,114 @@
+"""A third-party platform of the open platform: its token, made of pushed tickets; the accounts that authorise it."""
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlencode
+
+from app.store.rate_limit import RateLimiter
+from app.web.i18n import N_
+from app.wechat.access_tokens import Refused, TokenKeeper
+from app.wechat.api_calls import WeChatApi, token_of, with_token
+from app.wechat.errcodes import errcode_of
+from app.wechat.errors import NoToken, WeChatProblem
+from app.wechat.models import NAME, WeChatPlatform
+from app.wechat.platform_store import Authorization, PlatformStore
+from app.wechat.store import StoredTokens
+
+MAX_FUNCTIONS = 200
+NO_TICKET = 61005
+"""WeChat's errcode of an expired ticket; here also of none."""
+NOT_GRANTED = 61007
+
+
+class Platform:
+    def __init__(
+        self,
+        name: str,
+        settings: WeChatPlatform,
+        api: WeChatApi,
+        store: PlatformStore,
+        tokens: StoredTokens,
+        limiter: RateLimiter,
+        clock: Callable[[], float],
+    ) -> None:
+        self.name = name
+        self.settings = settings
+        self.api = api
+        self.store = store
+        self._clock = clock
+        own = tokens.of(f"platform:{name}", "access_token")
+        self.access_token = TokenKeeper(f"platform {name}", own, self._fetch, limiter, clock)
+
+    async def close(self) -> None:
+        await self.access_token.close()
+
+    async def consent_url(self, redirect_uri: str) -> str:
+        """WeChat's page on which the owner of an account authorises this platform. Raises WeChatProblem."""
+        code = _good(await self._call("api_create_preauthcode", {})).get("pre_auth_code")
+        query = {
+            "component_appid": self.settings.appid, "pre_auth_code": str(code), "redirect_uri": redirect_uri,
+            "auth_type": "3",
+        }  # fmt: skip
+        return f"{self.settings.open_url}/cgi-bin/componentloginpage?{urlencode(query)}"
+
+    async def exchange(self, code: str) -> str:
+        """Stores the account of an authorization code, which is good once. Returns its appid. Raises WeChatProblem."""
+        info = _good(await self._call("api_query_auth", {"authorization_code": code})).get("authorization_info")
+        info = info if isinstance(info, dict) else {}
+        appid, refresh_token = info.get("authorizer_appid"), info.get("authorizer_refresh_token")
+        if not isinstance(appid, str) or not NAME.fullmatch(appid) or not isinstance(refresh_token, str):
+            raise WeChatProblem(N_("WeChat's response is not usable."))
+        await self.store.add(Authorization(appid, refresh_token, self._clock(), _functions(info.get("func_info"))))
+        return appid
+
+    async def fetch_token(self, appid: str) -> tuple[str, float]:
+        """An access token of an account; the refresh token that comes with it replaces the former one.
+
+        Raises Refused, WeChatProblem.
+        """
+        account = await self.store.fresh(appid)
+        if account is None:
+            raise Refused(NOT_GRANTED)
+        who = {"authorizer_appid": appid, "authorizer_refresh_token": account.refresh_token}
+        answer = await self._call("api_authorizer_token", who)
+        found = token_of(answer, "authorizer_access_token")
+        refresh_token = answer.get("authorizer_refresh_token")
+        if isinstance(refresh_token, str) and refresh_token:
+            await self.store.save_refresh_token(appid, refresh_token)
+        return found
+
+    async def _fetch(self, _: bool) -> tuple[str, float]:
+        ticket = await self.store.ticket()
+        if ticket is None:
+            raise NoToken(f"platform {self.name}", NO_TICKET)
+        who = {
+            "component_appsecret": self.settings.secret.get_secret_value(), "component_verify_ticket": ticket.value
+        }  # fmt: skip
+        return token_of(await self._ask("api_component_token", who, {}), "component_access_token")
+
+    async def _call(self, name: str, document: dict[str, Any]) -> dict[str, Any]:
+        async def ask(token: str) -> dict[str, Any]:
+            return await self._ask(name, document, {"component_access_token": token})
+
+        return await with_token(self.access_token, ask, errcode_of, reads=False)
+
+    async def _ask(self, name: str, document: dict[str, Any], query: dict[str, str]) -> dict[str, Any]:
+        document = {"component_appid": self.settings.appid} | document
+        return await self.api.ask("POST", f"cgi-bin/component/{name}", document, query)
+
+
+def _good(answer: dict[str, Any]) -> dict[str, Any]:
+    if code := errcode_of(answer):
+        raise WeChatProblem(N_("WeChat refuses the call."), errcode=code)
+    return answer
+
+
+def _functions(func_info: Any) -> tuple[int, ...]:
+    """The numbers of what an account granted."""
+    found = []
+    for each in func_info[:MAX_FUNCTIONS] if isinstance(func_info, list) else ():
+        category = each.get("funcscope_category") if isinstance(each, dict) else None
+        number = category.get("id") if isinstance(category, dict) else None
+        if isinstance(number, int):
+            found.append(number)
+    return tuple(found)

@@ -1,0 +1,110 @@
+"""An open platform in Redis: its last ticket and the accounts that authorised it, with their refresh tokens."""
+
+from dataclasses import dataclass, field
+
+from app.store import wechat_keys
+from app.store.encryption import Encryption
+from app.store.scripts import Script
+from app.store.tracking import Fields, TrackedHashes, Tracking
+
+# Notices may come in another order than they were sent.
+SAVE_TICKET = Script("""
+if tonumber(redis.call('HGET', KEYS[1], 'created') or 0) > tonumber(ARGV[1]) then return 0 end
+redis.call('HSET', KEYS[1], 'created', unpack(ARGV))
+return 1
+""")
+ADD = Script("""
+redis.call('SADD', KEYS[1], ARGV[1])
+redis.call('HSET', KEYS[2], unpack(ARGV, 2))
+""")
+SAVE_REFRESH = Script("""
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+redis.call('HSET', KEYS[1], 'refresh_token', ARGV[1])
+return 1
+""")
+REMOVE = Script("""
+redis.call('SREM', KEYS[1], ARGV[1])
+return redis.call('DEL', KEYS[2])
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Authorization:
+    """An account that authorised the platform. `functions` are the numbers of what it granted."""
+
+    appid: str
+    refresh_token: str = field(repr=False)
+    since: float
+    functions: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    value: str = field(repr=False)
+    created: float
+
+
+class PlatformStore:
+    """Raises StoreUnavailable."""
+
+    def __init__(self, tracking: Tracking, encryption: Encryption, name: str) -> None:
+        self._store = tracking.store
+        self._encryption = encryption
+        self._name = name
+        self._cache = TrackedHashes(tracking, self._parse)
+        self._accounts = wechat_keys.wechat_accounts(name)
+
+    async def save_ticket(self, ticket: str, created: int) -> bool:
+        """False for a ticket that is older than the stored one."""
+        sealed = self._encryption.encrypt(ticket.encode())
+        return bool(
+            await SAVE_TICKET.run(self._store, [wechat_keys.wechat_ticket(self._name)], created, "value", sealed)
+        )
+
+    async def ticket(self) -> Ticket | None:
+        fields = await self._store.idempotent("HMGET", wechat_keys.wechat_ticket(self._name), "value", "created")
+        opened = self._encryption.decrypt(fields[0]) if fields[0] else None
+        return Ticket(opened.decode(), float(fields[1])) if opened else None
+
+    async def add(self, account: Authorization) -> None:
+        key = wechat_keys.wechat_account(self._name, account.appid)
+        fields = (
+            "refresh_token", self._encryption.encrypt(account.refresh_token.encode()), "since", repr(account.since),
+            "functions", " ".join(map(str, account.functions)),
+        )  # fmt: skip
+        await ADD.run(self._store, [self._accounts, key], account.appid, *fields)
+        self._cache.forget(key)
+
+    async def save_refresh_token(self, appid: str, refresh_token: str) -> None:
+        key = wechat_keys.wechat_account(self._name, appid)
+        await SAVE_REFRESH.run(self._store, [key], self._encryption.encrypt(refresh_token.encode()))
+        self._cache.forget(key)
+
+    async def remove(self, appid: str) -> bool:
+        """Whether the account was authorised."""
+        key = wechat_keys.wechat_account(self._name, appid)
+        removed = bool(await REMOVE.run(self._store, [self._accounts, key], appid))
+        self._cache.forget(key)
+        return removed
+
+    async def get(self, appid: str) -> Authorization | None:
+        """Usually from memory."""
+        return await self._cache.read(wechat_keys.wechat_account(self._name, appid))
+
+    async def fresh(self, appid: str) -> Authorization | None:
+        """From Redis."""
+        self._cache.forget(wechat_keys.wechat_account(self._name, appid))
+        return await self.get(appid)
+
+    async def appids(self) -> list[str]:
+        return sorted(appid.decode() for appid in await self._store.idempotent("SMEMBERS", self._accounts))
+
+    def _parse(self, key: str, fields: Fields) -> Authorization | None:
+        prefix = wechat_keys.wechat_account(self._name, "")
+        try:
+            opened = self._encryption.decrypt(fields[b"refresh_token"])
+            functions = tuple(map(int, fields[b"functions"].split()))
+            appid = key.removeprefix(prefix)
+            return Authorization(appid, opened.decode(), float(fields[b"since"]), functions) if opened else None
+        except (KeyError, ValueError):
+            return None
