@@ -94,15 +94,15 @@ class ExactSender(Generic[R]):
         self.durability = Durability(store, evicting)
         self._sending: Batch[R] | None = None
         self._wake = asyncio.Event()
-        self._company = asyncio.Event()
-        self._turn = asyncio.Lock()
+        self._more = asyncio.Event()
+        self._lock = asyncio.Lock()
         self._worker = uuid.uuid4().hex
         self._sequence = 0
         self.away = False
         self._refusal: str | None = None
-        self._met = math.inf
+        self._server_checked_at = math.inf
         self._connections = 0
-        self._quiet_until = 0.0
+        self._recovering_until = 0.0
         self.journal = Journal(journal_limit)
         self.waiting = 0
         self.counted = 0
@@ -115,7 +115,7 @@ class ExactSender(Generic[R]):
         self.waiting += 1
         self._wake.set()
         if self.waiting >= SMALL_BATCH:
-            self._company.set()
+            self._more.set()
 
     async def run(self) -> None:
         """Sends batches, and confirms them, until cancelled."""
@@ -139,11 +139,11 @@ class ExactSender(Generic[R]):
             self._wake.clear()
             while self.queue:
                 if self._spacing:
-                    await self._gather_company()
+                    await self._wait_for_more()
                 self._sending = batch = self.queue.take()
                 reply = await self._deliver(batch)
                 self._sending = None
-                if time.monotonic() < self._quiet_until:
+                if time.monotonic() < self._recovering_until:
                     batch.give_up()
                 else:
                     batch.tell(reply)
@@ -152,7 +152,7 @@ class ExactSender(Generic[R]):
                 self.batches += 1
                 self._changed()
 
-    async def _gather_company(self) -> None:
+    async def _wait_for_more(self) -> None:
         """Lets a small batch wait for more hits, unless few were sent lately."""
         now = time.monotonic()
         since, self._last_sent = now - self._last_sent, now
@@ -162,18 +162,18 @@ class ExactSender(Generic[R]):
         if self._small_batches >= 1:
             self._small_batches -= 1
             return
-        self._company.clear()
+        self._more.clear()
         with suppress(TimeoutError):
             async with asyncio.timeout(self._spacing):
-                await self._company.wait()
+                await self._more.wait()
 
     async def _deliver(self, batch: Batch[R]) -> R:
         """Sends the batch until it is answered."""
         arguments = batch.arguments()
-        patience = self._loop.call_later(REPLY_TIMEOUT, self._lose_patience)
+        timeout = self._loop.call_later(REPLY_TIMEOUT, self._time_out)
         while True:
             try:
-                async with self._turn:
+                async with self._lock:
                     reply = await self._apply(arguments)
             except (CannotWrite, ResponseError) as error:
                 self._refused(str(error))
@@ -181,8 +181,8 @@ class ExactSender(Generic[R]):
             except StoreUnavailable:
                 await asyncio.sleep(RETRY_INTERVAL)
             else:
-                await self._meet()
-                patience.cancel()
+                await self._check_server()
+                timeout.cancel()
                 self.away, self._refusal = False, None
                 return reply
 
@@ -198,7 +198,7 @@ class ExactSender(Generic[R]):
             self.journal.append(sequence, arguments, time.monotonic())
             return reply
 
-    async def _meet(self) -> None:
+    async def _check_server(self) -> None:
         """After each new connection: gives numbers at once only if it leads to the same server as before.
 
         The first server is trusted.
@@ -207,11 +207,11 @@ class ExactSender(Generic[R]):
         if connections != self._connections:
             same = False
             with suppress(StoreUnavailable):
-                same = await self.durability.same_since(self._met)
+                same = await self.durability.same_since(self._server_checked_at)
                 self._connections = connections
             if not same:
-                self._quiet_until = time.monotonic() + RECOVERY_PERIOD
-        self._met = time.monotonic()
+                self._recovering_until = time.monotonic() + RECOVERY_PERIOD
+        self._server_checked_at = time.monotonic()
 
     async def _restore(self, last: int) -> None:
         """Resends the batches that Redis acknowledged and lost. The caller holds the turn.
@@ -233,7 +233,7 @@ class ExactSender(Generic[R]):
 
     async def _confirm_all(self) -> None:
         while True:
-            await self._meet()
+            await self._check_server()
             with suppress(StoreUnavailable, ResponseError):  # there is nothing to confirm
                 await self._confirm()
             await asyncio.sleep(self._confirm_interval or DURABILITY_INTERVAL)
@@ -245,14 +245,14 @@ class ExactSender(Generic[R]):
             return
         last, held = await self.durability.settled(worker)
         if last < known:
-            async with self._turn:
+            async with self._lock:
                 last = await self._store.last(self._worker)
                 if last < self._sequence:
                     await self._restore(last)
         elif held and worker == self._worker:
             self.journal.forget(last, time.monotonic())
 
-    def _lose_patience(self) -> None:
+    def _time_out(self) -> None:
         if not self.away and self._refusal is None:
             self._log.warning("Redis does not answer: visits wait to be counted", visits=self.waiting)
         self._give_up()

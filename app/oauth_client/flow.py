@@ -85,27 +85,27 @@ async def _finish(
     attempts, state = request.state["auth_requests"], answer.get("state", "")
     auth_request = attempts.find(request.scope, state)
     if auth_request is None:
-        return await _late(request, state), []
+        return await _callback_without_cookie(request, state), []
     if auth_request.provider != provider.name:
-        raise BadCallback(f"the attempt is one with {auth_request.provider}")
+        raise BadCallback(f"the authorization request is for {auth_request.provider}")
     await provider.check_answer(answer)
     raise_if_limited(await request.state["limits"].elsewhere(address_of(request)))
     if not await attempts.take(state):
-        return await _again(request, auth_request), []
+        return await _duplicate_callback(request, auth_request), []
     outcome = Outcome()
     try:
-        session = await _come_in(request, provider, auth_request, answer)
-        outcome = Outcome(session.user, session.key, auth_request.next, _browser(request))
+        session = await _complete(request, provider, auth_request, answer)
+        outcome = Outcome(session.user, session.key, auth_request.next, _browser_digest(request))
     except StaleSignIn:
         if auth_request.login:
             raise
-        return await _ask_again(request, provider, auth_request)
+        return await _restart_with_login(request, provider, auth_request)
     finally:
         await attempts.finish(state, outcome)
     return auth_request.next, []
 
 
-async def _ask_again(
+async def _restart_with_login(
     request: Request[OAuthState], provider: Provider, auth_request: AuthRequest
 ) -> tuple[str, RawHeaders]:
     """A second authorization request, of a provider that has ignored `max_age`: with `prompt=login`."""
@@ -115,11 +115,11 @@ async def _ask_again(
     return url, attempts.begin(request.scope, second)
 
 
-async def _come_in(
+async def _complete(
     request: Request[OAuthState], provider: Provider, auth_request: AuthRequest, answer: Mapping[str, str]
 ) -> Session:
     """Signs in; returns the new session."""
-    _refused(answer, provider.code_of(answer))
+    _raise_for_error(answer, provider.code_of(answer))
     answer = {**answer, "code": provider.code_of(answer)}
     if auth_request.user:
         return await _link(request, provider, auth_request, answer)
@@ -137,36 +137,36 @@ async def _link(
     user = await request.state["current_user"].get(request.scope)
     session = await request.state["sessions"].open(request.scope)
     if user is None or session is None or user.id != auth_request.user:
-        raise BadCallback("who wanted to link an identity is not signed in any more")
+        raise BadCallback("the user who started linking is not signed in any more")
     profile = await provider.identify(auth_request, answer, client_info(request, provider))
     await provisioning.link(request, provider, profile, user)
     return session
 
 
-async def _again(request: Request[OAuthState], auth_request: AuthRequest) -> str:
+async def _duplicate_callback(request: Request[OAuthState], auth_request: AuthRequest) -> str:
     """A duplicate callback: the browser gave up waiting for the first one, or its response was lost.
 
     The browser still has the request's cookie, which that response would have deleted.
     """
     outcome = await request.state["auth_requests"].outcome(auth_request.state)
     if outcome is None or not outcome.user:
-        raise BadCallback("the attempt has come back before")
+        raise BadCallback("the authorization request is finished already")
     user = await request.state["current_user"].get(request.scope)
-    if user is None and not auth_request.user and outcome.browser == _browser(request):
+    if user is None and not auth_request.user and outcome.browser == _browser_digest(request):
         user = await request.state["accounts"].by_id(outcome.user)
         if user is not None and not user.disabled:
-            return await _instead(request, auth_request, user)
+            return await _replace_session(request, auth_request, user)
     if user is None or user.id != outcome.user:
-        raise BadCallback("the attempt has come back before, to somebody else")
+        raise BadCallback("the authorization request is finished already, for another user")
     return outcome.next
 
 
-async def _instead(request: Request[OAuthState], auth_request: AuthRequest, user: User) -> str:
+async def _replace_session(request: Request[OAuthState], auth_request: AuthRequest, user: User) -> str:
     """Duplicate callback: replaces the first session, whose response the browser never read."""
     attempts = request.state["auth_requests"]
     outcome = await attempts.take_again(auth_request.state)
     if outcome is None:
-        raise BadCallback("the attempt has come back too often")
+        raise BadCallback("the authorization request was repeated too often")
     try:
         session = await provisioning.sign_in_again(request, user, auth_request.provider, outcome.session)
         outcome = replace(outcome, session=session.key)
@@ -175,12 +175,12 @@ async def _instead(request: Request[OAuthState], auth_request: AuthRequest, user
     return outcome.next
 
 
-async def _late(request: Request[OAuthState], state: str) -> str:
+async def _callback_without_cookie(request: Request[OAuthState], state: str) -> str:
     """A callback without its cookie: continues if the request is finished and the browser has its session."""
     user = await request.state["current_user"].get(request.scope)
     outcome = await request.state["auth_requests"].outcome(state) if user is not None and state else None
     if user is None or outcome is None or outcome.user != user.id:
-        raise BadCallback("no such attempt was begun in this browser")
+        raise BadCallback("this browser has started no such authorization request")
     return outcome.next
 
 
@@ -193,7 +193,7 @@ def _parameters(request: Request[OAuthState]) -> dict[str, str]:
     return answer
 
 
-def _refused(answer: Mapping[str, str], code: str) -> None:
+def _raise_for_error(answer: Mapping[str, str], code: str) -> None:
     """Raises the error of a callback without a code."""
     error = answer.get("error", "")
     why = f"the provider answers {quotable(error)[:64]!r}"
@@ -210,7 +210,7 @@ def _refused(answer: Mapping[str, str], code: str) -> None:
             raise BadProviderResponse(why, said=said or quotable(error)[:64])
 
 
-def _browser(request: Request[OAuthState]) -> str:
+def _browser_digest(request: Request[OAuthState]) -> str:
     user_agent = headers_of(request.scope).get(b"user-agent", b"").decode("latin-1")
     return digest(f"{address_key(address_of(request))} {user_agent}")
 

@@ -11,9 +11,9 @@ from typing import Any
 
 Claims = Mapping[str, Any]
 MAX_PROVIDER_TOKEN_LENGTH = 64 * 1024
-USUAL_LIFETIME, SHORTEST_LIFETIME = 3600, 60
+DEFAULT_LIFETIME, MIN_LIFETIME = 3600, 60
 """Seconds that an access token lives: by default (RFC 6749, 5.1), and at least."""
-HALVES = re.compile("[\ud800-\udfff]")
+LONE_SURROGATES = re.compile("[\ud800-\udfff]")
 """Lone surrogates: JSON can spell them, but they can be neither sent nor stored."""
 
 
@@ -124,14 +124,14 @@ def _lifetime(answer: Claims) -> float:
     if isinstance(seconds, str) and seconds.isdecimal() and len(seconds) < 10:
         seconds = int(seconds)
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < 1e9:
-        return USUAL_LIFETIME
-    return max(seconds, SHORTEST_LIFETIME)
+        return DEFAULT_LIFETIME
+    return max(seconds, MIN_LIFETIME)
 
 
 def text(claims: Claims, name: str, most: int = 255) -> str:
     """A claim as a text; empty if it is missing, of another type, not valid Unicode, or too long."""
     value = claims.get(name)
-    return value if isinstance(value, str) and len(value) <= most and not HALVES.search(value) else ""
+    return value if isinstance(value, str) and len(value) <= most and not LONE_SURROGATES.search(value) else ""
 
 
 def is_true(claim: object) -> bool:

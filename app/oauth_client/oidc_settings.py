@@ -10,7 +10,7 @@ from app.oauth_client.client_auth import AuthMethod
 from app.oauth_client.jose import ALGORITHMS, HMAC_ALGORITHMS
 from app.oauth_client.provider import ProviderSettings, Words
 
-OURS = frozenset(
+RESERVED_PARAMETERS = frozenset(
     {
         *(
             "response_type",
@@ -69,21 +69,21 @@ class OidcSettings(ProviderSettings):
 
     @field_validator("authorization_params")
     @classmethod
-    def _further(cls, value: Mapping[str, str]) -> Mapping[str, str]:
-        for name in OURS & value.keys():
+    def _no_reserved_parameters(cls, value: Mapping[str, str]) -> Mapping[str, str]:
+        for name in RESERVED_PARAMETERS & value.keys():
             raise ValueError(f"{name} cannot be set here")
         return value
 
     @field_validator("id_token_signed_response_alg")
     @classmethod
-    def _known(cls, value: str | None) -> str | None:
+    def _known_algorithm(cls, value: str | None) -> str | None:
         known = {*ALGORITHMS, *HMAC_ALGORITHMS}
         if value is not None and value not in known:
             raise ValueError(f"must be one of {', '.join(sorted(known))}")
         return value
 
     @model_validator(mode="after")
-    def _whole(self) -> Self:
+    def _secret_where_needed(self) -> Self:
         needs = self.id_token_signed_response_alg in HMAC_ALGORITHMS
         needs = needs or self.token_endpoint_auth_method in {"client_secret_basic", "client_secret_post"}
         if needs and self.client_secret is None:
@@ -95,7 +95,7 @@ class OidcSettings(ProviderSettings):
         return self.client_secret.get_secret_value() if self.client_secret is not None else ""
 
     @property
-    def usual_prompt(self) -> str:
+    def default_prompt(self) -> str:
         if self.prompt is None:
             return "consent" if "offline_access" in self.scopes else ""
         return self.prompt

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 from starlette.routing import BaseRoute
 
 from app import __version__
-from app.web.policy import USUAL, PolicyRoute, RoutePolicy
+from app.web.policy import DEFAULT_POLICY, PolicyRoute, RoutePolicy
 
 Schema = dict[str, Any]
 PROBLEM: Schema = {
@@ -86,7 +86,7 @@ class ApiRoute(PolicyRoute):
         endpoint: Callable[..., Any],
         operation: Operation,
         name: str | None = None,
-        policy: RoutePolicy = USUAL,
+        policy: RoutePolicy = DEFAULT_POLICY,
     ) -> None:
         super().__init__(path, endpoint, methods=[method], name=name, policy=policy)
         self.method = method

@@ -19,7 +19,7 @@ class RoutePolicy:
     """The largest body, where it is not `max_body_bytes` of the settings; the route reads it in pieces."""
 
 
-USUAL = RoutePolicy()
+DEFAULT_POLICY = RoutePolicy()
 
 
 class PolicyRoute(Route):
@@ -39,4 +39,4 @@ class PolicyRoute(Route):
 
 
 def policy_of(route: Route | None) -> RoutePolicy:
-    return route.policy if isinstance(route, PolicyRoute) else USUAL
+    return route.policy if isinstance(route, PolicyRoute) else DEFAULT_POLICY

@@ -167,7 +167,7 @@ async def test_a_visitor_who_comes_long_after_redis_was_started_again_is_told_a_
         assert await tally.hit("home") == 1
         own_server.kill()
         own_server.start()
-        await until(lambda: 0 < tally._quiet_until < time.monotonic(), what="the end of the silence")
+        await until(lambda: 0 < tally._recovering_until < time.monotonic(), what="the end of the silence")
         assert await tally.hit("home") == 2
 
 

@@ -68,7 +68,7 @@ class Oidc(Provider):
     async def authorization_url(self, auth_request: AuthRequest, client: ClientInfo) -> str:
         metadata, settings = await self.metadata(), self._settings
         # Core 3.1.2.1: the provider authenticates the user again after an older sign-in, or in any case.
-        prompt = " ".join(filter(None, ("login" if auth_request.login else "", settings.usual_prompt)))
+        prompt = " ".join(filter(None, ("login" if auth_request.login else "", settings.default_prompt)))
         query = {
             "response_type": "code",
             "client_id": self.client_id,
