@@ -100,7 +100,7 @@ async def lifespan(
         recheck = oauth["refresher"].recheck
         accounts = await stack.enter_async_context(open_accounts(web, recheck, clock))
         signing = await stack.enter_async_context(open_signing_keys(web, clock))
-        oauth_server = open_oauth_server(web, accounts, signing, clock)
+        oauth_server = await stack.enter_async_context(open_oauth_server(web, accounts, signing, clock))
         await stack.enter_async_context(own_port(metrics, settings))
         await stack.enter_async_context(
             background(

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import redis
 
-from app.sessions.redis_store import RedisSessions, parse_session
+from app.sessions.redis_store import RedisSessions
 from app.sessions.session import Session
 from app.settings import Settings
 from app.store.client import Store
 from app.store.topology import topology
-from app.store.tracking import TrackedHashes, Tracking
+from app.store.tracking import Tracking
 from bench.command import positive, run
 from bench.valkey import Valkey, running_valkey
 
@@ -42,7 +42,7 @@ def main() -> int:
 async def _open(url: str, count: int, per_user: int) -> None:
     settings = Settings(redis_url=url)
     async with Store(topology(url, 30), 30) as store, Tracking(store) as tracking:
-        sessions = RedisSessions(store, TrackedHashes(tracking, parse_session), settings)
+        sessions = RedisSessions(store, tracking, settings)
         for start in range(0, count, AT_ONCE):
             users = [secrets.token_hex(16) for _ in range(0, AT_ONCE, per_user)]
             numbers = range(start, min(start + AT_ONCE, count))

@@ -11,7 +11,7 @@ from starlette.types import Scope
 
 from app.accounts import keys
 from app.accounts.secret import looks_like_secret, new_secret
-from app.sessions.service import SESSION_CONTEXT, SessionContext
+from app.sessions.context import SESSION_CONTEXT, SessionContext
 from app.store.client import Store
 from app.store.rate_limit import address_key
 from app.web.cookies import cookie_header, full_name, read_cookie, set_cookie

@@ -23,7 +23,7 @@ from app.accounts.user_store import UserStore
 from app.accounts.waiting_forms import WaitingForms
 from app.audit.log import Audit
 from app.sessions.cookie_store import CookieSessions
-from app.sessions.redis_store import RedisSessions, parse_session
+from app.sessions.redis_store import RedisSessions
 from app.sessions.service import Recheck, Sessions
 from app.sessions.session import Session, SessionStore
 from app.store.tracking import TrackedHashes
@@ -120,5 +120,4 @@ def _session_store(web: WebState, clock: Callable[[], float]) -> SessionStore:
     settings = web["settings"]
     if settings.session_store == "cookie":
         return CookieSessions(settings, clock)
-    cache = TrackedHashes(web["tracking"], parse_session)
-    return RedisSessions(web["store"], cache, settings, clock)
+    return RedisSessions(web["store"], web["tracking"], settings, clock)

@@ -63,6 +63,12 @@ class Event(StrEnum):
     SERVICE_CREATED = auto()
     SERVICE_CHANGED = auto()
     SERVICE_REMOVED = auto()
+    CLIENT_CREATED = auto()
+    CLIENT_CHANGED = auto()
+    CLIENT_SECRET_CREATED = auto()
+    CLIENT_REMOVED = auto()
+    CONSENT_GIVEN = auto()
+    CONSENT_WITHDRAWN = auto()
     SITE_CODE_REPLAYED = auto()
     LEGACY_SIGN_IN = "moved_over"
 

@@ -6,11 +6,11 @@ from app.accounts.store import AccountStore
 from app.audit.log import Audit, Event
 from app.cli.command import Command, CommandError, Invocation, with_store
 from app.cli.create_admin import ask_password
-from app.sessions.redis_store import RedisSessions, parse_session
+from app.sessions.redis_store import RedisSessions
 from app.sessions.service import Sessions
 from app.settings import Settings
 from app.store.client import Store
-from app.store.tracking import TrackedHashes, Tracking
+from app.store.tracking import Tracking
 
 
 def run(invocation: Invocation) -> int:
@@ -42,8 +42,7 @@ async def reset_password(store: Store, settings: Settings, name: str) -> str:
 
 
 async def _end_sessions(store: Store, settings: Settings, user_id: str) -> int:
-    cache = TrackedHashes(Tracking(store), parse_session)
-    return await Sessions(settings, RedisSessions(store, cache, settings)).end_all(user_id)
+    return await Sessions(settings, RedisSessions(store, Tracking(store), settings)).end_all(user_id)
 
 
 command = Command(

@@ -72,7 +72,7 @@ class Callers:
             key = ""
         else:
             found = self._store.cached_session(key)
-            session = self._sessions.cached_by_key(found.parent) if found is not None else None
+            session = self._sessions.cached_by_root(found.parent) if found is not None else None
         user = self._users.cached_by_id(session.user) if session is not None else None
         return None if session is None or user is None else Caller(user, session, key)
 
@@ -101,7 +101,7 @@ class Callers:
 
     async def start(self, scope: Scope, session: Session, host: str) -> RawHeader:
         """Signs in at a host. Returns the Set-Cookie header."""
-        secret = await self._store.create_session(HostSession(session.user, session.key, host), self._max_age)
+        secret = await self._store.create_session(HostSession(session.user, session.root, host), self._max_age)
         max_age = None if session.brief else self._max_age
         return set_cookie(scope, self._cookie, self._signer.sign(secret).decode(), max_age)
 
@@ -111,7 +111,7 @@ class Callers:
     async def _of_host(self, key: str, host: str) -> Session | None:
         """The portal's session behind a host's; None if it has ended, or the cookie is another host's."""
         found = await self._store.session(key)
-        return await self._sessions.by_key(found.parent) if found is not None and found.host == host else None
+        return await self._sessions.by_root(found.parent) if found is not None and found.host == host else None
 
     async def _of_token(self, secret: str) -> Caller:
         token = await self._tokens.by_secret(secret)

@@ -8,20 +8,20 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from app.accounts.helpers import page, redirect_page, see_other
+from app.accounts.helpers import audit, page, see_other
 from app.accounts.models import User
 from app.accounts.secret import digest
+from app.audit.log import Event
 from app.oauth_server.authorization import checked, redirect_uri_of
+from app.oauth_server.authorization_response import answer, fail, popup, with_query
 from app.oauth_server.endpoint import FORM, OTHER_SITES, issuer_of
 from app.oauth_server.errors import BadRedirect, OAuthError
 from app.oauth_server.lifespan import OAuthServerState
 from app.oauth_server.models import AuthorizationRequest, Client, Family, Grant
 from app.oauth_server.parameters import Parameters, parsed
-from app.oauth_server.redirect_uris import origin_of
 from app.oauth_server.scopes import SCOPES
 from app.oauth_server.store import REQUEST_LIFETIME
-from app.oauth_server.tokens import new_family_id
-from app.server.security_headers import CONTENT_SECURITY_POLICY
+from app.oauth_server.tokens import new_family_id, sid_of
 from app.sessions.session import Session
 from app.signing_keys.key_ring import BadToken
 from app.web.body import form_fields
@@ -53,9 +53,9 @@ async def authorize(request: AuthRequest) -> Response:
         if wrong is not None:
             raise wrong
         begun = await _begun(request, client, checked(client, redirect_uri, parameters), parameters)
-        return _popup(await _proceed(request, client, begun))
+        return popup(await _proceed(request, client, begun))
     except OAuthError as error:
-        return _popup(await _fail(request, back, error))
+        return popup(await fail(request, back, error))
 
 
 async def authorize_by_form(request: AuthRequest) -> Response:
@@ -72,9 +72,9 @@ async def go_on(request: AuthRequest) -> Response:
     request_id = request.query_params.get("request", "")
     client, waiting = await _waiting(request, request_id)
     try:
-        return _popup(await _proceed(request, client, waiting, request_id))
+        return popup(await _proceed(request, client, waiting, request_id))
     except OAuthError as error:
-        return _popup(await _fail(request, waiting, error, after_form=True))
+        return popup(await fail(request, waiting, error, after_form=True))
 
 
 async def decide(request: AuthRequest) -> Response:
@@ -84,14 +84,14 @@ async def decide(request: AuthRequest) -> Response:
     user = await request.state["current_user"].get(request.scope)
     if user is None or fields["answer"] != "allow":
         await request.state["oauth_server"].store.take_request(fields["request"])
-        return _popup(
-            await _fail(request, waiting, OAuthError("access_denied", "the user did not agree"), after_form=True)
+        return popup(
+            await fail(request, waiting, OAuthError("access_denied", "the user did not agree"), after_form=True)
         )
     agreed = replace(waiting, consented=True)
     try:
-        return _popup(await _proceed(request, client, agreed, fields["request"]))
+        return popup(await _proceed(request, client, agreed, fields["request"]))
     except OAuthError as error:
-        return _popup(await _fail(request, waiting, error, after_form=True))
+        return popup(await fail(request, waiting, error, after_form=True))
 
 
 async def _begun(
@@ -130,7 +130,7 @@ async def _proceed(
         if silent:
             raise OAuthError("access_denied", "the user may not use this client")
         return await _refused(request, client, waiting)
-    grant = await provider.store.grant(user.id, client.id)
+    grant = await provider.issuing.grant(user.id, client)
     if not waiting.consented and _asks(client, waiting, grant):
         if silent:
             raise OAuthError("consent_required", "the user has to agree")
@@ -190,7 +190,7 @@ async def _question(
 
 async def _refused(request: AuthRequest, client: Client, waiting: AuthorizationRequest) -> Response:
     error = {"error": "access_denied", "error_description": "the user may not use this client"}
-    url = _with_query(waiting, error, request.state["oauth_server"].issuer)
+    url = with_query(waiting, error, request.state["oauth_server"].issuer)
     return await page(request, "oauth_server/refused.html", status_code=403, client=client, back=url)
 
 
@@ -201,53 +201,20 @@ async def _finish(
     provider = request.state["oauth_server"]
     now = provider.clock()
     scopes = waiting.scopes if grant is None else tuple(dict.fromkeys((*grant.scopes, *waiting.scopes)))
+    if waiting.consented or grant is None:
+        await audit(request, Event.CONSENT_GIVEN, user=user, detail=f"{client.id}: {' '.join(waiting.scopes)}")
     await provider.store.save_grant(user.id, Grant(client.id, scopes, grant.first if grant else now, now))
+    family_id = new_family_id()
     family = Family(
-        id=new_family_id(), user=user.id, client=client.id, scopes=waiting.scopes, asked=waiting.asked,
-        session=session.key, sid=digest(f"sid:{session.key}")[:32], auth_time=session.auth_time, amr=session.amr,
+        id=family_id, user=user.id, client=client.id, scopes=waiting.scopes, asked=waiting.asked,
+        session=session.root, sid=sid_of(session.root or family_id), auth_time=session.auth_time, amr=session.amr,
         nonce=waiting.nonce, redirect_uri=waiting.redirect_uri, challenge=waiting.challenge,
         offline="offline_access" in waiting.scopes, created=now,
     )  # fmt: skip
+    if client.logout_uri is not None and session.root:
+        await provider.backchannel.store.sign_in(session.root, client.id)
     await provider.store.begin(family)
-    return await _answer(request, waiting, {"code": provider.issuing.tokens.code(family.id)}, after_form=after_form)
-
-
-async def _fail(
-    request: AuthRequest, waiting: AuthorizationRequest, error: OAuthError, *, after_form: bool = False
-) -> Response:
-    answer = {"error": error.code, "error_description": error.description}
-    return await _answer(request, waiting, answer, after_form=after_form)
-
-
-async def _answer(
-    request: AuthRequest, waiting: AuthorizationRequest, answer: dict[str, str], *, after_form: bool
-) -> Response:
-    """The way back to the client, with `state` and `iss` (RFC 9207). After a form it is a page, because Chromium
-    applies form-action to the redirects that follow.
-    """
-    issuer = issuer_of(request)
-    if waiting.response_mode == "form_post":
-        response = await page(
-            request, "oauth_server/form_post.html", action=waiting.redirect_uri, fields=_fields(waiting, answer, issuer)
-        )
-        response.headers["content-security-policy"] = CONTENT_SECURITY_POLICY.decode().replace(
-            "form-action 'self'", f"form-action {origin_of(waiting.redirect_uri)}"
-        )
-        return response
-    url = _with_query(waiting, answer, issuer)
-    return (
-        await redirect_page(request, url) if after_form else RedirectResponse(url, 303, {"Cache-Control": "no-store"})
-    )
-
-
-def _fields(waiting: AuthorizationRequest, answer: dict[str, str], issuer: str | None) -> dict[str, str]:
-    return answer | ({"state": waiting.state} if waiting.state is not None else {}) | {"iss": issuer or ""}
-
-
-def _with_query(waiting: AuthorizationRequest, answer: dict[str, str], issuer: str | None) -> str:
-    """The redirect URI, whose own query stays as it is."""
-    separator = "&" if urlsplit(waiting.redirect_uri).query else "?"
-    return f"{waiting.redirect_uri.rstrip('?&')}{separator}{urlencode(_fields(waiting, answer, issuer))}"
+    return await answer(request, waiting, {"code": provider.issuing.tokens.code(family.id)}, after_form=after_form)
 
 
 async def _kept(
@@ -283,12 +250,6 @@ def _browser(request: AuthRequest) -> str | None:
 
 def _cookie_name(request: AuthRequest) -> str:
     return f"{request.state['settings'].session_cookie}-authorize"
-
-
-def _popup(response: Response) -> Response:
-    """A pop-up keeps its opener only if no page on its way cuts it off."""
-    response.headers["cross-origin-opener-policy"] = "unsafe-none"
-    return response
 
 
 routes = [

@@ -18,7 +18,7 @@ CHOICES = {
     "access_token_format": ("opaque", "jwt"),
     "subject": ("public", "pairwise"),
 }
-FLAGS = ("public", "first_party", "pkce", "device", "introspect")
+FLAGS = ("public", "first_party", "pkce", "device", "introspect", "disabled")
 FIELDS = frozenset(
     {"name", "redirect_uris", "scopes", "groups", "jwks", "logout_uri", "post_logout_redirect_uris", *CHOICES, *FLAGS}
 )

@@ -1,6 +1,5 @@
 """The API of the administration: clients. A secret is shown once; two are valid while it is changed."""
 
-from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -10,22 +9,21 @@ from starlette.routing import BaseRoute
 
 from app.accounts.guards import admin_required, fresh_or_token
 from app.accounts.models import User
-from app.accounts.secret import digest, new_secret
-from app.oauth_server.client_config import BadClient, client_of, to_table
+from app.oauth_server import administration
+from app.oauth_server.client_config import to_table
 from app.oauth_server.lifespan import OAuthServerState
 from app.oauth_server.models import Client
-from app.web.errors import BadRequest, Conflict, NotFound
-from app.web.i18n import N_
+from app.web.errors import BadRequest
 from app.web.openapi import FLAG, NUMBER, TEXT, ApiRoute, Operation, array, nullable, obj
 from app.web.responses import json_response
 
 ApiRequest = Request[OAuthServerState]
-BACK = "/account"
+BACK = "/admin/clients"
 PAGE_SIZE = 50
 TEXTS = array(TEXT)
 CLIENT = obj(
     id=TEXT, name=TEXT, redirect_uris=TEXTS, scopes=TEXTS, public=FLAG, jwks=nullable({"type": "object"}),
-    groups=nullable(TEXTS), first_party=FLAG, pkce=FLAG, device=FLAG, introspect=FLAG, id_token_alg=TEXT,
+    groups=nullable(TEXTS), first_party=FLAG, pkce=FLAG, device=FLAG, introspect=FLAG, disabled=FLAG, id_token_alg=TEXT,
     access_token_format=TEXT, subject=TEXT, logout_uri=nullable(TEXT), post_logout_redirect_uris=TEXTS, source=TEXT,
     created=NUMBER,
 )  # fmt: skip
@@ -35,83 +33,59 @@ WITH_SECRET = obj(**CLIENT["properties"], secret=nullable(TEXT))
 @admin_required
 async def list_clients(request: ApiRequest, admin: User) -> Response:
     """`GET /api/clients?page=`: those of the settings, on the first page, and the others."""
-    number = request.query_params.get("page", "1")
-    if not number.isascii() or not number.isdigit() or len(number) > 6 or number.strip("0") == "":
+    clients, total, _, _ = await page_of_clients(request)
+    return json_response({"clients": [_json(client) for client in clients], "total": total})
+
+
+async def page_of_clients(request: ApiRequest) -> tuple[list[Client], int, int, int]:
+    """(the clients of the page that the query names, how many there are, the page's number, the last page's).
+
+    Raises BadRequest.
+    """
+    text = request.query_params.get("page", "1")
+    if not text.isascii() or not text.isdigit() or len(text) > 6 or text.strip("0") == "":
         raise BadRequest("page: must be a whole number from 1", field="page")
-    provider = request.state["oauth_server"]
-    found, total = await provider.store.client_page((int(number) - 1) * PAGE_SIZE, PAGE_SIZE)
-    configured = [*provider.clients.configured.values()]
-    shown = found if int(number) > 1 else [*configured, *found]
-    return json_response({"clients": [_json(client) for client in shown], "total": total + len(configured)})
+    number, clients = int(text), request.state["oauth_server"].clients
+    found, total = await clients.store.page((number - 1) * PAGE_SIZE, PAGE_SIZE)
+    configured = list(clients.configured.values())
+    last = max(1, -(-total // PAGE_SIZE))
+    return [*(configured if number == 1 else ()), *found], total + len(configured), number, last
 
 
 @admin_required
 async def create_client(request: ApiRequest, admin: User) -> Response:
     """`POST /api/clients`."""
     await fresh_or_token(request, BACK)
-    table = await _table(request)
-    client_id = table.pop("id", None) or f"client-{new_secret()[:12].strip('-_')}"
-    provider = request.state["oauth_server"]
-    if isinstance(client_id, str) and await provider.clients.find(client_id) is not None:
-        raise Conflict(N_("There is a client with this id already."))
-    client = _checked(request, client_id, table, source="administration", created=provider.clock())
-    secret = new_secret() if client.auth == "secret" else None
-    client = replace(client, secrets=(digest(secret),) if secret is not None else ())
-    await provider.store.save_client(client)
+    client, secret = await administration.create(request, admin, await _table(request))
     return json_response(_json(client) | {"secret": secret}, 201)
 
 
 @admin_required
 async def show_client(request: ApiRequest, admin: User) -> Response:
     """`GET /api/clients/{id}`."""
-    client = await request.state["oauth_server"].clients.find(request.path_params["id"])
-    if client is None:
-        raise NotFound
-    return json_response(_json(client))
+    return json_response(_json(await administration.find(request)))
 
 
 @admin_required
 async def change_client(request: ApiRequest, admin: User) -> Response:
     """`PATCH /api/clients/{id}`: the members that are given."""
     await fresh_or_token(request, BACK)
-    before = await _made_here(request)
-    table = to_table(before) | await _table(request)
-    after = _checked(request, before.id, table, source=before.source, created=before.created, secrets=before.secrets)
-    await request.state["oauth_server"].store.save_client(after)
-    return json_response(_json(after))
+    return json_response(_json(await administration.change(request, admin, await _table(request))))
 
 
 @admin_required
 async def add_secret(request: ApiRequest, admin: User) -> Response:
     """`POST /api/clients/{id}/secrets`: a new secret, beside the last one, which works until the next change."""
     await fresh_or_token(request, BACK)
-    client = await _made_here(request)
-    if client.auth != "secret":
-        raise Conflict(N_("This client has no secret."))
-    secret = new_secret()
-    await request.state["oauth_server"].store.save_client(
-        replace(client, secrets=(digest(secret), *client.secrets[:1]))
-    )
-    return json_response({"secret": secret}, 201)
+    return json_response({"secret": await administration.add_secret(request, admin)}, 201)
 
 
 @admin_required
 async def remove_client(request: ApiRequest, admin: User) -> Response:
     """`DELETE /api/clients/{id}`: its tokens are dead."""
     await fresh_or_token(request, BACK)
-    client = await _made_here(request)
-    await request.state["oauth_server"].store.remove_client(client.id)
+    await administration.remove(request, admin)
     return Response(status_code=204)
-
-
-async def _made_here(request: ApiRequest) -> Client:
-    """The client that the path names. Raises NotFound, and Conflict for one of the settings."""
-    client = await request.state["oauth_server"].clients.find(request.path_params["id"])
-    if client is None:
-        raise NotFound
-    if client.source == "file":
-        raise Conflict(N_("This client is in the settings: change it there."))
-    return client
 
 
 async def _table(request: ApiRequest) -> dict[str, Any]:
@@ -125,13 +99,6 @@ async def _table(request: ApiRequest) -> dict[str, Any]:
     if not isinstance(table, dict):
         raise BadRequest("body: must be a JSON object", field="body")
     return table
-
-
-def _checked(request: ApiRequest, client_id: object, table: dict[str, Any], **other: Any) -> Client:
-    try:
-        return client_of(str(client_id), table, any_http=not request.state["settings"].production, **other)
-    except BadClient as bad:
-        raise BadRequest(str(bad), field=bad.field) from None
 
 
 def _json(client: Client) -> dict[str, Any]:

@@ -7,8 +7,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from app.accounts.guards import sign_in_required
-from app.accounts.helpers import flash_message, page, see_other
+from app.accounts.helpers import audit, flash_message, page, see_other
 from app.accounts.models import User
+from app.audit.log import Event
 from app.oauth_server.lifespan import OAuthServerState
 from app.oauth_server.scopes import SCOPES
 from app.web.body import form_fields
@@ -29,8 +30,7 @@ async def list_grants(request: Request[OAuthServerState], user: User) -> Respons
 @sign_in_required
 async def withdraw(request: Request[OAuthServerState], user: User) -> Response:
     """`DELETE /api/account/grants/{id}`."""
-    if not await request.state["oauth_server"].store.withdraw(user.id, request.path_params["id"]):
-        raise NotFound
+    await _withdraw(request, user, request.path_params["id"])
     return Response(status_code=204)
 
 
@@ -47,10 +47,16 @@ async def show(request: Request[OAuthServerState], user: User) -> Response:
 async def withdraw_by_form(request: Request[OAuthServerState], user: User) -> Response:
     """`POST /account/services` with the `id` of the service to withdraw."""
     fields = await form_fields(request, "id")
-    if not await request.state["oauth_server"].store.withdraw(user.id, fields["id"]):
-        raise NotFound
+    await _withdraw(request, user, fields["id"])
     await flash_message(request, N_("The service has no access any more."))
     return see_other("/account/services")
+
+
+async def _withdraw(request: Request[OAuthServerState], user: User, client_id: str) -> None:
+    """Raises NotFound."""
+    if len(client_id) > 64 or not await request.state["oauth_server"].store.withdraw(user.id, client_id):
+        raise NotFound
+    await audit(request, Event.CONSENT_WITHDRAWN, user=user, detail=client_id)
 
 
 async def _grants(request: Request[OAuthServerState], user: User) -> list[dict[str, Any]]:
@@ -58,7 +64,7 @@ async def _grants(request: Request[OAuthServerState], user: User) -> list[dict[s
     provider = request.state["oauth_server"]
     found = []
     for grant in (await provider.store.grants(user.id)).values():
-        client = await provider.clients.find(grant.client)
+        client = await provider.clients.get(grant.client)
         name = client.name if client is not None else grant.client
         scopes = list(grant.scopes)
         found.append({"id": grant.client, "name": name, "scopes": scopes, "first": grant.first, "last": grant.last})

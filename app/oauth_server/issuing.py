@@ -8,7 +8,7 @@ from typing import Any
 from app.accounts.lifespan import Accounts
 from app.accounts.models import User
 from app.oauth_server.clients import Clients
-from app.oauth_server.models import Client, Family
+from app.oauth_server.models import Client, Family, Grant
 from app.oauth_server.scopes import subject_of, user_claims, wechat_claim
 from app.oauth_server.store import OAuthStore
 from app.oauth_server.tokens import ACCESS, TokenFormat
@@ -52,7 +52,7 @@ class Issuing:
     async def user_of(self, family: Family, client: Client) -> User | None:
         """The user, if everything that the family depends on is still so: account, group, session."""
         user = await self._accounts["current_user"].by_id(family.user)
-        if user is None or not client.may_be_used_by(user.groups):
+        if user is None or family.created < client.created or not client.may_be_used_by(user.groups):
             return None
         bound = not family.offline and self._accounts["sessions"].revocable
         if bound and await self._session_ended(family.session):
@@ -144,11 +144,16 @@ class Issuing:
             return None
         return LiveToken(family, client, user, family.scopes if scopes is None else scopes, issued, expires)
 
-    async def _session_ended(self, key: str) -> bool:
+    async def _session_ended(self, root: str) -> bool:
         sessions = self._accounts["sessions"]
-        return sessions.cached_by_key(key) is None and await sessions.by_key(key) is None
+        return sessions.cached_by_root(root) is None and await sessions.by_root(root) is None
+
+    async def grant(self, user_id: str, client: Client) -> Grant | None:
+        """What the user agreed to; not with a former client of the same id."""
+        grant = await self._store.grant(user_id, client.id)
+        return None if grant is None or grant.last < client.created else grant
 
     async def consented(self, family: Family, client: Client) -> bool:
         """Whether the user still agrees to what the family was given."""
-        grant = await self._store.grant(family.user, client.id)
+        grant = await self.grant(family.user, client)
         return grant is not None and (client.first_party or set(family.scopes) <= set(grant.scopes))

@@ -1,18 +1,24 @@
 """The part of the lifespan that opens the OpenID provider, and the request state that it fills."""
 
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypedDict
 
 import structlog
 
 from app.accounts.lifespan import Accounts, AccountState
+from app.http_client.client import SafeHttpClient
+from app.oauth_server.backchannel import TIMEOUT, BackChannel
 from app.oauth_server.client_auth import ClientAuthentication
+from app.oauth_server.client_store import ClientStore
 from app.oauth_server.clients import Clients, client_mistakes, configured_clients
 from app.oauth_server.issuing import Issuing
+from app.oauth_server.logout_store import LogoutStore
 from app.oauth_server.store import OAuthStore
 from app.oauth_server.tokens import TokenFormat
+from app.server.background import background
 from app.sessions.signing import signing_keys
 from app.settings import Settings
 from app.signing_keys.lifespan import Signing
@@ -28,6 +34,7 @@ class Provider:
     authentication: ClientAuthentication
     issuing: Issuing
     store: OAuthStore
+    backchannel: BackChannel
     clock: Callable[[], float]
 
 
@@ -41,23 +48,39 @@ class OAuthServerState(AccountState, Signing, OAuthServer):
     """The request state of the feature's handlers."""
 
 
-def open_oauth_server(
+@asynccontextmanager
+async def open_oauth_server(
     web: WebState, accounts: Accounts, signing: Signing, clock: Callable[[], float] = time.time
-) -> OAuthServer:
-    """Opens the configured clients. A wrong table is logged and left out."""
+) -> AsyncIterator[OAuthServer]:
+    """Opens the configured clients, and sends logout messages until the block ends. A wrong table is logged and left
+    out. Raises SettingsError.
+    """
     settings = web["settings"]
     issuer = settings.public_url
     store = OAuthStore(web["store"], web["tracking"], clock)
     for mistake in client_mistakes(settings):
         structlog.get_logger("app").error("a client is left out", why=mistake)
+    clients = Clients(ClientStore(web["store"], web["tracking"]), configured_clients(settings)[0])
     audiences = frozenset({issuer, f"{issuer}/oauth2/token"} if issuer else ())
-    formats = TokenFormat(signing_keys(settings))
+    issuing = Issuing(
+        issuer or "", store, clients, accounts, signing["signing_keys"], TokenFormat(signing_keys(settings)), clock
+    )
+    authentication = ClientAuthentication(clients, audiences, clock)
+    async with SafeHttpClient(
+        timeout=TIMEOUT,
+        private=settings.private_providers,
+        ca_file=settings.oauth_ca_file,
+        proxy=settings.outgoing_proxy,
+    ) as http:
+        logouts = LogoutStore(web["store"], settings.session_absolute_timeout)
+        backchannel = BackChannel(logouts, clients, issuing, http, clock)
+        opened = OAuthServer(oauth_server=Provider(issuer, clients, authentication, issuing, store, backchannel, clock))
 
-    def rebuild(settings: Settings) -> OAuthServer:
-        clients = Clients(store, configured_clients(settings)[0])
-        issuing = Issuing(issuer or "", store, clients, accounts, signing["signing_keys"], formats, clock)
-        authentication = ClientAuthentication(clients, audiences, clock)
-        return OAuthServer(oauth_server=Provider(issuer, clients, authentication, issuing, store, clock))
+        def rebuild(settings: Settings) -> OAuthServer:
+            clients.configured = configured_clients(settings)[0]
+            return opened
 
-    web["live_settings"].follow(rebuild)
-    return rebuild(settings)
+        accounts["sessions"].watch(backchannel.session_ends)
+        web["live_settings"].follow(rebuild)
+        async with background(web["lifecycle"], backchannel.run()):
+            yield opened

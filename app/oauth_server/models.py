@@ -23,6 +23,7 @@ class Client:
     pkce: bool = True
     device: bool = False
     introspect: bool = False
+    disabled: bool = False
     id_token_alg: str = "ES256"  # noqa: S105 - an algorithm
     access_token_format: str = "opaque"  # noqa: S105 - a format
     subject: str = "public"
@@ -75,7 +76,7 @@ class AuthorizationRequest:
 class Family:
     """What one sign-in to a client gave: its code, access tokens and refresh tokens live and die with it.
 
-    `session` is the key of the session that began it; with `offline` the family outlives it. `generation` counts the
+    `session` is the root of the session that began it; with `offline` the family outlives it. `generation` counts the
     refresh tokens; 0 is the code. Access tokens issued before `not_before` are revoked.
     """
 

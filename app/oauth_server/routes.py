@@ -3,6 +3,7 @@
 from starlette.routing import BaseRoute
 
 from app.oauth_server import authorize, clients_api, grants, logout, resources, token
+from app.oauth_server.pages import clients
 
 routes: list[BaseRoute] = [
     # for programs: /oauth2/userinfo, /oauth2/introspect, /oauth2/revoke, /oauth2/jwks.json, /.well-known/...
@@ -14,6 +15,7 @@ routes: list[BaseRoute] = [
     *logout.routes,
     # the user's services: /account/services, /api/account/grants
     *grants.routes,
-    # administration: /api/clients
+    # administration: /api/clients, /admin/clients
     *clients_api.routes,
+    *clients.routes,
 ]

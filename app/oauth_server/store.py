@@ -1,4 +1,4 @@
-"""Families of tokens, grants, waiting requests and clients in Redis. Coroutines raise StoreUnavailable."""
+"""Families of tokens, grants and waiting requests in Redis. Coroutines raise StoreUnavailable."""
 
 import asyncio
 import secrets
@@ -9,8 +9,8 @@ from typing import Any
 import orjson
 
 from app.accounts.secret import digest
-from app.oauth_server.models import AuthorizationRequest, Client, Family, Grant
-from app.store import keys
+from app.oauth_server.models import AuthorizationRequest, Family, Grant
+from app.store import provider_keys as keys
 from app.store.client import Store
 from app.store.scripts import Script
 from app.store.tracking import Fields, TrackedHashes, Tracking
@@ -63,18 +63,17 @@ class OAuthStore:
         self._store = store
         self._clock = clock
         self._families = TrackedHashes(tracking, parse_family)
-        self._clients = TrackedHashes(tracking, _parse_client)
         self._salt = ""
 
     def cached_family(self, family_id: str) -> Family | None:
-        return self._families.kept(keys.oauth_family(family_id))
+        return self._families.kept(keys.family(family_id))
 
     async def family(self, family_id: str) -> Family | None:
-        return await self._families.read(keys.oauth_family(family_id))
+        return await self._families.read(keys.family(family_id))
 
     async def begin(self, family: Family) -> None:
         """Stores a family whose code may be redeemed for a minute."""
-        name, index = keys.oauth_family(family.id), keys.oauth_families(family.user)
+        name, index = keys.family(family.id), keys.families(family.user)
         await asyncio.gather(
             self._store.idempotent("HSET", name, *_family_fields(family)),
             self._store.idempotent("EXPIRE", name, CODE_LIFETIME),
@@ -84,55 +83,68 @@ class OAuthStore:
 
     async def redeem(self, family: Family) -> bool:
         """Uses the code up. Used twice, the family ends."""
-        name = keys.oauth_family(family.id)
+        name = keys.family(family.id)
         outcome = await REDEEM.run(self._store, [name], secrets.token_hex(8), REFRESH_LIFETIME)
         self._families.forget(name)
         return bool(outcome == b"ok")
 
     async def rotate(self, family: Family, presented: int) -> int:
         """The generation of the next refresh token; 0 if this one was used before, which ends the family."""
-        name = keys.oauth_family(family.id)
+        name = keys.family(family.id)
         now = f"{self._clock():.0f}"
         rotated: int = await ROTATE.run(self._store, [name], presented, now, REFRESH_GRACE, REFRESH_LIFETIME)
         self._families.forget(name)
         if rotated:
-            await self._store.idempotent("EXPIRE", keys.oauth_families(family.user), 2 * REFRESH_LIFETIME)
+            await self._store.idempotent("EXPIRE", keys.families(family.user), 2 * REFRESH_LIFETIME)
         return rotated
 
     async def end(self, family: Family) -> None:
         """Revokes all tokens of a family."""
-        await self._store.idempotent("DEL", keys.oauth_family(family.id))
-        self._families.forget(keys.oauth_family(family.id))
-        await self._store.idempotent("ZREM", keys.oauth_families(family.user), family.id)
+        await self._store.idempotent("DEL", keys.family(family.id))
+        self._families.forget(keys.family(family.id))
+        await self._store.idempotent("ZREM", keys.families(family.user), family.id)
 
     async def revoke_access(self, family: Family) -> None:
         """Revokes the access tokens that were issued until now."""
-        await REVOKE_ACCESS.run(self._store, [keys.oauth_family(family.id)], int(self._clock()))
-        self._families.forget(keys.oauth_family(family.id))
+        await REVOKE_ACCESS.run(self._store, [keys.family(family.id)], int(self._clock()))
+        self._families.forget(keys.family(family.id))
 
     async def families_of(self, user_id: str) -> list[Family]:
-        ids = await self._store.idempotent("ZRANGE", keys.oauth_families(user_id), 0, -1)
+        ids = await self._store.idempotent("ZRANGE", keys.families(user_id), 0, -1)
         found = await asyncio.gather(*(self.family(each.decode()) for each in ids))
         gone = [each for each, family in zip(ids, found, strict=True) if family is None]
         if gone:
-            await self._store.idempotent("ZREM", keys.oauth_families(user_id), *gone)
+            await self._store.idempotent("ZREM", keys.families(user_id), *gone)
         return [family for family in found if family is not None]
 
     async def grants(self, user_id: str) -> dict[str, Grant]:
-        found = await self._store.idempotent("HGETALL", keys.oauth_grants(user_id))
+        found = await self._store.idempotent("HGETALL", keys.grants(user_id))
         return {client.decode(): _grant(client.decode(), value) for client, value in found.items()}
 
     async def grant(self, user_id: str, client_id: str) -> Grant | None:
-        value = await self._store.idempotent("HGET", keys.oauth_grants(user_id), client_id)
+        value = await self._store.idempotent("HGET", keys.grants(user_id), client_id)
         return None if value is None else _grant(client_id, value)
 
     async def save_grant(self, user_id: str, grant: Grant) -> None:
         value = orjson.dumps({"scopes": grant.scopes, "first": grant.first, "last": grant.last})
-        await self._store.idempotent("HSET", keys.oauth_grants(user_id), grant.client, value)
+        await asyncio.gather(
+            self._store.idempotent("HSET", keys.grants(user_id), grant.client, value),
+            self._store.idempotent("ZADD", keys.users(grant.client), int(grant.last), user_id),
+        )
+
+    async def users_of(self, client_id: str, limit: int) -> tuple[list[tuple[str, float]], int]:
+        """(users with a grant and when they last signed in, the latest first; how many there are)."""
+        name = keys.users(client_id)
+        found, total = await asyncio.gather(
+            self._store.idempotent("ZRANGE", name, 0, limit - 1, "REV", "WITHSCORES"),
+            self._store.idempotent("ZCARD", name),
+        )
+        return [(user.decode(), float(last)) for user, last in _pairs(found)], total
 
     async def withdraw(self, user_id: str, client_id: str) -> bool:
         """Forgets a grant and ends its families. Returns whether there was one."""
-        removed = await self._store.idempotent("HDEL", keys.oauth_grants(user_id), client_id)
+        removed = await self._store.idempotent("HDEL", keys.grants(user_id), client_id)
+        await self._store.idempotent("ZREM", keys.users(client_id), user_id)
         ended = [family for family in await self.families_of(user_id) if family.client == client_id]
         await asyncio.gather(*map(self.end, ended))
         return bool(removed or ended)
@@ -144,11 +156,11 @@ class OAuthStore:
         return request_id
 
     async def update_request(self, request_id: str, request: AuthorizationRequest) -> None:
-        name = keys.oauth_request(digest(request_id))
+        name = keys.request(digest(request_id))
         await self._store.idempotent("SET", name, orjson.dumps(asdict(request)), "EX", REQUEST_LIFETIME)
 
     async def request(self, request_id: str) -> AuthorizationRequest | None:
-        value = await self._store.idempotent("GET", keys.oauth_request(digest(request_id)))
+        value = await self._store.idempotent("GET", keys.request(digest(request_id)))
         if value is None:
             return None
         fields = orjson.loads(value)
@@ -157,41 +169,13 @@ class OAuthStore:
 
     async def take_request(self, request_id: str) -> bool:
         """Whether the request was still waiting: it is used once."""
-        return bool(await self._store.once("DEL", keys.oauth_request(digest(request_id))))
-
-    async def use_assertion(self, client_id: str, jti: str, lifetime: int) -> bool:
-        """Whether the assertion is new."""
-        name = keys.oauth_assertion(digest(f"{client_id}\n{jti}"))
-        return bool(await self._store.once("SET", name, b"", "NX", "EX", max(lifetime, 1)))
-
-    async def client(self, client_id: str) -> Client | None:
-        return await self._clients.read(keys.oauth_client(client_id)) if client_id else None
-
-    async def client_page(self, offset: int, limit: int) -> tuple[list[Client], int]:
-        """(clients, the newest first, how many there are)."""
-        ids, total = await asyncio.gather(
-            self._store.idempotent("ZRANGE", keys.OAUTH_CLIENTS, offset, offset + limit - 1, "REV"),
-            self._store.idempotent("ZCARD", keys.OAUTH_CLIENTS),
-        )
-        found = await asyncio.gather(*(self.client(each.decode()) for each in ids))
-        return [client for client in found if client is not None], total
-
-    async def save_client(self, client: Client) -> None:
-        name = keys.oauth_client(client.id)
-        await self._store.idempotent("ZADD", keys.OAUTH_CLIENTS, client.created, client.id)
-        await self._store.idempotent("HSET", name, "client", orjson.dumps(asdict(client)))
-        self._clients.forget(name)
-
-    async def remove_client(self, client_id: str) -> None:
-        await self._store.idempotent("DEL", keys.oauth_client(client_id))
-        self._clients.forget(keys.oauth_client(client_id))
-        await self._store.idempotent("ZREM", keys.OAUTH_CLIENTS, client_id)
+        return bool(await self._store.once("DEL", keys.request(digest(request_id))))
 
     async def salt(self) -> str:
         """The salt of pairwise subjects, made once for ever."""
         if not self._salt:
-            await self._store.idempotent("SET", keys.OAUTH_SALT, secrets.token_hex(16), "NX")
-            self._salt = (await self._store.idempotent("GET", keys.OAUTH_SALT)).decode()
+            await self._store.idempotent("SET", keys.SALT, secrets.token_hex(16), "NX")
+            self._salt = (await self._store.idempotent("GET", keys.SALT)).decode()
         return self._salt
 
 
@@ -213,7 +197,7 @@ def parse_family(name: str, fields: Fields) -> Family | None:
 
     try:
         return Family(
-            id=name.removeprefix(keys.oauth_family("")), user=text(b"u"), client=text(b"c"),
+            id=name.removeprefix(keys.family("")), user=text(b"u"), client=text(b"c"),
             scopes=tuple(text(b"o").split()), asked=tuple(text(b"k").split()), session=text(b"s"), sid=text(b"i"),
             auth_time=float(fields[b"a"]), amr=tuple(text(b"m").split()), nonce=text(b"n") or None,
             redirect_uri=text(b"x"), challenge=text(b"h") or None, offline=b"f" in fields,
@@ -223,14 +207,13 @@ def parse_family(name: str, fields: Fields) -> Family | None:
         return None
 
 
+def _pairs(reply: list[Any]) -> list[tuple[bytes, bytes]]:
+    """Members and scores, which RESP3 has in pairs, and RESP2 in one list."""
+    if reply and isinstance(reply[0], list):
+        return [(member, score) for member, score in reply]
+    return list(zip(reply[::2], reply[1::2], strict=True))
+
+
 def _grant(client_id: str, value: bytes) -> Grant:
     fields = orjson.loads(value)
     return Grant(client_id, tuple(fields["scopes"]), fields["first"], fields["last"])
-
-
-def _parse_client(_: str, fields: Fields) -> Client | None:
-    if b"client" not in fields:
-        return None
-    table: Any = orjson.loads(fields[b"client"])
-    given: dict[str, Any] = {name: tuple(each) if isinstance(each, list) else each for name, each in table.items()}
-    return Client(**given)

@@ -64,5 +64,10 @@ def new_family_id() -> str:
     return secrets.token_urlsafe(16)
 
 
+def sid_of(root: str) -> str:
+    """`sid`, by which clients know a session: it says nothing about the session's key."""
+    return hashlib.sha256(f"tallygate.sid:{root}".encode()).hexdigest()[:32]
+
+
 def _mac(key: bytes, plain: bytes) -> str:
     return urlsafe_b64encode(hmac.digest(key, plain, "sha256")).decode().rstrip("=")

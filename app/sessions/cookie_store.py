@@ -46,6 +46,12 @@ class CookieSessions:
     async def by_key(self, key: str) -> Session | None:
         return None
 
+    def cached_by_root(self, root: str) -> Session | None:
+        return None
+
+    async def by_root(self, root: str) -> Session | None:
+        return None
+
     async def create(self, session: Session) -> str:
         return self._dump(session)
 

@@ -17,7 +17,7 @@ from app.settings import Settings
 from app.store import keys
 from app.store.client import Store
 from app.store.scripts import Script
-from app.store.tracking import Fields, TrackedHashes
+from app.store.tracking import Fields, TrackedHashes, Tracking
 
 ID_BYTES = 24
 KEY_LENGTH = 43
@@ -54,10 +54,11 @@ class RedisSessions:
     revocable = True
 
     def __init__(
-        self, store: Store, cache: TrackedHashes[Session], settings: Settings, clock: Callable[[], float] = time.time
+        self, store: Store, tracking: Tracking, settings: Settings, clock: Callable[[], float] = time.time
     ) -> None:
         self._store = store
-        self._cache = cache
+        self._cache = TrackedHashes(tracking, parse_session)
+        self._current = TrackedHashes(tracking, _parse_current)
         self._timeouts = Timeouts(settings)
         self._lifetime = settings.session_absolute_timeout
         self._clock = clock
@@ -73,9 +74,19 @@ class RedisSessions:
     async def by_key(self, key: str) -> Session | None:
         return self._alive(await self._cache.read(keys.session(key))) if len(key) == KEY_LENGTH else None
 
+    def cached_by_root(self, root: str) -> Session | None:
+        return self.cached(root) or self.cached(self._current.kept(keys.session_current(root)) or "")
+
+    async def by_root(self, root: str) -> Session | None:
+        first = await self.by_key(root)
+        if first is not None or len(root) != KEY_LENGTH:
+            return first
+        return await self.by_key(await self._current.read(keys.session_current(root)) or "")
+
     async def create(self, session: Session) -> str:
         secret = secrets.token_urlsafe(ID_BYTES)
         session.key = _digest(secret)
+        session.root = session.root or session.key
         name, index = keys.session(session.key), keys.sessions_of(session.user)
         fields = {
             "u": session.user,
@@ -88,6 +99,7 @@ class RedisSessions:
             "t": f"{session.auth_time:.3f}" if session.auth_time else "",
             "m": " ".join(session.amr),
             "b": "1" if session.brief else "",
+            "o": session.root if session.root != session.key else "",
         }
         flat = [part for pair in fields.items() if pair[1] for part in pair]
         # Into the user's index first: a session that is not in there could not be ended with the others.
@@ -99,9 +111,18 @@ class RedisSessions:
             self._store.idempotent("EXPIREAT", index, int(session.created) + self._lifetime + YEAR),
             self._store.idempotent("ZRANGE", index, 0, -MAX_SESSIONS_PER_USER - 1),
         )
+        if session.root != session.key:
+            await self._point(session)
         for key in surplus:
             await self._end(key.decode(), session.user)
         return self._signer.sign(secret).decode()
+
+    async def _point(self, session: Session) -> None:
+        """Has the root lead to this session, for as long as it may live."""
+        name = keys.session_current(session.root)
+        await self._store.idempotent("HSET", name, "k", session.key)
+        await self._store.idempotent("EXPIREAT", name, int(session.created) + self._lifetime)
+        self._current.forget(name)
 
     async def save(self, session: Session, changes: Changes) -> str | None:
         name = keys.session(session.key)
@@ -185,10 +206,15 @@ def parse_session(name: str, fields: Fields) -> Session | None:
             auth_time=float(fields.get(b"t", 0)),
             amr=tuple(fields.get(b"m", b"").decode().split()),
             brief=b"b" in fields,
+            root=fields.get(b"o", b"").decode() or name.removeprefix(keys.session("")),
             stored={k.decode().removeprefix(DATA): v.decode() for k, v in fields.items() if k.startswith(b"x:")},
         )
     except (KeyError, ValueError):
         return None
+
+
+def _parse_current(_: str, fields: Fields) -> str | None:
+    return fields.get(b"k", b"").decode() or None
 
 
 def _argument(name: str, text: str | None) -> tuple[str, str]:

@@ -9,10 +9,11 @@ import math
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from starlette.types import Scope
 
+from app.sessions.context import SESSION_CONTEXT, SessionContext
 from app.sessions.cookie import SessionCookie
 from app.sessions.legacy.cookies import LegacyCookies, LegacyUsers
 from app.sessions.session import Session, SessionPage, SessionStore
@@ -22,29 +23,19 @@ from app.settings import Settings
 from app.store.client import CannotWrite
 from app.store.single_flight import SingleFlight
 from app.web.cookies import cookie_header, delete_cookie
-from app.web.headers import RawHeader, RawHeaders, headers_of
+from app.web.headers import RawHeaders, headers_of
 from app.web.middleware import ON_RESPONSE_START
 
-SESSION_CONTEXT = "tallygate.session"
-"""The scope key of a request's SessionContext."""
 SEEN_EVERY = 60
 """Seconds between two writes of a session's last use; a short idle timeout makes them more frequent."""
 MAX_CACHED_COOKIES, MAX_CACHED_COOKIE_BYTES = 10_000, 2048
 """How many Cookie headers a worker maps to sessions, and the longest in bytes: clients choose both."""
 REAUTH_WINDOW = 600
 """Seconds after authenticating for which sensitive acts need no new authentication."""
+Watcher = Callable[[Session], Awaitable[None]]
+"""Is told of a session that ends, before it does. Raises StoreUnavailable."""
 Recheck = Callable[[Session], Awaitable[float | None]]
 """Asks the session's identity provider. Returns the next `recheck_at` (Unix seconds); None ends the session."""
-
-
-@dataclass(slots=True)
-class SessionContext:
-    """The session state of one request. `cookies` are the Set-Cookie headers of its response, by name."""
-
-    session: Session | None = None
-    opened: bool = False
-    committed: bool = False
-    cookies: dict[str, RawHeader] = field(default_factory=dict)
 
 
 class Sessions:
@@ -65,6 +56,7 @@ class Sessions:
         self._legacy_users = legacy_users if self._legacy.any else None
         self._recheck = recheck
         self._rechecking: SingleFlight[Session | None] = SingleFlight()
+        self._watchers: list[Watcher] = []
         self._known: tuple[dict[bytes, str], dict[bytes, str]] = ({}, {})
         self._clock = clock
 
@@ -72,6 +64,10 @@ class Sessions:
     def revocable(self) -> bool:
         """Whether sessions can be listed and revoked; sessions in the cookie cannot."""
         return self._store.revocable
+
+    def watch(self, watcher: Watcher) -> None:
+        """Tells the watcher of every session that is ended; not of those that expire."""
+        self._watchers.append(watcher)
 
     async def open(self, scope: Scope) -> Session | None:
         """The request's session; None if the visitor is not signed in. Raises StoreUnavailable."""
@@ -102,7 +98,7 @@ class Sessions:
     async def _rechecked(self, session: Session) -> Session | None:
         again = math.inf if self._recheck is None else await self._recheck(session)
         if again is None:
-            await self._store.end(session)
+            await self.end_these([session])
             return None
         vouched = replace(session, recheck_at=again)
         await self._store.save_recheck(vouched)
@@ -117,18 +113,21 @@ class Sessions:
         # With a doubled header there may be a second Cookie header: `open` looks at both.
         if not key or len(headers_of(scope)) != len(scope["headers"]):
             return None
-        return self.cached_by_key(key)
+        return self._unless_due(self._store.cached(key))
 
-    def cached_by_key(self, key: str) -> Session | None:
+    def cached_by_root(self, root: str) -> Session | None:
         """As `cached`, for what depends on a session, such as a sign-in at another host."""
-        session, now = self._store.cached(key), self._clock()
+        return self._unless_due(self._store.cached_by_root(root))
+
+    def _unless_due(self, session: Session | None) -> Session | None:
+        now = self._clock()
         if session is None or now - session.seen >= self._seen_every or now >= session.recheck_at:
             return None
         return session
 
-    async def by_key(self, key: str) -> Session | None:
-        """The living session of a key, for what depends on it: counts as a use of the session."""
-        return await self._used(await self._confirmed(await self._store.by_key(key)))
+    async def by_root(self, root: str) -> Session | None:
+        """The living session of a root, for what depends on it: counts as a use of the session."""
+        return await self._used(await self._confirmed(await self._store.by_root(root)))
 
     async def by_cookie(self, scope: Scope, header: bytes) -> Session | None:
         """The living session of a raw Cookie header; unlike `open`, it leaves the response alone."""
@@ -173,7 +172,8 @@ class Sessions:
         """Signs the visitor in with a new session and ends the present one (session fixation: ASVS 5.0, 7.2.4).
 
         `auth_time` is when the user authenticated: now if None, 0 if unknown. The data of a session of the same user
-        moves to the new one. A `brief` session ends with the browser; None: as the present one of the same user.
+        moves to the new one, and what depends on it goes on. A `brief` session ends with the browser; None: as the
+        present one of the same user.
         """
         before = await self.open(scope)
         started = self._new(scope, user, auth_method, before)
@@ -187,6 +187,7 @@ class Sessions:
         now, former = self._clock(), before if before is not None and before.user == user else None
         return Session(
             key="",
+            root=former.root if former is not None else "",
             user=user,
             created=now,
             seen=now,
@@ -201,8 +202,10 @@ class Sessions:
         self, scope: Scope, context: SessionContext, session: Session, before: Session | None = None
     ) -> Session:
         value = await self._store.create(session)
-        if before is not None:
+        if before is not None and before.root == session.root:
             await self._store.end(before)
+        elif before is not None:
+            await self.end_these([before])
         context.session = session
         self._set_cookie(scope, context, value)
         return session
@@ -216,7 +219,7 @@ class Sessions:
         """Signs the visitor out."""
         session = await self.open(scope)
         if session is not None:
-            await self._store.end(session)
+            await self.end_these([session])
         self.drop(scope)
 
     def drop(self, scope: Scope) -> None:
@@ -259,7 +262,7 @@ class Sessions:
         session = await self._store.by_key(key)
         if session is None or session.user != user:
             return False
-        await self._store.end(session)
+        await self.end_these([session])
         return True
 
     async def end_all(self, user: str, keep: str | None = None) -> int:
@@ -270,6 +273,8 @@ class Sessions:
 
     async def end_these(self, sessions: Sequence[Session]) -> int:
         """Returns how many there were."""
+        for watcher in self._watchers:
+            await asyncio.gather(*map(watcher, sessions))
         await asyncio.gather(*map(self._store.end, sessions))
         return len(sessions)
 

@@ -19,6 +19,7 @@ class Session:
     `data` is the application's: JSON's types and those of Flask's sessions (tuple, bytes, UUID, datetime). Each name in
     it is stored on its own, so that concurrent changes of different names are both kept.
 
+    `root` is what depends on the session names it by: re-authentication gives a session a new key, and keeps its root.
     After `recheck_at` the identity provider must confirm the session. `auth_time` is when the user last authenticated,
     0 if unknown; `amr` is how (RFC 8176), such as `pwd`, `otp`, `mfa`. A `brief` session ends with the browser.
     """
@@ -34,6 +35,7 @@ class Session:
     auth_time: float = 0.0
     amr: tuple[str, ...] = ()
     brief: bool = False
+    root: str = ""
     stored: Mapping[str, str] = field(default_factory=dict)
     _data: dict[str, Any] | None = field(default=None, repr=False)
 
@@ -91,8 +93,14 @@ class SessionStore(Protocol):
     async def by_key(self, key: str) -> Session | None:
         """The living session of a key; None if there is none."""
 
+    def cached_by_root(self, root: str) -> Session | None:
+        """The living session of a root if it is cached; None otherwise."""
+
+    async def by_root(self, root: str) -> Session | None:
+        """The living session of a root; None if there is none."""
+
     async def create(self, session: Session) -> str:
-        """Stores a new session, gives it its key, and returns the cookie's value."""
+        """Stores a new session, gives it its key and a missing root, and returns the cookie's value."""
 
     async def save(self, session: Session, changes: Changes) -> str | None:
         """Stores changed data. Returns the cookie's new value if it changes."""

@@ -109,7 +109,8 @@ class Settings(HookSettings, RuntimeSettings):
     )
     oauth_private_addresses: bool | None = Field(
         None,
-        description="Whether providers may be at private addresses, and without HTTPS; by default in development only.",
+        description="Whether providers, and the `logout_uri` of clients, may be at private addresses, and without "
+        "HTTPS; by default in development only.",
     )
     oauth_ca_file: Path | None = Field(
         None,

@@ -18,6 +18,7 @@ A part in braces is a Redis Cluster hash tag: keys that one script touches share
 | `countapi:<namespace>:<name>` | hash | a counter of CountAPI: value, key (its hash), created | a year unused |
 | `sites-of:<user>` | set | ids of the sites that a user may see | for ever |
 | `session:<key>` | hash | a session: user, created, seen, auth method, device, address, its data | idle timeout |
+| `session-current:<root>` | hash | `k`: the key of a session that has authenticated again | absolute timeout |
 | `session-origin:<key>` | string | a session's identity and tokens at its provider, encrypted | the session's |
 | `sessions-of:<user>` | sorted set | the user's sessions by when they were opened | a year unused |
 | `legacy-used:<digest>` | string | a legacy cookie that became a session, so that it works once | 31 days |
@@ -55,14 +56,6 @@ A part in braces is a Redis Cluster hash tag: keys that one script touches share
 | `config:changed` | channel | announces the name of a namespace that was written | - |
 | `oauth:away:<provider>` | string | the provider did not answer: when to ask it again | 15 min |
 | `oauth:asked:<provider>:<when>` | string | one session asks a provider that was away, the others go on | 1 min |
-| `oauth-server:client:<id>` | hash | `client`: a client that administrators made, as JSON | for ever |
-| `oauth-server:clients` | sorted set | ids of these clients, by when they were made | for ever |
-| `oauth-server:family:<id>` | hash | what a sign-in to a client gave: code, tokens | 1 min; 30 days unused |
-| `oauth-server:families:<user>` | sorted set | the user's families, by when they began | 30 days unused |
-| `oauth-server:grants:<user>` | hash | a client's id -> scopes that the user agreed to, first and last use | for ever |
-| `oauth-server:request:<hash>` | string | an authorization request that waits for its user | 15 min |
-| `oauth-server:assertion:<hash>` | string | a used assertion of a client: a replay is refused | the assertion's |
-| `oauth-server:salt` | string | the salt of pairwise subjects | for ever |
 | `{<part>}:raised` | stream | events that were raised and not yet taken by the hooks | until taken |
 | `events:raised` | channel | announces that events were raised | - |
 | `{hooks}:webhooks` | hash | a webhook's id -> the webhook, its secret encrypted | for ever |
@@ -102,8 +95,6 @@ HOOKS_SEQUENCES = "{hooks}:sequences"
 HOOKS_PENDING = "{hooks}:pending"
 HOOKS_FAILING = "{hooks}:failing"
 HOOKS_CHANGED = "hooks:changed"
-OAUTH_CLIENTS = "oauth-server:clients"
-OAUTH_SALT = "oauth-server:salt"
 EVENTS_RAISED = "events:raised"
 RAISED_PARTS = ("accounts", "config", "events", "hits", "wechat")
 """The hash tags that have a stream of raised events."""
@@ -167,6 +158,10 @@ def sites_of(user_id: str) -> str:
 
 def session(key: str) -> str:
     return f"session:{key}"
+
+
+def session_current(root: str) -> str:
+    return f"session-current:{root}"
 
 
 def session_origin(key: str) -> str:
@@ -263,27 +258,3 @@ def oauth_asked(provider: str, next_try: str) -> str:
 
 def oauth_refreshing(session_key: str) -> str:
     return f"oauth:refreshing:{session_key}"
-
-
-def oauth_client(client_id: str) -> str:
-    return f"oauth-server:client:{client_id}"
-
-
-def oauth_family(family_id: str) -> str:
-    return f"oauth-server:family:{family_id}"
-
-
-def oauth_families(user_id: str) -> str:
-    return f"oauth-server:families:{user_id}"
-
-
-def oauth_grants(user_id: str) -> str:
-    return f"oauth-server:grants:{user_id}"
-
-
-def oauth_request(digest: str) -> str:
-    return f"oauth-server:request:{digest}"
-
-
-def oauth_assertion(digest: str) -> str:
-    return f"oauth-server:assertion:{digest}"

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -13,38 +13,10 @@ from app.settings import Settings
 from tests.accounts.asking import true_to_the_document
 from tests.helpers.cast import make_cast, signed_in
 from tests.helpers.clock import Clock
+from tests.helpers.receiver import OK, Received, Receiver, receiving
 from tests.helpers.service import Running, running
 
-__all__ = ["true_to_the_document"]
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-Received = tuple[dict[str, str], bytes]
-
-
-@dataclass
-class Receiver:
-    """An HTTP server whose answer can be changed; None hangs."""
-
-    url: str = ""
-    answer: bytes | None = OK
-    received: list[Received] = field(default_factory=list)
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while True:
-                head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
-                headers = {
-                    name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)
-                }
-                body = await reader.readexactly(int(headers.get("content-length", 0)))
-                self.received.append((headers, body))
-                if self.answer is None:
-                    await asyncio.sleep(3600)
-                writer.write(self.answer or b"")
-                await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
+__all__ = ["OK", "true_to_the_document"]
 
 
 @dataclass
@@ -110,11 +82,8 @@ def verified(secret: str, received: Received) -> dict[str, Any]:
 
 @pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
-    made = Receiver()
-    server = await asyncio.start_server(made.serve, "127.0.0.1", 0)
-    made.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook"
-    yield made
-    server.close()
+    async with receiving() as receiver:
+        yield receiver
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ import re
 import pytest
 from redis.crc import key_slot
 
-from app.store import keys, wechat_keys
+from app.store import keys, provider_keys, wechat_keys
 
-PAGES = (keys, wechat_keys)
+PAGES = (keys, provider_keys, wechat_keys)
 TABLES = "".join(page.__doc__ or "" for page in PAGES)
 ROWS = re.findall(r"^\| `([^`]+)` \| ([^|]+) \| [^|]+ \| ([^|]+) \|$", TABLES, re.MULTILINE)
 PATTERNS = [pattern for pattern, *_ in ROWS]

@@ -71,7 +71,7 @@ async def authorize(request: Request[GatewayState]) -> Response:
     since = signed_in_at(session)
     if handoff.within and since < handoff.created and gateway.clock() - since > handoff.within:
         raise FreshSignInRequired(back)
-    code = await gateway.store.issue(handoff, handoff_id, user.id, session.key)
+    code = await gateway.store.issue(handoff, handoff_id, user.id, session.root)
     return await _onward(request, f"{handoff.origin}/.tallygate/finish?code={code}&state={handoff_id}")
 
 
@@ -93,7 +93,7 @@ async def finish(request: Request[GatewayState]) -> Response:
         raise _refusal(request, "used before")
     if (taken.handoff.host, taken.state, taken.handoff.browser) != (host, state, digest(browser)):
         raise _refusal(request, "of another host, attempt or browser")
-    session = await request.state["sessions"].by_key(taken.session)
+    session = await request.state["sessions"].by_root(taken.session)
     if session is None:
         raise _refusal(request, "of a session that has ended")
     before = gateway.callers.host_key(scope, cookies)

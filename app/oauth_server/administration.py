@@ -1,0 +1,89 @@
+"""What administrators do with clients, the same for pages and the API; each act writes its audit entry."""
+
+from dataclasses import replace
+from typing import Any
+
+from starlette.requests import Request
+
+from app.accounts.helpers import audit
+from app.accounts.models import User
+from app.accounts.secret import digest, new_secret
+from app.audit.log import Event
+from app.oauth_server.client_config import BadClient, client_of, to_table
+from app.oauth_server.lifespan import OAuthServerState
+from app.oauth_server.models import Client
+from app.web.errors import BadRequest, Conflict, NotFound
+from app.web.i18n import N_
+
+AdminRequest = Request[OAuthServerState]
+
+
+async def find(request: AdminRequest) -> Client:
+    """The client that the path names. Raises NotFound."""
+    client = await request.state["oauth_server"].clients.get(request.path_params["id"])
+    if client is None:
+        raise NotFound
+    return client
+
+
+async def made_here(request: AdminRequest) -> Client:
+    """As `find`; raises Conflict for a client of the settings."""
+    client = await find(request)
+    if client.source == "file":
+        raise Conflict(N_("This client is in the settings: change it there."))
+    return client
+
+
+async def create(request: AdminRequest, admin: User, table: dict[str, Any]) -> tuple[Client, str | None]:
+    """(the client of a table with FIELDS and perhaps an `id`, its secret). Raises BadRequest, Conflict."""
+    provider = request.state["oauth_server"]
+    client_id = table.pop("id", None) or f"client-{new_secret()[:12].strip('-_')}"
+    if isinstance(client_id, str) and await provider.clients.get(client_id) is not None:
+        raise Conflict(N_("There is a client with this id already."))
+    client = _checked(request, client_id, table, source="administration", created=provider.clock())
+    secret = new_secret() if client.auth == "secret" else None
+    client = replace(client, secrets=(digest(secret),) if secret is not None else ())
+    await audit(request, Event.CLIENT_CREATED, user="", by=admin, detail=client.id)
+    await provider.clients.store.save(client)
+    return client, secret
+
+
+async def change(request: AdminRequest, admin: User, table: dict[str, Any]) -> Client:
+    """Changes the given fields. Raises NotFound, BadRequest, Conflict."""
+    before = await made_here(request)
+    after = _checked(
+        request, before.id, to_table(before) | table, source=before.source, created=before.created,
+        secrets=before.secrets, registration_token=before.registration_token,
+    )  # fmt: skip
+    if after.auth == "secret" and not after.secrets:
+        raise BadRequest("public: the client has no secret yet, create it anew", field="public")
+    await audit(request, Event.CLIENT_CHANGED, user="", by=admin, detail=after.id)
+    await request.state["oauth_server"].clients.store.save(after)
+    return after
+
+
+async def add_secret(request: AdminRequest, admin: User) -> str:
+    """A new secret, beside the last one, which works until the next change. Raises NotFound, Conflict."""
+    client = await made_here(request)
+    if client.auth != "secret":
+        raise Conflict(N_("This client has no secret."))
+    secret = new_secret()
+    await audit(request, Event.CLIENT_SECRET_CREATED, user="", by=admin, detail=client.id)
+    await request.state["oauth_server"].clients.store.save(
+        replace(client, secrets=(digest(secret), *client.secrets[:1]))
+    )
+    return secret
+
+
+async def remove(request: AdminRequest, admin: User) -> None:
+    """Removes a client; its tokens are dead. Raises NotFound, Conflict."""
+    client = await made_here(request)
+    await audit(request, Event.CLIENT_REMOVED, user="", by=admin, detail=client.id)
+    await request.state["oauth_server"].clients.store.remove(client.id)
+
+
+def _checked(request: AdminRequest, client_id: object, table: dict[str, Any], **other: Any) -> Client:
+    try:
+        return client_of(str(client_id), table, any_http=not request.state["settings"].production, **other)
+    except BadClient as bad:
+        raise BadRequest(str(bad), field=bad.field) from None

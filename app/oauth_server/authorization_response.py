@@ -1,0 +1,58 @@
+"""The way back to the client: a redirect, a page, or a form."""
+
+from urllib.parse import urlencode, urlsplit
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from app.accounts.helpers import page, redirect_page
+from app.oauth_server.endpoint import issuer_of
+from app.oauth_server.errors import OAuthError
+from app.oauth_server.lifespan import OAuthServerState
+from app.oauth_server.models import AuthorizationRequest
+from app.oauth_server.redirect_uris import origin_of
+from app.server.security_headers import CONTENT_SECURITY_POLICY
+
+
+async def fail(
+    request: Request[OAuthServerState], waiting: AuthorizationRequest, error: OAuthError, *, after_form: bool = False
+) -> Response:
+    values = {"error": error.code, "error_description": error.description}
+    return await answer(request, waiting, values, after_form=after_form)
+
+
+async def answer(
+    request: Request[OAuthServerState], waiting: AuthorizationRequest, values: dict[str, str], *, after_form: bool
+) -> Response:
+    """The way back to the client, with `state` and `iss` (RFC 9207). After a form it is a page, because Chromium
+    applies form-action to the redirects that follow.
+    """
+    issuer = issuer_of(request)
+    if waiting.response_mode == "form_post":
+        response = await page(
+            request, "oauth_server/form_post.html", action=waiting.redirect_uri, fields=_fields(waiting, values, issuer)
+        )
+        response.headers["content-security-policy"] = CONTENT_SECURITY_POLICY.decode().replace(
+            "form-action 'self'", f"form-action {origin_of(waiting.redirect_uri)}"
+        )
+        return response
+    url = with_query(waiting, values, issuer)
+    return (
+        await redirect_page(request, url) if after_form else RedirectResponse(url, 303, {"Cache-Control": "no-store"})
+    )
+
+
+def _fields(waiting: AuthorizationRequest, values: dict[str, str], issuer: str | None) -> dict[str, str]:
+    return values | ({"state": waiting.state} if waiting.state is not None else {}) | {"iss": issuer or ""}
+
+
+def with_query(waiting: AuthorizationRequest, values: dict[str, str], issuer: str | None) -> str:
+    """The redirect URI, whose own query stays as it is."""
+    separator = "&" if urlsplit(waiting.redirect_uri).query else "?"
+    return f"{waiting.redirect_uri.rstrip('?&')}{separator}{urlencode(_fields(waiting, values, issuer))}"
+
+
+def popup(response: Response) -> Response:
+    """A pop-up keeps its opener only if no page on its way cuts it off."""
+    response.headers["cross-origin-opener-policy"] = "unsafe-none"
+    return response

@@ -1,0 +1,129 @@
+"""Back-channel logout (OpenID Connect Back-Channel Logout 1.0): tells clients of the end of a session.
+
+The messages wait in Redis and are sent beside the requests, by any worker: a client that is slow or away delays nobody.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+
+import structlog
+
+from app.http_client.client import HttpClientError, SafeHttpClient
+from app.oauth_server.clients import Clients
+from app.oauth_server.issuing import Issuing
+from app.oauth_server.logout_store import LogoutFailure, LogoutMessage, LogoutStore
+from app.oauth_server.models import Client
+from app.oauth_server.tokens import sid_of
+from app.sessions.session import Session
+from app.store.client import ResponseError, StoreUnavailable
+
+EVENT = "http://schemas.openid.net/event/backchannel-logout"
+RETRIES = (5, 30, 120, 600, 1800)
+"""Seconds between the attempts; after the last one the message is given up."""
+TIMEOUT = 5.0
+"""Seconds for one attempt."""
+TOKEN_LIFETIME = 120
+LEASE = 60.0
+"""Seconds after which an attempt counts as lost with its worker."""
+CHECK_INTERVAL = 1.0
+MAX_ATTEMPTS, MAX_PER_CLIENT = 40, 4
+"""Attempts that a worker has under way: to all clients, and to one."""
+
+
+class BackChannel:
+    def __init__(
+        self, store: LogoutStore, clients: Clients, issuing: Issuing, http: SafeHttpClient, clock: Callable[[], float]
+    ) -> None:
+        self.store = store
+        self._clients = clients
+        self._issuing = issuing
+        self._http = http
+        self._clock = clock
+        self._wake = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._under_way: dict[str, int] = {}
+        self._log = structlog.get_logger("app")
+
+    async def session_ends(self, session: Session) -> None:
+        """Queues a message for each client that the session signed in to. Raises StoreUnavailable."""
+        clients = await self.store.signed_in(session.root) if session.root else []
+        for client_id in clients:
+            message = LogoutMessage(client_id, session.user, sid_of(session.root))
+            if not await self.store.enqueue(message, self._clock()):
+                self._log.warning("a logout message is dropped: too many wait", client=client_id)
+        if clients:
+            await self.store.forget(session.root)
+            self._wake.set()
+
+    async def run(self) -> None:
+        """Sends until cancelled. Attempts under way are cancelled too, and made again after their lease."""
+        try:
+            while True:
+                self._wake.clear()
+                with suppress(StoreUnavailable, ResponseError):
+                    await self._start_due()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(CHECK_INTERVAL):
+                        await self._wake.wait()
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _start_due(self) -> None:
+        room = MAX_ATTEMPTS - len(self._tasks)
+        for message_id, message in await self.store.claim(self._clock(), LEASE, room) if room else []:
+            under_way = self._under_way.get(message.client, 0)
+            if under_way >= MAX_PER_CLIENT:
+                await self.store.retry(message_id, message, self._clock() + TIMEOUT)
+                continue
+            self._under_way[message.client] = under_way + 1
+            task = asyncio.create_task(self._attempt(message_id, message))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _attempt(self, message_id: str, message: LogoutMessage) -> None:
+        try:
+            with suppress(StoreUnavailable, ResponseError):  # made again after the lease
+                await self._deliver(message_id, message)
+        finally:
+            self._under_way[message.client] -= 1
+            if not self._under_way[message.client]:
+                del self._under_way[message.client]
+
+    async def _deliver(self, message_id: str, message: LogoutMessage) -> None:
+        client = await self._clients.get(message.client)
+        if client is None or client.logout_uri is None:
+            await self.store.settle(message_id)
+            return
+        why = await self._send(client.logout_uri, await self._token(client, message))
+        if why is None:
+            await self.store.settle(message_id)
+            await self.store.note_failure(client.id, None)
+        elif message.tries < len(RETRIES):
+            due = self._clock() + RETRIES[message.tries]
+            await self.store.retry(message_id, replace(message, tries=message.tries + 1), due)
+        else:
+            self._log.warning("a client does not take a logout: given up", client=client.id, why=why)
+            await self.store.note_failure(client.id, LogoutFailure(self._clock(), why))
+            await self.store.settle(message_id)
+
+    async def _send(self, uri: str, token: str) -> str | None:
+        """None if the client took it, else why not."""
+        try:
+            response = await self._http.request("POST", uri, data={"logout_token": token})
+        except HttpClientError as error:
+            return str(error)
+        return None if response.status in (200, 204) else f"{response.request}: {response.status}"
+
+    async def _token(self, client: Client, message: LogoutMessage) -> str:
+        now = int(self._clock())
+        claims = {
+            "iss": self._issuing.issuer, "aud": client.id, "iat": now, "exp": now + TOKEN_LIFETIME,
+            "jti": secrets.token_urlsafe(16), "sub": await self._issuing.subject(message.user, client),
+            "sid": message.sid, "events": {EVENT: {}},
+        }  # fmt: skip
+        return await self._issuing.keys.sign(claims, alg=client.id_token_alg, typ="logout+jwt")

@@ -1,0 +1,59 @@
+"""Clients in Redis, and what they have used up. Coroutines raise StoreUnavailable."""
+
+import asyncio
+from dataclasses import asdict
+from typing import Any
+
+import orjson
+
+from app.accounts.secret import digest
+from app.oauth_server.models import Client
+from app.store import provider_keys as keys
+from app.store.client import Store
+from app.store.tracking import Fields, TrackedHashes, Tracking
+
+
+class ClientStore:
+    def __init__(self, store: Store, tracking: Tracking) -> None:
+        self._store = store
+        self._clients = TrackedHashes(tracking, _parse_client)
+
+    def cached(self, client_id: str) -> Client | None:
+        return self._clients.kept(keys.client(client_id))
+
+    async def use_assertion(self, client_id: str, jti: str, lifetime: int) -> bool:
+        """Whether the assertion is new."""
+        name = keys.assertion(digest(f"{client_id}\n{jti}"))
+        return bool(await self._store.once("SET", name, b"", "NX", "EX", max(lifetime, 1)))
+
+    async def find(self, client_id: str) -> Client | None:
+        return await self._clients.read(keys.client(client_id)) if client_id else None
+
+    async def page(self, offset: int, limit: int) -> tuple[list[Client], int]:
+        """(clients, the newest first, how many there are)."""
+        ids, total = await asyncio.gather(
+            self._store.idempotent("ZRANGE", keys.CLIENTS, offset, offset + limit - 1, "REV"),
+            self._store.idempotent("ZCARD", keys.CLIENTS),
+        )
+        found = await asyncio.gather(*(self.find(each.decode()) for each in ids))
+        return [client for client in found if client is not None], total
+
+    async def save(self, client: Client) -> None:
+        name = keys.client(client.id)
+        await self._store.idempotent("ZADD", keys.CLIENTS, client.created, client.id)
+        await self._store.idempotent("HSET", name, "client", orjson.dumps(asdict(client)))
+        self._clients.forget(name)
+
+    async def remove(self, client_id: str) -> None:
+        await self._store.idempotent("DEL", keys.client(client_id))
+        self._clients.forget(keys.client(client_id))
+        await self._store.idempotent("ZREM", keys.CLIENTS, client_id)
+        await self._store.idempotent("DEL", keys.users(client_id))
+
+
+def _parse_client(_: str, fields: Fields) -> Client | None:
+    if b"client" not in fields:
+        return None
+    table: Any = orjson.loads(fields[b"client"])
+    given: dict[str, Any] = {name: tuple(each) if isinstance(each, list) else each for name, each in table.items()}
+    return Client(**given)

@@ -1,0 +1,168 @@
+"""Administration: the services that sign people in here."""
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from app.accounts.guards import admin_required
+from app.accounts.helpers import flash_message, page, see_other
+from app.accounts.models import User
+from app.accounts.reauthentication import confirm
+from app.accounts.shown_once import redirect_with_secret, shown_secret
+from app.oauth_server import administration
+from app.oauth_server.clients_api import page_of_clients
+from app.oauth_server.lifespan import OAuthServerState
+from app.oauth_server.models import Client
+from app.oauth_server.scopes import SCOPES
+from app.web.body import form_fields
+from app.web.errors import BadRequest, Conflict
+from app.web.i18n import N_
+
+ClientRequest = Request[OAuthServerState]
+CLIENTS = "/admin/clients"
+REASON = N_("You are about to change who may sign people in here.")
+NEW_FIELDS = ("name", "id", "redirect_uris", "kind")
+FLAGS = ("first_party", "pkce", "device", "introspect")
+CHOICES = ("id_token_alg", "access_token_format", "subject")
+LISTS = ("redirect_uris", "post_logout_redirect_uris", "scopes", "groups")
+FIELDS = ("name", "logout_uri", *FLAGS, *CHOICES, *LISTS)
+SHOWN_USERS = 50
+
+
+@admin_required
+async def listed(request: ClientRequest, admin: User) -> Response:
+    """`GET /admin/clients?page=`."""
+    return await _listed(request)
+
+
+@admin_required
+@confirm(REASON, CLIENTS)
+async def create(request: ClientRequest, admin: User) -> Response:
+    """`POST /admin/clients` with `name`, `id`, `redirect_uris` and `kind` (server or public)."""
+    fields = await form_fields(request, *NEW_FIELDS)
+    table: dict[str, Any] = {"name": fields["name"], "redirect_uris": fields["redirect_uris"].split()}
+    table |= {"public": fields["kind"] == "public"} | ({"id": fields["id"].strip()} if fields["id"].strip() else {})
+    try:
+        client, secret = await administration.create(request, admin, table)
+    except (BadRequest, Conflict) as error:
+        return await _listed(request, error=str(error.detail), typed=fields)
+    if secret is None:
+        return see_other(f"{CLIENTS}/{client.id}")
+    return await redirect_with_secret(request, admin, f"{CLIENTS}/{client.id}", secret)
+
+
+@admin_required
+async def show(request: ClientRequest, admin: User) -> Response:
+    """`GET /admin/clients/{id}`."""
+    return await _page(request, admin)
+
+
+@admin_required
+@confirm(REASON, CLIENTS)
+async def change(request: ClientRequest, admin: User) -> Response:
+    """`POST /admin/clients/{id}` with the fields of the form."""
+    fields = await form_fields(request, *FIELDS)
+    try:
+        await administration.change(request, admin, table_of(fields))
+    except (BadRequest, Conflict) as error:
+        return await _page(request, admin, error=str(error.detail), typed=fields)
+    await flash_message(request, N_("Saved."))
+    return see_other(f"{CLIENTS}/{request.path_params['id']}")
+
+
+@admin_required
+@confirm(REASON, CLIENTS)
+async def act(request: ClientRequest, admin: User) -> Response:
+    """`POST /admin/clients/{id}/{action}`: secret, disable, enable or remove."""
+    path = f"{CLIENTS}/{request.path_params['id']}"
+    match request.path_params["action"]:
+        case "secret":
+            return await redirect_with_secret(request, admin, path, await administration.add_secret(request, admin))
+        case "disable" | "enable" as action:
+            await administration.change(request, admin, {"disabled": action == "disable"})
+        case "remove":
+            await administration.remove(request, admin)
+            await flash_message(request, N_("The service has been removed."))
+            path = CLIENTS
+        case _:
+            raise BadRequest("action: there is no such action", field="action")
+    return see_other(path)
+
+
+@admin_required
+async def ask(request: ClientRequest, admin: User) -> Response:
+    """`GET /admin/clients/{id}/remove`: asks before the client is removed."""
+    client = await administration.made_here(request)
+    path = f"{CLIENTS}/{client.id}"
+    return await page(request, "oauth_server/ask_remove.html", client=client, to=f"{path}/remove", back=path)
+
+
+def table_of(fields: dict[str, str]) -> dict[str, Any]:
+    """The form as a table of `client_of`."""
+    table: dict[str, Any] = {name: fields[name].split() for name in LISTS}
+    table |= {name: fields[name] == "on" for name in FLAGS}
+    table |= {name: fields[name] for name in CHOICES if fields[name]}
+    return table | {
+        "name": fields["name"],
+        "logout_uri": fields["logout_uri"].strip() or None,
+        "groups": table["groups"] or None,
+    }
+
+
+def _form(client: Client) -> dict[str, str]:
+    """The client as the form's fields."""
+    fields = {name: "\n".join(getattr(client, name) or ()) for name in LISTS}
+    fields |= {name: "on" if getattr(client, name) else "" for name in FLAGS}
+    fields |= {name: getattr(client, name) for name in CHOICES}
+    lists = {name: fields[name].replace("\n", " ") for name in ("scopes", "groups")}
+    return fields | lists | {"name": client.name, "logout_uri": client.logout_uri or ""}
+
+
+async def _page(
+    request: ClientRequest, admin: User, *, error: str | None = None, typed: dict[str, str] | None = None
+) -> Response:
+    provider, client = request.state["oauth_server"], await administration.find(request)
+    last, total = await provider.store.users_of(client.id, SHOWN_USERS)
+    found = [(await request.state["accounts"].by_id(user_id), at) for user_id, at in last]
+    return await page(
+        request,
+        "oauth_server/client.html",
+        status_code=400 if error else 200,
+        error=error,
+        client=client,
+        form=typed or _form(client),
+        secret_value=await shown_secret(request, admin),
+        users=[(each, at) for each, at in found if each is not None],
+        total=total,
+        issuer=provider.issuer,
+        known_scopes=" ".join(SCOPES),
+        failure=await provider.backchannel.store.failure(client.id),
+    )
+
+
+async def _listed(request: ClientRequest, *, error: str | None = None, typed: dict[str, str] | None = None) -> Response:
+    clients, total, number, last = await page_of_clients(request)
+    return await page(
+        request,
+        "oauth_server/clients.html",
+        status_code=400 if error else 200,
+        error=error,
+        clients=clients,
+        total=total,
+        number=number,
+        last=last,
+        form=typed or dict.fromkeys(NEW_FIELDS, ""),
+        issuer=request.state["oauth_server"].issuer,
+    )
+
+
+routes: list[BaseRoute] = [
+    Route(CLIENTS, listed, methods=["GET"]),
+    Route(CLIENTS, create, methods=["POST"]),
+    Route(f"{CLIENTS}/{{id}}", show, methods=["GET"]),
+    Route(f"{CLIENTS}/{{id}}", change, methods=["POST"]),
+    Route(f"{CLIENTS}/{{id}}/remove", ask, methods=["GET"]),
+    Route(f"{CLIENTS}/{{id}}/{{action}}", act, methods=["POST"]),
+]

@@ -1,0 +1,59 @@
+"""The keys of the OpenID provider in Redis; the others are in keys.py.
+
+| key | type | holds | lifetime |
+|---|---|---|---|
+| `oauth-server:client:<id>` | hash | `client`: a client that administrators made, as JSON | for ever |
+| `oauth-server:clients` | sorted set | ids of these clients, by when they were made | for ever |
+| `oauth-server:family:<id>` | hash | what a sign-in to a client gave: code, tokens | 1 min; 30 days unused |
+| `oauth-server:families:<user>` | sorted set | the user's families, by when they began | 30 days unused |
+| `oauth-server:grants:<user>` | hash | a client's id -> scopes that the user agreed to, first and last use | for ever |
+| `oauth-server:users:<client>` | sorted set | ids of users with a grant, by last use | for ever |
+| `oauth-server:signed-in:<root>` | set | clients with a logout URI that a session signed in to | absolute timeout |
+| `{oauth-logout}:due` | sorted set | ids of logout messages, by when they are due | an hour |
+| `{oauth-logout}:messages` | hash | an id -> client, user, sid, tries | an hour |
+| `oauth-server:logout-failed:<client>` | string | when the client last did not take a logout, and why | 30 days |
+| `oauth-server:request:<hash>` | string | an authorization request that waits for its user | 15 min |
+| `oauth-server:assertion:<hash>` | string | a used assertion of a client: a replay is refused | the assertion's |
+| `oauth-server:salt` | string | the salt of pairwise subjects | for ever |
+"""
+
+CLIENTS = "oauth-server:clients"
+SALT = "oauth-server:salt"
+LOGOUTS_DUE = "{oauth-logout}:due"
+LOGOUTS = "{oauth-logout}:messages"
+
+
+def client(client_id: str) -> str:
+    return f"oauth-server:client:{client_id}"
+
+
+def family(family_id: str) -> str:
+    return f"oauth-server:family:{family_id}"
+
+
+def families(user_id: str) -> str:
+    return f"oauth-server:families:{user_id}"
+
+
+def grants(user_id: str) -> str:
+    return f"oauth-server:grants:{user_id}"
+
+
+def users(client_id: str) -> str:
+    return f"oauth-server:users:{client_id}"
+
+
+def signed_in(root: str) -> str:
+    return f"oauth-server:signed-in:{root}"
+
+
+def logout_failed(client_id: str) -> str:
+    return f"oauth-server:logout-failed:{client_id}"
+
+
+def request(digest: str) -> str:
+    return f"oauth-server:request:{digest}"
+
+
+def assertion(digest: str) -> str:
+    return f"oauth-server:assertion:{digest}"
