@@ -69,7 +69,7 @@ WORKDIR /srv/tallygate
 # The store is another container; an empty TALLYGATE_REDIS_URL asks for the embedded Valkey, with its data in /data.
 ENV PATH=/opt/tallygate/bin:$PATH \
     TALLYGATE_ENVIRONMENT=production \
-    TALLYGATE_HOST=0.0.0.0 \
+    TALLYGATE_HOST=:: \
     TALLYGATE_PORT=8000 \
     TALLYGATE_DATA_DIR=/data \
     TALLYGATE_REDIS_URL=redis://redis:6379/0

@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol, changed in eight places.
+"""uvicorn's HTTP protocol, changed in nine places.
 
 - A response leaves in one write. uvicorn writes head and body with a system call each, and checks and joins every
   header: a fifth of a small response's cost (docs/benchmarks.md). Streams, HEAD and 304 are uvicorn's.
@@ -10,6 +10,7 @@
 - A stopping worker keeps no connection alive.
 - A response of unknown length to an HTTP/1.0 request ends with the connection. uvicorn sends chunks, which HTTP/1.0
   does not know.
+- A client's IPv4 address is one, also on a socket for both families.
 - A connection that needs one of the last descriptors is refused with 503, and the log says so. Without any left,
   uvloop resets connections and logs nothing.
 """
@@ -61,6 +62,8 @@ class OneWriteProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         super().connection_made(transport)
+        if self.client is not None:
+            self.client = (_plain(self.client[0]), self.client[1])
         opened, lifecycle = transport.get_extra_info("socket"), self.app_state.get("lifecycle")
         if lifecycle is not None and opened is not None and lifecycle.descriptors.scarce(opened.fileno()):
             self._refuse(503, "Too many connections are open.")
@@ -158,6 +161,12 @@ class OneWriteProtocol(HttpToolsProtocol):
         else:
             default = b"".join(b"%b: %b\r\n" % header for header in cycle.default_headers)
             _send(cycle, b"".join([STATUS_LINE[status], default, lines, b"\r\n", body]))
+
+
+def _plain(address: str) -> str:
+    """A socket for both families shows an IPv4 address as ::ffff:192.0.2.1."""
+    rest = address.removeprefix("::ffff:")
+    return address if ":" in rest else rest
 
 
 def _new_parser(protocol: OneWriteProtocol) -> httptools.HttpRequestParser:

@@ -41,7 +41,9 @@ class Settings(HookSettings, RuntimeSettings):
     environment: Literal["development", "production"] = Field(
         "development", description="`production` refuses every insecure default, such as the development secret key."
     )
-    host: str = Field("127.0.0.1", min_length=1, description="Address to listen on; `0.0.0.0` or `::` for every one.")
+    host: str = Field(
+        "127.0.0.1", min_length=1, description="Address to listen on; `::` for every one, of IPv4 and IPv6."
+    )
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one and prints it.")
     keep_alive: int = Field(
         75,
@@ -66,7 +68,8 @@ class Settings(HookSettings, RuntimeSettings):
         description="Signs what leaves the service, such as cookies: 32 characters or more, the same for all workers.",
     )
     old_secret_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
-        (), description="Former secret keys, separated by commas: they still verify, but no longer sign."
+        (),
+        description="Former secret keys, and the next one, separated by commas: they verify, and do not sign.",
     )
     session_store: Literal["redis", "cookie"] = Field(
         "redis",

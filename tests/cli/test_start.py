@@ -150,3 +150,11 @@ def test_it_listens_at_ipv6_where_there_is_some(start: Start) -> None:
         pytest.skip("this machine has no IPv6 loopback")
     with start(host="::1") as service:
         assert service.url().startswith("http://[::1]:")
+
+
+@pytest.mark.slow
+def test_at_every_address_a_client_of_ipv4_is_shown_as_one(start: Start) -> None:
+    with start(host="::") as service:
+        port = service.url().rpartition(":")[2]
+        assert get(f"http://127.0.0.1:{port}/", AS_JSON).status_code == 200
+        until(lambda: '"client":"127.0.0.1"' in service.output)

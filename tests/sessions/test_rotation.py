@@ -1,6 +1,7 @@
 """Secret keys rotate: the new one signs, old ones still verify, and one that was removed does not."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 
@@ -39,6 +40,23 @@ async def test_keys_rotate(make_settings: Callable[..., Settings], session_store
     async with running(workers(**after(THIRD, SECOND))) as service:
         assert await check(service, first) == 401
         assert await check(service, second) == 200
+
+
+async def test_during_a_rolling_update_nobody_is_signed_out_where_the_new_key_verifies_before_it_signs(
+    make_settings: Callable[..., Settings],
+) -> None:
+    """Old and new pods at the same time, in each of the three steps that docs/deploy.md tells."""
+    steps = [after(FIRST), after(FIRST, SECOND), after(SECOND, FIRST), after(SECOND)]
+    for old, new in pairwise(steps):
+        async with running(make_settings(**old)) as leaving, running(make_settings(**new)) as arriving:
+            user = await a_user(leaving)
+            cookies = [await opened(service, user) for service in (leaving, arriving)]
+            if new != steps[-1]:  # before the last step all sessions of the first key have ended
+                assert [await check(service, cookie) for service in (leaving, arriving) for cookie in cookies] == [
+                    200
+                ] * 4
+            else:
+                assert [await check(service, cookies[1]) for service in (leaving, arriving)] == [200, 200]
 
 
 async def test_keys_of_two_stores_are_not_interchangeable(make_settings: Callable[..., Settings]) -> None:
