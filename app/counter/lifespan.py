@@ -36,7 +36,7 @@ async def open_counter(web: WebState, metrics: Metrics) -> AsyncIterator[Counter
     """Counts until the block ends, then waits up to FLUSH_TIMEOUT for Redis to acknowledge the last visits."""
     store = web["store"]
     async with store.sibling() as barrier:
-        counter = CounterStore(store, barrier)
+        counter = CounterStore(store, barrier, web["settings"].counter_reached)
         web["health"].add("redis", counter.failure)
         live = Live(store, counter, COUNTERS)
         tally = Tally(counter, most_waiting=web["settings"].max_queued_hits, changed=live.changed)

@@ -136,11 +136,12 @@ class WechatMessage(Event):
 
 
 class KeyRotated(Event):
-    """A signing key took the place of another one."""
+    """A signing key was published that takes the place of another one."""
 
     type: ClassVar[str] = "key.rotated"
     key: str = Field(description="The new key's id.", examples=["2026-11-es256"])
     algorithm: str = Field("", description="The key's algorithm.", examples=["ES256"])
+    signs_from: float = Field(0.0, description="When it begins to sign, in Unix seconds.", examples=[1795924800.0])
 
 
 class StoreLost(Event):

@@ -23,6 +23,24 @@ local function raise_event(stream, record)
 end
 """
 """Lua that defines `raise_event(stream, record)`."""
+RAISE_REACHED = (
+    RAISE
+    + """
+local function raise_reached(stream, kind, subject, name, count, before, after, numbers)
+  for number in string.gmatch(numbers, '%d+') do
+    if before < tonumber(number) and tonumber(number) <= after then
+      local id = string.sub(redis.sha1hex(kind .. ' ' .. name .. ' ' .. number), 1, 24)
+      local time = redis.call('TIME')
+      raise_event(stream, string.format('{"id":"evt_%s","type":"%s","at":%s.%06d,"data":{"%s":%s,"%s":%s}}',
+        id, kind, time[1], time[2], subject, cjson.encode(name), count, number))
+    end
+  end
+end
+"""
+)
+"""Lua that defines `raise_reached`: an event for each of the numbers (digits between other signs) that a total has
+passed. The id is the same each time, so that a batch that is applied again, after Redis went back, tells nothing new.
+"""
 ALONE = Script(RAISE + "raise_event(KEYS[1], ARGV[1])")
 
 

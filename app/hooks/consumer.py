@@ -36,6 +36,7 @@ class Consumer:
         self._consumer = consumer
         self._clock = clock
         self._raised = asyncio.Event()
+        self._announced: set[str] = set(keys.RAISED_PARTS)
         self._log = structlog.get_logger("app")
 
     async def run(self) -> None:
@@ -43,22 +44,33 @@ class Consumer:
 
     async def _listen(self) -> None:
         async with aclosing(self._store.store.subscribe(keys.EVENTS_RAISED)) as messages:
-            async for _ in messages:
+            async for stream in messages:
+                self._announced |= set(keys.RAISED_PARTS) if stream is None else {_part_of(stream.decode())}
                 self._raised.set()
 
     async def _take_all(self) -> None:
         while True:
             self._raised.clear()
+            parts = self._announced
+            self._announced = set()
             try:
-                more = [await self._take(part) for part in keys.RAISED_PARTS]
+                more = await asyncio.gather(*(self._take(part) for part in parts))
             except (StoreUnavailable, ResponseError) as error:
                 self._log.warning("events wait", reason=str(error))
+                self._announced |= parts
                 await asyncio.sleep(1)
                 continue
-            if not any(more):
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(CHECK_INTERVAL):
-                        await self._raised.wait()
+            self._announced |= {part for part, found in zip(parts, more, strict=True) if found}
+            if not self._announced:
+                await self._wait()
+
+    async def _wait(self) -> None:
+        """For an announcement. Without one all streams are read from time to time."""
+        try:
+            async with asyncio.timeout(CHECK_INTERVAL):
+                await self._raised.wait()
+        except TimeoutError:
+            self._announced = set(keys.RAISED_PARTS)
 
     async def _take(self, part: str) -> bool:
         """Whether there was something."""
@@ -87,3 +99,8 @@ class Consumer:
             await asyncio.sleep(TRIM_INTERVAL)
             with suppress(StoreUnavailable, ResponseError):
                 await self._store.trim(self._clock())
+
+
+def _part_of(stream: str) -> str:
+    """The hash tag of a stream of raised events."""
+    return stream.removeprefix("{").removesuffix("}:raised")

@@ -8,6 +8,7 @@ from functools import partial
 from app.accounts.lifespan import AccountState, SignInChecks
 from app.accounts.models import User
 from app.events.event import Record
+from app.events.store_watch import watch_store
 from app.hooks.consumer import Consumer
 from app.hooks.delivery import MAX_ATTEMPTS, DeliveryLoop
 from app.hooks.in_process import InProcess, Refused
@@ -58,7 +59,12 @@ async def open_hooks(web: WebState, metrics: Metrics, clock: Callable[[], float]
         consumer = Consumer(store, lambda: delivery.webhooks, in_process, delivery.wake, secrets.token_hex(6), clock)
         metrics.add(*_readings(delivery))
         stack.push_async_callback(in_process.aclose)
-        work = (_follow(store, delivery), consumer.run(), delivery.run())
+        work = (
+            _follow(store, delivery),
+            consumer.run(),
+            delivery.run(),
+            watch_store(web["store"], settings.store_lost_after, clock),
+        )
         await stack.enter_async_context(background(web["lifecycle"], *work))
         yield Hooks(
             hooks_store=store,

@@ -21,6 +21,19 @@ class HookSettings(BaseSettings):
     webhook_max_events: int = Field(
         100_000, ge=100, le=10_000_000, description="Events that are kept; a million take some 320 MB of Redis."
     )
+    counter_reached: Annotated[tuple[Annotated[int, Field(ge=1, le=10**14)], ...], NoDecode] = Field(
+        (1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000),
+        max_length=100,
+        description="Totals of a counter, separated by commas, that raise `counter.reached`.",
+    )
+    site_reached: Annotated[tuple[Annotated[int, Field(ge=1, le=10**14)], ...], NoDecode] = Field(
+        (1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000),
+        max_length=100,
+        description="Visits of a site, separated by commas, that raise `site.reached`.",
+    )
+    store_lost_after: float = Field(
+        1.0, ge=0, le=3600, description="Seconds for which Redis has to be away to raise `store.lost` and `store.back`."
+    )
     hooks: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Modules, separated by commas, whose functions are called at events (see docs/hooks.md)."
     )
@@ -28,7 +41,7 @@ class HookSettings(BaseSettings):
         "refuse", description="What a hook before a step means that raises or is late: the step is refused, or allowed."
     )
 
-    @field_validator("hooks", "webhook_retries", mode="before")
+    @field_validator("counter_reached", "hooks", "site_reached", "webhook_retries", mode="before")
     @classmethod
     def _split_hooks(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value

@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from app.events.catalogue import KeyRotated
+from app.events.event import new_record
 from app.signing_keys.key_ring import ALGORITHMS, PUBLISHED_BEFORE, KeyRing, NoKey, SigningKey
 from app.signing_keys.store import KeyStore
 
@@ -75,4 +77,6 @@ class SigningKeys:
         """Two workers at once choose the same number, and one key is stored."""
         numbers = [int(name.partition(":")[2]) for name in await self._store.names() if name.startswith(f"{alg}:")]
         number = max(numbers, default=0) + 1
-        await self._store.add(await asyncio.to_thread(SigningKey.new, alg, number, self._clock(), signs_from))
+        key = await asyncio.to_thread(SigningKey.new, alg, number, self._clock(), signs_from)
+        event = KeyRotated(key=key.kid, algorithm=alg, signs_from=signs_from)
+        await self._store.add(key, new_record(event, self._clock) if number > 1 else None)

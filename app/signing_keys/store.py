@@ -2,11 +2,22 @@
 
 import structlog
 
+from app.events.event import Record
+from app.events.stream import RAISE
 from app.signing_keys.key_ring import KeyRing, SigningKey
 from app.store import keys
 from app.store.client import Store
 from app.store.encryption import Encryption
+from app.store.scripts import Script
 from app.store.tracking import Fields, TrackedHashes, Tracking
+
+# A retry after a lost reply finds its own key.
+ADD = Script(
+    RAISE
+    + """
+if redis.call('HSETNX', KEYS[1], ARGV[1], ARGV[2]) == 1 and ARGV[3] ~= '' then raise_event(KEYS[2], ARGV[3]) end
+"""
+)
 
 
 class KeyStore:
@@ -30,10 +41,11 @@ class KeyStore:
         """The names of all stored keys, also of those that no secret key decrypts."""
         return {name.decode() for name in await self._store.idempotent("HKEYS", keys.SIGNING_KEYS)}
 
-    async def add(self, key: SigningKey) -> None:
-        """Adds a key, unless another worker has added one of the same name."""
+    async def add(self, key: SigningKey, record: Record | None = None) -> None:
+        """Adds a key, and raises its event, unless another worker has added one of the same name."""
         value = self._encryption.encrypt(key.dump(), key.name)
-        await self._store.idempotent("HSETNX", keys.SIGNING_KEYS, key.name, value)
+        touched = [keys.SIGNING_KEYS, keys.raised(keys.SIGNING_KEYS)]
+        await ADD.run(self._store, touched, key.name, value, b"" if record is None else record.dump())
         self._changed()
 
     async def replace(self, key: SigningKey) -> None:

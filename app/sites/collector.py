@@ -70,11 +70,11 @@ class SlotsBatch:
 class Collector:
     """Counts hits of sites, each exactly once. `run` has to run for as long as hits are to be counted."""
 
-    def __init__(self, store: Store, barrier: Store, *, most_waiting: int) -> None:
+    def __init__(self, store: Store, barrier: Store, *, most_waiting: int, reached: Sequence[int] = ()) -> None:
         self._queues = [BucketQueue() for _ in range(BUCKETS)]
         self._senders = [
             ExactSender(
-                SitesBatchStore(store, barrier, bucket),
+                SitesBatchStore(store, barrier, bucket, reached),
                 queue,
                 spacing=SPACING,
                 confirm=DURABILITY_INTERVAL,

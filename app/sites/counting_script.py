@@ -1,5 +1,6 @@
 """The script that counts a batch of hits of one bucket, exactly once."""
 
+from app.events.stream import RAISE_REACHED
 from app.store.scripts import Script
 
 EXACT_VISITORS = 5_000
@@ -24,7 +25,8 @@ PACKED = 2**27
 # that is gone with "-".
 # Nothing here fails half way: a value that cannot be added to is left as it is (pcall), the rest is counted.
 COUNT_BATCH = Script(
-    """
+    RAISE_REACHED
+    + """
 local last = tonumber(redis.call('HGET', KEYS[1], 'seq') or '0')
 local seq = tonumber(ARGV[1])
 if seq == last then
@@ -151,6 +153,7 @@ local function count(s)
   local site_visits, site_visitors
   if visits > 0 then
     site_visits = add(totals, 'visits', visits)
+    raise_reached(tag .. ':raised', 'site.reached', 'site', id, 'visits', site_visits - visits, site_visits, ARGV[3])
     add(p .. 'days:' .. year, string.sub(day, 5), visits)
     add(p .. 'months', month, visits)
     if add(p .. 'hours:' .. day, hour, visits) == visits then call('EXPIREAT', p .. 'hours:' .. day, hour_ends) end
@@ -215,7 +218,7 @@ local function count(s)
 end
 
 local replies = {}
-for i, slot in ipairs(cjson.decode(ARGV[3])) do replies[i] = count(slot) end
+for i, slot in ipairs(cjson.decode(ARGV[4])) do replies[i] = count(slot) end
 local reply = table.concat(replies, ';')
 call('HSET', KEYS[1], 'seq', seq, 'reply', reply)
 call('PEXPIRE', KEYS[1], ARGV[2])

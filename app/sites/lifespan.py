@@ -53,7 +53,7 @@ async def open_sites(web: WebState, metrics: Metrics, clock: Callable[[], float]
         countries = Countries(settings.geoip_file)
         stack.callback(countries.close)
         site_store = SiteStore(store)
-        collector = Collector(store, barrier, most_waiting=settings.max_queued_hits)
+        collector = Collector(store, barrier, most_waiting=settings.max_queued_hits, reached=settings.site_reached)
         salts = Salts(site_store)
         counter = HitCounter(collector, salts, UserAgents(), countries, frozenset(settings.referrer_spam), clock)
         stats = SiteStats(StatsStore(store), clock)

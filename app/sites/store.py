@@ -135,18 +135,20 @@ class SiteStore:
 
 
 class SitesBatchStore(BatchStore[Reply]):
-    """The batches of one bucket."""
+    """The batches of one bucket. A site that passes one of the numbers `reached` raises an event."""
 
-    def __init__(self, store: Store, barrier: Store, bucket: int) -> None:
+    def __init__(self, store: Store, barrier: Store, bucket: int, reached: Sequence[int] = ()) -> None:
         super().__init__(store, barrier, near=keys.sites_bucket(bucket))
         self._bucket = bucket
+        self._reached = " ".join(map(str, reached))
 
     def worker_key(self, worker: str) -> str:
         return keys.sites_worker(self._bucket, worker)
 
     async def apply(self, worker: str, sequence: int, arguments: Sequence[str | int | bytes]) -> Reply:
         names = (self.worker_key(worker), keys.sites_bucket(self._bucket))
-        reply = await COUNT_BATCH.run(self._store, names, sequence, keys.HITS_WORKER_LIFETIME, *arguments)
+        settings = (keys.HITS_WORKER_LIFETIME, self._reached)
+        reply = await COUNT_BATCH.run(self._store, names, sequence, *settings, *arguments)
         if isinstance(reply, int):
             raise SequenceGap(reply)
         return [None if part == b"-" else [int(number) for number in part.split()] for part in reply.split(b";")]

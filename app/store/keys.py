@@ -57,7 +57,8 @@ A part in braces is a Redis Cluster hash tag: keys that one script touches share
 | `oauth:away:<provider>` | string | the provider did not answer: when to ask it again | 15 min |
 | `oauth:asked:<provider>:<when>` | string | one session asks a provider that was away, the others go on | 1 min |
 | `{<part>}:raised` | stream | events that were raised and not yet taken by the hooks | until taken |
-| `events:raised` | channel | announces that events were raised | - |
+| `events:raised` | channel | announces the stream in which an event was raised | - |
+| `{events}:store-back` | string | when Redis was last back, so that one worker tells | 1 h |
 | `{hooks}:webhooks` | hash | a webhook's id -> the webhook, its secret encrypted | for ever |
 | `{hooks}:log` | stream | events that were taken, for deliveries and to be sent again | `webhook_retention_days` |
 | `{hooks}:seen:<event>` | string | the event was taken | 2 days |
@@ -96,7 +97,12 @@ HOOKS_PENDING = "{hooks}:pending"
 HOOKS_FAILING = "{hooks}:failing"
 HOOKS_CHANGED = "hooks:changed"
 EVENTS_RAISED = "events:raised"
-RAISED_PARTS = ("accounts", "config", "events", "hits", "wechat")
+EVENTS_STORE_BACK = "{events}:store-back"
+SITE_BUCKETS = 16
+"""As BUCKETS of app/sites/models.py, which is pure."""
+RAISED_PARTS = (
+    "accounts", "config", "events", "hits", "signing-keys", "wechat", *(f"sites:{n}" for n in range(SITE_BUCKETS))
+)  # fmt: skip
 """The hash tags that have a stream of raised events."""
 
 
@@ -121,6 +127,7 @@ def hooks_due(webhook: str) -> str:
 
 
 def raised(part: str) -> str:
+    """`part` is the hash tag; `signing-keys` hashes as the key of that name."""
     return f"{{{part}}}:raised"
 
 
