@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -14,41 +15,67 @@ from app.accounts.lifespan import AccountState
 from app.accounts.models import User
 from app.accounts.profile import BadProfile, display_name_of, email_of, group_of, groups_of
 from app.accounts.store import LastAdmin
+from app.accounts.user_overview import UserOverview, overview, overviews
+from app.accounts.user_search import UserFilter
 from app.accounts.user_store import EmailTaken
-from app.web.body import json_fields
+from app.web.body import Body, Text, json_body, json_fields
 from app.web.errors import BadRequest, Conflict, NotFound
 from app.web.i18n import N_
 from app.web.openapi import COUNT, FLAG, NUMBER, TEXT, ApiRoute, Operation, array, nullable, obj, schema_of
 from app.web.responses import json_response
 
+PAGE_SIZE = 50
+
 
 class ManagedUser(UserModel):
+    """`last_seen` is null for who never signed in; `ways` to sign in are `password` and names of providers."""
+
     disabled: bool
+    last_seen: float | None
+    ways: tuple[str, ...]
+
+
+class ChangeUsers(Body):
+    users: Annotated[list[Text], Field(min_length=1, max_length=PAGE_SIZE, description="Ids.")]
+    disabled: bool | None = None
+    join: Annotated[Text | None, Field(description="A group that they join.")] = None
+    leave: Annotated[Text | None, Field(description="A group that they leave.")] = None
 
 
 MANAGED = schema_of(ManagedUser, {}, "serialization")
 GROUP = obj(name=TEXT, created=NUMBER, members=COUNT)
 GROUP_NAME = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9.:@_-]{0,63}$"}
 EMAIL = {"type": "string", "pattern": "^([a-z0-9.]{1,64}@[a-z0-9]{1,63}\\.[a-z]{2,9})?$", "description": "Empty: none."}
-PAGE_SIZE = 50
 BACK = "/admin/users"
 
 
 @admin_required
 async def list_users(request: Request[AccountState], admin: User) -> Response:
-    """`GET /api/users?q=&after=`."""
-    found = await request.state["accounts"].search(
-        request.query_params.get("q", "")[:64], request.query_params.get("after"), PAGE_SIZE
-    )
-    return json_response(
-        {"users": [_managed(user) for user in found.users], "total": found.total, "after": found.after}
-    )
+    """`GET /api/users?q=&role=&disabled=&group=&never_signed_in=&after=`."""
+    query = request.query_params
+    found = await request.state["user_search"].find(UserFilter.from_query(query), query.get("after"), PAGE_SIZE)
+    users = [_managed(each) for each in await overviews(request, found.users)]
+    return json_response({"users": users, "total": found.total, "after": found.after})
+
+
+@admin_required
+async def change_users(request: Request[AccountState], admin: User) -> Response:
+    """`PATCH /api/users`: the same change of many users."""
+    await fresh_or_token(request, BACK)
+    body = await json_body(request, ChangeUsers)
+    try:
+        join, leave = (group_of(name) if name else None for name in (body.join, body.leave))
+    except BadProfile as bad:
+        raise BadRequest(f"join, leave: {bad.reason}", field="join" if body.join else "leave") from None
+    change = administration.BulkChange(body.disabled, join, leave)
+    left = await administration.change_many(request, admin, body.users, change)
+    return json_response({"unchanged": left})
 
 
 @admin_required
 async def show_user(request: Request[AccountState], admin: User) -> Response:
     """`GET /api/users/{id}`."""
-    return json_response(_managed(await administration.subject(request)))
+    return json_response(_managed(await overview(request, await administration.subject(request))))
 
 
 @admin_required
@@ -74,7 +101,7 @@ async def change_user(request: Request[AccountState], admin: User) -> Response:
         raise Conflict(N_("This is the last administrator.")) from None
     except EmailTaken:
         raise Conflict(N_("Another account has verified this address.")) from None
-    return json_response(_managed(await administration.subject(request)))
+    return json_response(_managed(await overview(request, await administration.subject(request))))
 
 
 @admin_required
@@ -144,16 +171,36 @@ def _checked(fields: Mapping[str, Any]) -> dict[str, Any]:
     return checked
 
 
-def _managed(user: User) -> dict[str, Any]:
-    return user_json(user) | {"disabled": user.disabled}
+def _managed(seen: UserOverview) -> dict[str, Any]:
+    managed = {"disabled": seen.user.disabled, "last_seen": seen.last_seen, "ways": seen.ways}
+    return user_json(seen.user) | managed
 
 
 LIST_USERS = Operation(
     summary="The users, in order of their names",
     tag="users",
-    query={"q": "A part of a name or an e-mail address.", "after": "The cursor of the next page."},
-    responses={200: ("A page of users.", obj(users=array(MANAGED), total=COUNT, after=nullable(TEXT)))},
+    query={
+        "q": "A part of a name or an e-mail address.",
+        "role": "`admin` or `user`.",
+        "disabled": "`true` or `false`.",
+        "group": "The name of a group.",
+        "never_signed_in": "`true`: only who never signed in.",
+        "after": "The cursor of the next page.",
+    },
+    responses={
+        200: (
+            "A page of users; `total` is null where there are more users than one request looks at.",
+            obj(users=array(MANAGED), total=nullable(COUNT), after=nullable(TEXT)),
+        )
+    },
     problems=[403],
+    guarded=True,
+)
+CHANGE_USERS = Operation(
+    summary="Disable or enable up to 50 users, or change a group of theirs",
+    tag="users",
+    body=ChangeUsers,
+    responses={200: ("Ids of users that stay as they are.", obj(unchanged=array(TEXT)))},
     guarded=True,
 )
 SHOW_USER = Operation(
@@ -222,6 +269,7 @@ REMOVE_GROUP = Operation(
 
 routes = [
     ApiRoute("GET", "/api/users", list_users, LIST_USERS),
+    ApiRoute("PATCH", "/api/users", change_users, CHANGE_USERS),
     ApiRoute("GET", "/api/users/{id}", show_user, SHOW_USER),
     ApiRoute("PATCH", "/api/users/{id}", change_user, CHANGE_USER),
     ApiRoute("DELETE", "/api/users/{id}", remove_user, REMOVE_USER),

@@ -1,15 +1,21 @@
 """The acts of the administration, the same for pages and the API; each writes its audit entry."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from starlette.requests import Request
 
-from app.accounts.helpers import audit, own_origin
+from app.accounts.helpers import audit, own_origin, raise_if_limited
+from app.accounts.invitations import Invitation
 from app.accounts.lifespan import AccountState
 from app.accounts.models import User
+from app.accounts.profile import BadProfile, email_of, groups_of, note_of
+from app.accounts.store import LastAdmin, NoSuchUser
 from app.audit.log import Event
 from app.web.errors import NotFound
+
+DAY = 86_400
 
 
 async def subject(request: Request[AccountState]) -> User:
@@ -65,6 +71,78 @@ async def set_groups(request: Request[AccountState], admin: User, user: User, gr
     changes = [f"+{name}" for name in groups if name not in before] + [f"-{x}" for x in before if x not in groups]
     if changes:
         await audit(request, Event.GROUPS_CHANGED, user=user, by=admin, detail=" ".join(changes))
+
+
+@dataclass(frozen=True, slots=True)
+class BulkChange:
+    """What changes for many users at once: None leaves it as it is."""
+
+    disabled: bool | None = None
+    join: str | None = None
+    leave: str | None = None
+
+
+async def change_many(
+    request: Request[AccountState], admin: User, user_ids: Sequence[str], change: BulkChange
+) -> list[str]:
+    """Returns the ids of users that were left as they are: the administrator and the last one (when disabled), and
+    those who are removed meanwhile.
+    """
+    left = []
+    for user_id in dict.fromkeys(user_ids):
+        user = await request.state["accounts"].by_id(user_id)
+        try:
+            if user is None or (change.disabled and user.id == admin.id):
+                left.append(user_id)
+                continue
+            await _change_one(request, admin, user, change)
+        except (LastAdmin, NoSuchUser, BadProfile):
+            left.append(user_id)
+    return left
+
+
+async def _change_one(request: Request[AccountState], admin: User, user: User, change: BulkChange) -> None:
+    if change.disabled is not None and change.disabled != user.disabled:
+        await set_disabled(request, admin, user, change.disabled)
+    groups = (set(user.groups) | {change.join or ""}) - {change.leave or "", ""}
+    if groups != set(user.groups):
+        await set_groups(request, admin, user, groups_of(sorted(groups)))
+
+
+async def invite(
+    request: Request[AccountState],
+    admin: User,
+    days: int,
+    *,
+    email: str = "",
+    note: str = "",
+    is_admin: bool = False,
+    groups: Sequence[str] = (),
+) -> tuple[str, Invitation]:
+    """Returns (the link, the invitation). Raises BadProfile, TooMany."""
+    email, note, checked = email_of(email), note_of(note), groups_of([*groups])
+    raise_if_limited(await request.state["limits"].inviting(admin.id))
+    secret = await request.state["invitations"].create(
+        admin.id, days * DAY, email=email, note=note, is_admin=is_admin, groups=checked
+    )
+    invitation = await request.state["invitations"].by_secret(secret)
+    await audit(request, Event.INVITED, user="", by=admin, detail=email)
+    return f"{own_origin(request)}/sign-up?invitation={secret}", invitation
+
+
+async def withdraw_invitation(request: Request[AccountState], admin: User, invitation: Invitation) -> None:
+    """Invalidates the link. Raises NotFound."""
+    if not await request.state["invitations"].withdraw(invitation.id):
+        raise NotFound
+    await audit(request, Event.INVITATION_WITHDRAWN, user=invitation.by, by=admin)
+
+
+async def invitation_of(request: Request[AccountState]) -> Invitation:
+    """The invitation that the path names. Raises NotFound."""
+    invitation = await request.state["invitations"].by_id(request.path_params["id"])
+    if invitation is None:
+        raise NotFound
+    return invitation
 
 
 async def end_sessions(request: Request[AccountState], admin: User, user: User) -> None:

@@ -67,6 +67,7 @@ async def start_session(
     """
     await request.state["before_sign_in"](user, auth_method, address_of(request))
     await audit(request, Event.SIGN_IN, user=user, detail=auth_method)
+    await request.state["users"].signed_in(user.id)
     return await request.state["sessions"].begin(
         request.scope, user.id, auth_method, recheck_at, auth_time=auth_time, amr=amr, brief=brief
     )

@@ -8,9 +8,9 @@ from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, replace
 from typing import Self
 
+from app.accounts.invitations import JOIN_GROUPS, find_invitation
 from app.accounts.models import User
 from app.accounts.names import compare_key, normal
-from app.accounts.secret import digest
 from app.accounts.store import NEWCOMER, BadInvitation, NameTaken
 from app.store import keys
 from app.store.client import Store
@@ -54,9 +54,11 @@ return 'unlinked'
 """)
 # A first sign-in: makes the user with the identity and uses up the invitation, or does nothing. The first line makes a
 # retry safe, and gives two concurrent first sign-ins the same user.
-JOIN = Script("""
-local user, names, sorted, invitations, identity, identities = unpack(KEYS)
-local id, name, invitation, now, hash, count = unpack(ARGV, 1, 6)
+JOIN = Script(
+    JOIN_GROUPS
+    + """
+local user, names, sorted, invitations, identity, identities, admins = unpack(KEYS, 1, 7)
+local id, name, invitation, now, hash, count, admin, groups = unpack(ARGV, 1, 8)
 local owner = redis.call('HGET', identity, 'user')
 if owner then return owner end
 if invitation ~= '' then
@@ -67,11 +69,14 @@ if redis.call('HEXISTS', names, name) == 1 then return 'taken' end
 redis.call('ZREM', invitations, invitation)
 redis.call('HSET', names, name, id)
 redis.call('ZADD', sorted, 0, name)
-redis.call('HSET', user, unpack(ARGV, 7, 6 + count))
-redis.call('HSET', identity, 'user', id, unpack(ARGV, 7 + count))
+redis.call('HSET', user, unpack(ARGV, 9, 8 + count))
+redis.call('HSET', identity, 'user', id, unpack(ARGV, 9 + count))
 redis.call('SADD', identities, hash)
+if admin == '1' then redis.call('SADD', admins, id) end
+join_groups(id, now, groups, 8)
 return id
-""")
+"""
+)
 
 
 class IdentityTaken(Exception):
@@ -147,7 +152,13 @@ class Identities:
             raise IdentityTaken
 
     async def join(
-        self, name: str, identity: Identity, invitation: str | None = None, *, newcomer: bool = False
+        self,
+        name: str,
+        identity: Identity,
+        invitation: str | None = None,
+        *,
+        newcomer: bool = False,
+        display_name: str = "",
     ) -> tuple[str, bool]:
         """Returns (the id of the identity's user, whether the user is new); a new user has no password. No cookie of a
         former app names a `newcomer`.
@@ -155,14 +166,21 @@ class Identities:
         Raises BadName, NameTaken, BadInvitation.
         """
         name, now = normal(name), self._clock()
-        user = User(secrets.token_hex(16), name, False, False, None, now, False)
+        invited_as = await find_invitation(self._store, invitation)
+        user = User(
+            secrets.token_hex(16), name, invited_as.is_admin, False, None, now, False, display_name=display_name,
+            email=invited_as.email, groups=invited_as.groups,
+        )  # fmt: skip
         fields = user.to_hash() + (NEWCOMER if newcomer else [])
         touched = (
             keys.user(user.id), keys.ACCOUNT_NAMES, keys.ACCOUNT_NAMES_SORTED, keys.INVITATIONS,
-            keys.identity(identity.id), keys.identities_of(user.id),
+            keys.identity(identity.id), keys.identities_of(user.id), keys.ACCOUNT_ADMINS,
+            keys.ACCOUNT_GROUPS, *map(keys.group, user.groups),
         )  # fmt: skip
-        invited = "" if invitation is None else digest(invitation)
-        facts = (user.id, compare_key(name), invited, repr(now), identity.id, len(fields))
+        facts = (
+            user.id, compare_key(name), invited_as.id, repr(now), identity.id, len(fields), int(user.is_admin),
+            ",".join(user.groups),
+        )  # fmt: skip
         match await JOIN.run(self._store, touched, *facts, *fields, *replace(identity, linked=now).to_hash()):
             case b"taken":
                 raise NameTaken(name)

@@ -2,24 +2,69 @@
 
 import asyncio
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Self
 
 from app.accounts.secret import digest, looks_like_secret, new_secret
 from app.store import keys
 from app.store.client import Store
 
 MAX_LISTED_INVITATIONS = 100
+JOIN_GROUPS = """
+local function join_groups(id, now, names, first)
+  local n = first
+  for name in string.gmatch(names, '[^,]+') do
+    n = n + 1
+    redis.call('HSETNX', KEYS[first], name, now)
+    redis.call('SADD', KEYS[n], id)
+  end
+end
+"""
+"""Lua that makes a new user a member: the hash of all groups is the key `first`, the sets of `names` follow it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Invitation:
-    """An invitation without its secret. Times are Unix seconds; `by` is the id of the inviting user."""
+    """An invitation without its secret. Times are Unix seconds; `by` is the id of the inviting user.
+
+    The new account has the `email` (not verified), the role and the `groups`; the `note` is for the administrators.
+    """
 
     id: str
     by: str
     created: float
     expires: float
+    email: str = ""
+    note: str = ""
+    is_admin: bool = False
+    groups: tuple[str, ...] = ()
+
+    @classmethod
+    def from_hash(cls, invitation_id: str, expires: float, fields: Mapping[bytes, bytes]) -> Self:
+        def text(name: bytes) -> str:
+            return fields.get(name, b"").decode()
+
+        groups = tuple(filter(None, text(b"groups").split(",")))
+        is_admin = fields.get(b"admin") == b"1"
+        return cls(
+            invitation_id, text(b"by"), float(fields[b"created"]), expires, text(b"email"), text(b"note"), is_admin,
+            groups,
+        )  # fmt: skip
+
+
+NO_INVITATION = Invitation("", "", 0.0, 0.0)
+
+
+async def find_invitation(store: Store, secret: str | None) -> Invitation:
+    """What an invitation's secret was made for; an invalid one gives nothing but its id, which the scripts refuse."""
+    if secret is None:
+        return NO_INVITATION
+    key = digest(secret)
+    fields = await store.idempotent("HGETALL", keys.invitation(key))
+    if not fields:
+        return replace(NO_INVITATION, id=key)
+    return Invitation.from_hash(key, float(fields.get(b"expires", 0)), fields)
 
 
 class Invitations:
@@ -33,14 +78,27 @@ class Invitations:
         self._store = store
         self._clock = clock
 
-    async def create(self, by: str, lifetime: int) -> str:
+    async def create(
+        self,
+        by: str,
+        lifetime: int,
+        *,
+        email: str = "",
+        note: str = "",
+        is_admin: bool = False,
+        groups: Iterable[str] = (),
+    ) -> str:
         """Makes an invitation that is valid for `lifetime` seconds. Returns its secret."""
         secret, now = new_secret(), self._clock()
-        key = keys.invitation(digest(secret))
+        made = Invitation(digest(secret), by, now, now + lifetime, email, note, is_admin, tuple(groups))
+        key = keys.invitation(made.id)
         await self._store.idempotent("ZREMRANGEBYSCORE", keys.INVITATIONS, "-inf", repr(now))
-        await self._store.idempotent("HSET", key, "by", by, "created", repr(now))
+        await self._store.idempotent(
+            "HSET", key, "by", by, "created", repr(now), "email", email, "note", note, "admin", int(is_admin),
+            "groups", ",".join(made.groups), "expires", repr(made.expires),
+        )  # fmt: skip
         await self._store.idempotent("EXPIRE", key, lifetime)
-        await self._store.idempotent("ZADD", keys.INVITATIONS, repr(now + lifetime), digest(secret))
+        await self._store.idempotent("ZADD", keys.INVITATIONS, repr(made.expires), made.id)
         return secret
 
     async def peek(self, secret: str) -> bool:
@@ -48,6 +106,14 @@ class Invitations:
         if not looks_like_secret(secret):
             return False
         return await self._expires(digest(secret)) is not None
+
+    async def valid(self, secret: str | None) -> str | None:
+        """The secret if its invitation is valid: where nobody needs one, it still gives its role and groups."""
+        return secret if secret is not None and await self.peek(secret) else None
+
+    async def by_secret(self, secret: str) -> Invitation:
+        """What the secret's invitation was made for."""
+        return await find_invitation(self._store, secret)
 
     async def by_id(self, invitation_id: str) -> Invitation | None:
         """The valid invitation; None otherwise."""
@@ -81,4 +147,4 @@ class Invitations:
         fields = await self._store.idempotent("HGETALL", keys.invitation(invitation_id))
         if not fields:
             return None
-        return Invitation(invitation_id, fields[b"by"].decode(), float(fields[b"created"]), expires)
+        return Invitation.from_hash(invitation_id, expires, fields)

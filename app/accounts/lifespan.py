@@ -19,6 +19,7 @@ from app.accounts.reset_links import ResetLinks
 from app.accounts.services import Services
 from app.accounts.store import AccountStore
 from app.accounts.tokens import ApiTokens, parse_token
+from app.accounts.user_search import UserSearch
 from app.accounts.user_store import UserStore
 from app.accounts.waiting_forms import WaitingForms
 from app.audit.log import Audit
@@ -72,6 +73,7 @@ class Accounts(TypedDict):
     reset_links: ResetLinks
     sessions: Sessions
     tokens: ApiTokens
+    user_search: UserSearch
     users: UserStore
     waiting_forms: WaitingForms
 
@@ -111,6 +113,7 @@ async def open_accounts(
             reset_links=ResetLinks(store, changed=users.forget, clock=clock),
             sessions=sessions,
             tokens=tokens,
+            user_search=UserSearch(store),
             users=UserStore(store, changed=users.forget, clock=clock),
             waiting_forms=WaitingForms(settings, store),
         )

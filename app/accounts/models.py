@@ -1,7 +1,7 @@
 """Users, and the sign-in options of OAuth providers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 
@@ -23,6 +23,8 @@ class User:
     email: str = ""
     email_verified: bool = False
     groups: tuple[str, ...] = ()
+    signed_in: float = field(default=0.0, compare=False)
+    """Unix seconds of the last sign-in; 0 if there was none since this is noted."""
 
     @property
     def label(self) -> str:
@@ -43,25 +45,31 @@ class User:
             email=fields.get(b"email", b"").decode(),
             email_verified=fields.get(b"email_verified") == b"1",
             groups=tuple(filter(None, fields.get(b"groups", b"").decode().split(","))),
+            signed_in=float(fields.get(b"signed_in", 0)),
         )
 
     def to_hash(self) -> list[str]:
-        """Field, value, field, value ...; without the password's hash, which only the store handles."""
+        """Field, value, field, value ... of a new user; without the password's hash, which only the store handles."""
         return [
             "name", self.name,
             "admin", str(int(self.is_admin)),
             "disabled", str(int(self.disabled)),
             "locale", self.locale or "",
             "created", repr(self.created),
+            *(["display_name", self.display_name] if self.display_name else []),
+            *(["email", self.email, "email_verified", "0"] if self.email else []),
+            *(["groups", ",".join(self.groups)] if self.groups else []),
         ]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class UserPage:
-    """A page of users, ordered by name. `total` counts all matches; `after` is the cursor of the next page."""
+    """A page of users, ordered by name. `total` counts all matches, None where not all users were looked at; `after`
+    is the cursor of the next page.
+    """
 
     users: tuple[User, ...]
-    total: int
+    total: int | None
     after: str | None
 
 

@@ -8,6 +8,7 @@ from app.web.i18n import N_
 MAX_DISPLAY_NAME_LENGTH = 100
 MAX_EMAIL_LENGTH = 254
 MAX_GROUPS = 100
+MAX_NOTE_LENGTH = 200
 EMAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9-]+)*")
 """The addresses of HTML's `<input type=email>`: none can add a header to a message."""
 GROUP = re.compile(r"\w[\w.:@-]{0,63}")
@@ -32,6 +33,14 @@ def display_name_of(text: str) -> str:
     if any(unicodedata.category(character) in UNSEEN for character in name):
         raise BadProfile("display_name", N_("A display name cannot contain invisible characters."))
     return name
+
+
+def note_of(text: str) -> str:
+    """The note of an invitation; may be empty. Raises BadProfile."""
+    note = " ".join(text[: 4 * MAX_NOTE_LENGTH].split())
+    if len(text) > 4 * MAX_NOTE_LENGTH or len(note) > MAX_NOTE_LENGTH:
+        raise BadProfile("note", N_("A note has at most 200 characters."))
+    return note.encode("utf-8", "replace").decode()
 
 
 def email_of(text: str) -> str:

@@ -2,14 +2,30 @@
 
 from starlette.routing import BaseRoute
 
-from app.accounts import admin_api, api, services_api
-from app.accounts.pages import account, admin, confirm, devices, reset, setup, sign_in, sign_up, tokens, user
+from app.accounts import admin_api, api, audit_api, invitations_api, services_api
+from app.accounts.pages import (
+    account,
+    admin,
+    audit_log,
+    confirm,
+    devices,
+    invitations,
+    reset,
+    setup,
+    sign_in,
+    sign_up,
+    tokens,
+    user,
+    users,
+)
 
 routes: list[BaseRoute] = [
     # API: /api/session, /api/account...
     *api.routes,
-    # administration: /api/users, /api/groups
+    # administration: /api/users, /api/groups, /api/invitations, /api/audit
     *admin_api.routes,
+    *invitations_api.routes,
+    *audit_api.routes,
     # services: /api/services
     *services_api.routes,
     # authentication: /sign-in, /sign-out, /sign-up, /setup
@@ -23,6 +39,9 @@ routes: list[BaseRoute] = [
     *devices.routes,
     *tokens.routes,
     # administration: /admin/users, /admin/invitations, /admin/audit
+    *users.routes,
+    *invitations.routes,
+    *audit_log.routes,
     *admin.routes,
     *user.routes,
 ]

@@ -1,22 +1,23 @@
 """Users in Redis. Scripts keep the invariants over several keys: names are unique, one administrator remains."""
 
-import asyncio
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
-from app.accounts.models import User, UserPage
+from app.accounts.invitations import JOIN_GROUPS, find_invitation
+from app.accounts.models import User
 from app.accounts.names import BadName, compare_key, normal
-from app.accounts.secret import digest
 from app.store import keys
 from app.store.client import Store
 from app.store.scripts import Script
 
 # The first line makes a retry safe: if the name leads to the same id, the first attempt succeeded.
-CREATE = Script("""
-local user, names, sorted, admins, nonce, invitations = unpack(KEYS)
-local id, name, admin, first, invitation, now = unpack(ARGV, 1, 6)
+CREATE = Script(
+    JOIN_GROUPS
+    + """
+local user, names, sorted, admins, nonce, invitations = unpack(KEYS, 1, 6)
+local id, name, admin, first, invitation, now, groups = unpack(ARGV, 1, 7)
 local owner = redis.call('HGET', names, name)
 if owner == id then return 'created' end
 if first == '1' and redis.call('SCARD', admins) > 0 then return 'administered' end
@@ -28,13 +29,15 @@ if owner then return 'taken' end
 redis.call('ZREM', invitations, invitation)
 redis.call('HSET', names, name, id)
 redis.call('ZADD', sorted, 0, name)
-redis.call('HSET', user, unpack(ARGV, 7))
+redis.call('HSET', user, unpack(ARGV, 8))
+join_groups(id, now, groups, 7)
 if admin == '1' then
   redis.call('SADD', admins, id)
   redis.call('DEL', nonce)
 end
 return 'created'
-""")
+"""
+)
 CHANGE = Script("""
 local user, admins = unpack(KEYS)
 local id, field, value = unpack(ARGV)
@@ -158,17 +161,22 @@ class AccountStore:
         newcomer: bool,
     ) -> User:
         name, now = normal(name), self._clock()
-        user = User(secrets.token_hex(16), name, is_admin, False, None, now, password_hash is not None)
+        invited_as = await find_invitation(self._store, invitation)
+        is_admin = is_admin or invited_as.is_admin
+        user = User(
+            secrets.token_hex(16), name, is_admin, False, None, now, password_hash is not None,
+            email=invited_as.email, groups=invited_as.groups,
+        )  # fmt: skip
         fields = user.to_hash() + ([] if password_hash is None else ["password", password_hash])
         fields += NEWCOMER if newcomer else []
         touched = (
             keys.user(user.id), keys.ACCOUNT_NAMES, keys.ACCOUNT_NAMES_SORTED, keys.ACCOUNT_ADMINS,
-            keys.SETUP_NONCE, keys.INVITATIONS,
+            keys.SETUP_NONCE, keys.INVITATIONS, keys.ACCOUNT_GROUPS, *map(keys.group, user.groups),
         )  # fmt: skip
-        invited = "" if invitation is None else digest(invitation)
         outcome = await CREATE.run(
-            self._store, touched, user.id, compare_key(name), int(is_admin), int(first), invited, repr(now), *fields
-        )
+            self._store, touched, user.id, compare_key(name), int(is_admin), int(first), invited_as.id, repr(now),
+            ",".join(user.groups), *fields,
+        )  # fmt: skip
         match outcome:
             case b"taken":
                 raise NameTaken(name)
@@ -246,20 +254,6 @@ class AccountStore:
     async def set_locale(self, user_id: str, locale: str | None) -> None:
         await self._change(user_id, "locale", locale or "")
 
-    async def search(self, prefix: str = "", after: str | None = None, limit: int = 50) -> UserPage:
-        """Users whose names begin with `prefix` in any spelling; `after` is the former page's cursor."""
-        start = compare_key(prefix).encode("utf-8", "replace")
-        last = None if after is None else after.encode("utf-8", "replace")
-        least = b"[" + start if last is None or last < start else b"(" + last
-        most = b"(" + start + b"\xff"  # no byte of UTF-8
-        total, found = await asyncio.gather(
-            self._store.idempotent("ZLEXCOUNT", keys.ACCOUNT_NAMES_SORTED, b"[" + start, most),
-            self._store.idempotent("ZRANGEBYLEX", keys.ACCOUNT_NAMES_SORTED, least, most, "LIMIT", 0, limit + 1),
-        )
-        names: list[bytes] = found[:limit]
-        following = names[-1].decode() if len(found) > limit else None
-        return UserPage(await self._users(names), total, following)
-
     async def setup_nonce(self) -> str:
         """A random text, the same for all workers. Raises AdminExists once there is an administrator."""
         nonce = await NONCE.run(self._store, [keys.ACCOUNT_ADMINS, keys.SETUP_NONCE], secrets.token_hex(16))
@@ -276,14 +270,6 @@ class AccountStore:
     async def _fields(self, user_id: str) -> dict[bytes, bytes]:
         fields: dict[bytes, bytes] = await self._store.idempotent("HGETALL", keys.user(user_id))
         return fields
-
-    async def _users(self, names: Sequence[bytes]) -> tuple[User, ...]:
-        if not names:
-            return ()
-        found = await self._store.idempotent("HMGET", keys.ACCOUNT_NAMES, *names)
-        ids = [user_id.decode() for user_id in found if user_id is not None]  # users may have been renamed meanwhile
-        hashes = await asyncio.gather(*map(self._fields, ids))
-        return tuple(User.from_hash(user_id, fields) for user_id, fields in zip(ids, hashes, strict=True))
 
     async def _change(self, user_id: str, field: str, value: str | int) -> None:
         name = keys.user(user_id)

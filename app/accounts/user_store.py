@@ -50,6 +50,11 @@ return 1
 """)
 
 
+SIGNED_IN = Script("""
+if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], 'signed_in', ARGV[1]) end
+""")
+
+
 class EmailTaken(Exception):
     """Another user has verified this address."""
 
@@ -61,6 +66,10 @@ class Group:
     name: str
     created: float
     members: int
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        return self.name, self.name
 
 
 class UserStore:
@@ -76,6 +85,11 @@ class UserStore:
         self._store = store
         self._changed = changed
         self._clock = clock
+
+    async def signed_in(self, user_id: str) -> None:
+        """Notes when the user signed in last."""
+        await SIGNED_IN.run(self._store, [keys.user(user_id)], f"{self._clock():.3f}")
+        self._changed(keys.user(user_id))
 
     async def set_display_name(self, user_id: str, name: str) -> None:
         """Raises NoSuchUser."""

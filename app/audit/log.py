@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from enum import StrEnum, auto
 
@@ -16,6 +16,8 @@ from app.store.scripts import Script
 AUDIT_MAX_ENTRIES = 10_000
 """Redis keeps up to a hundred more: it drops entries in blocks."""
 MAX_DETAIL_LENGTH = 200
+CHUNK = 500
+"""Entries that are read at once."""
 CURSOR = re.compile(r"(?!0+-0+$)[0-9]{1,19}-[0-9]{1,19}")
 """An entry's id. 0-0 is excluded: Redis reports an error for a range that ends before it."""
 RECORD = Script(
@@ -98,6 +100,30 @@ class AuditPage:
     before: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class AuditFilter:
+    """`user` is an id, of the user concerned or the acting one; `since` and `until` are Unix seconds."""
+
+    user: str = ""
+    event: str = ""
+    since: float | None = None
+    until: float | None = None
+
+    @property
+    def newest(self) -> str:
+        return "+" if self.until is None else str(int(self.until * 1000))
+
+    @property
+    def oldest(self) -> str:
+        return "-" if self.since is None else str(int(self.since * 1000))
+
+    def matches(self, entry: AuditEntry) -> bool:
+        return self.user in ("", entry.user, entry.actor) and self.event in ("", entry.event)
+
+
+EVERYTHING = AuditFilter()
+
+
 class Audit:
     """Raises StoreUnavailable when Redis does not answer."""
 
@@ -128,26 +154,39 @@ class Audit:
         touched = [keys.AUDIT, keys.raised("accounts")]
         await RECORD.run(self._store, touched, self._kept, record, "event", event.value, *fields)
 
-    async def page(self, before: str | None = None, limit: int = 50) -> AuditPage:
+    async def page(self, before: str | None = None, limit: int = 50, wanted: AuditFilter = EVERYTHING) -> AuditPage:
         """The newest entries, or those `before` an entry's id; none for an invalid id."""
+        found: list[AuditEntry] = []
+        async for chunk in self.chunks(wanted, before, size=limit + 1 if wanted == EVERYTHING else CHUNK):
+            found += chunk
+            if len(found) > limit:
+                break
+        return AuditPage(tuple(found[:limit]), found[limit - 1].id if len(found) > limit else None)
+
+    async def chunks(
+        self, wanted: AuditFilter, before: str | None = None, *, size: int = CHUNK
+    ) -> AsyncIterator[list[AuditEntry]]:
+        """All matching entries, newest first, as they are read. The log is capped, so this ends."""
         if before is not None and not CURSOR.fullmatch(before):
-            return AuditPage((), None)
-        newest = "+" if before is None else f"({before}"
-        found = await self._store.idempotent("XREVRANGE", keys.AUDIT, newest, "-", "COUNT", limit + 1)
-        entries = tuple(_entry(entry_id.decode(), fields) for entry_id, fields in found[:limit])
-        return AuditPage(entries, entries[-1].id if len(found) > limit else None)
+            return
+        newest, oldest = wanted.newest, wanted.oldest
+        if before is not None and (newest == "+" or _milliseconds(before) <= int(newest)):
+            newest = f"({before}"
+        while True:
+            found = await self._store.idempotent("XREVRANGE", keys.AUDIT, newest, oldest, "COUNT", size)
+            entries = [_entry(entry_id.decode(), fields) for entry_id, fields in found]
+            yield [entry for entry in entries if wanted.matches(entry)]
+            if len(found) < size:
+                return
+            newest = f"({entries[-1].id}"
 
     async def of_user(self, user_id: str, limit: int = 20) -> list[AuditEntry]:
-        """The newest entries that concern the user or that it made, among the last 2,000."""
-        found: list[AuditEntry] = []
-        before: str | None = None
-        for _ in range(4):
-            page = await self.page(before, 500)
-            found += [entry for entry in page.entries if user_id in {entry.user, entry.actor}]
-            before = page.before
-            if before is None or len(found) >= limit:
-                break
-        return found[:limit]
+        """The newest entries that concern the user or that it made."""
+        return list((await self.page(limit=limit, wanted=AuditFilter(user=user_id))).entries)
+
+
+def _milliseconds(entry_id: str) -> int:
+    return int(entry_id.partition("-")[0])
 
 
 def _limited(value: str) -> bytes:

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 
 from starlette.requests import Request
@@ -11,7 +12,9 @@ from app.accounts.helpers import audit
 from app.accounts.identities import Identity, IdentityTaken
 from app.accounts.models import User
 from app.accounts.names import FORBIDDEN, MAX_NAME_LENGTH, MAX_TYPED_LENGTH, BadName, normal, without_invisible
+from app.accounts.profile import MAX_DISPLAY_NAME_LENGTH, BadProfile, display_name_of, email_of
 from app.accounts.store import BadInvitation, NameTaken
+from app.accounts.user_store import EmailTaken
 from app.audit.log import Event
 from app.oauth_client.errors import BadCallback, SignUpNotAllowed
 from app.oauth_client.lifespan import OAuthState
@@ -96,10 +99,15 @@ async def _join(
     welcome = provider.rule.allows(profile)
     if not welcome and (not invitation or state["settings"].registration == "closed"):
         raise _refused(provider, profile)
+    invited = await state["invitations"].valid(invitation) if welcome else invitation
     for name in usernames(profile):
         try:
             user_id, new = await state["identities"].join(
-                name, identity, None if welcome else invitation, newcomer=state["settings"].legacy
+                name,
+                identity,
+                invited,
+                newcomer=state["settings"].legacy,
+                display_name=_display_name(profile),
             )
         except NameTaken:
             continue
@@ -107,8 +115,24 @@ async def _join(
             raise SignUpNotAllowed("the invitation is not good", N_("Sign-up needs a valid invitation.")) from None
         if new:
             await audit(request, Event.USER_CREATED, user=user_id, detail=provider.name)
+            await _take_email(request, user_id, profile)
         return user_id
     raise AssertionError("a random name was taken")
+
+
+async def _take_email(request: Request[OAuthState], user_id: str, profile: ExternalProfile) -> None:
+    """The provider's verified address, unless an invitation gave one or another account has verified it."""
+    user = await request.state["accounts"].by_id(user_id)
+    if profile.email and user is not None and not user.email:
+        with suppress(EmailTaken, BadProfile):
+            await request.state["users"].set_email(user_id, email_of(profile.email), verified=True)
+
+
+def _display_name(profile: ExternalProfile) -> str:
+    """The name at the provider, as people write it: "Ann Lee"; empty if it cannot be shown."""
+    with suppress(BadProfile):
+        return display_name_of(without_invisible(profile.name[:MAX_TYPED_LENGTH])[:MAX_DISPLAY_NAME_LENGTH])
+    return ""
 
 
 def _refused(provider: Provider, profile: ExternalProfile) -> SignUpNotAllowed:

@@ -33,7 +33,7 @@ A part in braces is a Redis Cluster hash tag: keys that one script touches share
 | `{accounts}:setup:nonce` | string | the nonce of the setup link | until there is an administrator |
 | `{accounts}:setup:printed:<start>` | string | the one worker of a start that prints the setup link | 1 h |
 | `{accounts}:invitations` | sorted set | hashes of invitations, by expiry | until used, withdrawn or expired |
-| `{accounts}:invitation:<hash>` | hash | `by`, `created` | the invitation's |
+| `{accounts}:invitation:<hash>` | hash | by, created, expires, email, note, admin, groups | the invitation's |
 | `{accounts}:token:<hash>` | hash | a token: user (or service), name, created, expires | the token's |
 | `{accounts}:services` | hash | the name of a service -> its id | for ever |
 | `{accounts}:service:<id>` | hash | a service: name, created, grants | for ever |

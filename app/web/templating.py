@@ -41,7 +41,13 @@ class Pages:
         environment.filters |= {"when": partial(_when, locale), "iso": _iso}
         environment.filters["number"] = "{:,}".format
         environment.globals.update(
-            locale=locale, locales=list(NAMES.items()), static=self.static, user=None, flash=None, announcement=""
+            locale=locale,
+            locales=list(NAMES.items()),
+            static=self.static,
+            user=None,
+            flash=None,
+            announcement="",
+            site_name="Tallygate",
         )
         return environment
 

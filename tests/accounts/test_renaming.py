@@ -7,6 +7,7 @@ import pytest
 from app.accounts.models import User
 from app.accounts.names import BadName
 from app.accounts.store import AccountStore, NameTaken, NoSuchUser
+from app.accounts.user_search import UserFilter, UserSearch
 from app.store.client import Store
 from tests.helpers.valkey import Valkey
 
@@ -20,14 +21,14 @@ async def names(accounts: AccountStore, server: Valkey) -> dict[str, User | None
 
 
 async def test_a_user_is_found_by_the_new_name_and_not_by_the_one_before(
-    accounts: AccountStore, server: Valkey
+    accounts: AccountStore, store: Store, server: Valkey
 ) -> None:
     bob = await accounts.create("bob", "a hash", is_admin=True)
     assert await accounts.rename(bob.id, " Ｒobert ") == "bob"
     robert = User(bob.id, "Robert", True, False, None, bob.created, True)
     assert await accounts.credentials("ROBERT") == (robert, "a hash")
     assert await accounts.by_name("bob") is None
-    assert (await accounts.search()).users == (robert,)
+    assert (await UserSearch(store).find(UserFilter())).users == (robert,)
     assert await names(accounts, server) == {"robert": robert}
 
 
@@ -67,12 +68,14 @@ async def test_what_cannot_be_the_name_changes_nothing(
     assert await names(accounts, server) == {"alice": alice, "bob": bob}
 
 
-async def test_who_is_renamed_in_the_middle_of_a_search_is_no_error(accounts: AccountStore, server: Valkey) -> None:
+async def test_who_is_renamed_in_the_middle_of_a_search_is_no_error(
+    accounts: AccountStore, store: Store, server: Valkey
+) -> None:
     alice = await accounts.create("alice", None)
     await accounts.create("bob", None)
     with server.client as client:  # what the search has found is nobody's name any more
         client.hdel("{accounts}:names", "bob")
-    assert (await accounts.search()).users == (alice,)
+    assert (await UserSearch(store).find(UserFilter())).users == (alice,)
 
 
 async def test_nobody_is_renamed_to_nothing(accounts: AccountStore, server: Valkey) -> None:

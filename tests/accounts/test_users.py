@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from app.accounts.invitations import Invitations
-from app.accounts.models import User, UserPage
+from app.accounts.models import User
 from app.accounts.names import BadName
 from app.accounts.store import AccountStore, AdminExists, BadInvitation, LastAdmin, NameTaken, NoSuchUser
 from app.store.client import Store
@@ -212,38 +212,6 @@ async def test_of_two_administrators_who_remove_each_other_one_stays(accounts: A
     )
     assert sorted(type(result).__name__ for result in results) == ["LastAdmin", "NoneType"]
     assert await accounts.has_admin()
-
-
-async def test_a_search_finds_names_by_how_they_begin_page_by_page(accounts: AccountStore) -> None:
-    names = [f"anna{number}" for number in range(7)]
-    for name in ["Zoe", "ann", "bob", "ANTON", "李伟", *reversed(names)]:
-        await accounts.create(name, None)
-    page = await accounts.search("ＡNNA", limit=3)
-    assert [user.name for user in page.users] == names[:3]
-    assert page.total == 7
-    seen = list(page.users)
-    while page.after is not None:
-        page = await accounts.search("anna", after=page.after, limit=3)
-        seen += page.users
-        assert page.total == 7
-    assert [user.name for user in seen] == names
-    assert seen[0] == await accounts.by_name("anna0")
-
-
-async def test_a_search_for_nothing_finds_everybody_in_order(accounts: AccountStore) -> None:
-    for name in ["Zoe", "ann", "李伟", "Bob"]:
-        await accounts.create(name, None)
-    page = await accounts.search()
-    assert [user.name for user in page.users] == ["ann", "Bob", "Zoe", "李伟"]
-    assert (page.total, page.after) == (4, None)
-    assert (await accounts.search(limit=4)).after is None
-
-
-@pytest.mark.parametrize("prefix", ["nobody", "\ud800", "[", "(", "-", "+", "\x00", "x" * 10_000])
-async def test_a_search_for_what_nobody_is_called_finds_nobody(accounts: AccountStore, prefix: str) -> None:
-    await accounts.create("alice", None)
-    assert await accounts.search(prefix) == UserPage((), 0, None)
-    assert (await accounts.search("a", after="\ud800")).total == 1
 
 
 async def test_an_invitation_makes_one_user_and_is_kept_while_the_name_is_taken(

@@ -59,14 +59,23 @@ def test_everybody_can_use_every_page(meet: Callable[..., Visitor], fresh: Proce
     expect(page.locator("code.token")).to_be_visible()
     check(page, look)
     assert page.context.request.post(f"{fresh.url()}/admin/invitations", form={"days": "30"}).ok
-    for path in ("/", "/account", "/account/devices", "/admin/users", "/admin/audit", "/api", "/sign-in?again=1"):
+    for path in (
+        "/",
+        "/account",
+        "/account/devices",
+        "/admin/users",
+        "/admin/invitations",
+        "/admin/audit",
+        "/api",
+        "/sign-in?again=1",
+    ):
         page.goto(f"{fresh.url()}{path}")
         check(page, look)
     page.goto(f"{fresh.url()}/admin/users")
-    page.locator(".actions a[href^='/admin/users/']").click()
+    page.locator("td a[href^='/admin/users/']").click()
     expect(page).to_have_title(re.compile("alice"))
     check(page, look)
-    page.goto(f"{fresh.url()}/admin/users")
+    page.goto(f"{fresh.url()}/admin/invitations")
     page.locator(".actions a[href^='/admin/invitations/']").click()
     expect(page.locator("dd.name")).to_have_text("alice")
     check(page, look)

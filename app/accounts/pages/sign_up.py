@@ -38,8 +38,10 @@ async def send(request: Request[AccountState]) -> Response:
     state, name, invitation = request.state, fields["username"], fields["invitation"] or None
     await _check(request, invitation)
     raise_if_limited(await state["limits"].sign_up(address_of(request)))
-    invited = invitation if state["settings"].registration == "invitation" else None
-    if invited is not None:
+    invited = invitation
+    if state["settings"].registration == "open":
+        invited = await state["invitations"].valid(invitation)
+    elif invited is not None:
         raise_if_limited(await state["limits"].invitation(invited))
     try:
         password_hash = await authentication.new_password(request, name, fields["password"])

@@ -16,11 +16,12 @@ QUESTIONS = {
 
 
 @pytest.mark.parametrize("action", QUESTIONS)
-async def test_the_list_leads_to_a_question_that_changes_nothing(
+async def test_the_users_page_leads_to_a_question_that_changes_nothing(
     alice: httpx.AsyncClient, bob: httpx.AsyncClient, service: Running, cast: Cast, action: str
 ) -> None:
     path = f"/admin/users/{cast.bob.id}/{action}"
-    assert f'href="{path}?next=/admin/users"' in (await alice.get("/admin/users")).text
+    place = f"/admin/users/{cast.bob.id}"
+    assert f'href="{path}?next={place}"' in (await alice.get(place)).text
     page = await alice.get(path)
     assert page.status_code == 200
     assert f'<h1 class="name">{QUESTIONS[action]}</h1>' in page.text
@@ -28,12 +29,6 @@ async def test_the_list_leads_to_a_question_that_changes_nothing(
     assert f'name="action" value="{action}"' in page.text
     assert await service.state["accounts"].by_id(cast.bob.id) == cast.bob
     assert (await bob.get("/account")).status_code == 200
-
-
-async def test_no_button_of_the_list_does_more_than_enable(alice: httpx.AsyncClient, cast: Cast) -> None:
-    await alice.post(f"/admin/users/{cast.charlie.id}", data={"action": "disable"})
-    page = (await alice.get("/admin/users")).text
-    assert page.count('name="action"') == page.count('name="action" value="enable"') == 1
 
 
 async def test_an_administrator_is_warned_of_their_own_account(alice: httpx.AsyncClient, cast: Cast) -> None:
@@ -63,15 +58,8 @@ async def test_what_was_done_is_said_on_the_list_where_it_was(
     assert [row.split()[0] for row in rows(page)] == ["bob"]
 
 
-async def test_a_question_leads_back_to_the_page_of_the_list(
-    alice: httpx.AsyncClient, service: Running, cast: Cast
-) -> None:
-    for number in range(60):
-        await service.state["accounts"].create(f"user{number:03}", None)
-    page = await alice.get("/admin/users", params={"q": "user", "after": "user049"})
+async def test_a_question_leads_back_to_where_it_was_asked(alice: httpx.AsyncClient, cast: Cast) -> None:
     place = "/admin/users?q=user&amp;after=user049"
-    assert "?next=/admin/users%3Fq%3Duser%26after%3Duser049" in page.text
-    assert f'name="next" value="{place}"' in page.text  # the language's switch, too
     question = await alice.get(f"/admin/users/{cast.bob.id}/disable", params={"next": place.replace("&amp;", "&")})
     assert f'<a class="button secondary" href="{place}">Cancel</a>' in question.text
     assert f'name="next" value="{place}"' in question.text
@@ -102,7 +90,8 @@ async def test_there_is_no_other_question(alice: httpx.AsyncClient, cast: Cast, 
 @pytest.mark.parametrize(("store", "offered"), [("redis", True), ("cookie", False)])
 async def test_sessions_are_ended_only_where_they_can_be(start: Start, store: str, offered: bool) -> None:
     async with start(session_store=store) as service:
-        await make_cast(service)
-        page = await (await signed_in(service, "alice")).get("/admin/users")
+        cast = await make_cast(service)
+        await signed_in(service, "bob")
+        page = await (await signed_in(service, "alice")).get(f"/admin/users/{cast.bob.id}")
         assert ("End sessions" in page.text) is offered
-        assert "Disable: bob" in page.text
+        assert "Disable" in page.text

@@ -1,11 +1,13 @@
 """The audit log: what it shows an administrator, and that no secret is in it, nor in the service's own log."""
 
+import csv
 import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
+import orjson
 import pytest
 
 from app.accounts.setup_link import setup_token
@@ -179,3 +181,48 @@ async def test_the_readers_of_the_log_are_no_way_to_guess(alice: httpx.AsyncClie
     typed = secrets.token_hex()
     await alice.post("/sign-in", data={"username": typed, "password": "not that"})
     assert typed not in (await alice.get("/admin/audit")).text
+
+
+async def test_it_is_filtered_and_leads_to_what_was_touched(
+    alice: httpx.AsyncClient, service: Running, cast: Cast
+) -> None:
+    await signed_in(service, "bob")
+    await alice.post(f"/admin/users/{cast.bob.id}", data={"action": "make-admin"})
+    by_bob = await alice.get("/admin/audit", params={"user": "BOB"})
+    assert [row.split()[0] for row in rows(by_bob)] == ["Role", "Signed"]
+    assert f'<a href="/admin/users/{cast.bob.id}">bob</a>' in by_bob.text
+    assert [row.split()[:2] for row in rows(await alice.get("/admin/audit?user=bob&event=role_changed"))] == [
+        ["Role", "changed"]
+    ]
+    assert len(rows(await alice.get("/admin/audit?since=2020-01-01"))) == 3
+    for nothing in ("until=2020-01-01", "since=2999-01-01T00:00:00Z", "user=nobody"):
+        assert not rows(await alice.get(f"/admin/audit?{nothing}"))
+
+
+async def test_it_is_exported_and_told_by_the_api(alice: httpx.AsyncClient, service: Running, cast: Cast) -> None:
+    for number in range(120):
+        await service.state["audit"].record(Event.RENAMED, user=cast.bob.id, detail=f"=cmd{number}")
+    first = (await alice.get("/api/audit", params={"event": "renamed"})).json()
+    rest = (await alice.get("/api/audit", params={"event": "renamed", "before": first["before"]})).json()
+    assert [each["detail"] for each in first["entries"] + rest["entries"]] == [
+        f"=cmd{number}" for number in reversed(range(120))
+    ]
+    assert (first["entries"][0]["user_name"], rest["before"]) == ("bob", None)
+    lines = (await alice.get("/api/audit?format=jsonl&event=renamed")).text.splitlines()
+    assert [orjson.loads(line) for line in lines] == first["entries"] + rest["entries"]
+    answer = await alice.get("/api/audit?format=csv")
+    assert answer.headers["content-disposition"] == 'attachment; filename="audit.csv"'
+    table = list(csv.DictReader(answer.text.splitlines()))
+    assert len(table) == 121
+    assert table[0]["detail"] == "'=cmd119"
+
+
+@pytest.mark.parametrize(("name", "value"), [("since", "soon"), ("until", "-1"), ("format", "xml")])
+async def test_a_bad_filter_is_named(alice: httpx.AsyncClient, name: str, value: str) -> None:
+    answer = await alice.get("/api/audit", params={name: value})
+    assert (answer.status_code, answer.json()["field"]) == (400, name)
+
+
+async def test_only_administrators_ask_the_api_for_it(bob: httpx.AsyncClient) -> None:
+    assert (await bob.get("/api/audit")).status_code == 403
+    assert (await bob.get("/api/invitations")).status_code == 403

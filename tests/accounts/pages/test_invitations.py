@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.accounts.conftest import Start
-from tests.accounts.pages.reading import message, rows, shown_secret
+from tests.accounts.pages.reading import error_at, message, rows, shown_secret, value_of
 from tests.helpers.cast import Cast, make_cast, signed_in
 from tests.helpers.clock import Clock
 from tests.helpers.service import Running
@@ -41,7 +41,7 @@ def listed(page: httpx.Response) -> list[str]:
 
 
 async def only(alice: httpx.AsyncClient) -> str:
-    (path,) = listed(await alice.get("/admin/users"))
+    (path,) = listed(await alice.get("/admin/invitations"))
     return path
 
 
@@ -50,8 +50,8 @@ async def test_the_link_of_a_withdrawn_invitation_signs_nobody_up(alice: httpx.A
     path = await only(alice)
     right = await invite(alice)
     answer = await alice.post(path)
-    assert (answer.status_code, answer.headers["location"]) == (303, "/admin/users")
-    page = await alice.get("/admin/users")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/admin/invitations")
+    page = await alice.get("/admin/invitations")
     assert message(page) == "The invitation has been withdrawn."
     assert path not in listed(page)
     assert (await service.another_client().get(f"/sign-up?invitation={wrong}")).status_code == 403
@@ -62,12 +62,12 @@ async def test_the_link_of_a_withdrawn_invitation_signs_nobody_up(alice: httpx.A
 async def test_they_are_listed_with_who_made_them_and_until_when_the_next_to_expire_first(
     alice: httpx.AsyncClient, service: Running, cast: Cast, clock: Clock
 ) -> None:
-    assert "Open invitations" not in (await alice.get("/admin/users")).text
+    assert "Open invitations" not in (await alice.get("/admin/invitations")).text
     await invite(alice, days=30)
     await service.state["accounts"].set_admin(cast.bob.id, True)
     clock.move(DAY)
     await invite(await signed_in(service, "bob"), days=7)
-    text = (await alice.get("/admin/users")).text.partition("Open invitations")[2]
+    text = (await alice.get("/admin/invitations")).text.partition("Open invitations")[2]
     by = re.findall(r'data-label="Invited by">\s*<span>\s*(\w+)', text)
     times = re.findall(r'data-label="(Created|Expires)"><time datetime="([^"]+)"', text)
     assert by == ["bob", "alice"]
@@ -91,7 +91,7 @@ async def test_a_question_says_which_one_it_is_and_changes_nothing(alice: httpx.
 
 async def test_no_page_tells_the_secret_again(alice: httpx.AsyncClient) -> None:
     secret = await invite(alice)
-    for path in ("/admin/users", await only(alice), "/admin/audit"):
+    for path in ("/admin/invitations", await only(alice), "/admin/audit"):
         assert secret not in (await alice.get(path)).text
 
 
@@ -101,7 +101,7 @@ async def test_neither_answer_leads_to_another_site(alice: httpx.AsyncClient, ta
     path = await only(alice)
     assert "evil.example" not in (await alice.get(path, params={"next": target})).text
     answer = await alice.post(path, data={"next": target})
-    assert answer.headers["location"] == "/admin/users"
+    assert answer.headers["location"] == "/admin/invitations"
 
 
 async def test_only_administrators_are_asked_and_withdraw(
@@ -133,7 +133,7 @@ async def test_what_is_used_withdrawn_or_over_is_not_there(
     for path in gone:
         assert (await alice.get(path)).status_code == 404
         assert (await alice.post(path)).status_code == 404
-    assert (await alice.get("/admin/audit")).text.count("Invitation withdrawn") == 1
+    assert [row.split()[1] for row in rows(await alice.get("/admin/audit"))].count("withdrawn") == 1
 
 
 @pytest.mark.parametrize("odd", ["nobody", "%00", "%ff", "0" * 64, "x" * 3000])
@@ -161,11 +161,11 @@ async def test_the_audit_log_tells_whose_it_was_and_who_withdrew_it(
 async def test_of_very_many_the_hundred_that_expire_first_are_shown(alice: httpx.AsyncClient, service: Running) -> None:
     invitations = service.state["invitations"]
     await asyncio.gather(*(invitations.create("somebody", DAY + number) for number in range(99)))
-    page = await alice.get("/admin/users")
+    page = await alice.get("/admin/invitations")
     assert len(listed(page)) == 99
     assert "No more than" not in page.text
     await asyncio.gather(*(invitations.create("somebody", 2 * DAY + number) for number in range(20)))
-    more = await alice.get("/admin/users")
+    more = await alice.get("/admin/invitations")
     assert len(listed(more)) == 100
     assert listed(more)[:99] == listed(page)
     assert "At most 100 are shown, next to expire first." in more.text
@@ -180,3 +180,54 @@ async def test_they_are_withdrawn_where_signing_up_is_closed_meanwhile(start: St
         assert (await alice.post(await only(alice))).status_code == 303
     async with start(registration="invitation") as service:
         assert await sign_up(service, "mallory", secret) == 403
+
+
+async def test_an_invitation_gives_its_address_role_and_groups(alice: httpx.AsyncClient, service: Running) -> None:
+    form = {
+        "days": "7",
+        "email": "dora@example.com",
+        "note": "for  the <harbour>",
+        "role": "admin",
+        "groups": "ops, sea",
+    }
+    page = await alice.post("/admin/invitations", data=form, follow_redirects=True)
+    link = shown_secret(page)
+    (shown,) = rows(page)
+    assert shown.startswith("dora@example.com Administrator ops sea for the <harbour> alice")
+    assert await sign_up(service, "dora", link.partition("invitation=")[2]) == 303
+    dora = await service.state["accounts"].by_name("dora")
+    assert (dora.email, dora.email_verified, dora.is_admin, dora.groups) == (
+        "dora@example.com", False, True, ("ops", "sea"),
+    )  # fmt: skip
+    assert await service.state["users"].members("sea") == [dora.id]
+    assert "dora@example.com" in (await alice.get("/admin/audit?event=invited")).text
+
+
+@pytest.mark.parametrize(("field", "value"), [("email", "no address"), ("groups", "a/b"), ("note", "x" * 300)])
+async def test_a_bad_field_of_an_invitation_is_named_and_the_others_stay(
+    alice: httpx.AsyncClient, field: str, value: str
+) -> None:
+    fields = {"days": "30", "email": "dora@example.com", "note": "kept", "groups": "ops"} | {field: value}
+    page = await alice.post("/admin/invitations", data=fields)
+    assert page.status_code == 400
+    assert error_at(page, field)
+    assert {name: value_of(page, name) for name in ("email", "note", "groups")} == {
+        name: fields[name] for name in ("email", "note", "groups")
+    }
+    assert not listed(await alice.get("/admin/invitations"))
+
+
+async def test_invitations_by_the_api(alice: httpx.AsyncClient, service: Running, cast: Cast) -> None:
+    body = {"days": 3, "email": "dora@example.com", "is_admin": False, "groups": ["ops"]}
+    made = await alice.post("/api/invitations", json=body)
+    assert made.status_code == 201
+    invitation = made.json()
+    url = invitation.pop("url")
+    assert (invitation["by"], invitation["groups"]) == (cast.alice.id, ["ops"])
+    assert (await alice.get("/api/invitations")).json() == [invitation]
+    assert (await alice.delete(f"/api/invitations/{invitation['id']}")).status_code == 204
+    assert (await alice.delete(f"/api/invitations/{invitation['id']}")).status_code == 404
+    assert await sign_up(service, "dora", url.partition("invitation=")[2]) == 403
+    for wrong, field in (({"days": 0}, "days"), ({"email": "x"}, "email"), ({"surprise": 1}, "surprise")):
+        answer = await alice.post("/api/invitations", json=wrong)
+        assert (answer.status_code, answer.json()["field"]) == (400, field)

@@ -1,0 +1,35 @@
+"""Administration: the audit log."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from app.accounts.audit_query import filter_of
+from app.accounts.guards import admin_required
+from app.accounts.helpers import page
+from app.accounts.lifespan import AccountState
+from app.accounts.models import User
+from app.accounts.user_names import names_of
+from app.audit.log import Event
+
+FILTERS = ("user", "event", "since", "until")
+
+
+@admin_required
+async def show(request: Request[AccountState], admin: User) -> Response:
+    """`GET /admin/audit?user=&event=&since=&until=&before=`."""
+    query, before = request.query_params, request.query_params.get("before")
+    found = await request.state["audit"].page(before, wanted=await filter_of(request))
+    return await page(
+        request,
+        "accounts/audit.html",
+        entries=found.entries,
+        names=await names_of(request, (each for entry in found.entries for each in (entry.user, entry.actor))),
+        events=[event.value for event in Event],
+        filters={name: query.get(name, "")[:256] for name in FILTERS},
+        before=before,
+        more=found.before,
+    )
+
+
+routes = [Route("/admin/audit", show, methods=["GET"])]

@@ -1,0 +1,111 @@
+"""Administration: invitations."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from app.accounts import administration
+from app.accounts.guards import admin_required
+from app.accounts.helpers import flash_message, page, see_other
+from app.accounts.invitations import MAX_LISTED_INVITATIONS, Invitation
+from app.accounts.lifespan import AccountState
+from app.accounts.models import User
+from app.accounts.profile import BadProfile
+from app.accounts.reauthentication import confirm
+from app.accounts.shown_once import redirect_with_secret, shown_secret
+from app.accounts.user_names import names_of
+from app.web.body import form_fields
+from app.web.errors import BadRequest
+from app.web.i18n import N_
+from app.web.redirects import safe_path
+
+INVITATION_DAYS = frozenset({"1", "7", "30"})
+INVITATIONS = "/admin/invitations"
+ROLES = {"": False, "user": False, "admin": True}
+
+
+@admin_required
+async def show(request: Request[AccountState], admin: User) -> Response:
+    """`GET /admin/invitations`."""
+    return await _page(request, admin)
+
+
+@admin_required
+@confirm(N_("You are about to invite somebody."), INVITATIONS)
+async def invite(request: Request[AccountState], admin: User) -> Response:
+    """`POST /admin/invitations` with `days`, `email`, `note`, `role` and `groups`; the page shows the link, once."""
+    fields = await form_fields(request, "days", "email", "note", "role", "groups")
+    if fields["days"] not in INVITATION_DAYS:
+        raise BadRequest(f"days: must be one of {', '.join(sorted(INVITATION_DAYS, key=int))}", field="days")
+    if fields["role"] not in ROLES:
+        raise BadRequest("role: must be one of user, admin", field="role")
+    try:
+        link, _ = await administration.invite(
+            request,
+            admin,
+            int(fields["days"]),
+            email=fields["email"],
+            note=fields["note"],
+            is_admin=ROLES[fields["role"]],
+            groups=fields["groups"].replace(",", " ").split(),
+        )
+    except BadProfile as bad:
+        return await _page(request, admin, error=bad.reason, field=bad.field, typed=fields)
+    return await redirect_with_secret(request, admin, INVITATIONS, link)
+
+
+@admin_required
+async def ask_to_withdraw(request: Request[AccountState], admin: User) -> Response:
+    """`GET /admin/invitations/{id}/withdraw?next=`: the confirmation page."""
+    (invitation,) = await _named(request, [await administration.invitation_of(request)])
+    back = safe_path(request.query_params.get("next"), INVITATIONS)
+    return await page(request, "accounts/ask_invitation.html", invitation=invitation, back=back)
+
+
+@admin_required
+@confirm(N_("You are about to withdraw an invitation."), INVITATIONS)
+async def withdraw(request: Request[AccountState], admin: User) -> Response:
+    """`POST /admin/invitations/{id}/withdraw` with `next`: invalidates the link."""
+    fields = await form_fields(request, "next")
+    await administration.withdraw_invitation(request, admin, await administration.invitation_of(request))
+    await flash_message(request, N_("The invitation has been withdrawn."))
+    return see_other(safe_path(fields["next"], INVITATIONS))
+
+
+async def _page(
+    request: Request[AccountState],
+    admin: User,
+    *,
+    error: str | None = None,
+    field: str | None = None,
+    typed: dict[str, str] | None = None,
+) -> Response:
+    return await page(
+        request,
+        "accounts/invitations.html",
+        status_code=400 if error else 200,
+        invitations=await _named(request, await request.state["invitations"].list()),
+        most_listed=MAX_LISTED_INVITATIONS,
+        inviting=request.state["settings"].registration != "closed",
+        invitation_link=await shown_secret(request, admin),
+        form=typed or {"email": "", "note": "", "role": "", "groups": "", "days": "7"},
+        error=error,
+        field=field,
+    )
+
+
+async def _named(request: Request[AccountState], invitations: Sequence[Invitation]) -> list[Invitation]:
+    """The invitation with the inviting user's name as `by`."""
+    names = await names_of(request, (each.by for each in invitations))
+    return [replace(each, by=names[each.by]) for each in invitations]
+
+
+routes = [
+    Route(INVITATIONS, show, methods=["GET"]),
+    Route(INVITATIONS, invite, methods=["POST"]),
+    Route("/admin/invitations/{id}/withdraw", ask_to_withdraw, methods=["GET"]),
+    Route("/admin/invitations/{id}/withdraw", withdraw, methods=["POST"]),
+]

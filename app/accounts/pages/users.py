@@ -1,0 +1,97 @@
+"""Administration: the list of users, and acts on several of them."""
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from app.accounts import administration
+from app.accounts.administration import BulkChange
+from app.accounts.guards import admin_required
+from app.accounts.helpers import flash_message, page, see_other
+from app.accounts.lifespan import AccountState
+from app.accounts.models import User
+from app.accounts.profile import BadProfile, group_of
+from app.accounts.reauthentication import confirm
+from app.accounts.user_overview import overviews
+from app.accounts.user_search import UserFilter
+from app.web.body import form_fields
+from app.web.errors import BadRequest
+from app.web.i18n import N_
+from app.web.redirects import safe_path
+
+USERS = "/admin/users"
+PAGE_SIZE = 50
+FILTERS = ("q", "role", "disabled", "group", "never_signed_in")
+
+
+@admin_required
+async def show(request: Request[AccountState], admin: User) -> Response:
+    """`GET /admin/users?q=&role=&disabled=&group=&never_signed_in=&after=`."""
+    query, after = request.query_params, request.query_params.get("after")
+    found = await request.state["user_search"].find(UserFilter.from_query(query), after, PAGE_SIZE)
+    return await page(
+        request,
+        "accounts/users.html",
+        rows=await overviews(request, found.users),
+        filters={name: query.get(name, "")[:64] for name in FILTERS},
+        groups=await request.state["users"].groups(),
+        after=after,
+        total=found.total,
+        more=found.after,
+    )
+
+
+@admin_required
+async def ask(request: Request[AccountState], admin: User) -> Response:
+    """`GET /admin/users/bulk?user=&user=&action=&group=&next=`: one question for all of them."""
+    query = request.query_params
+    ids = list(dict.fromkeys(query.getlist("user")))[:PAGE_SIZE]
+    back = safe_path(query.get("next"), USERS)
+    if not ids:
+        await flash_message(request, N_("Choose users first."))
+        return see_other(back)
+    action, group = query.get("action", ""), query.get("group", "")
+    _change(action, group)
+    users = [user for user_id in ids if (user := await request.state["accounts"].by_id(user_id))]
+    context: dict[str, Any] = {"subjects": users, "action": action, "group": group, "back": back}
+    return await page(request, "accounts/ask_users.html", **context)
+
+
+@admin_required
+@confirm(N_("You are about to change several accounts."), USERS)
+async def act(request: Request[AccountState], admin: User) -> Response:
+    """`POST /admin/users/bulk` with `users` (ids with spaces between), `action`, `group` and `next`."""
+    fields = await form_fields(request, "users", "action", "group", "next")
+    ids = fields["users"].split()
+    if not 1 <= len(ids) <= PAGE_SIZE:
+        raise BadRequest(f"users: must name 1 to {PAGE_SIZE} users", field="users")
+    left = await administration.change_many(request, admin, ids, _change(fields["action"], fields["group"]))
+    await flash_message(
+        request,
+        N_("Saved, but some accounts stay as they are: your own, and the last administrator's.")
+        if left
+        else N_("Saved for all chosen accounts."),
+    )
+    return see_other(safe_path(fields["next"], USERS))
+
+
+def _change(action: str, group: str) -> BulkChange:
+    """Raises BadRequest."""
+    if action in {"disable", "enable"}:
+        return BulkChange(disabled=action == "disable")
+    if action not in {"join", "leave"}:
+        raise BadRequest("action: must be one of disable, enable, join, leave", field="action")
+    try:
+        name = group_of(group)
+    except BadProfile as bad:
+        raise BadRequest(f"group: {bad.reason}", field="group") from None
+    return BulkChange(join=name) if action == "join" else BulkChange(leave=name)
+
+
+routes = [
+    Route(USERS, show, methods=["GET"]),
+    Route("/admin/users/bulk", ask, methods=["GET"]),
+    Route("/admin/users/bulk", act, methods=["POST"]),
+]
