@@ -36,6 +36,8 @@ Header = tuple[bytes, bytes]
 VARYING = frozenset({b"x-request-id", b"content-length", b"set-cookie", b"location", b"date", b"etag"})
 NOT_ORDINARY = frozenset({b"connection", b"transfer-encoding"})
 HTTP_1_1 = "1.1"
+UPGRADE_IGNORED = "tallygate.upgrade_ignored"
+"""The scope key of a request whose Upgrade was ignored: what follows its head is its body, or the next request."""
 MAX_HEAD_BYTES = 65_536
 """Bytes of a request's head that may come after its first piece; and likewise of its trailers."""
 MAX_RENDERED_HEADERS = 512
@@ -114,6 +116,7 @@ class OneWriteProtocol(HttpToolsProtocol):
         if self._upgrade_headers:  # the application sees the head as it was sent
             self.headers[:] = self._upgrade_headers
             self._upgrade_headers = ()
+            self.scope[UPGRADE_IGNORED] = True  # type: ignore[literal-required]
         super().on_headers_complete()
         if self.scope["http_version"] != HTTP_1_1:
             self.cycle.waiting_for_100_continue = False  # HTTP/1.0 does not know 100 (RFC 9110, 10.1.1)

@@ -16,6 +16,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from app.observability.log import AccessLog
 from app.observability.metrics import OTHER, Metrics
+from app.server.protocol import UPGRADE_IGNORED
 from app.server.security_headers import STRICT_TRANSPORT, with_security
 from app.settings import SettingsError
 from app.settings.live import LiveSettings
@@ -215,6 +216,8 @@ class RequestCycle:
             self._status = message["status"]
             if self._scope["scheme"] == "https":
                 headers.append(STRICT_TRANSPORT)
+            if b"upgrade" in headers_of(self._scope) and UPGRADE_IGNORED not in self._scope:
+                headers.append((b"connection", b"close"))  # uvicorn's own protocol reads the body as the next request
         else:
             self._size += len(message.get("body", b""))
         await self._send(message)

@@ -1,6 +1,7 @@
 """The service under uvicorn's own command line: `uvicorn app.main:app`."""
 
 import shutil
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -9,9 +10,11 @@ import httpx
 import pytest
 
 from tests.helpers.service import ROOT, Process, process
-from tests.helpers.sockets import PATIENCE, get, until
+from tests.helpers.sockets import PATIENCE, connected, get, to_the_end, until
 
 UVICORN = ("-m", "uvicorn", "app.main:app", "--port", "0")
+SMUGGLED = b"GET /live HTTP/1.1\r\nHost: a\r\n\r\n"
+UPGRADED = b"POST /language HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: foo\r\nContent-Length: 31\r\n\r\n"
 AS_JSON = {"Accept": "application/json"}
 Start = Callable[..., AbstractContextManager[Process]]
 
@@ -32,6 +35,12 @@ def test_it_counts_with_its_own_server_and_leaves_the_data(workers: str, short_f
         get(f"{url}/nowhere?token=hunter2")
         until(lambda: '"path":"/nowhere"' in service.output)
         assert "hunter2" not in service.output  # uvicorn's own access line would show it
+        for pieces in ((UPGRADED + SMUGGLED,), (UPGRADED, SMUGGLED)):
+            with connected(url) as connection:
+                for piece in pieces:
+                    connection.sendall(piece)
+                    time.sleep(0.1)
+                assert to_the_end(connection).count(b"HTTP/1.1 ") == 1
     with process(folder, "--workers", workers, command=UVICORN) as service:
         assert visit(service.url()) == 21
 
