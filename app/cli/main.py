@@ -9,6 +9,7 @@ from app import __version__
 from app.cli import (
     check_config,
     create_admin,
+    explain,
     export_data,
     import_data,
     reset_password,
@@ -26,6 +27,7 @@ COMMANDS: tuple[Command, ...] = (
     check_config.command,
     settings_manual.command,
     create_admin.command,
+    explain.command,
     rotate_keys.command,
     reset_password.command,
     export_data.command,

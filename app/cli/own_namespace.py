@@ -1,6 +1,8 @@
 """Tallygate's own namespace as commands see it: the source of settings beside files, environment and command line."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from app.config_service.models import OWN
 from app.config_service.own_settings import empty_namespace
@@ -19,19 +21,33 @@ from app.store.topology import Single, Topology
 UNREAD = f"Redis does not answer, so the namespace {OWN} was not read"
 
 
+T = TypeVar("T")
+
+
 def own_values(settings: Settings) -> Values | None:
-    """The values of the namespace; None if the store does not answer. Starts no embedded server."""
+    """The values of the namespace; None if the store does not answer."""
+
+    async def read(store: Store) -> Values:
+        namespace = await ConfigStore(store, empty_namespace()).read(OWN)
+        assert namespace is not None
+        return visible(namespace, SecretValues(Encryption(signing_keys(settings), "config")), secrets=True)
+
+    return asked(settings, read)
+
+
+def asked(settings: Settings, work: Callable[[Store], Awaitable[T]]) -> T | None:
+    """What `work` finds; None if the store does not answer. Starts no embedded server."""
     if settings.redis_url is not None:
-        return asyncio.run(_read(topology_at(settings.redis_url, settings.redis_timeout), settings))
+        return asyncio.run(_run(topology_at(settings.redis_url, settings.redis_timeout), settings, work))
     embedded = Embedded(settings.data_dir)
-    return asyncio.run(_read(Single(embedded.url, settings.redis_timeout), settings)) if embedded.exists else None
+    if not embedded.exists:
+        return None
+    return asyncio.run(_run(Single(embedded.url, settings.redis_timeout), settings, work))
 
 
-async def _read(topology: Topology, settings: Settings) -> Values | None:
+async def _run(topology: Topology, settings: Settings, work: Callable[[Store], Awaitable[T]]) -> T | None:
     try:
         async with Store(topology, settings.redis_timeout) as store:
-            namespace = await ConfigStore(store, empty_namespace()).read(OWN)
+            return await work(store)
     except StoreUnavailable:
         return None
-    assert namespace is not None
-    return visible(namespace, SecretValues(Encryption(signing_keys(settings), "config")), secrets=True)

@@ -12,7 +12,7 @@ import orjson
 from app.accounts.lifespan import Accounts, AccountState
 from app.gateway.callers import Callers
 from app.gateway.identity_cache import IdentityCache
-from app.gateway.rule_config import BadRule, parse_rules
+from app.gateway.rule_config import BadRule, parse_rules, read_rules
 from app.gateway.service import Gateway
 from app.gateway.store import GatewayStore, keep_adding
 from app.server.background import background
@@ -67,10 +67,12 @@ def with_rules(gateway: Gateway, settings: Settings) -> GatewayPart:
 
 
 def gateway_mistakes(settings: Settings) -> list[str]:
+    """A line for each mistake."""
+    _, mistakes = read_rules(settings.rules)
     try:
         check_gateway(settings)
     except SettingsError as error:
-        return [str(error)]
+        return mistakes or [str(error)]
     return []
 
 

@@ -2,7 +2,7 @@
 
 from starlette.routing import BaseRoute, Route
 
-from app.gateway.pages import handoff, site
+from app.gateway.pages import admin, handoff, site
 from app.gateway.verify import AuthRequest, ExtAuthz, ForwardAuth, Refused
 from app.web.policy import PolicyRoute, RoutePolicy
 
@@ -25,4 +25,6 @@ routes: list[BaseRoute] = [
     PolicyRoute("/.tallygate/static/{path:path}", site.SiteStatic(), policy=SITE, methods=["GET"]),
     # at the portal: the browser of a protected host comes and goes
     Route("/gateway/authorize", handoff.authorize),
+    # administration: the rules, and which of them decides about a request
+    Route("/admin/gateway", admin.rules),
 ]

@@ -1,7 +1,7 @@
 """Reads `[[rules]]` of the settings. Every mistake is one line that names the rule and the key. Pure."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from ipaddress import ip_network
 from typing import Any
@@ -157,8 +157,3 @@ def _network(text: str) -> Any:
         return ip_network(text)
     except ValueError as error:
         raise BadRule(f"allow.networks: {text[:80]}: {error}") from None
-
-
-def named_hosts(rules: Iterable[Rule]) -> list[str]:
-    """The hosts of all rules, for pages."""
-    return sorted({str(host) for rule in rules for host in rule.hosts})

@@ -5,9 +5,11 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import NamedTuple
 
 from app.accounts.names import compare_key
 from app.gateway.readings import readings
+from app.web.i18n import N_
 
 Networks = tuple[IPv4Network | IPv6Network, ...]
 MAX_CACHED_HOSTS = 1000
@@ -83,6 +85,24 @@ class PathPattern:
 EVERY_PATH = (PathPattern(b"/"),)
 
 
+class Reason(NamedTuple):
+    """Why a visitor may pass: an English sentence with `%(value)s`, and the value."""
+
+    sentence: str
+    value: str = ""
+
+    def __str__(self) -> str:
+        return self.sentence % {"value": self.value}
+
+
+EVERYBODY = Reason(N_("everybody may"))
+SIGNED_IN = Reason(N_("every signed-in user may"))
+ADDRESS = N_("the address %(value)s is in one of the rule's networks")
+USER = N_("the user %(value)s is named")
+GROUP = N_("the user is in the group %(value)s")
+DOMAIN = N_("the e-mail address is of %(value)s")
+
+
 @dataclass(frozen=True, slots=True)
 class Allowed:
     """Who may pass: everybody, all signed-in users, or those that any of the lists names."""
@@ -94,22 +114,22 @@ class Allowed:
     domains: frozenset[str] = frozenset()
     networks: Networks = ()
 
-    def reason(self, visitor: Visitor) -> str | None:
+    def reason(self, visitor: Visitor) -> Reason | None:
         """Why the visitor may pass; None if not."""
         if self.everybody:
-            return "everybody may"
+            return EVERYBODY
         if self.networks and visitor.address is not None and _is_within(visitor.address, self.networks):
-            return f"the address {visitor.address} is in one of the rule's networks"
+            return Reason(ADDRESS, visitor.address)
         if visitor.name is None:
             return None
         if self.signed_in:
-            return "every signed-in user may"
+            return SIGNED_IN
         if compare_key(visitor.name) in self.users:
-            return f"the user {visitor.name} is named"
+            return Reason(USER, visitor.name)
         if common := self.groups & visitor.groups:
-            return f"the user is in the group {min(common)}"
+            return Reason(GROUP, min(common))
         if self.domains and domain_of(visitor.email) in self.domains:
-            return f"the e-mail address is of {domain_of(visitor.email)}"
+            return Reason(DOMAIN, domain_of(visitor.email))
         return None
 
     @property

@@ -1,0 +1,66 @@
+"""Which rule decides about a request, and why. Pure."""
+
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from app.gateway.original_request import OriginalRequest, from_auth_request
+from app.gateway.rules import Answer, Decision, Reason, Rules, Visitor
+from app.web.i18n import N_
+
+ANSWERS = {
+    Answer.ALLOW: N_("allowed"),
+    Answer.SIGN_IN_AGAIN: N_("sent to sign in again"),
+    Answer.SIGN_IN: N_("sent to sign in"),
+    Answer.REFUSE: N_("refused"),
+}
+NOT_ALLOWED = N_("the rule does not allow this visitor")
+NOT_SIGNED_IN = N_("nobody is signed in, and the rule asks who it is")
+TOO_LONG_AGO = N_("the visitor signed in more than %(value)s seconds ago")
+NO_RULE = N_("no rule is for this request")
+NO_HOST = N_("no rule names the host %(value)s")
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """`passed_over` has the numbers of the host's rules before the deciding one, which are not for this request."""
+
+    original: OriginalRequest
+    decision: Decision
+    reason: Reason
+    passed_over: tuple[int, ...]
+
+    @property
+    def answer(self) -> str:
+        return ANSWERS[self.decision.answer]
+
+
+def explain(rules: Rules, url: str, method: str, visitor: Visitor, now: float) -> Explanation:
+    """Raises BadOriginalRequest, BadPath."""
+    fields = ((b"x-original-url", url), (b"x-original-method", method))
+    original = from_auth_request([(name, text.encode("utf-8", "replace")) for name, text in fields])
+    decision = rules.decide(original.host, original.port, method, original.path, visitor, now)
+    named = [number for number, _ in rules.of_host(original.host, original.port)]
+    passed_over = tuple(number for number in named if number < decision.rule or not decision.rule)
+    return Explanation(original, decision, _reason(rules, original, decision, visitor), passed_over)
+
+
+def is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _reason(rules: Rules, original: OriginalRequest, decision: Decision, visitor: Visitor) -> Reason:
+    if not decision.rule:
+        return Reason(NO_RULE) if rules.of_host(original.host, original.port) else Reason(NO_HOST, original.host)
+    match decision.answer:
+        case Answer.ALLOW:
+            return rules.rules[decision.rule - 1].allow.reason(visitor) or Reason(NOT_ALLOWED)
+        case Answer.SIGN_IN_AGAIN:
+            return Reason(TOO_LONG_AGO, str(decision.within))
+        case Answer.SIGN_IN:
+            return Reason(NOT_SIGNED_IN)
+        case _:
+            return Reason(NOT_ALLOWED)

@@ -1,0 +1,80 @@
+"""The rules for administrators: how often each gave which answer, and which of them decides about a request."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.accounts.guards import admin_required
+from app.accounts.helpers import page
+from app.accounts.models import User
+from app.gateway.explain import Explanation, explain, is_address
+from app.gateway.lifespan import GatewayState
+from app.gateway.original_request import BadOriginalRequest
+from app.gateway.readings import BadPath
+from app.gateway.rules import Answer, Rule, Visitor
+from app.web.errors import BadRequest
+from app.web.i18n import N_
+
+
+@dataclass(frozen=True, slots=True)
+class CountedRule:
+    number: int
+    rule: Rule
+    allowed: int
+    sign_in: int
+    refused: int
+
+
+@admin_required
+async def rules(request: Request[GatewayState], admin: User) -> Response:
+    """`GET /admin/gateway?url=&user=&method=&from=`: the rules, and an explanation if `url` is there."""
+    asked = {name: request.query_params.get(name, "").strip() for name in ("url", "user", "method", "from")}
+    asked["method"] = asked["method"] or "GET"
+    error: str | None = None
+    explanation = None
+    if asked["url"]:
+        try:
+            explanation = await _explained(request, asked)
+        except BadRequest as problem:
+            error = problem.detail
+    counted = await _counted(request)
+    status = 200 if error is None else 400
+    context = {"rules": counted, "asked": asked, "found": explanation}
+    return await page(request, "gateway/rules.html", status_code=status, error=error, **context)
+
+
+async def _explained(request: Request[GatewayState], asked: dict[str, str]) -> Explanation:
+    """Raises BadRequest."""
+    gateway, name, address = request.state["gateway"], asked["user"], asked["from"]
+    if address and not is_address(address):
+        raise BadRequest(N_("The client's address must be an IP address."), field="from")
+    visitor = Visitor(address=address or None)
+    if name:
+        user = await request.state["accounts"].by_name(name)
+        if user is None or user.disabled:
+            raise BadRequest(N_("No user has that name."), field="user")
+        email = user.email if user.email_verified else ""
+        visitor = Visitor(user.name, email, frozenset(user.groups), gateway.clock(), visitor.address)
+    try:
+        return explain(gateway.rules, asked["url"], asked["method"], visitor, gateway.clock())
+    except (BadOriginalRequest, BadPath):
+        raise BadRequest(
+            N_("Such a request gets 400: the address must be an absolute http or https URL, and the method HTTP's."),
+            field="url",
+        ) from None
+
+
+async def _counted(request: Request[GatewayState]) -> list[CountedRule]:
+    """The rules with their counts; those of the last seconds are this worker's alone."""
+    gateway = request.state["gateway"]
+    counts = Counter(await gateway.store.answers()) + gateway.counts
+    return [
+        CountedRule(
+            number,
+            rule,
+            *(counts[f"{name}:{answer.name.lower()}"] for answer in (Answer.ALLOW, Answer.SIGN_IN, Answer.REFUSE)),
+        )
+        for number, (rule, name) in enumerate(zip(gateway.rules.rules, gateway.fingerprints, strict=True), 1)
+    ]
