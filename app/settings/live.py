@@ -3,6 +3,7 @@ in the namespace `tallygate` of the configuration service.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from pydantic import BaseModel, ValidationError, create_model
@@ -110,8 +111,9 @@ class LiveSettings:
         return unfit
 
 
+@cache
 def runtime_schema() -> dict[str, Any]:
-    """The JSON Schema of the namespace, made from the model of the settings."""
+    """The JSON Schema of the namespace, made from the model of the settings; not to be changed."""
     fields = Settings.model_fields
     chosen: dict[str, Any] = {name: (fields[name].annotation, fields[name]) for name in RUNTIME}
     model: type[BaseModel] = create_model("RuntimeSettings", **chosen)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from starlette.requests import Request
@@ -32,18 +33,34 @@ MANUAL = Operation(
 )
 
 
+class Manual:
+    """Made at the first request: most starts of the service never need it, and it takes longer than the rest of one."""
+
+    def __init__(self, routes: Sequence[BaseRoute]) -> None:
+        self._own = ApiRoute("GET", "/api/openapi.json", self.as_json, MANUAL, name="manual")
+        self._documented = [*routes, self._own]
+        self.routes: list[BaseRoute] = [self._own, Route("/api", self.as_page, methods=["GET"])]
+
+    @cached_property
+    def document(self) -> dict[str, Any]:
+        return document(self._documented)
+
+    @cached_property
+    def groups(self) -> list[tuple[str, list[dict[str, Any]]]]:
+        return _groups(self._documented)
+
+    async def as_json(self, request: Request[AccountState]) -> Response:
+        """`GET /api/openapi.json`."""
+        return json_response(self.document)
+
+    async def as_page(self, request: Request[AccountState]) -> Response:
+        """`GET /api`."""
+        return await page(request, "accounts/api.html", info=self.document["info"], groups=self.groups)
+
+
 def manual_routes(routes: Sequence[BaseRoute]) -> list[BaseRoute]:
     """`/api/openapi.json` and `/api`, which document the ApiRoutes among `routes` and themselves."""
-
-    async def as_json(request: Request[AccountState]) -> Response:
-        return json_response(described)
-
-    async def as_page(request: Request[AccountState]) -> Response:
-        return await page(request, "accounts/api.html", info=described["info"], groups=groups)
-
-    own = ApiRoute("GET", "/api/openapi.json", as_json, MANUAL, name="manual")
-    described, groups = document([*routes, own]), _groups([*routes, own])
-    return [own, Route("/api", as_page, methods=["GET"])]
+    return Manual(routes).routes
 
 
 def _groups(routes: Sequence[BaseRoute]) -> list[tuple[str, list[dict[str, Any]]]]:
