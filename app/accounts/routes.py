@@ -11,6 +11,7 @@ from app.accounts.pages import (
     devices,
     invitations,
     reset,
+    services,
     setup,
     sign_in,
     sign_up,
@@ -38,10 +39,11 @@ routes: list[BaseRoute] = [
     *account.routes,
     *devices.routes,
     *tokens.routes,
-    # administration: /admin/users, /admin/invitations, /admin/audit
+    # administration: /admin/users, /admin/invitations, /admin/audit, /admin/services
     *users.routes,
     *invitations.routes,
     *audit_log.routes,
     *admin.routes,
     *user.routes,
+    *services.routes,
 ]

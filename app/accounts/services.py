@@ -1,6 +1,7 @@
 """Services: accounts of programs. A service has no sign-in and no password; it has tokens (`tgs_...`) and grants."""
 
 import asyncio
+import re
 import secrets
 import time
 from collections.abc import Callable, Mapping
@@ -19,7 +20,9 @@ from app.store.tracking import Fields, TrackedHashes, Tracking
 PREFIX = "tgs_"
 """The prefix by which secret scanners recognise a committed token of a service."""
 MAX_SERVICES = 1000
-Name = Annotated[str, Field(pattern=r"^[a-z0-9]+([_-][a-z0-9]+)*$", max_length=64)]
+NAME = re.compile("[a-z0-9]+([_-][a-z0-9]+)*")
+MAX_NAME_LENGTH = 64
+Name = Annotated[str, Field(pattern=f"^{NAME.pattern}$", max_length=MAX_NAME_LENGTH)]
 Path = Annotated[str, Field(pattern=r"^[A-Za-z0-9_./-]+\*?$", max_length=200)]
 Hash = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Role = Literal["read", "write", "manage"]

@@ -82,13 +82,13 @@ async def create_service(request: Request[AccountState], admin: User) -> Respons
 @admin_required
 async def show_service(request: Request[AccountState], admin: User) -> Response:
     """`GET /api/services/{id}`."""
-    return json_response(await _model(request, await _found(request)))
+    return json_response(await _model(request, await found(request)))
 
 
 @admin_required
 async def change_service(request: Request[AccountState], admin: User) -> Response:
     """`PATCH /api/services/{id}`: replaces the grants of each feature that is given."""
-    service = await _changeable(request)
+    service = await changeable(request)
     body = await json_body(request, ServiceChange)
     grants = Grants(
         wechat=service.grants.wechat if body.wechat is None else body.wechat,
@@ -103,7 +103,7 @@ async def change_service(request: Request[AccountState], admin: User) -> Respons
 @admin_required
 async def remove_service(request: Request[AccountState], admin: User) -> Response:
     """`DELETE /api/services/{id}`."""
-    service = await _changeable(request)
+    service = await changeable(request)
     if not await request.state["services"].remove(service):
         raise NotFound
     await audit(request, Event.SERVICE_REMOVED, user="", by=admin, detail=service.name)
@@ -114,7 +114,7 @@ async def remove_service(request: Request[AccountState], admin: User) -> Respons
 async def create_token(request: Request[AccountState], admin: User) -> Response:
     """`POST /api/services/{id}/tokens`: the response holds the token, which is never shown again."""
     await fresh_or_token(request, "/account")
-    service = await _changeable(request)
+    service = await changeable(request)
     body = await json_body(request, NewToken)
     name, lifetime = body.name.strip(), body.days * DAY or None
     try:
@@ -128,23 +128,23 @@ async def create_token(request: Request[AccountState], admin: User) -> Response:
 @admin_required
 async def revoke_token(request: Request[AccountState], admin: User) -> Response:
     """`DELETE /api/services/{id}/tokens/{token_id}`."""
-    service = await _changeable(request)
+    service = await changeable(request)
     if not await request.state["services"].tokens.revoke(service.id, request.path_params["token_id"]):
         raise NotFound
     await audit(request, Event.SERVICE_CHANGED, user="", by=admin, detail=f"{service.name}: token revoked")
     return Response(status_code=204)
 
 
-async def _found(request: Request[AccountState]) -> Service:
+async def found(request: Request[AccountState]) -> Service:
     service: Service | None = await request.state["services"].get(request.path_params["id"])
     if service is None:
         raise NotFound
     return service
 
 
-async def _changeable(request: Request[AccountState]) -> Service:
+async def changeable(request: Request[AccountState]) -> Service:
     """Raises Conflict for a service of the settings."""
-    service = await _found(request)
+    service = await found(request)
     if service.configured:
         raise Conflict(N_("This service is set in the configuration: change it there."))
     return service

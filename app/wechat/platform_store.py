@@ -1,11 +1,16 @@
 """An open platform in Redis: its last ticket and the accounts that authorised it, with their refresh tokens."""
 
+import secrets
 from dataclasses import dataclass, field
 
+from app.accounts.secret import digest
 from app.store import wechat_keys
 from app.store.encryption import Encryption
 from app.store.scripts import Script
 from app.store.tracking import Fields, TrackedHashes, Tracking
+
+CODE_SECONDS = 3600
+"""Longer than an authorization code is good."""
 
 # Notices may come in another order than they were sent.
 SAVE_TICKET = Script("""
@@ -20,6 +25,13 @@ redis.call('HSET', KEYS[2], unpack(ARGV, 2))
 SAVE_REFRESH = Script("""
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
 redis.call('HSET', KEYS[1], 'refresh_token', ARGV[1])
+return 1
+""")
+# A retry after a lost reply finds its own mark.
+CLAIM = Script("""
+local owner = redis.call('GET', KEYS[1])
+if owner then return owner == ARGV[1] and 1 or 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
 return 1
 """)
 REMOVE = Script("""
@@ -65,6 +77,14 @@ class PlatformStore:
         fields = await self._store.idempotent("HMGET", wechat_keys.wechat_ticket(self._name), "value", "created")
         opened = self._encryption.decrypt(fields[0]) if fields[0] else None
         return Ticket(opened.decode(), float(fields[1])) if opened else None
+
+    async def claim(self, code: str) -> bool:
+        """Whether the authorization code comes for the first time."""
+        key = wechat_keys.wechat_seen(digest(f"code {code}"))
+        return bool(await CLAIM.run(self._store, [key], secrets.token_hex(8), CODE_SECONDS))
+
+    async def release(self, code: str) -> None:
+        await self._store.idempotent("DEL", wechat_keys.wechat_seen(digest(f"code {code}")))
 
     async def add(self, account: Authorization) -> None:
         key = wechat_keys.wechat_account(self._name, account.appid)

@@ -1,0 +1,77 @@
+"""Pages of WeChat, for administrators: accounts with their tokens and calls, and the last messages."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from app.accounts.guards import admin_required
+from app.accounts.helpers import flash_message, page, see_other
+from app.accounts.models import User
+from app.web.errors import NotFound
+from app.web.i18n import N_
+from app.wechat.errors import WeChatProblem
+from app.wechat.lifespan import WeChatState
+from app.wechat.status import found_hub, refresh_by_hand, statuses
+
+PAGE = "/admin/wechat"
+
+
+@admin_required
+async def show(request: Request[WeChatState], admin: User) -> Response:
+    """`GET /admin/wechat`."""
+    return await _page(request)
+
+
+@admin_required
+async def refresh(request: Request[WeChatState], admin: User) -> Response:
+    """`POST /admin/wechat/{account}/refresh`: replaces the access token."""
+    try:
+        await refresh_by_hand(await found_hub(request))
+    except WeChatProblem as problem:
+        return await _page(request, problem)
+    await flash_message(request, N_("The access token has been replaced."))
+    return see_other(PAGE)
+
+
+@admin_required
+async def messages(request: Request[WeChatState], admin: User) -> Response:
+    """`GET /admin/wechat/messages?kind=`: the last ones, without their content."""
+    found = await request.state["wechat_messages"].last()
+    kind = request.query_params.get("kind", "")
+    return await page(
+        request,
+        "wechat/messages.html",
+        messages=[message for message in found if kind in {"", message.kind}],
+        kinds=sorted({message.kind for message in found}),
+        kind=kind,
+    )
+
+
+@admin_required
+async def message(request: Request[WeChatState], admin: User) -> Response:
+    """`GET /admin/wechat/messages/{id}`: one message with its content."""
+    found = await request.state["wechat_messages"].get(request.path_params["id"])
+    if found is None:
+        raise NotFound
+    content = await request.state["wechat_messages"].content(found.id)
+    return await page(request, "wechat/message.html", message=found, content=content)
+
+
+async def _page(request: Request[WeChatState], problem: WeChatProblem | None = None) -> Response:
+    return await page(
+        request,
+        "wechat/accounts.html",
+        status_code=problem.status if problem is not None else 200,
+        error=problem.detail if problem is not None else None,
+        errcode=problem.members.get("errcode") if problem is not None else None,
+        accounts=await statuses(request),
+        platforms=list(request.state["wechat"].platforms),
+    )
+
+
+routes = [
+    Route(PAGE, show, methods=["GET"]),
+    Route("/admin/wechat/{account}/refresh", refresh, methods=["POST"]),
+    Route("/admin/wechat/messages", messages, methods=["GET"]),
+    Route("/admin/wechat/messages/{id}", message, methods=["GET"]),
+]

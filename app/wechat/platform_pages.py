@@ -1,0 +1,104 @@
+"""Open platforms: what WeChat pushes to them, and the pages on which an account authorises them."""
+
+from contextlib import suppress
+
+import structlog
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from app.accounts.guards import admin_required
+from app.accounts.helpers import flash_message, own_origin, page, see_other
+from app.accounts.models import User
+from app.store.client import StoreUnavailable
+from app.web.errors import BadRequest, NotFound
+from app.web.i18n import N_
+from app.wechat.callbacks import SUCCESS, opened, received, refused
+from app.wechat.lifespan import WeChatState
+from app.wechat.message_crypto import BadMessage
+from app.wechat.models import NAME
+from app.wechat.platform import Platform
+from app.wechat.pushes import PushKeys
+
+PAGE = "/admin/wechat"
+MAX_CODE = 512
+
+
+async def receive(request: Request[WeChatState]) -> Response:
+    """`POST /wechat/platform/{name}/callback`: tickets, and what accounts authorise and withdraw."""
+    platform = _platform(request)
+    name = f"platform {platform.name}"
+    _, fields = await opened(request, name, _push_keys(platform))
+    created, appid = fields.get("CreateTime", ""), fields.get("AuthorizerAppid", "")
+    match fields.get("InfoType"):
+        case "component_verify_ticket":
+            if not (created.isascii() and created.isdigit() and len(created) <= 12):
+                raise refused(name, BadMessage("CreateTime is no number"))
+            await platform.store.save_ticket(fields.get("ComponentVerifyTicket", ""), int(created))
+        case "authorized" | "updateauthorized":
+            await _authorize(platform, fields.get("AuthorizationCode", ""))
+        case "unauthorized" if NAME.fullmatch(appid):
+            await request.state["wechat"].withdraw(platform, appid)
+    structlog.get_logger("wechat").info("a notice came", platform=platform.name, kind=fields.get("InfoType", "")[:64])
+    return PlainTextResponse(SUCCESS)
+
+
+async def receive_message(request: Request[WeChatState]) -> Response:
+    """`POST /wechat/platform/{name}/{appid}/callback`: a message to an account that authorised the platform."""
+    platform = _platform(request)
+    hub = await request.state["wechat"].authorized(platform, request.path_params["appid"])
+    if hub is None:
+        raise NotFound
+    return await received(request, hub, _push_keys(platform))
+
+
+@admin_required
+async def authorize(request: Request[WeChatState], admin: User) -> Response:
+    """`GET /wechat/platform/{name}/authorize`: the link to WeChat's page of consent.
+
+    WeChat wants to see from which domain the browser comes: this page tells its origin.
+    """
+    platform = _platform(request)
+    url = await platform.consent_url(f"{own_origin(request)}/wechat/platform/{platform.name}/authorized")
+    response = await page(request, "wechat/authorize.html", platform=platform.name, url=url)
+    response.headers["Referrer-Policy"] = "origin"
+    return response
+
+
+@admin_required
+async def authorized(request: Request[WeChatState], admin: User) -> Response:
+    """`GET /wechat/platform/{name}/authorized?auth_code=`: back from WeChat."""
+    code = request.query_params.get("auth_code", "")
+    if not code:
+        raise BadRequest(N_("auth_code: is missing"), field="auth_code")
+    await _authorize(_platform(request), code)
+    await flash_message(request, N_("The account is authorised."))
+    return see_other(PAGE)
+
+
+async def _authorize(platform: Platform, code: str) -> None:
+    """Exchanges a code once: it comes twice, by the browser and by a push. After a failure it may come again."""
+    if not code or len(code) > MAX_CODE:
+        raise BadRequest(N_("auth_code: is missing"), field="auth_code")
+    if not await platform.store.claim(code):
+        return
+    done = False
+    try:
+        await platform.exchange(code)
+        done = True
+    finally:
+        if not done:
+            with suppress(StoreUnavailable):
+                await platform.store.release(code)
+
+
+def _platform(request: Request[WeChatState]) -> Platform:
+    """The platform that the path names. Raises NotFound."""
+    platform = request.state["wechat"].platforms.get(request.path_params["name"])
+    if platform is None:
+        raise NotFound
+    return platform
+
+
+def _push_keys(platform: Platform) -> PushKeys:
+    settings = platform.settings
+    return PushKeys(settings.appid, settings.token.get_secret_value(), settings.encoding_aes_key.get_secret_value())

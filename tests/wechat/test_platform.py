@@ -1,0 +1,163 @@
+"""A third-party platform: tickets, consent, the tokens and messages of accounts that authorised it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from html import unescape
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+
+from app.settings import Settings
+from dev.serving import served
+from dev.wechat.api import WeChatApi
+from dev.wechat.platform import Platform
+from dev.wechat.pushes import Receiver, message, notice, signed
+from tests.helpers.cast import make_cast, signed_in
+from tests.helpers.clock import Clock
+from tests.helpers.service import Running, running
+from tests.wechat.conftest import KEY, TOKEN, hashed
+
+CALLBACK = "/wechat/platform/suite/callback"
+SUITE = Receiver(CALLBACK, "wx-suite", "token of the suite", KEY)
+APPID = "wx-authorized"
+INFO = f"/wechat/{APPID}/cgi-bin/user/info?openid=o1"
+
+
+@pytest.fixture
+def there(wechat: WeChatApi, clock: Clock) -> Platform:
+    return Platform(SUITE, "secret of the suite", wechat, clock)
+
+
+@pytest.fixture
+def wechat_url(wechat: WeChatApi, there: Platform) -> Iterator[str]:
+    with served(Starlette(routes=[*there.routes(), *wechat.routes()])) as url:
+        yield url
+
+
+@pytest.fixture
+async def service(wechat_settings: Settings, wechat_url: str, clock: Clock) -> AsyncIterator[Running]:
+    suite = {
+        "appid": "wx-suite", "secret": "secret of the suite", "token": SUITE.token, "encoding_aes_key": KEY,
+        "api_url": wechat_url, "open_url": wechat_url,
+    }  # fmt: skip
+    granted = {"tokens": hashed(TOKEN), "wechat": {APPID: {}}}
+    changed = {"wechat_platform": {"suite": suite}, "services": {"billing": granted}}
+    async with running(wechat_settings.model_copy(update=changed), clock) as service:
+        yield service
+
+
+async def push(service: Running, clock: Clock, kind: str, **fields: str) -> httpx.Response:
+    query, body = signed(SUITE, notice("wx-suite", kind, clock(), **fields), clock())
+    return await service.client.post(CALLBACK, params=query, content=body)
+
+
+async def push_ticket(service: Running, there: Platform, clock: Clock, ticket: str = "ticket@@@1") -> None:
+    there.ticket = ticket
+    answer = await push(service, clock, "component_verify_ticket", ComponentVerifyTicket=ticket)
+    assert answer.text == "success"
+
+
+async def authorize(service: Running, there: Platform, clock: Clock) -> str:
+    """The code with which the account authorised the platform."""
+    await push_ticket(service, there, clock)
+    code = there.consent(APPID)
+    answer = await push(service, clock, "authorized", AuthorizerAppid=APPID, AuthorizationCode=code)
+    assert answer.text == "success"
+    return code
+
+
+async def test_an_authorised_account_is_called_by_its_appid(
+    service: Running, there: Platform, program: httpx.AsyncClient, wechat: WeChatApi, clock: Clock
+) -> None:
+    assert (await program.get(INFO)).status_code == 404
+    await authorize(service, there, clock)
+    assert (await program.get(INFO)).json()["openid"] == "o1"
+    first = there.authorizations[APPID]
+    clock.move(7201)
+    assert (await program.get(INFO)).json()["openid"] == "o1"
+    assert there.authorizations[APPID] != first  # the former refresh token was replaced, and the new one is kept
+    clock.move(7201)
+    assert (await program.get(INFO)).json()["openid"] == "o1"
+    assert "secret of the suite" not in str([query for path, query in wechat.asked if path == "/cgi-bin/user/info"])
+
+
+async def test_both_workers_know_an_account_and_its_withdrawal(
+    service: Running, there: Platform, program: httpx.AsyncClient, clock: Clock
+) -> None:
+    await authorize(service, there, clock)
+    await program.get(INFO)
+    assert (await push(service, clock, "unauthorized", AuthorizerAppid=APPID)).text == "success"
+    assert (await program.get(INFO)).status_code == 404
+    fields = await service.state["store"].idempotent("EXISTS", f"{{wechat:{APPID}}}:access_token")
+    assert fields == 0
+
+
+async def test_the_owner_consents_on_wechats_page(
+    service: Running, there: Platform, wechat_url: str, wechat: WeChatApi, clock: Clock
+) -> None:
+    await make_cast(service)
+    alice = await signed_in(service, "alice")
+    await push_ticket(service, there, clock)
+    page = await alice.get("/wechat/platform/suite/authorize")
+    assert page.headers["referrer-policy"] == "origin"
+    url = unescape(page.text.partition(f'href="{wechat_url}')[2].partition('"')[0])
+    async with httpx.AsyncClient(base_url=wechat_url) as browser:
+        assert (await browser.get(url)).status_code == 400  # no Referer
+        assert (await browser.get(url, headers={"Referer": "http://tallygate.test/"})).status_code == 200
+    query = parse_qs(urlsplit(url).query)
+    assert query["redirect_uri"] == ["http://tallygate.test/wechat/platform/suite/authorized"]
+    code = there.consent(APPID)
+    back = {"auth_code": code, "expires_in": "600"}
+    answers = await asyncio.gather(
+        alice.get("/wechat/platform/suite/authorized", params=back),
+        push(service, clock, "authorized", AuthorizerAppid=APPID, AuthorizationCode=code),
+    )
+    assert [answer.status_code for answer in answers] == [303, 200]
+    assert wechat.count("/cgi-bin/component/api_query_auth") == 1
+    assert [account["name"] for account in (await alice.get("/api/wechat")).json()] == ["shop", "sealed", APPID]
+    bob = await signed_in(service, "bob")
+    assert (await bob.get("/wechat/platform/suite/authorize")).status_code == 403
+
+
+async def test_a_code_that_could_not_be_exchanged_may_come_again(
+    service: Running, there: Platform, program: httpx.AsyncClient, wechat: WeChatApi, clock: Clock
+) -> None:
+    await push_ticket(service, there, clock)
+    code = there.consent(APPID)
+    wechat.errors["/cgi-bin/component/api_query_auth"] = [-1]
+    told = {"AuthorizerAppid": APPID, "AuthorizationCode": code}
+    assert (await push(service, clock, "authorized", **told)).status_code == 502
+    assert (await push(service, clock, "authorized", **told)).text == "success"
+    assert (await program.get(INFO)).status_code == 200
+
+
+async def test_an_older_ticket_does_not_replace_a_newer_one(service: Running, there: Platform, clock: Clock) -> None:
+    await push_ticket(service, there, clock, "newer")
+    clock.move(-60)
+    await push_ticket(service, there, clock, "older")
+    stored = await service.state["wechat"].platforms["suite"].store.ticket()
+    assert stored is not None
+    assert stored.value == "newer"
+
+
+async def test_messages_of_an_authorised_account(service: Running, there: Platform, clock: Clock) -> None:
+    await authorize(service, there, clock)
+    query, body = signed(SUITE, message("text", clock(), Content="你好"), clock())
+    answer = await service.client.post(f"/wechat/platform/suite/{APPID}/callback", params=query, content=body)
+    assert answer.text == "success"
+    assert [each.account for each in await service.state["wechat_messages"].last()] == [APPID]
+    unknown = await service.client.post("/wechat/platform/suite/wx-other/callback", params=query, content=body)
+    assert unknown.status_code == 404
+
+
+@pytest.mark.parametrize("change", [{"msg_signature": "0" * 40}, {"timestamp": "1"}, {"timestamp": "x"}])
+async def test_a_forged_notice_is_refused(
+    service: Running, there: Platform, clock: Clock, change: dict[str, str]
+) -> None:
+    told: dict[str, Any] = {"ComponentVerifyTicket": "forged"}
+    query, body = signed(SUITE, notice("wx-suite", "component_verify_ticket", clock(), **told), clock())
+    assert (await service.client.post(CALLBACK, params=query | change, content=body)).status_code == 400
+    assert await service.state["wechat"].platforms["suite"].store.ticket() is None
