@@ -69,6 +69,7 @@ class Event(StrEnum):
     CLIENT_CHANGED = auto()
     CLIENT_SECRET_CREATED = auto()
     CLIENT_REMOVED = auto()
+    REGISTRATION_TOKEN_CREATED = auto()
     CONSENT_GIVEN = auto()
     CONSENT_WITHDRAWN = auto()
     SITE_CODE_REPLAYED = auto()

@@ -5,7 +5,7 @@ from app.oauth_server.models import AuthorizationRequest, Client
 from app.oauth_server.parameters import Parameters
 from app.oauth_server.pkce import is_challenge
 from app.oauth_server.redirect_uris import is_registered
-from app.oauth_server.scopes import SCOPES, split
+from app.oauth_server.scopes import allowed_scopes, split
 from app.web.i18n import N_
 
 PROMPTS = frozenset({"none", "login", "consent", "select_account"})
@@ -44,10 +44,7 @@ def checked(client: Client, redirect_uri: str, parameters: Parameters) -> Author
         raise OAuthError("unsupported_response_type", "response_type must be code")
     if parameters.get("response_mode", "query") not in RESPONSE_MODES:
         raise OAuthError("invalid_request", "response_mode must be query or form_post")
-    asked = split(parameters.get("scope"))
-    scopes = tuple(scope for scope in asked if scope in SCOPES and scope in client.scopes)
-    if not scopes:
-        raise OAuthError("invalid_scope", f"scope must name some of: {' '.join(client.scopes)}")
+    scopes, asked = allowed_scopes(client, parameters.get("scope"))
     return AuthorizationRequest(
         client=client.id,
         redirect_uri=redirect_uri,

@@ -18,6 +18,7 @@ from app.oauth_server.endpoint import FORM, OTHER_SITES, issuer_of
 from app.oauth_server.errors import BadRedirect, OAuthError
 from app.oauth_server.lifespan import OAuthServerState
 from app.oauth_server.models import AuthorizationRequest, Client, Family, Grant
+from app.oauth_server.par import pushed
 from app.oauth_server.parameters import Parameters, parsed
 from app.oauth_server.scopes import SCOPES
 from app.oauth_server.store import REQUEST_LIFETIME
@@ -41,6 +42,7 @@ async def authorize(request: AuthRequest) -> Response:
     issuer_of(request)
     provider = request.state["oauth_server"]
     parameters, wrong = parsed(request.scope["query_string"])
+    parameters = await pushed(provider.store, parameters) or parameters
     client = await provider.clients.find(parameters.get("client_id", ""))
     try:
         redirect_uri = redirect_uri_of(client, parameters)

@@ -12,6 +12,9 @@ from app.store import provider_keys as keys
 from app.store.client import Store
 from app.store.tracking import Fields, TrackedHashes, Tracking
 
+REGISTRATION_LIFETIME = 7 * 86_400
+"""Seconds for which clients may register with a token."""
+
 
 class ClientStore:
     def __init__(self, store: Store, tracking: Tracking) -> None:
@@ -49,6 +52,12 @@ class ClientStore:
         self._clients.forget(keys.client(client_id))
         await self._store.idempotent("ZREM", keys.CLIENTS, client_id)
         await self._store.idempotent("DEL", keys.users(client_id))
+
+    async def save_registration_token(self, token: str, admin_id: str) -> None:
+        await self._store.idempotent("SET", keys.registration(digest(token)), admin_id, "EX", REGISTRATION_LIFETIME)
+
+    async def is_registration_token(self, token: str) -> bool:
+        return bool(await self._store.idempotent("EXISTS", keys.registration(digest(token))))
 
 
 def _parse_client(_: str, fields: Fields) -> Client | None:

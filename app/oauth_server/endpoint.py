@@ -25,7 +25,7 @@ OTHER_SITES = RoutePolicy(cross_site=True)
 """The endpoints trust no cookies, or ask before they act."""
 CORS = {"Access-Control-Allow-Origin": "*"}
 PREFLIGHT = CORS | {
-    "Access-Control-Allow-Methods": "GET, POST",
+    "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE",
     "Access-Control-Allow-Headers": "Authorization, Content-Type",
     "Access-Control-Max-Age": "86400",
 }

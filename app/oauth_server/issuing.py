@@ -76,7 +76,9 @@ class Issuing:
             return None
         return await self._token(family, None, int(family.created), None)
 
-    async def answer(self, family: Family, client: Client, user: User, scopes: tuple[str, ...], generation: int) -> Any:
+    async def answer(
+        self, family: Family, client: Client, user: User, scopes: tuple[str, ...], generation: int
+    ) -> dict[str, Any]:
         """The token endpoint's answer, with a nonce in the first ID token only."""
         now = int(self._clock())
         narrowed = None if scopes == family.scopes else scopes

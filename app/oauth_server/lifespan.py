@@ -14,6 +14,7 @@ from app.oauth_server.backchannel import TIMEOUT, BackChannel
 from app.oauth_server.client_auth import ClientAuthentication
 from app.oauth_server.client_store import ClientStore
 from app.oauth_server.clients import Clients, client_mistakes, configured_clients
+from app.oauth_server.device_store import DeviceStore
 from app.oauth_server.issuing import Issuing
 from app.oauth_server.logout_store import LogoutStore
 from app.oauth_server.store import OAuthStore
@@ -35,6 +36,7 @@ class Provider:
     issuing: Issuing
     store: OAuthStore
     backchannel: BackChannel
+    devices: DeviceStore
     clock: Callable[[], float]
 
 
@@ -74,7 +76,10 @@ async def open_oauth_server(
     ) as http:
         logouts = LogoutStore(web["store"], settings.session_absolute_timeout)
         backchannel = BackChannel(logouts, clients, issuing, http, clock)
-        opened = OAuthServer(oauth_server=Provider(issuer, clients, authentication, issuing, store, backchannel, clock))
+        devices = DeviceStore(web["store"], clock)
+        opened = OAuthServer(
+            oauth_server=Provider(issuer, clients, authentication, issuing, store, backchannel, devices, clock)
+        )
 
         def rebuild(settings: Settings) -> OAuthServer:
             clients.configured = configured_clients(settings)[0]

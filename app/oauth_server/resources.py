@@ -13,6 +13,7 @@ from app.oauth_server.parameters import required
 from app.oauth_server.scopes import CLAIMS, SCOPES
 from app.web.responses import json_response
 
+DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 INACTIVE = {"active": False}
 AUTHENTICATIONS = ["client_secret_basic", "client_secret_post", "private_key_jwt", "none"]
 CACHED = "public, max-age=300"
@@ -93,6 +94,9 @@ def metadata(issuer: str) -> dict[str, Any]:
         "introspection_endpoint": "introspect",
         "end_session_endpoint": "end-session",
         "jwks_uri": "jwks.json",
+        "pushed_authorization_request_endpoint": "par",
+        "device_authorization_endpoint": "device_authorization",
+        "registration_endpoint": "register",
     }
     return {
         "issuer": issuer,
@@ -101,7 +105,7 @@ def metadata(issuer: str) -> dict[str, Any]:
         "claims_supported": list(CLAIMS),
         "response_types_supported": ["code"],
         "response_modes_supported": ["query", "form_post"],
-        "grant_types_supported": ["authorization_code", "refresh_token"],
+        "grant_types_supported": ["authorization_code", "refresh_token", DEVICE_GRANT],
         "subject_types_supported": ["public", "pairwise"],
         "id_token_signing_alg_values_supported": ["ES256", "RS256"],
         "token_endpoint_auth_methods_supported": AUTHENTICATIONS,
@@ -112,6 +116,7 @@ def metadata(issuer: str) -> dict[str, Any]:
         "prompt_values_supported": ["none", "login", "consent", "select_account"],
         "backchannel_logout_supported": True,
         "backchannel_logout_session_supported": True,
+        "require_pushed_authorization_requests": False,
         "authorization_response_iss_parameter_supported": True,
         "claims_parameter_supported": False,
         "request_parameter_supported": False,

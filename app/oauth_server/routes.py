@@ -2,7 +2,7 @@
 
 from starlette.routing import BaseRoute
 
-from app.oauth_server import authorize, clients_api, grants, logout, resources, token
+from app.oauth_server import authorize, clients_api, device, grants, logout, par, registration, resources, token
 from app.oauth_server.pages import clients
 
 routes: list[BaseRoute] = [
@@ -10,6 +10,10 @@ routes: list[BaseRoute] = [
     *resources.routes,
     # /oauth2/token
     *token.routes,
+    # /oauth2/par, /oauth2/device_authorization and its page /device, /oauth2/register
+    *par.routes,
+    *device.routes,
+    *registration.routes,
     # for browsers: /oauth2/authorize, /oauth2/end-session
     *authorize.routes,
     *logout.routes,

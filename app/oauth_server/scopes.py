@@ -5,6 +5,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from app.accounts.models import User
+from app.oauth_server.errors import OAuthError
 from app.oauth_server.models import Client
 from app.web.i18n import N_
 
@@ -26,6 +27,15 @@ CLAIMS = (
 def split(scope: str | None) -> tuple[str, ...]:
     """The scopes of a parameter, each once, in their order."""
     return tuple(dict.fromkeys((scope or "").split(" "))) if scope else ()
+
+
+def allowed_scopes(client: Client, scope: str | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(the scopes of a request that the client may have, those that it asked for). Raises OAuthError."""
+    asked = split(scope)
+    scopes = tuple(each for each in asked if each in SCOPES and each in client.scopes)
+    if not scopes:
+        raise OAuthError("invalid_scope", f"scope must name some of: {' '.join(client.scopes)}")
+    return scopes, asked
 
 
 def user_claims(user: User, scopes: tuple[str, ...], wechat: dict[str, str] | None = None) -> dict[str, Any]:

@@ -4,12 +4,13 @@ import asyncio
 import secrets
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 
 from app.accounts.secret import digest
 from app.oauth_server.models import AuthorizationRequest, Family, Grant
+from app.oauth_server.parameters import Parameters
 from app.store import provider_keys as keys
 from app.store.client import Store
 from app.store.scripts import Script
@@ -29,7 +30,7 @@ local generation = redis.call('HGET', family, 'g')
 if not generation then return 'unknown' end
 if generation ~= '0' then
   if redis.call('HGET', family, 'q') == attempt then return 'ok' end
-  redis.call('DEL', family)
+  if ARGV[3] == 'end' then redis.call('DEL', family) end
   return 'replayed'
 end
 redis.call('HSET', family, 'g', 1, 'q', attempt)
@@ -71,20 +72,20 @@ class OAuthStore:
     async def family(self, family_id: str) -> Family | None:
         return await self._families.read(keys.family(family_id))
 
-    async def begin(self, family: Family) -> None:
-        """Stores a family whose code may be redeemed for a minute."""
+    async def begin(self, family: Family, lifetime: int = CODE_LIFETIME) -> None:
+        """Stores a family whose code may be redeemed for `lifetime` seconds."""
         name, index = keys.family(family.id), keys.families(family.user)
         await asyncio.gather(
             self._store.idempotent("HSET", name, *_family_fields(family)),
-            self._store.idempotent("EXPIRE", name, CODE_LIFETIME),
+            self._store.idempotent("EXPIRE", name, lifetime),
             self._store.idempotent("ZADD", index, int(family.created), family.id),
             self._store.idempotent("EXPIRE", index, 2 * REFRESH_LIFETIME),
         )
 
-    async def redeem(self, family: Family) -> bool:
-        """Uses the code up. Used twice, the family ends."""
+    async def redeem(self, family: Family, *, replayed: Literal["end", "keep"] = "end") -> bool:
+        """Uses the code up. `replayed` says what becomes of the family if the code is used twice."""
         name = keys.family(family.id)
-        outcome = await REDEEM.run(self._store, [name], secrets.token_hex(8), REFRESH_LIFETIME)
+        outcome = await REDEEM.run(self._store, [name], secrets.token_hex(8), REFRESH_LIFETIME, replayed)
         self._families.forget(name)
         return bool(outcome == b"ok")
 
@@ -170,6 +171,18 @@ class OAuthStore:
     async def take_request(self, request_id: str) -> bool:
         """Whether the request was still waiting: it is used once."""
         return bool(await self._store.once("DEL", keys.request(digest(request_id))))
+
+    async def push(self, parameters: Parameters, lifetime: int) -> str:
+        """The secret under which pushed parameters wait."""
+        secret = secrets.token_urlsafe(24)
+        name = keys.pushed(digest(secret))
+        await self._store.idempotent("SET", name, orjson.dumps(dict(parameters)), "EX", lifetime)
+        return secret
+
+    async def take_pushed(self, secret: str) -> dict[str, str] | None:
+        """The pushed parameters, once."""
+        value = await self._store.once("GETDEL", keys.pushed(digest(secret)))
+        return None if value is None else dict(orjson.loads(value))
 
     async def salt(self) -> str:
         """The salt of pairwise subjects, made once for ever."""

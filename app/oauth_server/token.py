@@ -1,15 +1,17 @@
-"""The token endpoint: a code or a refresh token for tokens."""
+"""The token endpoint: a code, a refresh token or a device code for tokens."""
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from app.accounts.models import User
+from app.accounts.secret import digest
 from app.oauth_server.endpoint import authorization_of, form_parameters, oauth_endpoint, open_routes
 from app.oauth_server.errors import OAuthError
 from app.oauth_server.lifespan import OAuthServerState, Provider
 from app.oauth_server.models import Client, Family
 from app.oauth_server.parameters import Parameters, required
 from app.oauth_server.pkce import verifies
+from app.oauth_server.resources import DEVICE_GRANT
 from app.oauth_server.scopes import split
 from app.oauth_server.tokens import CODE, REFRESH
 from app.web.responses import json_response
@@ -28,21 +30,57 @@ async def token(request: Request[OAuthServerState]) -> Response:
             return json_response(await _by_code(provider, client, parameters))
         case "refresh_token":
             return json_response(await _by_refresh_token(provider, client, parameters))
+        case grant_type if grant_type == DEVICE_GRANT:
+            return json_response(await _by_device_code(provider, client, parameters))
         case _:
-            raise OAuthError("unsupported_grant_type", "grant_type must be authorization_code or refresh_token")
+            raise OAuthError(
+                "unsupported_grant_type", f"grant_type must be authorization_code, refresh_token or {DEVICE_GRANT}"
+            )
 
 
 async def _by_code(provider: Provider, client: Client, parameters: Parameters) -> dict[str, object]:
-    """A code is good once: a second use ends what the first gave. Only its own client's use counts."""
+    """A code is good once: a second use ends what the first gave. Only its own client's use counts.
+
+    The answer is made first: if Redis goes away meanwhile, the code has not been used.
+    """
     family = await _family(provider, client, required(parameters, "code"), CODE)
     if not family.generation:
         if parameters.get("redirect_uri", family.redirect_uri) != family.redirect_uri:
             raise OAuthError("invalid_grant", "redirect_uri differs from the one of the authorization request")
         _check_verifier(family, parameters.get("code_verifier"))
+    user = await _user(provider, family, client)
+    answer = await provider.issuing.answer(family, client, user, family.scopes, 1)
     if not await provider.store.redeem(family):
         raise OAuthError("invalid_grant", BAD_GRANT)
+    return answer
+
+
+async def _by_device_code(provider: Provider, client: Client, parameters: Parameters) -> dict[str, object]:
+    """RFC 8628, 3.5. A second use gets nothing, and leaves what the first gave: devices poll."""
+    if not client.device:
+        raise OAuthError("unauthorized_client", "the client may not use the device grant")
+    device_id = digest(required(parameters, "device_code"))
+    device = await provider.devices.get(device_id)
+    if device is not None and device.client != client.id:
+        raise OAuthError("invalid_grant", BAD_GRANT)
+    state, family_id = await provider.devices.poll(device_id)
+    match state:
+        case "allowed":
+            family = await provider.store.family(family_id)
+        case "waiting":
+            raise OAuthError("authorization_pending", "nobody has entered the code yet")
+        case "slow_down":
+            raise OAuthError("slow_down", "wait five seconds longer between two polls from now on")
+        case "denied":
+            raise OAuthError("access_denied", "the user did not agree")
+        case _:
+            raise OAuthError("expired_token", "the device code is wrong or has expired")
+    if family is None or family.generation:
+        raise OAuthError("invalid_grant", BAD_GRANT)
     user = await _user(provider, family, client)
-    answer: dict[str, object] = await provider.issuing.answer(family, client, user, family.scopes, 1)
+    answer = await provider.issuing.answer(family, client, user, family.scopes, 1)
+    if not await provider.store.redeem(family, replayed="keep"):
+        raise OAuthError("invalid_grant", BAD_GRANT)
     return answer
 
 
@@ -60,11 +98,11 @@ async def _by_refresh_token(provider: Provider, client: Client, parameters: Para
     presented = provider.issuing.tokens.read(text)
     scopes = _narrowed(family, parameters.get("scope"))
     user = await _user(provider, family, client)
+    answer = await provider.issuing.answer(family, client, user, scopes, family.generation)
     generation = await provider.store.rotate(family, presented.number if presented else 0)
     if not generation:
         raise OAuthError("invalid_grant", BAD_GRANT)
-    answer: dict[str, object] = await provider.issuing.answer(family, client, user, scopes, generation)
-    return answer
+    return answer | {"refresh_token": provider.issuing.tokens.refresh(family.id, generation)}
 
 
 def _narrowed(family: Family, scope: str | None) -> tuple[str, ...]:

@@ -13,6 +13,10 @@
 | `{oauth-logout}:messages` | hash | an id -> client, user, sid, tries | an hour |
 | `oauth-server:logout-failed:<client>` | string | when the client last did not take a logout, and why | 30 days |
 | `oauth-server:request:<hash>` | string | an authorization request that waits for its user | 15 min |
+| `oauth-server:pushed:<hash>` | string | parameters of a pushed authorization request | 90 s |
+| `oauth-server:device:<hash>` | hash | a device that waits: client, scopes, state, family, polls | 10 min |
+| `oauth-server:user-code:<code>` | string | the hash of the device that shows this code | 10 min |
+| `oauth-server:registration:<hash>` | string | a token with which clients register: who made it | 7 days |
 | `oauth-server:assertion:<hash>` | string | a used assertion of a client: a replay is refused | the assertion's |
 | `oauth-server:salt` | string | the salt of pairwise subjects | for ever |
 """
@@ -57,3 +61,19 @@ def request(digest: str) -> str:
 
 def assertion(digest: str) -> str:
     return f"oauth-server:assertion:{digest}"
+
+
+def pushed(digest: str) -> str:
+    return f"oauth-server:pushed:{digest}"
+
+
+def device(digest: str) -> str:
+    return f"oauth-server:device:{digest}"
+
+
+def user_code(code: str) -> str:
+    return f"oauth-server:user-code:{code}"
+
+
+def registration(digest: str) -> str:
+    return f"oauth-server:registration:{digest}"

@@ -31,6 +31,8 @@ def clients() -> dict[str, dict[str, Any]]:
         "old": app | {"pkce": False, "id_token_alg": "RS256"},
         "jwt": app | {"access_token_format": "jwt"},
         "private": app | {"subject": "pairwise"},
+        "tv": {"name": "Television", "secret": SECRET, "device": True},
+        "tv2": {"secret": SECRET, "device": True},
         "gateway": {"secret": SECRET, "introspect": True},
         "spa": {"public": True, "redirect_uris": ["http://127.0.0.1:1234/cb"], "first_party": True},
     }

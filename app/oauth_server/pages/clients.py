@@ -15,6 +15,7 @@ from app.oauth_server import administration
 from app.oauth_server.clients_api import page_of_clients
 from app.oauth_server.lifespan import OAuthServerState
 from app.oauth_server.models import Client
+from app.oauth_server.registration import new_token
 from app.oauth_server.scopes import SCOPES
 from app.web.body import form_fields
 from app.web.errors import BadRequest, Conflict
@@ -34,7 +35,7 @@ SHOWN_USERS = 50
 @admin_required
 async def listed(request: ClientRequest, admin: User) -> Response:
     """`GET /admin/clients?page=`."""
-    return await _listed(request)
+    return await _listed(request, token=await shown_secret(request, admin))
 
 
 @admin_required
@@ -51,6 +52,13 @@ async def create(request: ClientRequest, admin: User) -> Response:
     if secret is None:
         return see_other(f"{CLIENTS}/{client.id}")
     return await redirect_with_secret(request, admin, f"{CLIENTS}/{client.id}", secret)
+
+
+@admin_required
+@confirm(REASON, CLIENTS)
+async def create_token(request: ClientRequest, admin: User) -> Response:
+    """`POST /admin/clients/registration`: a token with which clients register; the list shows it, once."""
+    return await redirect_with_secret(request, admin, CLIENTS, await new_token(request, admin))
 
 
 @admin_required
@@ -142,7 +150,13 @@ async def _page(
     )
 
 
-async def _listed(request: ClientRequest, *, error: str | None = None, typed: dict[str, str] | None = None) -> Response:
+async def _listed(
+    request: ClientRequest,
+    *,
+    error: str | None = None,
+    typed: dict[str, str] | None = None,
+    token: str | None = None,
+) -> Response:
     clients, total, number, last = await page_of_clients(request)
     return await page(
         request,
@@ -153,6 +167,7 @@ async def _listed(request: ClientRequest, *, error: str | None = None, typed: di
         total=total,
         number=number,
         last=last,
+        token=token,
         form=typed or dict.fromkeys(NEW_FIELDS, ""),
         issuer=request.state["oauth_server"].issuer,
     )
@@ -161,6 +176,7 @@ async def _listed(request: ClientRequest, *, error: str | None = None, typed: di
 routes: list[BaseRoute] = [
     Route(CLIENTS, listed, methods=["GET"]),
     Route(CLIENTS, create, methods=["POST"]),
+    Route(f"{CLIENTS}/registration", create_token, methods=["POST"]),
     Route(f"{CLIENTS}/{{id}}", show, methods=["GET"]),
     Route(f"{CLIENTS}/{{id}}", change, methods=["POST"]),
     Route(f"{CLIENTS}/{{id}}/remove", ask, methods=["GET"]),

@@ -1,0 +1,152 @@
+"""Dynamic client registration (RFC 7591, 7592), only with a token that an administrator made."""
+
+import hmac
+from dataclasses import replace
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from app.accounts.guards import admin_required, fresh_or_token
+from app.accounts.helpers import audit
+from app.accounts.models import User
+from app.accounts.secret import digest, looks_like_secret, new_secret
+from app.audit.log import Event
+from app.oauth_server.client_config import BadClient, client_of
+from app.oauth_server.client_metadata import metadata_of, table_of
+from app.oauth_server.client_store import REGISTRATION_LIFETIME
+from app.oauth_server.clients_api import BACK
+from app.oauth_server.endpoint import authorization_of, issuer_of, oauth_endpoint, open_routes
+from app.oauth_server.errors import OAuthError
+from app.oauth_server.lifespan import OAuthServerState
+from app.oauth_server.models import Client
+from app.web.openapi import NUMBER, TEXT, ApiRoute, Operation, obj
+from app.web.responses import json_response
+
+RegistrationRequest = Request[OAuthServerState]
+PATH = "/oauth2/register"
+
+
+@admin_required
+async def create_token(request: RegistrationRequest, admin: User) -> Response:
+    """`POST /api/registration-tokens`: clients register with it for a week."""
+    await fresh_or_token(request, BACK)
+    return json_response({"token": await new_token(request, admin), "expires_in": REGISTRATION_LIFETIME}, 201)
+
+
+async def new_token(request: RegistrationRequest, admin: User) -> str:
+    token = new_secret()
+    await audit(request, Event.REGISTRATION_TOKEN_CREATED, user="", by=admin)
+    await request.state["oauth_server"].clients.store.save_registration_token(token, admin.id)
+    return token
+
+
+@oauth_endpoint
+async def register(request: RegistrationRequest) -> Response:
+    """`POST /oauth2/register`."""
+    store, token = request.state["oauth_server"].clients.store, _bearer(request)
+    if not looks_like_secret(token) or not await store.is_registration_token(token):
+        raise _refused()
+    client = await _client(request, f"dyn-{new_secret()[:16].replace('_', '-').strip('-')}")
+    secret, management = new_secret() if client.auth == "secret" else None, new_secret()
+    client = replace(
+        client,
+        secrets=(digest(secret),) if secret is not None else (),
+        registration_token=digest(management),
+        created=request.state["oauth_server"].clock(),
+    )
+    await audit(request, Event.CLIENT_CREATED, user="", detail=f"{client.id} (registered)")
+    await store.save(client)
+    return _json(request, client, management, secret, status=201)
+
+
+@oauth_endpoint
+async def read(request: RegistrationRequest) -> Response:
+    """`GET /oauth2/register/{id}`."""
+    return _json(request, await _registered(request), _bearer(request))
+
+
+@oauth_endpoint
+async def change(request: RegistrationRequest) -> Response:
+    """`PUT /oauth2/register/{id}`: what is left out takes its default (RFC 7592, 2.2)."""
+    before = await _registered(request)
+    after = await _client(request, before.id)
+    secret = None
+    if after.auth == "secret":
+        secret = None if before.secrets else new_secret()
+        after = replace(after, secrets=before.secrets if secret is None else (digest(secret),))
+    after = replace(after, registration_token=before.registration_token, created=before.created, groups=before.groups)
+    await audit(request, Event.CLIENT_CHANGED, user="", detail=f"{after.id} (registered)")
+    await request.state["oauth_server"].clients.store.save(after)
+    return _json(request, after, _bearer(request), secret)
+
+
+@oauth_endpoint
+async def remove(request: RegistrationRequest) -> Response:
+    """`DELETE /oauth2/register/{id}`."""
+    client = await _registered(request)
+    await audit(request, Event.CLIENT_REMOVED, user="", detail=f"{client.id} (registered)")
+    await request.state["oauth_server"].clients.store.remove(client.id)
+    return Response(status_code=204, headers={"Cache-Control": "no-store"})
+
+
+async def _registered(request: RegistrationRequest) -> Client:
+    """The client of the path, if the token is its own. Raises OAuthError."""
+    client = await request.state["oauth_server"].clients.find(request.path_params["id"])
+    expected = client.registration_token if client is not None else None
+    if client is None or expected is None or not hmac.compare_digest(digest(_bearer(request)), expected):
+        raise _refused()
+    return client
+
+
+async def _client(request: RegistrationRequest, client_id: str) -> Client:
+    """The client of the metadata in the body. Raises OAuthError."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise OAuthError("invalid_client_metadata", "Content-Type must be application/json")
+    try:
+        sent: Any = orjson.loads(await request.body())
+        table = table_of(sent)
+        return client_of(client_id, table, any_http=not request.state["settings"].production, source="registration")
+    except orjson.JSONDecodeError:
+        raise OAuthError("invalid_client_metadata", "the body is not valid JSON") from None
+    except BadClient as bad:
+        code = "invalid_redirect_uri" if bad.field == "redirect_uris" else "invalid_client_metadata"
+        raise OAuthError(code, str(bad)) from None
+
+
+def _json(
+    request: RegistrationRequest, client: Client, management: str, secret: str | None = None, status: int = 200
+) -> Response:
+    answer = metadata_of(client) | {
+        "registration_access_token": management,
+        "registration_client_uri": f"{issuer_of(request)}{PATH}/{client.id}",
+    }
+    if secret is not None:
+        answer |= {"client_secret": secret, "client_secret_expires_at": 0}
+    return json_response(answer, status)
+
+
+def _bearer(request: RegistrationRequest) -> str:
+    scheme, _, token = (authorization_of(request) or b"").decode("latin-1").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def _refused() -> OAuthError:
+    error = OAuthError("invalid_token", "the token is missing, wrong, expired or of another client", 401)
+    error.challenge = 'Bearer error="invalid_token",'
+    return error
+
+
+routes: list[BaseRoute] = [
+    *open_routes(PATH, register, "POST"),
+    *open_routes(f"{PATH}/{{id}}", read, "GET"),
+    *open_routes(f"{PATH}/{{id}}", change, "PUT")[:1],
+    *open_routes(f"{PATH}/{{id}}", remove, "DELETE")[:1],
+    ApiRoute("POST", "/api/registration-tokens", create_token, Operation(
+        summary="Create a token with which clients register for a week", tag="clients",
+        responses={201: ("The token, shown this once.", obj(token=TEXT, expires_in=NUMBER))}, problems=[403],
+        guarded=True,
+    )),
+]  # fmt: skip
