@@ -50,6 +50,8 @@ async def device_page(request: Request[AccountState], user: User) -> DevicePage:
     """The page of the query's `offset`; the request's own session is on the first page only. Raises BadRequest."""
     offset = _offset(request)
     own = await request.state["sessions"].open(request.scope)
+    if own is not None and own.user != user.id:  # a cookie beside the token that authenticates
+        own = None
     found = await request.state["sessions"].page_of_user(user.id, offset, PAGE)
     current = own.key if own is not None else None
     sessions = sorted((each for each in found.sessions if each.key != current), key=lambda it: it.seen, reverse=True)
