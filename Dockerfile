@@ -61,7 +61,7 @@ RUN python -m pip uninstall --quiet --yes pip \
     && rm -rf /usr/local/lib/python3.13/ensurepip \
     && groupadd --gid 10001 tallygate \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin tallygate \
-    && install --directory --owner tallygate --group tallygate --mode 0700 /data
+    && install --directory --owner tallygate --group tallygate --mode 0700 /data /back-ups
 COPY --from=dependencies /opt/tallygate /opt/tallygate
 COPY deploy/probe.py /usr/local/bin/probe
 COPY --from=code /srv/tallygate /srv/tallygate

@@ -28,6 +28,7 @@ from app.oauth_server.lifespan import OAuthServerState, open_oauth_server
 from app.observability.health import HealthChecks
 from app.observability.log import AccessLog, LogFile, configure_logging
 from app.observability.metrics import Metrics, Reading
+from app.observability.process import process_readings
 from app.observability.scrape import own_port
 from app.routes import all_routes, templates_of, with_metrics
 from app.server.background import background
@@ -83,7 +84,7 @@ async def lifespan(
         keep_descriptors_private()
         nodes = open_topology(settings, stack)
         store = await stack.enter_async_context(Store(nodes, settings.redis_timeout))
-        metrics.add(*_store_readings(store))
+        metrics.add(*_store_readings(store), *process_readings(lifecycle.descriptors.limit))
         stack.callback(metrics.close)
         web = WebState(
             settings=settings,
@@ -179,6 +180,7 @@ def _reopen(log_file: LogFile, access: AccessLog) -> None:
 def _store_readings(store: Store) -> list[Reading]:
     return [
         Reading("tallygate_redis_commands", "Commands sent to Redis.", lambda: store.commands, counter=True),
+        Reading("tallygate_redis_up", "Workers whose every connection to Redis is up.", lambda: store.up),
         Reading("tallygate_redis_connections", "Connections made to Redis.", lambda: store.connections, counter=True),
     ]
 

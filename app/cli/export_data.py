@@ -11,6 +11,7 @@ from typing import IO
 
 from app.cli.command import Command, CommandError, Invocation, with_nodes
 from app.cli.progress import Progress
+from app.settings import Settings
 from app.store import keys
 from app.store.client import ResponseError
 from app.store.transfer import file
@@ -28,13 +29,18 @@ def run(invocation: Invocation) -> int:
     settings, options = invocation.settings(), invocation.options
     if not options.file:
         raise CommandError("export-data: name the file: python -m app export-data FILE (- is standard output)")
-    left_out = SESSIONS if options.without_sessions else ()
+    export(settings, options.file, SESSIONS if options.without_sessions else ())
+    return 0
+
+
+def export(settings: Settings, name: str, left_out: tuple[bytes, ...]) -> None:
+    """Writes the file, or standard output. Raises CommandError."""
     try:
-        with _target(options.file) as (output, folder), SortedLines(folder) as lines:
+        with _target(name) as (output, folder), SortedLines(folder) as lines:
             with_nodes(settings, lambda nodes: collect(nodes, lines, left_out))
             summary = file.write(output, lines)
     except OSError as error:
-        raise CommandError(f"export-data: {options.file} cannot be written ({error.strerror})") from None
+        raise CommandError(f"export-data: {name} cannot be written ({error.strerror})") from None
     except ResponseError as error:
         raise CommandError(f"export-data: Redis refuses ({error})") from None
     except UnknownKind as error:
@@ -42,7 +48,6 @@ def run(invocation: Invocation) -> int:
     except KeyboardInterrupt:
         raise CommandError("export-data: interrupted; nothing was written") from None
     print(f"tallygate: exported {summary.keys:,} keys, sha256 {summary.sha256}", file=sys.stderr)
-    return 0
 
 
 async def collect(nodes: Nodes, lines: SortedLines, left_out: tuple[bytes, ...]) -> None:

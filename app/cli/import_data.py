@@ -12,6 +12,7 @@ from typing import IO
 from app.cli.command import Command, CommandError, Invocation, with_nodes
 from app.cli.export_data import STANDARD
 from app.cli.progress import Progress
+from app.settings import Settings
 from app.store.client import ResponseError, StoreUnavailable
 from app.store.transfer import file
 from app.store.transfer.nodes import Nodes
@@ -25,19 +26,24 @@ def run(invocation: Invocation) -> int:
     settings, name = invocation.settings(), invocation.options.file
     if not name:
         raise CommandError("import-data: name the file: python -m app import-data FILE (- is standard input)")
+    print(f"tallygate: imported {load_file(settings, name).keys:,} keys")
+    return 0
+
+
+def load_file(settings: Settings, name: str) -> file.Summary:
+    """Checks the whole file, and writes it into the store of the settings. Raises CommandError."""
     try:
         with _source(name) as source:
             summary = file.check(source)
             source.seek(0)
             with_nodes(settings, lambda nodes: load(nodes, source, summary))
+            return summary
     except OSError as error:
         raise CommandError(f"import-data: {name} cannot be read ({error.strerror}); nothing was written") from None
     except file.BadFile as bad:
         raise CommandError(f"import-data: {name} {bad}; nothing was written") from None
     except KeyboardInterrupt:
         raise CommandError(f"import-data: interrupted; {PARTLY}") from None
-    print(f"tallygate: imported {summary.keys:,} keys")
-    return 0
 
 
 async def load(nodes: Nodes, source: IO[bytes], summary: file.Summary) -> None:

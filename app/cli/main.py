@@ -7,6 +7,7 @@ from typing import NoReturn
 
 from app import __version__
 from app.cli import (
+    back_up,
     check_config,
     create_admin,
     explain,
@@ -32,6 +33,7 @@ COMMANDS: tuple[Command, ...] = (
     reset_password.command,
     export_data.command,
     import_data.command,
+    back_up.command,
 )
 FORMER = {new: old for old, new in FORMER_NAMES.items()}
 

@@ -28,7 +28,8 @@ class Descriptors:
         with suppress(OSError, ValueError):  # macOS allows less than its hard limit says
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
             soft = hard
-        self._most = (sys.maxsize if soft == resource.RLIM_INFINITY else soft) - RESERVED_DESCRIPTORS
+        self.limit = sys.maxsize if soft == resource.RLIM_INFINITY else soft
+        self._most = self.limit - RESERVED_DESCRIPTORS
         self._told = float("-inf")
 
     def scarce(self, descriptor: int) -> bool:

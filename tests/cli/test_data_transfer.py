@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 import redis
 
+from app.cli import back_up
+from app.cli.command import CommandError
 from app.cli.main import main
 from app.store.transfer import sorting
 from tests.helpers.sockets import free_port, until
@@ -216,6 +218,9 @@ def test_half_a_file_is_refused_with_nothing_written(
     [
         (("export-data",), "name the file"),
         (("import-data",), "name the file"),
+        (("back-up",), "name the folder"),
+        (("back-up", "--keep", "0", "."), "--keep has to be 1 or more"),
+        (("back-up", "no-such-folder"), "cannot be written (No such file or directory)"),
         (("export-data", "no/such/folder/file"), "cannot be written (No such file or directory)"),
         (("import-data", "missing.gz"), "cannot be read (No such file or directory)"),
     ],
@@ -236,6 +241,41 @@ def test_a_store_that_is_away_leaves_the_former_export(
     assert "Redis does not answer" in capsys.readouterr().err
     assert exported.read_bytes() == before
     assert [path.name for path in exported.parent.iterdir()] == [exported.name]
+
+
+@pytest.mark.slow
+def test_a_back_up_is_checked_and_old_ones_go(
+    run: Command, exported: Path, server: Valkey, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Path("kept")
+    folder.mkdir()
+    for day in (1, 2, 3):
+        (folder / f"tallygate-2025010{day}T000000Z.gz").touch()
+    (folder / "other.gz").touch()
+    with server.client as client:
+        client.set("short-lived", "1", px=1000)
+    assert run("back-up", "--keep", "2", str(folder), store=server.url) == 0
+    assert "is whole" in capsys.readouterr().err
+    other, third, latest = sorted(path.name for path in folder.iterdir())
+    assert (other, third) == ("other.gz", "tallygate-20250103T000000Z.gz")
+    written = [line for line in lines_of(folder / latest) if not line.startswith(b'["short-lived"')]
+    assert written[1:-1] == lines_of(exported)[1:-1]
+
+
+def test_a_back_up_that_cannot_be_imported_again_removes_no_other(
+    run: Command, server: Valkey, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path("kept")
+    folder.mkdir()
+    (folder / "tallygate-20250101T000000Z.gz").touch()
+
+    def check(settings: object, target: Path) -> None:
+        raise CommandError("back-up: a key is missing")
+
+    monkeypatch.setattr(back_up, "check", check)
+    assert run("back-up", "--keep", "1", str(folder), store=server.url) == 2
+    assert "a key is missing" in capsys.readouterr().err
+    assert [path.suffix for path in sorted(folder.iterdir())] == [".gz", ".bad"]
 
 
 def test_an_export_is_for_its_owner_alone(exported: Path) -> None:

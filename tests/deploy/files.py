@@ -16,11 +16,10 @@ from tests.helpers.service import ROOT
 
 Document = dict[str, Any]
 OVERLAYS = ("dev", "production", "nas", "external-redis")
-SECRETS = {
-    ("production", "secret-key"): "k" * 64,
-    ("external-redis", "redis-url"): "redis+sentinel://:p@sentinel:26379/main/0",
-}
-"""The files that are not committed, by overlay and name."""
+SECRET_FILE = "components/secret-file/secrets/secret-key"
+"""Below k8s/: the file that is not committed."""
+CUSTOM = ("gateway.networking.k8s.io/", "monitoring.coreos.com/", "external-secrets.io/")
+"""Groups of resources that Kubernetes itself does not know."""
 VARIABLE = re.compile(rf"\b{PREFIX}[A-Z][A-Z0-9_]*\b")
 PINNED = re.compile(r"[\w./-]+:\d+\.\d+\.\d+[\w.-]*(@sha256:[0-9a-f]{64})?")
 """An image whose tag names one release: `redis:8.6.3`, not `redis:8` and not `redis:latest`."""
@@ -48,14 +47,24 @@ def is_setting(variable: str) -> bool:
     return variable == CONFIG_VARIABLE or {name, name.removesuffix("_file")} & Settings.model_fields.keys() != set()
 
 
-def with_secrets(folder: Path) -> Path:
-    """A copy of k8s/ with the files that are not committed."""
-    copy = shutil.copytree(ROOT / "k8s", folder / "k8s", ignore=shutil.ignore_patterns("secrets"))
-    for (overlay, name), secret in SECRETS.items():
-        secrets = copy / "overlays" / overlay / "secrets"
-        secrets.mkdir()
-        (secrets / name).write_text(secret, "utf-8")
-    return copy
+def fresh_clone(folder: Path) -> Path:
+    """A copy of k8s/ without the files that are not committed."""
+    return shutil.copytree(ROOT / "k8s", folder / "k8s", ignore=shutil.ignore_patterns("secrets"))
+
+
+def with_components(k8s: Path, *components: str, of: str = "overlays/production") -> list[Document]:
+    """An overlay with components more, as `kubectl kustomize` makes it."""
+    folder = k8s / "overlays" / "-".join(("with", *components))
+    folder.mkdir(exist_ok=True)
+    content = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "namespace": "tallygate",
+        "resources": [f"../../{of}"],
+        "components": [f"../../components/{name}" for name in components],
+    }
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(content), "utf-8")
+    return kustomize(folder)
 
 
 @cache

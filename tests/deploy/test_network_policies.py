@@ -50,11 +50,11 @@ def test_it_alone_reaches_redis_which_reaches_nothing(production: list[Document]
     assert {"to": [there], "ports": [{"port": 6379}]} in the("NetworkPolicy", "tallygate", production)["spec"]["egress"]
 
 
-def test_who_makes_the_certificate_is_reached_by_the_way_in(production: list[Document]) -> None:
+def test_who_makes_the_certificate_is_reached_by_the_way_in(by_ingress: list[Document]) -> None:
     """By HTTP-01, a pod of cert-manager in this namespace has to answer what comes in for the host."""
-    solver = the("NetworkPolicy", "acme-solver", production)["spec"]
+    solver = the("NetworkPolicy", "acme-solver", by_ingress)["spec"]
     assert solver["podSelector"] == {"matchLabels": {"acme.cert-manager.io/http01-solver": "true"}}
-    service = the("NetworkPolicy", "tallygate", production)["spec"]
+    service = the("NetworkPolicy", "tallygate", by_ingress)["spec"]
     assert solver["ingress"] == [{"from": service["ingress"][0]["from"], "ports": [{"port": 8089}]}]
 
 
