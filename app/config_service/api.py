@@ -157,20 +157,24 @@ async def put_access(request: Request[ConfigState]) -> Response:
     """`PUT /api/config/{ns}/access`: takes the place of all former roles."""
     snapshot, _, _ = await allowed(request, Role.MANAGE)
     fields = await object_body(request, ("users",))
-    users = fields["users"]
+    await set_access(request, snapshot.namespace.name, fields["users"])
+    return Response(status_code=204)
+
+
+async def set_access(request: Request[ConfigState], name: str, users: Any) -> None:
+    """Roles by the users' names. Raises BadRequest, Conflict."""
     if not isinstance(users, dict) or len(users) > MAX_PEOPLE:
         raise BadRequest(f"users: must be an object of at most {MAX_PEOPLE} names", field="users")
     access = {}
-    for name, value in users.items():
+    for user, value in users.items():
         right = Right.parse(value)
         if right is None:
-            raise BadRequest(f"users: {name[:64]}: must be read, write or manage", field="users")
-        person = await request.state["accounts"].by_name(name)
+            raise BadRequest(f"users: {user[:64]}: must be read, write or manage", field="users")
+        person = await request.state["accounts"].by_name(user)
         if person is None:
-            raise BadRequest(f"users: {name[:64]}: there is no such user", field="users")
+            raise BadRequest(f"users: {user[:64]}: there is no such user", field="users")
         access[person.id] = right
-    await request.state["config_editor"].update(snapshot.namespace.name, lambda now: replace(now, access=access))
-    return Response(status_code=204)
+    await request.state["config_editor"].update(name, lambda now: replace(now, access=access))
 
 
 async def people(request: Request[ConfigState], namespace: Namespace) -> dict[str, dict[str, object]]:

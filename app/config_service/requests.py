@@ -7,10 +7,12 @@ from starlette.requests import Request
 from app.config_service.lifespan import ConfigState
 from app.config_service.models import NAMESPACE, Namespace, Right, Role
 from app.config_service.principal import Principal, required
-from app.config_service.strict_json import BadJson, parse
+from app.config_service.strict_json import MAX_NAMESPACE_BYTES, BadJson, parse
 from app.config_service.watch import Snapshot
 from app.web.errors import BadRequest, UnsupportedMedia
+from app.web.policy import RoutePolicy
 
+LARGE = RoutePolicy(max_body_bytes=MAX_NAMESPACE_BYTES + 64 * 1024)
 MERGE_PATCH, JSON = "application/merge-patch+json", "application/json"
 DIGITS = 15
 """Of a number in a query: Python refuses to read a number of thousands."""

@@ -3,14 +3,12 @@
 from starlette.routing import BaseRoute, Route
 
 from app.config_service import api, openapi
-from app.config_service.pages import namespaces
+from app.config_service.pages import namespace, namespaces
+from app.config_service.requests import LARGE
 from app.config_service.stream import stream
-from app.config_service.strict_json import MAX_NAMESPACE_BYTES
 from app.config_service.values import ConfigValues
 from app.web.openapi import ApiRoute
-from app.web.policy import RoutePolicy
 
-LARGE = RoutePolicy(max_body_bytes=MAX_NAMESPACE_BYTES + 64 * 1024)
 NS = "/api/config/{ns}"
 routes: list[BaseRoute] = [
     ApiRoute("GET", NS, ConfigValues(), openapi.VALUES_OF, name="config_values"),
@@ -28,4 +26,5 @@ routes: list[BaseRoute] = [
     ApiRoute("POST", f"{NS}/rollback", api.rollback, openapi.ROLLBACK, name="roll_back_config"),
     Route("/events/config/{ns}", stream, methods=["GET"]),
     *namespaces.routes,
+    *namespace.routes,
 ]

@@ -16,7 +16,7 @@ MAX_FORM_FIELDS = 20
 KINDS = {str: "a text", bool: "true or false", int: "a whole number", list: "a list"}
 
 
-async def form_of(request: Request[Any]) -> FormData:
+async def form_of(request: Request[Any], max_fields: int = MAX_FORM_FIELDS) -> FormData:
     """A form without files. Raises BadRequest.
 
     Only UTF-8 is accepted: Python also knows codecs that are no charsets, such as `undefined`, or `unicode_escape`,
@@ -25,7 +25,7 @@ async def form_of(request: Request[Any]) -> FormData:
     kind, options = parse_options_header(request.headers.get("content-type"))
     if kind == b"multipart/form-data" and options.get(b"charset", b"utf-8").lower() != b"utf-8":
         raise BadRequest("Content-Type: a form must be in UTF-8", field="Content-Type")
-    return await request.form(max_files=0, max_fields=MAX_FORM_FIELDS)
+    return await request.form(max_files=0, max_fields=max_fields)
 
 
 async def form_fields(request: Request[Any], *names: str) -> dict[str, str]:
