@@ -94,7 +94,8 @@ def _simulator(tables: Mapping[str, Any], port: int, home: str) -> Simulator:
     sign_in: dict[str, str] = {}
     for name, table in tables.get("oauth", {}).items():
         if table.get("type") == "wechat" and _local_port(table.get("open_url", "")) == port:
-            wechat = WeChatSettings.read(name, table, private=True)
+            others = {each: tables.get(each, {}) for each in WECHAT}
+            wechat = WeChatSettings.read(name, table, private=True, others=others)
             apps = {wechat.appid: wechat.secret, wechat.inside_appid: wechat.inside_secret}
             sign_in |= {appid: secret.get_secret_value() for appid, secret in apps.items() if appid}
     accounts = _at(configured_accounts(tables.get("wechat", {}), private=True), port)

@@ -14,7 +14,7 @@ from app.http_client.client import SafeHttpClient
 from app.oauth_client.auth_requests import AuthRequests
 from app.oauth_client.errors import OAuthProblem
 from app.oauth_client.metadata_cache import MetadataCache
-from app.oauth_client.provider import Provider, ProviderContext
+from app.oauth_client.provider import ComponentToken, Provider, ProviderContext
 from app.oauth_client.provider_config import configured, provider_mistakes
 from app.oauth_client.provider_http import ProviderHttp
 from app.oauth_client.provider_sessions import ProviderSessions
@@ -29,6 +29,7 @@ class OAuthClient(SignInElsewhere):
     """Filled by `open_oauth_client`."""
 
     auth_requests: AuthRequests
+    component_tokens: dict[str, ComponentToken]
     provider_sessions: ProviderSessions
     providers: Mapping[str, Provider]
     refresher: Refresher
@@ -51,7 +52,8 @@ async def open_oauth_client(
         proxy=settings.outgoing_proxy,
     ) as client:
         http = ProviderHttp(client)
-        context = ProviderContext(http, MetadataCache(store, http, clock), clock, settings.private_providers)
+        tokens: dict[str, ComponentToken] = {}
+        context = ProviderContext(http, MetadataCache(store, http, clock), clock, settings.private_providers, tokens)
         for mistake in provider_mistakes(settings):
             structlog.get_logger("app").error("a provider is left out", why=mistake)
         provider_sessions = ProviderSessions(settings, store)
@@ -71,6 +73,7 @@ async def open_oauth_client(
         )
         part = {
             "auth_requests": AuthRequests(settings, store, clock),
+            "component_tokens": tokens,
             "provider_sessions": provider_sessions,
             "refresher": refresher,
         }

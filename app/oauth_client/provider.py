@@ -1,8 +1,9 @@
 """The interface of providers: settings, and the methods that the flow calls."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Annotated, Any, Generic, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
@@ -23,6 +24,12 @@ Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
 """A list; in an environment variable, words."""
 
 
+Tables = Mapping[str, Mapping[str, Any]]
+NO_TABLES: Mapping[str, Tables] = MappingProxyType({})
+ComponentToken = Callable[[], Awaitable[str]]
+"""The access token of one of WeChat's third-party platforms."""
+
+
 class ProviderSettings(BaseModel):
     """The settings that every table `[oauth.<name>]` has. `label` is the text of the button."""
 
@@ -37,10 +44,12 @@ class ProviderSettings(BaseModel):
     """Whether a sign-in counts as an authentication of the moment, although the provider does not say so."""
 
     @classmethod
-    def read(cls, name: str, table: Mapping[str, Any], *, private: bool) -> Self:
-        """Raises Misconfigured."""
+    def read(
+        cls, name: str, table: Mapping[str, Any], *, private: bool, others: Mapping[str, Tables] = NO_TABLES
+    ) -> Self:
+        """`others` are settings whose tables this one may name. Raises Misconfigured."""
         try:
-            return cls.model_validate(table, context={"private": private})
+            return cls.model_validate(table, context={"private": private, **others})
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(str(part) for part in ("oauth", name, *first["loc"]))
@@ -55,6 +64,8 @@ class ProviderContext:
     metadata: MetadataCache
     clock: Callable[[], float]
     private: bool
+    component_tokens: Mapping[str, ComponentToken]
+    """By the platform's name; filled before the first request."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ def configured(settings: Settings) -> tuple[dict[str, Make], list[str]]:
     mistakes = []
     for name, table in settings.oauth.items():
         try:
-            good[name] = _make(name, table, private=settings.private_providers)
+            good[name] = _make(name, table, settings)
         except Misconfigured as mistake:
             mistakes.append(str(mistake))
     return good, mistakes
@@ -28,11 +28,12 @@ def provider_mistakes(settings: Settings) -> list[str]:
     return configured(settings)[1]
 
 
-def _make(name: str, table: dict[str, object], *, private: bool) -> Make:
+def _make(name: str, table: dict[str, object], all_settings: Settings) -> Make:
     if name in RESERVED:
         raise Misconfigured(f"oauth.{name}: this name is taken, choose another")
     kind = PROVIDERS.get(str(table.get("type")))
     if kind is None:
         raise Misconfigured(f"oauth.{name}.type: must be one of {', '.join(sorted(PROVIDERS))}")
-    settings: ProviderSettings = kind.settings.read(name, table, private=private)
+    others = {"wechat": all_settings.wechat, "wechat_platform": all_settings.wechat_platform}
+    settings: ProviderSettings = kind.settings.read(name, table, private=all_settings.private_providers, others=others)
     return lambda context: kind.make(name, settings, context)

@@ -1,6 +1,6 @@
 """All accounts: those of the settings by name, and those that authorised a platform by appid."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 
 from pydantic import SecretStr
@@ -59,6 +59,10 @@ class Hubs:
             self._authorized[key] = self._hub(appid, account, platform.api, platform)
         return self._authorized[key]
 
+    def component_tokens(self) -> dict[str, Callable[[], Awaitable[str]]]:
+        """What tells the access token of each platform."""
+        return {name: partial(_component_token, platform) for name, platform in self.platforms.items()}
+
     async def all(self) -> list[Hub]:
         names = [appid for platform in self.platforms.values() for appid in await platform.store.appids()]
         found = [await self.get(appid) for appid in names if appid not in self._configured]
@@ -84,3 +88,7 @@ class Hubs:
 
 async def _fetch(platform: Platform, appid: str, _: bool) -> tuple[str, float]:
     return await platform.fetch_token(appid)
+
+
+async def _component_token(platform: Platform) -> str:
+    return (await platform.access_token.get()).value

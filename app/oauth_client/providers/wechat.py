@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, Self
 from urllib.parse import urlencode
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, model_validator
 
 from app.oauth_client.addresses import BaseAddress
 from app.oauth_client.errors import (
@@ -22,6 +22,7 @@ from app.oauth_client.errors import (
 )
 from app.oauth_client.models import AuthRequest, Claims, ExternalProfile, Tokens, picture, text
 from app.oauth_client.provider import ClientInfo, Provider, ProviderContext, ProviderSettings
+from app.web.errors import Problem
 from app.web.i18n import N_
 
 REFUSALS: dict[int, type[OAuthProblem]] = {
@@ -35,8 +36,16 @@ REFUSALS: dict[int, type[OAuthProblem]] = {
 
 
 class WeChatSettings(ProviderSettings):
-    """`appid` is a website app of the open platform; `inside_appid` a service account, used inside WeChat."""
+    """`appid` is a website app of the open platform; `inside_appid` a service account, used inside WeChat.
 
+    `account` and `inside_account` name tables `[wechat.<account>]` instead. With `platform`, the name of a table
+    `[wechat_platform.<name>]`, `inside_appid` is an account that authorised it, and has no secret here.
+    """
+
+    account: str = ""
+    inside_account: str = ""
+    platform: str = ""
+    component_appid: str = ""
     appid: str = Field(min_length=1)
     secret: SecretStr = Field(min_length=1)
     inside_appid: str = ""
@@ -44,11 +53,43 @@ class WeChatSettings(ProviderSettings):
     open_url: BaseAddress = "https://open.weixin.qq.com"
     api_url: BaseAddress = "https://api.weixin.qq.com"
 
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, table: Any, info: ValidationInfo) -> Any:
+        """Fills in what the named tables hold."""
+        if not isinstance(table, dict):
+            return table
+        context, found = info.context or {}, dict(table)
+        if "component_appid" in found:
+            raise ValueError("component_appid: name the platform instead")
+        for prefix in ("", "inside_"):
+            if name := table.get(f"{prefix}account"):
+                other = _other(context, "wechat", f"{prefix}account", name)
+                if {f"{prefix}appid", f"{prefix}secret"} & set(table):
+                    raise ValueError(f"{prefix}account and {prefix}appid exclude each other")
+                found |= {f"{prefix}appid": other.get("appid"), f"{prefix}secret": other.get("secret")}
+                if "api_url" in other:
+                    found.setdefault("api_url", other["api_url"])
+        if name := table.get("platform"):
+            found["component_appid"] = _other(context, "wechat_platform", "platform", name).get("appid")
+        return found
+
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        if bool(self.inside_appid) != bool(self.inside_secret.get_secret_value()):
+        if self.platform:
+            if not self.inside_appid or self.inside_secret.get_secret_value():
+                raise ValueError("platform needs an inside_appid, and no inside_secret")
+        elif bool(self.inside_appid) != bool(self.inside_secret.get_secret_value()):
             raise ValueError("inside_appid and inside_secret belong together")
         return self
+
+
+def _other(context: Mapping[str, Any], setting: str, field: str, name: object) -> Mapping[str, Any]:
+    """The table that a field names. Raises ValueError."""
+    table: Mapping[str, Any] | None = context.get(setting, {}).get(name) if isinstance(name, str) else None
+    if table is None:
+        raise ValueError(f"{field}: there is no such table of {setting}")
+    return table
 
 
 class WeChat(Provider):
@@ -58,6 +99,7 @@ class WeChat(Provider):
         self._settings = settings
         self._http = context.http
         self._clock = context.clock
+        self._component_tokens = context.component_tokens
         self.name = name
         self.label = settings.label or "微信 WeChat"
         self.rule = settings.allow
@@ -74,6 +116,8 @@ class WeChat(Provider):
             "scope": scope,
             "state": auth_request.state,
         }
+        if self._is_component(query["appid"]):
+            query["component_appid"] = self._settings.component_appid
         return f"{self._settings.open_url}/connect/{page}?{urlencode(query)}#wechat_redirect"
 
     async def check_answer(self, answer: Mapping[str, str]) -> None:
@@ -87,7 +131,9 @@ class WeChat(Provider):
     ) -> ExternalProfile:
         appid, secret = self._app(client)
         query = {"appid": appid, "secret": secret, "code": answer["code"], "grant_type": "authorization_code"}
-        tokens = await self._ask("/sns/oauth2/access_token", query)
+        if self._is_component(appid):
+            del query["secret"]
+        tokens = await self._ask(*await self._as_component(appid, "access_token", query))
         if tokens.get("is_snapshotuser") in (1, "1"):
             raise SignUpNotAllowed(
                 "a snapshot user", N_("WeChat shows this page to a visitor only: open it in full, and sign in again.")
@@ -117,7 +163,8 @@ class WeChat(Provider):
 
     async def refresh(self, tokens: Tokens, subject: str) -> Tokens:
         query = {"appid": tokens.client, "grant_type": "refresh_token", "refresh_token": tokens.refresh_token}
-        return self._tokens(await self._ask("/sns/oauth2/refresh_token", query), tokens.client, before=tokens)
+        path, query = await self._as_component(tokens.client, "refresh_token", query)
+        return self._tokens(await self._ask(path, query), tokens.client, before=tokens)
 
     def _tokens(self, answered: Claims, appid: str, before: Tokens | None = None) -> Tokens:
         tokens = Tokens.of(answered, now=self._clock(), refresh=self._settings.refresh, before=before)
@@ -128,6 +175,21 @@ class WeChat(Provider):
         if _inside(client) and settings.inside_appid:
             return settings.inside_appid, settings.inside_secret.get_secret_value()
         return settings.appid, settings.secret.get_secret_value()
+
+    def _is_component(self, appid: str) -> bool:
+        """Whether the platform signs in on behalf of the account."""
+        return bool(self._settings.platform) and appid == self._settings.inside_appid
+
+    async def _as_component(self, appid: str, name: str, query: dict[str, str]) -> tuple[str, dict[str, str]]:
+        """The path and query of a call about tokens. Raises ProviderUnavailable."""
+        if not self._is_component(appid):
+            return f"/sns/oauth2/{name}", query
+        try:
+            token = await self._component_tokens[self._settings.platform]()
+        except Problem as problem:
+            raise ProviderUnavailable(f"the platform has no access token: {problem.detail}") from None
+        component = {"component_appid": self._settings.component_appid, "component_access_token": token}
+        return f"/sns/oauth2/component/{name}", query | component
 
     async def _ask(self, path: str, query: dict[str, str]) -> dict[str, Any]:
         answer = await self._http.get(f"{self._settings.api_url}{path}", params=query)
