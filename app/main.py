@@ -63,7 +63,7 @@ def create_app(settings: Settings, clock: Callable[[], float] = time.time) -> AS
 
     `clock` returns Unix seconds; tests move it.
     """
-    pages, access, live = Pages(), AccessLog(), LiveSettings(settings, SETTINGS_CHECKS)
+    pages, access, live = Pages(settings), AccessLog(), LiveSettings(settings, SETTINGS_CHECKS)
     routes = all_routes(settings.collect_path)
     metrics = Metrics(templates_of(routes), settings.metrics_file)
     router = ExactRouter(

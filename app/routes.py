@@ -14,7 +14,7 @@ from app.observability import health, scrape
 from app.observability.metrics import Metrics
 from app.settings import Settings
 from app.sites import routes as sites
-from app.web import language
+from app.web import files, language
 from app.web.static import Static
 from app.wechat import routes as wechat
 
@@ -46,6 +46,8 @@ def all_routes(collect_path: str = "c") -> list[BaseRoute]:
         *health.routes,
         # the language switch: POST /language
         *language.routes,
+        # /robots.txt, /favicon.ico, /logo
+        *files.routes,
         # stylesheets, scripts, pictures
         Mount("/static", Static()),
     ]

@@ -1,5 +1,8 @@
 """The user of a request's session or API token."""
 
+from typing import Any
+from urllib.parse import quote
+
 from starlette.types import Scope
 
 from app.accounts.models import User
@@ -33,6 +36,11 @@ class CurrentUser:
             scope[USER] = _able(await self._users.read(keys.user(user_id))) if user_id else None
         user: User | None = scope[USER]
         return user
+
+    async def error_header(self, scope: Scope) -> dict[str, Any]:
+        """What the header of an error's page shows. Raises StoreUnavailable."""
+        path = scope["path"] if scope["method"] in {"GET", "HEAD"} else "/"
+        return {"user": await self.get(scope), "sign_in_url": f"/sign-in?next={quote(path, safe='/')}"}
 
     def cached(self, scope: Scope, cookies: bytes) -> tuple[User, Session] | None:
         """The user and the session of a raw Cookie header if both are cached; None otherwise."""

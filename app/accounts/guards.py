@@ -13,7 +13,7 @@ from app.accounts.current_user import api_secret
 from app.accounts.lifespan import S
 from app.accounts.models import User
 from app.accounts.reauthentication import confirm
-from app.web.errors import Forbidden, FreshSignInRequired, SignInRequired
+from app.web.errors import Forbidden, FreshSignInRequired, SignInRequired, WrongToken
 from app.web.i18n import N_
 from app.web.negotiate import prefers_json
 
@@ -64,6 +64,8 @@ async def fresh_or_token(request: Request[Any], back: str) -> None:
 async def user_of(request: Request[Any]) -> User:
     """The request's user. Raises SignInRequired."""
     user: User | None = await request.state["current_user"].get(request.scope)
+    if user is None and api_secret(request.scope) is not None:
+        raise WrongToken
     if user is None:
         raise SignInRequired(_back(request))
     return user

@@ -28,7 +28,7 @@ from app.sessions.redis_store import RedisSessions
 from app.sessions.service import Recheck, Sessions
 from app.sessions.session import Session, SessionStore
 from app.store.tracking import TrackedHashes
-from app.web.lifespan import WebState
+from app.web.lifespan import ErrorHeader, WebState
 
 
 class SignOutRedirect(Protocol):
@@ -69,6 +69,7 @@ class Accounts(TypedDict):
     limits: RateLimits
     passwords: PasswordHashing
     current_user: CurrentUser
+    error_header: ErrorHeader
     services: Services
     reset_links: ResetLinks
     sessions: Sessions
@@ -99,6 +100,7 @@ async def open_accounts(
     session_store = _session_store(web, clock)
     sessions = Sessions(settings, session_store, LegacyUsers(accounts, audit, store), recheck, clock)
     tokens = ApiTokens(store, clock=clock, cache=TrackedHashes(web["tracking"], parse_token))
+    current_user = CurrentUser(sessions, users, tokens)
     with contextlib.closing(PasswordHashing()) as passwords:
         yield Accounts(
             accounts=accounts,
@@ -108,7 +110,8 @@ async def open_accounts(
             known_origins=KnownOrigins(store),
             limits=RateLimits(web["rate_limiter"]),
             passwords=passwords,
-            current_user=CurrentUser(sessions, users, tokens),
+            current_user=current_user,
+            error_header=current_user.error_header,
             services=Services(settings, web["tracking"], clock),
             reset_links=ResetLinks(store, changed=users.forget, clock=clock),
             sessions=sessions,

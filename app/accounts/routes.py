@@ -13,6 +13,7 @@ from app.accounts.pages import (
     reset,
     services,
     setup,
+    shortcuts,
     sign_in,
     sign_up,
     tokens,
@@ -30,6 +31,7 @@ routes: list[BaseRoute] = [
     # services: /api/services
     *services_api.routes,
     # authentication: /sign-in, /sign-out, /sign-up, /setup
+    *shortcuts.routes,
     *sign_in.routes,
     *sign_up.routes,
     *confirm.routes,

@@ -14,7 +14,7 @@ from app.accounts.models import User
 from app.accounts.pages import account, sign_in
 from app.audit.log import Event
 from app.oauth_client import flow
-from app.oauth_client.errors import BadCallback, OAuthProblem
+from app.oauth_client.errors import BadCallback, Denied, OAuthProblem
 from app.oauth_client.lifespan import OAuthState
 from app.oauth_client.provider import Issuers
 from app.web.body import form_fields, form_of
@@ -132,12 +132,22 @@ async def _failed(request: Request[S], problem: Problem, target: str | None) -> 
     """The page where the request began, with the error and the request id of its log line."""
     if prefers_json(request.scope):
         raise problem
+    if isinstance(problem, Denied) and not problem.said:  # the user's own choice, usually: nothing went wrong
+        return await _denied(request, problem, target)
     about = {"status_code": problem.status, "reference": request.scope["state"]["request_id"]}
     error = _sentences(request, problem)
     user = await request.state["current_user"].get(request.scope)
     if user is not None:
         return await account.form(request, user, error, **about)
     return await sign_in.form(request, safe_path(target), error=error, **about)
+
+
+async def _denied(request: Request[S], problem: Denied, target: str | None) -> Response:
+    sentence = request.state["pages"].translate(request.state["pages"].locale_of(request.scope), problem.detail or "")
+    if await request.state["current_user"].get(request.scope) is None:
+        return await sign_in.form(request, safe_path(target), notice=sentence)
+    await flash_message(request, problem.detail or "")
+    return see_other("/account")
 
 
 def _sentences(request: Request[S], problem: Problem) -> str:

@@ -12,8 +12,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from app.settings.checks import host_names, networks, origin, provider_names
+from app.settings.checks import host_names, networks, provider_names
 from app.settings.hook_fields import HookSettings
+from app.settings.page_fields import PageSettings
 from app.settings.runtime_fields import RuntimeSettings
 from app.settings.sources import PREFIX
 from app.store.redis_url import parse
@@ -33,7 +34,7 @@ TABLES = frozenset({"clients", "oauth", "services", "wechat", "wechat_platform"}
 OUTGOING_PROXY = re.compile(r"https?://([^\s/@?#]+@)?([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?")
 
 
-class Settings(HookSettings, RuntimeSettings):
+class Settings(HookSettings, PageSettings, RuntimeSettings):
     """The settings. Immutable; made by `load_settings`, or directly in tests."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True)
@@ -132,11 +133,6 @@ class Settings(HookSettings, RuntimeSettings):
         description="Third-party platforms of WeChat's open platform, each a table `[wechat_platform.<name>]`.",
     )
     wechat_timeout: float = Field(10.0, gt=0, le=120, description="Seconds that a call of WeChat may take.")
-    public_url: Annotated[str | None, AfterValidator(origin)] = Field(
-        None,
-        description="Address at which browsers reach this service, such as `https://sign-in.example.com`: the portal "
-        "of protected sites.",
-    )
     clients: Annotated[dict[str, dict[str, Any]], NoDecode] = Field(
         {},
         repr=False,

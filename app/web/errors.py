@@ -3,7 +3,8 @@
 Problem                 status, title, detail; any handler may raise it
 ├── BadRequest          400, names the field that is wrong
 ├── SignInRequired      401; a page is sent to sign in instead
-│   └── FreshSignInRequired
+│   ├── FreshSignInRequired
+│   └── WrongToken
 ├── WrongPassword       401
 ├── Forbidden           403
 ├── NotFound            404
@@ -18,8 +19,9 @@ Problem                 status, title, detail; any handler may raise it
 └── Unavailable         503, with the seconds after which to try again
 """
 
+from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -27,8 +29,10 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import Scope
 
 from app.store.client import NoPermissionError, StoreUnavailable
+from app.web.headers import headers_of
 from app.web.i18n import N_
 from app.web.negotiate import prefers_json
+from app.web.redirects import safe_path
 from app.web.responses import json_response
 from app.web.templating import Pages
 
@@ -78,6 +82,13 @@ class FreshSignInRequired(SignInRequired):
     def __init__(self, back: str) -> None:
         super().__init__(back)
         self.url = self.members["sign_in_url"] = f"/confirm?next={quote(back, safe='/')}"
+
+
+class WrongToken(SignInRequired):
+    """The request brings an API token, which does not count."""
+
+    title = N_("Wrong API token")
+    detail = N_("The API token is unknown, revoked or expired, or its account is disabled.")
 
 
 class WrongPassword(Problem):
@@ -154,6 +165,7 @@ class TooMany(Problem):
 
     def __init__(self, retry_after: int) -> None:
         super().__init__(retry_after=retry_after)
+        self.wait = retry_after
         self.headers["Retry-After"] = str(retry_after)
 
 
@@ -188,8 +200,13 @@ def problem_of(error: Exception) -> Problem:
             return Problem()
 
 
-def problem_response(problem: Problem, scope: Scope, pages: Pages, request_id: str) -> Response:
-    """The problem as a page in the reader's language, or as JSON if the client prefers that."""
+def problem_response(
+    problem: Problem, scope: Scope, pages: Pages, request_id: str, header: Mapping[str, Any]
+) -> Response:
+    """The problem as a page in the reader's language, or as JSON if the client prefers that.
+
+    `header` is what the page's header shows of the user.
+    """
     if isinstance(problem, SignInRequired) and not prefers_json(scope):
         return RedirectResponse(problem.url, 303, {"Cache-Control": "no-store"})
     locale = pages.locale_of(scope)
@@ -210,6 +227,21 @@ def problem_response(problem: Problem, scope: Scope, pages: Pages, request_id: s
             status=problem.status,
             wait=problem.members.get("retry_after"),
             request_id=request_id,
+            back=_came_from(scope),
+            **header,
         )
     response.headers.update(problem.headers)
     return response
+
+
+def _came_from(scope: Scope) -> str:
+    """The page of this site that led here; empty if there is none, or it is this one."""
+    headers = headers_of(scope)
+    try:
+        referer = urlsplit(headers.get(b"referer", b"").decode("latin-1"))
+    except ValueError:
+        return ""
+    if not referer.netloc or referer.netloc != headers.get(b"host", b"").decode("latin-1"):
+        return ""
+    path = safe_path(f"{referer.path}?{referer.query}" if referer.query else referer.path, "")
+    return path if path.partition("?")[0] != scope["path"] or scope["method"] != "GET" else ""

@@ -1,5 +1,9 @@
 """The request state that every handler has; a feature adds its own in its lifespan.py."""
 
+from typing import Any, Protocol
+
+from starlette.types import Scope
+
 from app.observability.health import HealthState
 from app.settings import Settings
 from app.settings.live import LiveSettings
@@ -7,6 +11,13 @@ from app.store.client import Store
 from app.store.rate_limit import RateLimiter
 from app.store.tracking import Tracking
 from app.web.templating import Pages
+
+
+class ErrorHeader(Protocol):
+    """Says what the header of an error's page shows of the user."""
+
+    async def __call__(self, scope: Scope) -> dict[str, Any]:
+        """The page's variables. Raises StoreUnavailable."""
 
 
 class WebState(HealthState):

@@ -7,9 +7,10 @@ answers, counts, and writes the access line. Layers on top of each other would e
 import asyncio
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from time import perf_counter
+from typing import Any
 
 import structlog
 from starlette.types import Message, Receive, Scope, Send
@@ -20,12 +21,14 @@ from app.server.protocol import UPGRADE_IGNORED
 from app.server.security_headers import STRICT_TRANSPORT, with_security
 from app.settings import SettingsError
 from app.settings.live import LiveSettings
+from app.store.client import StoreUnavailable
 from app.store.embedded import EmbeddedError
 from app.web.csrf import SAFE, is_cross_site
 from app.web.errors import BadRequest, Forbidden, Problem, TooLarge, problem_of, problem_response
 from app.web.fast_path import Deferred, FastEndpoint, FastResponse
 from app.web.headers import Hosts, headers_of
 from app.web.i18n import N_
+from app.web.negotiate import prefers_json
 from app.web.policy import RoutePolicy, policy_of
 from app.web.proxies import Proxies
 from app.web.router import ExactRouter
@@ -187,9 +190,19 @@ class RequestCycle:
                 middleware._log.exception("request failed", request_id=self._id, path=scope["path"])
             if self._status:
                 raise  # too late for another answer: the server closes the connection
-            await problem_response(problem, scope, middleware._pages, self._id)(scope, receive, self._answer)
+            header = {} if problem.status == 503 or prefers_json(scope) else await self._header()
+            response = problem_response(problem, scope, middleware._pages, self._id, header)
+            await response(scope, receive, self._answer)
         finally:
             middleware._note(scope, self._started, self._status, self._size, self._id)
+
+    async def _header(self) -> Mapping[str, Any]:
+        """What the header of an error's page shows of the user; nothing while Redis is away."""
+        try:
+            header: Mapping[str, Any] = await self._scope["state"]["error_header"](self._scope)
+            return header
+        except StoreUnavailable:
+            return {}
 
     def _limited(self, receive: Receive) -> Receive:
         """For a body whose length nobody has told. What it returns raises TooLarge."""

@@ -5,26 +5,31 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from babel.dates import format_date, format_time
+from babel.numbers import format_decimal
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from starlette.responses import HTMLResponse
 from starlette.types import Scope
 
+from app.settings import Settings
 from app.web.headers import headers_of
 from app.web.i18n import NAMES, Locales, choose
 from app.web.static import versions
 
+FORMATS = {"en": "en_GB"}
+"""Locales of dates and numbers, where not the language's own."""
 TEMPLATES = Path(__file__).parent.parent / "templates"
 
 
 class Pages:
     """Renders templates. Each language has its own environment, so that sentences are translated when compiled."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._locales = Locales()
         self._versions = versions()
-        self._environments = {locale: self._environment(locale) for locale in NAMES}
+        self._environments = {locale: self._environment(locale, settings) for locale in NAMES}
 
-    def _environment(self, locale: str) -> Environment:
+    def _environment(self, locale: str, settings: Settings) -> Environment:
         environment = Environment(
             loader=FileSystemLoader(TEMPLATES),
             autoescape=True,
@@ -39,15 +44,14 @@ class Pages:
             catalog.gettext, catalog.ngettext, newstyle=True
         )
         environment.filters |= {"when": partial(_when, locale), "iso": _iso}
-        environment.filters["number"] = "{:,}".format
+        environment.filters["number"] = partial(format_decimal, locale=FORMATS.get(locale, locale))
         environment.globals.update(
             locale=locale,
             locales=list(NAMES.items()),
             static=self.static,
             user=None,
             flash=None,
-            announcement="",
-            site_name="Tallygate",
+            **self._owners(settings),
         )
         return environment
 
@@ -65,6 +69,16 @@ class Pages:
     def template(self, locale: str, name: str) -> Template:
         return self._environments[locale].get_template(name)
 
+    def _owners(self, settings: Settings) -> dict[str, Any]:
+        """What the owner says on every page."""
+        return {
+            "announcement": "",
+            "environment_label": settings.environment_label,
+            "footer": settings.footer,
+            "logo": "/logo" if settings.logo_file is not None else self.static("logo.svg"),
+            "site_name": settings.site_name,
+        }
+
     def page(self, scope: Scope, name: str, *, status_code: int = 200, **context: Any) -> HTMLResponse:
         """Renders a template in the reader's language; not cached, because most pages depend on the user."""
         announcement = scope["state"]["settings"].announcement
@@ -76,9 +90,9 @@ class Pages:
 
 
 def _when(locale: str, seconds: float) -> str:
-    """A time in UTC, to the minute: the server does not know the reader's time zone."""
-    moment = datetime.fromtimestamp(seconds, UTC)
-    return f"{moment:%Y年%-m月%-d日 %H:%M} UTC" if locale == "zh" else f"{moment:%-d %b %Y, %H:%M} UTC"
+    """A time in UTC, to the minute; a script turns it into the reader's time zone (static/times.js)."""
+    moment, locale = datetime.fromtimestamp(seconds, UTC), FORMATS.get(locale, locale)
+    return f"{format_date(moment, 'medium', locale)} {format_time(moment, 'short', locale=locale)} UTC"
 
 
 def _iso(seconds: float) -> str:

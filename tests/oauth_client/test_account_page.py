@@ -4,7 +4,7 @@ import httpx
 import pytest
 from starlette.responses import Response
 
-from tests.accounts.pages.reading import alert
+from tests.accounts.pages.reading import alert, message
 from tests.fakes.noted import GONE
 from tests.fakes.openid import FakeOpenId
 from tests.helpers.cast import signed_in
@@ -43,7 +43,9 @@ async def test_a_provider_that_is_away(bob: Walk, provider: FakeOpenId) -> None:
 
 async def test_a_cancelled_consent(bob: Walk, provider: FakeOpenId) -> None:
     provider.callback = {"error": "access_denied", "code": GONE}
-    assert told(await link(bob)) == (403, "The sign-in was cancelled.")
+    answer = await link(bob)
+    assert answer.headers["location"] == "/account"
+    assert message(await bob.browser.get("/account")) == "The sign-in was cancelled."
     assert await identity_ids(bob) == []
 
 

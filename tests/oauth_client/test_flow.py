@@ -9,7 +9,7 @@ import httpx
 import pytest
 from starlette.responses import JSONResponse, Response
 
-from tests.accounts.pages.reading import value_of
+from tests.accounts.pages.reading import alert, message, value_of
 from tests.fakes.noted import GONE
 from tests.fakes.openid import CLIENT_SECRET, FakeOpenId
 from tests.helpers.clock import Clock
@@ -223,7 +223,8 @@ async def test_an_error_is_told_at_the_sign_in_page(error: str, walk: Walk, prov
 
 async def test_who_cancels_may_come_in_another_way_and_still_gets_to_the_page(walk: Walk, provider: FakeOpenId) -> None:
     provider.callback = {"error": "access_denied", "code": GONE}
-    answer = await refused(walk, await walk.there(await walk.out(next="/account/devices")), 403)
+    answer = await walk.back(await walk.there(await walk.out(next="/account/devices")))
+    assert (answer.status_code, message(answer), alert(answer)) == (200, "The sign-in was cancelled.", None)
     assert value_of(answer, "next") == "/account/devices"
     assert 'href="/oauth/other/start?next=/account/devices"' in answer.text
 

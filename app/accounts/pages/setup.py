@@ -7,8 +7,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app.accounts import authentication
+from app.accounts.guards import admin_required
 from app.accounts.helpers import address_of, audit, page, raise_if_limited, see_other
 from app.accounts.lifespan import AccountState
+from app.accounts.models import User
 from app.accounts.names import BadName
 from app.accounts.password_policy import WeakPassword
 from app.accounts.setup_link import setup_token
@@ -45,10 +47,16 @@ async def send(request: Request[AccountState]) -> Response:
     else:
         await audit(request, Event.USER_CREATED, user=user, detail="setup")
         await authentication.start_session(request, user, "setup", amr=("pwd",))
-        return see_other("/")
+        return see_other("/welcome")
     return await page(
         request, "accounts/setup.html", token=fields["token"], username=name, error=reason, field=field, status_code=400
     )
+
+
+@admin_required
+async def welcome(request: Request[AccountState], admin: User) -> Response:
+    """`GET /welcome`: what to do after the setup."""
+    return await page(request, "accounts/welcome.html")
 
 
 async def _check(request: Request[AccountState], token: str) -> None:
@@ -64,6 +72,7 @@ async def _check(request: Request[AccountState], token: str) -> None:
 
 
 routes = [
+    Route("/welcome", welcome, methods=["GET"]),
     Route("/setup", show, methods=["GET"]),
     Route("/setup", send, methods=["POST"]),
 ]

@@ -1,6 +1,7 @@
 """The sign-in page, and signing out."""
 
 import asyncio
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -10,7 +11,9 @@ from app.accounts import authentication
 from app.accounts.helpers import flash_message, in_the_language_of, page, redirect_page, see_other
 from app.accounts.lifespan import AccountState, S
 from app.web.body import form_fields
+from app.web.errors import TooMany
 from app.web.i18n import N_
+from app.web.negotiate import prefers_json
 from app.web.redirects import safe_path
 
 NOTICES = {"password-reset": N_("Your password has been set. Please sign in.")}
@@ -22,6 +25,10 @@ async def show(request: Request[AccountState]) -> Response:
     target = safe_path(request.query_params.get("next"))
     if "again" not in request.query_params and await request.state["current_user"].get(request.scope) is not None:
         return see_other(target)
+    settings = request.state["settings"]
+    only = [option for option in request.state["sign_in_options"] if option.name == settings.only_provider]
+    if only and not {"password", "notice"} & request.query_params.keys():
+        return see_other(f"/oauth/{only[0].name}/start?next={quote(target, safe='')}")
     return await form(request, target)
 
 
@@ -29,7 +36,14 @@ async def send(request: Request[AccountState]) -> Response:
     """`POST /sign-in` with `username`, `password`, `next` and `stay` (on)."""
     fields = await form_fields(request, "username", "password", "next", "stay")
     target = safe_path(fields["next"])
-    user = await authentication.sign_in(request, fields["username"], fields["password"], brief=not fields["stay"])
+    try:
+        user = await authentication.sign_in(request, fields["username"], fields["password"], brief=not fields["stay"])
+    except TooMany as limited:
+        if prefers_json(request.scope):
+            raise
+        response = await form(request, target, username=fields["username"], wait=limited.wait, status_code=429)
+        response.headers.update(limited.headers)
+        return response
     if user is None:
         wrong = N_("The username or password is wrong.")
         return await form(request, target, username=fields["username"], error=wrong, field="password", status_code=401)
@@ -57,8 +71,13 @@ async def form(
     field: str | None = None,
     status_code: int = 200,
     reference: str | None = None,
+    notice: str | None = None,
+    wait: int = 0,
 ) -> Response:
-    """The sign-in page; `reference` is the request id of a logged error."""
+    """The sign-in page; `reference` is the request id of a logged error, `wait` the seconds that a limit tells."""
+    settings, query = request.state["settings"], request.query_params
+    options = request.state["sign_in_options"]
+    only = settings.only_provider in {option.name for option in options} and "password" not in query
     response = await page(
         request,
         "accounts/sign_in.html",
@@ -67,12 +86,20 @@ async def form(
         username=username,
         error=error,
         field=field,
-        registration=request.state["settings"].registration,
+        registration=settings.registration,
         reference=reference,
-        notice=NOTICES.get(request.query_params.get("notice", "")),
-        providers=request.state["sign_in_options"],
+        notice=notice or _notice(request),
+        providers=options,
+        with_password=not only or request.method == "POST",
+        has_admin=await request.state["accounts"].has_admin(),
+        wait=wait,
     )
     return keep_opener(response)
+
+
+def _notice(request: Request[S]) -> str:
+    pages = request.state["pages"]
+    return pages.translate(pages.locale_of(request.scope), NOTICES.get(request.query_params.get("notice", ""), ""))
 
 
 def keep_opener(response: Response) -> Response:

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from app.accounts.setup_link import setup_token
+from app.accounts.user_search import UserFilter
 from tests.accounts.conftest import Start
 from tests.accounts.pages.reading import error_at, status, value_of
 from tests.accounts.pages.reading import until as eventually
@@ -37,7 +38,7 @@ async def test_the_links_form_makes_the_administrator_and_signs_in(client: httpx
     assert page.status_code == 200
     assert value_of(page, "token") == token
     answer = await set_up(client, token)
-    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/welcome")
     assert (await client.get("/api/session")).json()["user"]["is_admin"] is True
     assert (await client.get("/admin/users")).status_code == 200
 
@@ -90,7 +91,7 @@ async def test_of_two_who_open_the_link_at_the_same_moment_one_is_the_administra
         *(set_up(browser, token, f"admin{number}") for number, browser in enumerate(browsers))
     )
     assert Counter(answer.status_code for answer in answers) == {303: 1, 404: 3}
-    assert (await service.state["accounts"].search()).total == 1
+    assert (await service.state["user_search"].find(UserFilter())).total == 1
 
 
 async def test_guessing_is_limited_and_locks_nobody_out_who_has_the_link(

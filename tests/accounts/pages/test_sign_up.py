@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from app.accounts.password_hashing import PasswordHashing
+from app.accounts.user_search import UserFilter
 from tests.accounts.conftest import Start
 from tests.accounts.pages.reading import error_at, message, shown_secret, status, value_of
 from tests.helpers.cast import PASSWORD, make_cast, signed_in
@@ -90,14 +91,14 @@ async def test_what_is_wrong_is_said_at_its_field_and_nothing_is_made(
 ) -> None:
     async with start(registration="open") as service:
         await make_cast(service)
-        before = (await service.state["accounts"].search()).total
+        before = (await service.state["user_search"].find(UserFilter())).total
         page = await sign_up(service.client, name, password)
         assert page.status_code == 400
         assert error_at(page, field) == reason
         assert value_of(page, "username") == name
         assert value_of(page, "next") == "/account"
         assert not service.client.cookies
-        assert (await service.state["accounts"].search()).total == before
+        assert (await service.state["user_search"].find(UserFilter())).total == before
 
 
 async def test_an_invitation_makes_one_account(start: Start) -> None:
@@ -154,7 +155,7 @@ async def test_of_two_who_use_one_invitation_at_the_same_moment_one_is_in(start:
         )
         assert Counter(answer.status_code for answer in answers) == {303: 1, 403: 3}
         assert sorted([await status(guest) for guest in guests]) == [200, 401, 401, 401]
-        assert (await service.state["accounts"].search("dora")).total == 1
+        assert (await service.state["user_search"].find(UserFilter("dora"))).total == 1
 
 
 async def test_of_two_who_want_one_name_at_the_same_moment_one_has_it_and_the_other_is_told(start: Start) -> None:

@@ -1,0 +1,34 @@
+"""Addresses that people and password managers try, and where they lead."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from app.accounts.helpers import see_other
+from app.accounts.lifespan import AccountState
+
+TARGETS = {
+    "/admin": "/admin/users",
+    "/admin/": "/admin/users",
+    "/sign-in/": "/sign-in",
+    "/sign-up/": "/sign-up",
+    "/account/": "/account",
+    "/.well-known/change-password": "/account#password",  # https://w3c.github.io/webappsec-change-password-url/
+}
+
+
+async def lead(request: Request[AccountState]) -> Response:
+    """`GET` of any of them."""
+    query = request.url.query
+    target = TARGETS[request.scope["path"]]
+    return see_other(f"{target}?{query}" if query and "#" not in target else target)
+
+
+routes = [
+    Route("/admin", lead, methods=["GET"]),
+    Route("/admin/", lead, methods=["GET"]),
+    Route("/sign-in/", lead, methods=["GET"]),
+    Route("/sign-up/", lead, methods=["GET"]),
+    Route("/account/", lead, methods=["GET"]),
+    Route("/.well-known/change-password", lead, methods=["GET"]),
+]
