@@ -1,10 +1,15 @@
--- Hits of many sites, pages and visitors, as browsers send them. Arguments: sites, pages, visitors.
+-- Hits of many sites, pages and visitors, as browsers send them. Arguments: sites, pages, visitors,
+-- and the milliseconds that a connection rests between two hits.
 local n = 0
 local sites, pages, visitors = 1, 1, 1
 local agent = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
 
 function init(args)
   sites, pages, visitors = tonumber(args[1]), tonumber(args[2]), tonumber(args[3])
+  local rest = tonumber(args[4])
+  if rest > 0 then
+    function delay() return rest end
+  end
 end
 
 function request()

@@ -29,6 +29,17 @@ HITS = Contestant(
     environment={"TALLYGATE_TRUSTED_PROXIES": "127.0.0.1", "TALLYGATE_METRICS_PORT": "{spare_port}"},
 )
 SITES = 2000
+REST = 32
+"""Milliseconds between two hits of a connection: 64 of them ask 2,000 times a second together."""
+Shape = tuple[int, int, int, int]
+SHAPES: tuple[Shape, ...] = (
+    (1, 1, 1, 0),
+    (1, 1000, 10_000, 0),
+    (SITES, 10, 10_000, 0),
+    (1, 10, 10_000, REST),
+    (SITES, 10, 10_000, REST),
+)
+"""Sites, pages, visitors, rest."""
 SENT = ("eval", "evalsha", "waitaof", "wait", "info", "publish", "hgetall")
 
 
@@ -43,8 +54,8 @@ def main() -> int:
         for _ in range(options.rounds):
             hello = _hello(place, options.seconds)
             print(f"hello world: {hello:.1f} us")
-            for sites, pages, visitors in ((1, 1, 1), (1, 1000, 10_000), (SITES, 10, 10_000)):
-                _measure(place, options.seconds, hello, (sites, pages, visitors))
+            for shape in SHAPES:
+                _measure(place, options.seconds, hello, shape)
     return 0
 
 
@@ -60,13 +71,13 @@ def make_sites(place: Arena) -> None:
 
 def _hello(place: Arena, seconds: int) -> float:
     with place.serve(HELLO) as server:
-        _wrk(place, server, 1, (1, 1, 1))
+        _wrk(place, server, 1, (1, 1, 1, 0))
         before = server.process.usage().cpu
-        answers = _wrk(place, server, seconds, (1, 1, 1))  # the same requests, headers and all
+        answers = _wrk(place, server, seconds, (1, 1, 1, 0))  # the same requests, headers and all
         return (server.process.usage().cpu - before) / answers.count * 1e6
 
 
-def _measure(place: Arena, seconds: int, hello: float, shape: tuple[int, int, int]) -> None:
+def _measure(place: Arena, seconds: int, hello: float, shape: Shape) -> None:
     with place.serve(replace(HITS)) as server:
         _wrk(place, server, 2, shape)
         cpu, redis_cpu, commands = server.process.usage().cpu, place.valkey.cpu(), _commands(place)
@@ -88,7 +99,7 @@ def _commands(place: Arena) -> float:
     return float(sum(stats.get(f"cmdstat_{name}", {}).get("calls", 0) for name in SENT))
 
 
-def _wrk(place: Arena, server: Server, seconds: int, shape: tuple[int, int, int]) -> Answers:
+def _wrk(place: Arena, server: Server, seconds: int, shape: Shape) -> Answers:
     url = server.url.removesuffix("/live").removesuffix("/")
     command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(SCRIPT), url, "--", *map(str, shape)]
     with on_core(place.cores.others):

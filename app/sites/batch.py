@@ -9,6 +9,7 @@ import orjson
 
 from app.sites.models import Site
 from app.sites.site_calendar import TimeSlot
+from app.store import keys
 
 HOURS_KEPT = 14 * 86_400
 GRACE = 3600
@@ -22,9 +23,11 @@ REFERRER, COUNTRY, BROWSER, SYSTEM, SCREEN, LANGUAGE, EVENT = "r", "c", "b", "s"
 """The lists of names; a name is stored as `<list>:<name>`."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Shape:
-    """What is counted of a visit, apart from its visitor and its time."""
+    """What is counted of a visit, apart from its visitor and its time. Compared by identity, which costs less than
+    what it would save to find equal ones.
+    """
 
     path: str
     names: tuple[str, ...] = ()
@@ -46,7 +49,19 @@ NumbersFuture = asyncio.Future[Numbers | None]
 class SlotCounts:
     """Hits of one site in one hour."""
 
-    __slots__ = ("count", "events", "items", "left_out", "recent", "shapes", "site", "slot", "visitors", "waiting")
+    __slots__ = (
+        "_paths",
+        "count",
+        "events",
+        "items",
+        "left_out",
+        "recent",
+        "shapes",
+        "site",
+        "slot",
+        "visitors",
+        "waiting",
+    )
 
     def __init__(self, site: Site, slot: TimeSlot) -> None:
         self.site = site
@@ -58,6 +73,7 @@ class SlotCounts:
         self.recent: deque[tuple[float, Shape]] = deque(maxlen=MAX_RECENT)
         self.waiting: list[tuple[str, bool, NumbersFuture]] = []
         """(path, whether the hit is counted there, who waits)."""
+        self._paths: list[str] = []
         self.items = 0
         self.count = 0
         """Hits of every kind."""
@@ -84,24 +100,25 @@ class SlotCounts:
         self.events.setdefault(name, []).append(visitor)
         self.items += 1
 
-    def paths(self) -> list[str]:
-        """Visited ones first, then those whose number is asked for only."""
-        found = dict.fromkeys(shape.path for shape in self.shapes)
-        found.update(dict.fromkeys(path for path, _, _ in self.waiting if path))
-        return list(found)
-
     def document(self, now: float) -> list[object]:
         """The slot as the script reads it."""
         site, slot = self.site, self.slot
-        paths = {path: number for number, path in enumerate(self.paths(), 1)}
+        paths: dict[str, int] = {}
         names: dict[str, int] = {}
-        shapes: dict[Shape, int] = {}
+        numbers: dict[Shape, int] = {}
         rows = []
         for shape, count in self.shapes.items():
-            shapes[shape] = len(shapes) + 1
-            rows.append([paths[shape.path], count, *(names.setdefault(name, len(names) + 1) for name in shape.names)])
+            numbers[shape] = len(numbers) + 1
+            row = [paths.setdefault(shape.path, len(paths) + 1), count]
+            row.extend([names.setdefault(name, len(names) + 1) for name in shape.names])
+            rows.append(row)
+        for path, _, _ in self.waiting:
+            if path and path not in paths:  # its number is asked for only
+                paths[path] = len(paths) + 1
+        self._paths = list(paths)
         kept_until = slot.day_ends + site.retention_days * 86_400 if site.retention_days else 0
         return [
+            keys.sites_bucket(site.bucket),
             site.id,
             slot.day,
             slot.hour,
@@ -109,27 +126,26 @@ class SlotCounts:
             int(kept_until),
             int(slot.ends + HOURS_KEPT),
             site.max_paths,
-            list(paths),
+            self._paths,
             list(names),
             rows,
-            [[visitor, shapes[shape]] for visitor, shape in self.visitors],
+            [[visitor, numbers[shape]] for visitor, shape in self.visitors],
             list(self.left_out.items()),
             [[name, len(visitors), *(v for v in visitors if v)] for name, visitors in self.events.items()],
             [orjson.dumps([int(when), shape.path, *shape.names]).decode() for when, shape in self.recent],
         ]
 
     def tell(self, reply: Sequence[int]) -> None:
-        """`reply` is the site's visits, its visitors, and the totals of `paths()` after this slot was counted."""
+        """`reply` is the site's visits, its visitors, and the totals of the document's paths after this slot."""
         if not self.waiting:
             return
         total, visitors, *pages = reply
-        after = dict(zip(self.paths(), pages, strict=True))
-        site_next, page_next = total, dict(after)
-        counted = sum(1 for _, is_counted, _ in self.waiting if is_counted)
-        site_next = total - counted
-        for path, is_counted, _ in self.waiting:
-            if is_counted:
-                page_next[path] -= 1
+        after = dict(zip(self._paths, pages, strict=True))
+        counted = [path for path, is_counted, _ in self.waiting if is_counted]
+        site_next = total - len(counted)
+        page_next = dict(after)
+        for path in counted:
+            page_next[path] -= 1
         for path, is_counted, future in self.waiting:
             if is_counted:
                 site_next += 1
@@ -148,7 +164,7 @@ class SlotCounts:
 
 
 class SitesBatch:
-    """Hits of the sites of one bucket, in the order of their coming."""
+    """Hits of sites, in the order of their coming."""
 
     def __init__(self) -> None:
         self.slots: list[SlotCounts] = []

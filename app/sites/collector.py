@@ -1,10 +1,10 @@
-"""Hits of all sites on their way to Redis: sixteen exact senders, one for each bucket."""
+"""Hits of all sites on their way to Redis: one exact sender, or in a cluster one for each bucket."""
 
 import asyncio
 import time
 from collections.abc import Sequence
 
-from app.counter.exactly_once import ExactSender
+from app.counter.exactly_once import MAX_JOURNAL_BATCHES, ExactSender
 from app.sites.batch import NumbersFuture, Shape, SitesBatch, SlotCounts, encode
 from app.sites.models import BUCKETS, Site
 from app.sites.site_calendar import TimeSlot
@@ -14,14 +14,12 @@ from app.store.client import Store
 SPACING = 0.05
 """Seconds for which hits that come one by one wait for company."""
 DURABILITY_INTERVAL = 1.0
-JOURNAL_LIMIT = 40_000
-"""Of a bucket's journal, in parts of 100 bytes."""
 SHARE = 4
 """One site may fill a quarter of the queue: a flood on it leaves room for the others."""
 
 
-class BucketQueue:
-    """Hits of one bucket's sites that wait to be sent."""
+class SitesQueue:
+    """Hits that wait to be sent."""
 
     def __init__(self) -> None:
         self.batch = SitesBatch()
@@ -71,14 +69,15 @@ class Collector:
     """Counts hits of sites, each exactly once. `run` has to run for as long as hits are to be counted."""
 
     def __init__(self, store: Store, barrier: Store, *, most_waiting: int, reached: Sequence[int] = ()) -> None:
-        self._queues = [BucketQueue() for _ in range(BUCKETS)]
+        senders = BUCKETS if store.sharded else 1
+        self._queues = [SitesQueue() for _ in range(senders)]
         self._senders = [
             ExactSender(
                 SitesBatchStore(store, barrier, bucket, reached),
                 queue,
                 spacing=SPACING,
                 confirm=DURABILITY_INTERVAL,
-                journal_limit=JOURNAL_LIMIT,
+                journal_limit=MAX_JOURNAL_BATCHES // senders,
             )
             for bucket, queue in enumerate(self._queues)
         ]
@@ -105,7 +104,7 @@ class Collector:
         return sum(len(sender.journal) for sender in self._senders)
 
     async def run(self) -> None:
-        """A bucket's sender starts with its first hit."""
+        """A sender starts with its first hit."""
         async with asyncio.TaskGroup() as tasks:
             while True:
                 tasks.create_task(self._senders[await self._start.get()].run())
@@ -141,7 +140,8 @@ class Collector:
 
     def _open(self, site: Site, slot: TimeSlot) -> SlotCounts | None:
         """Where to count the hit; None where the queue is full."""
-        queue, sender = self._queues[site.bucket], self._senders[site.bucket]
+        at = site.bucket % len(self._senders)
+        queue, sender = self._queues[at], self._senders[at]
         waiting = queue.waiting_of.get(site.id, 0)
         if sender.waiting >= self._most_waiting or waiting >= self._most_waiting // SHARE:
             self.dropped += 1
@@ -150,15 +150,16 @@ class Collector:
         return queue.batch.slot_of(site, slot)
 
     def _wait(self, site: Site, counts: SlotCounts, path: str, *, counted: bool) -> NumbersFuture:
-        sender = self._senders[site.bucket]
+        at = site.bucket % len(self._senders)
+        sender = self._senders[at]
         future: NumbersFuture = self._loop.create_future()
         if sender.away:
             future.set_result(None)
         else:
             counts.waiting.append((path, counted, future))
-        if site.bucket not in self._started:
-            self._started.add(site.bucket)
-            self._start.put_nowait(site.bucket)
+        if at not in self._started:
+            self._started.add(at)
+            self._start.put_nowait(at)
         sender.added()
         return future
 

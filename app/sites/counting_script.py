@@ -10,8 +10,10 @@ SEEN = 20_000
 SEEN_BITS = 2**21
 MAX_NAMES = 100
 """Names of a list kept for a day; the others are counted together."""
-MAX_PAIRS = 300
-"""Pairs of page and referrer kept for a month."""
+MAX_PAIRS = 600
+"""Pairs of page and referrer kept for a month. Beyond 512 Redis indexes a hash: a full one costs no search."""
+RECENT_KEPT = 20
+"""Newest hits of a site."""
 PAGES_IN_BLOCK = 64
 """Pages whose counts of a month, or of all time, share a hash: Redis stores a small hash compactly, and searches it
 from its beginning.
@@ -21,8 +23,9 @@ PAGES_IN_DAY_BLOCK = 256
 PACKED = 2**27
 """Visits and visitors of a name in one number: visits + PACKED * visitors."""
 
-# A slot is what SlotCounts.document makes. It is answered with "visits visitors total-of-each-path"; a slot of a site
-# that is gone with "-".
+# KEYS: the worker's record. ARGV: the sequence number, the record's lifetime, numbers whose reaching is
+# an event, slots as SlotCounts.document makes them.
+# A slot is answered with "visits visitors total-of-each-path"; a slot of a site that is gone with "-".
 # Nothing here fails half way: a value that cannot be added to is left as it is (pcall), the rest is counted.
 COUNT_BATCH = Script(
     RAISE_REACHED
@@ -34,11 +37,10 @@ if seq == last then
 elseif seq ~= last + 1 then
   return last
 end
-local tag = KEYS[2]
-local call = redis.call
+local call, pcall, floor, sub = redis.call, redis.pcall, math.floor, string.sub
 
 local function add(key, field, by)
-  local value = redis.pcall('HINCRBY', key, field, string.format('%.0f', by))
+  local value = pcall('HINCRBY', key, field, by)
   if type(value) == 'table' then return 0 end
   return value
 end
@@ -60,7 +62,7 @@ end
 local function list_add(key, name, visits, visitors, ends)
   local by = visits + visitors * PACKED
   if add(key, name, by) ~= by then return end
-  local kind = string.sub(name, 1, 2)
+  local kind = sub(name, 1, 2)
   if add(key, '#' .. kind, 1) > MAX_NAMES and name ~= kind then
     call('HDEL', key, name)
     add(key, '#' .. kind, -1)
@@ -119,11 +121,11 @@ local function daily_visitors(p, day, forgotten)
 end
 
 local function count(s)
-  local id, day, hour, forgotten, ends, hour_ends, max = s[1], s[2], s[3], s[4], s[5], s[6], s[7]
-  local paths, names, shapes, visitors, left_out, events, recent = s[8], s[9], s[10], s[11], s[12], s[13], s[14]
+  local tag, id, day, hour, forgotten, ends, hour_ends, max = unpack(s, 1, 8)
+  local paths, names, shapes, visitors, left_out, events, recent = unpack(s, 9, 15)
   if call('EXISTS', tag .. ':site:' .. id) == 0 then return '-' end
   local p = tag .. ':' .. id .. ':'
-  local month, year = string.sub(day, 1, 6), string.sub(day, 1, 4)
+  local month, year = sub(day, 1, 6), sub(day, 1, 4)
   local visits, path_visits, path_visitors, name_visits, name_visitors = 0, {}, {}, {}, {}
   for _, shape in ipairs(shapes) do
     visits = visits + shape[2]
@@ -154,14 +156,14 @@ local function count(s)
   if visits > 0 then
     site_visits = add(totals, 'visits', visits)
     raise_reached(tag .. ':raised', 'site.reached', 'site', id, 'visits', site_visits - visits, site_visits, ARGV[3])
-    add(p .. 'days:' .. year, string.sub(day, 5), visits)
+    add(p .. 'days:' .. year, sub(day, 5), visits)
     add(p .. 'months', month, visits)
     if add(p .. 'hours:' .. day, hour, visits) == visits then call('EXPIREAT', p .. 'hours:' .. day, hour_ends) end
   end
   if hour_visitors > 0 then add(p .. 'hours:' .. day, 'u' .. hour, hour_visitors) end
   if gained > 0 then
     site_visitors = add(totals, 'visitors', gained)
-    add(p .. 'uniq:' .. year, string.sub(day, 5), gained)
+    add(p .. 'uniq:' .. year, sub(day, 5), gained)
     add(p .. 'months', 'u' .. month, gained)
   end
 
@@ -170,9 +172,9 @@ local function count(s)
     local id, n, u = path_ids[i], path_visits[i] or 0, path_visitors[i] or 0
     local total = 0
     if id then
-      local block, field = ':' .. math.floor(id / IN_BLOCK), id % IN_BLOCK * 2
+      local block, field = ':' .. floor(id / IN_BLOCK), id % IN_BLOCK * 2
       if n > 0 then
-        local of_day, day_field = p .. 'd:' .. day .. ':' .. math.floor(id / DAY_BLOCK), id % DAY_BLOCK * 2
+        local of_day, day_field = p .. 'd:' .. day .. ':' .. floor(id / DAY_BLOCK), id % DAY_BLOCK * 2
         total = add(p .. 'pt' .. block, field, n)
         add(p .. 'm:' .. month .. block, field, n)
         if add(of_day, day_field, n) == n and ends > 0 then call('EXPIREAT', of_day, ends) end
@@ -198,19 +200,19 @@ local function count(s)
   end
   for _, shape in ipairs(shapes) do
     local referrer = shape[3] and names[shape[3]]
-    if referrer and string.sub(referrer, 1, 2) == 'r:' then
-      local pairs_key, field = p .. 'pr:' .. month, path_ids[shape[1]] .. ' ' .. string.sub(referrer, 3)
+    if referrer and sub(referrer, 1, 2) == 'r:' then
+      local pairs_key, field = p .. 'pr:' .. month, path_ids[shape[1]] .. ' ' .. sub(referrer, 3)
       if call('HLEN', pairs_key) < MAX_PAIRS or call('HEXISTS', pairs_key, field) == 1 then
         add(pairs_key, field, shape[2])
       end
     end
   end
   for _, reason in ipairs(left_out) do
-    add(p .. 'o:' .. month, string.sub(day, 7) .. reason[1], reason[2])
+    add(p .. 'o:' .. month, sub(day, 7) .. reason[1], reason[2])
   end
   if #recent > 0 then
-    call('LPUSH', p .. 'recent', unpack(recent))
-    call('LTRIM', p .. 'recent', 0, 19)
+    local length = call('LPUSH', p .. 'recent', unpack(recent))
+    if length > MAX_RECENT then call('LTRIM', p .. 'recent', 0, RECENT_KEPT - 1) end
   end
   site_visits = site_visits or tonumber(call('HGET', totals, 'visits') or '0')
   site_visitors = site_visitors or tonumber(call('HGET', totals, 'visitors') or '0')
@@ -228,6 +230,8 @@ return reply
     .replace("EXACT_MOST", str(EXACT_VISITORS))
     .replace("MAX_NAMES", str(MAX_NAMES))
     .replace("MAX_PAIRS", str(MAX_PAIRS))
+    .replace("MAX_RECENT", str(3 * RECENT_KEPT))
+    .replace("RECENT_KEPT", str(RECENT_KEPT))
     .replace("DAY_BLOCK", str(PAGES_IN_DAY_BLOCK))
     .replace("IN_BLOCK", str(PAGES_IN_BLOCK))
     .replace("PACKED", str(PACKED))

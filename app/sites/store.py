@@ -135,7 +135,9 @@ class SiteStore:
 
 
 class SitesBatchStore(BatchStore[Reply]):
-    """The batches of one bucket. A site that passes one of the numbers `reached` raises an event."""
+    """Batches of the sites of one bucket; of all, where one node holds every key. A site that passes one of the numbers
+    `reached` raises an event.
+    """
 
     def __init__(self, store: Store, barrier: Store, bucket: int, reached: Sequence[int] = ()) -> None:
         super().__init__(store, barrier, near=keys.sites_bucket(bucket))
@@ -146,9 +148,8 @@ class SitesBatchStore(BatchStore[Reply]):
         return keys.sites_worker(self._bucket, worker)
 
     async def apply(self, worker: str, sequence: int, arguments: Sequence[str | int | bytes]) -> Reply:
-        names = (self.worker_key(worker), keys.sites_bucket(self._bucket))
         settings = (keys.HITS_WORKER_LIFETIME, self._reached)
-        reply = await COUNT_BATCH.run(self._store, names, sequence, *settings, *arguments)
+        reply = await COUNT_BATCH.run(self._store, [self.worker_key(worker)], sequence, *settings, *arguments)
         if isinstance(reply, int):
             raise SequenceGap(reply)
         return [None if part == b"-" else [int(number) for number in part.split()] for part in reply.split(b";")]

@@ -23,7 +23,7 @@ from redis.exceptions import (
 
 from app.store.connection import Argument, Interrupted, NodeConnection, Reply, StoreUnavailable, Tracker
 from app.store.refusals import FIRST_PAUSE, MAX_PAUSE, Refusals
-from app.store.topology import Topology
+from app.store.topology import OneNode, Topology
 
 __all__ = ["CannotWrite", "NoPermissionError", "NoScriptError", "ResponseError", "Store", "StoreUnavailable"]
 
@@ -87,6 +87,11 @@ class Store:
     def up(self) -> bool:
         """Whether every opened connection is up."""
         return bool(self._nodes) and all(connection.up for connection in self._nodes.values())
+
+    @property
+    def sharded(self) -> bool:
+        """Whether several nodes share the keys: then a script reaches only those of one hash tag."""
+        return not isinstance(self._topology, OneNode)
 
     @property
     def commands(self) -> int:

@@ -15,7 +15,9 @@ FORWARDED_CLIENT = "tallygate.forwarded_client"
 MAX_FORWARDED_ADDRESSES = 32
 """Addresses of an X-Forwarded-For that are read, from the right."""
 MAX_ADDRESS_LENGTH = 64
-"""Characters of an address: none is longer, and parsed addresses are cached."""
+"""Characters of an address: none is longer."""
+MAX_REMEMBERED_CHAINS, MAX_REMEMBERED_CHAIN_BYTES = 16_384, 100
+"""Values of X-Forwarded-For whose client is remembered: reading an address takes as long as a hit of a counted site."""
 
 
 class Proxies:
@@ -26,30 +28,50 @@ class Proxies:
     def __init__(self, trusted: Sequence[str]) -> None:
         self._unix = "unix" in trusted
         self._networks = [ip_network(place, strict=False) for place in trusted if place != "unix"]
+        self._is_trusted_peer = lru_cache(maxsize=256)(self._trusts_text)
+        self._remembered_client = lru_cache(maxsize=MAX_REMEMBERED_CHAINS)(self._client_of)
         self.any = bool(trusted)
 
     def apply(self, scope: Scope, headers: Mapping[bytes, bytes]) -> None:
         """Sets the scope's client and scheme from the headers of a trusted proxy."""
         peer = scope["client"]
-        if not (self._unix if peer is None else self._trusts(peer[0])):
+        if not (self._unix if peer is None else self._is_trusted_peer(peer[0])):
             return
         scope[TRUSTED_PEER] = True
-        proto = headers.get(b"x-forwarded-proto", b"").partition(b",")[0].strip().lower()
-        if proto in SCHEMES:
-            scope["scheme"] = SCHEMES[proto]
-        chain = b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for")
+        proto = headers.get(b"x-forwarded-proto")
+        if proto is not None:
+            proto = proto.partition(b",")[0].strip().lower()
+            if proto in SCHEMES:
+                scope["scheme"] = SCHEMES[proto]
+        chain = headers.get(b"x-forwarded-for")
+        if chain is None:
+            return
+        if len(headers) != len(scope["headers"]):  # one of the headers came several times
+            chain = b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for")
+        find = self._remembered_client if len(chain) <= MAX_REMEMBERED_CHAIN_BYTES else self._client_of
+        client = find(chain)
+        if client is not None:
+            scope["client"] = (client, 0)
+            scope[FORWARDED_CLIENT] = True
+
+    def _client_of(self, chain: bytes) -> str | None:
+        """The right-most address that is no trusted proxy; the one before what is no address."""
+        client = None
         for text in reversed(chain.decode("latin-1").split(",")[-MAX_FORWARDED_ADDRESSES:]):
             address = _address(_without_port(text.strip()[:MAX_ADDRESS_LENGTH]))
             if address is None:
-                return
-            scope["client"] = (str(address), 0)
-            scope[FORWARDED_CLIENT] = True
-            if not self._trusts(str(address)):
-                return
+                break
+            client = str(address)
+            if not self._trusts(address):
+                break
+        return client
 
-    def _trusts(self, text: str) -> bool:
+    def _trusts_text(self, text: str) -> bool:
         address = _address(text)
-        return address is not None and any(address in network for network in self._networks)
+        return address is not None and self._trusts(address)
+
+    def _trusts(self, address: IPv4Address | IPv6Address) -> bool:
+        return any(address in network for network in self._networks)
 
 
 def _without_port(text: str) -> str:
@@ -59,7 +81,6 @@ def _without_port(text: str) -> str:
     return text.partition(":")[0] if text.count(":") == 1 else text
 
 
-@lru_cache(maxsize=4096)
 def _address(text: str) -> IPv4Address | IPv6Address | None:
     """None if the text is no address. A dual-stack socket's ::ffff:192.0.2.1 is IPv4."""
     try:
