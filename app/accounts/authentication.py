@@ -59,17 +59,19 @@ async def start_session(
     *,
     auth_time: float | None = None,
     amr: Iterable[str] = (),
+    groups: Iterable[str] = (),
     brief: bool | None = False,
 ) -> Session:
     """Starts a session for an authenticated user. Writes the audit entry first, so that every session has one.
 
-    `auth_time` is when the user authenticated: now if None, 0 if unknown; `amr` is how (RFC 8176).
+    `auth_time` is when the user authenticated: now if None, 0 if unknown; `amr` is how (RFC 8176); `groups` are those
+    that an identity provider names.
     """
     await request.state["before_sign_in"](user, auth_method, address_of(request))
     await audit(request, Event.SIGN_IN, user=user, detail=auth_method)
     await request.state["users"].signed_in(user.id)
     return await request.state["sessions"].begin(
-        request.scope, user.id, auth_method, recheck_at, auth_time=auth_time, amr=amr, brief=brief
+        request.scope, user.id, auth_method, recheck_at, auth_time=auth_time, amr=amr, groups=groups, brief=brief
     )
 
 

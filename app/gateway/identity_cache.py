@@ -110,7 +110,8 @@ def identity_of(caller: Caller) -> Identity:
     """The identity that applications are told."""
     user = caller.user
     email = user.email if user.email_verified else ""
-    return Identity(user.id, user.name, user.display_name, email, user.groups)
+    of_provider = caller.session.groups if caller.session is not None else ()
+    return Identity(user.id, user.name, user.display_name, email, tuple(dict.fromkeys((*user.groups, *of_provider))))
 
 
 def _place(caller: Caller, host: str) -> tuple[str, str]:

@@ -48,7 +48,7 @@ class AuthRequest:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """The tokens of a session, and the client id that they belong to if there are several.
+    """The tokens of a session, the client id that they belong to if there are several, and the user's groups.
 
     `recheck_at` (Unix seconds) is when the refresh token is used; infinite without one.
     """
@@ -57,6 +57,7 @@ class Tokens:
     refresh_token: str = field(default="", repr=False)
     recheck_at: float = math.inf
     client: str = ""
+    groups: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, answer: Claims, *, now: float, refresh: bool, before: "Tokens | None" = None) -> "Tokens":
@@ -72,6 +73,7 @@ class Tokens:
             id_token=text(answer, "id_token", MAX_PROVIDER_TOKEN_LENGTH) or old.id_token,
             refresh_token=refresh_token,
             recheck_at=now + _lifetime(answer) if refresh_token else math.inf,
+            groups=old.groups,
         )
 
 

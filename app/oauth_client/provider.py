@@ -40,6 +40,8 @@ class ProviderSettings(BaseModel):
     allow: Rule = Rule()
     refresh: bool = False
     """Whether the session is rechecked with the refresh token when the access token expires."""
+    groups_claim: str = "groups"
+    """The claim that names the user's groups; dots lead to one inside another."""
     assume_fresh: bool = False
     """Whether a sign-in counts as an authentication of the moment, although the provider does not say so."""
 
@@ -82,6 +84,7 @@ class Provider(ABC):
     name: str
     label: str
     rule: Rule
+    groups_claim: str = "groups"
     issuer: str
     """The issuer of its identities."""
     form_post: bool = False

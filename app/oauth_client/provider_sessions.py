@@ -42,9 +42,10 @@ class ProviderSession:
 
     @classmethod
     def load(cls, plain: bytes) -> Self:
-        issuer, subject, session, (id_token, refresh_token, recheck_at, client) = orjson.loads(plain)
-        never = recheck_at is None  # JSON knows no infinity
-        return cls(issuer, subject, session, Tokens(id_token, refresh_token, inf if never else recheck_at, client))
+        issuer, subject, session, (id_token, refresh_token, recheck_at, client, *more) = orjson.loads(plain)
+        again = inf if recheck_at is None else recheck_at  # JSON knows no infinity
+        groups = tuple(*more)  # older versions have stored none
+        return cls(issuer, subject, session, Tokens(id_token, refresh_token, again, client, groups))
 
 
 class ProviderSessions:

@@ -16,6 +16,7 @@ from app.accounts.profile import MAX_DISPLAY_NAME_LENGTH, BadProfile, display_na
 from app.accounts.store import BadInvitation, NameTaken
 from app.accounts.user_store import EmailTaken
 from app.audit.log import Event
+from app.oauth_client.claims import groups_of
 from app.oauth_client.errors import BadCallback, SignUpNotAllowed
 from app.oauth_client.lifespan import OAuthState
 from app.oauth_client.models import AuthRequest, ExternalProfile, text
@@ -41,7 +42,8 @@ async def sign_in(
     if user is None or user.disabled:
         await audit(request, Event.SIGN_IN_FAILED, user=user_id, detail=provider.name)
         raise SignUpNotAllowed("the user is disabled", N_("This account is disabled."))
-    provider_session = ProviderSession(profile.issuer, profile.subject, profile.session, profile.tokens)
+    tokens = replace(profile.tokens, groups=groups_of(profile.claims, provider.groups_claim))
+    provider_session = ProviderSession(profile.issuer, profile.subject, profile.session, tokens)
     return await _begin(request, user, provider.name, provider_session, profile.auth_time)
 
 
@@ -71,7 +73,10 @@ async def _begin(
 ) -> Session:
     """Starts the session, which is fresh by the provider's `auth_time`. Raises SignUpNotAllowed for a disabled user."""
     state, recheck_at = request.state, provider_session.tokens.recheck_at
-    session = await authentication.start_session(request, user, auth_method, recheck_at, auth_time=auth_time)
+    groups = provider_session.tokens.groups
+    session = await authentication.start_session(
+        request, user, auth_method, recheck_at, auth_time=auth_time, groups=groups
+    )
     with authentication.rollback_unless_verified(request):
         await state["provider_sessions"].keep(session, provider_session)
         # A concurrent unlink or disable has ended the user's sessions, perhaps without this new one. Checked last: from

@@ -49,29 +49,29 @@ class Refresher:
         self._patience = timeout + 2
         self._longest = int(4 * timeout) + 10
 
-    async def recheck(self, session: Session) -> float | None:
-        """The next `recheck_at` (Unix seconds); None if the session has to end. Raises StoreUnavailable."""
+    async def recheck(self, session: Session) -> Session | None:
+        """The session with its next `recheck_at` and groups; None if it has to end. Raises StoreUnavailable."""
         deadline = asyncio.get_running_loop().time() + self._patience
         while asyncio.get_running_loop().time() < deadline:
             async with self._turn(session) as ours:
                 if ours:
                     return await self._recheck(session)
             await asyncio.sleep(POLL_INTERVAL)
-        return self._clock() + RETRY_INTERVAL
+        return replace(session, recheck_at=self._clock() + RETRY_INTERVAL)
 
-    async def _recheck(self, session: Session) -> float | None:
+    async def _recheck(self, session: Session) -> Session | None:
         provider_session = await self._memory.provider_session(session)
         if provider_session is None:  # another worker learned that it has to end
             return None
         if self._clock() < provider_session.tokens.recheck_at:  # another worker refreshed it meanwhile
-            return provider_session.tokens.recheck_at
+            return _confirmed(session, provider_session.tokens)
         try:
             tokens = await self._asked(session.auth_method, provider_session)
         except Revoked as revoked:
             await self._over(session, revoked.why)
             return None
         await self._memory.renew(session, replace(provider_session, tokens=tokens))
-        return tokens.recheck_at
+        return _confirmed(session, tokens)
 
     async def _asked(self, name: str, provider_session: ProviderSession) -> Tokens:
         """The session's new tokens. Raises Revoked."""
@@ -126,3 +126,7 @@ class Refresher:
             if ours:
                 with suppress(StoreUnavailable):
                     await RELEASE.run(self._store, [lock], name)
+
+
+def _confirmed(session: Session, tokens: Tokens) -> Session:
+    return replace(session, recheck_at=tokens.recheck_at, groups=tokens.groups)

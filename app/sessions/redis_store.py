@@ -98,6 +98,7 @@ class RedisSessions:
             "r": f"{session.recheck_at:.0f}" if session.recheck_at < math.inf else "",
             "t": f"{session.auth_time:.3f}" if session.auth_time else "",
             "m": " ".join(session.amr),
+            "g": "\n".join(session.groups),
             "b": "1" if session.brief else "",
             "o": session.root if session.root != session.key else "",
         }
@@ -141,7 +142,8 @@ class RedisSessions:
 
     async def save_recheck(self, session: Session) -> None:
         name = keys.session(session.key)
-        await SAVE.run(self._store, [name], "r", f"{session.recheck_at:.0f}" if session.recheck_at < math.inf else "")
+        again = f"{session.recheck_at:.0f}" if session.recheck_at < math.inf else ""
+        await SAVE.run(self._store, [name], "r", again, "g", "\n".join(session.groups))
         self._cache.forget(name)
 
     async def end(self, session: Session) -> None:
@@ -205,6 +207,7 @@ def parse_session(name: str, fields: Fields) -> Session | None:
             recheck_at=float(fields.get(b"r", math.inf)),
             auth_time=float(fields.get(b"t", 0)),
             amr=tuple(fields.get(b"m", b"").decode().split()),
+            groups=tuple(filter(None, fields.get(b"g", b"").decode().split("\n"))),
             brief=b"b" in fields,
             root=fields.get(b"o", b"").decode() or name.removeprefix(keys.session("")),
             stored={k.decode().removeprefix(DATA): v.decode() for k, v in fields.items() if k.startswith(b"x:")},

@@ -34,8 +34,8 @@ REAUTH_WINDOW = 600
 """Seconds after authenticating for which sensitive acts need no new authentication."""
 Watcher = Callable[[Session], Awaitable[None]]
 """Is told of a session that ends, before it does. Raises StoreUnavailable."""
-Recheck = Callable[[Session], Awaitable[float | None]]
-"""Asks the session's identity provider. Returns the next `recheck_at` (Unix seconds); None ends the session."""
+Recheck = Callable[[Session], Awaitable[Session | None]]
+"""Asks the session's identity provider. Returns the session with its next `recheck_at` and groups; None ends it."""
 
 
 class Sessions:
@@ -96,11 +96,10 @@ class Sessions:
         return await self._rechecking.join(found.key, lambda: self._rechecked(found))
 
     async def _rechecked(self, session: Session) -> Session | None:
-        again = math.inf if self._recheck is None else await self._recheck(session)
-        if again is None:
+        vouched = replace(session, recheck_at=math.inf) if self._recheck is None else await self._recheck(session)
+        if vouched is None:
             await self.end_these([session])
             return None
-        vouched = replace(session, recheck_at=again)
         await self._store.save_recheck(vouched)
         return vouched
 
@@ -167,6 +166,7 @@ class Sessions:
         *,
         auth_time: float | None = None,
         amr: Iterable[str] = (),
+        groups: Iterable[str] = (),
         brief: bool | None = None,
     ) -> Session:
         """Signs the visitor in with a new session and ends the present one (session fixation: ASVS 5.0, 7.2.4).
@@ -179,7 +179,7 @@ class Sessions:
         started = self._new(scope, user, auth_method, before)
         started.recheck_at = recheck_at
         started.auth_time = started.created if auth_time is None else min(auth_time, started.created)
-        started.amr = tuple(amr)
+        started.amr, started.groups = tuple(amr), tuple(groups)
         started.brief = started.brief if brief is None else brief
         return await self._start(scope, scope[SESSION_CONTEXT], started, before)
 

@@ -20,8 +20,9 @@ class Session:
     it is stored on its own, so that concurrent changes of different names are both kept.
 
     `root` is what depends on the session names it by: re-authentication gives a session a new key, and keeps its root.
-    After `recheck_at` the identity provider must confirm the session. `auth_time` is when the user last authenticated,
-    0 if unknown; `amr` is how (RFC 8176), such as `pwd`, `otp`, `mfa`. A `brief` session ends with the browser.
+    After `recheck_at` the identity provider must confirm the session; `groups` are those that it names. `auth_time` is
+    when the user last authenticated, 0 if unknown; `amr` is how (RFC 8176), such as `pwd`, `otp`, `mfa`. A `brief`
+    session ends with the browser.
     """
 
     key: str
@@ -34,6 +35,7 @@ class Session:
     recheck_at: float = math.inf
     auth_time: float = 0.0
     amr: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
     brief: bool = False
     root: str = ""
     stored: Mapping[str, str] = field(default_factory=dict)
@@ -109,7 +111,7 @@ class SessionStore(Protocol):
         """Stores `seen`. Returns the cookie's new value if it changes."""
 
     async def save_recheck(self, session: Session) -> None:
-        """Stores `recheck_at`."""
+        """Stores `recheck_at` and `groups`."""
 
     async def end(self, session: Session) -> None: ...
 

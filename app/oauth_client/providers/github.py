@@ -32,7 +32,7 @@ class GitHub(Provider):
         self._clock = context.clock
         self.name = name
         self.label = settings.label or "GitHub"
-        self.rule = settings.allow
+        self.rule, self.groups_claim = settings.allow, settings.groups_claim
         self.issuer = settings.base_url
         self.reauthenticates = settings.assume_fresh
 

@@ -34,7 +34,7 @@ class OAuth2(Provider):
         self._clock = context.clock
         self.name = name
         self.label = settings.label or self.label_by_default
-        self.rule = settings.allow
+        self.rule, self.groups_claim = settings.allow, settings.groups_claim
         self.issuer = settings.base_url
         self.reauthenticates = settings.assume_fresh
 

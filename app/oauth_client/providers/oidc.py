@@ -1,11 +1,13 @@
 """OpenID Connect by discovery: Google, Keycloak, Authentik, GitLab and any other."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
 import structlog
 
+from app.oauth_client.claims import groups_of, lacks, together
 from app.oauth_client.client_auth import authenticated, chosen_method
 from app.oauth_client.errors import BadCallback, BadProviderResponse, OAuthProblem, Revoked, StaleSignIn
 from app.oauth_client.id_token import auth_time_of, check_id_token, check_logout_token
@@ -16,7 +18,6 @@ from app.oauth_client.models import AuthRequest, Claims, ExternalProfile, Logout
 from app.oauth_client.oidc_settings import OidcSettings
 from app.oauth_client.provider import ClientInfo, Provider, ProviderContext
 from app.oauth_client.provider_http import ProviderHttp
-from app.oauth_client.rules import claim_of
 from app.oauth_client.token_response import REFRESH_ERRORS, SIGN_IN_ERRORS, Errors, bearer_token, quotable, tokens_of
 from app.sessions.service import REAUTH_WINDOW
 
@@ -47,7 +48,8 @@ class Oidc(Provider):
         self._settings = settings
         self.name = name
         self.label = settings.label or name.capitalize()
-        self.rule = settings.allow
+        self.rule, self.groups_claim = settings.allow, settings.groups_claim
+        self._wants_groups = "groups" in settings.scopes or "groups_claim" in settings.model_fields_set
         self.issuer = settings.issuer
         self.client_id = settings.client_id
         self.form_post = settings.response_mode == "form_post"
@@ -124,6 +126,7 @@ class Oidc(Provider):
         answered = await self._token_request(form, REFRESH_ERRORS)
         if not text(answered, "access_token", MAX_ID_TOKEN_LENGTH) and not text(answered, "refresh_token", 1 << 16):
             raise BadProviderResponse(f"{self.issuer}: the answer to a refresh has no token")
+        claims: Claims = {}
         if id_token := answered.pop("id_token", None):
             try:
                 claims = await self._claims(str(id_token), text(answered, "access_token", MAX_ID_TOKEN_LENGTH))
@@ -133,7 +136,22 @@ class Oidc(Provider):
                 if claims["sub"] != subject:
                     raise Revoked(f"{self.issuer}: the refreshed ID token is about another sub")
                 answered["id_token"] = id_token
-        return self._tokens(answered, before=tokens)
+        access_token = text(answered, "access_token", MAX_ID_TOKEN_LENGTH)
+        groups = await self._groups(claims, access_token, subject, tokens.groups)
+        return replace(self._tokens(answered, before=tokens), groups=groups)
+
+    async def _groups(
+        self, claims: Claims, access_token: str, subject: str, before: tuple[str, ...]
+    ) -> tuple[str, ...]:
+        """The groups after a refresh, from userinfo if the ID token has none; as before if neither says anything."""
+        endpoint = (await self.metadata()).userinfo_endpoint
+        if lacks(claims, {self.groups_claim}) and endpoint and access_token and (before or self._wants_groups):
+            try:
+                claims = {**claims, **await self._userinfo(endpoint, access_token, subject)}
+            except OAuthProblem as problem:
+                structlog.get_logger("app").warning("groups are not renewed", provider=self.name, why=problem.why)
+                return before
+        return groups_of(claims, self.groups_claim) if claims else before
 
     async def sign_out_url(self, id_token: str, home: str) -> str | None:
         endpoint = (await self.metadata()).end_session_endpoint if self._settings.sign_out_there else ""
@@ -215,14 +233,15 @@ class Oidc(Provider):
         endpoint = (await self.metadata()).userinfo_endpoint
         needed = self._needed()
         wanted = needed | ({"email"} if "email" in self._settings.scopes else set())
-        if not endpoint or not (_lacks(claims, wanted) or self._nameless(claims)):
+        wanted |= {self.groups_claim} if self._wants_groups else set()
+        if not endpoint or not (lacks(claims, wanted) or self._nameless(claims)):
             return claims
         try:
-            return _together(claims, await self._userinfo(endpoint, access_token, claims["sub"]))
+            return together(claims, await self._userinfo(endpoint, access_token, claims["sub"]))
         except OtherSubject:
             raise
         except OAuthProblem as problem:
-            if _lacks(claims, needed):
+            if lacks(claims, needed):
                 raise
             structlog.get_logger("app").warning("userinfo is left out", provider=self.name, why=problem.why)
             return claims
@@ -265,19 +284,6 @@ class Oidc(Provider):
             tokens=tokens,
             auth_time=auth_time,
         )
-
-
-def _together(claims: Claims, userinfo: Claims) -> dict[str, Any]:
-    """Merges the claims: the ID token's win, but `email` and `email_verified` come from the same source."""
-    together = {**userinfo, **claims}
-    for place in (claims, userinfo):
-        if place.keys() >= {"email", "email_verified"}:
-            return together | {"email": place["email"], "email_verified": place["email_verified"]}
-    return together | {"email_verified": None if "email_verified" not in together else False}
-
-
-def _lacks(claims: Claims, names: set[str]) -> bool:
-    return any(claim_of(claims, name) is None for name in names)
 
 
 def _check_key_set(document: dict[str, Any]) -> None:

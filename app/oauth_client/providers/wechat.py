@@ -102,7 +102,7 @@ class WeChat(Provider):
         self._component_tokens = context.component_tokens
         self.name = name
         self.label = settings.label or "微信 WeChat"
-        self.rule = settings.allow
+        self.rule, self.groups_claim = settings.allow, settings.groups_claim
         self.issuer = settings.open_url
 
     async def authorization_url(self, auth_request: AuthRequest, client: ClientInfo) -> str:

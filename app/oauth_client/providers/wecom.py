@@ -43,7 +43,7 @@ class WeCom(Provider):
         self._token = ("", 0.0)
         self.name = name
         self.label = settings.label or "企业微信 WeCom"
-        self.rule = settings.allow
+        self.rule, self.groups_claim = settings.allow, settings.groups_claim
         self.issuer = settings.api_url
 
     async def authorization_url(self, auth_request: AuthRequest, client: ClientInfo) -> str:

@@ -1,0 +1,108 @@
+"""Groups of the provider: they belong to the session that began there, and follow what it says."""
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from app.oauth_client.claims import groups_of
+from app.settings import Settings
+from tests.fakes.openid import FakeOpenId
+from tests.helpers.clock import Clock
+from tests.helpers.service import Running, running
+from tests.helpers.sockets import PATIENCE
+from tests.oauth_client.conftest import corp
+from tests.oauth_client.refresh.conftest import LIFETIME
+from tests.oauth_client.walk import Walk
+
+RULES = ({"hosts": ["tallygate.test"], "paths": ["/staff"], "allow": {"groups": ["staff"]}},)
+QUESTION = {"X-Forwarded-Proto": "http", "X-Forwarded-Host": "tallygate.test", "X-Forwarded-Method": "GET"}
+
+
+@pytest.fixture
+def tables(provider: FakeOpenId) -> dict[str, dict[str, Any]]:
+    provider.refresh_tokens = []
+    return {
+        "corp": corp(provider, refresh=True),
+        "nested": corp(provider, refresh=True, groups_claim="realm_access.roles"),
+    }
+
+
+@pytest.fixture
+async def service(
+    make_settings: Callable[..., Settings], tables: dict[str, dict[str, Any]], clock: Clock
+) -> AsyncIterator[Running]:
+    changes = {"oauth": tables, "oauth_timeout": PATIENCE / 2, "rules": RULES, "trusted_proxies": ("192.0.2.1",)}
+    async with running(make_settings(**changes), clock) as service:
+        yield service
+
+
+async def answer(walk: Walk) -> int:
+    """What a rule says that asks for the group staff."""
+    asked = await walk.browser.get("/verify/forward-auth", headers=QUESTION | {"X-Forwarded-Uri": "/staff"})
+    if asked.status_code == 200:
+        assert "staff" in asked.headers["remote-groups"].split(",")
+    return asked.status_code
+
+
+@pytest.mark.parametrize(
+    ("name", "claims", "without"),
+    [
+        ("corp", {"groups": ["staff", "a b"]}, {"groups": []}),
+        ("corp", {"groups": "staff"}, {}),
+        ("nested", {"realm_access": {"roles": ["staff"]}}, {"realm_access": {"roles": ["other"]}}),
+    ],
+)
+async def test_a_recheck_renews_groups(
+    walk: Walk, provider: FakeOpenId, clock: Clock, name: str, claims: dict[str, Any], without: dict[str, Any]
+) -> None:
+    provider.claims = claims
+    await walk.whole(name)
+    assert await answer(walk) == 200
+    provider.refreshed = {"id_token": provider.new_id_token(**without)}
+    clock.move(LIFETIME - 1)
+    assert await answer(walk) == 200
+    clock.move(1)
+    assert await answer(walk) == 403
+    provider.refreshed = {"id_token": provider.new_id_token(**claims)}
+    clock.move(LIFETIME)
+    assert await answer(walk) == 200
+
+
+async def test_userinfo_tells_groups_that_the_id_token_lacks(walk: Walk, provider: FakeOpenId, clock: Clock) -> None:
+    provider.userinfo = {"realm_access": {"roles": ["staff"]}}
+    await walk.whole("nested")
+    assert await answer(walk) == 200
+    provider.userinfo = {"realm_access": {"roles": []}}
+    clock.move(LIFETIME)
+    assert await answer(walk) == 403
+
+
+async def test_groups_stay_where_the_provider_says_nothing_of_them(
+    walk: Walk, provider: FakeOpenId, clock: Clock
+) -> None:
+    provider.claims = {"groups": ["staff"]}
+    await walk.whole()
+    provider.userinfo = {"sub": "somebody-else"}
+    clock.move(LIFETIME)
+    assert await answer(walk) == 200
+
+
+async def test_a_new_sign_in_brings_its_own_groups(walk: Walk, provider: FakeOpenId) -> None:
+    provider.claims = {"groups": ["staff"]}
+    await walk.whole()
+    assert await answer(walk) == 200
+    provider.claims = {"groups": ["guests"]}
+    await walk.whole()
+    assert await answer(walk) == 403
+
+
+@pytest.mark.parametrize(
+    ("claim", "groups"),
+    [
+        (None, ()), (7, ()), ("a,b", ("a,b",)), (["a", "a", 7, "", "b\n", "x" * 256, "/ü"], ("a", "/ü")),
+        ([str(number) for number in range(600)], tuple(str(number) for number in range(500))),
+    ],
+)  # fmt: skip
+def test_odd_claims_are_no_groups(claim: object, groups: tuple[str, ...]) -> None:
+    assert groups_of({"groups": claim}, "groups") == groups
