@@ -7,8 +7,9 @@ UV := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate
 	--custom-compile-command 'make lock'
 ARGS ?=
 JOBS ?= auto
+VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"$$/\1/p' app/__init__.py)
 
-.PHONY: help install run dev test test-all test-containers check faults format bench lock docs messages clean
+.PHONY: help install run dev test test-all test-containers check faults format bench lock kind docs messages clean
 .DEFAULT_GOAL := help
 
 help: ## List these commands
@@ -61,6 +62,14 @@ lock: $(VENV)/dev.done ## Lock the dependencies anew (UPGRADE=1: to their newest
 	$(UV) $(if $(UPGRADE),--upgrade) pyproject.toml --output-file requirements/run.txt
 	$(UV) $(if $(UPGRADE),--upgrade) requirements/dev.in --output-file requirements/dev.txt
 	$(UV) $(if $(UPGRADE),--upgrade) requirements/bench.in --output-file requirements/bench.txt
+
+kind: ## Run the overlay dev in a cluster of its own on this machine (needs docker, kind, kubectl)
+	docker build --tag tallygate:$(VERSION) .
+	kind get clusters | grep -qx tallygate || kind create cluster --name tallygate
+	kind load docker-image --name tallygate tallygate:$(VERSION)
+	kubectl --context kind-tallygate apply --kustomize k8s/overlays/dev
+	kubectl --context kind-tallygate --namespace tallygate rollout status deployment/tallygate --timeout 180s
+	@echo "kubectl --context kind-tallygate --namespace tallygate port-forward service/tallygate 8000:80"
 
 docs: $(VENV)/dev.done ## Write docs/settings.md from the settings
 	$(BIN)/python -m app settings > docs/settings.md

@@ -10,6 +10,11 @@ variable "VERSION" {
   default = "0.1.0"
 }
 
+// Whether the tag `latest` moves: not for a pre-release, nor for a fix of an older version (deploy/release.sh).
+variable "LATEST" {
+  default = "true"
+}
+
 variable "REVISION" {
   default = "unknown"
 }
@@ -25,7 +30,7 @@ group "default" {
 
 target "production" {
   target = "production"
-  tags   = ["${name("tallygate")}:${VERSION}", "${name("tallygate")}:latest"]
+  tags   = concat(["${name("tallygate")}:${VERSION}"], LATEST == "true" ? ["${name("tallygate")}:latest"] : [])
   args = {
     VERSION  = VERSION
     REVISION = REVISION

@@ -1,7 +1,10 @@
 """CI for the owner's repository."""
 
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -61,4 +64,43 @@ def test_one_version_is_said_everywhere() -> None:
     assert f"ARG VERSION={__version__}\n" in text("Dockerfile")
     assert f'default = "{__version__}"' in text("docker-bake.hcl")
     assert f"image: tallygate:{__version__}\n" in text("k8s/base/app/deployment.yaml")
+    assert yaml_of("deploy/helm/Chart.yaml")["appVersion"] == __version__
     assert f"newTag: {__version__}\n" in text("k8s/overlays/production/kustomization.yaml")
+
+
+def release(*arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["sh", folder / "deploy" / "release.sh", *arguments], capture_output=True, text=True, check=False
+    )
+
+
+def test_a_release_waits_for_the_tests_and_has_the_version_of_its_source() -> None:
+    assert yaml_of(".github/workflows/release.yml")["jobs"]["image"]["needs"] == "test"
+    assert release("check", f"v{__version__}").returncode == 0
+    wrong = release("check", "v99.0.0")
+    assert wrong.returncode == 1
+    assert "the tag is v99.0.0" in wrong.stderr
+
+
+@pytest.mark.parametrize(
+    ("tag", "latest"), [("v1.10.0", "true"), ("v1.9.1", "false"), ("v2.0.0-rc.1", "false"), ("v1.2.0", "false")]
+)
+def test_latest_is_the_newest_version_that_is_no_candidate(tmp_path: Path, tag: str, latest: str) -> None:
+    (tmp_path / "deploy").mkdir()
+    shutil.copy(ROOT / "deploy" / "release.sh", tmp_path / "deploy")
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=t", "-c", "user.email=t@example.com"]
+    subprocess.run([*git, "init", "--quiet"], check=True)
+    subprocess.run([*git, "commit", "--quiet", "--allow-empty", "--message", "x"], check=True)
+    for name in ("v1.2.0", "v1.9.1", "v1.10.0", "v2.0.0-rc.1"):
+        subprocess.run([*git, "tag", name], check=True)
+    assert release("latest", tag, folder=tmp_path).stdout.strip() == latest
+
+
+def test_every_place_with_a_pinned_image_is_watched() -> None:
+    watched = [
+        entry for entry in yaml_of(".github/dependabot.yml")["updates"] if entry["package-ecosystem"] == "docker"
+    ]
+    folders = {folder for entry in watched for folder in entry.get("directories", [entry.get("directory")])}
+    assert all((ROOT / folder.removeprefix("/")).is_dir() for folder in folders)
+    pinned = {path.parent for path in (ROOT / "k8s").rglob("*.yaml") if re.search(r"image: redis:", path.read_text())}
+    assert {f"/{folder.relative_to(ROOT).as_posix()}" for folder in pinned} <= folders
