@@ -38,28 +38,6 @@ async def test_an_sdk_that_fetches_a_token_gets_its_own(service: Running, wechat
     assert wechat.count("/cgi-bin/stable_token") == 1
 
 
-async def test_forty_askers_of_two_workers_cause_one_refresh(
-    service: Running, elsewhere: Running, wechat: WeChatApi
-) -> None:
-    headers = {"Authorization": f"Bearer {TOKEN}"}
-    workers = [service.client, elsewhere.client]
-    answers = await asyncio.gather(*(workers[number % 2].get(INFO, headers=headers) for number in range(40)))
-    assert {answer.status_code for answer in answers} == {200}
-    assert wechat.count("/cgi-bin/stable_token") == 1
-
-
-@pytest.mark.slow
-async def test_a_day_takes_twelve_to_fourteen_tokens(
-    service: Running, elsewhere: Running, wechat: WeChatApi, clock: Clock
-) -> None:
-    for number in range(24 * 24):
-        answer = await (service, elsewhere)[number % 2].client.get(INFO, headers={"Authorization": f"Bearer {TOKEN}"})
-        assert "errcode" not in answer.json()
-        clock.move(150)
-        await asyncio.sleep(0)
-    assert 12 <= len({token for path, query in wechat.asked if (token := query.get("access_token"))}) <= 14
-
-
 async def test_a_dead_token_is_replaced_by_force_once(program: httpx.AsyncClient, wechat: WeChatApi) -> None:
     await program.get(INFO)
     wechat.expire()
