@@ -159,6 +159,14 @@ async def reset_link(request: Request[AccountState], admin: User, user: User) ->
     return f"{own_origin(request)}/reset?token={secret}", expires
 
 
+async def remove_second_factors(request: Request[AccountState], admin: User, user: User) -> bool:
+    """Whether the user had any."""
+    removed = await request.state["second_factors"].remove_all(user.id)
+    if removed:
+        await audit(request, Event.FACTOR_REMOVED, user=user, by=admin, detail="all")
+    return removed
+
+
 async def create_group(request: Request[AccountState], admin: User, name: str) -> bool:
     """Whether the group is new."""
     created = await request.state["users"].create_group(name)
@@ -183,6 +191,7 @@ async def remove(request: Request[AccountState], by: User, user: User) -> None:
     for token in await state["tokens"].list(user.id):
         await state["tokens"].revoke(user.id, token.id)
     await state["identities"].remove_all(user.id)
+    await state["second_factors"].remove_all(user.id)
     await state["users"].set_groups(user.id, ())
     await state["users"].set_email(user.id, "", verified=False)
     await audit(request, Event.USER_REMOVED, user=user, by=by if by.id != user.id else None, detail=user.name)

@@ -72,6 +72,7 @@ class NewTokenModel(TokenModel):
 class SignIn(Body):
     username: Text
     password: Text
+    code: Annotated[Text, Field(description="Of the authenticator app, or a recovery code.")] | None = None
     stay_signed_in: Annotated[bool, Field(description="If false, the cookie ends with the browser.")] = True
 
 
@@ -119,7 +120,9 @@ SESSION_HEAD = StaticHeaders(
 async def sign_in(request: Request[AccountState]) -> Response:
     """`POST /api/session`."""
     body = await json_body(request, SignIn)
-    user = await authentication.sign_in(request, body.username, body.password, brief=not body.stay_signed_in)
+    user = await authentication.sign_in(
+        request, body.username, body.password, brief=not body.stay_signed_in, code=body.code
+    )
     if user is None:
         raise WrongPassword
     return json_response({"user": user_json(user)})
@@ -191,7 +194,7 @@ def user_json(user: User) -> dict[str, Any]:
 
 
 SIGN_IN = Operation(
-    summary="Sign in with a password",
+    summary="Sign in with a password, and a code if the user has a second factor",
     tag="session",
     body=SignIn,
     responses={200: ("Signed in; the cookie is set.", CurrentUserModel)},

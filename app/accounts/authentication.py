@@ -1,7 +1,7 @@
 """Sign-in and sign-out, the same for pages and the API."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
 from starlette.requests import Request
@@ -12,42 +12,128 @@ from app.accounts.models import User
 from app.accounts.names import compare_key
 from app.accounts.password_hashing import Busy
 from app.accounts.password_policy import check_password
+from app.accounts.second_factors.checking import AMR, Method, check_code, stamp_of, verified_passkey
+from app.accounts.second_factors.store import PendingSignIn
 from app.audit.log import Event
 from app.sessions.session import Session
 from app.store.client import StoreUnavailable
+from app.web.errors import SecondFactorNeeded
 
 
-async def sign_in(request: Request[AccountState], name: str, password: str, *, brief: bool) -> User | None:
-    """Signs in with a password. None for an unknown name and for a wrong password, after the same time (no enumeration
-    of users: OWASP ASVS 5.0, 6.3.8). A `brief` session ends with the browser.
+class NeedsSecondFactor(SecondFactorNeeded):
+    """The password was right, and the user has a second factor."""
 
-    Raises TooMany, Busy, StoreUnavailable.
+    def __init__(self, user: User, pending: PendingSignIn) -> None:
+        super().__init__(second_factors=[*user.second_factors, "recovery_code"])
+        self.pending = pending
+
+
+async def sign_in(
+    request: Request[AccountState], name: str, password: str, *, brief: bool, code: str | None = None
+) -> User | None:
+    """Signs in with a password, and a `code` if the user has a second factor. A `brief` session ends with the browser.
+
+    None for an unknown name and for a wrong password, after the same time (no enumeration of users: OWASP ASVS 5.0,
+    6.3.8). Raises NeedsSecondFactor, WrongCode, TooMany, Busy, StoreUnavailable.
     """
+    state, right_password = request.state, request.state["passwords"].verify
+    origin = await limit(request, name)
+    user, stored = await state["accounts"].credentials(name)
+    right = await right_password(stored, password)
+    if not right or stored is None or user is None or user.disabled:
+        await audit(request, Event.SIGN_IN_FAILED, user=user or "")
+        return None
+    method: Method = "password"
+    if user.second_factors:
+        if code is None:
+            raise NeedsSecondFactor(user, PendingSignIn(user.id, stamp_of(stored), brief))
+        method = await check_code(request, user, code)
+    await state["limits"].signed_in(compare_key(name), origin)
+
+    async def unchanged(stored_now: str | None) -> bool:
+        return stored_now == stored or await right_password(stored_now, password)
+
+    signed_in = await _start(request, user, method, brief, unchanged)
+    if signed_in and state["passwords"].needs_rehash(stored):
+        with suppress(Busy, StoreUnavailable):  # the next sign-in retries it
+            await state["accounts"].replace_password(user.id, stored, await state["passwords"].hash(password))
+    return user if signed_in else None
+
+
+async def finish(request: Request[AccountState], pending: PendingSignIn, code: str) -> User | None:
+    """Signs in a user whose password was right, with a code. None if the user has changed since.
+
+    Raises WrongCode, TooMany, StoreUnavailable.
+    """
+    state = request.state
+    user, stored = await waiting_user(request, pending)
+    if user is None:
+        return None
+    origin = await limit(request, user.name)
+    method = await check_code(request, user, code)
+    await state["limits"].signed_in(compare_key(user.name), origin)
+
+    async def unchanged(stored_now: str | None) -> bool:
+        return stored_now == stored
+
+    return user if await _start(request, user, method, pending.brief, unchanged) else None
+
+
+async def waiting_user(request: Request[AccountState], pending: PendingSignIn) -> tuple[User | None, str | None]:
+    """(the user of a sign-in that waits, the password's hash); None if the user has changed since."""
+    user = await request.state["accounts"].by_id(pending.user)
+    stored = await request.state["accounts"].password_hash(pending.user)
+    if user is None or user.disabled or not user.second_factors or stamp_of(stored) != pending.password:
+        return None, None
+    return user, stored
+
+
+async def limit(request: Request[AccountState], name: str) -> str:
+    """Spends one try of the name and of the address. Returns the known origin. Raises TooMany."""
     state, key, address = request.state, compare_key(name), address_of(request)
-    right_password = state["passwords"].verify
     origin = await state["known_origins"].find(request.scope, key, address)
     wait = await state["limits"].sign_in(key, address, origin)
     if wait and not await state["limits"].sign_in_noted(address):
         await audit(request, Event.SIGN_IN_LIMITED, user="")
     raise_if_limited(wait)
-    user, stored = await state["accounts"].credentials(name)
-    if not await right_password(stored, password) or user is None or user.disabled:
-        await audit(request, Event.SIGN_IN_FAILED, user=user or "")
-        return None
-    await state["limits"].signed_in(key, origin)
-    await start_session(request, user, "password", amr=("pwd",), brief=brief)
-    # A concurrent change of the password, or disabling of the user, has ended all sessions but this new one. Another
-    # sign-in may have replaced the hash of the same password.
+    return origin
+
+
+async def _start(
+    request: Request[AccountState],
+    user: User,
+    method: Method,
+    brief: bool,
+    unchanged: Callable[[str | None], Awaitable[bool]],
+) -> bool:
+    """Starts the session; False if the user has changed since. A concurrent change of the password, or disabling of the
+    user, has ended all sessions but this new one.
+    """
+    state = request.state
+    await start_session(request, user, method, amr=AMR[method], brief=brief)
     with rollback_unless_verified(request):
-        now, stored_now = await state["accounts"].credentials(name)
-        changed = stored_now != stored and not await right_password(stored_now, password)
-        if now is None or now.disabled or changed:
+        now, stored = await state["accounts"].credentials(user.name)
+        same = now is not None and not now.disabled and now.second_factors == user.second_factors
+        if not same or not await unchanged(stored):
+            await state["sessions"].end(request.scope)
+            return False
+        await state["known_origins"].note(request.scope, compare_key(user.name), address_of(request))
+    return True
+
+
+async def sign_in_with_passkey(request: Request[AccountState], credential: str, *, brief: bool) -> User | None:
+    """Signs in with a passkey, which names its user. None for one that is refused. Raises TooMany, StoreUnavailable."""
+    state = request.state
+    raise_if_limited(await state["limits"].passkey(address_of(request)))
+    user, passkey = await verified_passkey(request, credential)
+    if user is None or passkey is None:
+        return None
+    await start_session(request, user, "passkey", amr=AMR["passkey"], brief=brief)
+    with rollback_unless_verified(request):
+        now = await state["accounts"].by_id(user.id)
+        if now is None or now.disabled or await state["second_factors"].passkey(user.id, passkey.id) is None:
             await state["sessions"].end(request.scope)
             return None
-        await state["known_origins"].note(request.scope, key, address)
-    if stored is not None and state["passwords"].needs_rehash(stored):
-        with suppress(Busy, StoreUnavailable):  # the next sign-in retries it
-            await state["accounts"].replace_password(user.id, stored, await state["passwords"].hash(password))
     return user
 
 

@@ -9,6 +9,7 @@ from app.accounts.models import User
 from app.accounts.tokens import ApiTokens
 from app.sessions.service import Sessions
 from app.sessions.session import Session
+from app.settings.live import LiveSettings
 from app.store import keys
 from app.store.tracking import Fields, TrackedHashes
 from app.web.headers import headers_of
@@ -19,9 +20,13 @@ TOKEN_PATHS = ("/api/", "/events/config/")
 
 
 class CurrentUser:
-    """Users are cached in each worker until Redis invalidates them, like their sessions."""
+    """Users are cached in each worker until Redis invalidates them, like their sessions.
 
-    def __init__(self, sessions: Sessions, users: TrackedHashes[User], tokens: ApiTokens) -> None:
+    A user who has to set up a second factor first counts as nobody, except for `enrolling`.
+    """
+
+    def __init__(self, live: LiveSettings, sessions: Sessions, users: TrackedHashes[User], tokens: ApiTokens) -> None:
+        self._live = live
         self._sessions = sessions
         self._users = users
         self._tokens = tokens
@@ -33,7 +38,7 @@ class CurrentUser:
         """
         if USER not in scope:
             user_id = await self._user_id(scope)
-            scope[USER] = _able(await self._users.read(keys.user(user_id))) if user_id else None
+            scope[USER] = self._able(await self._users.read(keys.user(user_id))) if user_id else None
         user: User | None = scope[USER]
         return user
 
@@ -45,16 +50,33 @@ class CurrentUser:
     def cached(self, scope: Scope, cookies: bytes) -> tuple[User, Session] | None:
         """The user and the session of a raw Cookie header if both are cached; None otherwise."""
         session = self._sessions.cached(scope, cookies)
-        user = _able(self._users.kept(keys.user(session.user))) if session is not None else None
+        user = self._able(self._users.kept(keys.user(session.user))) if session is not None else None
         return (user, session) if user is not None and session is not None else None
 
     async def by_id(self, user_id: str) -> User | None:
         """The user; None if there is none, or the account is disabled. Raises StoreUnavailable."""
-        return _able(await self._users.read(keys.user(user_id)))
+        return self._able(await self._users.read(keys.user(user_id)))
 
     def cached_by_id(self, user_id: str) -> User | None:
         """The user if it is cached and not disabled; None otherwise."""
-        return _able(self._users.kept(keys.user(user_id)))
+        return self._able(self._users.kept(keys.user(user_id)))
+
+    async def enrolling(self, scope: Scope) -> User | None:
+        """The user of the session who has to set up a second factor before anything else; None for all others."""
+        session = await self._sessions.open(scope)
+        user = await self._users.read(keys.user(session.user)) if session is not None else None
+        return user if user is not None and not user.disabled and self.must_enroll(user) else None
+
+    def must_enroll(self, user: User) -> bool:
+        """Whether the setting `second_factor` asks the user for a second factor, and there is none."""
+        return not user.second_factors and self.requires_second_factor(user)
+
+    def requires_second_factor(self, user: User) -> bool:
+        required_of = self._live.current.second_factor
+        return required_of == "everybody" or (required_of == "administrators" and user.is_admin)
+
+    def _able(self, user: User | None) -> User | None:
+        return None if user is None or user.disabled or self.must_enroll(user) else user
 
     async def _user_id(self, scope: Scope) -> str | None:
         secret = api_secret(scope)
@@ -89,7 +111,3 @@ def parse_user(key: str, fields: Fields) -> User | None:
         return User.from_hash(key.removeprefix(keys.user("")), fields)
     except (KeyError, ValueError):
         return None
-
-
-def _able(user: User | None) -> User | None:
-    return None if user is None or user.disabled else user

@@ -13,7 +13,7 @@ from app.accounts.current_user import api_secret
 from app.accounts.lifespan import S
 from app.accounts.models import User
 from app.accounts.reauthentication import confirm
-from app.web.errors import Forbidden, FreshSignInRequired, SignInRequired, WrongToken
+from app.web.errors import Forbidden, FreshSignInRequired, SecondFactorSetUpRequired, SignInRequired, WrongToken
 from app.web.i18n import N_
 from app.web.negotiate import prefers_json
 
@@ -27,6 +27,17 @@ def sign_in_required(handler: UserHandler[S]) -> Handler[S]:
     @wraps(handler)
     async def guarded(request: Request[S]) -> Response:
         return await handler(request, await user_of(request))
+
+    return guarded
+
+
+def enrolling_allowed(handler: UserHandler[S]) -> Handler[S]:
+    """As `sign_in_required`, but for a user, too, who has to set up a second factor before anything else."""
+
+    @wraps(handler)
+    async def guarded(request: Request[S]) -> Response:
+        enrolling = await request.state["current_user"].enrolling(request.scope)
+        return await handler(request, enrolling or await user_of(request))
 
     return guarded
 
@@ -46,7 +57,7 @@ def admin_required(handler: UserHandler[S]) -> Handler[S]:
 
 def fresh_sign_in_required(handler: UserHandler[S]) -> Handler[S]:
     """For changes of how a user signs in: asks for a recent proof of the user first (see reauthentication.py)."""
-    return sign_in_required(confirm(N_("You are about to change how you sign in."))(handler))
+    return enrolling_allowed(confirm(N_("You are about to change how you sign in."))(handler))
 
 
 async def fresh(request: Request[Any], back: str) -> None:
@@ -67,6 +78,8 @@ async def user_of(request: Request[Any]) -> User:
     if user is None and api_secret(request.scope) is not None:
         raise WrongToken
     if user is None:
+        if await request.state["current_user"].enrolling(request.scope) is not None:
+            raise SecondFactorSetUpRequired
         raise SignInRequired(_back(request))
     return user
 

@@ -18,11 +18,13 @@ from app.web.language import remember
 async def page(
     request: Request[S], name: str, *, status_code: int = 200, error: str | None = None, **context: Any
 ) -> Response:
-    """Renders a template with the user, the flash message and the error in the reader's language."""
+    """Renders a template with the user, the flash message and the error in the reader's language. Without `user` it is
+    the session's.
+    """
     state, scope = request.state, request.scope
     pages = state["pages"]
     locale = pages.locale_of(scope)
-    user = await state["current_user"].get(scope)
+    user = context.pop("user", None) or await state["current_user"].get(scope)
     session = await state["sessions"].open(scope)
     message = take_flash(session) if session is not None and request.method != "HEAD" else None
     return pages.page(

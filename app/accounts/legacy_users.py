@@ -24,7 +24,9 @@ class LegacyUsers:
 
     async def adopt(self, old: LegacyCookie, scope: Scope) -> str | None:
         user = await self._accounts.by_name(old.user)
-        if user is None or user.disabled or await self._store.idempotent("HEXISTS", keys.user(user.id), NEWCOMER[0]):
+        if user is None or user.disabled or user.second_factors:
+            return None
+        if await self._store.idempotent("HEXISTS", keys.user(user.id), NEWCOMER[0]):
             return None
         if await self._store.idempotent("EXISTS", keys.legacy_ended(user.id)):
             return None

@@ -16,6 +16,7 @@ from app.accounts.models import SignInOption, User
 from app.accounts.password_hashing import PasswordHashing
 from app.accounts.rate_limits import RateLimits, apply_limits
 from app.accounts.reset_links import ResetLinks
+from app.accounts.second_factors.store import SecondFactors
 from app.accounts.services import Services
 from app.accounts.store import AccountStore
 from app.accounts.tokens import ApiTokens, parse_token
@@ -70,6 +71,7 @@ class Accounts(TypedDict):
     passwords: PasswordHashing
     current_user: CurrentUser
     error_header: ErrorHeader
+    second_factors: SecondFactors
     services: Services
     reset_links: ResetLinks
     sessions: Sessions
@@ -100,7 +102,7 @@ async def open_accounts(
     session_store = _session_store(web, clock)
     sessions = Sessions(settings, session_store, LegacyUsers(accounts, audit, store), recheck, clock)
     tokens = ApiTokens(store, clock=clock, cache=TrackedHashes(web["tracking"], parse_token))
-    current_user = CurrentUser(sessions, users, tokens)
+    current_user = CurrentUser(web["live_settings"], sessions, users, tokens)
     with contextlib.closing(PasswordHashing()) as passwords:
         yield Accounts(
             accounts=accounts,
@@ -112,6 +114,7 @@ async def open_accounts(
             passwords=passwords,
             current_user=current_user,
             error_header=current_user.error_header,
+            second_factors=SecondFactors(settings, store, changed=users.forget, clock=clock),
             services=Services(settings, web["tracking"], clock),
             reset_links=ResetLinks(store, changed=users.forget, clock=clock),
             sessions=sessions,

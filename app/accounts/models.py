@@ -25,6 +25,8 @@ class User:
     groups: tuple[str, ...] = ()
     signed_in: float = field(default=0.0, compare=False)
     """Unix seconds of the last sign-in; 0 if there was none since this is noted."""
+    second_factors: tuple[str, ...] = ()
+    """`passkey`, `totp`."""
 
     @property
     def label(self) -> str:
@@ -46,6 +48,7 @@ class User:
             email_verified=fields.get(b"email_verified") == b"1",
             groups=tuple(filter(None, fields.get(b"groups", b"").decode().split(","))),
             signed_in=float(fields.get(b"signed_in", 0)),
+            second_factors=tuple(filter(None, fields.get(b"second_factors", b"").decode().split(","))),
         )
 
     def to_hash(self) -> list[str]:

@@ -17,6 +17,8 @@ INVITATION = Rule("invitation", 20, 3600)
 ELSEWHERE = Rule("elsewhere", 600, 300)
 INVITING = Rule("inviting", 50, 3600)
 CONFIRMING = Rule("confirming", 10, 300)
+SECOND_FACTOR = Rule("second-factor", 10, 3600)
+CHALLENGE = Rule("challenge", 100, 300)
 NAMES = frozenset(
     rule.name
     for rule in (
@@ -81,6 +83,22 @@ class RateLimits:
     async def confirmed(self, user_id: str) -> None:
         """After a right proof: resets the allowance."""
         await self.limiter.reset(CONFIRMING, user_id)
+
+    async def second_factor(self, user_id: str) -> int:
+        """10 codes an hour for a user, who has proved the password: codes are short."""
+        return await self.limiter.spend((SECOND_FACTOR, user_id))
+
+    async def second_factor_passed(self, user_id: str) -> None:
+        """After a right code: resets the allowance."""
+        await self.limiter.reset(SECOND_FACTOR, user_id)
+
+    async def passkey(self, address: str) -> int:
+        """50 in 5 minutes from an address, together with passwords."""
+        return await self.limiter.spend((SIGN_IN_ADDRESS, address_key(address)))
+
+    async def challenge(self, address: str) -> int:
+        """100 challenges for passkeys in 5 minutes from an address: Redis keeps each for a while."""
+        return await self.limiter.spend((CHALLENGE, address_key(address)))
 
     async def renaming(self, user_id: str) -> int:
         """10 an hour for a user: each attempt tells whether a name is taken."""

@@ -5,6 +5,7 @@ request comes again with the proof. Only at a provider the form has to wait (wai
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from functools import wraps
 from typing import Any
 
@@ -14,14 +15,29 @@ from starlette.responses import Response
 from app.accounts.helpers import audit, page, raise_if_limited
 from app.accounts.lifespan import S
 from app.accounts.models import SignInOption, User
+from app.accounts.second_factors.checking import AMR, Method, check_code, relying_party, verified_passkey
+from app.accounts.second_factors.passkeys import MAX_CREDENTIAL_LENGTH
 from app.audit.log import Event
 from app.web.body import MAX_FIELD_LENGTH, form_of
-from app.web.errors import FreshSignInRequired
+from app.web.errors import FreshSignInRequired, WrongCode
 from app.web.i18n import N_
 from app.web.negotiate import prefers_json
 
 PREFIX = "confirm_"
 """Names of the page's own fields begin with it."""
+PROOFS = frozenset({PREFIX + "password", PREFIX + "code", PREFIX + "passkey"})
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """What is wrong with a proof: the field, without PREFIX, and a sentence."""
+
+    field: str = ""
+    reason: str | None = None
+
+
+NOTHING = Wrong()
+"""No proof was sent."""
 UserHandler = Callable[[Request[S], User], Awaitable[Response]]
 
 
@@ -49,13 +65,16 @@ async def confirmation(request: Request[S], user: User, reason: str, back: str =
     if prefers_json(request.scope):
         raise FreshSignInRequired(back)
     fields = await kept_fields(request)
-    password, error = fields.pop(PREFIX + "password", [""])[0], None
-    if password:
-        if await _right_password(request, user, password):
-            return None
-        error = N_("The password is wrong.")
+    password, code, passkey = (fields.pop(PREFIX + name, [""])[0] for name in ("password", "code", "passkey"))
+    wrong: Wrong | None = NOTHING
+    if passkey:
+        wrong = await _wrong_passkey(request, user, passkey)
+    elif password:
+        wrong = await _wrong_password(request, user, password, code)
+    if wrong is None:
+        return None
     values = [(name, value) for name, all_of_it in fields.items() for value in all_of_it]
-    return await form(request, user, reason, request.url.path, values, back=back, error=error)
+    return await form(request, user, reason, request.url.path, values, back=back, wrong=wrong)
 
 
 async def form(
@@ -66,19 +85,22 @@ async def form(
     values: Sequence[tuple[str, str]],
     *,
     back: str = "/account",
-    error: str | None = None,
+    wrong: Wrong = NOTHING,
 ) -> Response:
     """The page that asks for a proof."""
     response = await page(
         request,
         "accounts/confirm.html",
         status_code=401,
-        error=error,
+        error=wrong.reason,
+        field=wrong.field,
         reason=request.state["pages"].translate(request.state["pages"].locale_of(request.scope), reason),
         action=action,
+        user=user,
         values=values,
         back=back,
         providers=await providers_of(request, user),
+        passkeys="passkey" in user.second_factors and relying_party(request).possible,
     )
     response.headers["WWW-Authenticate"] = "Bearer"  # RFC 9110, 15.5.2 demands one
     return response
@@ -96,20 +118,43 @@ async def kept_fields(request: Request[Any]) -> dict[str, list[str]]:
         return {}
     fields: dict[str, list[str]] = {}
     for name, value in (await form_of(request)).multi_items():
-        if isinstance(value, str) and len(name) <= 64 and len(value) <= MAX_FIELD_LENGTH:
+        longest = MAX_CREDENTIAL_LENGTH if name == PREFIX + "passkey" else MAX_FIELD_LENGTH
+        if isinstance(value, str) and len(name) <= 64 and len(value) <= longest:
             fields.setdefault(name, []).append(value)
-    return {name: value for name, value in fields.items() if name == PREFIX + "password" or not name.startswith(PREFIX)}
+    return {name: value for name, value in fields.items() if name in PROOFS or not name.startswith(PREFIX)}
 
 
-async def _right_password(request: Request[S], user: User, password: str) -> bool:
-    """Whether the password is right; the session goes on under a new id then (ASVS 5.0, 7.2.4). Raises TooMany."""
+async def _wrong_password(request: Request[S], user: User, password: str, code: str) -> Wrong | None:
+    """What is wrong with the password, or with the code beside it of a user who has a second factor. Raises TooMany."""
     state = request.state
     raise_if_limited(await state["limits"].confirming(user.id))
     stored = await state["accounts"].password_hash(user.id)
     if not await state["passwords"].verify(stored, password):
         await audit(request, Event.SIGN_IN_FAILED, user=user, detail="confirm")
-        return False
+        return Wrong("password", N_("The password is wrong."))
+    method: Method = "password"
+    if user.second_factors:
+        try:
+            method = await check_code(request, user, code)
+        except WrongCode as wrong:
+            return Wrong("code", wrong.detail)
     await state["limits"].confirmed(user.id)
-    await state["sessions"].begin(request.scope, user.id, "password", amr=("pwd",))
-    await audit(request, Event.CONFIRMED, user=user, detail="password")
-    return True
+    await _confirmed(request, user, method)
+    return None
+
+
+async def _wrong_passkey(request: Request[S], user: User, credential: str) -> Wrong | None:
+    """What is wrong with the passkey. Raises TooMany."""
+    raise_if_limited(await request.state["limits"].confirming(user.id))
+    owner, _ = await verified_passkey(request, credential)
+    if owner is None or owner.id != user.id:
+        return Wrong("passkey", N_("This passkey was not accepted."))
+    await request.state["limits"].confirmed(user.id)
+    await _confirmed(request, user, "passkey")
+    return None
+
+
+async def _confirmed(request: Request[S], user: User, method: Method) -> None:
+    """The session goes on under a new id (ASVS 5.0, 7.2.4)."""
+    await request.state["sessions"].begin(request.scope, user.id, method, amr=AMR[method])
+    await audit(request, Event.CONFIRMED, user=user, detail=method)

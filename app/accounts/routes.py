@@ -2,7 +2,7 @@
 
 from starlette.routing import BaseRoute
 
-from app.accounts import admin_api, api, audit_api, invitations_api, services_api
+from app.accounts import admin_api, api, audit_api, invitations_api, second_factors_api, services_api
 from app.accounts.pages import (
     account,
     admin,
@@ -10,7 +10,10 @@ from app.accounts.pages import (
     confirm,
     devices,
     invitations,
+    new_factor,
     reset,
+    second_step,
+    security,
     services,
     setup,
     shortcuts,
@@ -24,6 +27,8 @@ from app.accounts.pages import (
 routes: list[BaseRoute] = [
     # API: /api/session, /api/account...
     *api.routes,
+    # second factors: /api/session/passkey, /api/account/second-factors
+    *second_factors_api.routes,
     # administration: /api/users, /api/groups, /api/invitations, /api/audit
     *admin_api.routes,
     *invitations_api.routes,
@@ -33,6 +38,7 @@ routes: list[BaseRoute] = [
     # authentication: /sign-in, /sign-out, /sign-up, /setup
     *shortcuts.routes,
     *sign_in.routes,
+    *second_step.routes,
     *sign_up.routes,
     *confirm.routes,
     *reset.routes,
@@ -40,6 +46,9 @@ routes: list[BaseRoute] = [
     # the user's account: /account, /account/devices, /account/tokens
     *account.routes,
     *devices.routes,
+    # second factors: /account/security, /account/passkeys, /account/totp, /account/recovery-codes
+    *security.routes,
+    *new_factor.routes,
     *tokens.routes,
     # administration: /admin/users, /admin/invitations, /admin/audit, /admin/services
     *users.routes,

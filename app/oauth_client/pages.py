@@ -12,6 +12,7 @@ from app.accounts.identities import LastWayIn
 from app.accounts.lifespan import S
 from app.accounts.models import User
 from app.accounts.pages import account, sign_in
+from app.accounts.pages.landing import landing
 from app.audit.log import Event
 from app.oauth_client import flow
 from app.oauth_client.errors import BadCallback, Denied, OAuthProblem
@@ -52,6 +53,9 @@ async def callback(request: Request[OAuthState]) -> Response:
     except (Conflict, OAuthProblem) as problem:
         auth_request = request.state["auth_requests"].find(request.scope, state)
         return _with(await _failed(request, problem, auth_request.next if auth_request is not None else None), forget)
+    enrolling = await request.state["current_user"].enrolling(request.scope)
+    if enrolling is not None:
+        target = await landing(request, enrolling, target)
     response = json_response({"next": target}) if prefers_json(request.scope) else see_other(target)
     user = await request.state["current_user"].get(request.scope)
     if user is not None:

@@ -16,12 +16,11 @@ from app.settings.checks import host_names, networks, provider_names
 from app.settings.hook_fields import HookSettings
 from app.settings.page_fields import PageSettings
 from app.settings.runtime_fields import RuntimeSettings
+from app.settings.session_fields import SessionSettings
 from app.settings.sources import PREFIX
 from app.store.redis_url import parse
 
 DEVELOPMENT_KEY = "development-only-secret-key"
-TEN_YEARS = 3650 * 86_400
-"""Seconds. A number that is too large for Redis' or a date's arithmetic would fail much later."""
 TEBIBYTE = 2**40
 FORMER_NAMES = {
     "session_idle": "session_idle_timeout",
@@ -34,7 +33,7 @@ TABLES = frozenset({"clients", "oauth", "services", "wechat", "wechat_platform"}
 OUTGOING_PROXY = re.compile(r"https?://([^\s/@?#]+@)?([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?")
 
 
-class Settings(HookSettings, PageSettings, RuntimeSettings):
+class Settings(SessionSettings, HookSettings, PageSettings, RuntimeSettings):
     """The settings. Immutable; made by `load_settings`, or directly in tests."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True)
@@ -71,33 +70,6 @@ class Settings(HookSettings, PageSettings, RuntimeSettings):
     old_secret_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         (),
         description="Former secret keys, and the next one, separated by commas: they verify, and do not sign.",
-    )
-    session_store: Literal["redis", "cookie"] = Field(
-        "redis",
-        description="Where sessions are: in Redis, or whole in the cookie, in Flask's format: those cannot be revoked.",
-    )
-    session_cookie: str = Field(
-        "tallygate",
-        pattern="^[A-Za-z0-9_-]{1,64}$",
-        description="Name of the session cookie; `__Host-` before it over HTTPS.",
-    )
-    session_idle_timeout: int = Field(
-        14 * 86_400,
-        ge=60,
-        le=TEN_YEARS,
-        description="Seconds without a request after which a session ends (idle timeout).",
-    )
-    brief_session_idle_timeout: int = Field(
-        12 * 3600,
-        ge=60,
-        le=TEN_YEARS,
-        description='The idle timeout of a session that is to end with the browser (without "Stay signed in").',
-    )
-    session_absolute_timeout: int = Field(
-        90 * 86_400,
-        ge=60,
-        le=TEN_YEARS,
-        description="Seconds after signing in at which it ends in any case (absolute timeout).",
     )
     registration: Literal["closed", "invitation", "open"] = Field(
         "closed", description="Who may sign up: nobody, who has an invitation link, or everybody."

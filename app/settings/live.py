@@ -11,8 +11,8 @@ from pydantic import BaseModel, ValidationError, create_model
 from app.settings.fields import Settings
 
 RUNTIME = (
-    "registration", "announcement", "rate_limits", "max_body_bytes", "max_streams", "max_import_bytes", "rules",
-    "oauth", "clients",
+    "registration", "second_factor", "announcement", "rate_limits", "max_body_bytes", "max_streams", "max_import_bytes",
+    "rules", "oauth", "clients",
 )  # fmt: skip
 """The settings that can be changed while the service runs."""
 BY_TABLE = frozenset({"oauth", "clients", "rate_limits"})

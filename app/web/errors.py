@@ -4,8 +4,12 @@ Problem                 status, title, detail; any handler may raise it
 ├── BadRequest          400, names the field that is wrong
 ├── SignInRequired      401; a page is sent to sign in instead
 │   ├── FreshSignInRequired
-│   └── WrongToken
+│   ├── WrongToken
+│   └── SecondFactorSetUpRequired
+├── SecondFactorNeeded  401, the password was right
 ├── WrongPassword       401
+├── WrongCode           401
+├── WrongPasskey        401
 ├── Forbidden           403
 ├── NotFound            404
 ├── MethodNotAllowed    405, with the methods that are allowed
@@ -89,6 +93,34 @@ class WrongToken(SignInRequired):
 
     title = N_("Wrong API token")
     detail = N_("The API token is unknown, revoked or expired, or its account is disabled.")
+
+
+class SecondFactorSetUpRequired(SignInRequired):
+    """The user is signed in, but has to set up a second factor first."""
+
+    detail = N_("Your account needs a second factor. Set one up first.")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.url = self.members["sign_in_url"] = "/account/security"
+
+
+class SecondFactorNeeded(Problem):
+    status = 401
+    title = N_("A second factor is needed")
+    detail = N_("Send the code of your authenticator app or a recovery code as well, or sign in with a passkey.")
+
+
+class WrongCode(Problem):
+    status = 401
+    title = N_("Not signed in")
+    detail = N_("The code is wrong or has been used.")
+
+
+class WrongPasskey(Problem):
+    status = 401
+    title = N_("Not signed in")
+    detail = N_("This passkey was not accepted.")
 
 
 class WrongPassword(Problem):

@@ -21,6 +21,7 @@ DONE = {
     "disable": N_("The account has been disabled and signed out everywhere."),
     "enable": N_("The account has been enabled."),
     "end-sessions": N_("All sessions of the account have been ended."),
+    "remove-factors": N_("The second factors of the account have been removed."),
     "make-admin": N_("The account is an administrator now."),
     "remove-admin": N_("The account is no longer an administrator."),
 }
@@ -42,7 +43,9 @@ async def ask(request: Request[AccountState], admin: User) -> Response:
 @admin_required
 @confirm(N_("You are about to change another account."), USERS)
 async def act(request: Request[AccountState], admin: User) -> Response:
-    """`POST /admin/users/{id}` with `action` (disable, enable, end-sessions, make-admin or remove-admin) and `next`."""
+    """`POST /admin/users/{id}` with `action` (disable, enable, end-sessions, make-admin, remove-admin or
+    remove-factors) and `next`.
+    """
     fields = await form_fields(request, "action", "next")
     subject = await administration.subject(request)
     try:
@@ -59,6 +62,8 @@ async def _do(request: Request[AccountState], admin: User, user: User, action: s
             await administration.set_disabled(request, admin, user, action == "disable")
         case "end-sessions":
             await administration.end_sessions(request, admin, user)
+        case "remove-factors":
+            await administration.remove_second_factors(request, admin, user)
         case "make-admin" | "remove-admin":
             await administration.set_admin(request, admin, user, action == "make-admin")
         case _:

@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.accounts.guards import sign_in_required
+from app.accounts.guards import enrolling_allowed
 from app.accounts.helpers import page, see_other
 from app.accounts.lifespan import AccountState
 from app.accounts.models import User
@@ -20,7 +20,7 @@ from app.web.redirects import safe_path
 REASON = N_("What you want to do next needs a recent proof that it is you.")
 
 
-@sign_in_required
+@enrolling_allowed
 async def show(request: Request[AccountState], user: User) -> Response:
     """`GET /confirm?next=`: asks for a proof, then goes on to `next`."""
     target = safe_path(request.query_params.get("next"))
@@ -31,14 +31,14 @@ async def show(request: Request[AccountState], user: User) -> Response:
     return response
 
 
-@sign_in_required
+@enrolling_allowed
 async def send(request: Request[AccountState], user: User) -> Response:
     """`POST /confirm` with `next` and a proof."""
     question = await confirmation(request, user, REASON, "/")
     return question or see_other(safe_path((await form_fields(request, "next"))["next"]))
 
 
-@sign_in_required
+@enrolling_allowed
 async def elsewhere(request: Request[AccountState], user: User) -> Response:
     """`POST /confirm/elsewhere` with `confirm_provider`, `confirm_action` and a form's fields, which wait."""
     own = await form_fields(request, "confirm_provider", "confirm_action")
@@ -54,7 +54,7 @@ async def elsewhere(request: Request[AccountState], user: User) -> Response:
     return await page(request, "accounts/onward.html", url=start, site=provider.label)
 
 
-@sign_in_required
+@enrolling_allowed
 async def resume(request: Request[AccountState], user: User) -> Response:
     """`GET /confirm/resume?form=`: sends the form that waited, by a button or at once by script."""
     waiting = await request.state["waiting_forms"].find(request.query_params.get("form", ""), user.id)

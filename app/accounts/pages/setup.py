@@ -12,6 +12,7 @@ from app.accounts.helpers import address_of, audit, page, raise_if_limited, see_
 from app.accounts.lifespan import AccountState
 from app.accounts.models import User
 from app.accounts.names import BadName
+from app.accounts.pages.landing import landing
 from app.accounts.password_policy import WeakPassword
 from app.accounts.setup_link import setup_token
 from app.accounts.store import AdminExists, NameTaken
@@ -47,7 +48,7 @@ async def send(request: Request[AccountState]) -> Response:
     else:
         await audit(request, Event.USER_CREATED, user=user, detail="setup")
         await authentication.start_session(request, user, "setup", amr=("pwd",))
-        return see_other("/welcome")
+        return see_other(await landing(request, user, "/welcome"))
     return await page(
         request, "accounts/setup.html", token=fields["token"], username=name, error=reason, field=field, status_code=400
     )

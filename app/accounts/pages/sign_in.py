@@ -8,8 +8,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app.accounts import authentication
-from app.accounts.helpers import flash_message, in_the_language_of, page, redirect_page, see_other
+from app.accounts.helpers import page, redirect_page, see_other
 from app.accounts.lifespan import AccountState, S
+from app.accounts.pages import second_step
+from app.accounts.pages.landing import keep_opener, landed, landing
+from app.accounts.second_factors.checking import relying_party
+from app.accounts.second_factors.form import credential_of
 from app.web.body import form_fields
 from app.web.errors import TooMany
 from app.web.i18n import N_
@@ -25,6 +29,9 @@ async def show(request: Request[AccountState]) -> Response:
     target = safe_path(request.query_params.get("next"))
     if "again" not in request.query_params and await request.state["current_user"].get(request.scope) is not None:
         return see_other(target)
+    enrolling = await request.state["current_user"].enrolling(request.scope)
+    if enrolling is not None:
+        return see_other(await landing(request, enrolling, target))
     settings = request.state["settings"]
     only = [option for option in request.state["sign_in_options"] if option.name == settings.only_provider]
     if only and not {"password", "notice"} & request.query_params.keys():
@@ -38,6 +45,8 @@ async def send(request: Request[AccountState]) -> Response:
     target = safe_path(fields["next"])
     try:
         user = await authentication.sign_in(request, fields["username"], fields["password"], brief=not fields["stay"])
+    except authentication.NeedsSecondFactor as needed:
+        return await second_step.begin(request, needed.pending, target)
     except TooMany as limited:
         if prefers_json(request.scope):
             raise
@@ -47,10 +56,17 @@ async def send(request: Request[AccountState]) -> Response:
     if user is None:
         wrong = N_("The username or password is wrong.")
         return await form(request, target, username=fields["username"], error=wrong, field="password", status_code=401)
-    await flash_message(request, N_("You are signed in."))
-    response = keep_opener(see_other(target))
-    in_the_language_of(user, response, request.scope)
-    return response
+    return await landed(request, user, target)
+
+
+async def send_passkey(request: Request[AccountState]) -> Response:
+    """`POST /sign-in/passkey` with `credential` (the browser's response as JSON), `next` and `stay` (on)."""
+    fields = await form_fields(request, "next", "stay")
+    target, credential = safe_path(fields["next"]), await credential_of(request)
+    user = await authentication.sign_in_with_passkey(request, credential, brief=not fields["stay"])
+    if user is None:
+        return await form(request, target, error=N_("This passkey was not accepted."), status_code=401)
+    return await landed(request, user, target)
 
 
 async def leave(request: Request[AccountState]) -> Response:
@@ -93,6 +109,7 @@ async def form(
         with_password=not only or request.method == "POST",
         has_admin=await request.state["accounts"].has_admin(),
         wait=wait,
+        passkeys=relying_party(request).possible,
     )
     return keep_opener(response)
 
@@ -102,14 +119,9 @@ def _notice(request: Request[S]) -> str:
     return pages.translate(pages.locale_of(request.scope), NOTICES.get(request.query_params.get("notice", ""), ""))
 
 
-def keep_opener(response: Response) -> Response:
-    """Services open this page in a pop-up, which keeps its opener only if no page on its way cuts it off."""
-    response.headers["cross-origin-opener-policy"] = "unsafe-none"
-    return response
-
-
 routes = [
     Route("/sign-in", show, methods=["GET"]),
     Route("/sign-in", send, methods=["POST"]),
+    Route("/sign-in/passkey", send_passkey, methods=["POST"]),
     Route("/sign-out", leave, methods=["POST"]),
 ]

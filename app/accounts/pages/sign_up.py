@@ -8,6 +8,7 @@ from app.accounts import authentication
 from app.accounts.helpers import address_of, audit, page, raise_if_limited, see_other
 from app.accounts.lifespan import AccountState
 from app.accounts.names import BadName
+from app.accounts.pages.landing import landing
 from app.accounts.password_policy import WeakPassword
 from app.accounts.store import BadInvitation, NameTaken
 from app.audit.log import Event
@@ -57,7 +58,7 @@ async def send(request: Request[AccountState]) -> Response:
     else:
         await audit(request, Event.USER_CREATED, user=user, detail="sign-up")
         await authentication.start_session(request, user, "sign-up", amr=("pwd",))
-        return see_other(safe_path(fields["next"]))
+        return see_other(await landing(request, user, safe_path(fields["next"])))
     return await page(
         request,
         "accounts/sign_up.html",
