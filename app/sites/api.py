@@ -13,13 +13,14 @@ from app.accounts.guards import admin_required, sign_in_required
 from app.accounts.helpers import address_of, raise_if_limited
 from app.accounts.models import User
 from app.sites.access import Right, address, right_of, share_hash, site_for
+from app.sites.bodies import FirstValues
 from app.sites.lifespan import SitesState
-from app.sites.models import May, Site, bucket_of, settings_of
+from app.sites.models import Site, bucket_of, settings_of
 from app.sites.page_address import BadAddress, compare_host, page_address
 from app.sites.removal import apply_retention, remove_counts
 from app.sites.site_settings import BadSetting, changed
 from app.store.rate_limit import Rule, address_key
-from app.web.body import json_fields
+from app.web.body import json_body
 from app.web.errors import BadRequest, Conflict, NotFound
 from app.web.i18n import N_
 from app.web.responses import json_response
@@ -28,8 +29,8 @@ SITE_CREATION = Rule("site-creation", 60, 3600)
 """60 an hour from an address."""
 ALPHABET = string.ascii_lowercase + string.digits
 ATTEMPTS = 5
-MAX_PEOPLE = 200
-MAX_VALUE = 10**15
+LISTED = 500
+"""Sites on a page of the administrators' list."""
 MAX_SHARES = 100
 
 
@@ -45,6 +46,20 @@ async def create_site(request: Request[SitesState], user: User) -> Response:
 async def list_sites(request: Request[SitesState], user: User) -> Response:
     """`GET /api/sites`: the user's own, and those that others let the user see."""
     return json_response({"sites": [site_json(request, site, user) for site in await sites_of(request, user)]})
+
+
+@admin_required
+async def list_all_sites(request: Request[SitesState], user: User) -> Response:
+    """`GET /api/admin/sites`: of everybody, and of users who are removed."""
+    store, known, accounts = request.state["site_store"], request.state["known_sites"], request.state["accounts"]
+    after = request.query_params.get("after", "")
+    sites = []
+    for site_id in await store.all_sites(after, LISTED):
+        site = await known.get(site_id)
+        if site is not None:
+            owner = await accounts.by_id(site.owner)
+            sites.append({**site_json(request, site, user), "owner": owner.name if owner else None})
+    return json_response({"sites": sites})
 
 
 async def get_site(request: Request[SitesState]) -> Response:
@@ -77,17 +92,15 @@ async def reset_site(request: Request[SitesState]) -> Response:
 async def set_values(request: Request[SitesState]) -> Response:
     """`PUT /api/sites/{id}/values`: what was counted elsewhere before; said again, it changes nothing."""
     site, _ = await site_for(request, Right.EDIT)
-    fields = await json_fields(request, {"path": str, "visits": int}, {"visitors": int})
-    visits, visitors = fields["visits"], fields["visitors"] or 0
-    if not 0 <= visits <= MAX_VALUE:
-        raise BadRequest(f"visits: must be a whole number from 0 to {MAX_VALUE}", field="visits")
-    if not 0 <= visitors <= visits:
-        raise BadRequest("visitors: must be a whole number from 0 to visits", field="visitors")
+    values = await json_body(request, FirstValues)
+    visitors = values.visitors or 0
+    if visitors > values.visits:
+        raise BadRequest("visitors: must be at most visits", field="visitors")
     try:
-        path = page_address(fields["path"], site.rules).path if fields["path"] else ""
+        path = page_address(values.path, site.rules).path if values.path else ""
     except BadAddress as error:
         raise BadRequest(f"path: {error}", field="path") from None
-    outcome = await request.state["site_store"].set_values(site, path, visits, visitors)
+    outcome = await request.state["site_store"].set_values(site, path, values.visits, visitors)
     if outcome == -1:
         raise NotFound
     if outcome < 0:
@@ -122,28 +135,6 @@ async def remove_share(request: Request[SitesState]) -> Response:
     token = request.path_params["token"]
     name = token if token in site.shares else share_hash(token)
     if not await request.state["site_store"].delete_field(site, f"share:{name}"):
-        raise NotFound
-    request.state["known_sites"].forget(site)
-    return Response(status_code=204)
-
-
-async def add_person(request: Request[SitesState]) -> Response:
-    """`PUT /api/sites/{id}/people/{name}`."""
-    site, _ = await site_for(request, Right.OWN)
-    fields = await json_fields(request, {"may": str})
-    try:
-        may = May(fields["may"])
-    except ValueError:
-        raise BadRequest("may: must be view or edit", field="may") from None
-    await set_person(request, site, request.path_params["name"], may)
-    return Response(status_code=204)
-
-
-async def remove_person(request: Request[SitesState]) -> Response:
-    """`DELETE /api/sites/{id}/people/{name}`."""
-    site, _ = await site_for(request, Right.OWN)
-    person = await request.state["accounts"].by_name(request.path_params["name"])
-    if person is None or not await request.state["site_store"].remove_person(site, person.id):
         raise NotFound
     request.state["known_sites"].forget(site)
     return Response(status_code=204)
@@ -225,17 +216,6 @@ async def new_share(request: Request[SitesState], site: Site) -> dict[str, str]:
         raise NotFound
     request.state["known_sites"].forget(site)
     return {"token": token, "url": address(request, f"/sites/{site.id}?share={token}")}
-
-
-async def set_person(request: Request[SitesState], site: Site, name: str, may: May) -> None:
-    person = await request.state["accounts"].by_name(name)
-    if person is None:
-        raise NotFound
-    if person.id == site.owner or (person.id not in site.people and len(site.people) >= MAX_PEOPLE):
-        raise Conflict
-    if not await request.state["site_store"].set_person(site, person.id, may):
-        raise NotFound
-    request.state["known_sites"].forget(site)
 
 
 async def sites_of(request: Request[SitesState], user: User) -> list[Site]:

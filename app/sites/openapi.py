@@ -2,6 +2,7 @@
 
 from zoneinfo import available_timezones
 
+from app.sites.bodies import FirstValues, NewOwner, PersonRight
 from app.sites.hit import LeftOut
 from app.web.openapi import COUNT, FLAG, NUMBER, TEXT, Operation, Schema, array, obj
 
@@ -57,6 +58,11 @@ SITE = obj(
     hit=TEXT,
     tag=TEXT,
 )
+OWNED = {
+    **SITE,
+    "properties": {**SITE["properties"], "owner": {"type": ["string", "null"]}},
+    "required": [*SITE["required"], "owner"],
+}
 STATS = obj(
     visits=COUNT,
     visitors=COUNT,
@@ -111,10 +117,23 @@ ADD_PERSON = _site(
     "Lets a user view or edit the site",
     {204: ("It is so.", None)},
     parameters=PERSON,
-    body=obj(may={"type": "string", "enum": ["view", "edit"]}),
+    body=PersonRight,
     problems=(403, 404, 409),
 )
 REMOVE_PERSON = _site("Takes a user's right away", {204: ("It is gone.", None)}, parameters=PERSON)
+GIVE_SITE = _site(
+    "Gives the site to another user: by its owner or an administrator", {204: ("It is so.", None)}, body=NewOwner
+)
+LIST_ALL = Operation(
+    summary="Sites of all users, 500 at a time: for administrators",
+    tag="sites",
+    responses={
+        200: ("In the order of their making; `owner` is null where the user is removed.", obj(sites=array(OWNED)))
+    },
+    query={"after": "The id of the last site of the page before."},
+    problems=(403,),
+    guarded=True,
+)
 GET_STATS = _site(
     "Visits and visitors in a range of days",
     {200: ("The figures, and the visits of the range before it.", STATS)},
@@ -133,16 +152,7 @@ GET_TOP = _site(
 SET_VALUES = _site(
     "Says what was counted before: a page's first values, or the site's for an empty path; may be repeated",
     {204: ("They are added to what is counted here.", None)},
-    body={
-        "type": "object",
-        "properties": {
-            "path": {"type": "string", "maxLength": 2048},
-            "visits": {"type": "integer", "minimum": 0, "maximum": 10**15},
-            "visitors": {"anyOf": [{"type": "integer", "minimum": 0, "maximum": 10**15}, {"type": "null"}]},
-        },
-        "required": ["path", "visits"],
-        "additionalProperties": False,
-    },
+    body=FirstValues,
     problems=(403, 404, 409),
 )
 IMPORTS = SITE_PARAMETER | {"import": "The import's id."}

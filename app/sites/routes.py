@@ -2,7 +2,7 @@
 
 from starlette.routing import BaseRoute, Route
 
-from app.sites import api, badge_routes, openapi, stats_api
+from app.sites import api, badge_routes, openapi, people_api, stats_api
 from app.sites.collect import Collect
 from app.sites.pages import dashboard, manage
 from app.sites.protocols import busuanzi, countapi, goatcounter
@@ -39,6 +39,7 @@ routes: list[BaseRoute] = [
     *protocol_routes,
     ApiRoute("POST", "/api/sites", api.create_site, openapi.CREATE),
     ApiRoute("GET", "/api/sites", api.list_sites, openapi.LIST),
+    ApiRoute("GET", "/api/admin/sites", api.list_all_sites, openapi.LIST_ALL),
     ApiRoute("GET", SITE, api.get_site, openapi.GET),
     ApiRoute("PATCH", SITE, api.change_site, openapi.CHANGE),
     ApiRoute("DELETE", SITE, api.remove_site, openapi.REMOVE),
@@ -49,8 +50,9 @@ routes: list[BaseRoute] = [
     ApiRoute("POST", f"{SITE}/reset", api.reset_site, openapi.RESET),
     ApiRoute("POST", f"{SITE}/shares", api.create_share, openapi.CREATE_SHARE),
     ApiRoute("DELETE", f"{SITE}/shares/{{token}}", api.remove_share, openapi.REMOVE_SHARE),
-    ApiRoute("PUT", f"{SITE}/people/{{name}}", api.add_person, openapi.ADD_PERSON),
-    ApiRoute("DELETE", f"{SITE}/people/{{name}}", api.remove_person, openapi.REMOVE_PERSON),
+    ApiRoute("PUT", f"{SITE}/owner", people_api.give_site, openapi.GIVE_SITE),
+    ApiRoute("PUT", f"{SITE}/people/{{name}}", people_api.add_person, openapi.ADD_PERSON),
+    ApiRoute("DELETE", f"{SITE}/people/{{name}}", people_api.remove_person, openapi.REMOVE_PERSON),
     ApiRoute("POST", f"{SITE}/imports", transfer.import_file, openapi.IMPORT, policy=LARGE),
     ApiRoute("GET", f"{SITE}/imports", transfer.list_imports, openapi.LIST_IMPORTS),
     ApiRoute("DELETE", f"{SITE}/imports/{{import}}", transfer.undo_import, openapi.UNDO_IMPORT),

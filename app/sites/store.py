@@ -95,6 +95,27 @@ class SiteStore:
         await self.store.idempotent("SREM", keys.sites_of(user_id), site.id)
         return removed
 
+    async def set_owner(self, site: Site, user_id: str) -> bool:
+        """False where the site is gone. Whoever owned it has no right any more."""
+        await self.store.idempotent("SADD", keys.sites_of(user_id), site.id)
+        if not await self.set_field(site, "owner", user_id):
+            return False
+        await self.delete_field(site, f"may:{user_id}")
+        if site.owner != user_id:
+            await self.store.idempotent("SREM", keys.sites_of(site.owner), site.id)
+        return True
+
+    async def all_sites(self, after: str, count: int) -> list[str]:
+        """Ids by when the sites were made, from the one that follows `after`."""
+        begins = 0
+        if after:
+            rank = await self.store.idempotent("ZRANK", keys.SITES_ALL, after)
+            if rank is None:
+                return []
+            begins = int(rank) + 1
+        ids = await self.store.idempotent("ZRANGE", keys.SITES_ALL, begins, begins + count - 1)
+        return [site_id.decode() for site_id in ids]
+
     async def remove(self, site: Site) -> None:
         """The record first: from then on no batch counts anything for the site."""
         await self.store.idempotent("DEL", keys.site(site.bucket, site.id))

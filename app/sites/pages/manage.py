@@ -15,11 +15,11 @@ from app.sites.api import (
     remove,
     reset,
     save_changes,
-    set_person,
 )
 from app.sites.lifespan import SitesState
 from app.sites.models import May, Site
 from app.sites.pages.dashboard import sites_page
+from app.sites.people_api import set_person
 from app.web.body import form_fields
 from app.web.errors import BadRequest, Conflict, NotFound
 from app.web.i18n import N_
