@@ -175,7 +175,7 @@ def wait_until_answered(port: int, path: str, headers: Mapping[str, str], *proce
         try:
             connection.request("GET", path, headers=dict(headers))
             status = connection.getresponse().status
-            if status in {200, 405}:  # 405: there is such a path, for a form
+            if status in {200, 304, 405}:  # 405: there is such a path, for a form
                 return
             said = f"status {status}"
         except (OSError, http.client.HTTPException) as error:

@@ -86,6 +86,16 @@ TALLYGATE_SIGNED_IN = Contestant(
     total=OUR_TOTAL,
 )
 
+TALLYGATE_CONFIG = Contestant(
+    "tallygate-config-304",
+    TALLYGATE,
+    path="/api/config/tallygate",
+    headers={"If-None-Match": '"1"'},
+    environment=WITH_METRICS,
+    prepare=CREATE_USER,
+    sign_in="/sign-in",
+)
+
 CONTESTANTS = (
     HELLO,
     Contestant(
@@ -125,4 +135,5 @@ CONTESTANTS = (
     ),
     TALLYGATE_SESSION,
     TALLYGATE_SIGNED_IN,
+    TALLYGATE_CONFIG,
 )

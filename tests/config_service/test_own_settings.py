@@ -63,7 +63,7 @@ async def test_an_announcement_stands_above_all_pages(office: Office) -> None:
     sentence = "Down at 22:00 <soon>, 987654321"
     pages = ("/", "/nowhere", "/account", "/config")
     for page in pages:
-        assert "announcement" not in (await office.bob.get(page, headers={"Accept": "text/html"})).text
+        assert "<aside" not in (await office.bob.get(page, headers={"Accept": "text/html"})).text
     await office.alice.put(f"{OWN}/values/announcement", json=sentence)
     for page in pages:
         text = (await office.bob.get(page, headers={"Accept": "text/html"})).text
