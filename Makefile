@@ -48,7 +48,7 @@ check: $(VENV)/dev.done ## Check style, types, the floors, dependencies, scripts
 	$(BIN)/deptry .
 	$(firstword $(wildcard $(BIN)/shellcheck) shellcheck) .ci/run deploy/*.sh
 	$(BIN)/hadolint Dockerfile
-	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml .devcontainer/compose.yaml
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml deploy/compose.sentinel.yaml .devcontainer/compose.yaml
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
 format: $(VENV)/dev.done ## Put the code into its form

@@ -102,8 +102,9 @@ class Container:
         return number
 
     def visits(self) -> int:
-        number: int = httpx.get(f"{self.url}/api/visits", timeout=5, verify=False).json()["visits"]
-        return number
+        """-1 where nobody knows for now."""
+        answer = httpx.get(f"{self.url}/api/visits", timeout=5, verify=False)
+        return int(answer.json()["visits"]) if answer.status_code == 200 else -1
 
 
 @contextmanager

@@ -11,13 +11,14 @@ from tests.containers.engine import Container, free_port, run
 
 
 class Project:
-    def __init__(self, image: str, *profiles: str, **environment: str) -> None:
+    def __init__(self, image: str, *profiles: str, files: tuple[str, ...] = (), **environment: str) -> None:
         port = free_port()
         self.name = f"tallygate-test-{port}"
         self.app = Container(f"{self.name}-app-1", port)
         self.nginx = Container(f"{self.name}-nginx-1", free_port())
         self.network = f"10.89.{port % 200 + 20}"
-        self._profiles = [part for profile in profiles for part in ("--profile", profile)]
+        self._options = [part for profile in profiles for part in ("--profile", profile)]
+        self._options += [part for file in files for part in ("--file", file)]
         self._environment = environment | {
             "APP_IMAGE": image,
             "TALLYGATE_PORT": str(port),
@@ -27,7 +28,7 @@ class Project:
 
     def __call__(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[Any]:
         """`docker compose` with these arguments."""
-        command = ("docker", "compose", "--project-name", self.name, *self._profiles, *arguments)
+        command = ("docker", "compose", "--project-name", self.name, *self._options, *arguments)
         return run(*command, env=os.environ | self._environment, **options)
 
     def up(self) -> float:
@@ -42,8 +43,8 @@ class Project:
 
 
 @contextmanager
-def project(image: str, *profiles: str, **environment: str) -> Iterator[Project]:
-    compose = Project(image, *profiles, **environment)
+def project(image: str, *profiles: str, files: tuple[str, ...] = (), **environment: str) -> Iterator[Project]:
+    compose = Project(image, *profiles, files=files, **environment)
     try:
         yield compose
     finally:
