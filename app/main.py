@@ -44,6 +44,7 @@ from app.store.topology import Single, Topology, topology
 from app.store.tracking import Tracking
 from app.web.lifespan import WebState
 from app.web.middleware import Middleware
+from app.web.proxies import Proxies
 from app.web.router import ExactRouter
 from app.web.templating import Pages
 from app.wechat.lifespan import WeChatState, open_wechat
@@ -64,18 +65,25 @@ def create_app(settings: Settings, clock: Callable[[], float] = time.time) -> AS
     `clock` returns Unix seconds; tests move it.
     """
     pages, access, live = Pages(settings), AccessLog(), LiveSettings(settings, SETTINGS_CHECKS)
+    proxies = Proxies(settings.trusted_proxies)
     routes = all_routes(settings.collect_path)
     metrics = Metrics(templates_of(routes), settings.metrics_file)
     router = ExactRouter(
         with_metrics(routes, metrics, settings),
-        lifespan=partial(lifespan, live, pages, metrics, access, clock),
+        lifespan=partial(lifespan, live, pages, proxies, metrics, access, clock),
     )
-    return Middleware(router, live, pages, metrics, access)
+    return Middleware(router, live, pages, proxies, metrics, access)
 
 
 @contextlib.asynccontextmanager
 async def lifespan(
-    live: LiveSettings, pages: Pages, metrics: Metrics, access: AccessLog, clock: Callable[[], float], _: object
+    live: LiveSettings,
+    pages: Pages,
+    proxies: Proxies,
+    metrics: Metrics,
+    access: AccessLog,
+    clock: Callable[[], float],
+    _: object,
 ) -> AsyncIterator[State]:
     """Opens what requests use, in the order in which it is needed, and closes it in reverse."""
     settings = live.own
@@ -107,6 +115,7 @@ async def lifespan(
             background(
                 lifecycle,
                 _every(LOG_INTERVAL, access.flush, metrics.gather),
+                proxies.follow_names(),
                 print_setup_link(accounts["accounts"], settings),
             )
         )

@@ -16,9 +16,16 @@ def host_names(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
+BY_NAME = "dns:"
+"""What a proxy begins with that is given by its name."""
+
+
 def networks(value: tuple[str, ...]) -> tuple[str, ...]:
     for place in value:
-        if place != "unix":
+        if place.startswith(BY_NAME):
+            if not HOST_NAME.fullmatch(place.removeprefix(BY_NAME)):
+                raise ValueError(f"{place[:64]}: a host name has to follow {BY_NAME}")
+        elif place != "unix":
             ip_network(place, strict=False)
     return value
 

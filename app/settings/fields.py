@@ -123,7 +123,7 @@ class Settings(SessionSettings, HookSettings, PageSettings, RuntimeSettings):
     trusted_proxies: Annotated[tuple[str, ...], NoDecode, AfterValidator(networks)] = Field(
         (),
         description="Addresses or networks whose X-Forwarded-For and X-Forwarded-Proto are believed, separated by "
-        "commas (`unix` for a unix socket); nobody's by default.",
+        "commas (`unix` for a unix socket, `dns:nginx` for the addresses of that name); nobody's by default.",
     )
     legacy_flask_secret: SecretStr | None = Field(
         None,

@@ -48,13 +48,21 @@ MAX_CONTENT_LENGTH_DIGITS = 20
 
 
 class Middleware:
-    def __init__(self, app: ExactRouter, live: LiveSettings, pages: Pages, metrics: Metrics, access: AccessLog) -> None:
+    def __init__(
+        self,
+        app: ExactRouter,
+        live: LiveSettings,
+        pages: Pages,
+        proxies: Proxies,
+        metrics: Metrics,
+        access: AccessLog,
+    ) -> None:
         self._app = app
         self._find = app.table.find
         self._live = live
         settings = live.own
         self._hosts = Hosts(settings)
-        self._proxies = Proxies(settings.trusted_proxies)
+        self._proxies = proxies
         self._pages = pages
         self._metrics = metrics
         self._access = access

@@ -1,10 +1,14 @@
 """The client's address and scheme behind reverse proxies: believed only from `trusted_proxies`."""
 
+import asyncio
+import socket
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from starlette.types import Scope
+
+from app.settings.checks import BY_NAME
 
 TRUSTED_PEER = "tallygate.trusted_peer"
 """The scope key that is there when one of `trusted_proxies` has sent the request itself."""
@@ -12,6 +16,8 @@ SCHEMES = {b"http": "http", b"https": "https", b"ws": "http", b"wss": "https"}
 """What X-Forwarded-Proto may say. Of a list the first counts: the scheme that the client used, as in Django."""
 FORWARDED_CLIENT = "tallygate.forwarded_client"
 """The scope key that is there when that proxy has also named the client's address."""
+LOOK_UP_EVERY = 2.0
+"""Seconds between two look-ups of the names of proxies: a container that is made anew has a new address."""
 MAX_FORWARDED_ADDRESSES = 32
 """Addresses of an X-Forwarded-For that are read, from the right."""
 MAX_ADDRESS_LENGTH = 64
@@ -27,7 +33,9 @@ class Proxies:
 
     def __init__(self, trusted: Sequence[str]) -> None:
         self._unix = "unix" in trusted
-        self._networks = [ip_network(place, strict=False) for place in trusted if place != "unix"]
+        self.names = [place.removeprefix(BY_NAME) for place in trusted if place.startswith(BY_NAME)]
+        self._networks = [ip_network(p, strict=False) for p in trusted if p != "unix" and not p.startswith(BY_NAME)]
+        self._named: frozenset[IPv4Address | IPv6Address] = frozenset()
         self._is_trusted_peer = lru_cache(maxsize=256)(self._trusts_text)
         self._remembered_client = lru_cache(maxsize=MAX_REMEMBERED_CHAINS)(self._client_of)
         self.any = bool(trusted)
@@ -54,6 +62,16 @@ class Proxies:
             scope["client"] = (client, 0)
             scope[FORWARDED_CLIENT] = True
 
+    async def follow_names(self) -> None:
+        """Keeps the addresses of the names for as long as it runs. A name that is not found has none."""
+        while self.names:
+            found = frozenset().union(*[await _addresses(name) for name in self.names])
+            if found != self._named:
+                self._named = found
+                self._is_trusted_peer.cache_clear()
+                self._remembered_client.cache_clear()
+            await asyncio.sleep(LOOK_UP_EVERY)
+
     def _client_of(self, chain: bytes) -> str | None:
         """The right-most address that is no trusted proxy; the one before what is no address."""
         client = None
@@ -71,7 +89,16 @@ class Proxies:
         return address is not None and self._trusts(address)
 
     def _trusts(self, address: IPv4Address | IPv6Address) -> bool:
-        return any(address in network for network in self._networks)
+        return address in self._named or any(address in network for network in self._networks)
+
+
+async def _addresses(name: str) -> frozenset[IPv4Address | IPv6Address]:
+    try:
+        async with asyncio.timeout(LOOK_UP_EVERY):
+            found = await asyncio.get_running_loop().getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    except OSError:  # of the resolver, or of time
+        return frozenset()
+    return frozenset(address for *_, place in found if (address := _address(str(place[0]))) is not None)
 
 
 def _without_port(text: str) -> str:

@@ -11,24 +11,21 @@ from tests.containers.engine import Container, free_port, run
 
 
 class Project:
-    def __init__(self, image: str, *profiles: str, files: tuple[str, ...] = (), **environment: str) -> None:
+    def __init__(self, image: str, *profiles: str, **environment: str) -> None:
         port = free_port()
         self.name = f"tallygate-test-{port}"
         self.app = Container(f"{self.name}-app-1", port)
         self.nginx = Container(f"{self.name}-nginx-1", free_port())
-        self.network = f"10.89.{port % 200 + 20}"
-        self._options = [part for profile in profiles for part in ("--profile", profile)]
-        self._options += [part for file in files for part in ("--file", file)]
+        self._profiles = [part for profile in profiles for part in ("--profile", profile)]
         self._environment = environment | {
             "APP_IMAGE": image,
             "TALLYGATE_PORT": str(port),
             "NGINX_PORT": self.nginx.url.rpartition(":")[2],
-            "FRONT_NETWORK": self.network,
         }
 
     def __call__(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[Any]:
         """`docker compose` with these arguments."""
-        command = ("docker", "compose", "--project-name", self.name, *self._options, *arguments)
+        command = ("docker", "compose", "--project-name", self.name, *self._profiles, *arguments)
         return run(*command, env=os.environ | self._environment, **options)
 
     def up(self) -> float:
@@ -43,8 +40,8 @@ class Project:
 
 
 @contextmanager
-def project(image: str, *profiles: str, files: tuple[str, ...] = (), **environment: str) -> Iterator[Project]:
-    compose = Project(image, *profiles, files=files, **environment)
+def project(image: str, *profiles: str, **environment: str) -> Iterator[Project]:
+    compose = Project(image, *profiles, **environment)
     try:
         yield compose
     finally:

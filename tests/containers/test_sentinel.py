@@ -10,7 +10,7 @@ from tests.containers.project import Project, project
 
 @pytest.fixture
 def compose(image: str) -> Iterator[Project]:
-    with project(image, files=("compose.yaml", "deploy/compose.sentinel.yaml")) as compose:
+    with project(image, COMPOSE_FILE="compose.yaml:deploy/compose.sentinel.yaml") as compose:
         yield compose
 
 

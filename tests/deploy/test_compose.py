@@ -101,7 +101,13 @@ def test_what_runs_in_production_may_do_little(compose: dict[str, Any], name: st
 
 def test_the_only_proxy_that_is_believed_is_nginx(compose: dict[str, Any]) -> None:
     believed = plain(compose["services"]["app"]["environment"]["TALLYGATE_TRUSTED_PROXIES"])
-    assert believed == plain(compose["services"]["nginx"]["networks"]["front"]["ipv4_address"])
+    assert believed == "dns:nginx"
+    assert "nginx" in compose["services"]
+
+
+def test_projects_side_by_side_share_no_address(compose: dict[str, Any]) -> None:
+    assert not [name for name, network in compose["networks"].items() if "ipam" in (network or {})]
+    assert not [name for name, service in compose["services"].items() if "container_name" in service]
 
 
 def test_nginx_serves_a_folder_that_it_cannot_write(compose: dict[str, Any]) -> None:

@@ -1,5 +1,7 @@
 """Who really asks: what a proxy says is believed only of those that the operator has named."""
 
+import asyncio
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -9,9 +11,11 @@ from hypothesis import strategies as st
 from starlette.types import Scope
 
 from app.settings import Settings
+from app.web import proxies as web_proxies
 from app.web.proxies import Proxies
 from tests.helpers.cast import PASSWORD, Cast
 from tests.helpers.service import running
+from tests.helpers.sockets import PATIENCE
 
 TRUSTED = ("10.0.0.0/8", "2001:db8:1::/48", "198.51.100.7")
 
@@ -124,3 +128,52 @@ async def test_a_named_proxy_is_believed(make_settings: Callable[..., Settings],
 )
 def test_of_several_schemes_the_first_is_the_clients(proto: str, scheme: str) -> None:
     assert seen("10.0.0.1", "203.0.113.9", proto=proto) == ("203.0.113.9", scheme)
+
+
+async def test_a_proxy_that_is_given_by_its_name_is_believed_at_its_addresses_of_now(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answers = {"nginx": ["172.18.0.5", "fd00::5"]}
+
+    async def getaddrinfo(name: str, *_: object, **__: object) -> list[Any]:
+        if name not in answers:
+            raise socket.gaierror("no such name")
+        return [(0, 0, 0, "", (address, 0)) for address in answers[name]]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(web_proxies, "LOOK_UP_EVERY", 0.01)
+    proxies = Proxies(("dns:nginx", "dns:gone", "10.0.0.0/8"))
+    following = asyncio.create_task(proxies.follow_names())
+
+    def believed(peer: str) -> bool:
+        scope: Scope = {"client": (peer, 1), "scheme": "http", "headers": [(b"x-forwarded-for", b"203.0.113.9")]}
+        proxies.apply(scope, dict(scope["headers"]))
+        return bool(scope["client"][0] == "203.0.113.9")
+
+    async with asyncio.timeout(PATIENCE):
+        assert not believed("172.18.0.5")
+        while not believed("172.18.0.5"):
+            await asyncio.sleep(0.01)
+        assert believed("fd00::5")
+        assert believed("10.1.1.1")
+        answers["nginx"] = ["172.18.0.6"]
+        while not believed("172.18.0.6"):
+            await asyncio.sleep(0.01)
+        assert not believed("172.18.0.5")
+        answers.clear()
+        while believed("172.18.0.6"):
+            await asyncio.sleep(0.01)
+    following.cancel()
+
+
+async def test_the_service_looks_its_proxies_up(make_settings: Callable[..., Settings]) -> None:
+    async with running(make_settings(trusted_proxies="dns:localhost")) as service, asyncio.timeout(PATIENCE):
+        client = service.another_client(client=("127.0.0.1", 1), headers={"X-Forwarded-Proto": "https"})
+        while "strict-transport-security" not in (await client.get("/live")).headers:
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("wrong", ["dns:", "dns:two words", "dns:http://nginx", "nginx"])
+def test_what_is_no_name_is_refused(make_settings: Callable[..., Settings], wrong: str) -> None:
+    with pytest.raises(ValueError, match="trusted_proxies"):
+        make_settings(trusted_proxies=wrong)
