@@ -1,5 +1,7 @@
 """Helpers of handlers: pages with their user, redirects, flash messages, audit entries."""
 
+from collections.abc import Awaitable, Callable
+from functools import wraps
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -37,6 +39,20 @@ async def page(
         error=pages.translate(locale, error) if error else None,
         **context,
     )
+
+
+def keeps_opener(handler: Callable[[Request[S]], Awaitable[Response]]) -> Callable[[Request[S]], Awaitable[Response]]:
+    """A decorator for pages on the way to a service, which may be in a pop-up: that keeps its opener only if no page on
+    its way cuts it off.
+    """
+
+    @wraps(handler)
+    async def decorated(request: Request[S]) -> Response:
+        response = await handler(request)
+        response.headers["cross-origin-opener-policy"] = "unsafe-none"
+        return response
+
+    return decorated
 
 
 def see_other(path: str) -> Response:

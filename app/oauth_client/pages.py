@@ -7,7 +7,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app.accounts.guards import fresh_sign_in_required
-from app.accounts.helpers import audit, flash_message, in_the_language_of, redirect_page, see_other
+from app.accounts.helpers import audit, flash_message, in_the_language_of, keeps_opener, redirect_page, see_other
 from app.accounts.identities import LastWayIn
 from app.accounts.lifespan import S
 from app.accounts.models import User
@@ -32,6 +32,7 @@ CALLBACK_FIELDS = frozenset({"code", "state", "iss", "error", "error_description
 PROVIDER_SAYS = N_("The provider says:")
 
 
+@keeps_opener
 async def start(request: Request[OAuthState]) -> Response:
     """`GET /oauth/{provider}/start?next=&invitation=`: redirects to the provider; JSON with the URL for a front end."""
     target = request.query_params.get("next")
@@ -44,6 +45,7 @@ async def start(request: Request[OAuthState]) -> Response:
     return _with(response, cookies)
 
 
+@keeps_opener
 async def callback(request: Request[OAuthState]) -> Response:
     """`GET /oauth/{provider}/callback`: the redirect URI; responds with JSON to a front end."""
     state = request.query_params.get("state", "")
@@ -63,6 +65,7 @@ async def callback(request: Request[OAuthState]) -> Response:
     return _with(response, forget + cookies)
 
 
+@keeps_opener
 async def form_callback(request: Request[OAuthState]) -> Response:
     """`POST /oauth/{provider}/callback`: `response_mode=form_post`. The form comes from the provider's site, so without
     our cookies (SameSite=Lax): the browser goes on to the callback by GET, with them.

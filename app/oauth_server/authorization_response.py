@@ -50,9 +50,3 @@ def with_query(waiting: AuthorizationRequest, values: dict[str, str], issuer: st
     """The redirect URI, whose own query stays as it is."""
     separator = "&" if urlsplit(waiting.redirect_uri).query else "?"
     return f"{waiting.redirect_uri.rstrip('?&')}{separator}{urlencode(_fields(waiting, values, issuer))}"
-
-
-def popup(response: Response) -> Response:
-    """A pop-up keeps its opener only if no page on its way cuts it off."""
-    response.headers["cross-origin-opener-policy"] = "unsafe-none"
-    return response

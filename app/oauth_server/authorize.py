@@ -8,12 +8,12 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from app.accounts.helpers import audit, page, see_other
+from app.accounts.helpers import audit, keeps_opener, page, see_other
 from app.accounts.models import User
 from app.accounts.secret import digest
 from app.audit.log import Event
 from app.oauth_server.authorization import checked, redirect_uri_of
-from app.oauth_server.authorization_response import answer, fail, popup, with_query
+from app.oauth_server.authorization_response import answer, fail, with_query
 from app.oauth_server.endpoint import FORM, OTHER_SITES, issuer_of
 from app.oauth_server.errors import BadRedirect, OAuthError
 from app.oauth_server.lifespan import OAuthServerState
@@ -37,6 +37,7 @@ ALLOWED_LENGTH = 12_000
 """Characters of the query that a POST is turned into."""
 
 
+@keeps_opener
 async def authorize(request: AuthRequest) -> Response:
     """`GET /oauth2/authorize`."""
     issuer_of(request)
@@ -55,11 +56,12 @@ async def authorize(request: AuthRequest) -> Response:
         if wrong is not None:
             raise wrong
         begun = await _begun(request, client, checked(client, redirect_uri, parameters), parameters)
-        return popup(await _proceed(request, client, begun))
+        return await _proceed(request, client, begun)
     except OAuthError as error:
-        return popup(await fail(request, back, error))
+        return await fail(request, back, error)
 
 
+@keeps_opener
 async def authorize_by_form(request: AuthRequest) -> Response:
     """`POST /oauth2/authorize` becomes a GET: the session's cookie does not come along with another site's form."""
     body = await request.body()
@@ -69,16 +71,18 @@ async def authorize_by_form(request: AuthRequest) -> Response:
     return RedirectResponse(f"/oauth2/authorize?{query}", 303, {"Cache-Control": "no-store"})
 
 
+@keeps_opener
 async def go_on(request: AuthRequest) -> Response:
     """`GET /oauth2/continue?request=`: after signing in."""
     request_id = request.query_params.get("request", "")
     client, waiting = await _waiting(request, request_id)
     try:
-        return popup(await _proceed(request, client, waiting, request_id))
+        return await _proceed(request, client, waiting, request_id)
     except OAuthError as error:
-        return popup(await fail(request, waiting, error, after_form=True))
+        return await fail(request, waiting, error, after_form=True)
 
 
+@keeps_opener
 async def decide(request: AuthRequest) -> Response:
     """`POST /oauth2/consent` with `request` and `answer` (allow or deny)."""
     fields = await form_fields(request, "request", "answer")
@@ -86,14 +90,12 @@ async def decide(request: AuthRequest) -> Response:
     user = await request.state["current_user"].get(request.scope)
     if user is None or fields["answer"] != "allow":
         await request.state["oauth_server"].store.take_request(fields["request"])
-        return popup(
-            await fail(request, waiting, OAuthError("access_denied", "the user did not agree"), after_form=True)
-        )
+        return await fail(request, waiting, OAuthError("access_denied", "the user did not agree"), after_form=True)
     agreed = replace(waiting, consented=True)
     try:
-        return popup(await _proceed(request, client, agreed, fields["request"]))
+        return await _proceed(request, client, agreed, fields["request"])
     except OAuthError as error:
-        return popup(await fail(request, waiting, error, after_form=True))
+        return await fail(request, waiting, error, after_form=True)
 
 
 async def _begun(

@@ -22,6 +22,7 @@ from app.oauth_server.endpoint import authorization_of, issuer_of, oauth_endpoin
 from app.oauth_server.errors import OAuthError
 from app.oauth_server.lifespan import OAuthServerState
 from app.oauth_server.models import Client
+from app.oauth_server.userinfo import bad_token
 from app.web.openapi import NUMBER, TEXT, ApiRoute, Operation, obj
 from app.web.responses import json_response
 
@@ -134,9 +135,7 @@ def _bearer(request: RegistrationRequest) -> str:
 
 
 def _refused() -> OAuthError:
-    error = OAuthError("invalid_token", "the token is missing, wrong, expired or of another client", 401)
-    error.challenge = 'Bearer error="invalid_token",'
-    return error
+    return bad_token("invalid_token", "the token is missing, wrong, expired or of another client")
 
 
 routes: list[BaseRoute] = [

@@ -1,4 +1,4 @@
-"""Userinfo, introspection (RFC 7662), revocation (RFC 7009), discovery and keys."""
+"""Introspection (RFC 7662), revocation (RFC 7009), discovery and keys."""
 
 from typing import Any
 
@@ -17,20 +17,6 @@ DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 INACTIVE = {"active": False}
 AUTHENTICATIONS = ["client_secret_basic", "client_secret_post", "private_key_jwt", "none"]
 CACHED = "public, max-age=300"
-
-
-@oauth_endpoint
-async def userinfo(request: Request[OAuthServerState]) -> Response:
-    """`GET` or `POST /oauth2/userinfo` with an access token, in the header or (POST) in the form."""
-    issuing = request.state["oauth_server"].issuing
-    live = await issuing.live(await _bearer(request))
-    if live is None or live.expires is None:
-        raise _bad_token("invalid_token", "the access token is wrong, expired or revoked")
-    if "openid" not in live.scopes:
-        error = _bad_token("insufficient_scope", "the access token lacks the scope openid")
-        error.status = 403
-        raise error
-    return json_response(await issuing.claims(live.user, live.client, live.scopes))
 
 
 @oauth_endpoint
@@ -124,25 +110,6 @@ def metadata(issuer: str) -> dict[str, Any]:
     }
 
 
-async def _bearer(request: Request[OAuthServerState]) -> str:
-    """The access token (RFC 6750): never one of the query, which is logged. Raises OAuthError."""
-    header = authorization_of(request)
-    if header is not None:
-        scheme, _, token = header.decode("latin-1").partition(" ")
-        if scheme.lower() != "bearer":
-            raise _bad_token("invalid_request", "the Authorization header is no Bearer header")
-        return token.strip()
-    if request.method == "POST" and (sent := (await form_parameters(request)).get("access_token")):
-        return sent
-    raise _bad_token("invalid_token", "the access token is missing")
-
-
-def _bad_token(code: str, description: str) -> OAuthError:
-    error = OAuthError(code, description, 401)
-    error.challenge = f'Bearer error="{code}",'
-    return error
-
-
 def _public(document: Any) -> Response:
     response = json_response(document)
     response.headers["Cache-Control"] = CACHED
@@ -151,7 +118,6 @@ def _public(document: Any) -> Response:
 
 
 routes: list[BaseRoute] = [
-    *open_routes("/oauth2/userinfo", userinfo, "GET", "POST"),
     *open_routes("/oauth2/introspect", introspect, "POST"),
     *open_routes("/oauth2/revoke", revoke, "POST"),
     *open_routes("/oauth2/jwks.json", jwks, "GET"),

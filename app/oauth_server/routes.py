@@ -2,11 +2,23 @@
 
 from starlette.routing import BaseRoute
 
-from app.oauth_server import authorize, clients_api, device, grants, logout, par, registration, resources, token
+from app.oauth_server import (
+    authorize,
+    clients_api,
+    device,
+    grants,
+    logout,
+    par,
+    registration,
+    resources,
+    token,
+    userinfo,
+)
 from app.oauth_server.pages import clients
 
 routes: list[BaseRoute] = [
     # for programs: /oauth2/userinfo, /oauth2/introspect, /oauth2/revoke, /oauth2/jwks.json, /.well-known/...
+    *userinfo.routes,
     *resources.routes,
     # /oauth2/token
     *token.routes,

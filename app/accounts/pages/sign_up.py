@@ -5,7 +5,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app.accounts import authentication
-from app.accounts.helpers import address_of, audit, page, raise_if_limited, see_other
+from app.accounts.helpers import address_of, audit, keeps_opener, page, raise_if_limited, see_other
 from app.accounts.lifespan import AccountState
 from app.accounts.names import BadName
 from app.accounts.pages.landing import landing
@@ -18,6 +18,7 @@ from app.web.i18n import N_
 from app.web.redirects import safe_path
 
 
+@keeps_opener
 async def show(request: Request[AccountState]) -> Response:
     """`GET /sign-up?next=&invitation=`."""
     invitation = request.query_params.get("invitation")
@@ -33,6 +34,7 @@ async def show(request: Request[AccountState]) -> Response:
     )
 
 
+@keeps_opener
 async def send(request: Request[AccountState]) -> Response:
     """`POST /sign-up` with `username`, `password`, `next` and perhaps `invitation`: makes the account and signs in."""
     fields = await form_fields(request, "username", "password", "next", "invitation")

@@ -1,0 +1,55 @@
+"""Userinfo's answers, kept by their token."""
+
+from collections.abc import Callable
+
+from app.accounts.lifespan import Accounts
+from app.oauth_server.clients import Clients
+from app.oauth_server.issuing import LiveToken
+from app.oauth_server.store import OAuthStore
+
+MAX_KEPT = 10_000
+
+
+class KeptAnswers:
+    """Answers by their Authorization header. One counts only as long as everything that it was made of is cached, which
+    Redis' invalidations see to.
+    """
+
+    def __init__(self, store: OAuthStore, clients: Clients, accounts: Accounts, clock: Callable[[], float]) -> None:
+        self._store = store
+        self._clients = clients
+        self._sessions = accounts["sessions"]
+        self._users = accounts["current_user"]
+        self._clock = clock
+        self._kept: dict[bytes, tuple[LiveToken, bytes]] = {}
+
+    def keep(self, authorization: bytes, live: LiveToken, body: bytes) -> None:
+        if "wechat" in live.scopes:  # identities are not cached
+            return
+        if len(self._kept) >= MAX_KEPT:
+            self._kept.clear()
+        self._kept[authorization] = (live, body)
+
+    def find(self, authorization: bytes) -> bytes | None:
+        live, body = self._kept.get(authorization, (None, b""))
+        if live is None:
+            return None
+        if self._is_unchanged(live):
+            return body
+        del self._kept[authorization]
+        return None
+
+    def _is_unchanged(self, live: LiveToken) -> bool:
+        family = live.family
+        return (
+            live.expires is not None
+            and self._clock() < live.expires
+            and self._store.cached_family(family.id) is family
+            and self._users.cached_by_id(live.user.id) is live.user
+            and self._clients.cached(live.client.id) is live.client
+            and (
+                family.offline
+                or not self._sessions.revocable
+                or self._sessions.cached_by_root(family.session) is not None
+            )
+        )

@@ -1,0 +1,84 @@
+"""Userinfo: a token that is asked about again needs no round trip to Redis."""
+
+from typing import Any, cast
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, request_response
+from starlette.types import Receive, Scope, Send
+
+from app.oauth_server.endpoint import OTHER_SITES, authorization_of, form_parameters, oauth_endpoint, open_routes
+from app.oauth_server.errors import OAuthError
+from app.oauth_server.lifespan import OAuthServerState
+from app.web.fast_path import FastEndpoint, FastResponse, StaticHeaders
+from app.web.headers import headers_of
+from app.web.policy import PolicyRoute
+from app.web.responses import json_response
+
+PATH = "/oauth2/userinfo"
+HEADERS = StaticHeaders(
+    (b"content-type", b"application/json"),
+    (b"cache-control", b"no-store"),
+    (b"vary", b"Cookie, Authorization, Accept, Accept-Language"),
+    (b"access-control-allow-origin", b"*"),
+    (b"pragma", b"no-cache"),
+)
+
+
+class UserInfo(FastEndpoint):
+    """`GET /oauth2/userinfo`."""
+
+    def try_fast(self, scope: Scope) -> FastResponse | None:
+        state = cast(OAuthServerState, scope["state"])
+        body = state["oauth_server"].kept_answers.find(headers_of(scope).get(b"authorization", b""))
+        return None if body is None else (HEADERS, body)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.try_fast(scope) is None:
+            await request_response(cast(Any, userinfo))(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+
+@oauth_endpoint
+async def userinfo(request: Request[OAuthServerState]) -> Response:
+    """`GET` or `POST /oauth2/userinfo` with an access token, in the header or (POST) in the form."""
+    provider = request.state["oauth_server"]
+    live = await provider.issuing.live(await _bearer(request))
+    if live is None or live.expires is None:
+        raise bad_token("invalid_token", "the access token is wrong, expired or revoked")
+    if "openid" not in live.scopes:
+        error = bad_token("insufficient_scope", "the access token lacks the scope openid")
+        error.status = 403
+        raise error
+    claims = await provider.issuing.claims(live.user, live.client, live.scopes)
+    if request.method == "GET":
+        provider.kept_answers.keep(authorization_of(request) or b"", live, orjson.dumps(claims))
+    return json_response(claims)
+
+
+async def _bearer(request: Request[OAuthServerState]) -> str:
+    """The access token (RFC 6750): never one of the query, which is logged. Raises OAuthError."""
+    header = authorization_of(request)
+    if header is not None:
+        scheme, _, token = header.decode("latin-1").partition(" ")
+        if scheme.lower() != "bearer":
+            raise bad_token("invalid_request", "the Authorization header is no Bearer header")
+        return token.strip()
+    if request.method == "POST" and (sent := (await form_parameters(request)).get("access_token")):
+        return sent
+    raise bad_token("invalid_token", "the access token is missing")
+
+
+def bad_token(code: str, description: str) -> OAuthError:
+    error = OAuthError(code, description, 401)
+    error.challenge = f'Bearer error="{code}",'
+    return error
+
+
+endpoint: Any = UserInfo()
+routes: list[BaseRoute] = [
+    PolicyRoute(PATH, endpoint, methods=["GET"], policy=OTHER_SITES),
+    *open_routes(PATH, userinfo, "POST"),
+]

@@ -1,0 +1,86 @@
+"""Redis away in the middle, and parameters of every kind: never a 500, nothing half-stored."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.settings import Settings
+from app.store.client import StoreUnavailable
+from tests.helpers.cast import Cast, signed_in
+from tests.helpers.clock import Clock
+from tests.helpers.service import Running, running
+from tests.oauth_server.conftest import BACK, CHALLENGE, RelyingParty
+
+NAMES = (
+    "client_id", "redirect_uri", "response_type", "response_mode", "scope", "state", "nonce", "prompt", "max_age",
+    "code_challenge", "code_challenge_method", "id_token_hint", "request", "request_uri", "grant_type", "code",
+    "code_verifier", "refresh_token", "device_code", "token", "client_secret", "client_assertion",
+    "client_assertion_type", "post_logout_redirect_uri", "user_code", "username",
+)  # fmt: skip
+VALUES = (
+    "app", BACK, "code", "openid", "none", "login", "S256", CHALLENGE, "authorization_code", "refresh_token", "-1",
+    "urn:ietf:params:oauth:grant-type:device_code", "urn:ietf:params:oauth:request_uri:x", "\ud7ff", "\x7f", "x" * 9000,
+    "tgc_" + "a" * 22 + ".0." + "b" * 43, "a.b.c", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer", "{}",
+)  # fmt: skip
+PARAMETERS = st.dictionaries(st.sampled_from(NAMES), st.sampled_from(VALUES) | st.text(max_size=20), max_size=8)
+ENDPOINTS = ("token", "introspect", "revoke", "par", "device_authorization", "userinfo")
+
+
+@pytest.fixture
+async def app(service: Running, cast: Cast) -> RelyingParty:
+    return RelyingParty(await signed_in(service, "bob"))
+
+
+@settings(max_examples=40)
+@given(parameters=PARAMETERS)
+async def test_no_parameters_make_an_endpoint_fail(app: RelyingParty, parameters: dict[str, str]) -> None:
+    for endpoint in ENDPOINTS:
+        response = await app.browser.post(f"/oauth2/{endpoint}", data=parameters)
+        assert response.status_code < 500, (endpoint, parameters, response.text)
+        assert response.json()["error"] if response.content else response.status_code == 200
+    for path in ("/oauth2/authorize", "/oauth2/end-session", "/oauth2/continue", "/device"):
+        response = await app.browser.get(path, params=parameters)
+        assert response.status_code < 500, (path, parameters)
+        location = response.headers.get("location", "")
+        assert location.startswith(("/", f"{BACK}?")) or not location
+
+
+@pytest.mark.parametrize("step", ["redeem", "rotate", "family", "grant"])
+async def test_redis_that_goes_away_uses_nothing_up(
+    service: Running, app: RelyingParty, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refresh_token = (await app.sign_in())["refresh_token"]
+    code = await app.code()
+    with monkeypatch.context() as away:
+
+        async def unavailable(*_: Any, **__: Any) -> Any:
+            raise StoreUnavailable("away", sent=False)
+
+        away.setattr(service.state["oauth_server"].store, step, unavailable)
+        asked = app.refresh(refresh_token) if step == "rotate" else app.redeem(code)
+        answer = await asked
+        assert (answer.status_code, answer.json()["error"]) == (503, "temporarily_unavailable")
+        assert answer.headers["retry-after"]
+    assert (await app.redeem(code)).status_code == 200
+    assert (await app.refresh(refresh_token)).status_code == 200
+
+
+async def test_a_lost_answer_is_asked_for_again_within_the_grace(app: RelyingParty, clock: Clock) -> None:
+    tokens = await app.sign_in()
+    lost = (await app.refresh(tokens["refresh_token"])).json()
+    clock.move(9)
+    again = (await app.refresh(tokens["refresh_token"])).json()
+    assert again["refresh_token"] == lost["refresh_token"]
+
+
+async def test_pages_on_the_way_to_a_service_keep_the_opener_of_a_popup(
+    make_settings: Callable[..., Settings],
+) -> None:
+    async with running(make_settings(registration="open")) as service:
+        for path in ("/sign-in", "/sign-up"):
+            response = await service.client.get(path)
+            assert response.headers["cross-origin-opener-policy"] == "unsafe-none"
+        assert (await service.client.get("/")).headers["cross-origin-opener-policy"] == "same-origin"

@@ -1,0 +1,83 @@
+"""Userinfo from the worker's memory: no command to Redis, and never an answer that is not true any more."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from app.settings import Settings
+from tests.helpers.cast import Cast, signed_in
+from tests.helpers.clock import Clock
+from tests.helpers.service import Running, running
+from tests.helpers.sockets import PATIENCE
+from tests.oauth_server.conftest import SECRET, RelyingParty, clients
+
+
+@pytest.fixture
+async def app(service: Running, cast: Cast) -> RelyingParty:
+    return RelyingParty(await signed_in(service, "bob"))
+
+
+async def test_a_token_that_is_asked_about_again_costs_no_command(service: Running, app: RelyingParty) -> None:
+    tokens = await app.sign_in()
+    first = await app.userinfo(tokens["access_token"])
+    before = service.state["store"].commands + service.state["tracking"].tracked.commands
+    again = await app.userinfo(tokens["access_token"])
+    assert service.state["store"].commands + service.state["tracking"].tracked.commands == before
+    assert again.content == first.content
+    varying = {"x-request-id", "date", "set-cookie"}
+    assert {name: value for name, value in again.headers.items() if name not in varying} == {
+        name: value for name, value in first.headers.items() if name not in varying
+    }
+
+
+@pytest.mark.parametrize("way", ["expired", "revoked", "signed out", "disabled", "group", "renamed", "refreshed"])
+async def test_what_changes_is_seen_at_once(
+    service: Running, cast: Cast, app: RelyingParty, clock: Clock, way: str
+) -> None:
+    if way == "group":
+        app.client = "staff"
+        await service.state["users"].set_groups(cast.bob.id, ("staff",))
+    tokens = await app.sign_in()
+    for _ in range(2):
+        assert (await app.userinfo(tokens["access_token"])).json()["name"] == "bob"
+    await change(service, cast, app, clock, way, tokens)
+    status, name = {"renamed": (200, "Robert"), "refreshed": (200, "bob")}.get(way, (401, None))
+    for _ in range(2):
+        answer = await app.userinfo(tokens["access_token"])
+        assert (answer.status_code, answer.json().get("name")) == (status, name)
+
+
+async def change(
+    service: Running, cast: Cast, app: RelyingParty, clock: Clock, way: str, tokens: dict[str, str]
+) -> None:
+    match way:
+        case "expired":
+            clock.move(3601)
+        case "revoked":
+            form = {"token": tokens["access_token"]}
+            await app.browser.post("/oauth2/revoke", data=form, auth=(app.client, SECRET))
+        case "signed out":
+            await app.browser.delete("/api/session")
+        case "disabled":
+            await service.state["accounts"].set_disabled(cast.bob.id, True)
+        case "group":
+            await service.state["users"].set_groups(cast.bob.id, ())
+        case "renamed":
+            await service.state["users"].set_display_name(cast.bob.id, "Robert")
+        case "refreshed":
+            await app.refresh(tokens["refresh_token"])
+
+
+async def test_a_session_that_ends_at_another_worker_is_refused(
+    make_settings: Callable[..., Settings], service: Running, cast: Cast, app: RelyingParty, clock: Clock
+) -> None:
+    tokens = await app.sign_in()
+    async with running(make_settings(public_url="http://tallygate.test", clients=clients()), clock) as other:
+        headers = {"Authorization": f"Bearer {tokens['access_token']}"}
+        for _ in range(2):
+            assert (await other.client.get("/oauth2/userinfo", headers=headers)).status_code == 200
+        await app.browser.delete("/api/session")
+        async with asyncio.timeout(PATIENCE):
+            while (await other.client.get("/oauth2/userinfo", headers=headers)).status_code == 200:
+                pass
