@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,11 +11,13 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from playwright.sync_api import Page, sync_playwright
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from app.settings import Settings
 from dev.serving import served
+from tests.browser.conftest import CHROMIUMS, MILLISECONDS, QUIET
 from tests.gateway.front import COMMANDS, PORTAL, WIKI, Front, echo, front, trusting
 from tests.helpers.cast import PASSWORD, make_cast
 from tests.helpers.service import process, running
@@ -229,6 +233,37 @@ def test_signing_out_at_the_host_ends_the_portal_too(bob: httpx.Client) -> None:
     assert bob.post(f"{WIKI}/.tallygate/sign-out").status_code == 200
     assert bob.get(f"{WIKI}/", headers=FETCH).status_code == 401
     assert bob.get(f"{PORTAL}/api/session").status_code == 401
+
+
+@pytest.fixture
+def page(proxy: Front) -> Iterator[Page]:
+    """A tab of a real Chromium, for which every host is at the proxy."""
+    executable = next(filter(None, map(shutil.which, CHROMIUMS)), None)
+    if executable is None:
+        pytest.skip("no Chromium here: apt-get install chromium")
+    options = [*QUIET, f"--host-resolver-rules=MAP * 127.0.0.1:{proxy.port}"]
+    options += ["--no-sandbox"] if os.geteuid() == 0 else []
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=executable, args=options)
+        page = chromium.new_context(ignore_https_errors=True, locale="en-GB").new_page()
+        page.set_default_timeout(MILLISECONDS)
+        yield page
+        chromium.close()
+
+
+def test_in_a_browser_even_the_fragment_comes_back_and_signing_out_ends_both(page: Page) -> None:
+    page.goto(f"{WIKI}/deep/page?x=1&y=%2F#part")
+    page.get_by_label("Username").fill("bob")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url(f"{WIKI}/deep/page?x=1&y=%2F#part")
+    assert json.loads(page.text_content("body") or "")["target"] == "/deep/page?x=1&y=%2F"
+    assert page.evaluate("performance.getEntriesByType('navigation')[0].nextHopProtocol") == "h2"
+    page.goto(f"{WIKI}/.tallygate/sign-out")
+    page.get_by_role("button", name="Sign out").click()
+    page.get_by_text("You are signed out of all sites.").wait_for()
+    page.goto(f"{WIKI}/")
+    page.get_by_label("Username").wait_for()
 
 
 def test_nobody_outside_may_ask(proxy: Front) -> None:
