@@ -127,3 +127,10 @@ def test_every_make_target_that_the_documents_name_exists() -> None:
     for path in tracked("*.md"):
         for target in re.findall(r"`make ([a-z-]+)", path.read_text("utf-8")):
             assert target in targets, f"{name_of(path)} names make {target}"
+
+
+def test_every_test_that_a_document_names_exists() -> None:
+    tests = set(re.findall(r"def (test_\w+)", "\n".join(path.read_text("utf-8") for path in tracked("tests/*.py"))))
+    for path in tracked("docs/*.md"):
+        named = set(re.findall(r"`(test_\w+)`", path.read_text("utf-8")))
+        assert named <= tests, f"{name_of(path)} names {sorted(named - tests)}"

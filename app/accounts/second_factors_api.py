@@ -43,14 +43,14 @@ class SecondFactorsModel(ResponseModel):
     required: bool
 
 
-async def options(request: Request[AccountState]) -> Response:
+async def passkey_options(request: Request[AccountState]) -> Response:
     """`POST /api/session/passkey-options`."""
     raise_if_limited(await request.state["limits"].challenge(address_of(request)))
     challenge = await request.state["second_factors"].new_challenge(SIGN_IN)
     return json_response(orjson.loads(sign_in_options(relying_party(request), challenge)))
 
 
-async def sign_in(request: Request[AccountState]) -> Response:
+async def sign_in_with_passkey(request: Request[AccountState]) -> Response:
     """`POST /api/session/passkey`."""
     body = await json_body(request, PasskeyResponse)
     credential = orjson.dumps(body.credential).decode()
@@ -61,7 +61,7 @@ async def sign_in(request: Request[AccountState]) -> Response:
 
 
 @sign_in_required
-async def show(request: Request[AccountState], user: User) -> Response:
+async def show_second_factors(request: Request[AccountState], user: User) -> Response:
     """`GET /api/account/second-factors`."""
     factors = request.state["second_factors"]
     passkeys = [
@@ -79,7 +79,7 @@ async def show(request: Request[AccountState], user: User) -> Response:
 
 
 @admin_required
-async def remove(request: Request[AccountState], admin: User) -> Response:
+async def remove_second_factors(request: Request[AccountState], admin: User) -> Response:
     """`DELETE /api/users/{id}/second-factors`."""
     await fresh_or_token(request, "/admin/users")
     if not await administration.remove_second_factors(request, admin, await administration.subject(request)):
@@ -116,8 +116,8 @@ REMOVE = Operation(
 )
 
 routes = [
-    ApiRoute("POST", "/api/session/passkey-options", options, OPTIONS),
-    ApiRoute("POST", "/api/session/passkey", sign_in, PASSKEY),
-    ApiRoute("GET", "/api/account/second-factors", show, SHOW),
-    ApiRoute("DELETE", "/api/users/{id}/second-factors", remove, REMOVE),
+    ApiRoute("POST", "/api/session/passkey-options", passkey_options, OPTIONS),
+    ApiRoute("POST", "/api/session/passkey", sign_in_with_passkey, PASSKEY),
+    ApiRoute("GET", "/api/account/second-factors", show_second_factors, SHOW),
+    ApiRoute("DELETE", "/api/users/{id}/second-factors", remove_second_factors, REMOVE),
 ]

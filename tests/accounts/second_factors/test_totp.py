@@ -5,10 +5,12 @@ import pyotp
 import pytest
 
 from app.accounts.second_factors.totp import qr_code, step_of
+from app.sessions.flask_format import FlaskCookies
 from tests.accounts.asking import problem
 from tests.accounts.conftest import Start
 from tests.accounts.pages.reading import error_at, value_of
 from tests.accounts.second_factors.conftest import (
+    LOCALHOST,
     amr,
     code,
     codes_on,
@@ -255,3 +257,29 @@ async def test_administrators_alone_need_one_where_it_says_so(start: Start) -> N
         browser = visitor(service)
         assert (await password(browser)).headers["location"] == "/"
         assert await signed_in_as(browser) == "bob"
+
+
+async def test_a_reset_link_leaves_the_second_factor(
+    service: Running, cast: Cast, bob: httpx.AsyncClient, clock: Clock
+) -> None:
+    await set_up_app(bob, clock)
+    stored = await service.state["accounts"].password_hash(cast.bob.id)
+    secret, _ = await service.state["reset_links"].create(cast.bob.id, stored)
+    new = "a lantern over rivers"
+    assert (await visitor(service).post("/reset", data={"token": secret, "password": new})).status_code == 303
+    answer = await visitor(service).post("/sign-in", data={"username": "bob", "password": new})
+    assert answer.headers["location"].startswith("/sign-in/second-factor")
+
+
+async def test_a_users_second_factor_is_no_way_for_cookies_of_the_former_app(start: Start, clock: Clock) -> None:
+    secret = "the former app's key"
+    async with start(legacy_flask_secret=secret, legacy_user_key="user") as service:
+        await make_cast(service)
+        session = {"user": "bob"}
+        cookie = FlaskCookies([secret], clock=clock).dumps(session)
+        assert await signed_in_as(service.another_client(cookies={"session": cookie})) == "bob"
+        bob = await signed_in(service, "bob", base_url=LOCALHOST)
+        await set_up_app(bob, clock)
+        clock.move(1)
+        again = FlaskCookies([secret], clock=clock).dumps(session)
+        assert await signed_in_as(service.another_client(cookies={"session": again})) is None
