@@ -15,7 +15,7 @@ from app.config_service.store import ConfigStore
 from app.config_service.watch import Namespaces
 from app.server.background import background
 from app.sessions.signing import signing_keys
-from app.store.client import StoreUnavailable
+from app.store.client import ResponseError, StoreUnavailable
 from app.store.encryption import Encryption
 from app.web.lifespan import WebState
 
@@ -51,7 +51,7 @@ async def open_config_service(
     namespaces.on_change.append(own.follow)
     stopping = web["lifecycle"].stopping
     async with background(web["lifecycle"], namespaces.run(), namespaces.check(), namespaces.end_waits(stopping)):
-        with suppress(StoreUnavailable, TimeoutError):
+        with suppress(StoreUnavailable, ResponseError, TimeoutError):  # `namespaces.run` reads it later
             async with asyncio.timeout(LOAD_TIMEOUT):
                 await namespaces.get(OWN)
         yield Configuration(

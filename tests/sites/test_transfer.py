@@ -197,7 +197,7 @@ async def test_an_unknown_format_is_named(desk: Desk) -> None:
 )
 async def test_a_small_file_that_unpacks_to_a_large_one_is_refused(desk: Desk, bomb: bytes) -> None:
     site = await desk.site()
-    desk.service.state["importer"]._most = 100_000
+    desk.service.state["importer"]._most = lambda: 100_000
     assert len(bomb) < 10_000
     problem(await send(desk, site, bomb), 413)
     problem(await send(desk, site, b"path,visits\n" + b"/a,1\n" * 100_000), 413)
