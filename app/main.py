@@ -37,6 +37,7 @@ from app.settings import PREFIX, Settings, SettingsError, load_settings
 from app.settings.live import LiveSettings
 from app.signing_keys.lifespan import open_signing_keys
 from app.sites.lifespan import SitesState, open_sites
+from app.sites.personal import personal_sites
 from app.store.client import Store
 from app.store.embedded import Embedded
 from app.store.rate_limit import RateLimiter
@@ -121,6 +122,7 @@ async def lifespan(
         )
         counter = await stack.enter_async_context(open_counter(web, metrics))
         sites = await stack.enter_async_context(open_sites(web, metrics, clock))
+        accounts["personal_data"]["sites"] = personal_sites(sites)
         hooks = await stack.enter_async_context(open_hooks(web, metrics, clock))
         wechat = await stack.enter_async_context(open_wechat(web, metrics, hooks["hooks_replies"].ask, clock))
         oauth["component_tokens"].update(wechat["wechat"].component_tokens())

@@ -193,6 +193,8 @@ async def remove(request: Request[AccountState], by: User, user: User) -> None:
     await state["identities"].remove_all(user.id)
     await state["second_factors"].remove_all(user.id)
     await state["users"].set_groups(user.id, ())
+    for kept in state["personal_data"].values():
+        await kept.forget(user.id)
     await state["users"].set_email(user.id, "", verified=False)
     await audit(request, Event.USER_REMOVED, user=user, by=by if by.id != user.id else None, detail=user.name)
     await state["accounts"].remove(user)

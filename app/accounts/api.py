@@ -1,7 +1,7 @@
 """The API of accounts."""
 
 from dataclasses import asdict
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, cast
 
 import orjson
 from pydantic import Field
@@ -16,6 +16,7 @@ from app.accounts.helpers import audit
 from app.accounts.lifespan import AccountState
 from app.accounts.models import User
 from app.accounts.pages.devices import device_page, end_device
+from app.accounts.token_scopes import SCOPES
 from app.accounts.tokens import DAY, MAX_TOKEN_DAYS, MAX_TOKEN_NAME_LENGTH, TooManyTokens
 from app.audit.log import Event
 from app.web.body import Body, Text, json_body
@@ -63,6 +64,9 @@ class TokenModel(ResponseModel):
     name: str
     created: float
     expires: float | None
+    scopes: tuple[str, ...]
+    used: float
+    used_from: str
 
 
 class NewTokenModel(TokenModel):
@@ -79,6 +83,10 @@ class SignIn(Body):
 class CreateToken(Body):
     name: Annotated[str, Field(min_length=1, max_length=MAX_TOKEN_NAME_LENGTH, pattern=r"\S")]
     days: Annotated[int, Field(ge=0, le=MAX_TOKEN_DAYS, description="0: never expires.")] | None = None
+    scopes: Annotated[
+        tuple[Literal[SCOPES], ...],  # type: ignore[valid-type]  # a constant tuple of texts
+        Field(max_length=len(SCOPES), strict=False, description="What it may do; none allow everything."),
+    ] = ()
 
 
 MAX_CACHED_RESPONSES = 10_000
@@ -172,7 +180,7 @@ async def create_token(request: Request[AccountState], user: User) -> Response:
     body = await json_body(request, CreateToken)
     name = body.name.strip()
     try:
-        secret, token = await request.state["tokens"].create(user.id, name, (body.days or 0) * DAY or None)
+        secret, token = await request.state["tokens"].create(user.id, name, (body.days or 0) * DAY or None, body.scopes)
     except TooManyTokens:
         raise Conflict(N_("You have too many tokens: revoke one first.")) from None
     await audit(request, Event.TOKEN_CREATED, user=user, detail=name)

@@ -1,18 +1,23 @@
 """The user of a request's session or API token."""
 
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 
 from starlette.types import Scope
 
 from app.accounts.models import User
-from app.accounts.tokens import ApiTokens
+from app.accounts.token_scopes import needed
+from app.accounts.tokens import ApiTokens, TokenInfo
 from app.sessions.service import Sessions
 from app.sessions.session import Session
 from app.settings.live import LiveSettings
 from app.store import keys
+from app.store.client import StoreUnavailable
 from app.store.tracking import Fields, TrackedHashes
+from app.web.errors import Forbidden
 from app.web.headers import headers_of
+from app.web.i18n import N_
 
 USER = "tallygate.user"
 TOKEN_PATHS = ("/api/", "/events/config/")
@@ -78,13 +83,30 @@ class CurrentUser:
     def _able(self, user: User | None) -> User | None:
         return None if user is None or user.disabled or self.must_enroll(user) else user
 
+    async def _user_of_token(self, scope: Scope, secret: str) -> str | None:
+        """Raises Forbidden for what the token's scopes do not allow."""
+        token = await self._tokens.by_secret(secret)
+        if token is None:
+            return None
+        raise_unless_allowed(scope, token)
+        with suppress(StoreUnavailable):  # the next use notes it
+            await self._tokens.note_use(token, scope["client"][0] if scope["client"] else "")
+        return token.user_id
+
     async def _user_id(self, scope: Scope) -> str | None:
         secret = api_secret(scope)
         if secret is not None:
-            token = await self._tokens.by_secret(secret)
-            return token.user_id if token is not None else None
+            return await self._user_of_token(scope, secret)
         session = await self._sessions.open(scope)
         return session.user if session is not None else None
+
+
+def raise_unless_allowed(scope: Scope, token: TokenInfo) -> None:
+    """Raises Forbidden for what the token's scopes do not allow."""
+    feature, write = needed(scope["method"], scope["path"])
+    if not token.allows(feature, write=write):
+        scope_name = f"{feature}:{'write' if write else 'read'}"
+        raise Forbidden(N_("This token lacks the scope that is needed."), scope=scope_name)
 
 
 def api_secret(scope: Scope) -> str | None:

@@ -2,10 +2,11 @@
 
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
-from typing import Protocol, TypedDict, TypeVar
+from typing import Any, Protocol, TypedDict, TypeVar
 
 from app.accounts.current_user import CurrentUser, parse_user
 from app.accounts.identities import Identities
@@ -30,6 +31,17 @@ from app.sessions.service import Recheck, Sessions
 from app.sessions.session import Session, SessionStore
 from app.store.tracking import TrackedHashes
 from app.web.lifespan import ErrorHeader, WebState
+
+
+@dataclass(frozen=True, slots=True)
+class PersonalData:
+    """What another feature keeps of users. Features register it in main.py.
+
+    `export` gets a user's id and returns JSON types; `forget` is called before the user is removed, perhaps twice.
+    """
+
+    export: Callable[[str], Awaitable[Any]]
+    forget: Callable[[str], Awaitable[None]]
 
 
 class SignOutRedirect(Protocol):
@@ -72,6 +84,7 @@ class Accounts(TypedDict):
     current_user: CurrentUser
     error_header: ErrorHeader
     second_factors: SecondFactors
+    personal_data: dict[str, PersonalData]
     services: Services
     reset_links: ResetLinks
     sessions: Sessions
@@ -115,6 +128,7 @@ async def open_accounts(
             current_user=current_user,
             error_header=current_user.error_header,
             second_factors=SecondFactors(settings, store, changed=users.forget, clock=clock),
+            personal_data={},
             services=Services(settings, web["tracking"], clock),
             reset_links=ResetLinks(store, changed=users.forget, clock=clock),
             sessions=sessions,

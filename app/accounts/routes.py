@@ -2,7 +2,15 @@
 
 from starlette.routing import BaseRoute
 
-from app.accounts import admin_api, api, audit_api, invitations_api, second_factors_api, services_api
+from app.accounts import (
+    admin_api,
+    api,
+    audit_api,
+    invitations_api,
+    own_data_api,
+    second_factors_api,
+    services_api,
+)
 from app.accounts.pages import (
     account,
     admin,
@@ -11,6 +19,7 @@ from app.accounts.pages import (
     devices,
     invitations,
     new_factor,
+    own_data,
     reset,
     second_step,
     security,
@@ -29,6 +38,7 @@ routes: list[BaseRoute] = [
     *api.routes,
     # second factors: /api/session/passkey, /api/account/second-factors
     *second_factors_api.routes,
+    *own_data_api.routes,
     # administration: /api/users, /api/groups, /api/invitations, /api/audit
     *admin_api.routes,
     *invitations_api.routes,
@@ -45,6 +55,7 @@ routes: list[BaseRoute] = [
     *setup.routes,
     # the user's account: /account, /account/devices, /account/tokens
     *account.routes,
+    *own_data.routes,
     *devices.routes,
     # second factors: /account/security, /account/passkeys, /account/totp, /account/recovery-codes
     *security.routes,

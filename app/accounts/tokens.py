@@ -3,11 +3,12 @@
 import asyncio
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
 from app.accounts.secret import digest, looks_like_secret, new_secret
+from app.accounts.token_scopes import allowed
 from app.store import keys
 from app.store.client import Store
 from app.store.scripts import Script
@@ -38,19 +39,35 @@ return redis.call('DEL', token)
 """)
 
 
+NOTE_USE = Script("""
+if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], 'used', ARGV[1], 'used_from', ARGV[2]) end
+""")
+USE_INTERVAL = 600
+"""Seconds between two notes of a token's use."""
+
+
 class TooManyTokens(Exception):
     """The user has MAX_TOKENS tokens."""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenInfo:
-    """A token without its secret. Times are Unix seconds; `expires` is None if it never does."""
+    """A token without its secret. Times are Unix seconds; `expires` is None if it never does, `used` 0 if it never was.
+
+    No `scopes` allow everything.
+    """
 
     id: str
     user_id: str
     name: str
     created: float
     expires: float | None
+    scopes: tuple[str, ...] = ()
+    used: float = 0.0
+    used_from: str = ""
+
+    def allows(self, feature: str, *, write: bool) -> bool:
+        return allowed(self.scopes, feature, write=write)
 
     @classmethod
     def from_hash(cls, token_id: str, fields: Mapping[bytes, bytes]) -> Self:
@@ -61,6 +78,9 @@ class TokenInfo:
             name=fields[b"name"].decode(),
             created=float(fields[b"created"]),
             expires=None if math.isinf(expires) else expires,
+            scopes=tuple(fields.get(b"scopes", b"").decode().split()),
+            used=float(fields.get(b"used", 0)),
+            used_from=fields.get(b"used_from", b"").decode(),
         )
 
 
@@ -82,13 +102,18 @@ class ApiTokens:
         self._prefix = prefix
         self._clock = clock
 
-    async def create(self, user_id: str, name: str, lifetime: int | None = None) -> tuple[str, TokenInfo]:
+    async def create(
+        self, user_id: str, name: str, lifetime: int | None = None, scopes: Sequence[str] = ()
+    ) -> tuple[str, TokenInfo]:
         """Makes a token. Returns (the secret, the token); `lifetime` in seconds. Raises TooManyTokens."""
         secret, now = self._prefix + new_secret(), self._clock()
         name = name.encode("utf-8", "replace").decode()[:MAX_TOKEN_NAME_LENGTH]
-        token = TokenInfo(digest(secret), user_id, name, now, None if lifetime is None else now + lifetime)
+        token = TokenInfo(
+            digest(secret), user_id, name, now, None if lifetime is None else now + lifetime, tuple(scopes)
+        )
         expires = "inf" if token.expires is None else repr(token.expires)
-        fields = ("user", user_id, "name", name, "created", repr(now), "expires", expires)
+        limits = ("scopes", " ".join(scopes)) if scopes else ()
+        fields = ("user", user_id, "name", name, "created", repr(now), "expires", expires, *limits)
         added = await ADD.run(
             self._store, [keys.token(token.id), keys.tokens_of(user_id)],
             token.id, expires, repr(now), MAX_TOKENS, "" if lifetime is None else lifetime, *fields,
@@ -121,6 +146,14 @@ class ApiTokens:
         if self._cache is not None:
             self._cache.forget(keys.token(token_id))
         return revoked
+
+    async def note_use(self, token: TokenInfo, address: str) -> None:
+        """Notes when and from where the token was used, every ten minutes at most."""
+        if self._clock() - token.used >= USE_INTERVAL or token.used_from != address:
+            key = keys.token(token.id)
+            await NOTE_USE.run(self._store, [key], repr(self._clock()), address)
+            if self._cache is not None:
+                self._cache.forget(key)
 
     async def _living(self, token_id: str) -> TokenInfo | None:
         fields = await self._store.idempotent("HGETALL", keys.token(token_id))

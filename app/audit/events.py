@@ -15,6 +15,7 @@ EVENTS: dict[str, Callable[[Facts], Event]] = {
     "session_ended": lambda f: catalogue.SessionEnded(user=f["user"], by=f["actor"], why="ended", detail=f["detail"]),
     "user_created": lambda f: catalogue.UserCreated(user=f["user"], by=f["actor"], source=f["detail"]),
     "renamed": lambda f: catalogue.UserRenamed(user=f["user"], by=f["actor"], before=f["detail"]),
+    "user_removed": lambda f: catalogue.UserRemoved(user=f["user"], by=f["actor"], name=f["detail"]),
     "disabled": lambda f: catalogue.UserDisabled(user=f["user"], by=f["actor"]),
     "identity_linked": lambda f: catalogue.IdentityLinked(user=f["user"], by=f["actor"], provider=f["detail"]),
     "identity_unlinked": lambda f: catalogue.IdentityUnlinked(user=f["user"], by=f["actor"], provider=f["detail"]),

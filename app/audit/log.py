@@ -62,6 +62,8 @@ class Event(StrEnum):
     FACTOR_REMOVED = auto()
     RECOVERY_CODE_USED = auto()
     USER_REMOVED = auto()
+    DATA_EXPORTED = auto()
+    EMAIL_VERIFIED = auto()
     SERVICE_CREATED = auto()
     SERVICE_CHANGED = auto()
     SERVICE_REMOVED = auto()

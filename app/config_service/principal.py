@@ -8,7 +8,7 @@ from typing import cast
 
 from starlette.types import Scope
 
-from app.accounts.current_user import CurrentUser, api_secret
+from app.accounts.current_user import CurrentUser, api_secret, raise_unless_allowed
 from app.accounts.secret import digest
 from app.accounts.services import PREFIX as SERVICE_PREFIX
 from app.accounts.services import Service, Services
@@ -64,7 +64,7 @@ class Principals:
             if secret and (service := self._services.cached(secret)) is not None:
                 return _of_service(service)
             token = self._cache.kept(keys.token(digest(secret))) if secret else None
-            if token is None or self._tokens.expired(token):
+            if token is None or self._tokens.expired(token) or token.scopes:
                 return None
             user = self._current_user.cached_by_id(token.user_id)
         return Principal(user.id, user.name, user.is_admin) if user is not None else None
@@ -98,6 +98,7 @@ class Principals:
             checked = await self._tokens.by_secret(secret)
             if checked is None:
                 return None
+            raise_unless_allowed(scope, checked)
             await self._cache.read(keys.token(checked.id))
             user = await self._current_user.by_id(checked.user_id)
         return Principal(user.id, user.name, user.is_admin) if user is not None else None

@@ -35,6 +35,13 @@ class UserDisabled(_OfUser):
     type: ClassVar[str] = "user.disabled"
 
 
+class UserRemoved(_OfUser):
+    """An account was removed with its sessions, tokens and linked identities."""
+
+    type: ClassVar[str] = "user.removed"
+    name: str = Field("", description="The last name.", examples=["bob"])
+
+
 class SessionBegan(Event):
     """A user signed in."""
 
@@ -168,7 +175,7 @@ class WebhookTest(Event):
 EVENTS: dict[str, type[Event]] = {
     event.type: event
     for event in (
-        UserCreated, UserRenamed, UserDisabled, SessionBegan, SessionEnded, SignInRefused, LimitReached,
+        UserCreated, UserRenamed, UserDisabled, UserRemoved, SessionBegan, SessionEnded, SignInRefused, LimitReached,
         IdentityLinked, IdentityUnlinked, TokenCreated, TokenRevoked, CounterReached, SiteReached, ConfigChanged,
         WechatMessage, KeyRotated, StoreLost, StoreBack, WebhookTest,
     )

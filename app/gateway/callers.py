@@ -62,7 +62,8 @@ class Callers:
         secret = secret_of(headers)
         if secret is not None:
             token = self._tokens.cached(secret)
-            user = self._users.cached_by_id(token.user_id) if token is not None else None
+            allowed = token is not None and token.allows("gateway", write=False)
+            user = self._users.cached_by_id(token.user_id) if token is not None and allowed else None
             return Caller(user, None) if user is not None else None
         if not cookies:
             return None
@@ -115,7 +116,8 @@ class Callers:
 
     async def _of_token(self, secret: str) -> Caller:
         token = await self._tokens.by_secret(secret)
-        user = await self._users.by_id(token.user_id) if token is not None else None
+        allowed = token is not None and token.allows("gateway", write=False)
+        user = await self._users.by_id(token.user_id) if token is not None and allowed else None
         if user is None:
             raise BadCredentials
         return Caller(user, None)

@@ -9,7 +9,15 @@ from app.events.catalogue import EVENTS, ConfigChanged
 from app.events.event import Event, Record, new_record
 
 NAMES = [
-    *("user.created", "user.renamed", "user.disabled", "session.began", "session.ended", "sign_in.refused"),
+    *(
+        "user.created",
+        "user.renamed",
+        "user.disabled",
+        "user.removed",
+        "session.began",
+        "session.ended",
+        "sign_in.refused",
+    ),
     *("limit.reached", "identity.linked", "identity.unlinked", "token.created", "token.revoked", "counter.reached"),
     *("site.reached", "config.changed", "wechat.message", "key.rotated", "store.lost", "store.back", "webhook.test"),
 ]

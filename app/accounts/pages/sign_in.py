@@ -20,7 +20,10 @@ from app.web.i18n import N_
 from app.web.negotiate import prefers_json
 from app.web.redirects import safe_path
 
-NOTICES = {"password-reset": N_("Your password has been set. Please sign in.")}
+NOTICES = {
+    "account-removed": N_("Your account has been removed."),
+    "password-reset": N_("Your password has been set. Please sign in."),
+}
 """Messages of redirects to the sign-in page."""
 
 

@@ -1,6 +1,7 @@
 """A user's API tokens."""
 
 import re
+import time
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -12,11 +13,15 @@ from app.accounts.lifespan import AccountState
 from app.accounts.models import User
 from app.accounts.reauthentication import confirm
 from app.accounts.shown_once import redirect_with_secret, shown_secret
+from app.accounts.token_scopes import FEATURES, SCOPES, BadScope, scopes_of
 from app.accounts.tokens import DAY, MAX_TOKEN_DAYS, MAX_TOKEN_NAME_LENGTH, TooManyTokens
 from app.audit.log import Event
-from app.web.body import form_fields
-from app.web.errors import NotFound
+from app.web.body import form_fields, form_of
+from app.web.errors import BadRequest, NotFound
 from app.web.i18n import N_
+
+WEEK = 7 * DAY
+"""Seconds before a token's expiry at which the page says so."""
 
 
 @sign_in_required
@@ -28,15 +33,18 @@ async def show(request: Request[AccountState], user: User) -> Response:
 @sign_in_required
 @confirm(N_("A token lets a program act as you, also after you sign out here."), "/account/tokens")
 async def create(request: Request[AccountState], user: User) -> Response:
-    """`POST /account/tokens` with `name` and `days` (0: for ever); the page shows the token, once."""
-    fields = await form_fields(request, "name", "days")
+    """`POST /account/tokens` with `name`, `days` (0: for ever) and perhaps `scope`; the page shows the token, once."""
+    fields, chosen = await form_fields(request, "name", "days"), (await form_of(request)).getlist("scope")
     name, days = fields["name"].strip(), fields["days"]
     if not name or len(name) > MAX_TOKEN_NAME_LENGTH:
         return await _page(request, user, error=N_("Please enter a name of at most 100 characters."), field="name")
     if not re.fullmatch("[0-9]{1,4}", days) or int(days) > MAX_TOKEN_DAYS:
         return await _page(request, user, error=N_("Please choose the number of days."), field="days")
     try:
-        secret, _ = await request.state["tokens"].create(user.id, name, int(days) * DAY or None)
+        scopes = scopes_of(str(scope) for scope in chosen)
+        secret, _ = await request.state["tokens"].create(user.id, name, int(days) * DAY or None, scopes)
+    except BadScope:
+        raise BadRequest(f"scope: must be one of {', '.join(SCOPES)}", field="scope") from None
     except TooManyTokens:
         return await _page(request, user, error=N_("You have too many tokens: revoke one first."))
     await audit(request, Event.TOKEN_CREATED, user=user, detail=name)
@@ -66,6 +74,8 @@ async def _page(
         "accounts/tokens.html",
         status_code=400 if error else 200,
         tokens=await request.state["tokens"].list(user.id),
+        features=FEATURES,
+        soon=time.time() + WEEK,
         new_token=await shown_secret(request, user),
         error=error,
         field=field,

@@ -171,8 +171,10 @@ async def _site_of_token(request: Request[SitesState]) -> Site | None:
     scheme, _, secret = request.headers.get("authorization", "").partition(" ")
     token = await request.state["tokens"].by_secret(secret.strip()) if scheme.lower() == "bearer" else None
     user = await request.state["accounts"].by_id(token.user_id) if token is not None else None
-    if user is None or user.disabled:
+    if token is None or user is None or user.disabled:
         return None
+    if not token.allows("sites", write=request.method != "GET"):
+        raise Forbidden
     site = await request.state["known_sites"].get(request.path_params["site"])
     if site is None or right_of(user, site) is Right.NONE:
         raise NotFound
