@@ -29,7 +29,7 @@ async def test_a_file_cut_back_to_its_last_sync_leaves_the_total_right(tmp_path:
         async with serving(tmp_path, redis_url=server.url) as service, under_load(service) as visits:
             for _ in range(times(2, 20)):
                 begun = time.monotonic()
-                file, synced = await asyncio.to_thread(_sync, server)
+                file, synced = await asyncio.to_thread(sync, server)
                 await asyncio.sleep(random.uniform(0.3, UNSYNCED))
                 await asyncio.to_thread(server.kill)
                 cut = file.stat().st_size - synced
@@ -45,7 +45,7 @@ async def test_a_file_cut_back_to_its_last_sync_leaves_the_total_right(tmp_path:
             await reckon(service, visits, server.client)
 
 
-def _sync(server: Valkey) -> tuple[Path, int]:
+def sync(server: Valkey) -> tuple[Path, int]:
     """(the server's file, a length of which it is known that a power loss would spare it)."""
     with server.client as client:
         client.config_set("appendfsync", "always")
@@ -61,17 +61,17 @@ async def test_a_fail_over_to_a_replica_that_lagged_leaves_the_total_right(tmp_p
     primary, replica = (Valkey(short_folder / side, *AT_ONCE).start() for side in ("left", "right"))
     try:
         async with proxy(primary.socket) as link, proxy(primary.socket) as front:
-            await _follow(replica, link)
+            await follow(replica, link)
             async with serving(tmp_path, redis_url=front.url) as service, under_load(service) as visits:
                 for round_ in range(times(1, 6)):
                     link.freeze()
                     # Longer than a batch is kept for the file's sake: now it is the replica that is waited for.
                     await asyncio.sleep(random.uniform(3.5, 5) if round_ % 2 == 0 else random.uniform(0.2, 1))
-                    await _fail_over(primary, replica, link, front)
+                    await fail_over(primary, replica, link, front)
                     primary, replica = replica, primary
                     await visits.told(1000)
                     await asyncio.to_thread(replica.start)
-                    await _follow(replica, link)
+                    await follow(replica, link)
                 visits.stop()
                 visits.assert_distinct()
                 await reckon(service, visits, primary.client)
@@ -80,7 +80,7 @@ async def test_a_fail_over_to_a_replica_that_lagged_leaves_the_total_right(tmp_p
         replica.kill()
 
 
-async def _fail_over(primary: Valkey, replica: Valkey, link: Proxy, front: Proxy) -> None:
+async def fail_over(primary: Valkey, replica: Valkey, link: Proxy, front: Proxy) -> None:
     behind = int(_info(primary)["master_repl_offset"]) - int(_info(replica)["master_repl_offset"])
     await asyncio.to_thread(primary.kill)
     link.disconnect()
@@ -93,7 +93,7 @@ async def _fail_over(primary: Valkey, replica: Valkey, link: Proxy, front: Proxy
     assert behind > 0
 
 
-async def _follow(replica: Valkey, link: Proxy) -> None:
+async def follow(replica: Valkey, link: Proxy) -> None:
     with replica.client as client:
         client.replicaof("127.0.0.1", str(link.port))
     await until(lambda: _info(replica).get("master_link_status") == "up", what="the replica")

@@ -62,9 +62,9 @@ PROXIES = tuple(COMMANDS)
 
 
 @contextmanager
-def proxied(name: str, upstream: str, folder: Path) -> Iterator[str]:
+def proxied(name: str, upstream: str, folder: Path, template: str | None = None) -> Iterator[str]:
     """The URL of a proxy in front of the upstream; skips the test where the proxy is not installed."""
-    template, file_name, command = COMMANDS[name]
+    usual, file_name, command = COMMANDS[name]
     program = shutil.which(command[0]) or shutil.which(command[0], path="/usr/sbin")
     if program is None:
         pytest.skip(f"{name} is not installed: apt-get install {name}")
@@ -72,7 +72,7 @@ def proxied(name: str, upstream: str, folder: Path) -> Iterator[str]:
     own.mkdir()
     port = free_port()
     file = own / file_name
-    file.write_text(template.format(folder=own, port=port, upstream=urlsplit(upstream).netloc))
+    file.write_text((template or usual).format(folder=own, port=port, upstream=urlsplit(upstream).netloc))
     arguments = [part.format(folder=own, file=file) for part in command[1:]]
     environment = {"HOME": str(own), "PATH": "/usr/bin:/bin:/usr/sbin"}
     with (

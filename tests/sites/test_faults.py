@@ -25,7 +25,7 @@ from app.sites.models import bucket_of
 from app.store import keys
 from tests.counter.load import until
 from tests.counter.scenes import serving, times
-from tests.counter.test_faults_rollback import UNSYNCED, _sync
+from tests.counter.test_faults_rollback import AT_ONCE, UNSYNCED, fail_over, follow, sync
 from tests.helpers.proxy import proxy
 from tests.helpers.service import Process
 from tests.helpers.sockets import PATIENCE
@@ -170,7 +170,7 @@ async def test_power_loss_loses_and_doubles_no_hit(
         async with serving(tmp_path, redis_url=server.url, **trusting) as service, under_hits(service) as hits:
             for _ in range(times(2, 20)):
                 begun = time.monotonic()
-                file, synced = await asyncio.to_thread(_sync, server)
+                file, synced = await asyncio.to_thread(sync, server)
                 await asyncio.sleep(random.uniform(0.3, UNSYNCED))
                 await asyncio.to_thread(server.kill)
                 if time.monotonic() - begun < MIN_KEEP_SECONDS:
@@ -181,6 +181,32 @@ async def test_power_loss_loses_and_doubles_no_hit(
             hits.assert_distinct()
             await asyncio.sleep(0.5)
             await reckon(service, hits, server)
+
+
+async def test_a_fail_over_to_a_replica_that_lagged_loses_and_doubles_no_hit(
+    tmp_path: Path, short_folder: Path, trusting: dict[str, str]
+) -> None:
+    primary, replica = (Valkey(short_folder / f"sites-{side}", *AT_ONCE).start() for side in ("left", "right"))
+    try:
+        make_sites(primary)
+        async with proxy(primary.socket) as link, proxy(primary.socket) as front:
+            await follow(replica, link)
+            async with serving(tmp_path, redis_url=front.url, **trusting) as service, under_hits(service) as hits:
+                for round_ in range(times(1, 6)):
+                    link.freeze()
+                    await asyncio.sleep(random.uniform(3.5, 5) if round_ % 2 == 0 else random.uniform(0.2, 1))
+                    await fail_over(primary, replica, link, front)
+                    primary, replica = replica, primary
+                    await hits.more()
+                    await asyncio.to_thread(replica.start)
+                    await follow(replica, link)
+                hits.stopping = True
+                hits.assert_distinct()
+                await asyncio.sleep(0.5)
+                await reckon(service, hits, primary)
+    finally:
+        primary.kill()
+        replica.kill()
 
 
 async def test_answers_lost_on_the_way_count_once(tmp_path: Path, server: Valkey, trusting: dict[str, str]) -> None:
