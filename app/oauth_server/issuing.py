@@ -11,7 +11,7 @@ from app.oauth_server.clients import Clients
 from app.oauth_server.models import Client, Family, Grant
 from app.oauth_server.scopes import subject_of, user_claims, wechat_claim
 from app.oauth_server.store import OAuthStore
-from app.oauth_server.tokens import ACCESS, TokenFormat
+from app.oauth_server.tokens import ACCESS, REFRESH, TokenFormat
 from app.signing_keys.key_ring import BadToken
 from app.signing_keys.signing_keys import SigningKeys
 
@@ -59,6 +59,11 @@ class Issuing:
             return None
         return user
 
+    async def refreshed_by(self, text: str) -> Family | None:
+        """The family of a refresh token, the current one or a former; None for any other text."""
+        token = self.tokens.read(text)
+        return await self._store.family(token.family) if token is not None and token.kind == REFRESH else None
+
     async def live(self, text: str) -> LiveToken | None:
         """What a token stands for; None if it is not good (any more)."""
         token = self.tokens.read(text)
@@ -80,7 +85,8 @@ class Issuing:
         self, family: Family, client: Client, user: User, scopes: tuple[str, ...], generation: int
     ) -> dict[str, Any]:
         """The token endpoint's answer, with a nonce in the first ID token only."""
-        now = int(self._clock())
+        # What was revoked in this second stays so, and what is issued in it is good.
+        now = max(int(self._clock()), int(family.not_before) + 1)
         narrowed = None if scopes == family.scopes else scopes
         answer: dict[str, Any] = {"token_type": "Bearer", "scope": " ".join(scopes)}
         if client.access_token_format == JWT:

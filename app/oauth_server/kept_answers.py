@@ -8,6 +8,7 @@ from app.oauth_server.issuing import LiveToken
 from app.oauth_server.store import OAuthStore
 
 MAX_KEPT = 10_000
+MAX_HEADER_LENGTH = 2048
 
 
 class KeptAnswers:
@@ -24,7 +25,7 @@ class KeptAnswers:
         self._kept: dict[bytes, tuple[LiveToken, bytes]] = {}
 
     def keep(self, authorization: bytes, live: LiveToken, body: bytes) -> None:
-        if "wechat" in live.scopes:  # identities are not cached
+        if "wechat" in live.scopes or len(authorization) > MAX_HEADER_LENGTH:  # identities are not cached
             return
         if len(self._kept) >= MAX_KEPT:
             self._kept.clear()

@@ -79,6 +79,7 @@ class OAuthStore:
             self._store.idempotent("HSET", name, *_family_fields(family)),
             self._store.idempotent("EXPIRE", name, lifetime),
             self._store.idempotent("ZADD", index, int(family.created), family.id),
+            self._store.idempotent("ZREMRANGEBYSCORE", index, "-inf", int(family.created) - REFRESH_LIFETIME - 1),
             self._store.idempotent("EXPIRE", index, 2 * REFRESH_LIFETIME),
         )
 
@@ -96,7 +97,9 @@ class OAuthStore:
         rotated: int = await ROTATE.run(self._store, [name], presented, now, REFRESH_GRACE, REFRESH_LIFETIME)
         self._families.forget(name)
         if rotated:
-            await self._store.idempotent("EXPIRE", keys.families(family.user), 2 * REFRESH_LIFETIME)
+            index = keys.families(family.user)
+            await self._store.idempotent("ZADD", index, "XX", int(self._clock()), family.id)
+            await self._store.idempotent("EXPIRE", index, 2 * REFRESH_LIFETIME)
         return rotated
 
     async def end(self, family: Family) -> None:

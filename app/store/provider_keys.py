@@ -5,7 +5,7 @@
 | `oauth-server:client:<id>` | hash | `client`: a client that administrators made, as JSON | for ever |
 | `oauth-server:clients` | sorted set | ids of these clients, by when they were made | for ever |
 | `oauth-server:family:<id>` | hash | what a sign-in to a client gave: code, tokens | 1 min; 30 days unused |
-| `oauth-server:families:<user>` | sorted set | the user's families, by when they began | 30 days unused |
+| `oauth-server:families:<user>` | sorted set | the user's families, by their last refresh | 30 days unused |
 | `oauth-server:grants:<user>` | hash | a client's id -> scopes that the user agreed to, first and last use | for ever |
 | `oauth-server:users:<client>` | sorted set | ids of users with a grant, by last use | for ever |
 | `oauth-server:signed-in:<root>` | set | clients with a logout URI that a session signed in to | absolute timeout |

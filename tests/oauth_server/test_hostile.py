@@ -10,7 +10,9 @@ from app.oauth_server.pkce import verifies
 from app.oauth_server.redirect_uris import BadUri, check, is_registered
 from app.oauth_server.tokens import TokenFormat
 from app.settings import Settings
+from app.store import provider_keys
 from tests.helpers.cast import Cast, signed_in
+from tests.helpers.clock import Clock
 from tests.helpers.service import Running, running
 from tests.oauth_server.conftest import BACK, CHALLENGE, SECRET, VERIFIER, RelyingParty, answer
 
@@ -80,6 +82,41 @@ async def test_a_code_used_twice_ends_what_it_gave(app: RelyingParty) -> None:
     assert (await app.redeem(code)).json()["error"] == "invalid_grant"
     assert (await app.userinfo(tokens["access_token"])).status_code == 401
     assert (await app.refresh(tokens["refresh_token"])).json()["error"] == "invalid_grant"
+
+
+async def test_a_used_refresh_token_revokes_what_came_after_it(app: RelyingParty) -> None:
+    first = await app.sign_in()
+    second = (await app.refresh(first["refresh_token"])).json()
+    form = {"token": first["refresh_token"]}
+    await app.browser.post("/oauth2/revoke", data=form, auth=("other", SECRET))
+    assert (await app.userinfo(second["access_token"])).status_code == 200
+    await app.browser.post("/oauth2/revoke", data=form, auth=("app", SECRET))
+    assert (await app.userinfo(second["access_token"])).status_code == 401
+    assert (await app.refresh(second["refresh_token"])).json()["error"] == "invalid_grant"
+
+
+async def test_a_token_issued_in_the_second_of_a_revocation_is_good(app: RelyingParty) -> None:
+    tokens = await app.sign_in()
+    await app.browser.post("/oauth2/revoke", data={"token": tokens["access_token"]}, auth=("app", SECRET))
+    refreshed = (await app.refresh(tokens["refresh_token"])).json()
+    assert (await app.userinfo(refreshed["access_token"])).status_code == 200
+    assert (await app.userinfo(tokens["access_token"])).status_code == 401
+
+
+async def test_families_that_nobody_refreshes_leave_the_users_index(
+    service: Running, app: RelyingParty, cast: Cast, clock: Clock
+) -> None:
+    async def listed() -> int:
+        return int(await service.state["store"].idempotent("ZCARD", provider_keys.families(cast.bob.id)))
+
+    kept = (await app.sign_in(scope="openid offline_access"))["refresh_token"]
+    await app.sign_in(scope="openid offline_access")
+    clock.move(20 * 86_400)
+    assert (await app.refresh(kept)).status_code == 200
+    clock.move(20 * 86_400)
+    app.browser = await signed_in(service, "bob")
+    await app.sign_in()
+    assert await listed() == 2
 
 
 async def test_two_exchanges_of_one_code_at_once(app: RelyingParty) -> None:
