@@ -15,9 +15,9 @@ DEFAULT = (
     "cgi-bin/ticket/getticket",
 )  # fmt: skip
 TICKET = "cgi-bin/ticket/getticket"
-"""Answered from the store. The default list holds it as well: its quota is not spent."""
+"""Answered from the store, never passed on. The default list holds it as well: its quota is not spent."""
 NEVER = (
-    "cgi-bin/token", "cgi-bin/stable_token", "cgi-bin/clear_quota*", "cgi-bin/openapi/quota/clear",
+    "cgi-bin/token", "cgi-bin/stable_token", "cgi-bin/ticket/*", "cgi-bin/clear_quota*", "cgi-bin/openapi/quota/clear",
     "cgi-bin/component/*", "component/*", "sns/*",
 )  # fmt: skip
 
@@ -29,7 +29,8 @@ def is_safe(raw_path: str) -> bool:
 
 def is_allowed(path: str, granted: Sequence[str] | None) -> bool:
     """Whether a grant covers the path; without granted paths the default list holds."""
-    return not _covers(NEVER, path.lower()) and _covers(DEFAULT if granted is None else granted, path)
+    never = path != TICKET and _covers(NEVER, path.lower())
+    return not never and _covers(DEFAULT if granted is None else granted, path)
 
 
 def _covers(patterns: Sequence[str], path: str) -> bool:

@@ -26,10 +26,12 @@ from app.wechat.lifespan import WeChatState
 
 SMALL = 64 * 1024
 """Bytes up to which a body is read whole: to repeat a request, to look for an errcode."""
+Body = bytes | AsyncIterator[bytes]
+TOKEN = "access_token"  # noqa: S105  a field's name
 TOKEN_PATHS = frozenset({"cgi-bin/token", "cgi-bin/stable_token"})
 SECRETS = frozenset({"secret", "appsecret", "component_access_token", "component_appsecret"})
 PASSED_ON = ("content-type", "content-length", "accept")
-PASSED_BACK = ("content-type", "content-length", "content-disposition")
+PASSED_BACK = ("content-type", "content-length", "content-encoding", "content-disposition")
 
 
 async def proxy(request: Request[WeChatState]) -> Response:
@@ -52,7 +54,7 @@ async def _answer(request: Request[WeChatState]) -> Response:
     if not is_safe(path) or not raw_path.endswith(f"/{path}"):
         raise BadRequest(N_("path: must be a plain path of the API"), field="path")
     query = parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
-    body = await _small_body(request)
+    body = await _body(request)
     service, query = await _service(request, path, query, body)
     name = request.path_params["account"]
     if name not in service.grants.wechat:
@@ -68,45 +70,66 @@ async def _answer(request: Request[WeChatState]) -> Response:
     return await _passed_on(request, hub, path, query, body)
 
 
-async def _small_body(request: Request[Any]) -> bytes | None:
-    """The body; None if it is large, or of unknown length, and has to be streamed."""
-    length = request.headers.get("content-length")
-    if length is None and "transfer-encoding" not in request.headers:
-        return b""
-    return await request.body() if length is not None and int(length) <= SMALL else None
+async def _body(request: Request[Any]) -> Body:
+    """The whole body if it is small, else a stream of it."""
+    pieces, first = request.stream(), b""
+    length = request.headers.get("content-length", "")
+    if length.isdigit() and int(length) > SMALL:
+        return pieces
+    async for piece in pieces:
+        first += piece
+        if len(first) > SMALL:
+            return _joined(first, pieces)
+    return first
+
+
+async def _joined(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for piece in rest:
+        yield piece
 
 
 async def _service(
-    request: Request[WeChatState], path: str, query: list[tuple[str, str]], body: bytes | None
+    request: Request[WeChatState], path: str, query: list[tuple[str, str]], body: Body
 ) -> tuple[Service, list[tuple[str, str]]]:
     """(the calling service, the query without credentials). Raises SignInRequired, BadRequest."""
-    given = [value for name, value in query if name == "access_token"]
+    told = [*query, *_fields(request, body)]
+    given = [value for name, value in told if name.lower() == TOKEN]
     scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         given.append(bearer.strip())
-    secrets = [value for name, value in query if name.lower() in SECRETS]
+    secrets = [value for name, value in told if name.lower() in SECRETS]
     if path in TOKEN_PATHS:
-        document = parse_json(body or b"")
-        given += secrets + ([str(document["secret"])] if "secret" in document else [])
+        given += secrets
     elif secrets:
         raise BadRequest(N_("secret: a secret cannot be passed on"), field="secret")
     if any(not value.startswith("tgs_") for value in given):
-        raise BadRequest(N_("access_token: must be the service's token"), field="access_token")
+        raise BadRequest(N_("access_token: must be the service's token"), field=TOKEN)
     if not given or len(set(given)) > 1:
         raise SignInRequired
     service = await request.state["services"].authenticate(given[0])
     if service is None:
         raise SignInRequired
     request.scope["wechat.secret"] = given[0]
-    hidden = {"access_token", *SECRETS}
-    return service, [(name, value) for name, value in query if name.lower() not in hidden]
+    return service, [(name, value) for name, value in query if name.lower() not in {TOKEN, *SECRETS}]
+
+
+def _fields(request: Request[Any], body: Body) -> list[tuple[str, str]]:
+    """The credentials in a small body: a form, or the top of a JSON object."""
+    if not isinstance(body, bytes):
+        return []
+    if request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+        fields = parse_qsl(body.decode("latin-1"))
+    else:
+        fields = [(name, str(value)) for name, value in parse_json(body).items()]
+    return [(name, value) for name, value in fields if name.lower() in {TOKEN, *SECRETS}]
 
 
 async def _own_token(
-    hub: Hub, service: Service, request: Request[WeChatState], query: list[tuple[str, str]], body: bytes | None
+    hub: Hub, service: Service, request: Request[WeChatState], query: list[tuple[str, str]], body: Body
 ) -> Response:
     """The token API, for SDKs that fetch a token of their own. `force_refresh` is ignored."""
-    appid = dict(query).get("appid") or parse_json(body or b"").get("appid")
+    appid = dict(query).get("appid") or parse_json(body if isinstance(body, bytes) else b"").get("appid")
     if appid not in {None, hub.account.appid}:
         raise BadRequest(N_("appid: must be the account's"), field="appid")
     token = await hub.access_token.get()
@@ -124,15 +147,14 @@ async def _own_ticket(request: Request[WeChatState], hub: Hub, query: list[tuple
 
 
 async def _passed_on(
-    request: Request[WeChatState], hub: Hub, path: str, query: list[tuple[str, str]], body: bytes | None
+    request: Request[WeChatState], hub: Hub, path: str, query: list[tuple[str, str]], body: Body
 ) -> Response:
     """Calls WeChat. A body that is streamed cannot be sent again."""
-    content = body if body is not None else request.stream()
 
     async def ask(token: str) -> bytes | StreamingResponse:
-        return await _call(request, hub, path, query, token, content)
+        return await _call(request, hub, path, query, token, body)
 
-    small = body is not None
+    small = isinstance(body, bytes)
     response = await with_token(hub.access_token, ask, _errcode, reads=small and request.method == "GET", again=small)
     hub.count(path, _errcode(response))
     if not isinstance(response, bytes):
@@ -150,7 +172,7 @@ async def _call(
     path: str,
     query: list[tuple[str, str]],
     token: str,
-    content: bytes | AsyncIterator[bytes],
+    content: Body,
 ) -> bytes | StreamingResponse:
     """A small JSON body whole, everything else as a stream. Raises WeChatProblem, WeChatTimeout."""
     url = f"{hub.account.api_url}/{path}?{urlencode([('access_token', token), *query])}"

@@ -10,7 +10,7 @@ from app.store.rate_limit import RateLimiter
 from app.wechat.api_calls import WeChatApi
 from app.wechat.call_counts import CallCounts
 from app.wechat.hub import Hub
-from app.wechat.models import WeChatAccount
+from app.wechat.models import NAME, WeChatAccount
 from app.wechat.platform import Platform
 from app.wechat.store import StoredTokens
 
@@ -50,6 +50,8 @@ class Hubs:
     async def authorized(self, platform: Platform, appid: str) -> Hub | None:
         """An account that authorised the platform."""
         key = (platform.name, appid)
+        if not NAME.fullmatch(appid):
+            return None
         if await platform.store.get(appid) is None:
             if hub := self._authorized.pop(key, None):
                 await hub.close()

@@ -2,14 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
 import pytest
 
+from app.settings import Settings
 from dev.wechat.api import WeChatApi
 from tests.helpers.clock import Clock
-from tests.helpers.service import Running
-from tests.wechat.conftest import APPID, LIMITED, NARROW, RAW, TOKEN
+from tests.helpers.service import Running, running
+from tests.wechat.conftest import APPID, LIMITED, NARROW, RAW, SECRET, TOKEN
 
 INFO = "/wechat/shop/cgi-bin/user/info?openid=o1"
 
@@ -141,6 +143,15 @@ async def test_media_are_streamed(program: httpx.AsyncClient, wechat: WeChatApi)
         ("/wechat/other/cgi-bin/user/info", 403),
         ("/wechat/shop/cgi-bin/user/info?access_token=raw", 400),
         ("/wechat/shop/cgi-bin/user/info?secret=x", 400),
+        ("/wechat/shop/cgi-bin/user/info?Access_Token=raw", 400),
+        ("/wechat/shop/cgi-bin/user/info?access%5Ftoken=raw", 400),
+        ("/wechat/shop/cgi-bin/user/info?component_access_token=x", 400),
+        ("/wechat/shop/cgi-bin/Token", 403),
+        ("/wechat/shop/cgi-bin/ticket/GetTicket", 403),
+        ("/wechat/shop/cgi-bin/user/info%0d%0aHost:evil", 404),
+        ("/wechat/shop/cgi-bin/user/info;x", 400),
+        ("/wechat/shop/http://evil.example/", 400),
+        ("/wechat/shop/cgi-bin/user%252finfo", 400),
         (f"/wechat/shop/cgi-bin/user/info?access_token={RAW}", 401),
     ],
 )
@@ -149,6 +160,48 @@ async def test_what_is_not_allowed_reaches_nobody(service: Running, wechat: WeCh
     answer = await service.client.get(scope_path, headers={"Authorization": f"Bearer {TOKEN}"})
     assert answer.status_code == status, answer.text
     assert not wechat.asked
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("application/json", b'{"secret": "x"}'),
+        ("text/plain", b'{"Access_T\\u006fken": "raw"}'),
+        ("application/x-www-form-urlencoded", b"access_token=raw"),
+        ("application/x-www-form-urlencoded", b"a%63cess_t%6Fken=raw"),
+    ],
+)
+async def test_credentials_in_a_body_are_refused(
+    program: httpx.AsyncClient, wechat: WeChatApi, content_type: str, body: bytes
+) -> None:
+    path = "/wechat/shop/cgi-bin/message/custom/send"
+    answer = await program.post(path, content=body, headers={"Content-Type": content_type})
+    assert answer.status_code == 400
+    assert not wechat.asked
+
+
+async def test_a_small_body_of_unknown_length_is_repeated(program: httpx.AsyncClient, wechat: WeChatApi) -> None:
+    async def small() -> AsyncIterator[bytes]:
+        yield b'{"touser":'
+        yield b'"o1"}'
+
+    wechat.errors["/cgi-bin/message/custom/send"] = [42001]
+    answer = await program.post("/wechat/shop/cgi-bin/message/custom/send", content=small())
+    assert answer.json()["body"] == '{"touser":"o1"}'
+
+
+async def test_neither_token_is_in_a_log(wechat_settings: Settings, wechat: WeChatApi, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    async with running(wechat_settings.model_copy(update={"log_file": log, "log_level": "debug"}), wechat.clock) as it:
+        program = it.another_client(headers={"Authorization": f"Bearer {TOKEN}"})
+        wechat.errors |= {"/cgi-bin/user/info": [40001], "/cgi-bin/stable_token": [-1]}
+        for path in (INFO, INFO, f"{INFO}&access_token={TOKEN}", "/wechat/shop/cgi-bin/clear_quota"):
+            await program.get(path)
+    written = log.read_text("utf-8")
+    assert "/wechat/shop/cgi-bin/user/info" in written
+    raw = {query["access_token"] for _, query in wechat.asked if "access_token" in query}
+    assert raw
+    assert not any(secret in written for secret in {TOKEN, SECRET, *raw})
 
 
 @pytest.mark.parametrize("token", ["", "tgs_" + "x" * 43, "tgt_" + "x" * 43])
