@@ -1,0 +1,124 @@
+"""WeChat away, slow, or with half an answer; callbacks that are not WeChat's; Redis away."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from app.settings import Settings
+from dev.wechat.api import WeChatApi
+from dev.wechat.pushes import Receiver, message, signed
+from tests.helpers.clock import Clock
+from tests.helpers.service import Running, running
+from tests.helpers.sockets import PATIENCE, free_port
+from tests.helpers.valkey import Valkey
+from tests.wechat.conftest import APPID, CALLBACK_TOKEN, KEY, SECRET, TOKEN, hashed
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
+TOKEN_ANSWER = b'{"access_token":"raw","expires_in":7200}'
+SEALED = Receiver("/wechat/sealed/callback", APPID, CALLBACK_TOKEN, KEY)
+
+
+@asynccontextmanager
+async def upstream(answer: bytes, hangs: bool = False) -> AsyncIterator[str]:
+    """Gives tokens, and this answer to any other call."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        if b"stable_token" in head:
+            writer.write(HEAD + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(TOKEN_ANSWER) + TOKEN_ANSWER)
+        else:
+            writer.write(answer)
+            await writer.drain()
+            if hangs:
+                await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+@pytest.mark.parametrize(
+    ("answer", "hangs", "status"),
+    [
+        (b"", False, 502),
+        (b"", True, 504),
+        (HEAD + b'\r\n{"errcode":0,', True, 504),
+        (HEAD + b'Content-Length: 100\r\n\r\n{"errcode":0,', False, 502),
+        (HEAD + b'\r\n{"errcode":0,', False, 502),
+        (HEAD + b"\r\n  <html>busy", False, 502),
+        (b"HTTP/1.1 302 Found\r\nLocation: http://evil.example/\r\nContent-Length: 0\r\n\r\n", False, 502),
+        (b"HTTP/1.1 500 Oops\r\nContent-Length: 2\r\n\r\n{}", False, 502),
+        (b"no HTTP\r\n\r\n", False, 502),
+    ],
+)
+async def test_an_unusable_answer_is_told_and_counted(
+    make_settings: Callable[..., Settings], answer: bytes, hangs: bool, status: int
+) -> None:
+    async with upstream(answer, hangs) as url:
+        settings = make_settings(
+            wechat={"shop": {"appid": APPID, "secret": SECRET, "api_url": url}},
+            services={"billing": {"tokens": hashed(TOKEN), "wechat": {"shop": {}}}},
+            wechat_timeout=0.5,
+        )
+        async with running(settings) as service:
+            found = await service.client.get(
+                "/wechat/shop/cgi-bin/user/info", headers={"Authorization": f"Bearer {TOKEN}"}
+            )
+            assert (found.status_code, found.headers["content-type"]) == (status, "application/problem+json")
+            assert "raw" not in found.text
+            totals = await service.state["wechat_counts"].totals()
+            assert totals == {("shop", "cgi-bin/user/info", status): 1}
+
+
+async def test_wechat_away_without_a_token(make_settings: Callable[..., Settings]) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    settings = make_settings(
+        wechat={"shop": {"appid": APPID, "secret": SECRET, "api_url": url}},
+        services={"billing": {"tokens": hashed(TOKEN), "wechat": {"shop": {}}}},
+    )
+    async with running(settings) as service:
+        found = await service.client.get("/wechat/shop/cgi-bin/user/info", headers={"Authorization": f"Bearer {TOKEN}"})
+        assert found.status_code == 502
+
+
+def encrypted(clock: Clock, key: str = KEY, appid: str = APPID) -> tuple[dict[str, str], bytes]:
+    return signed(Receiver(SEALED.url, appid, CALLBACK_TOKEN, key), message("text", clock(), Content="x"), clock())
+
+
+async def test_an_encrypted_push_that_is_not_wechats_is_refused(service: Running, clock: Clock) -> None:
+    query, body = encrypted(clock)
+    other_key = "z" * 42 + "A"
+    forged = [
+        (query, body.replace(b"<Encrypt><![CDATA[", b"<Encrypt><![CDATA[A")),
+        (query | {"msg_signature": "0" * 40}, body),
+        (query | {"timestamp": str(int(clock()) - 301)}, body),
+        encrypted(clock, key=other_key),
+        encrypted(clock, appid="wx-other"),
+        ({name: value for name, value in query.items() if name != "msg_signature"}, body),
+        (query, b"<xml></xml>"),
+        (query, b"x" * 10_000_000),
+    ]
+    for wrong_query, wrong_body in forged:
+        answer = await service.client.post(SEALED.url, params=wrong_query, content=wrong_body)
+        assert 400 <= answer.status_code < 500
+    assert await service.state["wechat_messages"].last() == []
+    assert (await service.client.post(SEALED.url, params=query, content=body)).text == "success"
+
+
+async def test_while_redis_is_away_wechat_is_asked_to_push_again(
+    service: Running, server: Valkey, clock: Clock, wechat: WeChatApi
+) -> None:
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    assert (await service.client.get("/wechat/shop/cgi-bin/user/info", headers=headers)).status_code == 200
+    query, body = encrypted(clock)
+    server.kill()
+    answer = await service.client.post(SEALED.url, params=query, content=body)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+    server.start()
+    async with asyncio.timeout(PATIENCE):
+        while (await service.client.post(SEALED.url, params=query, content=body)).text != "success":
+            await asyncio.sleep(0.05)
+    assert len(await service.state["wechat_messages"].last()) == 1
