@@ -11,7 +11,8 @@ MAX_URL_BYTES = 16_384
 DEFAULT_PORTS = {"http": 80, "https": 443}
 URL = re.compile(rb"(?P<scheme>https?)://(?P<authority>[^/?#\\]*)(?P<target>/.*)?", re.IGNORECASE | re.DOTALL)
 AUTHORITY = re.compile(rb"(?P<name>[a-z0-9_](?:[a-z0-9._-]{0,252})|\[[0-9a-f:.]{2,45}\])(?::(?P<port>\d{1,5}))?")
-METHOD = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,32}")
+METHOD = re.compile(rb"[A-Z0-9!#$%&'*+.^_`|~-]{1,32}")
+"""No small letters: Flask takes `post` for POST, and a rule for POST would be passed by."""
 CONTROL = re.compile(rb"[\x00-\x20\x7f]")
 UNSAFE = re.compile(rb"[^\x21-\x7e]|[#\\]")
 
@@ -96,7 +97,7 @@ def _request(
     method_field: str, method: bytes, scheme: str, host_field: str, authority: bytes, target_field: str, target: bytes
 ) -> OriginalRequest:
     if METHOD.fullmatch(method) is None:
-        raise BadOriginalRequest(method_field, "must be an HTTP method")
+        raise BadOriginalRequest(method_field, "must be an HTTP method in capital letters")
     if b"@" in authority:
         raise BadOriginalRequest(host_field, "must not hold user information")
     place = split_authority(authority, scheme)

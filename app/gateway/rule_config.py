@@ -109,7 +109,7 @@ def _path(text: str) -> PathPattern:
 
 
 def _method(text: str) -> str:
-    if METHOD.fullmatch(text.encode("utf-8", "replace")) is None or text != text.upper():
+    if METHOD.fullmatch(text.encode("utf-8", "replace")) is None:
         raise BadRule(f"methods: {text[:40]}: must be an HTTP method in capital letters")
     return text
 

@@ -186,6 +186,7 @@ async def test_two_cookie_lines_are_one_jar(browser: Browser) -> None:
     [
         {"X-Forwarded-Host": ""}, {"X-Forwarded-Host": "a@wiki.example.com"}, {"X-Forwarded-Uri": "x"},
         {"X-Forwarded-Uri": "/a\x7fb"}, {"X-Forwarded-Proto": "https,http"}, {"X-Forwarded-Method": "G T"},
+        {"X-Forwarded-Method": "get"}, {"X-Forwarded-Host": "[::1]:x"}, {"X-Forwarded-Host": "wiki.example.com, b"},
         {"X-Forwarded-Uri": "/%00"}, {"X-Forwarded-Uri": "/%ff"}, {"X-Forwarded-Uri": "/" + 60_000 * "a"},
     ],
 )  # fmt: skip
