@@ -29,3 +29,23 @@ async def test_an_administrator_adds_tests_and_removes_a_webhook(desk: Desk) -> 
     wrong = await desk.alice.post("/admin/webhooks", data={"url": "x", "events": "x"}, headers=PAGE)
     assert wrong.status_code == 400
     assert (await desk.bob.get("/admin/webhooks", headers=PAGE)).status_code == 403
+
+
+async def test_a_webhook_is_changed_and_gets_a_new_secret(desk: Desk) -> None:
+    webhook = await desk.webhook("config.changed")
+    path = f"/admin/webhooks/{webhook['id']}"
+    form = {"action": "save", "url": f"{desk.receiver.url}/new", "events": "wechat.message *", "wechat": "a b"}
+    form["reply"] = "1"
+    assert (await desk.alice.post(path, data=form, headers=PAGE)).status_code == 303
+    (saved,) = (await desk.alice.get("/api/webhooks")).json()["webhooks"]
+    assert (saved["url"], saved["events"]) == (form["url"], ["wechat.message", "*"])
+    assert (saved["wechat"], saved["reply"]) == (["a", "b"], True)
+    wrong = await desk.alice.post(path, data=form | {"events": "no.such"}, headers=PAGE)
+    assert (wrong.status_code, "no.such" in wrong.text) == (400, True)
+    new = await desk.alice.post(path, data={"action": "secret"}, headers=PAGE)
+    assert (new.status_code, "whsec_" in new.text) == (200, True)
+    assert "whsec_" not in (await desk.alice.get(path, headers=PAGE)).text
+    for status in (303, 404):
+        removed = await desk.alice.post(path, data={"action": "remove-old-secret"}, headers=PAGE)
+        assert removed.status_code == status
+    assert not (await desk.alice.get("/api/webhooks")).json()["webhooks"][0]["old_secret"]

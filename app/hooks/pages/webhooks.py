@@ -1,5 +1,7 @@
 """Pages of webhooks, for administrators: list, create, deliveries."""
 
+from typing import Any
+
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -41,15 +43,15 @@ async def create(request: Request[HooksState], admin: User) -> Response:
 @admin_required
 async def show(request: Request[HooksState], admin: User) -> Response:
     """`GET /admin/webhooks/{id}`: the deliveries with their attempts."""
-    webhook = await editing.find(request)
-    deliveries = await request.state["hooks_store"].deliveries(webhook.id, None, SHOWN)
-    return await page(request, "hooks/webhook.html", webhook=webhook, deliveries=deliveries)
+    return await _shown(request)
 
 
 @admin_required
 async def act(request: Request[HooksState], admin: User) -> Response:
-    """`POST /admin/webhooks/{id}` with `action`: test, enable, disable, remove, or send with a `delivery`."""
-    fields = await form_fields(request, "action", "delivery")
+    """`POST /admin/webhooks/{id}` with `action`: test, enable, disable, remove, send with a `delivery`, save with the
+    form's fields, secret (makes a new one), or remove-old-secret.
+    """
+    fields = await form_fields(request, "action", "delivery", "url", "events", "wechat", "reply")
     back = f"{WEBHOOKS}/{request.path_params['id']}"
     match fields["action"]:
         case "test":
@@ -60,12 +62,40 @@ async def act(request: Request[HooksState], admin: User) -> Response:
         case "send":
             await send_again(request, fields["delivery"])
             await flash_message(request, N_("The delivery is sent again."))
+        case "save":
+            try:
+                await editing.change(request, _changes(fields))
+            except BadRequest as error:
+                return await _shown(request, error=str(error.detail))
+            await flash_message(request, N_("The webhook has been saved."))
+        case "secret":
+            return await _shown(request, secret=await editing.new_key(request))
+        case "remove-old-secret":
+            await editing.remove_old_key(request)
         case "remove":
             await editing.remove(request)
             back = WEBHOOKS
         case _:
             raise BadRequest("action: there is no such action", field="action")
     return see_other(back)
+
+
+def _changes(fields: dict[str, str]) -> dict[str, Any]:
+    lists = {name: fields[name].split() for name in ("events", "wechat")}
+    return {"url": fields["url"].strip(), "reply": bool(fields["reply"])} | lists
+
+
+async def _shown(request: Request[HooksState], error: str | None = None, secret: str | None = None) -> Response:
+    webhook = await editing.find(request)
+    return await page(
+        request,
+        "hooks/webhook.html",
+        status_code=400 if error else 200,
+        error=error,
+        webhook=webhook,
+        secret=secret,
+        deliveries=await request.state["hooks_store"].deliveries(webhook.id, None, SHOWN),
+    )
 
 
 async def _listed(request: Request[HooksState], error: str | None = None, secret: str | None = None) -> Response:
