@@ -31,7 +31,7 @@ PATH = "/oauth2/register"
 
 
 @admin_required
-async def create_token(request: RegistrationRequest, admin: User) -> Response:
+async def create_registration_token(request: RegistrationRequest, admin: User) -> Response:
     """`POST /api/registration-tokens`: clients register with it for a week."""
     await fresh_or_token(request, BACK)
     return json_response({"token": await new_token(request, admin), "expires_in": REGISTRATION_LIFETIME}, 201)
@@ -143,7 +143,7 @@ routes: list[BaseRoute] = [
     *open_routes(f"{PATH}/{{id}}", read, "GET"),
     *open_routes(f"{PATH}/{{id}}", change, "PUT")[:1],
     *open_routes(f"{PATH}/{{id}}", remove, "DELETE")[:1],
-    ApiRoute("POST", "/api/registration-tokens", create_token, Operation(
+    ApiRoute("POST", "/api/registration-tokens", create_registration_token, Operation(
         summary="Create a token with which clients register for a week", tag="clients",
         responses={201: ("The token, shown this once.", obj(token=TEXT, expires_in=NUMBER))}, problems=[403],
         guarded=True,

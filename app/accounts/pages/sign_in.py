@@ -51,11 +51,7 @@ async def send(request: Request[AccountState]) -> Response:
     except authentication.NeedsSecondFactor as needed:
         return await second_step.begin(request, needed.pending, target)
     except TooMany as limited:
-        if prefers_json(request.scope):
-            raise
-        response = await form(request, target, username=fields["username"], wait=limited.wait, status_code=429)
-        response.headers.update(limited.headers)
-        return response
+        return await _limited(request, target, limited, fields["username"])
     if user is None:
         wrong = N_("The username or password is wrong.")
         return await form(request, target, username=fields["username"], error=wrong, field="password", status_code=401)
@@ -66,7 +62,10 @@ async def send_passkey(request: Request[AccountState]) -> Response:
     """`POST /sign-in/passkey` with `credential` (the browser's response as JSON), `next` and `stay` (on)."""
     fields = await form_fields(request, "next", "stay")
     target, credential = safe_path(fields["next"]), await credential_of(request)
-    user = await authentication.sign_in_with_passkey(request, credential, brief=not fields["stay"])
+    try:
+        user = await authentication.sign_in_with_passkey(request, credential, brief=not fields["stay"])
+    except TooMany as limited:
+        return await _limited(request, target, limited)
     if user is None:
         return await form(request, target, error=N_("This passkey was not accepted."), status_code=401)
     return await landed(request, user, target)
@@ -115,6 +114,15 @@ async def form(
         passkeys=relying_party(request).possible,
     )
     return keep_opener(response)
+
+
+async def _limited(request: Request[S], target: str, limited: TooMany, username: str = "") -> Response:
+    """The page with the time to wait, and the other ways in."""
+    if prefers_json(request.scope):
+        raise limited
+    response = await form(request, target, username=username, wait=limited.wait, status_code=429)
+    response.headers.update(limited.headers)
+    return response
 
 
 def _notice(request: Request[S]) -> str:
