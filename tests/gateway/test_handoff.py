@@ -224,3 +224,12 @@ async def test_the_portals_address_needs_a_known_id(browser: Browser, clock: Clo
     started = await browser.get(f"https://{WIKI}/.tallygate/start")
     clock.move(901)
     assert (await browser.get(started.headers["location"])).status_code == 400
+
+
+async def test_authenticating_again_at_the_portal_keeps_the_sign_ins_at_hosts(browser: Browser) -> None:
+    await browser.sign_in("bob")
+    await browser.enter()
+    await browser.portal.post("/api/session", json={"username": "bob", "password": PASSWORD})
+    assert (await browser.verify("/page")).status_code == 200
+    await browser.portal.delete("/api/session")
+    assert (await browser.verify("/page")).status_code == 302
