@@ -7,9 +7,9 @@ import orjson
 from starlette.types import Scope
 
 from app.accounts.models import User
-from app.counter.hits import is_visit
 from app.counter.lifespan import HOME, CounterState
 from app.counter.tally import Tally
+from app.counter.visits import is_visit
 from app.sessions.session import Session, take_flash
 from app.store.client import StoreUnavailable
 from app.web.errors import Unavailable

@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from app.sites.batch import BROWSER, COUNTRY, LANGUAGE, REFERRER, SCREEN, SYSTEM, NumbersFuture, Shape
-from app.sites.collector import Collector
 from app.sites.countries import Countries
 from app.sites.hit import Hit, LeftOut, asks_for_privacy, hit_of, language, query_values
+from app.sites.hit_senders import HitSenders
 from app.sites.models import Privacy, Site
 from app.sites.referrers import is_spam
 from app.sites.salts import Salts
@@ -39,14 +39,14 @@ class Report:
 class HitCounter:
     def __init__(
         self,
-        collector: Collector,
+        senders: HitSenders,
         salts: Salts,
         agents: UserAgents,
         countries: Countries,
         spam: frozenset[str],
         clock: Callable[[], float],
     ) -> None:
-        self.collector = collector
+        self.senders = senders
         self._salts = salts
         self._agents = agents
         self._countries = countries
@@ -127,19 +127,19 @@ class HitCounter:
         if reason is None and site.networks and site.ignores(address):
             reason = LeftOut.OWN
         if reason is not None:
-            return self.collector.leave_out(site, slot, reason, shape.path)
+            return self.senders.leave_out(site, slot, reason, shape.path)
         if report.is_private and not report.hit.event:
-            return self.collector.visit(site, slot, shape, "", now)
+            return self.senders.visit(site, slot, shape, "", now)
         if self._countries.known:
             shape = self._with_country(shape, address)
         if not report.hit.event and not self._counted.first((report.number, address, slot.begins)):
-            return self.collector.visit(site, slot, shape, "", now)
+            return self.senders.visit(site, slot, shape, "", now)
         visitor = "" if report.is_private else visitor_hash(salt, site.id, address, report.agent)
         if report.hit.event:
-            return self.collector.event(site, slot, report.hit.event, visitor, shape.path)
+            return self.senders.event(site, slot, report.hit.event, visitor, shape.path)
         if not self._counted.first((site.id, site.revision, slot.begins, shape.path, visitor)):
             visitor = ""
-        return self.collector.visit(site, slot, shape, visitor, now)
+        return self.senders.visit(site, slot, shape, visitor, now)
 
     def _left_out(self, site: Site, hit: Hit, headers: Headers, *, is_bot: bool, is_private: bool) -> LeftOut | None:
         if is_prefetch(headers):

@@ -7,9 +7,9 @@ from typing import TypedDict
 from app.accounts.lifespan import AccountState
 from app.observability.metrics import Metrics, Reading
 from app.server.background import background
-from app.sites.collector import Collector
 from app.sites.countries import Countries
 from app.sites.hit_counter import HitCounter
+from app.sites.hit_senders import HitSenders
 from app.sites.known_sites import KnownSites, SitesOfHosts
 from app.sites.live import LiveSites
 from app.sites.protocols.countapi_store import CountApiStore
@@ -53,12 +53,12 @@ async def open_sites(web: WebState, metrics: Metrics, clock: Callable[[], float]
         countries = Countries(settings.geoip_file)
         stack.callback(countries.close)
         site_store = SiteStore(store)
-        collector = Collector(store, barrier, most_waiting=settings.max_queued_hits, reached=settings.site_reached)
+        senders = HitSenders(store, barrier, most_waiting=settings.max_queued_hits, reached=settings.site_reached)
         salts = Salts(site_store)
-        counter = HitCounter(collector, salts, UserAgents(), countries, frozenset(settings.referrer_spam), clock)
+        counter = HitCounter(senders, salts, UserAgents(), countries, frozenset(settings.referrer_spam), clock)
         stats = SiteStats(StatsStore(store), clock)
-        metrics.add(*_readings(collector))
-        async with background(web["lifecycle"], collector.run(), salts.rewrite_files()):
+        metrics.add(*_readings(senders))
+        async with background(web["lifecycle"], senders.run(), salts.rewrite_files()):
             try:
                 yield Sites(
                     known_sites=known,
@@ -72,27 +72,27 @@ async def open_sites(web: WebState, metrics: Metrics, clock: Callable[[], float]
                     clock=clock,
                 )
             finally:
-                await collector.flush(FLUSH_TIMEOUT)
+                await senders.flush(FLUSH_TIMEOUT)
 
 
-def _readings(collector: Collector) -> list[Reading]:
+def _readings(senders: HitSenders) -> list[Reading]:
     return [
-        Reading("tallygate_site_hits", "Hits of sites counted.", lambda: collector.counted, counter=True),
+        Reading("tallygate_site_hits", "Hits of sites counted.", lambda: senders.counted, counter=True),
         Reading(
             "tallygate_site_hits_dropped",
             "Hits of sites that found the queue full.",
-            lambda: collector.dropped,
+            lambda: senders.dropped,
             counter=True,
         ),
         Reading(
             "tallygate_site_hits_waiting",
             "Hits of sites that Redis has not acknowledged yet.",
-            lambda: collector.waiting,
+            lambda: senders.waiting,
         ),
-        Reading("tallygate_site_batches", "Batches of hits of sites applied.", lambda: collector.batches, counter=True),
+        Reading("tallygate_site_batches", "Batches of hits of sites applied.", lambda: senders.batches, counter=True),
         Reading(
             "tallygate_site_journal_batches",
             "Batches of hits of sites kept until they are durable.",
-            lambda: collector.journal,
+            lambda: senders.journal,
         ),
     ]

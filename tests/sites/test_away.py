@@ -41,7 +41,7 @@ async def test_every_kind_of_hit_is_answered_and_counted_later(
             assert (await visitor.get(f"/c/{site}.js")).status_code == 200
             assert (await desk.owner.get(f"/api/sites/{site}/stats")).status_code == 503
             server.start()
-            await until(lambda: service.state["hit_counter"].collector.waiting == 0, what="the hits to be counted")
+            await until(lambda: service.state["hit_counter"].senders.waiting == 0, what="the hits to be counted")
             await until(lambda: service.state["store"].up, what="Redis")
             assert (await visitor.get(f"/c/{site}/count?p=/a")).json()["page"] == 6
 
@@ -62,10 +62,10 @@ async def test_a_flood_on_one_site_leaves_room_for_the_others(
             for _ in range(30):
                 assert (await desk.visitor().get(f"/c/{flooded}?p=/a")).status_code == 200
             await desk.visitor().get(f"/c/{quiet}?p=/a")
-            collector = service.state["hit_counter"].collector
-            assert collector.dropped >= 19
+            senders = service.state["hit_counter"].senders
+            assert senders.dropped >= 19
             server.start()
-            await until(lambda: collector.waiting == 0, what="the hits to be counted")
+            await until(lambda: senders.waiting == 0, what="the hits to be counted")
             await until(lambda: service.state["store"].up, what="Redis")
             assert (await desk.visitor().get(f"/c/{quiet}/count?p=/a")).json()["page"] == 2
             assert (await desk.visitor().get(f"/c/{flooded}/count?p=/a")).json()["page"] <= 12

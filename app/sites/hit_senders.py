@@ -65,19 +65,19 @@ class SlotsBatch:
             counts.give_up()
 
 
-class Collector:
+class HitSenders:
     """Counts hits of sites, each exactly once. `run` has to run for as long as hits are to be counted."""
 
     def __init__(self, store: Store, barrier: Store, *, most_waiting: int, reached: Sequence[int] = ()) -> None:
-        senders = BUCKETS if store.sharded else 1
-        self._queues = [SitesQueue() for _ in range(senders)]
+        count = BUCKETS if store.sharded else 1
+        self._queues = [SitesQueue() for _ in range(count)]
         self._senders = [
             ExactSender(
                 SitesBatchStore(store, barrier, bucket, reached),
                 queue,
                 spacing=SPACING,
                 confirm=DURABILITY_INTERVAL,
-                journal_limit=MAX_JOURNAL_BATCHES // senders,
+                journal_limit=MAX_JOURNAL_BATCHES // count,
             )
             for bucket, queue in enumerate(self._queues)
         ]

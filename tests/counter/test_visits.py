@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.counter.hits import is_visit
+from app.counter.visits import is_visit
 
 
 @pytest.mark.parametrize(
