@@ -193,7 +193,7 @@ def _describe(route: ApiRoute, schemas: dict[str, Schema]) -> dict[str, Any]:
             for status, (text, shape) in operation.responses.items()
         },
     }
-    described["responses"] |= {str(status): _problem(status) for status in _problems(route)}
+    described["responses"] |= {str(status): _problem(status) for status in problems(route)}
     if operation.guarded:
         described["security"] = [{"token": []}, {"session": []}]
     if operation.parameters or operation.query:
@@ -226,7 +226,8 @@ def _content(shape: Shape, schemas: dict[str, Schema], media: Sequence[str]) -> 
     return {kind: {"schema": schema_of(shape, schemas, "serialization")} for kind in media}
 
 
-def _problems(route: ApiRoute) -> list[int]:
+def problems(route: ApiRoute) -> list[int]:
+    """The statuses of errors that the route may answer."""
     operation = route.operation
     changing = CHANGING if route.method != "GET" else ()
     return sorted({*operation.problems, *ALWAYS, *changing, *((401,) if operation.guarded else ())})

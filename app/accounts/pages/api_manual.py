@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from app.accounts.helpers import page
 from app.accounts.lifespan import AccountState
-from app.web.openapi import ApiRoute, Operation, Schema, document, schema_of
+from app.web.openapi import STANDARD, ApiRoute, Operation, Schema, Shape, document, problems, schema_of
 from app.web.responses import json_response
 
 
@@ -80,8 +81,30 @@ def _operation(route: ApiRoute) -> dict[str, Any]:
         "description": "",
         "parameters": [Line(name, "path", "string", True, text) for name, text in operation.parameters.items()],
         "body": _members(schema_of(operation.body, {}, "validation")) if operation.body is not None else None,
-        "responses": [{"status": status, "description": text} for status, (text, _) in operation.responses.items()],
+        "responses": [
+            {"status": status, "description": text, "shape": _shape(shape)}
+            for status, (text, shape) in operation.responses.items()
+        ]
+        + [{"status": status, "description": STANDARD[status], "shape": ""} for status in problems(route)],
+        "curl": _curl(route),
     }
+
+
+def _shape(shape: Shape | None) -> str:
+    """The JSON Schema of a response; empty if it has no body."""
+    if shape is None:
+        return ""
+    return orjson.dumps(schema_of(shape, {}, "serialization"), option=orjson.OPT_INDENT_2).decode()
+
+
+def _curl(route: ApiRoute) -> str:
+    """A command line that asks for the operation."""
+    parts = ["curl", *([] if route.method == "GET" else ["-X", route.method])]
+    if route.operation.guarded:
+        parts.append('-H "Authorization: Bearer $TOKEN"')
+    if route.operation.body is not None:
+        parts.append("-H 'Content-Type: application/json' -d '{...}'")
+    return " ".join([*parts, f"$ORIGIN{route.path}"])
 
 
 def _members(schema: Schema) -> list[Line]:

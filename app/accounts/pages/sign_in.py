@@ -1,6 +1,7 @@
 """The sign-in page, and signing out."""
 
 import asyncio
+from contextlib import suppress
 from urllib.parse import quote
 
 from starlette.requests import Request
@@ -14,6 +15,7 @@ from app.accounts.pages import second_step
 from app.accounts.pages.landing import keep_opener, landed, landing
 from app.accounts.second_factors.checking import relying_party
 from app.accounts.second_factors.form import credential_of
+from app.store.client import StoreUnavailable
 from app.web.body import form_fields
 from app.web.errors import TooMany
 from app.web.i18n import N_
@@ -109,7 +111,7 @@ async def form(
         notice=notice or _notice(request),
         providers=options,
         with_password=not only or request.method == "POST",
-        has_admin=await request.state["accounts"].has_admin(),
+        has_admin=await _has_admin(request),
         wait=wait,
         passkeys=relying_party(request).possible,
     )
@@ -123,6 +125,13 @@ async def _limited(request: Request[S], target: str, limited: TooMany, username:
     response = await form(request, target, username=username, wait=limited.wait, status_code=429)
     response.headers.update(limited.headers)
     return response
+
+
+async def _has_admin(request: Request[S]) -> bool:
+    """True also while Redis is away: the page is shown then, too."""
+    with suppress(StoreUnavailable):
+        return await request.state["accounts"].has_admin()
+    return True
 
 
 def _notice(request: Request[S]) -> str:
