@@ -147,5 +147,5 @@ routes: list[BaseRoute] = [
         summary="Create a token with which clients register for a week", tag="clients",
         responses={201: ("The token, shown this once.", obj(token=TEXT, expires_in=NUMBER))}, problems=[403],
         guarded=True,
-    )),
+    ), name="create_registration_token"),
 ]  # fmt: skip

@@ -166,7 +166,7 @@ async def test_a_body_that_is_too_large_is_refused(bob: httpx.AsyncClient) -> No
     ("method", "path", "allowed"),
     [
         ("PUT", "/api/session", "DELETE, GET, HEAD, POST"),
-        ("POST", "/api/account", "GET, HEAD"),
+        ("POST", "/api/account", "DELETE, GET, HEAD, PATCH"),
         ("DELETE", "/api/account/tokens", "GET, HEAD, POST"),
         ("GET", "/api/account/tokens/x", "DELETE"),
         ("POST", "/api/account/sessions/x", "DELETE"),
