@@ -66,6 +66,7 @@ def test_everybody_can_use_every_page(meet: Callable[..., Visitor], fresh: Proce
         "/admin/users",
         "/admin/invitations",
         "/admin/audit",
+        "/admin/gateway",
         "/api",
         "/sign-in?again=1",
     ):

@@ -255,12 +255,12 @@ def test_in_a_browser_even_the_fragment_comes_back_and_signing_out_ends_both(pag
     page.goto(f"{WIKI}/deep/page?x=1&y=%2F#part")
     page.get_by_label("Username").fill("bob")
     page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
     page.wait_for_url(f"{WIKI}/deep/page?x=1&y=%2F#part")
     assert json.loads(page.text_content("body") or "")["target"] == "/deep/page?x=1&y=%2F"
     assert page.evaluate("performance.getEntriesByType('navigation')[0].nextHopProtocol") == "h2"
     page.goto(f"{WIKI}/.tallygate/sign-out")
-    page.get_by_role("button", name="Sign out").click()
+    page.get_by_role("button", name="Sign out", exact=True).click()
     page.get_by_text("You are signed out of all sites.").wait_for()
     page.goto(f"{WIKI}/")
     page.get_by_label("Username").wait_for()
