@@ -214,7 +214,7 @@ def test_a_code_is_scanned_or_refused_with_wechat(service: Process, meet: Meet, 
     page = zhang.tab(f"{home}/sign-in?next=/account")
     page.get_by_role("link", name="使用 微信 WeChat 登录").click()
     page.get_by_role("button", name="拒绝").click()
-    expect(page.get_by_role("alert")).to_contain_text("登录已取消。")
+    expect(page.get_by_role("status")).to_contain_text("登录已取消。")
     forgive(zhang, 403)
     page.goto(f"{home}/sign-in?next=/account")
     page.get_by_role("link", name="使用 微信 WeChat 登录").click()
