@@ -45,10 +45,21 @@ class LogFile:
         data = text.encode("utf-8", "replace")
         with suppress(OSError):
             if self._file is not None:
+                if self._moved():
+                    with suppress(SettingsError):
+                        self.reopen()
                 _write_lines(self._file, data)
             elif sys.stderr is not None:  # None where it was closed before the start
                 sys.stderr.write(data.decode())
                 sys.stderr.flush()
+
+    def _moved(self) -> bool:
+        """Whether something has moved or removed the file since it was opened (as WatchedFileHandler checks)."""
+        if self._path is None or self._file is None:
+            return False
+        with suppress(FileNotFoundError):
+            return not os.path.samestat(self._path.stat(), os.fstat(self._file.fileno()))
+        return True
 
     def reopen(self) -> None:
         """Goes on in a new file under the old name. Raises SettingsError, and keeps the old file, if there is none."""

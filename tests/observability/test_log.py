@@ -145,11 +145,25 @@ def test_a_file_is_opened_anew_under_its_name(tmp_path: Path) -> None:
     file.write("one\n")
     path.rename(tmp_path / "old.log")
     file.write("two\n")
+    path.unlink()
     file.reopen()
     file.write("three\n")
     file.close()
-    assert (tmp_path / "old.log").read_text() == "one\ntwo\n"
+    assert (tmp_path / "old.log").read_text() == "one\n"
     assert path.read_text() == "three\n"
+
+
+def test_a_file_that_was_moved_away_is_opened_anew_by_the_next_line(tmp_path: Path) -> None:
+    path, other = tmp_path / "service.log", tmp_path / "other.log"
+    file = LogFile(path)
+    file.write("one\n")
+    path.rename(other)
+    file.write("two\n")
+    file.write("three\n")
+    other.rename(path)
+    file.write("four\n")
+    file.close()
+    assert path.read_text() == "one\nfour\n"
 
 
 def test_the_old_file_is_kept_where_no_new_one_can_be_opened(tmp_path: Path) -> None:
