@@ -26,6 +26,7 @@ RUN apt-get update \
 RUN useradd --uid 1000 --create-home --shell /bin/bash dev \
     && echo 'dev ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/dev \
     && install --directory --owner dev --group dev /home/dev/tallygate
+# hadolint ignore=DL3066
 USER dev
 WORKDIR /home/dev/tallygate
 # Outside of the workspace, which is the host's folder: an environment of the host's does not run in here.
