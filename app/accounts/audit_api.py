@@ -17,7 +17,7 @@ from app.accounts.models import User
 from app.accounts.user_names import names_of
 from app.audit.log import AuditEntry
 from app.web.errors import BadRequest
-from app.web.openapi import NUMBER, TEXT, ApiRoute, Operation, array, nullable, obj
+from app.web.openapi import NUMBER, TEXT, ApiRoute, Operation, Query, array, nullable, obj
 from app.web.responses import json_response
 
 PAGE_SIZE = 100
@@ -81,7 +81,9 @@ LIST_ENTRIES = Operation(
         "since": "ISO 8601, or Unix seconds.",
         "until": "Likewise; a date alone lasts until its end.",
         "before": "The cursor of the next page.",
-        "format": "`json`: one page; `csv` or `jsonl`: all entries, streamed.",
+        "format": Query(
+            "`json`: one page; `csv` or `jsonl`: all entries, streamed.", {"type": "string", "enum": ["json", *MEDIA]}
+        ),
     },
     responses={200: ("A page of entries.", obj(entries=array(ENTRY), before=nullable(TEXT)))},
     media=("application/json", "text/csv", "application/jsonl"),
