@@ -19,7 +19,7 @@ def test_every_package_has_a_wheel_for_arm64(tmp_path: Path) -> None:
         done = subprocess.run(
             [
                 ROOT / ".venv/bin/uv", "pip", "install", "--dry-run", "--quiet", "--no-deps", "--only-binary", ":all:",
-                "--target", tmp_path, "--python-version", python, "--python-platform", "aarch64-manylinux_2_28",
+                "--target", tmp_path, "--python-version", python, "--python-platform", "aarch64-manylinux_2_31",
                 "--requirement", ROOT / "requirements/dev.txt",
             ],
             capture_output=True, text=True, timeout=300, check=False,
