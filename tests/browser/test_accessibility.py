@@ -24,7 +24,7 @@ FINGER = 44
 """CSS pixels: what is pressed is as high as this on a phone (WCAG 2.2, 2.5.5). A checkbox is pressed by its label."""
 TOO_SMALL = """least => [...document.querySelectorAll("a, button, input:not([type=hidden]), select, summary")]
   .filter((each) => !each.matches(".skip"))
-  .map((each) => (each.type === "checkbox" ? each.closest("label") : each))
+  .map((each) => (each.type === "checkbox" ? each.closest("label") ?? each : each))
   .filter((each) => each.checkVisibility() && each.getBoundingClientRect().height < least - 0.5)
   .map((each) => each.outerHTML)"""
 
