@@ -136,6 +136,7 @@ def test_ctrl_c_at_the_prompt_ends_it_in_one_line(command: dict[str, str], tmp_p
         assert "Traceback" not in seen.shown
 
 
+@pytest.mark.slow
 def test_ctrl_d_at_the_prompt_ends_it_in_one_line(command: dict[str, str], tmp_path: Path) -> None:
     with terminal(command, tmp_path) as seen:
         seen.wait_for("Password: ")
@@ -173,6 +174,7 @@ def test_what_cannot_be_is_refused_in_one_line(
         assert not list(client.scan_iter("*user*"))
 
 
+@pytest.mark.slow
 def test_without_redis_it_says_so(command: dict[str, str], tmp_path: Path) -> None:
     away = command | {"TALLYGATE_REDIS_URL": f"unix://{tmp_path}/nobody.sock", "TALLYGATE_REDIS_TIMEOUT": "0.2"}
     code, line = piped(away, tmp_path, PASSWORD.encode())
@@ -180,6 +182,7 @@ def test_without_redis_it_says_so(command: dict[str, str], tmp_path: Path) -> No
     assert line.startswith("Redis does not answer (")
 
 
+@pytest.mark.slow
 async def test_reset_password_sets_it_and_ends_the_sessions(
     command: dict[str, str], tmp_path: Path, make_settings: Callable[..., Settings]
 ) -> None:
@@ -194,6 +197,7 @@ async def test_reset_password_sets_it_and_ends_the_sessions(
     assert piped(command, tmp_path, b"short", "reset-password", "bob")[0] == 2
 
 
+@pytest.mark.slow
 def test_create_admin_force_makes_another_administrator(command: dict[str, str], tmp_path: Path) -> None:
     assert piped(command, tmp_path, NEW.encode())[0] == 0
     done = piped(command, tmp_path, NEW.encode(), "create-admin", "--force", "bob")

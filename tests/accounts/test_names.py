@@ -56,6 +56,7 @@ def test_different_names_do_not(one: str, other: str) -> None:
     assert compare_key(one) != compare_key(other)
 
 
+@pytest.mark.slow
 @given(st.text())
 @example("\u0345\u0301α")
 @example("İ")

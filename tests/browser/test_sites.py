@@ -16,6 +16,7 @@ from tests.sites.conftest import CHROME
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("look", LOOKS)
 def test_everybody_can_use_the_pages_of_sites(
     meet: Callable[..., Visitor], fresh: Process, look: str, tmp_path: Path

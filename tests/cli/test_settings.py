@@ -160,6 +160,7 @@ def test_the_examples_of_the_manual_are_accepted(bare: Path) -> None:
         assert load_settings({"redis_url": url}).redis_url is not None
 
 
+@pytest.mark.slow
 def test_a_module_run_as_a_program_ends_with_the_commands_code(bare: Path) -> None:
     command = [sys.executable, "-m", "app", "check-config", "--port", "none"]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False)

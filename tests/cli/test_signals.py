@@ -53,6 +53,7 @@ def test_ctrl_c_is_a_success_and_says_nothing(workers: str, start: Start) -> Non
         assert said(service) == []
 
 
+@pytest.mark.slow
 def test_sigterm_before_it_has_started_is_a_success(start: Start) -> None:
     with start() as service:
         until(lambda: "http://" in service.output)
@@ -126,6 +127,7 @@ def _has_open(pid: int, file: Path) -> bool:
     return file in opened
 
 
+@pytest.mark.slow
 def test_sighup_keeps_the_old_file_where_a_new_one_cannot_be_opened(start: Start, tmp_path: Path) -> None:
     folder = tmp_path / "logs"
     folder.mkdir()
@@ -139,6 +141,7 @@ def test_sighup_keeps_the_old_file_where_a_new_one_cannot_be_opened(start: Start
         until(lambda: "/after" in paths_in(moved / "service.log"))
 
 
+@pytest.mark.slow
 def test_sighup_without_a_log_file_and_while_starting_changes_nothing(start: Start) -> None:
     with start() as service:
         until(lambda: "http://" in service.output)

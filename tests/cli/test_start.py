@@ -110,6 +110,7 @@ def test_a_data_folder_with_too_long_a_path_is_named(tmp_path: Path) -> None:
     assert not (tmp_path / ("d" * 120)).exists()
 
 
+@pytest.mark.slow
 def test_a_log_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     line = refused(tmp_path, port="0", log_file="no/such/folder/service.log")
     assert line.startswith("log_file: no/such/folder/service.log cannot be written (No such file or directory)")

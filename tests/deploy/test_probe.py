@@ -25,6 +25,7 @@ def probe(path: str, port: str) -> tuple[int, str]:
     return done.returncode, done.stdout.strip()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
 def test_the_probe_says_what_the_service_says(tmp_path: Path, server: Valkey, host: str) -> None:
     with process(tmp_path, host=host, port="0", redis_url=server.url) as service:

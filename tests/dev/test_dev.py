@@ -111,6 +111,7 @@ def test_one_signal_ends_everything(service: Process, end: Callable[[Process], N
     assert "Traceback" not in service.output
 
 
+@pytest.mark.slow
 def test_the_end_of_the_command_ends_the_providers(node: str, preset: Path, tmp_path: Path) -> None:
     with process(tmp_path, sys.executable, "-c", "exit(7)", command=DEV, config=str(preset)) as service:
         assert service.process.wait(PATIENCE) == 7
@@ -127,6 +128,7 @@ def refusal(folder: Path, *command: str, **settings: str) -> str:
     return line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["issuer", "open_url"])
 def test_a_taken_port_is_named(name: str, node: str, preset: Path, tmp_path: Path) -> None:
     found = re.search(rf'{name} = ".*:(\d+)"', preset.read_text("utf-8"))
@@ -155,6 +157,7 @@ def make_node(node: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cal
     return make
 
 
+@pytest.mark.slow
 def test_an_old_node_is_named(preset: Path, tmp_path: Path, make_node: Callable[[str], None]) -> None:
     make_node("echo v18.19.0")
     assert "needs Node.js 20 or newer" in refusal(tmp_path, "true", config=str(preset))

@@ -266,6 +266,7 @@ async def test_a_long_id_token_is_left_out_of_the_address_at_sign_out(start: Sta
     assert "id_token_hint" not in page.text
 
 
+@pytest.mark.slow
 async def test_an_office_of_60_people_behind_one_address_signs_in(start: Start, provider: FakeOpenId) -> None:
     provider.now = time.time
     async with start() as service:

@@ -103,6 +103,7 @@ async def test_authenticating_again_is_no_end_and_sign_out_afterwards_is(
     await told(service, receiver)
 
 
+@pytest.mark.slow
 async def test_a_client_that_does_not_take_it_is_asked_again_and_given_up(
     service: Running, app: RelyingParty, receiver: Receiver, clock: Clock
 ) -> None:

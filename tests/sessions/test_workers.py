@@ -75,6 +75,7 @@ async def test_a_worker_that_has_changed_a_session_sees_it_at_once(
         assert session.seen == clock()
 
 
+@pytest.mark.slow
 async def test_in_a_storm_of_beginnings_and_ends_nobody_is_let_in_who_was_out(
     service: Running, elsewhere: Running, cast: Cast
 ) -> None:

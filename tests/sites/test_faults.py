@@ -145,6 +145,7 @@ def trusting() -> dict[str, str]:
     return {"trusted_proxies": "127.0.0.1"}
 
 
+@pytest.mark.slow
 async def test_kill_9_of_redis_loses_and_doubles_no_hit(
     tmp_path: Path, short_folder: Path, trusting: dict[str, str]
 ) -> None:
@@ -162,6 +163,7 @@ async def test_kill_9_of_redis_loses_and_doubles_no_hit(
             await reckon(service, hits, server)
 
 
+@pytest.mark.slow
 async def test_power_loss_loses_and_doubles_no_hit(
     tmp_path: Path, short_folder: Path, trusting: dict[str, str]
 ) -> None:
@@ -183,6 +185,7 @@ async def test_power_loss_loses_and_doubles_no_hit(
             await reckon(service, hits, server)
 
 
+@pytest.mark.slow
 async def test_a_fail_over_to_a_replica_that_lagged_loses_and_doubles_no_hit(
     tmp_path: Path, short_folder: Path, trusting: dict[str, str]
 ) -> None:
@@ -209,6 +212,7 @@ async def test_a_fail_over_to_a_replica_that_lagged_loses_and_doubles_no_hit(
         replica.kill()
 
 
+@pytest.mark.slow
 async def test_answers_lost_on_the_way_count_once(tmp_path: Path, server: Valkey, trusting: dict[str, str]) -> None:
     make_sites(server)
     async with (
@@ -226,6 +230,7 @@ async def test_answers_lost_on_the_way_count_once(tmp_path: Path, server: Valkey
         await reckon(service, hits, server)
 
 
+@pytest.mark.slow
 async def test_while_redis_is_away_hits_are_answered_at_once_and_counted_later(
     tmp_path: Path, short_folder: Path, trusting: dict[str, str]
 ) -> None:

@@ -186,6 +186,7 @@ def npm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return blog
 
 
+@pytest.mark.slow
 def test_a_hexo_blog_whose_theme_has_busuanzi_shows_our_numbers(npm: Path, web: Web, context: BrowserContext) -> None:
     (npm / "_config.yml").write_text(
         "title: Blog\npermalink: :title/\ntheme: fluid\nindex_generator: {path: '', per_page: 10, order_by: -date}\n"
@@ -204,6 +205,7 @@ def test_a_hexo_blog_whose_theme_has_busuanzi_shows_our_numbers(npm: Path, web: 
     counted(web, first=1, **{"": 1})
 
 
+@pytest.mark.slow
 def test_npms_busuanzi_script_shows_our_numbers(npm: Path, web: Web, context: BrowserContext) -> None:
     source = (npm / "node_modules/busuanzi.pure.js/busuanzi.pure.js").read_text()
     (web.folder / "busuanzi.js").write_text(source.replace("//busuanzi.ibruce.info", web.counter))
@@ -237,6 +239,7 @@ def test_goatcounters_attributes_work_with_our_script(web: Web, context: Browser
     expect(page.frame_locator("iframe").locator("#gcvc-views")).to_have_text("1")
 
 
+@pytest.mark.slow
 def test_a_prerendered_page_counts_when_it_is_shown(web: Web, tmp_path: Path) -> None:
     """Chromium prerenders only where no DevTools are attached: it is started by hand."""
     executable = next(filter(None, map(shutil.which, CHROMIUMS)), None)

@@ -71,6 +71,7 @@ async def test_a_read_only_replica_is_named_and_asked_once_a_second(opened: Open
             assert store.refusals.current is None
 
 
+@pytest.mark.slow
 async def test_a_forbidden_channel_is_one_line_and_backs_off(opened: Opened, short_folder: Path) -> None:
     with valkey(short_folder / "channels") as server, server.client as client, capture_logs() as lines:
         client.execute_command("ACL", "SETUSER", "default", "resetchannels")

@@ -37,10 +37,12 @@ def forms(message: Message) -> tuple[list[str], list[str]]:
     return english, translated
 
 
+@pytest.mark.slow
 def test_sentences_are_found_in_templates_and_in_modules() -> None:
     assert {"Skip to content", "{n} visit so far", "Page not found"} <= sentences()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", TRANSLATED)
 def test_every_sentence_is_translated_and_none_is_left_over(code: str) -> None:
     known = {forms(message)[0][0] for message in catalog_of(code) if message.id}
