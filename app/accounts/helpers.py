@@ -41,16 +41,18 @@ async def page(
     )
 
 
+def keep_opener(response: Response) -> Response:
+    """Services open this page in a pop-up, which keeps its opener only if no page on its way cuts it off."""
+    response.headers["cross-origin-opener-policy"] = "unsafe-none"
+    return response
+
+
 def keeps_opener(handler: Callable[[Request[S]], Awaitable[Response]]) -> Callable[[Request[S]], Awaitable[Response]]:
-    """A decorator for pages on the way to a service, which may be in a pop-up: that keeps its opener only if no page on
-    its way cuts it off.
-    """
+    """A decorator: `keep_opener` for each response of the handler."""
 
     @wraps(handler)
     async def decorated(request: Request[S]) -> Response:
-        response = await handler(request)
-        response.headers["cross-origin-opener-policy"] = "unsafe-none"
-        return response
+        return keep_opener(await handler(request))
 
     return decorated
 

@@ -3,7 +3,7 @@
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.accounts.helpers import flash_message, in_the_language_of, see_other
+from app.accounts.helpers import flash_message, in_the_language_of, keep_opener, see_other
 from app.accounts.lifespan import S
 from app.accounts.models import User
 from app.web.i18n import N_
@@ -28,10 +28,4 @@ async def landed(request: Request[S], user: User, target: str) -> Response:
     await flash_message(request, N_("You are signed in."))
     response = keep_opener(see_other(await landing(request, user, target)))
     in_the_language_of(user, response, request.scope)
-    return response
-
-
-def keep_opener(response: Response) -> Response:
-    """Services open this page in a pop-up, which keeps its opener only if no page on its way cuts it off."""
-    response.headers["cross-origin-opener-policy"] = "unsafe-none"
     return response

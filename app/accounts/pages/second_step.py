@@ -7,9 +7,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app.accounts import authentication
-from app.accounts.helpers import page, see_other
+from app.accounts.helpers import keep_opener, page, see_other
 from app.accounts.lifespan import AccountState, S
-from app.accounts.pages.landing import keep_opener, landed
+from app.accounts.pages.landing import landed
 from app.accounts.second_factors.checking import relying_party
 from app.accounts.second_factors.store import PENDING_LIFETIME, PendingSignIn
 from app.web.body import form_fields

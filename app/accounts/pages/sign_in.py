@@ -9,10 +9,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app.accounts import authentication
-from app.accounts.helpers import page, redirect_page, see_other
+from app.accounts.helpers import keep_opener, page, redirect_page, see_other
 from app.accounts.lifespan import AccountState, S
 from app.accounts.pages import second_step
-from app.accounts.pages.landing import keep_opener, landed, landing
+from app.accounts.pages.landing import landed, landing
 from app.accounts.second_factors.checking import relying_party
 from app.accounts.second_factors.form import credential_of
 from app.store.client import StoreUnavailable
