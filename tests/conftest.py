@@ -6,17 +6,21 @@ import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 import httpx
 import hypothesis
 import pytest
 from hypothesis import HealthCheck
+from jinja2 import BytecodeCache, Environment
+from jinja2.bccache import Bucket
 
 from app.accounts import lifespan as accounts
 from app.accounts.password_hashing import PasswordHashing
 from app.counter import exactly_once
 from app.settings import Settings
+from app.web import templating
 from tests.helpers.authority import make_authority
 from tests.helpers.cast import Cast, make_cast
 from tests.helpers.clock import Clock
@@ -45,6 +49,31 @@ def patient_visitors(monkeypatch: pytest.MonkeyPatch) -> None:
 def cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Argon2's cost is tested in tests/accounts/test_password_hashing.py."""
     monkeypatch.setattr(accounts, "PasswordHashing", partial(PasswordHashing, threads=1, memory=8, rounds=1))
+
+
+class CompiledTemplates(BytecodeCache):
+    """Each application compiles its templates: in tests all share what the first one has compiled."""
+
+    def __init__(self) -> None:
+        self._compiled: dict[str, tuple[str, CodeType]] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        checksum, code = self._compiled.get(bucket.key, ("", None))
+        bucket.code = code if checksum == bucket.checksum else None
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        if bucket.code is not None:
+            self._compiled[bucket.key] = bucket.checksum, bucket.code
+
+
+@pytest.fixture(scope="session")
+def compiled_templates() -> CompiledTemplates:
+    return CompiledTemplates()
+
+
+@pytest.fixture(autouse=True)
+def shared_templates(monkeypatch: pytest.MonkeyPatch, compiled_templates: CompiledTemplates) -> None:
+    monkeypatch.setattr(templating, "Environment", partial(Environment, bytecode_cache=compiled_templates))
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """How tests ask the API: every answer has to be one that the OpenAPI document describes."""
 
+from functools import cache
 from typing import Any
 
 import httpx
@@ -27,7 +28,7 @@ def problem(answer: httpx.Response, status_code: int) -> dict[str, Any]:
 @pytest.fixture(autouse=True)
 def true_to_the_document(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every answer of the API that a test here gets has to be one that the OpenAPI document describes."""
-    conformity = Conformity(document(all_routes()))
+    conformity = _conformity()
     another_client = Running.another_client
 
     async def check(answer: httpx.Response) -> None:
@@ -39,6 +40,11 @@ def true_to_the_document(monkeypatch: pytest.MonkeyPatch) -> None:
         return another_client(service, event_hooks={"response": [check]}, **options)
 
     monkeypatch.setattr(Running, "another_client", watched)
+
+
+@cache
+def _conformity() -> Conformity:
+    return Conformity(document(all_routes()))
 
 
 async def token_for(client: httpx.AsyncClient, **fields: Any) -> str:
