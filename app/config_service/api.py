@@ -14,7 +14,7 @@ from app.config_service.merge_patch import merge_patch
 from app.config_service.models import NAMESPACE, Item, Namespace, Right, Role, Version
 from app.config_service.preconditions import if_none_match
 from app.config_service.principal import Principal
-from app.config_service.requests import MERGE_PATCH, allowed, flag, json_body, number, object_body, tag, why
+from app.config_service.requests import MERGE_PATCH, age, allowed, flag, json_body, number, object_body, tag, why
 from app.config_service.store import NamespaceExists, TooManyNamespaces
 from app.web.errors import BadRequest, Conflict, NotFound
 from app.web.i18n import N_
@@ -92,9 +92,9 @@ async def get_value(request: Request[ConfigState]) -> Response:
         raise NotFound
     header = request.headers.get("if-none-match")
     if header is not None and if_none_match(header, namespace.version):
-        return Response(status_code=304, headers=tag(namespace))
+        return Response(status_code=304, headers=tag(namespace) | age(request))
     response = json_response(request.state["config_editor"].value(item))
-    response.headers.update(tag(namespace))
+    response.headers.update(tag(namespace) | age(request))
     return response
 
 
@@ -135,7 +135,9 @@ async def delete_value(request: Request[ConfigState]) -> Response:
 async def get_schema(request: Request[ConfigState]) -> Response:
     """`GET /api/config/{ns}/schema`: null where there is none."""
     snapshot, _, _ = await allowed(request, Role.READ)
-    return json_response(snapshot.namespace.schema)
+    response = json_response(snapshot.namespace.schema)
+    response.headers.update(age(request))
+    return response
 
 
 async def put_schema(request: Request[ConfigState]) -> Response:

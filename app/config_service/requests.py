@@ -80,3 +80,9 @@ def why(request: Request[Any]) -> str:
 
 def tag(namespace: Namespace) -> dict[str, str]:
     return {"ETag": f'"{namespace.version}"'}
+
+
+def age(request: Request[ConfigState]) -> dict[str, str]:
+    """While Redis is away, the seconds since it was there."""
+    seconds = request.state["config_namespaces"].age()
+    return {} if seconds is None else {"X-Config-Age": str(seconds)}

@@ -67,8 +67,9 @@ class ConfigStore:
         return self._own if found is None else replace(found, schema=self._own.schema)
 
     async def names(self) -> list[str]:
+        """In order; Tallygate's own is among them before its first change, too."""
         found = await self._store.idempotent("ZRANGE", keys.CONFIG_NAMESPACES, 0, -1)
-        return [name.decode() for name in found]
+        return sorted({name.decode() for name in found} | {self._own.name})
 
     async def write(
         self, namespace: Namespace, *, replaces: int, version: Version | None = None, record: Record | None = None

@@ -9,9 +9,9 @@ from starlette.requests import Request
 from starlette.types import Scope
 
 from app.config_service.lifespan import ConfigState
-from app.config_service.models import Namespace, Right, Role
+from app.config_service.models import Right, Role
 from app.config_service.preconditions import if_none_match
-from app.config_service.requests import DIGITS, allowed, number
+from app.config_service.requests import DIGITS, age, allowed, number
 from app.config_service.watch import Snapshot
 from app.web.errors import Unavailable
 from app.web.fast_path import Deferred, FastEndpoint, FastResponse, StaticHeaders
@@ -56,18 +56,21 @@ class ConfigValues(FastEndpoint):
         if header is not None and if_none_match(header, snapshot.namespace.version):
             if not seconds:
                 return _aged(request, snapshot.not_modified), b""
-            snapshot = await self._changed(request, snapshot, seconds)
+            snapshot, right = await self._changed(request, snapshot, seconds)
             if if_none_match(header, snapshot.namespace.version):
                 return _aged(request, snapshot.not_modified), b""
         headers, body = _found(snapshot, right)
         return _aged(request, headers), body
 
-    async def _changed(self, request: Request[ConfigState], snapshot: Snapshot, seconds: int) -> Snapshot:
+    async def _changed(self, request: Request[ConfigState], snapshot: Snapshot, seconds: int) -> tuple[Snapshot, Right]:
+        """What may be read at the end of a wait: the right may have been taken away meanwhile."""
         namespaces, name = request.state["config_namespaces"], snapshot.namespace.name
         if namespaces.waiting >= request.state["settings"].max_streams:
             raise Unavailable
         await namespaces.wait(name, seconds)
-        return await namespaces.get(name) or snapshot
+        request.scope.pop("tallygate.user", None)
+        snapshot, _, right = await allowed(request, Role.READ)
+        return snapshot, right
 
     async def _at(self, request: Request[ConfigState], snapshot: Snapshot, right: Right, version: int) -> FastResponse:
         editor, namespace = request.state["config_editor"], snapshot.namespace
@@ -86,15 +89,13 @@ def _found(snapshot: Snapshot, right: Right) -> FastResponse:
     return snapshot.found[right.secrets], snapshot.body(secrets=right.secrets)
 
 
-def _after(state: ConfigState, scope: Scope, before: Snapshot, _: object) -> FastResponse:
-    """The response at the end of a wait: the present values, unless they or the right to see them are gone."""
-    namespace: Namespace = before.namespace
-    snapshot = state["config_namespaces"].fresh(namespace.name)
+def _after(state: ConfigState, scope: Scope, before: Snapshot, changed: Snapshot | None) -> FastResponse:
+    """The response at the end of a wait: the new values, unless there are none or the right to see them is gone."""
     principal = state["config_principals"].cached(scope)
-    right = principal.right(snapshot.namespace) if principal is not None and snapshot is not None else Right()
-    if snapshot is None or right.role < Role.READ or snapshot.namespace.version == namespace.version:
+    right = principal.right(changed.namespace) if principal is not None and changed is not None else Right()
+    if changed is None or right.role < Role.READ:
         return before.not_modified, b""
-    return _found(snapshot, right)
+    return _found(changed, right)
 
 
 def _wait(query: bytes) -> int | None:
@@ -107,8 +108,5 @@ def _wait(query: bytes) -> int | None:
 
 
 def _aged(request: Request[ConfigState], headers: StaticHeaders) -> StaticHeaders:
-    """While Redis is away, the seconds since it was there."""
-    age = request.state["config_namespaces"].age()
-    if age is None:
-        return headers
-    return StaticHeaders(*headers.headers, (b"x-config-age", b"%d" % age), status=headers.status)
+    more = [(name.lower().encode(), value.encode()) for name, value in age(request).items()]
+    return StaticHeaders(*headers.headers, *more, status=headers.status) if more else headers

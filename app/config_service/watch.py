@@ -67,7 +67,7 @@ class Namespaces:
         self._secret_values = secret_values
         self._clock = clock
         self._known: dict[str, Snapshot] = {}
-        self._waiting: dict[str, set[asyncio.Future[None]]] = {}
+        self._waiting: dict[str, set[asyncio.Future[Snapshot | None]]] = {}
         self._listening = False
         self._outdated: set[str] = set()
         self._up_at = clock()
@@ -117,16 +117,16 @@ class Namespaces:
         for call in self.on_change:
             call(namespace)
         if known is None or known.namespace.version != namespace.version:
-            self._wake(namespace.name)
+            self._wake(namespace.name, snapshot)
         return snapshot
 
-    def wait(self, name: str, seconds: float) -> "asyncio.Future[None]":
-        """A future that ends at the namespace's next version, or after these seconds."""
+    def wait(self, name: str, seconds: float) -> "asyncio.Future[Snapshot | None]":
+        """The namespace at its next version; None after these seconds."""
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[None] = loop.create_future()
+        future: asyncio.Future[Snapshot | None] = loop.create_future()
         waiting = self._waiting.setdefault(name, set())
         waiting.add(future)
-        timer = loop.call_later(seconds, _finish, future)
+        timer = loop.call_later(seconds, _finish, future, None)
 
         def ended(_: object) -> None:
             timer.cancel()
@@ -157,7 +157,7 @@ class Namespaces:
         """Ends all waits when the server stops."""
         await stopping.wait()
         for name in list(self._waiting):
-            self._wake(name)
+            self._wake(name, None)
 
     async def _refresh(self, names: list[str]) -> None:
         for name in dict.fromkeys([*names, OWN] if OWN not in self._known else names):
@@ -168,11 +168,11 @@ class Namespaces:
                     if namespace is not None:
                         self.keep(namespace)
 
-    def _wake(self, name: str) -> None:
+    def _wake(self, name: str, snapshot: Snapshot | None) -> None:
         for future in self._waiting.pop(name, ()):
-            _finish(future)
+            _finish(future, snapshot)
 
 
-def _finish(future: "asyncio.Future[None]") -> None:
+def _finish(future: "asyncio.Future[Snapshot | None]", snapshot: Snapshot | None) -> None:
     if not future.done():
-        future.set_result(None)
+        future.set_result(snapshot)

@@ -67,7 +67,9 @@ async def open_sites(web: WebState, metrics: Metrics, clock: Callable[[], float]
                     site_stats=stats,
                     live_sites=LiveSites(stats),
                     hosts=SitesOfHosts(site_store, known),
-                    importer=Importer(store, lambda: web["live_settings"].current.max_import_bytes),
+                    importer=Importer(
+                        store, lambda: web["live_settings"].current.max_import_bytes, settings.site_reached
+                    ),
                     countapi=CountApiStore(store),
                     clock=clock,
                 )

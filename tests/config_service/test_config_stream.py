@@ -46,6 +46,8 @@ async def test_redis_away_reads_go_on_with_their_age_and_writes_do_not(
                 await asyncio.sleep(0.05)
             assert answer.json() == {"a": 1}
             assert int(answer.headers["x-config-age"]) >= 0
+            one = await alice.get("/api/config/shop/values/a")
+            assert (one.json(), "x-config-age" in one.headers) == (1, True)
             assert (await alice.patch("/api/config/shop", json={"a": 2}, headers=PATCH)).status_code == 503
             assert (await service.another_client().get("/api/config/shop")).status_code == 401
 

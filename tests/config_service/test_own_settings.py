@@ -41,6 +41,7 @@ async def test_it_is_there_from_the_start_for_administrators_alone(office: Offic
     problem(await office.bob.get(OWN), 404)
     problem(await office.bob.patch(OWN, json={"registration": "open"}, headers=PATCH), 404)
     assert "/config/tallygate" in (await office.alice.get("/config")).text
+    assert (await office.bob.get("/api/config")).json() == {"namespaces": []}
     assert "/config/tallygate" not in (await office.bob.get("/config")).text
     for path, body in (("schema", {}), ("access", {"users": {"bob": "read"}})):
         problem(await office.alice.put(f"{OWN}/{path}", json=body), 409)

@@ -73,6 +73,20 @@ async def test_a_site_tells_each_number_that_its_visits_pass(
         assert await raised(server, "site.reached") == [{"site": site, "visits": 2}]
 
 
+async def test_an_import_tells_each_number_that_it_passes(
+    make_settings: Callable[..., Settings], server: Valkey
+) -> None:
+    async with running(make_settings(site_reached=(2, 10, 100))) as service:
+        await make_cast(service)
+        bob = await signed_in(service, "bob")
+        site = (await bob.post("/api/sites", json={"name": "Blog", "hosts": ["blog.example"]})).json()["id"]
+        for _ in range(2):  # the second one changes nothing
+            file = "path,visits\n/a,7\n/b,4\n"
+            assert (await bob.post(f"/api/sites/{site}/imports", content=file)).status_code == 201
+        told = await raised(server, "site.reached", 2)
+        assert [(each["site"], each["visits"]) for each in told] == [(site, 2), (site, 10)]
+
+
 async def test_a_rotated_key_is_told(service: Running, server: Valkey) -> None:
     signing = service.state["signing_keys"]
     new = {key.kid: key for key in await signing.rotate()}

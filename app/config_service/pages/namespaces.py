@@ -9,8 +9,6 @@ from app.accounts.helpers import page, see_other
 from app.accounts.models import User
 from app.config_service.api import create_namespace, visible
 from app.config_service.lifespan import ConfigState
-from app.config_service.models import OWN
-from app.config_service.principal import ALL
 from app.web.body import form_fields
 from app.web.errors import BadRequest, Conflict
 
@@ -35,9 +33,6 @@ async def create(request: Request[ConfigState], user: User) -> Response:
 async def _listed(request: Request[ConfigState], error: str | None = None) -> Response:
     principal = await request.state["config_principals"].get(request.scope)
     found = await visible(request, principal)
-    own = await request.state["config_namespaces"].get(OWN)
-    if principal.is_admin and own is not None and OWN not in [each.name for each, _ in found]:
-        found.append((own.namespace, ALL))
     return await page(
         request,
         "config_service/namespaces.html",

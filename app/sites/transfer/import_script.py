@@ -1,13 +1,16 @@
 """The script that adds, or takes back, one piece of an import: each exactly once, in order."""
 
+from app.events.stream import RAISE_REACHED
 from app.sites.counting_script import MAX_NAMES, PACKED, PAGES_IN_BLOCK, PAGES_IN_DAY_BLOCK
 from app.store.scripts import Script
 
-# KEYS: the site's record, the tag. ARGV: site, import, piece, sign, most paths, the piece as JSON:
-# [[day, path, visits, visitors, whether the day's detail is kept]], [[day, visitors]], [[day, name, visits, visitors]].
+# KEYS: the site's record, the tag, the raised events. ARGV: site, import, piece, sign, most paths, the piece as JSON:
+# [[day, path, visits, visitors, whether the day's detail is kept]], [[day, visitors]], [[day, name, visits, visitors]];
+# the totals that raise `site.reached`.
 # Answers 1; 0 where the piece is done already, -1 where the site or the import is gone.
 APPLY_PIECE = Script(
-    """
+    RAISE_REACHED
+    + """
 local call, p = redis.call, KEYS[2] .. ':' .. ARGV[1] .. ':'
 local meta, piece, sign, max = p .. 'import:' .. ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 if call('EXISTS', KEYS[1]) == 0 or call('EXISTS', meta) == 0 then return -1 end
@@ -39,10 +42,11 @@ local function path_id(path)
   return count
 end
 
-local data = cjson.decode(ARGV[6])
+local data, added = cjson.decode(ARGV[6]), 0
 for _, row in ipairs(data[1]) do
   local day, path, visits, repeats, detail = row[1], row[2], row[3], row[3] - row[4], row[5]
   add(p .. 'totals', 'visits', visits)
+  added = added + visits * sign
   local keys = {}
   if path ~= '' then
     local id = path_id(path)
@@ -82,6 +86,10 @@ for _, row in ipairs(data[3]) do
   end
   touch(days, string.sub(row[1], 5))
   touch(p .. 'months', month)
+end
+if added > 0 then
+  local total = tonumber(call('HGET', p .. 'totals', 'visits'))
+  raise_reached(KEYS[3], 'site.reached', 'site', ARGV[1], 'visits', total - added, total, ARGV[7])
 end
 call('HSET', meta, 'done', sign > 0 and piece or piece - 1)
 return 1

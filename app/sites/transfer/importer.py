@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import tempfile
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import islice
@@ -41,8 +41,10 @@ class Summary:
 class Importer:
     """Raises StoreUnavailable. An import that Redis interrupts goes on where it was when the file is sent again."""
 
-    def __init__(self, store: Store, most_bytes: Callable[[], int]) -> None:
+    def __init__(self, store: Store, most_bytes: Callable[[], int], reached: Sequence[int] = ()) -> None:
+        """`reached` are the totals of visits that raise `site.reached`."""
         self._store = store
+        self._reached = " ".join(map(str, reached))
         self._most = most_bytes
         self._turns = asyncio.Semaphore(2)
         """Files that are read at the same time: each takes a thread."""
@@ -130,9 +132,10 @@ class Importer:
 
     async def _apply_piece(self, site: Site, import_id: str, piece: int, sign: int) -> None:
         packed = await self._store.idempotent("HGET", self._meta(site, import_id), f"piece:{piece}")
-        names = [keys.site(site.bucket, site.id), keys.sites_bucket(site.bucket)]
-        rows = zlib.decompress(packed)
-        await APPLY_PIECE.run(self._store, names, site.id, import_id, piece, sign, site.max_paths, rows)
+        tag = keys.sites_bucket(site.bucket)
+        names = [keys.site(site.bucket, site.id), tag, f"{tag}:raised"]
+        arguments = (site.id, import_id, piece, sign, site.max_paths, zlib.decompress(packed), self._reached)
+        await APPLY_PIECE.run(self._store, names, *arguments)
 
     async def _imports_key_has(self, site: Site, import_id: str) -> bool:
         imports = await self._store.idempotent("HKEYS", self._key(site, "imports"))
