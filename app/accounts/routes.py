@@ -65,7 +65,7 @@ routes: list[BaseRoute] = [
     *users.routes,
     *invitations.routes,
     *audit_log.routes,
-    *admin.routes,
     *user.routes,
+    *admin.routes,
     *services.routes,
 ]

@@ -6,7 +6,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.accounts.guards import fresh_sign_in_required
+from app.accounts.asking import Question, ask
+from app.accounts.guards import fresh_sign_in_required, sign_in_required
 from app.accounts.helpers import audit, flash_message, in_the_language_of, keeps_opener, redirect_page, see_other
 from app.accounts.identities import LastWayIn
 from app.accounts.lifespan import S
@@ -29,6 +30,11 @@ from app.web.responses import json_response
 
 CALLBACK_FIELDS = frozenset({"code", "state", "iss", "error", "error_description", "user"})
 """`user` is Apple's."""
+UNLINK = Question(
+    N_("Unlink %(name)s?"),
+    N_("It no longer signs you in, and other sessions that it began are ended."),
+    N_("Unlink"),
+)
 PROVIDER_SAYS = N_("The provider says:")
 
 
@@ -88,6 +94,17 @@ async def link(request: Request[OAuthState], user: User) -> Response:
     if prefers_json(request.scope):
         return _with(json_response({"url": url}), cookies)
     return _with(await redirect_page(request, url), cookies)
+
+
+@sign_in_required
+async def ask_to_unlink(request: Request[OAuthState], user: User) -> Response:
+    """`GET /account/identities/unlink?id=`."""
+    wanted = request.query_params.get("id")
+    for identity in await request.state["identities"].of_user(user.id):
+        if identity.id == wanted:
+            name = f"{identity.provider} {identity.name}".strip()
+            return await ask(request, UNLINK, back="/account", name=name, fields={"id": identity.id})
+    raise NotFound
 
 
 @fresh_sign_in_required
@@ -177,6 +194,7 @@ routes = [
     Route("/oauth/{provider}/callback", callback, methods=["GET"]),
     PolicyRoute("/oauth/{provider}/callback", form_callback, methods=["POST"], policy=RoutePolicy(cross_site=True)),
     Route("/oauth/{provider}/logout", back_channel_logout, methods=["POST"]),
+    Route("/account/identities/unlink", ask_to_unlink, methods=["GET"]),
     Route("/account/identities/unlink", unlink, methods=["POST"]),
     Route("/account/identities/{provider}", link, methods=["POST"]),
 ]

@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from app.accounts.asking import Question, ask
 from app.accounts.guards import sign_in_required
 from app.accounts.helpers import audit, flash_message, page, see_other
 from app.accounts.models import User
@@ -18,6 +19,12 @@ from app.web.i18n import N_
 from app.web.openapi import NUMBER, TEXT, ApiRoute, Operation, array, obj
 from app.web.responses import json_response
 
+SERVICES = "/account/services"
+WITHDRAW = Question(
+    N_("Withdraw the access of %(name)s?"),
+    N_("Its tokens stop working at once. It has to ask you again before it can use your account."),
+    N_("Withdraw"),
+)
 GRANT = obj(id=TEXT, name=TEXT, scopes=array(TEXT), first=NUMBER, last=NUMBER)
 
 
@@ -44,12 +51,23 @@ async def show(request: Request[OAuthServerState], user: User) -> Response:
 
 
 @sign_in_required
+async def ask_to_withdraw(request: Request[OAuthServerState], user: User) -> Response:
+    """`GET /account/services/withdraw?id=`."""
+    wanted = request.query_params.get("id")
+    for grant in await _grants(request, user):
+        if grant["id"] == wanted:
+            fields = {"id": grant["id"]}
+            return await ask(request, WITHDRAW, to=SERVICES, back=SERVICES, name=grant["name"], fields=fields)
+    raise NotFound
+
+
+@sign_in_required
 async def withdraw_by_form(request: Request[OAuthServerState], user: User) -> Response:
     """`POST /account/services` with the `id` of the service to withdraw."""
     fields = await form_fields(request, "id")
     await _withdraw(request, user, fields["id"])
     await flash_message(request, N_("The service has no access any more."))
-    return see_other("/account/services")
+    return see_other(SERVICES)
 
 
 async def _withdraw(request: Request[OAuthServerState], user: User, client_id: str) -> None:
@@ -77,7 +95,7 @@ LIST = Operation(
     responses={200: ("The services, the last used first.", array(GRANT))},
     guarded=True,
 )
-WITHDRAW = Operation(
+WITHDRAWAL = Operation(
     summary="Withdraw a service's access",
     tag="account",
     parameters={"id": "The service's id."},
@@ -87,7 +105,8 @@ WITHDRAW = Operation(
 )
 routes: list[BaseRoute] = [
     ApiRoute("GET", "/api/account/grants", list_grants, LIST),
-    ApiRoute("DELETE", "/api/account/grants/{id}", withdraw, WITHDRAW, name="withdraw_grant"),
-    Route("/account/services", show, methods=["GET"]),
-    Route("/account/services", withdraw_by_form, methods=["POST"]),
+    ApiRoute("DELETE", "/api/account/grants/{id}", withdraw, WITHDRAWAL, name="withdraw_grant"),
+    Route(SERVICES, show, methods=["GET"]),
+    Route(f"{SERVICES}/withdraw", ask_to_withdraw, methods=["GET"]),
+    Route(SERVICES, withdraw_by_form, methods=["POST"]),
 ]

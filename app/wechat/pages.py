@@ -7,6 +7,7 @@ from starlette.routing import Route
 from app.accounts.guards import admin_required
 from app.accounts.helpers import flash_message, page, see_other
 from app.accounts.models import User
+from app.accounts.reauthentication import confirm
 from app.web.errors import NotFound
 from app.web.i18n import N_
 from app.wechat.errors import WeChatProblem
@@ -23,6 +24,7 @@ async def show(request: Request[WeChatState], admin: User) -> Response:
 
 
 @admin_required
+@confirm(N_("You are about to replace an access token of WeChat."), PAGE)
 async def refresh(request: Request[WeChatState], admin: User) -> Response:
     """`POST /admin/wechat/{account}/refresh`: replaces the access token."""
     try:

@@ -102,7 +102,8 @@ def test_a_password_is_changed_and_a_token_made(fresh: Process, meet: Meet) -> N
     page.get_by_label("Name", exact=True).fill("backup")
     page.get_by_role("button", name="Create the token").click()
     expect(page.locator("code.token")).to_have_text(re.compile("tgt_[A-Za-z0-9_-]{43}"))
-    page.get_by_role("button", name="Revoke: backup").click()
+    page.get_by_role("link", name="Revoke: backup").click()
+    page.get_by_role("button", name="Revoke").click()
     expect(page.get_by_text("You have no tokens.")).to_be_visible()
 
 

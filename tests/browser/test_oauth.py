@@ -139,11 +139,12 @@ def test_an_identity_is_linked_signed_in_with_and_unlinked(service: Process, mee
     page.goto(f"{home}/sign-in?next=/account")
     page.get_by_role("link", name="Sign in with Corp").click()
     expect(page.get_by_role("link", name="bob")).to_be_visible()
-    page.get_by_role("button", name="Unlink: Corp robert Doe").click()
+    page.get_by_role("link", name="Unlink: Corp robert Doe").click()
+    page.get_by_role("button", name="Unlink").click()
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Continue", exact=True).click()
     expect(page.get_by_text("The account has been unlinked")).to_be_visible()
-    expect(page.get_by_role("button", name="Unlink")).to_have_count(0)
+    expect(page.get_by_role("link", name="Unlink")).to_have_count(0)
 
     bob.context.clear_cookies(domain="127.0.0.1")
     page.goto(f"{home}/oauth/corp/start?next=/account")
@@ -160,8 +161,9 @@ def test_a_linked_account_confirms_a_first_password_and_is_unlinked(service: Pro
     page.get_by_role("button", name="Continue with Corp").click()
     page.get_by_role("button", name="Continue", exact=True).click()
     expect(page.get_by_role("status")).to_have_text("Your password has been changed.")
+    page.get_by_role("link", name="Unlink").click()
     page.get_by_role("button", name="Unlink").click()
-    expect(page.get_by_role("button", name="Unlink")).to_have_count(0)
+    expect(page.get_by_role("link", name="Unlink")).to_have_count(0)
 
 
 @pytest.mark.slow

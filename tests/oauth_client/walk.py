@@ -54,7 +54,7 @@ async def link(walk: Walk, name: str = "corp") -> httpx.Response:
 
 async def identity_ids(walk: Walk) -> list[str]:
     page = await walk.browser.get("/account")
-    return re.findall(r'name="id" value="([0-9a-f]{64})"', page.text)
+    return re.findall(r"unlink\?id=([0-9a-f]{64})", page.text)
 
 
 class There(httpx.AsyncClient):

@@ -138,7 +138,7 @@ async def test_the_list_of_many_sessions_comes_in_pages_with_the_own_one_first(s
         address = answer.links["next"]["url"] if "next" in answer.links else None
     assert len(found) == len(set(found)) == 121
     page = (await client.get("/account/devices?offset=50")).text
-    assert page.count('name="key"') in {49, 50}
+    assert page.count("end?key=") in {49, 50}
     assert "offset=100" in page
     for wrong in ("-1", "x", "٣", "1e3", "9999999"):
         refused = await client.get("/api/account/sessions", params={"offset": wrong})

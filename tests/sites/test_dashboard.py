@@ -108,11 +108,12 @@ async def test_settings_are_saved_by_a_form(desk: Desk) -> None:
 
 async def test_a_share_is_made_shown_once_and_withdrawn_by_forms(desk: Desk) -> None:
     site = await desk.site()
-    page = (await desk.owner.post(f"/sites/{site}/shares")).text
+    made = await desk.owner.post(f"/sites/{site}/shares")
+    page = (await desk.owner.get(made.headers["location"])).text
     link = unescape(re.findall(r"http://tallygate.test(/sites/\w+\?share=[^<]+)<", page)[0])
     anybody = desk.service.another_client()
     assert (await anybody.get(link, headers=BROWSER)).status_code == 200
-    share = re.findall(r'name="id" value="(\w+)"', page)[0]
+    share = re.findall(r"withdraw\?id=(\w+)", page)[0]
     assert (await desk.owner.post(f"/sites/{site}/shares/withdraw", data={"id": share})).status_code == 303
     assert (await anybody.get(link, headers=BROWSER)).status_code != 200
 

@@ -5,8 +5,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app.accounts import administration
+from app.accounts.asking import Question, ask
 from app.accounts.guards import admin_required
-from app.accounts.helpers import flash_message, page, see_other
+from app.accounts.helpers import flash_message, see_other
 from app.accounts.lifespan import AccountState
 from app.accounts.models import User
 from app.accounts.reauthentication import confirm
@@ -26,18 +27,59 @@ DONE = {
     "remove-admin": N_("The account is no longer an administrator."),
 }
 """Actions on a user, and the message after each."""
-ASKED = frozenset(DONE) - {"enable"}
-"""Actions that a page confirms first."""
+QUESTIONS = {
+    "disable": Question(
+        N_("Disable %(name)s?"),
+        N_(
+            "All sessions and API tokens of this account stop working at once. Nobody can sign in with it until you"
+            " enable it again."
+        ),
+        N_("Disable"),
+    ),
+    "end-sessions": Question(
+        N_("End all sessions of %(name)s?"),
+        N_("This account is signed out on every device, at once. Its owner can sign in again."),
+        N_("End sessions"),
+    ),
+    "remove-factors": Question(
+        N_("Remove the second factors of %(name)s?"),
+        N_("The password alone signs in then. Make sure that it is really the owner who asks."),
+        N_("Remove the second factors"),
+    ),
+    "make-admin": Question(
+        N_("Make %(name)s an administrator?"),
+        N_(
+            "Administrators see everybody here, and can disable accounts, invite people and make other"
+            " administrators, or remove you as one."
+        ),
+        N_("Make administrator"),
+        danger=False,
+    ),
+    "remove-admin": Question(
+        N_("Remove %(name)s as an administrator?"),
+        N_("The account stays as it is, but can no longer administer others."),
+        N_("Remove as administrator"),
+    ),
+}
 
 
 @admin_required
-async def ask(request: Request[AccountState], admin: User) -> Response:
-    """`GET /admin/users/{id}/{action}?next=`: the confirmation page of an action."""
+async def ask_to_act(request: Request[AccountState], admin: User) -> Response:
+    """`GET /admin/users/{id}/{action}?next=`."""
     subject, action = await administration.subject(request), request.path_params["action"]
-    if action not in ASKED:
+    if action not in QUESTIONS:
         raise NotFound
     back = safe_path(request.query_params.get("next"), USERS)
-    return await page(request, "accounts/ask_user.html", subject=subject, action=action, back=back)
+    return await ask(
+        request,
+        QUESTIONS[action],
+        back=back,
+        to=f"{USERS}/{subject.id}",
+        name=subject.name,
+        fields={"action": action},
+        template="accounts/ask_user.html",
+        own=subject.id == admin.id,
+    )
 
 
 @admin_required
@@ -72,5 +114,5 @@ async def _do(request: Request[AccountState], admin: User, user: User, action: s
 
 routes = [
     Route("/admin/users/{id}", act, methods=["POST"]),
-    Route("/admin/users/{id}/{action}", ask, methods=["GET"]),
+    Route("/admin/users/{id}/{action}", ask_to_act, methods=["GET"]),
 ]

@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from app.accounts.asking import Question, ask
 from app.accounts.guards import sign_in_required
 from app.accounts.helpers import audit, flash_message, page, see_other
 from app.accounts.lifespan import AccountState
@@ -16,6 +17,13 @@ from app.web.body import form_fields
 from app.web.errors import BadRequest, NotFound
 from app.web.i18n import N_
 
+DEVICES = "/account/devices"
+END = Question(N_("End this session?"), N_("The device is signed out at once."), N_("End the session"))
+END_OTHERS = Question(
+    N_("End all other sessions?"),
+    N_("Every other device is signed out at once. You stay signed in here."),
+    N_("End all other sessions"),
+)
 PAGE = 50
 """Sessions on a page."""
 
@@ -108,12 +116,29 @@ async def show(request: Request[AccountState], user: User) -> Response:
 
 
 @sign_in_required
+async def ask_to_end(request: Request[AccountState], user: User) -> Response:
+    """`GET /account/devices/end?key=`."""
+    key = request.query_params.get("key", "")
+    for session in await request.state["sessions"].of_user(user.id):
+        if session.key == key:
+            template = "accounts/ask_session.html"
+            return await ask(request, END, back=DEVICES, fields={"key": key}, template=template, session=session)
+    raise NotFound
+
+
+@sign_in_required
 async def end(request: Request[AccountState], user: User) -> Response:
     """`POST /account/devices/end` with the session's `key`."""
     fields = await form_fields(request, "key")
     await end_device(request, user, fields["key"])
     await flash_message(request, N_("The session has been ended."))
     return see_other("/account/devices")
+
+
+@sign_in_required
+async def ask_to_end_others(request: Request[AccountState], user: User) -> Response:
+    """`GET /account/devices/end-others`."""
+    return await ask(request, END_OTHERS, back=DEVICES)
 
 
 @sign_in_required
@@ -129,6 +154,8 @@ async def end_others(request: Request[AccountState], user: User) -> Response:
 
 routes = [
     Route("/account/devices", show, methods=["GET"]),
+    Route("/account/devices/end", ask_to_end, methods=["GET"]),
     Route("/account/devices/end", end, methods=["POST"]),
+    Route("/account/devices/end-others", ask_to_end_others, methods=["GET"]),
     Route("/account/devices/end-others", end_others, methods=["POST"]),
 ]

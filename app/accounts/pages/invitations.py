@@ -8,6 +8,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app.accounts import administration
+from app.accounts.asking import Question, ask
 from app.accounts.guards import admin_required
 from app.accounts.helpers import flash_message, page, see_other
 from app.accounts.invitations import MAX_LISTED_INVITATIONS, Invitation
@@ -24,6 +25,11 @@ from app.web.redirects import safe_path
 
 INVITATION_DAYS = frozenset({"1", "7", "30"})
 INVITATIONS = "/admin/invitations"
+WITHDRAW = Question(
+    N_("Withdraw this invitation?"),
+    N_("Its link stops working at once. You can invite the right person with a new one."),
+    N_("Withdraw"),
+)
 ROLES = {"": False, "user": False, "admin": True}
 
 
@@ -59,10 +65,10 @@ async def invite(request: Request[AccountState], admin: User) -> Response:
 
 @admin_required
 async def ask_to_withdraw(request: Request[AccountState], admin: User) -> Response:
-    """`GET /admin/invitations/{id}/withdraw?next=`: the confirmation page."""
+    """`GET /admin/invitations/{id}/withdraw?next=`."""
     (invitation,) = await _named(request, [await administration.invitation_of(request)])
     back = safe_path(request.query_params.get("next"), INVITATIONS)
-    return await page(request, "accounts/ask_invitation.html", invitation=invitation, back=back)
+    return await ask(request, WITHDRAW, back=back, template="accounts/ask_invitation.html", invitation=invitation)
 
 
 @admin_required

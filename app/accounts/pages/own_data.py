@@ -6,6 +6,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app.accounts import administration, own_data
+from app.accounts.asking import Question, ask
 from app.accounts.guards import sign_in_required
 from app.accounts.helpers import audit, flash_message, see_other
 from app.accounts.lifespan import AccountState
@@ -16,8 +17,18 @@ from app.accounts.reauthentication import confirm, confirmation
 from app.accounts.store import LastAdmin
 from app.audit.log import Event
 from app.web.body import form_fields
-from app.web.errors import BadRequest, Conflict
+from app.web.errors import Conflict
 from app.web.i18n import N_
+
+REMOVE = Question(
+    N_("Remove your account?"),
+    N_(
+        "Your sessions, tokens, linked accounts, groups and rights are removed for ever. Your sites and webhooks stay"
+        " with the administrators. The audit log keeps its entries, with your id and your last name."
+    ),
+    N_("Remove the account"),
+    typed=N_("Type your username to confirm"),
+)
 
 
 @sign_in_required
@@ -50,11 +61,17 @@ async def export(request: Request[AccountState], user: User) -> Response:
 
 
 @sign_in_required
+async def ask_to_remove(request: Request[AccountState], user: User) -> Response:
+    """`GET /account/remove`."""
+    return await ask(request, REMOVE, back="/account")
+
+
+@sign_in_required
 @confirm(N_("You are about to remove your account."))
 async def remove(request: Request[AccountState], user: User) -> Response:
     """`POST /account/remove` with the username as `name`."""
     if (await form_fields(request, "name"))["name"].strip() != user.name:
-        raise BadRequest("name: is not your username", field="name")
+        return await ask(request, REMOVE, back="/account", error=N_("This is not your username."))
     await remove_own(request, user)
     return see_other("/sign-in?notice=account-removed")
 
@@ -71,5 +88,6 @@ async def remove_own(request: Request[AccountState], user: User) -> None:
 routes = [
     Route("/account/profile", change_profile, methods=["POST"]),
     Route("/account/export", export, methods=["POST"]),
+    Route("/account/remove", ask_to_remove, methods=["GET"]),
     Route("/account/remove", remove, methods=["POST"]),
 ]

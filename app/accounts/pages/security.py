@@ -4,6 +4,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from app.accounts.asking import Question, ask
 from app.accounts.guards import enrolling_allowed, fresh_sign_in_required
 from app.accounts.helpers import audit, flash_message, page, see_other
 from app.accounts.lifespan import AccountState, S
@@ -19,6 +20,15 @@ from app.web.errors import BadRequest, Conflict, NotFound
 from app.web.i18n import N_
 
 MAX_PASSKEY_NAME_LENGTH = 64
+NO_MORE = N_("It no longer signs you in.")
+REMOVE_PASSKEY = Question(N_("Remove the passkey “%(name)s”?"), NO_MORE, N_("Remove"))
+REMOVE_TOTP = Question(N_("Remove the authenticator app?"), NO_MORE, N_("Remove"))
+NEW_CODES = Question(
+    N_("Make new recovery codes?"),
+    N_("The codes that you have now no longer work."),
+    N_("Make new codes"),
+    danger=False,
+)
 LAST = N_("Your account needs a second factor. Add another one before you remove this one.")
 
 
@@ -60,9 +70,12 @@ async def rename(request: Request[AccountState], user: User) -> Response:
 
 @enrolling_allowed
 async def ask_to_remove(request: Request[AccountState], user: User) -> Response:
-    """`GET /account/security/remove?factor=&id=`: the confirmation page; `factor` is totp or passkey."""
+    """`GET /account/security/remove?factor=&id=`; `factor` is totp or passkey."""
     factor, passkey = await _named(request, user, request.query_params.get("id", ""))
-    return await page(request, "accounts/ask_factor.html", user=user, factor=factor, passkey=passkey)
+    if passkey is None:
+        return await ask(request, REMOVE_TOTP, user=user, back=SECURITY, fields={"factor": factor})
+    fields = {"factor": factor, "id": passkey.id}
+    return await ask(request, REMOVE_PASSKEY, user=user, back=SECURITY, name=passkey.name, fields=fields)
 
 
 @fresh_sign_in_required
@@ -89,8 +102,8 @@ async def remove(request: Request[AccountState], user: User) -> Response:
 
 @enrolling_allowed
 async def ask_for_codes(request: Request[AccountState], user: User) -> Response:
-    """`GET /account/recovery-codes`: the confirmation page."""
-    return await page(request, "accounts/ask_codes.html", user=user)
+    """`GET /account/recovery-codes`."""
+    return await ask(request, NEW_CODES, user=user, back=SECURITY)
 
 
 @fresh_sign_in_required

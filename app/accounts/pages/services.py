@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from app.accounts.asking import Question, ask
 from app.accounts.guards import admin_required
 from app.accounts.helpers import audit, flash_message, page, see_other
 from app.accounts.lifespan import AccountState
@@ -24,6 +25,13 @@ from app.web.i18n import N_
 
 SERVICES = "/admin/services"
 REASON = N_("You are about to change what a service may do.")
+REVOKE = Question(N_("Revoke the token “%(name)s”?"), N_("Programs that use it are refused at once."), N_("Revoke"))
+REMOVE = Question(
+    N_("Remove %(name)s?"),
+    N_("The service loses its grants, and its tokens are dead at once."),
+    N_("Remove the service"),
+    typed=N_("Type the service's name to confirm"),
+)
 EMPTY = dict.fromkeys(("account", "paths", "raw_token", "per_minute", "per_day", "name"), "") | {"days": "365"}
 NUMBER = re.compile("[0-9]{1,9}")
 
@@ -98,6 +106,17 @@ async def create_token(request: Request[AccountState], admin: User) -> Response:
 
 
 @admin_required
+async def ask_to_revoke(request: Request[AccountState], admin: User) -> Response:
+    """`GET /admin/services/{id}/tokens/revoke?token=`."""
+    service, wanted = await changeable(request), request.query_params.get("token")
+    for token in await request.state["services"].tokens.list(service.id):
+        if token.id == wanted:
+            back = f"{SERVICES}/{service.id}"
+            return await ask(request, REVOKE, back=back, name=token.name, fields={"token": token.id})
+    raise NotFound
+
+
+@admin_required
 @confirm(REASON, SERVICES)
 async def revoke_token(request: Request[AccountState], admin: User) -> Response:
     """`POST /admin/services/{id}/tokens/revoke` with the token's `token`."""
@@ -111,12 +130,20 @@ async def revoke_token(request: Request[AccountState], admin: User) -> Response:
 
 
 @admin_required
+async def ask_to_remove(request: Request[AccountState], admin: User) -> Response:
+    """`GET /admin/services/{id}/remove`."""
+    service = await changeable(request)
+    return await ask(request, REMOVE, back=f"{SERVICES}/{service.id}", name=service.name)
+
+
+@admin_required
 @confirm(REASON, SERVICES)
 async def remove(request: Request[AccountState], admin: User) -> Response:
     """`POST /admin/services/{id}/remove` with `name`, typed to confirm."""
     service = await changeable(request)
     if (await form_fields(request, "name"))["name"].strip() != service.name:
-        return await _page(request, admin, service, N_("This is not the service's name."), "typed")
+        error = N_("This is not the service's name.")
+        return await ask(request, REMOVE, back=f"{SERVICES}/{service.id}", name=service.name, error=error)
     await request.state["services"].remove(service)
     await audit(request, Event.SERVICE_REMOVED, user="", by=admin, detail=service.name)
     await flash_message(request, N_("The service has been removed."))
@@ -185,6 +212,8 @@ routes = [
     Route("/admin/services/{id}", show, methods=["GET"]),
     Route("/admin/services/{id}/grants", grant, methods=["POST"]),
     Route("/admin/services/{id}/tokens", create_token, methods=["POST"]),
+    Route("/admin/services/{id}/tokens/revoke", ask_to_revoke, methods=["GET"]),
     Route("/admin/services/{id}/tokens/revoke", revoke_token, methods=["POST"]),
+    Route("/admin/services/{id}/remove", ask_to_remove, methods=["GET"]),
     Route("/admin/services/{id}/remove", remove, methods=["POST"]),
 ]

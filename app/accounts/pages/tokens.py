@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from app.accounts.asking import Question, ask
 from app.accounts.guards import sign_in_required
 from app.accounts.helpers import audit, flash_message, page, see_other
 from app.accounts.lifespan import AccountState
@@ -20,6 +21,8 @@ from app.web.body import form_fields, form_of
 from app.web.errors import BadRequest, NotFound
 from app.web.i18n import N_
 
+TOKENS = "/account/tokens"
+REVOKE = Question(N_("Revoke the token “%(name)s”?"), N_("Programs that use it are refused at once."), N_("Revoke"))
 WEEK = 7 * DAY
 """Seconds before a token's expiry at which the page says so."""
 
@@ -49,6 +52,16 @@ async def create(request: Request[AccountState], user: User) -> Response:
         return await _page(request, user, error=N_("You have too many tokens: revoke one first."))
     await audit(request, Event.TOKEN_CREATED, user=user, detail=name)
     return await redirect_with_secret(request, user, "/account/tokens", secret)
+
+
+@sign_in_required
+async def ask_to_revoke(request: Request[AccountState], user: User) -> Response:
+    """`GET /account/tokens/revoke?id=`."""
+    wanted = request.query_params.get("id")
+    for token in await request.state["tokens"].list(user.id):
+        if token.id == wanted:
+            return await ask(request, REVOKE, back=TOKENS, name=token.name, fields={"id": token.id})
+    raise NotFound
 
 
 @sign_in_required
@@ -85,5 +98,6 @@ async def _page(
 routes = [
     Route("/account/tokens", show, methods=["GET"]),
     Route("/account/tokens", create, methods=["POST"]),
+    Route("/account/tokens/revoke", ask_to_revoke, methods=["GET"]),
     Route("/account/tokens/revoke", revoke, methods=["POST"]),
 ]

@@ -5,6 +5,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app.accounts import administration
+from app.accounts.asking import Question, ask
 from app.accounts.guards import admin_required
 from app.accounts.helpers import flash_message, page, see_other
 from app.accounts.lifespan import AccountState
@@ -15,11 +16,20 @@ from app.accounts.shown_once import redirect_with_secret, shown_secret
 from app.accounts.store import LastAdmin
 from app.accounts.user_store import EmailTaken
 from app.web.body import form_fields
-from app.web.errors import BadRequest, Conflict
+from app.web.errors import Conflict
 from app.web.i18n import N_
 
 USERS = "/admin/users"
 REASON = N_("You are about to change another account.")
+REMOVE = Question(
+    N_("Remove the account of %(name)s?"),
+    N_(
+        "Its sessions, tokens, linked accounts, groups and rights are removed for ever. Its sites and webhooks stay"
+        " with the administrators. The audit log keeps its entries, with the id and the last name."
+    ),
+    N_("Remove the account"),
+    typed=N_("Type the username to confirm"),
+)
 
 
 @admin_required
@@ -61,12 +71,18 @@ async def make_reset_link(request: Request[AccountState], admin: User) -> Respon
 
 
 @admin_required
+async def ask_to_remove(request: Request[AccountState], admin: User) -> Response:
+    """`GET /admin/users/{id}/remove`."""
+    return await _ask(request, await administration.subject(request))
+
+
+@admin_required
 @confirm(N_("You are about to remove an account."), USERS)
 async def remove(request: Request[AccountState], admin: User) -> Response:
     """`POST /admin/users/{id}/remove` with the user's name as `name`."""
     subject = await administration.subject(request)
     if (await form_fields(request, "name"))["name"] != subject.name:
-        raise BadRequest("name: is not the name of this user", field="name")
+        return await _ask(request, subject, N_("This is not the name of this user."))
     if subject.id == admin.id:
         raise Conflict(N_("Remove your own account on your account page."))
     try:
@@ -75,6 +91,10 @@ async def remove(request: Request[AccountState], admin: User) -> Response:
         raise Conflict(N_("This is the last administrator.")) from None
     await flash_message(request, N_("The account has been removed."))
     return see_other(USERS)
+
+
+async def _ask(request: Request[AccountState], subject: User, error: str | None = None) -> Response:
+    return await ask(request, REMOVE, back=f"{USERS}/{subject.id}", name=subject.name, error=error)
 
 
 async def _page(
@@ -108,5 +128,6 @@ routes = [
     Route(f"{USERS}/{{id}}", show, methods=["GET"]),
     Route(f"{USERS}/{{id}}/profile", change, methods=["POST"]),
     Route(f"{USERS}/{{id}}/reset-link", make_reset_link, methods=["POST"]),
+    Route(f"{USERS}/{{id}}/remove", ask_to_remove, methods=["GET"]),
     Route(f"{USERS}/{{id}}/remove", remove, methods=["POST"]),
 ]

@@ -1,13 +1,12 @@
 """Administration: the list of users, and acts on several of them."""
 
-from typing import Any
-
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from app.accounts import administration
 from app.accounts.administration import BulkChange
+from app.accounts.asking import Question, ask
 from app.accounts.guards import admin_required
 from app.accounts.helpers import flash_message, page, see_other
 from app.accounts.lifespan import AccountState
@@ -23,6 +22,29 @@ from app.web.redirects import safe_path
 
 USERS = "/admin/users"
 PAGE_SIZE = 50
+QUESTIONS = {
+    "disable": Question(
+        N_("Disable these accounts?"),
+        N_(
+            "All sessions and API tokens of these accounts stop working at once. Nobody can sign in with them until you"
+            " enable them again."
+        ),
+        N_("Disable"),
+    ),
+    "enable": Question(N_("Enable these accounts?"), N_("Their owners can sign in again."), N_("Enable"), danger=False),
+    "join": Question(
+        N_("Add these accounts to the group %(name)s?"),
+        N_("Rules that name the group apply to them at once."),
+        N_("Add to the group"),
+        danger=False,
+    ),
+    "leave": Question(
+        N_("Take these accounts out of the group %(name)s?"),
+        N_("Rules that name the group no longer apply to them."),
+        N_("Take out of the group"),
+        danger=False,
+    ),
+}
 FILTERS = ("q", "role", "disabled", "group", "never_signed_in")
 
 
@@ -44,7 +66,7 @@ async def show(request: Request[AccountState], admin: User) -> Response:
 
 
 @admin_required
-async def ask(request: Request[AccountState], admin: User) -> Response:
+async def ask_to_act(request: Request[AccountState], admin: User) -> Response:
     """`GET /admin/users/bulk?user=&user=&action=&group=&next=`: one question for all of them."""
     query = request.query_params
     ids = list(dict.fromkeys(query.getlist("user")))[:PAGE_SIZE]
@@ -55,8 +77,15 @@ async def ask(request: Request[AccountState], admin: User) -> Response:
     action, group = query.get("action", ""), query.get("group", "")
     _change(action, group)
     users = [user for user_id in ids if (user := await request.state["accounts"].by_id(user_id))]
-    context: dict[str, Any] = {"subjects": users, "action": action, "group": group, "back": back}
-    return await page(request, "accounts/ask_users.html", **context)
+    return await ask(
+        request,
+        QUESTIONS[action],
+        back=back,
+        name=group,
+        fields={"users": " ".join(user.id for user in users), "group": group, "action": action},
+        template="accounts/ask_users.html",
+        subjects=users,
+    )
 
 
 @admin_required
@@ -92,6 +121,6 @@ def _change(action: str, group: str) -> BulkChange:
 
 routes = [
     Route(USERS, show, methods=["GET"]),
-    Route("/admin/users/bulk", ask, methods=["GET"]),
+    Route("/admin/users/bulk", ask_to_act, methods=["GET"]),
     Route("/admin/users/bulk", act, methods=["POST"]),
 ]

@@ -6,18 +6,40 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from app.accounts.asking import Question, ask
 from app.accounts.guards import admin_required
 from app.accounts.helpers import flash_message, page, see_other
 from app.accounts.models import User
+from app.accounts.reauthentication import confirm
+from app.accounts.shown_once import redirect_with_secret, shown_secret
 from app.events.catalogue import EVENTS
 from app.hooks import editing
 from app.hooks.api import in_order, send_again
 from app.hooks.lifespan import HooksState
 from app.web.body import form_fields
-from app.web.errors import BadRequest, Conflict
+from app.web.errors import BadRequest, Conflict, NotFound
 from app.web.i18n import N_
 
 WEBHOOKS = "/admin/webhooks"
+REASON = N_("You are about to change who is told of what happens here.")
+QUESTIONS = {
+    "remove": Question(
+        N_("Remove the webhook to %(name)s?"),
+        N_("Its deliveries are gone for ever, also those that still wait."),
+        N_("Remove the webhook"),
+    ),
+    "secret": Question(
+        N_("Make a new secret for the webhook to %(name)s?"),
+        N_("The present secret signs beside it. An older one no longer does."),
+        N_("Make a new secret"),
+        danger=False,
+    ),
+    "remove-old-secret": Question(
+        N_("Remove the old secret of the webhook to %(name)s?"),
+        N_("A receiver that only knows the old secret refuses what is delivered from now on."),
+        N_("Remove the old secret"),
+    ),
+}
 SHOWN = 50
 
 
@@ -28,25 +50,37 @@ async def listed(request: Request[HooksState], admin: User) -> Response:
 
 
 @admin_required
+@confirm(REASON, WEBHOOKS)
 async def create(request: Request[HooksState], admin: User) -> Response:
     """`POST /admin/webhooks` with `url` and `events`; the page shows the secret, once."""
     fields = await form_fields(request, "url", "events")
     try:
-        _, secret = await editing.create(
+        webhook, secret = await editing.create(
             request, admin, {"url": fields["url"].strip(), "events": fields["events"].split()}
         )
     except (BadRequest, Conflict) as error:
         return await _listed(request, error=str(error.detail))
-    return await _listed(request, secret=secret)
+    return await redirect_with_secret(request, admin, f"{WEBHOOKS}/{webhook.id}", secret)
 
 
 @admin_required
 async def show(request: Request[HooksState], admin: User) -> Response:
     """`GET /admin/webhooks/{id}`: the deliveries with their attempts."""
-    return await _shown(request)
+    return await _shown(request, admin)
 
 
 @admin_required
+async def ask_to_act(request: Request[HooksState], admin: User) -> Response:
+    """`GET /admin/webhooks/{id}/{action}`: remove, secret or remove-old-secret."""
+    webhook, action = await editing.find(request), request.path_params["action"]
+    if action not in QUESTIONS:
+        raise NotFound
+    path = f"{WEBHOOKS}/{webhook.id}"
+    return await ask(request, QUESTIONS[action], to=path, back=path, name=webhook.url, fields={"action": action})
+
+
+@admin_required
+@confirm(REASON, WEBHOOKS)
 async def act(request: Request[HooksState], admin: User) -> Response:
     """`POST /admin/webhooks/{id}` with `action`: test, enable, disable, remove, send with a `delivery`, save with the
     form's fields, secret (makes a new one), or remove-old-secret.
@@ -66,10 +100,10 @@ async def act(request: Request[HooksState], admin: User) -> Response:
             try:
                 await editing.change(request, _changes(fields))
             except BadRequest as error:
-                return await _shown(request, error=str(error.detail))
+                return await _shown(request, admin, error=str(error.detail))
             await flash_message(request, N_("The webhook has been saved."))
         case "secret":
-            return await _shown(request, secret=await editing.new_key(request))
+            return await redirect_with_secret(request, admin, back, await editing.new_key(request))
         case "remove-old-secret":
             await editing.remove_old_key(request)
         case "remove":
@@ -85,7 +119,7 @@ def _changes(fields: dict[str, str]) -> dict[str, Any]:
     return {"url": fields["url"].strip(), "reply": bool(fields["reply"])} | lists
 
 
-async def _shown(request: Request[HooksState], error: str | None = None, secret: str | None = None) -> Response:
+async def _shown(request: Request[HooksState], admin: User, error: str | None = None) -> Response:
     webhook = await editing.find(request)
     return await page(
         request,
@@ -93,12 +127,12 @@ async def _shown(request: Request[HooksState], error: str | None = None, secret:
         status_code=400 if error else 200,
         error=error,
         webhook=webhook,
-        secret=secret,
+        new_secret=await shown_secret(request, admin),
         deliveries=await request.state["hooks_store"].deliveries(webhook.id, None, SHOWN),
     )
 
 
-async def _listed(request: Request[HooksState], error: str | None = None, secret: str | None = None) -> Response:
+async def _listed(request: Request[HooksState], error: str | None = None) -> Response:
     store = request.state["hooks_store"]
     count, size = await store.log_size()
     return await page(
@@ -107,7 +141,6 @@ async def _listed(request: Request[HooksState], error: str | None = None, secret
         status_code=400 if error else 200,
         error=error,
         webhooks=in_order(await store.webhooks()),
-        secret=secret,
         events=list(EVENTS),
         kept=count,
         kilobytes=size // 1024,
@@ -120,4 +153,5 @@ routes = [
     Route(WEBHOOKS, create, methods=["POST"]),
     Route("/admin/webhooks/{id}", show, methods=["GET"]),
     Route("/admin/webhooks/{id}", act, methods=["POST"]),
+    Route("/admin/webhooks/{id}/{action}", ask_to_act, methods=["GET"]),
 ]

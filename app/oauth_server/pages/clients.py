@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from app.accounts.asking import Question, ask
 from app.accounts.guards import admin_required
 from app.accounts.helpers import flash_message, page, see_other
 from app.accounts.models import User
@@ -18,12 +19,25 @@ from app.oauth_server.models import Client
 from app.oauth_server.registration import new_token
 from app.oauth_server.scopes import SCOPES
 from app.web.body import form_fields
-from app.web.errors import BadRequest, Conflict
+from app.web.errors import BadRequest, Conflict, NotFound
 from app.web.i18n import N_
 
 ClientRequest = Request[OAuthServerState]
 CLIENTS = "/admin/clients"
 REASON = N_("You are about to change who may sign people in here.")
+QUESTIONS = {
+    "remove": Question(
+        N_("Remove %(name)s?"),
+        N_("Nobody can sign in to it with an account here any more, and its tokens stop working at once."),
+        N_("Remove"),
+    ),
+    "secret": Question(
+        N_("Make a new secret for %(name)s?"),
+        N_("The present secret stays valid beside it. An older one stops working at once."),
+        N_("Make a new secret"),
+        danger=False,
+    ),
+}
 NEW_FIELDS = ("name", "id", "redirect_uris", "kind")
 FLAGS = ("first_party", "pkce", "device", "introspect")
 CHOICES = ("id_token_alg", "access_token_format", "subject")
@@ -100,11 +114,12 @@ async def act(request: ClientRequest, admin: User) -> Response:
 
 
 @admin_required
-async def ask(request: ClientRequest, admin: User) -> Response:
-    """`GET /admin/clients/{id}/remove`: asks before the client is removed."""
-    client = await administration.made_here(request)
-    path = f"{CLIENTS}/{client.id}"
-    return await page(request, "oauth_server/ask_remove.html", client=client, to=f"{path}/remove", back=path)
+async def ask_to_act(request: ClientRequest, admin: User) -> Response:
+    """`GET /admin/clients/{id}/{action}`: remove or secret."""
+    client, action = await administration.made_here(request), request.path_params["action"]
+    if action not in QUESTIONS:
+        raise NotFound
+    return await ask(request, QUESTIONS[action], back=f"{CLIENTS}/{client.id}", name=client.name)
 
 
 def table_of(fields: dict[str, str]) -> dict[str, Any]:
@@ -179,6 +194,6 @@ routes: list[BaseRoute] = [
     Route(f"{CLIENTS}/registration", create_token, methods=["POST"]),
     Route(f"{CLIENTS}/{{id}}", show, methods=["GET"]),
     Route(f"{CLIENTS}/{{id}}", change, methods=["POST"]),
-    Route(f"{CLIENTS}/{{id}}/remove", ask, methods=["GET"]),
+    Route(f"{CLIENTS}/{{id}}/{{action}}", ask_to_act, methods=["GET"]),
     Route(f"{CLIENTS}/{{id}}/{{action}}", act, methods=["POST"]),
 ]

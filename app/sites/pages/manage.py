@@ -1,13 +1,13 @@
 """Pages that make, change, share, reset and remove a site."""
 
-from dataclasses import replace
-
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.accounts.asking import Question, ask
 from app.accounts.guards import sign_in_required
 from app.accounts.helpers import flash_message, page, see_other
 from app.accounts.models import User
+from app.accounts.shown_once import redirect_with_secret, shown_secret
 from app.sites.access import Right, address, right_of, site_for
 from app.sites.api import (
     create,
@@ -28,10 +28,24 @@ LISTS = ("hosts", "keep_query", "frame", "ignore")
 FLAGS = ("trailing_slash", "lower_case", "public")
 NUMBERS = ("max_paths", "retention_days")
 TEXTS = ("name", "time_zone", "privacy")
-ACTIONS = {
-    "reset": (N_("Remove all counts of %(name)s?"), N_("Visits, visitors and lists are gone for ever.")),
-    "remove": (N_("Remove %(name)s?"), N_("The site and everything that was counted for it are gone for ever.")),
+QUESTIONS = {
+    "reset": Question(
+        N_("Remove all counts of %(name)s?"), N_("Visits, visitors and lists are gone for ever."), N_("Remove")
+    ),
+    "remove": Question(
+        N_("Remove %(name)s?"),
+        N_("The site and everything that was counted for it are gone for ever."),
+        N_("Remove"),
+    ),
 }
+WITHDRAW = Question(
+    N_("Withdraw the link %(name)s?"), N_("Whoever has the link no longer sees the figures."), N_("Withdraw")
+)
+UNDO = Question(
+    N_("Take back the import %(name)s?"),
+    N_("The visits that it added are removed. To have them again, import the file again."),
+    N_("Take back"),
+)
 
 
 @sign_in_required
@@ -75,7 +89,17 @@ async def share(request: Request[SitesState]) -> Response:
     """`POST /sites/{id}/shares`: the page shows the link, once."""
     site, user = await site_for(request, Right.EDIT)
     made = await new_share(request, site)
-    return await _settings_page(request, await _latest(request, site), user, link=made["url"])
+    return await redirect_with_secret(request, user, f"/sites/{site.id}/settings", made["url"])
+
+
+async def ask_to_withdraw(request: Request[SitesState]) -> Response:
+    """`GET /sites/{id}/shares/withdraw?id=`."""
+    site, _ = await site_for(request, Right.EDIT)
+    share_id = request.query_params.get("id", "")
+    if share_id not in site.shares:
+        raise NotFound
+    back = f"/sites/{site.id}/settings"
+    return await ask(request, WITHDRAW, back=back, name=share_id[:8], fields={"id": share_id})
 
 
 async def withdraw(request: Request[SitesState]) -> Response:
@@ -114,6 +138,17 @@ async def transfer(request: Request[SitesState]) -> Response:
     return await page(request, "sites/transfer.html", site=site, imports=await request.state["importer"].list(site))
 
 
+async def ask_to_undo(request: Request[SitesState]) -> Response:
+    """`GET /sites/{id}/imports/undo?id=`."""
+    site, _ = await site_for(request, Right.EDIT)
+    wanted = request.query_params.get("id", "")
+    for each in await request.state["importer"].list(site):
+        if each["id"] == wanted:
+            back, name = f"/sites/{site.id}/transfer", f"{each['format']} {wanted[:8]}"
+            return await ask(request, UNDO, back=back, name=name, fields={"id": wanted})
+    raise NotFound
+
+
 async def undo_import(request: Request[SitesState]) -> Response:
     """`POST /sites/{id}/imports/undo` with the import's `id`."""
     site, _ = await site_for(request, Right.EDIT)
@@ -126,23 +161,14 @@ async def undo_import(request: Request[SitesState]) -> Response:
     return see_other(f"/sites/{site.id}/transfer")
 
 
-async def ask(request: Request[SitesState]) -> Response:
-    """`GET /sites/{id}/reset` and `/sites/{id}/remove`: asks first, and offers the export."""
+async def ask_to_act(request: Request[SitesState]) -> Response:
+    """`GET /sites/{id}/reset` and `/sites/{id}/remove`: the question offers the export."""
     site, _ = await site_for(request, Right.OWN)
     action = request.path_params["action"]
-    if action not in ACTIONS:
+    if action not in QUESTIONS:
         raise NotFound
-    question, effect = ACTIONS[action]
-    return await page(
-        request,
-        "sites/ask.html",
-        site=site,
-        action=action,
-        question_text=question,
-        effect_text=effect,
-        to=f"/sites/{site.id}/{action}",
-        back=f"/sites/{site.id}/settings",
-    )
+    back = f"/sites/{site.id}/settings"
+    return await ask(request, QUESTIONS[action], back=back, name=site.name, template="sites/ask.html", site=site)
 
 
 async def act(request: Request[SitesState]) -> Response:
@@ -161,13 +187,7 @@ async def act(request: Request[SitesState]) -> Response:
             raise NotFound
 
 
-async def _latest(request: Request[SitesState], site: Site) -> Site:
-    return await request.state["known_sites"].get(site.id) or replace(site)
-
-
-async def _settings_page(
-    request: Request[SitesState], site: Site, user: User, *, error: str | None = None, link: str | None = None
-) -> Response:
+async def _settings_page(request: Request[SitesState], site: Site, user: User, *, error: str | None = None) -> Response:
     accounts = request.state["accounts"]
     persons = [(await accounts.by_id(user_id), may) for user_id, may in site.people.items()]
     return await page(
@@ -179,7 +199,7 @@ async def _settings_page(
         may_own=right_of(user, site) >= Right.OWN,
         people=[(person.name, may.value) for person, may in persons if person is not None],
         shares=sorted(site.shares.items(), key=lambda share: share[1]),
-        link=link,
+        link=await shown_secret(request, user),
         script=address(request, f"/{request.state['settings'].collect_path}/{site.id}.js"),
         badge=address(request, f"/badge/{site.id}.svg"),
     )

@@ -21,7 +21,7 @@ async def device(service: Running, agent: str, address: str = "192.0.2.1", name:
 
 def keys_on(page: httpx.Response) -> list[str]:
     """What ends each session on the page but this one."""
-    return re.findall(r'name="key" value="([^"]+)"', page.text)
+    return re.findall(r'end\?key=([^"]+)"', page.text)
 
 
 async def test_each_is_shown_with_when_where_from_and_which_browser(
@@ -51,8 +51,11 @@ async def test_one_is_ended_and_dead_at_once_on_every_worker(
     phone = await device(elsewhere, PHONE)
     laptop = await device(elsewhere, LAPTOP)
     page = await bob.get("/account/devices")
-    key = re.search(r'value="([^"]+)">\s*<button[^>]+aria-label="End: Safari on iPhone', page.text)
+    key = re.search(r'end\?key=([^"]+)" aria-label="End: Safari on iPhone', page.text)
     assert key is not None
+    question = await bob.get("/account/devices/end", params={"key": key[1]})
+    assert "<dd>Safari on iPhone</dd>" in question.text
+    assert (await bob.get("/account/devices/end?key=x")).status_code == 404
     answer = await bob.post("/account/devices/end", data={"key": key[1]})
     assert (answer.status_code, answer.headers["location"]) == (303, "/account/devices")
     await until_thrown_out(phone)

@@ -1,0 +1,59 @@
+"""One question before each act that cannot be undone. A link leads to it (GET), its form does the act (POST), and the
+act redirects: no reload repeats it. Buttons of class `danger` stand on the page of a question alone.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.accounts.helpers import page
+from app.accounts.lifespan import S
+from app.web.errors import BadRequest
+from app.web.negotiate import prefers_json
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """English sentences; the first one may name the subject as `%(name)s`."""
+
+    sentence: str
+    effect: str
+    answer: str
+    """The button."""
+    danger: bool = True
+    typed: str = field(default="", kw_only=True)
+    """The label of a field `name` that the user fills in to confirm; empty for most acts."""
+
+
+async def ask(
+    request: Request[S],
+    question: Question,
+    *,
+    back: str,
+    to: str | None = None,
+    name: str = "",
+    fields: Mapping[str, str] | None = None,
+    template: str = "accounts/ask.html",
+    error: str | None = None,
+    **context: Any,
+) -> Response:
+    """The page of a question. `to` is the act's path, without it this request's; `back` is where "Cancel" leads;
+    `template` extends accounts/ask.html; `error` is about the typed name, and the API's way to say it is BadRequest.
+    """
+    if error and prefers_json(request.scope):
+        raise BadRequest(f"name: {error}", field="name")
+    return await page(
+        request,
+        template,
+        status_code=400 if error else 200,
+        error=error,
+        question=question,
+        back=back,
+        to=to or request.url.path,
+        subject=name,
+        fields={**(fields or {}), "next": back},
+        **context,
+    )
