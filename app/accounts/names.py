@@ -10,7 +10,7 @@ MAX_TYPED_LENGTH = 4 * MAX_NAME_LENGTH
 """Characters of typed text that are normalised; a longer text is no name, and normalising takes time."""
 FORBIDDEN = frozenset('/\\:,;<>"')
 """Characters with a meaning in paths, header lists, Basic credentials or HTML."""
-UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zs", "Zl", "Zp"})
+INVISIBLE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zs", "Zl", "Zp"})
 """Invisible categories, and unassigned characters: a later Unicode version may normalise them differently."""
 BLANK_LETTERS = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 """Invisible letters and marks: joiners, fillers, variation selectors."""
@@ -33,7 +33,7 @@ def normal(name: str) -> str:
         raise BadName(N_("Please enter a name."))
     if len(name) > MAX_NAME_LENGTH:
         raise BadName(N_("A name has at most 64 characters."))
-    if any(unicodedata.category(character) in UNSEEN for character in name) or BLANK_LETTERS.search(name):
+    if any(unicodedata.category(character) in INVISIBLE_CATEGORIES for character in name) or BLANK_LETTERS.search(name):
         raise BadName(N_("A name cannot contain spaces or invisible characters."))
     if not FORBIDDEN.isdisjoint(name):
         raise BadName(N_('A name cannot contain / \\ : , ; < > ".'))
@@ -44,7 +44,11 @@ def without_invisible(name: str) -> str:
     """The text in normal form, without the characters that no name may hold because they cannot be seen."""
     name = unicodedata.normalize("NFKC", name)
     spaced = "".join(" " if unicodedata.category(character)[0] == "Z" else character for character in name)
-    seen = (character for character in spaced if character == " " or unicodedata.category(character) not in UNSEEN)
+    seen = (
+        character
+        for character in spaced
+        if character == " " or unicodedata.category(character) not in INVISIBLE_CATEGORIES
+    )
     return BLANK_LETTERS.sub("", "".join(seen))
 
 

@@ -13,7 +13,7 @@ EMAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9]([A-Za-z0-
 """The addresses of HTML's `<input type=email>`: none can add a header to a message."""
 GROUP = re.compile(r"\w[\w.:@-]{0,63}")
 """Group names travel in header lists and paths, so they hold no commas, spaces and slashes."""
-UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+INVISIBLE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
 class BadProfile(ValueError):
@@ -30,7 +30,7 @@ def display_name_of(text: str) -> str:
     name = " ".join(unicodedata.normalize("NFC", text[: 4 * MAX_DISPLAY_NAME_LENGTH]).split())
     if len(text) > 4 * MAX_DISPLAY_NAME_LENGTH or len(name) > MAX_DISPLAY_NAME_LENGTH:
         raise BadProfile("display_name", N_("A display name has at most 100 characters."))
-    if any(unicodedata.category(character) in UNSEEN for character in name):
+    if any(unicodedata.category(character) in INVISIBLE_CATEGORIES for character in name):
         raise BadProfile("display_name", N_("A display name cannot contain invisible characters."))
     return name
 

@@ -36,7 +36,7 @@ class Wrong:
     reason: str | None = None
 
 
-NOTHING = Wrong()
+NO_MISTAKE = Wrong()
 """No proof was sent."""
 UserHandler = Callable[[Request[S], User], Awaitable[Response]]
 
@@ -66,7 +66,7 @@ async def confirmation(request: Request[S], user: User, reason: str, back: str =
         raise FreshSignInRequired(back)
     fields = await kept_fields(request)
     password, code, passkey = (fields.pop(PREFIX + name, [""])[0] for name in ("password", "code", "passkey"))
-    wrong: Wrong | None = NOTHING
+    wrong: Wrong | None = NO_MISTAKE
     if passkey:
         wrong = await _wrong_passkey(request, user, passkey)
     elif password:
@@ -85,7 +85,7 @@ async def form(
     values: Sequence[tuple[str, str]],
     *,
     back: str = "/account",
-    wrong: Wrong = NOTHING,
+    wrong: Wrong = NO_MISTAKE,
 ) -> Response:
     """The page that asks for a proof."""
     response = await page(

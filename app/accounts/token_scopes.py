@@ -12,7 +12,7 @@ FEATURES = (
 )  # fmt: skip
 """The first part of a path below `/api/`; `gateway` is for protected sites."""
 SCOPES = ("read", "write", *(f"{feature}:{right}" for feature in FEATURES for right in ("read", "write")))
-READING = frozenset({"GET", "HEAD", "OPTIONS"})
+READ_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class BadScope(ValueError):
@@ -39,4 +39,4 @@ def needed(method: str, path: str) -> tuple[str, bool]:
     """(the feature, whether it is written to) of a request."""
     parts = path.split("/")
     feature = parts[2] if len(parts) > 2 else ""
-    return ("account" if feature == "session" else feature), method not in READING
+    return ("account" if feature == "session" else feature), method not in READ_METHODS

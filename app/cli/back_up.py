@@ -15,7 +15,7 @@ from app.store.transfer.sorting import SortedLines
 
 NAME = "tallygate-*.gz"
 FORM = "tallygate-%Y%m%dT%H%M%SZ.gz"
-KEPT = 7
+DEFAULT_KEEP = 7
 
 
 def run(invocation: Invocation) -> int:
@@ -61,12 +61,12 @@ def _has_expired(line: bytes) -> bool:
 
 def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("folder", nargs="?", metavar="FOLDER")
-    parser.add_argument("--keep", type=int, default=KEPT, help="how many exports stay in the folder")
+    parser.add_argument("--keep", type=int, default=DEFAULT_KEEP, help="how many exports stay in the folder")
 
 
 command = Command(
     "back-up",
-    f"export into a folder, check the file by importing it, keep the last {KEPT} (--keep N)",
+    f"export into a folder, check the file by importing it, keep the last {DEFAULT_KEEP} (--keep N)",
     run,
     add_options,
 )

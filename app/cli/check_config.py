@@ -4,7 +4,7 @@ import sys
 
 from app.accounts.user_store import UserStore
 from app.cli.command import Command, Invocation
-from app.cli.own_namespace import UNREAD, asked, own_values
+from app.cli.own_namespace import NOT_READ, asked, own_values
 from app.config_service.models import OWN
 from app.gateway.rule_config import read_rules, unreachable_rules
 from app.main import SETTINGS_CHECKS
@@ -32,7 +32,7 @@ def run(invocation: Invocation) -> int:
     for line in unknown if live.current.oauth else ():
         print(f"tallygate: {line}, unless a provider names it")
     if values is None:
-        print(f"tallygate: {UNREAD}", file=sys.stderr)
+        print(f"tallygate: {NOT_READ}", file=sys.stderr)
     print("tallygate: the settings are good")
     return 0
 

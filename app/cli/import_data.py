@@ -19,7 +19,7 @@ from app.store.transfer.nodes import Nodes
 from app.store.transfer.record import parse
 from app.store.transfer.writing import Writer
 
-PARTLY = "the store may have a part of the data: empty it (FLUSHALL) before you import again"
+PARTIAL_IMPORT = "the store may have a part of the data: empty it (FLUSHALL) before you import again"
 
 
 def run(invocation: Invocation) -> int:
@@ -43,7 +43,7 @@ def load_file(settings: Settings, name: str) -> file.Summary:
     except file.BadFile as bad:
         raise CommandError(f"import-data: {name} {bad}; nothing was written") from None
     except KeyboardInterrupt:
-        raise CommandError(f"import-data: interrupted; {PARTLY}") from None
+        raise CommandError(f"import-data: interrupted; {PARTIAL_IMPORT}") from None
 
 
 async def load(nodes: Nodes, source: IO[bytes], summary: file.Summary) -> None:
@@ -54,7 +54,7 @@ async def load(nodes: Nodes, source: IO[bytes], summary: file.Summary) -> None:
         lasting = await _write(nodes, source, summary.keys)
         found = await nodes.count()
     except (StoreUnavailable, ResponseError) as error:
-        raise CommandError(f"import-data: Redis refuses or is away ({error}); {PARTLY}") from None
+        raise CommandError(f"import-data: Redis refuses or is away ({error}); {PARTIAL_IMPORT}") from None
     if not lasting <= found <= summary.keys:
         raise CommandError(
             f"import-data: the store has {found:,} keys after {summary.keys:,} were written: start again"

@@ -18,7 +18,7 @@ from app.store.embedded import Embedded
 from app.store.encryption import Encryption
 from app.store.topology import Single, Topology
 
-UNREAD = f"Redis does not answer, so the namespace {OWN} was not read"
+NOT_READ = f"Redis does not answer, so the namespace {OWN} was not read"
 
 
 T = TypeVar("T")

@@ -3,7 +3,7 @@
 import sys
 import time
 
-EVERY = 0.2
+UPDATE_INTERVAL = 0.2
 """Seconds between two updates."""
 WIDTH = 30
 
@@ -20,7 +20,7 @@ class Progress:
     def advance(self) -> None:
         self._done += 1
         if self._shown and time.monotonic() >= self._next:
-            self._next = time.monotonic() + EVERY
+            self._next = time.monotonic() + UPDATE_INTERVAL
             self._show()
 
     def end(self) -> None:

@@ -3,7 +3,7 @@
 import orjson
 
 from app.cli.command import Command, CommandError, Invocation
-from app.cli.own_namespace import UNREAD, own_values
+from app.cli.own_namespace import NOT_READ, own_values
 from app.config_service.models import OWN
 from app.main import SETTINGS_CHECKS
 from app.settings.docs import settings_manual
@@ -17,7 +17,7 @@ def run(invocation: Invocation) -> int:
     settings = invocation.settings()
     values = own_values(settings)
     if values is None:
-        raise CommandError(UNREAD)
+        raise CommandError(NOT_READ)
     live = LiveSettings(settings, SETTINGS_CHECKS)
     live.apply(values)
     print("\n".join(_lines(live, values)))

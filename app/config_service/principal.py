@@ -22,8 +22,8 @@ from app.web.headers import headers_of
 from app.web.i18n import N_
 
 MAX_REMEMBERED = 10_000
-ALL = Right(Role.MANAGE, secrets=True)
-NOTHING = Right()
+FULL_RIGHT = Right(Role.MANAGE, secrets=True)
+NO_RIGHT = Right()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +38,10 @@ class Principal:
     def right(self, namespace: Namespace) -> Right:
         """Tallygate's own namespace is for administrators only."""
         if self.is_admin:
-            return ALL
+            return FULL_RIGHT
         if namespace.name == OWN:
-            return NOTHING
-        return namespace.access.get(self.id) or self.grants.get(namespace.name) or NOTHING
+            return NO_RIGHT
+        return namespace.access.get(self.id) or self.grants.get(namespace.name) or NO_RIGHT
 
 
 class Principals:
@@ -106,7 +106,7 @@ class Principals:
 
 def required(principal: Principal, namespace: Namespace | None, need: Role) -> Right:
     """Raises NotFound for a namespace that the principal may not see, Forbidden where the role is too small."""
-    right = principal.right(namespace) if namespace is not None else NOTHING
+    right = principal.right(namespace) if namespace is not None else NO_RIGHT
     if right.role is Role.NONE:
         raise NotFound
     if right.role < need:

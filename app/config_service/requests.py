@@ -12,7 +12,7 @@ from app.config_service.watch import Snapshot
 from app.web.errors import BadRequest, UnsupportedMedia
 from app.web.policy import RoutePolicy
 
-LARGE = RoutePolicy(max_body_bytes=MAX_NAMESPACE_BYTES + 64 * 1024)
+LARGE_BODY = RoutePolicy(max_body_bytes=MAX_NAMESPACE_BYTES + 64 * 1024)
 MERGE_PATCH, JSON = "application/merge-patch+json", "application/json"
 DIGITS = 15
 """Of a number in a query: Python refuses to read a number of thousands."""

@@ -4,7 +4,7 @@ from starlette.routing import BaseRoute, Route
 
 from app.config_service import api, openapi
 from app.config_service.pages import namespace, namespaces
-from app.config_service.requests import LARGE
+from app.config_service.requests import LARGE_BODY
 from app.config_service.stream import stream
 from app.config_service.values import ConfigValues
 from app.web.openapi import ApiRoute
@@ -14,7 +14,7 @@ routes: list[BaseRoute] = [
     ApiRoute("GET", NS, ConfigValues(), openapi.VALUES_OF, name="config_values"),
     ApiRoute("POST", "/api/config", api.create, openapi.CREATE, name="create_namespace"),
     ApiRoute("GET", "/api/config", api.listed, openapi.LIST, name="list_namespaces"),
-    ApiRoute("PATCH", NS, api.patch, openapi.PATCH, name="patch_config", policy=LARGE),
+    ApiRoute("PATCH", NS, api.patch, openapi.PATCH, name="patch_config", policy=LARGE_BODY),
     ApiRoute("GET", f"{NS}/values/{{key}}", api.get_value, openapi.VALUE, name="config_value"),
     ApiRoute("PUT", f"{NS}/values/{{key}}", api.put_value, openapi.PUT_VALUE, name="put_config_value"),
     ApiRoute("DELETE", f"{NS}/values/{{key}}", api.delete_value, openapi.DELETE_VALUE, name="delete_config_value"),

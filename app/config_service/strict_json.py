@@ -8,7 +8,7 @@ import orjson
 MAX_DEPTH = 64
 MAX_VALUE_BYTES = 256 * 1024
 MAX_NAMESPACE_BYTES = 4 * 1024 * 1024
-BITS_64 = 2**63, 2**64
+INTEGER_RANGE = 2**63, 2**64
 """Integers from -2**63 to 2**64 - 1 are kept exactly by every part of the service."""
 
 
@@ -40,7 +40,7 @@ def check_value(value: Any) -> None:
                 below.extend(each.values())
             elif isinstance(each, list):
                 below.extend(each)
-            elif type(each) is int and not -BITS_64[0] <= each < BITS_64[1]:
+            elif type(each) is int and not -INTEGER_RANGE[0] <= each < INTEGER_RANGE[1]:
                 raise BadJson("holds an integer of more than 64 bits")
         if not below and not any(isinstance(each, (dict, list)) for each in level):
             return

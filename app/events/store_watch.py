@@ -11,7 +11,7 @@ from app.store import keys
 from app.store.client import ResponseError, Store, StoreUnavailable
 from app.store.scripts import Script
 
-LOOK_INTERVAL = 0.2
+CHECK_INTERVAL = 0.2
 
 # The loss is another worker's to tell, if it told one that began before: it saw the same.
 TELL = Script(
@@ -28,7 +28,7 @@ return 1
 
 
 async def watch_store(
-    store: Store, shortest: float, clock: Callable[[], float], interval: float = LOOK_INTERVAL
+    store: Store, shortest: float, clock: Callable[[], float], interval: float = CHECK_INTERVAL
 ) -> None:
     """Looks until cancelled. A loss of fewer than `shortest` seconds is not told, nor one before the first contact."""
     reached = False

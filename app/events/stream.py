@@ -41,7 +41,7 @@ end
 """Lua that defines `raise_reached`: an event for each of the numbers (digits between other signs) that a total has
 passed. The id is the same each time, so that a batch that is applied again, after Redis went back, tells nothing new.
 """
-ALONE = Script(RAISE + "raise_event(KEYS[1], ARGV[1])")
+RAISE_ALONE = Script(RAISE + "raise_event(KEYS[1], ARGV[1])")
 
 
 class Events:
@@ -53,4 +53,4 @@ class Events:
 
     async def raise_event(self, event: Event, part: str = "events") -> None:
         """Raises StoreUnavailable. After a lost reply the event may be stored twice, with the same id."""
-        await ALONE.run(self._store, [keys.raised(part)], new_record(event, self._clock).dump())
+        await RAISE_ALONE.run(self._store, [keys.raised(part)], new_record(event, self._clock).dump())

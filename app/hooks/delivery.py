@@ -25,7 +25,7 @@ receivers that hang take no more than MAX_WEBHOOKS of them.
 LEASE = 15.0
 """Seconds beyond the time-out after which an attempt counts as lost with its worker."""
 CHECK_INTERVAL = 1.0
-OFF_AFTER = 5 * 86_400
+DISABLE_AFTER = 5 * 86_400
 """Seconds of failing alone after which a webhook is switched off."""
 
 
@@ -125,7 +125,7 @@ class DeliveryLoop:
         since = await self._store.settle(claimed, state, attempt, due_at, now)
         if attempt.status == retries.GONE:
             await self._switch_off(webhook.id, "410")
-        elif since is not None and now - since >= OFF_AFTER:
+        elif since is not None and now - since >= DISABLE_AFTER:
             await self._switch_off(webhook.id, "failing")
 
     def _wait(self, claimed: Claimed, attempt: Attempt, now: float) -> float | None:

@@ -16,7 +16,7 @@ MAX_CALLS = 1000
 """Calls that wait or run; more are dropped, and the log says so."""
 CALL_TIMEOUT = 30.0
 BEFORE_TIMEOUT = 2.0
-MARK = "__tallygate_hooks__"
+EVENTS_ATTRIBUTE = "__tallygate_hooks__"
 STEPS = ("sign_in",)
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -37,7 +37,7 @@ def before(step: str) -> Callable[[F], F]:
 
 def _marked(kind: str, name: str) -> Callable[[F], F]:
     def mark(function: F) -> F:
-        setattr(function, MARK, (*getattr(function, MARK, ()), (kind, name)))
+        setattr(function, EVENTS_ATTRIBUTE, (*getattr(function, EVENTS_ATTRIBUTE, ()), (kind, name)))
         return function
 
     return mark
@@ -61,7 +61,7 @@ class InProcess:
         except Exception as error:  # noqa: BLE001 - whatever the module does
             raise SettingsError(f"hooks: {name} does not import ({type(error).__name__}: {error})") from None
         for function in vars(module).values():
-            for kind, subject in getattr(function, MARK, ()) if inspect.isfunction(function) else ():
+            for kind, subject in getattr(function, EVENTS_ATTRIBUTE, ()) if inspect.isfunction(function) else ():
                 known = EVENTS if kind == "on" else STEPS
                 if subject not in known:
                     raise SettingsError(f"hooks: {name}: there is no {subject}; there are {', '.join(known)}")

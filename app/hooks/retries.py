@@ -6,7 +6,7 @@ from email.utils import parsedate_to_datetime
 JITTER = 0.1
 """The part of a delay that is random, so that receivers are not asked by all at once."""
 MAX_RETRY_AFTER = 86_400
-SLOW_DOWN = frozenset({429, 502, 504})
+BUSY_STATUSES = frozenset({429, 502, 504})
 SLOW_DOWN_SECONDS = 60
 GONE = 410
 
@@ -19,7 +19,7 @@ def delay(schedule: Sequence[float], tries: int, chance: float, status: int | No
     if status == GONE or tries > len(schedule):
         return None
     seconds = schedule[tries - 1] * (1 + JITTER * chance)
-    if status in SLOW_DOWN:
+    if status in BUSY_STATUSES:
         seconds = max(seconds, SLOW_DOWN_SECONDS)
     return max(seconds, seconds_of(retry_after))
 

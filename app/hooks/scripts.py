@@ -25,7 +25,7 @@ return reply[2]
 """)
 """Takes over what another consumer took and did not finish."""
 
-DONE = Script("""
+ACKNOWLEDGE = Script("""
 redis.call('XACK', KEYS[1], 'hooks', unpack(ARGV))
 return redis.call('XDEL', KEYS[1], unpack(ARGV))
 """)
@@ -55,7 +55,7 @@ return 1
 )
 """Logs an event, once, and makes a delivery for each webhook that wants it."""
 
-AGAIN = Script(
+SEND_AGAIN = Script(
     ADD_DELIVERY
     + """
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end

@@ -52,7 +52,7 @@ class HooksStore:
         return _entries(await scripts.RECLAIM.run(self.store, [keys.raised(part)], consumer, RECLAIM_AFTER, BATCH))
 
     async def done(self, part: str, ids: Sequence[bytes]) -> None:
-        await scripts.DONE.run(self.store, [keys.raised(part)], *ids)
+        await scripts.ACKNOWLEDGE.run(self.store, [keys.raised(part)], *ids)
 
     async def take(self, record: Record, webhook_ids: Sequence[str], now: float) -> bool:
         """Logs the event and makes its deliveries; False if that was done before."""
@@ -72,7 +72,7 @@ class HooksStore:
                     wanted += [entry_id.decode(), record.id, record.type]
             if wanted:
                 stamp = keys.hooks_seen(secrets.token_hex(8))
-                await scripts.AGAIN.run(self.store, [stamp], webhook.id, repr(now), self._retention, *wanted)
+                await scripts.SEND_AGAIN.run(self.store, [stamp], webhook.id, repr(now), self._retention, *wanted)
                 number += len(wanted) // 3
             if len(found) < BATCH:
                 return number

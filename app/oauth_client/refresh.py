@@ -20,7 +20,7 @@ from app.store.scripts import Script
 
 RETRY_INTERVAL = 60
 """Seconds after which an unavailable provider is asked again."""
-AWAY_SECONDS = 900
+UNAVAILABLE_SECONDS = 900
 """Seconds for which an unavailable provider is asked by one session at a time."""
 POLL_INTERVAL = 0.05
 """Seconds between two checks for another worker's result."""
@@ -106,7 +106,7 @@ class Refresher:
 
     async def _note_away(self, name: str) -> None:
         await self._store.idempotent(
-            "SET", keys.oauth_away(name), f"{self._clock() + RETRY_INTERVAL:.3f}", "EX", AWAY_SECONDS
+            "SET", keys.oauth_away(name), f"{self._clock() + RETRY_INTERVAL:.3f}", "EX", UNAVAILABLE_SECONDS
         )
 
     async def _over(self, session: Session, why: str) -> None:

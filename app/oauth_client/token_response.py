@@ -9,13 +9,13 @@ from app.oauth_client.provider_http import ProviderResponse
 
 SECRETS = ("code", "code_verifier", "refresh_token", "client_secret", "client_assertion")
 """Parameters of a token request that must not be quoted, should the response repeat them."""
-MAX_SAID_LENGTH = 200
+MAX_ERROR_LENGTH = 200
 Errors = Mapping[str, type[OAuthProblem]]
-AWAY: Errors = {"temporarily_unavailable": ProviderUnavailable, "server_error": ProviderUnavailable}
-SIGN_IN_ERRORS: Errors = {**AWAY, "invalid_grant": BadCallback}
+UNAVAILABLE_ERRORS: Errors = {"temporarily_unavailable": ProviderUnavailable, "server_error": ProviderUnavailable}
+SIGN_IN_ERRORS: Errors = {**UNAVAILABLE_ERRORS, "invalid_grant": BadCallback}
 """The code is used or expired: the user has to start again."""
 REFRESH_ERRORS: Errors = {
-    **AWAY,
+    **UNAVAILABLE_ERRORS,
     # the refresh token is revoked or expired; Microsoft wants the user to sign in again
     **dict.fromkeys(("invalid_grant", "interaction_required", "login_required", "consent_required"), Revoked),
 }
@@ -46,4 +46,4 @@ def quotable(said: str, *secrets: str) -> str:
     """A text of the provider, in one line and without the secrets."""
     for secret in filter(None, secrets):
         said = said.replace(secret, "...")
-    return " ".join("".join(sign if sign.isprintable() else " " for sign in said).split())[:MAX_SAID_LENGTH]
+    return " ".join("".join(sign if sign.isprintable() else " " for sign in said).split())[:MAX_ERROR_LENGTH]

@@ -22,9 +22,9 @@ from app.web.responses import json_response
 
 DeviceRequest = Request[OAuthServerState]
 PAGE = "/device"
-TRIES = Rule("device-code", 10, 300)
-TRIES_OF_ADDRESS = Rule("device-code-address", 50, 300)
-WRONG = N_("There is no such code, or it is too old. Compare it with the one that the device shows.")
+CODE_LIMIT = Rule("device-code", 10, 300)
+ADDRESS_LIMIT = Rule("device-code-address", 50, 300)
+UNKNOWN_CODE = N_("There is no such code, or it is too old. Compare it with the one that the device shows.")
 
 
 @oauth_endpoint
@@ -64,7 +64,7 @@ async def enter(request: DeviceRequest, user: User) -> Response:
     provider = request.state["oauth_server"]
     fields = await form_fields(request, "user_code", "answer")
     address = address_key(address_of(request))
-    raise_if_limited(await request.state["limits"].limiter.spend((TRIES, user.id), (TRIES_OF_ADDRESS, address)))
+    raise_if_limited(await request.state["limits"].limiter.spend((CODE_LIMIT, user.id), (ADDRESS_LIMIT, address)))
     device = await provider.devices.find(fields["user_code"])
     client = await provider.clients.find(device.client) if device is not None else None
     if device is None or client is None or not client.device:
@@ -85,7 +85,7 @@ async def enter(request: DeviceRequest, user: User) -> Response:
 
 
 async def _wrong(request: DeviceRequest, code: str) -> Response:
-    return await page(request, "oauth_server/device.html", status_code=400, error=WRONG, code=code[:20])
+    return await page(request, "oauth_server/device.html", status_code=400, error=UNKNOWN_CODE, code=code[:20])
 
 
 async def _question(request: DeviceRequest, client: Client, device: Device, code: str) -> Response:

@@ -7,7 +7,7 @@ from app.oauth_server.clients import Clients
 from app.oauth_server.issuing import LiveToken
 from app.oauth_server.store import OAuthStore
 
-MAX_KEPT = 10_000
+MAX_RESPONSES = 10_000
 MAX_HEADER_LENGTH = 2048
 
 
@@ -27,7 +27,7 @@ class KeptAnswers:
     def keep(self, authorization: bytes, live: LiveToken, body: bytes) -> None:
         if "wechat" in live.scopes or len(authorization) > MAX_HEADER_LENGTH:  # identities are not cached
             return
-        if len(self._kept) >= MAX_KEPT:
+        if len(self._kept) >= MAX_RESPONSES:
             self._kept.clear()
         self._kept[authorization] = (live, body)
 

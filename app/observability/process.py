@@ -7,7 +7,7 @@ from pathlib import Path
 
 from app.observability.metrics import Reading
 
-EVERY = 5.0
+READ_INTERVAL = 5.0
 """Seconds between two looks at what takes time to count."""
 
 
@@ -36,7 +36,7 @@ def _seldom(read: Callable[[], float]) -> Callable[[], float]:
 
     def kept() -> float:
         nonlocal last, taken
-        if time.monotonic() - taken >= EVERY:
+        if time.monotonic() - taken >= READ_INTERVAL:
             last, taken = read(), time.monotonic()
         return last
 

@@ -16,7 +16,7 @@ from typing import Any
 import structlog
 
 RESERVED_DESCRIPTORS = 32
-TELL_EVERY = 60
+WARNING_INTERVAL = 60
 """Seconds between two log lines about descriptors."""
 
 
@@ -36,7 +36,7 @@ class Descriptors:
         """Whether a new connection's descriptor is among the last; logs that once a minute."""
         if descriptor < self._most:
             return False
-        if time.monotonic() - self._told >= TELL_EVERY:
+        if time.monotonic() - self._told >= WARNING_INTERVAL:
             self._told = time.monotonic()
             structlog.get_logger("app").error(
                 "connections are refused: too many files are open; raise the limit (ulimit -n)",

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 from app.settings import PREFIX, SettingsError
 
-EVERYWHERE = "::"
+ANY_ADDRESS = "::"
 """All addresses of the machine, of IPv4 as well; where it has no IPv6, those of IPv4 alone."""
 NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 
@@ -19,7 +19,7 @@ def listener(host: str, port: int, *, setting: str, shared: bool = False) -> soc
     try:
         return _listening(host, port, shared=shared)
     except (OSError, TypeError) as error:
-        if host == EVERYWHERE and isinstance(error, OSError) and error.errno in NO_IPV6:
+        if host == ANY_ADDRESS and isinstance(error, OSError) and error.errno in NO_IPV6:
             return listener("0.0.0.0", port, setting=setting, shared=shared)  # noqa: S104  as it was told
         reason = error.strerror if isinstance(error, OSError) else "this is no host name"
         raise SettingsError(
@@ -32,7 +32,7 @@ def _listening(host: str, port: int, *, shared: bool) -> socket.socket:
     with ExitStack() as unless_done:
         opened = unless_done.enter_context(socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET))
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if host == EVERYWHERE:
+        if host == ANY_ADDRESS:
             opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         if shared:
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)

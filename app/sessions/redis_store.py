@@ -24,7 +24,7 @@ KEY_LENGTH = 43
 """Characters of a SHA-256 in base64."""
 MAX_SESSIONS_PER_USER = 1000
 """Beyond it a new session ends the user's oldest: some programs sign in for each run and never sign out."""
-AT_ONCE = 50
+BATCH_SIZE = 50
 """Sessions that are read in one go."""
 YEAR = 365 * 86_400
 # Both scripts write only if the session exists: a late write must not bring back an ended session.
@@ -161,7 +161,7 @@ class RedisSessions:
     async def of_user(self, user: str) -> list[Session]:
         """Read in parts: other requests go on in between."""
         members = await self._store.idempotent("ZRANGE", keys.sessions_of(user), 0, -1)
-        parts = (members[start : start + AT_ONCE] for start in range(0, len(members), AT_ONCE))
+        parts = (members[start : start + BATCH_SIZE] for start in range(0, len(members), BATCH_SIZE))
         return [session for part in parts for session in await self._read(part)]
 
     async def page_of_user(self, user: str, offset: int, limit: int) -> SessionPage:

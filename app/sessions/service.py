@@ -26,7 +26,7 @@ from app.web.cookies import cookie_header, delete_cookie
 from app.web.headers import RawHeaders, headers_of
 from app.web.middleware import ON_RESPONSE_START
 
-SEEN_EVERY = 60
+LAST_SEEN_INTERVAL = 60
 """Seconds between two writes of a session's last use; a short idle timeout makes them more frequent."""
 MAX_CACHED_COOKIES, MAX_CACHED_COOKIE_BYTES = 10_000, 2048
 """How many Cookie headers a worker maps to sessions, and the longest in bytes: clients choose both."""
@@ -50,7 +50,7 @@ class Sessions:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._cookie = SessionCookie(settings)
-        self._seen_every = min(SEEN_EVERY, Timeouts(settings).shortest_idle / 4)
+        self._seen_every = min(LAST_SEEN_INTERVAL, Timeouts(settings).shortest_idle / 4)
         self._store = store
         self._legacy = LegacyCookies(settings, clock)
         self._legacy_users = legacy_users if self._legacy.any else None

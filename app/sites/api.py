@@ -29,7 +29,7 @@ SITE_CREATION = Rule("site-creation", 60, 3600)
 """60 an hour from an address."""
 ALPHABET = string.ascii_lowercase + string.digits
 ATTEMPTS = 5
-LISTED = 500
+MAX_LISTED_SITES = 500
 """Sites on a page of the administrators' list."""
 MAX_SHARES = 100
 
@@ -54,7 +54,7 @@ async def list_all_sites(request: Request[SitesState], user: User) -> Response:
     store, known, accounts = request.state["site_store"], request.state["known_sites"], request.state["accounts"]
     after = request.query_params.get("after", "")
     sites = []
-    for site_id in await store.all_sites(after, LISTED):
+    for site_id in await store.all_sites(after, MAX_LISTED_SITES):
         site = await known.get(site_id)
         if site is not None:
             owner = await accounts.by_id(site.owner)

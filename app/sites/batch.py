@@ -11,7 +11,7 @@ from app.sites.models import Site
 from app.sites.site_calendar import TimeSlot
 from app.store import keys
 
-HOURS_KEPT = 14 * 86_400
+HOUR_RETENTION = 14 * 86_400
 GRACE = 3600
 """Seconds for which the visitors of a day are told apart after it ended: hits may come late."""
 MAX_RECENT = 10
@@ -124,7 +124,7 @@ class SlotCounts:
             slot.hour,
             int(max(slot.day_ends, now) + GRACE),
             int(kept_until),
-            int(slot.ends + HOURS_KEPT),
+            int(slot.ends + HOUR_RETENTION),
             site.max_paths,
             self._paths,
             list(names),

@@ -8,7 +8,7 @@ from urllib.parse import SplitResult, unquote_to_bytes, urlsplit
 MAX_ADDRESS_LENGTH = 2048
 """Characters of an address or a path."""
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-KEPT_ENCODED = re.compile(r"[\x00-\x20%?#\x7f-\xa0\u2028\u2029]")
+STAYS_ENCODED = re.compile(r"[\x00-\x20%?#\x7f-\xa0\u2028\u2029]")
 """Characters that stay percent-encoded: decoded, they would change what the path means or cannot be seen."""
 ESCAPES = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 TRACKING = frozenset(
@@ -126,7 +126,7 @@ def _decode_escapes(match: re.Match[str]) -> str:
         decoded = unquote_to_bytes(match[0]).decode()
     except UnicodeDecodeError:
         raise BadAddress("must be in UTF-8") from None
-    return KEPT_ENCODED.sub(lambda found: "".join(f"%{byte:02X}" for byte in found[0].encode()), decoded).replace(
+    return STAYS_ENCODED.sub(lambda found: "".join(f"%{byte:02X}" for byte in found[0].encode()), decoded).replace(
         "/", "%2F"
     )
 

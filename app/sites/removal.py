@@ -11,7 +11,7 @@ from app.sites.stats_store import StatsStore
 from app.store import keys
 from app.store.client import Store
 
-AT_ONCE = 500
+BATCH_SIZE = 500
 OF_SITE = ("totals", "ids", "months", "recent", "values", "imports")
 OF_DAY = ("hours", "l", "v", "s", "h", "f")
 
@@ -19,8 +19,8 @@ OF_DAY = ("hours", "l", "v", "s", "h", "f")
 async def remove_counts(store: Store, site: Site, now: float) -> None:
     """Every key is known by name: a search through all keys would take long, and not find another node's."""
     parts = list(await _parts(StatsStore(store), store, site, now))
-    for at in range(0, len(parts), AT_ONCE):
-        names = [keys.site_counts(site.bucket, site.id, part) for part in parts[at : at + AT_ONCE]]
+    for at in range(0, len(parts), BATCH_SIZE):
+        names = [keys.site_counts(site.bucket, site.id, part) for part in parts[at : at + BATCH_SIZE]]
         await store.idempotent("UNLINK", *names)
     # The list of paths last: until then a repetition after an error finds all blocks.
     await store.idempotent("UNLINK", keys.site_counts(site.bucket, site.id, "names"))

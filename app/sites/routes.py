@@ -11,7 +11,7 @@ from app.web.openapi import ApiRoute
 from app.web.policy import PolicyRoute, RoutePolicy
 
 FROM_ANYWHERE = RoutePolicy(cross_site=True)
-LARGE = RoutePolicy(max_body_bytes=2**40)
+LARGE_BODY = RoutePolicy(max_body_bytes=2**40)
 """The importer has a limit of its own: `max_import_bytes`."""
 SITE = "/api/sites/{id}"
 
@@ -53,7 +53,7 @@ routes: list[BaseRoute] = [
     ApiRoute("PUT", f"{SITE}/owner", people_api.give_site, openapi.GIVE_SITE),
     ApiRoute("PUT", f"{SITE}/people/{{name}}", people_api.add_person, openapi.ADD_PERSON),
     ApiRoute("DELETE", f"{SITE}/people/{{name}}", people_api.remove_person, openapi.REMOVE_PERSON),
-    ApiRoute("POST", f"{SITE}/imports", transfer.import_file, openapi.IMPORT, policy=LARGE),
+    ApiRoute("POST", f"{SITE}/imports", transfer.import_file, openapi.IMPORT, policy=LARGE_BODY),
     ApiRoute("GET", f"{SITE}/imports", transfer.list_imports, openapi.LIST_IMPORTS),
     ApiRoute("DELETE", f"{SITE}/imports/{{import}}", transfer.undo_import, openapi.UNDO_IMPORT),
     ApiRoute("GET", f"{SITE}/export", transfer.export, openapi.EXPORT),

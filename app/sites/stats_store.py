@@ -8,13 +8,13 @@ from typing import Any
 
 import orjson
 
-from app.sites.counting_script import PACKED, PAGES_IN_BLOCK, PAGES_IN_DAY_BLOCK, RECENT_KEPT
+from app.sites.counting_script import MAX_RECENT_HITS, PACKED, PAGES_IN_BLOCK, PAGES_IN_DAY_BLOCK
 from app.sites.models import Site
 from app.sites.site_calendar import compact
 from app.store import keys
 from app.store.client import Store
 
-AT_ONCE = 500
+BATCH_SIZE = 500
 """Commands of one pipeline: reading a year must not keep others waiting."""
 
 
@@ -127,8 +127,8 @@ class StatsStore:
         blocks = -(-(await self.known_paths(site)) // block_size)
         found: dict[int, Count] = {}
         names = [(block, f"{prefix}:{block}") for prefix in prefixes for block in range(blocks)]
-        for at in range(0, len(names), AT_ONCE):
-            part = names[at : at + AT_ONCE]
+        for at in range(0, len(names), BATCH_SIZE):
+            part = names[at : at + BATCH_SIZE]
             replies = await self._all([("HGETALL", self._key(site, name)) for _, name in part])
             for (block, _), reply in zip(part, replies, strict=True):
                 _add_block(found, block * block_size, reply)
@@ -148,7 +148,7 @@ class StatsStore:
 
     async def recent(self, site: Site) -> list[RecentHit]:
         """The newest hits, the newest first."""
-        hits = [orjson.loads(entry) for entry in await self._get(site, "LRANGE", "recent", 0, RECENT_KEPT - 1)]
+        hits = [orjson.loads(entry) for entry in await self._get(site, "LRANGE", "recent", 0, MAX_RECENT_HITS - 1)]
         return [RecentHit(at, path, tuple(names)) for at, path, *names in hits]
 
     async def read(self, site: Site, command: str, part: str, *arguments: str | int) -> Any:
@@ -159,8 +159,8 @@ class StatsStore:
 
     async def _all(self, commands: Sequence[tuple[str | int, ...]]) -> list[Any]:
         replies: list[Any] = []
-        for at in range(0, len(commands), AT_ONCE):
-            part = commands[at : at + AT_ONCE]
+        for at in range(0, len(commands), BATCH_SIZE):
+            part = commands[at : at + BATCH_SIZE]
             replies += await asyncio.gather(*(self._store.idempotent(*command) for command in part))
         return replies
 

@@ -16,7 +16,7 @@ SCHEMES = {b"http": "http", b"https": "https", b"ws": "http", b"wss": "https"}
 """What X-Forwarded-Proto may say. Of a list the first counts: the scheme that the client used, as in Django."""
 FORWARDED_CLIENT = "tallygate.forwarded_client"
 """The scope key that is there when that proxy has also named the client's address."""
-LOOK_UP_EVERY = 2.0
+LOOKUP_INTERVAL = 2.0
 """Seconds between two look-ups of the names of proxies: a container that is made anew has a new address."""
 MAX_FORWARDED_ADDRESSES = 32
 """Addresses of an X-Forwarded-For that are read, from the right."""
@@ -70,7 +70,7 @@ class Proxies:
                 self._named = found
                 self._is_trusted_peer.cache_clear()
                 self._remembered_client.cache_clear()
-            await asyncio.sleep(LOOK_UP_EVERY)
+            await asyncio.sleep(LOOKUP_INTERVAL)
 
     def _client_of(self, chain: bytes) -> str | None:
         """The right-most address that is no trusted proxy; the one before what is no address."""
@@ -94,7 +94,7 @@ class Proxies:
 
 async def _addresses(name: str) -> frozenset[IPv4Address | IPv6Address]:
     try:
-        async with asyncio.timeout(LOOK_UP_EVERY):
+        async with asyncio.timeout(LOOKUP_INTERVAL):
             found = await asyncio.get_running_loop().getaddrinfo(name, None, type=socket.SOCK_STREAM)
     except OSError:  # of the resolver, or of time
         return frozenset()

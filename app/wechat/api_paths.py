@@ -16,7 +16,7 @@ DEFAULT = (
 )  # fmt: skip
 TICKET = "cgi-bin/ticket/getticket"
 """Answered from the store, never passed on. The default list holds it as well: its quota is not spent."""
-NEVER = (
+ALWAYS_REFUSED = (
     "cgi-bin/token", "cgi-bin/stable_token", "cgi-bin/ticket/*", "cgi-bin/clear_quota*", "cgi-bin/openapi/quota/clear",
     "cgi-bin/component/*", "component/*", "sns/*",
 )  # fmt: skip
@@ -29,7 +29,7 @@ def is_safe(raw_path: str) -> bool:
 
 def is_allowed(path: str, granted: Sequence[str] | None) -> bool:
     """Whether a grant covers the path; without granted paths the default list holds."""
-    never = path != TICKET and _covers(NEVER, path.lower())
+    never = path != TICKET and _covers(ALWAYS_REFUSED, path.lower())
     return not never and _covers(DEFAULT if granted is None else granted, path)
 
 

@@ -24,7 +24,7 @@ from app.wechat.grants import check_grant
 from app.wechat.hub import Hub
 from app.wechat.lifespan import WeChatState
 
-SMALL = 64 * 1024
+MAX_REPEATED_BODY = 64 * 1024
 """Bytes up to which a body is read whole: to repeat a request, to look for an errcode."""
 Body = bytes | AsyncIterator[bytes]
 TOKEN = "access_token"  # noqa: S105  a field's name
@@ -74,11 +74,11 @@ async def _body(request: Request[Any]) -> Body:
     """The whole body if it is small, else a stream of it."""
     pieces, first = request.stream(), b""
     length = request.headers.get("content-length", "")
-    if length.isdigit() and int(length) > SMALL:
+    if length.isdigit() and int(length) > MAX_REPEATED_BODY:
         return pieces
     async for piece in pieces:
         first += piece
-        if len(first) > SMALL:
+        if len(first) > MAX_REPEATED_BODY:
             return _joined(first, pieces)
     return first
 
@@ -184,7 +184,7 @@ async def _call(
             pieces = response.aiter_raw()
             async with asyncio.timeout(request.state["settings"].wechat_timeout):
                 first = await _first_piece(response, pieces)
-            if first.startswith(b"{") and len(first) <= SMALL:
+            if first.startswith(b"{") and len(first) <= MAX_REPEATED_BODY:
                 return first
             held = stack.pop_all()
     except (TimedOut, TimeoutError, httpx.TimeoutException):
@@ -209,16 +209,16 @@ class BadAnswer(Exception):
 
 
 async def _first_piece(response: httpx.Response, pieces: AsyncIterator[bytes]) -> bytes:
-    """The first bytes; of JSON everything, up to SMALL. Raises BadAnswer."""
+    """The first bytes; of JSON everything, up to MAX_REPEATED_BODY. Raises BadAnswer."""
     if response.status_code != 200 or "html" in response.headers.get("content-type", ""):
         raise BadAnswer
     first = b""
     async for piece in pieces:
         first += piece
-        if (first and not first.startswith(b"{")) or len(first) > SMALL:
+        if (first and not first.startswith(b"{")) or len(first) > MAX_REPEATED_BODY:
             break
     if first.lstrip()[:9].lower().startswith((b"<!doctype", b"<html")):
         raise BadAnswer
-    if first.startswith(b"{") and len(first) <= SMALL and not parse_json(first) and first.strip() != b"{}":
+    if first.startswith(b"{") and len(first) <= MAX_REPEATED_BODY and not parse_json(first) and first.strip() != b"{}":
         raise BadAnswer
     return first

@@ -202,14 +202,14 @@ QRCODE = Operation(
     problems=[404, 502],
     guarded=True,
 )
-ONE = "/api/wechat/{account}"
-JSSDK_PATH = f"{ONE}/jssdk"
+ACCOUNT_PATH = "/api/wechat/{account}"
+JSSDK_PATH = f"{ACCOUNT_PATH}/jssdk"
 
 routes = [
     ApiRoute("GET", "/api/wechat", list_accounts, LIST, name="list_wechat_accounts"),
-    ApiRoute("POST", f"{ONE}/refresh", refresh, REFRESH, name="refresh_wechat"),
+    ApiRoute("POST", f"{ACCOUNT_PATH}/refresh", refresh, REFRESH, name="refresh_wechat"),
     ApiRoute("GET", JSSDK_PATH, jssdk, JSSDK),
-    ApiRoute("GET", f"{ONE}/user/{{openid}}", show_user, USER, name="wechat_user"),
-    ApiRoute("POST", f"{ONE}/template-message", send_template_message, TEMPLATE),
-    ApiRoute("POST", f"{ONE}/qrcode", create_qrcode, QRCODE),
+    ApiRoute("GET", f"{ACCOUNT_PATH}/user/{{openid}}", show_user, USER, name="wechat_user"),
+    ApiRoute("POST", f"{ACCOUNT_PATH}/template-message", send_template_message, TEMPLATE),
+    ApiRoute("POST", f"{ACCOUNT_PATH}/qrcode", create_qrcode, QRCODE),
 ]

@@ -205,7 +205,7 @@ async def test_a_small_file_that_unpacks_to_a_large_one_is_refused(desk: Desk, b
 
 
 async def test_an_import_that_was_interrupted_goes_on_where_it_was(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importer, "PIECE_ROWS", 2)
+    monkeypatch.setattr(importer, "ROWS_PER_CALL", 2)
     site = await desk.site()
     rows = "".join(f"/{n},{n},0,2026-02-01\n" for n in range(1, 21))
     original, calls = importer.Importer._apply_piece, 0

@@ -141,7 +141,7 @@ async def test_a_proxy_that_is_given_by_its_name_is_believed_at_its_addresses_of
         return [(0, 0, 0, "", (address, 0)) for address in answers[name]]
 
     monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
-    monkeypatch.setattr(web_proxies, "LOOK_UP_EVERY", 0.01)
+    monkeypatch.setattr(web_proxies, "LOOKUP_INTERVAL", 0.01)
     proxies = Proxies(("dns:nginx", "dns:gone", "10.0.0.0/8"))
     following = asyncio.create_task(proxies.follow_names())
 

@@ -20,7 +20,7 @@ from app.web.i18n import COOKIE, N_, NAMES
 from app.web.language import remember
 
 FIRST_PASSWORD = N_("You are about to set a password for your account.")
-WRONG = N_("The current password is wrong.")
+WRONG_PASSWORD = N_("The current password is wrong.")
 
 
 @sign_in_required
@@ -76,7 +76,7 @@ async def change_password(request: Request[AccountState], user: User) -> Respons
         return question
     if stored is not None and not await state["passwords"].verify(stored, fields["current"]):
         await audit(request, Event.SIGN_IN_FAILED, user=user, detail="password-change")
-        return await form(request, user, WRONG, "current")
+        return await form(request, user, WRONG_PASSWORD, "current")
     try:
         password_hash = await authentication.new_password(request, user.name, fields["new"])
     except WeakPassword as weak:
@@ -84,7 +84,7 @@ async def change_password(request: Request[AccountState], user: User) -> Respons
     if stored is None:
         await state["accounts"].set_password(user.id, password_hash)
     elif not await state["accounts"].replace_password(user.id, stored, password_hash):
-        return await form(request, user, WRONG, "current")
+        return await form(request, user, WRONG_PASSWORD, "current")
     session = await state["sessions"].begin(request.scope, user.id, "password", amr=("pwd",))
     if fields["end_others"]:
         await state["sessions"].end_all(user.id, keep=session.key)

@@ -12,7 +12,7 @@ from app.config_service.api import people, set_access, version_json
 from app.config_service.editing import Condition, Values
 from app.config_service.lifespan import ConfigState
 from app.config_service.models import MAX_KEYS, OWN, Namespace, Right, Role, difference
-from app.config_service.requests import LARGE, allowed
+from app.config_service.requests import LARGE_BODY, allowed
 from app.config_service.schema_form import BadField, FormField, changes_of, form_fields_of
 from app.config_service.strict_json import BadJson, parse
 from app.web.body import form_fields, form_of
@@ -202,8 +202,8 @@ def _text(value: Any) -> str:
 
 routes: list[BaseRoute] = [
     Route("/config/{ns}", show, methods=["GET"]),
-    PolicyRoute("/config/{ns}", change, methods=["POST"], policy=LARGE),
-    PolicyRoute("/config/{ns}/values", save_form, methods=["POST"], policy=LARGE),
+    PolicyRoute("/config/{ns}", change, methods=["POST"], policy=LARGE_BODY),
+    PolicyRoute("/config/{ns}/values", save_form, methods=["POST"], policy=LARGE_BODY),
     Route("/config/{ns}/rollback", rollback, methods=["POST"]),
     Route("/config/{ns}/schema", save_schema, methods=["POST"]),
     Route("/config/{ns}/access", save_access, methods=["POST"]),

@@ -27,7 +27,7 @@ from app.web.i18n import N_
 
 PERIODS = {"today": 1, "7d": 7, "30d": 30, "365d": 365}
 DEFAULT_PERIOD = "30d"
-SPARK_DAYS = 30
+SPARKLINE_DAYS = 30
 MAX_DAY_POINTS = 400
 """Longer ranges are drawn by month."""
 ROWS = 10
@@ -84,13 +84,13 @@ async def sites_page(
         values=values or {"name": "", "hosts": "", "time_zone": ""},
         sites=summaries,
         spark=(SPARK_WIDTH, SPARK_HEIGHT),
-        spark_days=SPARK_DAYS,
+        spark_days=SPARKLINE_DAYS,
     )
 
 
 async def _summary(stats: SiteStats, site: Site) -> Summary:
     today = stats.today(site)
-    first = today - timedelta(days=SPARK_DAYS - 1)
+    first = today - timedelta(days=SPARKLINE_DAYS - 1)
     found = await stats.store.days(site, first, today)
     values = [found[day].visits if day in found else 0 for day in days(first, today)]
     return Summary(site, sum(values), sum(count.visitors for count in found.values()), sparkline(values))

@@ -14,7 +14,7 @@ from app.sites.site_calendar import parse_day
 from app.sites.transfer.unpack import BadFile, Upload
 
 MAX_COUNT = 10**12
-NOTHING = r"\N"
+SQL_NULL = r"\N"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def table_rows(
                 continue
             if len(cells) != len(header):
                 raise BadFile(f"line {last}: has {len(cells)} columns instead of {len(header)}")
-            yield last, {key: "" if cell == NOTHING else cell for key, cell in zip(header, cells, strict=True)}
+            yield last, {key: "" if cell == SQL_NULL else cell for key, cell in zip(header, cells, strict=True)}
     except csv.Error as error:
         raise BadFile(f"line {last}: {error}") from None
 

@@ -23,7 +23,7 @@ from app.sites.transfer.unpack import BadFile, TooMuch, Upload
 from app.store import keys
 from app.store.client import Store
 
-PIECE_ROWS = 400
+ROWS_PER_CALL = 400
 UNDO_SECONDS = 30 * 86_400
 """For so long an import can be taken back."""
 MAX_IMPORTS = 200
@@ -167,5 +167,5 @@ def _pieces(summed: SummedFile, oldest: date) -> Iterator[list[list[list[object]
 
 def _batches(rows: Iterable[T]) -> Iterator[list[T]]:
     rows = iter(rows)
-    while batch := list(islice(rows, PIECE_ROWS)):
+    while batch := list(islice(rows, ROWS_PER_CALL)):
         yield batch

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, cast
 
-PIECE = 65_536
+CHUNK_BYTES = 65_536
 MAX_MEMBERS = 200
 MAX_LINE_BYTES = 65_536
 GZIP, ZIP = b"\x1f\x8b", b"PK"
@@ -35,7 +35,7 @@ class Bounded(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         view = memoryview(buffer)
         try:
-            data = self._source.read(min(len(view), PIECE))
+            data = self._source.read(min(len(view), CHUNK_BYTES))
         except (OSError, EOFError, zlib.error, zipfile.BadZipFile):
             raise BadFile("the file is damaged") from None
         self._left -= len(data)
@@ -81,7 +81,7 @@ class Upload:
 
 
 def _lines(source: IO[bytes], most: int) -> Iterator[tuple[int, str]]:
-    stream = io.BufferedReader(Bounded(source, most), PIECE)
+    stream = io.BufferedReader(Bounded(source, most), CHUNK_BYTES)
     number = 0
     while line := stream.readline(MAX_LINE_BYTES + 1):
         number += 1
