@@ -12,7 +12,7 @@ MAX_NAMES = 100
 """Names of a list kept for a day; the others are counted together."""
 MAX_PAIRS = 600
 """Pairs of page and referrer kept for a month. Beyond 512 Redis indexes a hash: a full one costs no search."""
-MAX_RECENT_HITS = 20
+RECENT_KEPT = 20
 """Newest hits of a site."""
 PAGES_IN_BLOCK = 64
 """Pages whose counts of a month, or of all time, share a hash: Redis stores a small hash compactly, and searches it
@@ -212,7 +212,7 @@ local function count(s)
   end
   if #recent > 0 then
     local length = call('LPUSH', p .. 'recent', unpack(recent))
-    if length > MAX_RECENT then call('LTRIM', p .. 'recent', 0, MAX_RECENT_HITS - 1) end
+    if length > MAX_RECENT then call('LTRIM', p .. 'recent', 0, RECENT_KEPT - 1) end
   end
   site_visits = site_visits or tonumber(call('HGET', totals, 'visits') or '0')
   site_visitors = site_visitors or tonumber(call('HGET', totals, 'visitors') or '0')
@@ -230,8 +230,8 @@ return reply
     .replace("EXACT_MOST", str(EXACT_VISITORS))
     .replace("MAX_NAMES", str(MAX_NAMES))
     .replace("MAX_PAIRS", str(MAX_PAIRS))
-    .replace("MAX_RECENT", str(3 * MAX_RECENT_HITS))
-    .replace("RECENT_KEPT", str(MAX_RECENT_HITS))
+    .replace("MAX_RECENT", str(3 * RECENT_KEPT))
+    .replace("RECENT_KEPT", str(RECENT_KEPT))
     .replace("DAY_BLOCK", str(PAGES_IN_DAY_BLOCK))
     .replace("IN_BLOCK", str(PAGES_IN_BLOCK))
     .replace("PACKED", str(PACKED))
