@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import chain, zip_longest
+from typing import Protocol, TypeVar
 
 import httpcore
 
@@ -11,7 +12,13 @@ from app.http_client import public_only
 
 ATTEMPT_DELAY = 0.25
 """Seconds after which the next address is tried beside one that has not answered (RFC 8305, 5)."""
-Connect = Callable[[str], Awaitable[httpcore.AsyncNetworkStream]]
+
+
+class Connection(Protocol):
+    async def aclose(self) -> None: ...
+
+
+C = TypeVar("C", bound=Connection)
 
 
 class HostConnector(httpcore.AsyncNetworkBackend):
@@ -30,9 +37,7 @@ class HostConnector(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         """Raises httpcore.ConnectError, httpcore.ConnectTimeout, PrivateAddress."""
-        addresses = await addresses_of(host, port)
-        if not self._private and not all(map(public_only.is_public, addresses)):
-            raise public_only.PrivateAddress(host)
+        addresses = await checked_addresses(host, port, private=self._private)
 
         async def connect(address: str) -> httpcore.AsyncNetworkStream:
             return await self._backend.connect_tcp(address, port, timeout, local_address, socket_options)
@@ -41,6 +46,14 @@ class HostConnector(httpcore.AsyncNetworkBackend):
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+
+async def checked_addresses(host: str, port: int, *, private: bool) -> list[str]:
+    """Raises httpcore.ConnectError, and PrivateAddress for a private one unless `private` allows that."""
+    addresses = await addresses_of(host, port)
+    if not private and not all(map(public_only.is_public, addresses)):
+        raise public_only.PrivateAddress(host)
+    return addresses
 
 
 async def addresses_of(host: str, port: int) -> list[str]:
@@ -57,10 +70,10 @@ async def addresses_of(host: str, port: int) -> list[str]:
     return [address for address in chain.from_iterable(zip_longest(*families)) if address is not None]
 
 
-async def first_connection(addresses: Sequence[str], connect: Connect) -> httpcore.AsyncNetworkStream:
+async def first_connection(addresses: Sequence[str], connect: Callable[[str], Awaitable[C]]) -> C:
     """The first connection that succeeds; the others are closed. Raises what the last failure was."""
     waiting = list(addresses)
-    running: set[asyncio.Task[httpcore.AsyncNetworkStream]] = set()
+    running: set[asyncio.Task[C]] = set()
     failure: BaseException = httpcore.ConnectError("no address")
     try:
         while waiting or running:
@@ -80,9 +93,9 @@ async def first_connection(addresses: Sequence[str], connect: Connect) -> httpco
         await _closed(running)
 
 
-async def _closed(tasks: set[asyncio.Task[httpcore.AsyncNetworkStream]]) -> None:
+async def _closed(tasks: set[asyncio.Task[C]]) -> None:
     for task in tasks:
         task.cancel()
     for result in await asyncio.gather(*tasks, return_exceptions=True):
-        if isinstance(result, httpcore.AsyncNetworkStream):
+        if not isinstance(result, BaseException):
             await result.aclose()

@@ -40,8 +40,8 @@ class Transport(httpx.AsyncBaseTransport):
         )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        if self._checks_urls and _spells_private(request.url.host):
-            raise PrivateAddress(request.url.host)
+        if self._checks_urls:
+            refuse_private(request.url.host)
         url = httpcore.URL(
             scheme=request.url.raw_scheme,
             host=request.url.raw_host,
@@ -99,6 +99,12 @@ def _proxy(url: str, tls: ssl.SSLContext) -> httpcore.Proxy:
     auth = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
     address = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
     return httpcore.Proxy(address, auth=auth, ssl_context=tls if parts.scheme == "https" else None)
+
+
+def refuse_private(host: str) -> None:
+    """Raises PrivateAddress for a host that spells one: a proxy resolves names itself."""
+    if _spells_private(host):
+        raise PrivateAddress(host)
 
 
 def _spells_private(host: str) -> bool:

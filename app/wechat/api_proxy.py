@@ -2,16 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
-import httpx
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from app.accounts.services import Service
 from app.http_client.client import HttpClientError, TimedOut
+from app.http_client.streaming import StreamedResponse
 from app.store.client import StoreUnavailable
 from app.web.errors import BadRequest, Forbidden, NotFound, Problem, SignInRequired, problem_of
 from app.web.i18n import N_
@@ -32,6 +31,14 @@ TOKEN_PATHS = frozenset({"cgi-bin/token", "cgi-bin/stable_token"})
 SECRETS = frozenset({"secret", "appsecret", "component_access_token", "component_appsecret"})
 PASSED_ON = ("content-type", "content-length", "accept")
 PASSED_BACK = ("content-type", "content-length", "content-encoding", "content-disposition")
+NO_STORE = {"Cache-Control": "no-store"}
+
+
+class Answer(NamedTuple):
+    """A response for the caller, and the errcode in it."""
+
+    response: Response
+    errcode: int
 
 
 async def proxy(request: Request[WeChatState]) -> Response:
@@ -151,19 +158,18 @@ async def _passed_on(
 ) -> Response:
     """Calls WeChat. A body that is streamed cannot be sent again."""
 
-    async def ask(token: str) -> bytes | StreamingResponse:
+    async def ask(token: str) -> Answer:
         return await _call(request, hub, path, query, token, body)
 
     small = isinstance(body, bytes)
-    response = await with_token(hub.access_token, ask, _errcode, reads=small and request.method == "GET", again=small)
-    hub.count(path, _errcode(response))
-    if not isinstance(response, bytes):
-        return response
-    return Response(response, media_type="application/json", headers={"Cache-Control": "no-store"})
+    reads = small and request.method == "GET"
+    answer = await with_token(hub.access_token, ask, _errcode, reads=reads, again=small)
+    hub.count(path, answer.errcode)
+    return answer.response
 
 
-def _errcode(response: bytes | StreamingResponse) -> int:
-    return errcode_of(parse_json(response)) if isinstance(response, bytes) else 0
+def _errcode(answer: Answer) -> int:
+    return answer.errcode
 
 
 async def _call(
@@ -173,44 +179,49 @@ async def _call(
     query: list[tuple[str, str]],
     token: str,
     content: Body,
-) -> bytes | StreamingResponse:
+) -> Answer:
     """A small JSON body whole, everything else as a stream. Raises WeChatProblem, WeChatTimeout."""
-    url = f"{hub.account.api_url}/{path}?{urlencode([('access_token', token), *query])}"
+    target = f"/{path}?{urlencode([('access_token', token), *query])}"
     headers = {name: request.headers[name] for name in PASSED_ON if name in request.headers}
+    state = request.state
     try:
-        async with AsyncExitStack() as stack:
-            opened = request.state["wechat_http"].stream(request.method, url, headers, content)
-            response = await stack.enter_async_context(opened)
-            pieces = response.aiter_raw()
-            async with asyncio.timeout(request.state["settings"].wechat_timeout):
-                first = await _first_piece(response, pieces)
-            if first.startswith(b"{") and len(first) <= MAX_REPEATED_BODY:
-                return first
-            held = stack.pop_all()
-    except (TimedOut, TimeoutError, httpx.TimeoutException):
+        response = await state["wechat_http"].send(request.method, hub.account.api_url, target, headers, content)
+        pieces = response.pieces()
+        try:
+            async with asyncio.timeout(state["settings"].wechat_timeout):
+                first, document = await _first_piece(response, pieces)
+        except BaseException:
+            response.close()
+            raise
+    except (TimedOut, TimeoutError):
         hub.count(path, 504)
         raise WeChatTimeout(N_("WeChat does not answer in time.")) from None
-    except (HttpClientError, httpx.HTTPError, BadAnswer):
+    except (HttpClientError, BadAnswer):
         hub.count(path, 502)
         raise WeChatProblem(N_("WeChat cannot be reached, or its response is not usable.")) from None
+    if document is not None:
+        back = Response(first, media_type="application/json", headers=NO_STORE)
+        return Answer(back, errcode_of(document))
 
     async def rest() -> AsyncIterator[bytes]:
-        async with held:
+        try:
             yield first
             async for piece in pieces:
                 yield piece
+        finally:
+            response.close()
 
-    back = {name: response.headers[name] for name in PASSED_BACK if name in response.headers}
-    return StreamingResponse(rest(), headers=back | {"Cache-Control": "no-store"})
+    kept = {name: response.headers[name] for name in PASSED_BACK if name in response.headers}
+    return Answer(StreamingResponse(rest(), headers=kept | NO_STORE), 0)
 
 
 class BadAnswer(Exception):
     """Another status than 200, a page, or half a document."""
 
 
-async def _first_piece(response: httpx.Response, pieces: AsyncIterator[bytes]) -> bytes:
-    """The first bytes; of JSON everything, up to MAX_REPEATED_BODY. Raises BadAnswer."""
-    if response.status_code != 200 or "html" in response.headers.get("content-type", ""):
+async def _first_piece(response: StreamedResponse, pieces: AsyncIterator[bytes]) -> tuple[bytes, dict[str, Any] | None]:
+    """(all of a small JSON body, what it says), or (the first bytes of another one, None). Raises BadAnswer."""
+    if response.status != 200 or "html" in response.headers.get("content-type", ""):
         raise BadAnswer
     first = b""
     async for piece in pieces:
@@ -219,6 +230,9 @@ async def _first_piece(response: httpx.Response, pieces: AsyncIterator[bytes]) -
             break
     if first.lstrip()[:9].lower().startswith((b"<!doctype", b"<html")):
         raise BadAnswer
-    if first.startswith(b"{") and len(first) <= MAX_REPEATED_BODY and not parse_json(first) and first.strip() != b"{}":
+    if not first.startswith(b"{") or len(first) > MAX_REPEATED_BODY:
+        return first, None
+    document = parse_json(first)
+    if not document and first.strip() != b"{}":
         raise BadAnswer
-    return first
+    return first, document

@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+import orjson
+
 DEAD_TOKEN = frozenset({40001, 40014, 42001})
 BUSY = -1
 QUOTA = frozenset({45009, 45011})
@@ -11,13 +13,20 @@ NO_SECOND_TRY = QUOTA | {40013, 40125, 40164, 61004, 61005, 61006, 61007, 61023,
 authorization that was withdrawn.
 """
 
+LENIENT = json.JSONDecoder(strict=False)
+
 
 def parse_json(body: bytes) -> dict[str, Any]:
     """The object of a body, called text/plain or not; empty if the body is no JSON object."""
-    try:
-        document = json.loads(body.decode("utf-8"), strict=False)
-    except (ValueError, RecursionError):
+    if not body.lstrip().startswith(b"{"):
         return {}
+    try:
+        document = orjson.loads(body)
+    except ValueError:  # perhaps control characters, which WeChat sends
+        try:
+            document = LENIENT.decode(body.decode("utf-8"))
+        except (ValueError, RecursionError):
+            return {}
     return document if isinstance(document, dict) else {}
 
 

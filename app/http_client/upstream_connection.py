@@ -1,0 +1,184 @@
+"""An HTTP/1.1 connection to an upstream, parsed by httptools: one request at a time, bodies streamed both ways."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from typing import cast
+
+import httptools
+
+Body = bytes | AsyncIterator[bytes]
+MAX_HEAD_BYTES = 64 * 1024
+MAX_BUFFERED = 256 * 1024
+"""Bytes of a response that wait for the reader before the upstream has to wait."""
+
+
+class BrokenConnection(Exception):
+    """The connection ended too early, or what came is no HTTP/1.1 response."""
+
+
+class UpstreamConnection(asyncio.Protocol):
+    """`timeout` bounds each wait, in seconds: they raise TimeoutError. Everything may raise BrokenConnection."""
+
+    def __init__(self, timeout: float) -> None:
+        self.closed = False
+        self.reusable = False
+        """Whether the response is complete, and the connection good for another request."""
+        self.answered = False
+        """Whether anything of the response has come."""
+        self.ended = True
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self.idle_since = 0.0
+        self._timeout = timeout
+        self._transport: asyncio.Transport
+        self._parser: httptools.HttpResponseParser
+        self._bodiless = self._has_head = self._until_close = self._cannot_write = self._stopped = False
+        self._head_bytes = self._buffered = 0
+        self._pieces: list[bytes] = []
+        self._waiter: asyncio.Future[None] | None = None
+
+    async def request(self, method: str, head: bytes, body: Body, *, chunked: bool = False) -> None:
+        """Sends the request and waits for the head of its response."""
+        self._bodiless = method in {"HEAD", "CONNECT"}
+        self._expect_response()
+        sent = True
+        if isinstance(body, bytes):
+            self._transport.write(head + body)
+        else:
+            self._transport.write(head)
+            sent = await self._send(body, chunked)
+        async with asyncio.timeout(self._timeout):
+            while not self._has_head:
+                await self._change()
+        self.reusable = self.reusable and sent
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """The body of the response, as it comes."""
+        while True:
+            if self._pieces:
+                piece, self._pieces, self._buffered = b"".join(self._pieces), [], 0
+                yield piece
+            elif self.ended:
+                return
+            else:
+                self._read_on()
+                async with asyncio.timeout(self._timeout):
+                    await self._change()
+
+    async def start_tls(self, context: ssl.SSLContext, host: str) -> None:
+        """Goes on with TLS, once a proxy has opened the tunnel."""
+        loop = asyncio.get_running_loop()
+        secure = await loop.start_tls(self._transport, self, context, server_hostname=host)
+        self._transport = cast(asyncio.Transport, secure)
+
+    def close(self) -> None:
+        """Drops the connection, and what it holds."""
+        self.closed, self.reusable = True, False
+        self._transport.abort()
+
+    async def aclose(self) -> None:
+        self.close()
+
+    def _expect_response(self) -> None:
+        self._read_on()
+        self._parser = httptools.HttpResponseParser(self)
+        self.answered = self.ended = self.reusable = self._has_head = self._until_close = False
+        self._head_bytes, self._buffered, self._pieces, self.headers = 0, 0, [], {}
+
+    async def _send(self, body: AsyncIterator[bytes], chunked: bool) -> bool:
+        """Whether all was sent: an upstream may respond, and close, before it has read everything."""
+        async with asyncio.timeout(self._timeout) as deadline:
+            async for piece in body:
+                self._transport.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked and piece else piece)
+                while self._cannot_write and not self._has_head:
+                    await self._change()
+                if self._has_head or self.closed:
+                    return False
+                deadline.reschedule(asyncio.get_running_loop().time() + self._timeout)
+        if chunked:
+            self._transport.write(b"0\r\n\r\n")
+        return True
+
+    def _read_on(self) -> None:
+        if self._stopped and not self.closed:
+            self._stopped = False
+            self._transport.resume_reading()
+
+    async def _change(self) -> None:
+        """Waits until something has come, or can be sent."""
+        if self.closed:
+            raise BrokenConnection
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _changed(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    # What asyncio calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self._has_head and self._until_close and error is None:
+            self.ended = True
+        self.closed, self.reusable = True, False
+        self._changed()
+
+    def pause_writing(self) -> None:
+        self._cannot_write = True
+
+    def resume_writing(self) -> None:
+        self._cannot_write = False
+        self._changed()
+
+    def data_received(self, data: bytes) -> None:
+        if self.ended:  # nobody has asked
+            self.close()
+            return
+        self.answered = True
+        self._head_bytes += 0 if self._has_head else len(data)
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            self.close()
+        if self._head_bytes > MAX_HEAD_BYTES and not self._has_head:
+            self.close()
+        if self._buffered > MAX_BUFFERED and not (self._stopped or self.closed):
+            self._stopped = True
+            self._transport.pause_reading()
+        self._changed()
+
+    # What httptools calls.
+
+    def on_message_begin(self) -> None:
+        if self.ended:  # a second response, to no request
+            self.close()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._has_head:  # otherwise it is a trailer
+            self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+
+    def on_headers_complete(self) -> None:
+        status = self._parser.get_status_code()
+        if status < 200 or self.ended:  # 103 Early Hints, 100 Continue
+            self.headers = {}
+            return
+        self.status, self._has_head = status, True
+        self._until_close = not {"content-length", "transfer-encoding"} & self.headers.keys()
+        if self._bodiless:
+            self.ended = True
+
+    def on_body(self, body: bytes) -> None:
+        self._pieces.append(body)
+        self._buffered += len(body)
+
+    def on_message_complete(self) -> None:
+        if self._has_head and not self.ended:
+            self.ended = True
+            self.reusable = self._parser.should_keep_alive() and not self.closed
