@@ -1,6 +1,6 @@
 """Changes of a namespace: checked as a whole, then written as one version, or none."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -261,10 +261,6 @@ def check_item(key: str, value: Any) -> None:
 def check_why(why: str) -> None:
     if len(why) > MAX_WHY:
         raise BadRequest(f"why: must be at most {MAX_WHY} characters long", field="why")
-
-
-def without_nulls(values: Mapping[str, Any]) -> Values:
-    return {key: value for key, value in values.items() if value is not None}
 
 
 def _equal(one: Any, other: Any) -> bool:

@@ -26,10 +26,6 @@ class Signing(TypedDict):
     signing_keys: SigningKeys
 
 
-class SigningState(WebState, Signing):
-    """The request state of handlers that sign."""
-
-
 @asynccontextmanager
 async def open_signing_keys(web: WebState, clock: Callable[[], float] = time.time) -> AsyncIterator[Signing]:
     """`clock` returns Unix seconds; tests move it."""

@@ -31,7 +31,6 @@ class Chart:
     height: int = HEIGHT
     left: int = LEFT
     right: int = WIDTH - RIGHT
-    bottom: int = HEIGHT - BOTTOM
 
 
 def chart(labels: Sequence[str], visits: Sequence[int], visitors: Sequence[int]) -> Chart:
