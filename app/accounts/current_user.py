@@ -14,7 +14,7 @@ from app.sessions.session import Session
 from app.settings.live import LiveSettings
 from app.store import keys
 from app.store.client import StoreUnavailable
-from app.store.tracking import Fields, TrackedHashes
+from app.store.tracking import Fields, Pin, TrackedHashes
 from app.web.errors import Forbidden
 from app.web.headers import headers_of
 from app.web.i18n import N_
@@ -65,6 +65,10 @@ class CurrentUser:
     def cached_by_id(self, user_id: str) -> User | None:
         """The user if it is cached and not disabled; None otherwise."""
         return self._able(self._users.kept(keys.user(user_id)))
+
+    def pin(self, user_id: str) -> Pin | None:
+        """What shows that a cached user changes."""
+        return self._users.pin(keys.user(user_id))
 
     async def enrolling(self, scope: Scope) -> User | None:
         """The user of the session who has to set up a second factor before anything else; None for all others."""

@@ -18,6 +18,7 @@ from app.sessions.service import Sessions
 from app.sessions.session import Session
 from app.sessions.signing import StrictSigner, signing_keys
 from app.settings import Settings
+from app.store.tracking import Pin
 from app.web.cookies import cookie_header, delete_cookie, full_name, read_cookie, set_cookie
 from app.web.headers import RawHeader
 
@@ -76,6 +77,17 @@ class Callers:
             session = self._sessions.cached_by_root(found.parent) if found is not None else None
         user = self._users.cached_by_id(session.user) if session is not None else None
         return None if session is None or user is None else Caller(user, session, key)
+
+    def pins(self, caller: Caller) -> tuple[tuple[Pin, ...], float]:
+        """What shows that the caller changes, and until when there is nothing to ask or write (Unix seconds)."""
+        if caller.session is None:
+            return (), 0.0
+        of_session, until = self._sessions.pin(caller.session)
+        every = [of_session, self._users.pin(caller.user.id)]
+        if caller.host_key:
+            every.append(self._store.pin(caller.host_key))
+        pins = tuple(pin for pin in every if pin is not None)
+        return pins, until if len(pins) == len(every) else 0.0
 
     async def find(self, scope: Scope, headers: Mapping[bytes, bytes], host: str) -> Caller | None:
         """The caller; None without valid cookies. Raises BadCredentials, StoreUnavailable."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import NamedTuple
 
@@ -223,7 +223,7 @@ class Rules:
                     break
         return found
 
-    @property
+    @cached_property
     def has_networks(self) -> bool:
         return any(rule.allow.networks for rule in self.rules)
 

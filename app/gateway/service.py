@@ -3,6 +3,8 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from math import inf
+from typing import NamedTuple
 
 from starlette.types import Scope
 
@@ -10,22 +12,39 @@ from app.gateway.callers import Caller, Callers
 from app.gateway.identity_cache import IdentityCache, KnownIdentity
 from app.gateway.original_request import OriginalRequest
 from app.gateway.rules import Answer, Decision, Rules, Visitor
+from app.gateway.signed_in import signed_in_at
 from app.gateway.store import GatewayStore
+from app.store.tracking import Pin
 from app.web.cookies import cookie_header
 from app.web.fast_path import StaticHeaders
 from app.web.headers import headers_of
 from app.web.proxies import FORWARDED_CLIENT
 
 ANONYMOUS = Visitor()
+Question = tuple[object, ...]
+MAX_REMEMBERED, MAX_REMEMBERED_BYTES = 10_000, 4096
+"""Questions whose answers a worker remembers, and the longest in bytes: clients choose both."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A decision, and the headers of an answer that lets the request pass."""
+    """A decision, and the headers of an answer that lets the request pass. `renew_at` is when they are made anew."""
 
     decision: Decision
     head: StaticHeaders
     caller: Caller | None
+    renew_at: float
+
+
+class Pass(NamedTuple):
+    """An answer that lets a request pass, good for the same question until `expires` (Unix seconds) or a pin is off.
+    `name` counts it.
+    """
+
+    head: StaticHeaders
+    name: str
+    pins: tuple[Pin, ...]
+    expires: float
 
 
 @dataclass(frozen=True)
@@ -40,6 +59,37 @@ class Gateway:
     clock: Callable[[], float]
     fingerprints: tuple[str, ...] = ()
     counts: Counter[str] = field(default_factory=Counter)
+    _passes: dict[Question, Pass] = field(default_factory=dict, init=False)
+
+    def address_of(self, scope: Scope) -> str | None:
+        """The client's address if a rule asks for it; the proxy's own must not pass for one."""
+        return scope["client"][0] if self.rules.has_networks and FORWARDED_CLIENT in scope else None
+
+    def recall(self, question: Question | None) -> StaticHeaders | None:
+        """The headers of the answer that let this question pass, if it still would; counts it."""
+        known = self._passes.get(question) if question is not None else None
+        if known is None or self.clock() >= known.expires:
+            return None
+        for kept, key, value in known.pins:
+            if kept(key) is not value:
+                return None
+        self.counts[known.name] += 1
+        return known.head
+
+    def remember(self, question: Question, verdict: Verdict) -> None:
+        """Keeps a verdict that lets the question pass."""
+        caller, decision, expires = verdict.caller, verdict.decision, verdict.renew_at
+        pins: tuple[Pin, ...] = ()
+        if caller is not None:
+            pins, until = self.callers.pins(caller)
+            expires = min(expires, until)
+            if decision.within is not None and caller.session is not None:
+                expires = min(expires, signed_in_at(caller.session) + decision.within)
+        if sum(len(part) for part in question if isinstance(part, str | bytes)) > MAX_REMEMBERED_BYTES:
+            return
+        if len(self._passes) >= MAX_REMEMBERED:
+            self._passes.clear()
+        self._passes[question] = Pass(verdict.head, self._name(decision), pins, expires)
 
     def judge_fast(self, scope: Scope, original: OriginalRequest) -> Verdict | None:
         """The verdict if nothing has to be asked of Redis; None otherwise. Raises BadPath."""
@@ -61,17 +111,20 @@ class Gateway:
     def count(self, decision: Decision) -> None:
         """Counts an answer of a rule."""
         if decision.rule:
-            kind = Answer.SIGN_IN if decision.answer == Answer.SIGN_IN_AGAIN else decision.answer
-            self.counts[f"{self.fingerprints[decision.rule - 1]}:{kind.name.lower()}"] += 1
+            self.counts[self._name(decision)] += 1
+
+    def _name(self, decision: Decision) -> str:
+        kind = Answer.SIGN_IN if decision.answer == Answer.SIGN_IN_AGAIN else decision.answer
+        return f"{self.fingerprints[decision.rule - 1]}:{kind.name.lower()}"
 
     def _verdict(
         self, scope: Scope, original: OriginalRequest, caller: Caller | None, known: KnownIdentity | None
     ) -> Verdict:
         visitor, head = (ANONYMOUS, self.identities.anonymous) if known is None else (known.visitor, known.head)
-        # Without an address of the client's, the proxy's own must not pass for one.
-        if self.rules.has_networks and FORWARDED_CLIENT in scope:
-            visitor = replace(visitor, address=scope["client"][0])
+        address = self.address_of(scope)
+        if address is not None:
+            visitor = replace(visitor, address=address)
         decision = self.rules.decide(
             original.host, original.port, original.method, original.path, visitor, self.clock()
         )
-        return Verdict(decision, head, caller)
+        return Verdict(decision, head, caller, inf if known is None else known.renew_at)

@@ -11,7 +11,7 @@ from app.gateway import keys
 from app.gateway.models import CODE_LIFETIME, HANDOFF_LIFETIME, Handoff, HostSession, TakenCode
 from app.store.client import Store, StoreUnavailable
 from app.store.scripts import Script
-from app.store.tracking import Fields, TrackedHashes, Tracking
+from app.store.tracking import Fields, Pin, TrackedHashes, Tracking
 
 USED_CODE_LIFETIME = 600
 """Seconds for which a replay of a used code is recognised."""
@@ -83,6 +83,10 @@ class GatewayStore:
 
     def cached_session(self, key: str) -> HostSession | None:
         return self._sessions.kept(keys.gateway_session(key))
+
+    def pin(self, key: str) -> Pin | None:
+        """What shows that a cached session of a host ends."""
+        return self._sessions.pin(keys.gateway_session(key))
 
     async def end_session(self, key: str) -> None:
         name = keys.gateway_session(key)

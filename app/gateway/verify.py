@@ -19,9 +19,10 @@ from app.gateway.original_request import (
 from app.gateway.readings import BadPath
 from app.gateway.responses import BadAddress, NotSignedIn, challenge, problem, refused
 from app.gateway.rules import Answer
+from app.gateway.service import Gateway, Question
 from app.store.client import StoreUnavailable
 from app.web.errors import Problem, Unavailable
-from app.web.fast_path import FastEndpoint, FastResponse
+from app.web.fast_path import FastEndpoint, FastResponse, StaticHeaders
 from app.web.headers import headers_of
 from app.web.i18n import N_
 from app.web.proxies import TRUSTED_PEER
@@ -41,6 +42,7 @@ class Verify(FastEndpoint):
     """200 lets the original request pass and names its user; every other status refuses it."""
 
     redirects = True
+    read_headers: tuple[bytes, ...] = (b"cookie", b"authorization")
 
     def __init__(self) -> None:
         self._warned = float("-inf")
@@ -49,11 +51,24 @@ class Verify(FastEndpoint):
         """Raises BadOriginalRequest."""
         raise NotImplementedError
 
+    def question(self, scope: Scope, address: str | None) -> Question | None:
+        """All that the answer depends on; None if a header came twice."""
+        headers = headers_of(scope)
+        if len(headers) != len(scope["headers"]):
+            return None
+        return (type(self), address, *map(headers.get, self.read_headers))
+
     def try_fast(self, scope: Scope) -> FastResponse | None:
         """Lets a request pass if it may, and nothing has to be asked for that."""
         if TRUSTED_PEER not in scope:
             return None
         gateway = cast(GatewayState, scope["state"])["gateway"]
+        question = self.question(scope, gateway.address_of(scope))
+        head = gateway.recall(question) or self._judge_fast(scope, gateway, question)
+        return None if head is None else (head, b"")
+
+    def _judge_fast(self, scope: Scope, gateway: Gateway, question: Question | None) -> StaticHeaders | None:
+        """The headers of an answer that lets the request pass."""
         try:
             original = self.original(scope)
             scope["scheme"] = original.scheme
@@ -62,8 +77,10 @@ class Verify(FastEndpoint):
             return None
         if verdict is None or verdict.decision.answer != Answer.ALLOW:
             return None
+        if question is not None:
+            gateway.remember(question, verdict)
         gateway.count(verdict.decision)
-        return verdict.head, b""
+        return verdict.head
 
     async def handle(self, scope: Scope) -> FastResponse:
         state = cast(GatewayState, scope["state"])
@@ -107,6 +124,7 @@ class AuthRequest(Verify):
     """`/verify/auth-request`, for nginx."""
 
     redirects = False
+    read_headers = (*Verify.read_headers, b"x-original-url", b"x-original-method")
 
     def original(self, scope: Scope) -> OriginalRequest:
         return from_auth_request(scope["headers"])
@@ -114,6 +132,10 @@ class AuthRequest(Verify):
 
 class ForwardAuth(Verify):
     """`/verify/forward-auth`, for Traefik and Caddy."""
+
+    read_headers = (
+        *Verify.read_headers, b"x-forwarded-method", b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-uri",
+    )  # fmt: skip
 
     def original(self, scope: Scope) -> OriginalRequest:
         return from_forward_auth(scope["headers"])
@@ -123,6 +145,11 @@ class ExtAuthz(Verify):
     """`/verify/ext-authz/<path>`, for Envoy."""
 
     prefix = b"/verify/ext-authz"
+    read_headers = (*Verify.read_headers, b"host", b"x-forwarded-proto")
+
+    def question(self, scope: Scope, address: str | None) -> Question | None:
+        question = super().question(scope, address)
+        return None if question is None else (*question, scope["method"], scope["raw_path"], scope["query_string"])
 
     def original(self, scope: Scope) -> OriginalRequest:
         raw: bytes = scope["raw_path"]

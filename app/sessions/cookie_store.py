@@ -8,6 +8,7 @@ from app.sessions.session import Changes, Session, SessionPage
 from app.sessions.signing import signing_keys
 from app.sessions.timeouts import Timeouts
 from app.settings import Settings
+from app.store.tracking import Pin
 
 
 class CookieSessions:
@@ -45,6 +46,9 @@ class CookieSessions:
 
     async def by_key(self, key: str) -> Session | None:
         return None
+
+    def pin(self, session: Session) -> tuple[Pin | None, float]:
+        return None, 0.0
 
     def cached_by_root(self, root: str) -> Session | None:
         return None

@@ -17,7 +17,7 @@ from app.settings import Settings
 from app.store import keys
 from app.store.client import Store
 from app.store.scripts import Script
-from app.store.tracking import Fields, TrackedHashes, Tracking
+from app.store.tracking import Fields, Pin, TrackedHashes, Tracking
 
 ID_BYTES = 24
 KEY_LENGTH = 43
@@ -73,6 +73,9 @@ class RedisSessions:
 
     async def by_key(self, key: str) -> Session | None:
         return self._alive(await self._cache.read(keys.session(key))) if len(key) == KEY_LENGTH else None
+
+    def pin(self, session: Session) -> tuple[Pin | None, float]:
+        return self._cache.pin(keys.session(session.key)), self._timeouts.expiry(session)
 
     def cached_by_root(self, root: str) -> Session | None:
         return self.cached(root) or self.cached(self._current.kept(keys.session_current(root)) or "")

@@ -22,6 +22,7 @@ from app.sessions.user_agent import device_of
 from app.settings import Settings
 from app.store.client import CannotWrite
 from app.store.single_flight import SingleFlight
+from app.store.tracking import Pin
 from app.web.cookies import cookie_header, delete_cookie
 from app.web.headers import RawHeaders, headers_of
 from app.web.middleware import ON_RESPONSE_START
@@ -117,6 +118,11 @@ class Sessions:
     def cached_by_root(self, root: str) -> Session | None:
         """As `cached`, for what depends on a session, such as a sign-in at another host."""
         return self._unless_due(self._store.cached_by_root(root))
+
+    def pin(self, session: Session) -> tuple[Pin | None, float]:
+        """What shows that a cached session changes or ends, and when its last use, a recheck or its end is due."""
+        pin, expiry = self._store.pin(session)
+        return pin, min(expiry, session.seen + self._seen_every, session.recheck_at)
 
     def _unless_due(self, session: Session | None) -> Session | None:
         now = self._clock()

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from app.sessions.flask_format import TaggedJson
+from app.store.tracking import Pin
 
 FLASH = "_flash"
 Changes = dict[str, str | None]
@@ -94,6 +95,9 @@ class SessionStore(Protocol):
 
     async def by_key(self, key: str) -> Session | None:
         """The living session of a key; None if there is none."""
+
+    def pin(self, session: Session) -> tuple[Pin | None, float]:
+        """What shows that a cached session changes or ends, and when it expires (Unix seconds)."""
 
     def cached_by_root(self, root: str) -> Session | None:
         """The living session of a root if it is cached; None otherwise."""

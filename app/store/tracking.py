@@ -6,7 +6,7 @@ a value invalidated while it was being read is used, but not cached. Without the
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from app.store.client import Store, StoreUnavailable
 
@@ -45,6 +45,14 @@ class Tracking:
             cache.clear()
 
 
+class Pin(NamedTuple):
+    """A cached value as it was: `kept(key) is value` until the hash changes or leaves the cache."""
+
+    kept: Callable[[str], Any]
+    key: str
+    value: Any
+
+
 class TrackedHashes(Generic[T]):
     """Parsed Redis hashes. `parse` gets a hash's fields, never an empty one; at most `limit` are cached."""
 
@@ -60,6 +68,11 @@ class TrackedHashes(Generic[T]):
     def kept(self, key: str) -> T | None:
         """The cached hash; None if it is not cached or does not exist."""
         return self._kept.get(key)
+
+    def pin(self, key: str) -> Pin | None:
+        """For what is concluded from the cached hash; None if it is not cached or does not exist."""
+        value = self._kept.get(key)
+        return Pin(self._kept.get, key, value) if value is not None else None
 
     async def read(self, key: str) -> T | None:
         """The hash, from the cache or from Redis; None if it does not exist. Raises StoreUnavailable."""

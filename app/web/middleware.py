@@ -139,7 +139,7 @@ class Middleware:
     def _refusal(self, scope: Scope, policy: RoutePolicy) -> Problem | None:
         raw = scope["headers"]
         headers = headers_of(scope)
-        if not self._hosts.allow(headers, raw) and not (policy.any_host or scope["path"] in PROBES):
+        if not (policy.any_host or self._hosts.allow(headers, raw) or scope["path"] in PROBES):
             return BadRequest(N_("The Host header is missing, malformed or not allowed."), field="Host")
         if self._proxies.any:
             self._proxies.apply(scope, headers)

@@ -254,16 +254,6 @@ async def test_the_first_answer_has_an_identity_token(browser: Browser) -> None:
     assert len((await browser.verify()).headers["x-tallygate-identity"].split(".")) == 3
 
 
-async def test_answers_are_counted_by_rule(browser: Browser, service: Running) -> None:
-    await browser.verify("/public/x")
-    await browser.verify("/bob")
-    gateway = service.state["gateway"]
-    await gateway.store.add_answers(gateway.counts)
-    counts = await gateway.store.answers()
-    assert counts[f"{gateway.fingerprints[0]}:allow"] == 1
-    assert counts[f"{gateway.fingerprints[1]}:sign_in"] == 1
-
-
 async def test_the_page_of_a_refused_request_is_shown_for_nginx(browser: Browser) -> None:
     wiki = browser.at(WIKI)
     asked = {"X-Original-URL": f"https://{WIKI}/a", "X-Original-Method": "GET"}

@@ -1,0 +1,49 @@
+"""Answers that let a request pass are remembered: they cost nothing in Redis, and end with what they depend on."""
+
+from tests.gateway.conftest import Browser
+from tests.helpers.cast import Cast
+from tests.helpers.clock import Clock
+from tests.helpers.service import Running
+
+
+async def test_a_repeated_question_asks_redis_nothing_and_is_counted(browser: Browser, service: Running) -> None:
+    await browser.sign_in("bob")
+    await browser.enter()
+    gateway, store = service.state["gateway"], service.state["store"]
+    await browser.verify("/page")
+    await gateway.store.add_answers(gateway.counts)
+    commands = store.commands
+    for _ in range(3):
+        assert (await browser.verify("/page")).status_code == 200
+        assert (await browser.verify("/public/x")).status_code == 200
+    assert store.commands == commands
+    assert gateway.counts == {f"{gateway.fingerprints[4]}:allow": 3, f"{gateway.fingerprints[0]}:allow": 3}
+    await browser.verify("/bob", Accept="*/*")
+    charlie = Browser(service)
+    await charlie.verify("/bob")
+    await gateway.store.add_answers(gateway.counts)
+    counts = await gateway.store.answers()
+    assert counts[f"{gateway.fingerprints[1]}:allow"] == counts[f"{gateway.fingerprints[1]}:sign_in"] == 1
+
+
+async def test_remembered_answers_end_with_what_they_depend_on(
+    browser: Browser, service: Running, cast: Cast, clock: Clock
+) -> None:
+    await browser.sign_in("bob")
+    await browser.enter()
+    inside = {"X-Forwarded-For": "198.51.100.7"}
+    for _ in range(3):
+        assert (await browser.verify("/vault")).status_code == 200
+        assert (await browser.verify("/office", **inside)).status_code == 200
+    assert (await browser.verify("/office")).status_code == 403, "the client's address is another one"
+    assert (await browser.verify("/vault", **{"X-Forwarded-Proto": "gopher"})).status_code == 400
+    await service.state["users"].set_groups(cast.bob.id, ("staff",))
+    assert (await browser.verify("/vault")).headers["remote-groups"] == "staff"
+    token = (await browser.verify("/vault")).headers["x-tallygate-identity"]
+    clock.move(61)
+    assert (await browser.verify("/vault")).headers["x-tallygate-identity"] != token
+    clock.move(540)
+    assert (await browser.verify("/vault")).status_code == 302
+    assert (await browser.verify("/page")).status_code == 200
+    await service.state["sessions"].end_all(cast.bob.id)
+    assert (await browser.verify("/page")).status_code == 302
