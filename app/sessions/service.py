@@ -105,10 +105,7 @@ class Sessions:
         return vouched
 
     def cached(self, scope: Scope, header: bytes) -> Session | None:
-        """The cached session of a raw Cookie header, if it needs neither a write of its last use nor a recheck.
-
-        None means: use `open`. The result must not be changed.
-        """
+        """The cached session of a raw Cookie header, not to be changed; None where `open` has something to do."""
         key = self._known[scope["scheme"] == "https"].get(header)
         # With a doubled header there may be a second Cookie header: `open` looks at both.
         if not key or len(headers_of(scope)) != len(scope["headers"]):
@@ -126,9 +123,8 @@ class Sessions:
 
     def _unless_due(self, session: Session | None) -> Session | None:
         now = self._clock()
-        if session is None or now - session.seen >= self._seen_every or now >= session.recheck_at:
-            return None
-        return session
+        due = session is None or now - session.seen >= self._seen_every or now >= session.recheck_at
+        return None if due else session
 
     async def by_root(self, root: str) -> Session | None:
         """The living session of a root, for what depends on it: counts as a use of the session."""
