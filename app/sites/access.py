@@ -42,6 +42,7 @@ async def site_for(request: Request[SitesState], need: Right) -> tuple[Site, Use
         raise NotFound
     if right_of(user, site) < need:
         raise Forbidden(N_("You may look at this site, but not change it."))
+    await request.state["site_store"].count_pending(site)
     return site, user
 
 
@@ -53,6 +54,7 @@ async def visible_site(request: Request[SitesState]) -> tuple[Site, User | None]
     user: User | None = await request.state["current_user"].get(request.scope)
     share = request.query_params.get("share", "")
     if site.public or right_of(user, site) or (share and share_hash(share) in site.shares):
+        await request.state["site_store"].count_pending(site)
         return site, user
     raise NotFound
 

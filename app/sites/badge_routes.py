@@ -41,6 +41,7 @@ async def show(request: Request[SitesState]) -> Response:
     if len(label) > MAX_LABEL_LENGTH or CONTROL.search(label):
         raise BadRequest(f"label: must be at most {MAX_LABEL_LENGTH} characters long", field="label")
     try:
+        await request.state["site_store"].count_pending(site)
         message = f"{await _number(request, site):,}"
     except StoreUnavailable:
         message = "?"

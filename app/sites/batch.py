@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -16,6 +16,8 @@ GRACE = 3600
 """Seconds for which the visitors of a day are told apart after it ended: hits may come late."""
 MAX_RECENT = 10
 """Newest hits of a batch that are shown live."""
+SMALL_REPORT = 16
+"""Shapes and visitors of a slot that may wait, in Redis, to be counted together with others of the site."""
 MAX_ITEMS = 500
 """Shapes and visitors that one script call handles: a script blocks Redis while it runs."""
 
@@ -51,6 +53,7 @@ class SlotCounts:
 
     __slots__ = (
         "_paths",
+        "acknowledged",
         "count",
         "events",
         "items",
@@ -72,11 +75,13 @@ class SlotCounts:
         self.events: dict[str, list[str]] = {}
         self.recent: deque[tuple[float, Shape]] = deque(maxlen=MAX_RECENT)
         self.waiting: list[tuple[str, bool, NumbersFuture]] = []
-        """(path, whether the hit is counted there, who waits)."""
+        """(path, whether the hit is counted there, who waits for its numbers)."""
         self._paths: list[str] = []
         self.items = 0
         self.count = 0
         """Hits of every kind."""
+        self.acknowledged: NumbersFuture | None = None
+        """Done when Redis has the hits: for whoever asks for no numbers."""
 
     def visit(self, shape: Shape, visitor: str, now: float) -> None:
         """One visit; `visitor` is empty where they are known to be counted already, or not to be counted."""
@@ -100,7 +105,12 @@ class SlotCounts:
         self.events.setdefault(name, []).append(visitor)
         self.items += 1
 
-    def document(self, now: float) -> list[object]:
+    def head(self) -> str:
+        """The tag, the site, and whether it has to be counted now: a small report may wait for others."""
+        now = bool(self.waiting) or self.items > SMALL_REPORT
+        return f"{keys.sites_bucket(self.site.bucket)} {self.site.id} {now:d}"
+
+    def report(self, now: float) -> bytes:
         """The slot as the script reads it."""
         site, slot = self.site, self.slot
         paths: dict[str, int] = {}
@@ -116,27 +126,30 @@ class SlotCounts:
             if path and path not in paths:  # its number is asked for only
                 paths[path] = len(paths) + 1
         self._paths = list(paths)
-        kept_until = slot.day_ends + site.retention_days * 86_400 if site.retention_days else 0
-        return [
-            keys.sites_bucket(site.bucket),
-            site.id,
-            slot.day,
-            slot.hour,
-            int(max(slot.day_ends, now) + GRACE),
-            int(kept_until),
-            int(slot.ends + HOUR_RETENTION),
-            site.max_paths,
-            self._paths,
-            list(names),
-            rows,
-            [[visitor, numbers[shape]] for visitor, shape in self.visitors],
-            list(self.left_out.items()),
-            [[name, len(visitors), *(v for v in visitors if v)] for name, visitors in self.events.items()],
-            [orjson.dumps([int(when), shape.path, *shape.names]).decode() for when, shape in self.recent],
-        ]
+        return orjson.dumps(
+            [
+                slot.day,
+                slot.hour,
+                int(max(slot.day_ends, now) + GRACE),
+                int(slot.day_ends + site.retention_days * 86_400 if site.retention_days else 0),
+                int(slot.ends + HOUR_RETENTION),
+                site.max_paths,
+                self._paths,
+                list(names),
+                rows,
+                [[visitor, numbers[shape]] for visitor, shape in self.visitors],
+                list(self.left_out.items()),
+                [[name, len(visitors), *(v for v in visitors if v)] for name, visitors in self.events.items()],
+                [[int(when), numbers[shape]] for when, shape in self.recent],
+            ]
+        )
 
     def tell(self, reply: Sequence[int]) -> None:
-        """`reply` is the site's visits, its visitors, and the totals of the document's paths after this slot."""
+        """`reply` is the site's visits, its visitors, and the totals of the report's paths after this slot; empty where
+        the slot waits to be counted.
+        """
+        if self.acknowledged is not None and not self.acknowledged.done():
+            self.acknowledged.set_result(None)
         if not self.waiting:
             return
         total, visitors, *pages = reply
@@ -161,6 +174,9 @@ class SlotCounts:
             if not future.done():
                 future.set_result(None)
         self.waiting.clear()
+        if self.acknowledged is not None and not self.acknowledged.done():
+            self.acknowledged.set_result(None)
+        self.acknowledged = None
 
 
 class SitesBatch:
@@ -193,7 +209,3 @@ class SitesBatch:
     def give_up(self) -> None:
         for counts in self.slots:
             counts.give_up()
-
-
-def encode(slots: Iterable[SlotCounts], now: float) -> bytes:
-    return orjson.dumps([counts.document(now) for counts in slots])

@@ -66,10 +66,11 @@ class Collect(FastEndpoint):
             report = counter.query_report(site, scope["query_string"], headers)
         except BadHit:
             return None
-        future = counter.count_now(report, _address(scope))
+        wants_numbers = _wants_numbers(headers)
+        future = counter.count_now(report, _address(scope), numbers=wants_numbers)
         if future is None:
             return None
-        return Deferred(future, _numbers if _wants_numbers(headers) else _gif)
+        return Deferred(future, _numbers if wants_numbers else _gif)
 
     async def handle(self, scope: Scope) -> FastResponse:
         """GET and HEAD."""
@@ -90,12 +91,13 @@ class Collect(FastEndpoint):
         if scope["method"] == "HEAD":
             return GIF_HEADERS, GIF
         headers = headers_of(scope)
-        answer = _numbers if _wants_numbers(headers) else _gif
+        wants_numbers = _wants_numbers(headers)
         try:
             report = state["hit_counter"].query_report(site, scope["query_string"], headers)
         except BadHit as error:
             return bad_hit(error)
-        return answer(await (await state["hit_counter"].count(report, _address(scope))))
+        numbers = await (await state["hit_counter"].count(report, _address(scope), numbers=wants_numbers))
+        return _numbers(numbers) if wants_numbers else _gif(None)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] in {"GET", "HEAD"}:
@@ -122,7 +124,7 @@ class Collect(FastEndpoint):
         except BadHit as error:
             return bad_hit(error)
         report = state["hit_counter"].report(site, hit, headers)
-        numbers = await (await state["hit_counter"].count(report, _address(scope)))
+        numbers = await (await state["hit_counter"].count(report, _address(scope), numbers=wants_numbers))
         return _numbers(numbers) if wants_numbers else (EMPTY_HEADERS, b"")
 
 
@@ -157,6 +159,7 @@ async def _read(state: SitesState, site: Site, query: bytes) -> FastResponse:
     except (BadHit, BadAddress) as error:
         return bad_hit(BadHit(f"p: {error}") if isinstance(error, BadAddress) else error)
     try:
+        await state["site_store"].count_pending(site)
         numbers = await state["site_stats"].numbers(site, path)
     except StoreUnavailable:
         return _numbers(None)

@@ -1,7 +1,8 @@
-"""The script that counts a batch of hits of one bucket, exactly once."""
+"""Lua that counts reports of hits, and the bounds of what it keeps."""
+
+import re
 
 from app.events.stream import RAISE_REACHED
-from app.store.scripts import Script
 
 EXACT_VISITORS = 5_000
 """Unique visitors of a day and site that are told apart exactly; beyond, they are estimated (HyperLogLog)."""
@@ -23,20 +24,37 @@ PAGES_IN_DAY_BLOCK = 256
 PACKED = 2**27
 """Visits and visitors of a name in one number: visits + PACKED * visitors."""
 
-# KEYS: the worker's record. ARGV: the sequence number, the record's lifetime, numbers whose reaching is
-# an event, slots as SlotCounts.document makes them.
-# A slot is answered with "visits visitors total-of-each-path"; a slot of a site that is gone with "-".
+PENDING = 32
+"""Small reports of a site that wait to be counted together."""
+SETTLED_AT_ONCE = 16
+"""Sites whose waiting reports one script call counts."""
+
+CONSTANTS = {
+    "SEEN_BITS": SEEN_BITS,
+    "SEEN_MOST": SEEN,
+    "EXACT_MOST": EXACT_VISITORS,
+    "MAX_NAMES": MAX_NAMES,
+    "MAX_PAIRS": MAX_PAIRS,
+    "MAX_RECENT": 3 * RECENT_KEPT,
+    "RECENT_KEPT": RECENT_KEPT,
+    "DAY_BLOCK": PAGES_IN_DAY_BLOCK,
+    "IN_BLOCK": PAGES_IN_BLOCK,
+    "PACKED": PACKED,
+    "MOST_PENDING": PENDING,
+    "AT_ONCE": SETTLED_AT_ONCE,
+}
+
+
+def lua(text: str) -> str:
+    """The text with the numbers of CONSTANTS in place of their names."""
+    return re.sub(r"\b[A-Z][A-Z_]+\b", lambda match: str(CONSTANTS.get(match[0], match[0])), text)
+
+
+# Defines `count(tag, site, reports, numbers)`: counts reports of one site, as SlotCounts.document makes them, and gives
+# the site's visits and visitors, and a table of the totals of their paths.
 # Nothing here fails half way: a value that cannot be added to is left as it is (pcall), the rest is counted.
-COUNT_BATCH = Script(
-    RAISE_REACHED
-    + """
-local last = tonumber(redis.call('HGET', KEYS[1], 'seq') or '0')
-local seq = tonumber(ARGV[1])
-if seq == last then
-  return redis.call('HGET', KEYS[1], 'reply')
-elseif seq ~= last + 1 then
-  return last
-end
+COUNT = RAISE_REACHED + lua(
+    """
 local call, pcall, floor, sub = redis.call, redis.pcall, math.floor, string.sub
 
 local function add(key, field, by)
@@ -120,150 +138,140 @@ local function daily_visitors(p, day, forgotten)
   return self
 end
 
-local function count(s)
-  local tag, id, day, hour, forgotten, ends, hour_ends, max = unpack(s, 1, 8)
-  local paths, names, shapes, visitors, left_out, events, recent = unpack(s, 9, 15)
-  if call('EXISTS', tag .. ':site:' .. id) == 0 then return '-' end
-  local p = tag .. ':' .. id .. ':'
-  local month, year = sub(day, 1, 6), sub(day, 1, 4)
-  local visits, path_visits, path_visitors, name_visits, name_visitors = 0, {}, {}, {}, {}
-  for _, shape in ipairs(shapes) do
-    visits = visits + shape[2]
-    path_visits[shape[1]] = (path_visits[shape[1]] or 0) + shape[2]
-    for i = 3, #shape do name_visits[shape[i]] = (name_visits[shape[i]] or 0) + shape[2] end
+-- What reports of one hour say together.
+local function sum_up(reports)
+  local sum = {visits = 0, paths = {}, path_visits = {}, name_visits = {}, visitors = {}, events = {}, left_out = {},
+    pairs = {}, recent = {}}
+  for _, report in ipairs(reports) do
+    local paths, names, shapes, visitors, left_out, events, recent = unpack(report, 7, 13)
+    for _, path in ipairs(paths) do
+      if not sum.path_visits[path] then
+        sum.path_visits[path] = 0
+        table.insert(sum.paths, path)
+      end
+    end
+    local told = {}
+    for i, shape in ipairs(shapes) do
+      local path, n = paths[shape[1]], shape[2]
+      told[i] = {path}
+      sum.visits = sum.visits + n
+      sum.path_visits[path] = sum.path_visits[path] + n
+      for at = 3, #shape do
+        local name = names[shape[at]]
+        told[i][at - 1] = name
+        sum.name_visits[name] = (sum.name_visits[name] or 0) + n
+      end
+      local referrer = told[i][2]
+      if referrer and sub(referrer, 1, 2) == 'r:' then
+        local of_path = sum.pairs[path] or {}
+        sum.pairs[path], of_path[referrer] = of_path, (of_path[referrer] or 0) + n
+      end
+    end
+    for _, visitor in ipairs(visitors) do table.insert(sum.visitors, {visitor[1], told[visitor[2]]}) end
+    for _, event in ipairs(events) do table.insert(sum.events, event) end
+    for _, reason in ipairs(left_out) do sum.left_out[reason[1]] = (sum.left_out[reason[1]] or 0) + reason[2] end
+    for _, hit in ipairs(recent) do table.insert(sum.recent, {hit[1], unpack(told[hit[2]])}) end
   end
-  local path_ids = {}
-  for i, path in ipairs(paths) do
-    path_ids[i] = path_id(p, path, path_visits[i], max)
-  end
+  return sum
+end
+
+local function count_hour(tag, id, reports, numbers)
+  local day, hour, forgotten, ends, hour_ends, max = unpack(reports[#reports], 1, 6)
+  local sum, p = sum_up(reports), tag .. ':' .. id .. ':'
+  local month, year, visits, path_visits = sub(day, 1, 6), sub(day, 1, 4), sum.visits, sum.path_visits
+  local path_ids, path_visitors, name_visitors = {}, {}, {}
+  for _, path in ipairs(sum.paths) do path_ids[path] = path_id(p, path, path_visits[path] > 0, max) end
 
   local today, hour_visitors, gained = nil, 0, 0
-  if #visitors > 0 or #events > 0 then today = daily_visitors(p, day, forgotten) end
-  for _, visitor in ipairs(visitors) do
-    local shape = shapes[visitor[2]]
-    if today.add(visitor[1]) then
-      for i = 3, #shape do name_visitors[shape[i]] = (name_visitors[shape[i]] or 0) + 1 end
+  if #sum.visitors > 0 or #sum.events > 0 then today = daily_visitors(p, day, forgotten) end
+  for _, visitor in ipairs(sum.visitors) do
+    local who, path, names = visitor[1], visitor[2][1], visitor[2]
+    if today.add(who) then
+      for i = 2, #names do name_visitors[names[i]] = (name_visitors[names[i]] or 0) + 1 end
     end
-    if today.first(hour .. '@' .. visitor[1]) then hour_visitors = hour_visitors + 1 end
-    if today.first(path_ids[shape[1]] .. '/' .. visitor[1]) then
-      path_visitors[shape[1]] = (path_visitors[shape[1]] or 0) + 1
-    end
+    if today.first(hour .. '@' .. who) then hour_visitors = hour_visitors + 1 end
+    if today.first(path_ids[path] .. '/' .. who) then path_visitors[path] = (path_visitors[path] or 0) + 1 end
   end
   if today then gained = today.gained() end
 
-  local totals, list = p .. 'totals', p .. 'l:' .. day
-  local site_visits, site_visitors
+  local list = p .. 'l:' .. day
   if visits > 0 then
-    site_visits = add(totals, 'visits', visits)
-    raise_reached(tag .. ':raised', 'site.reached', 'site', id, 'visits', site_visits - visits, site_visits, ARGV[3])
+    local total = add(p .. 'totals', 'visits', visits)
+    raise_reached(tag .. ':raised', 'site.reached', 'site', id, 'visits', total - visits, total, numbers)
     add(p .. 'days:' .. year, sub(day, 5), visits)
     add(p .. 'months', month, visits)
     if add(p .. 'hours:' .. day, hour, visits) == visits then call('EXPIREAT', p .. 'hours:' .. day, hour_ends) end
   end
   if hour_visitors > 0 then add(p .. 'hours:' .. day, 'u' .. hour, hour_visitors) end
   if gained > 0 then
-    site_visitors = add(totals, 'visitors', gained)
+    add(p .. 'totals', 'visitors', gained)
     add(p .. 'uniq:' .. year, sub(day, 5), gained)
     add(p .. 'months', 'u' .. month, gained)
   end
 
-  local answer = {}
-  for i, _ in ipairs(paths) do
-    local id, n, u = path_ids[i], path_visits[i] or 0, path_visitors[i] or 0
-    local total = 0
-    if id then
+  for _, path in ipairs(sum.paths) do
+    local id, n, repeats = path_ids[path], path_visits[path], path_visits[path] - (path_visitors[path] or 0)
+    if id and n > 0 then
       local block, field = ':' .. floor(id / IN_BLOCK), id % IN_BLOCK * 2
-      if n > 0 then
-        local of_day, day_field = p .. 'd:' .. day .. ':' .. floor(id / DAY_BLOCK), id % DAY_BLOCK * 2
-        total = add(p .. 'pt' .. block, field, n)
-        add(p .. 'm:' .. month .. block, field, n)
-        if add(of_day, day_field, n) == n and ends > 0 then call('EXPIREAT', of_day, ends) end
-        if n > u then
-          add(p .. 'pt' .. block, field + 1, n - u)
-          add(p .. 'm:' .. month .. block, field + 1, n - u)
-          add(of_day, day_field + 1, n - u)
-        end
-      else
-        total = tonumber(call('HGET', p .. 'pt' .. block, field) or '0')
+      local of_day, day_field = p .. 'd:' .. day .. ':' .. floor(id / DAY_BLOCK), id % DAY_BLOCK * 2
+      add(p .. 'pt' .. block, field, n)
+      add(p .. 'm:' .. month .. block, field, n)
+      if add(of_day, day_field, n) == n and ends > 0 then call('EXPIREAT', of_day, ends) end
+      if repeats > 0 then
+        add(p .. 'pt' .. block, field + 1, repeats)
+        add(p .. 'm:' .. month .. block, field + 1, repeats)
+        add(of_day, day_field + 1, repeats)
       end
     end
-    answer[i] = string.format('%.0f', total)
   end
 
-  for i, name in ipairs(names) do list_add(list, name, name_visits[i] or 0, name_visitors[i] or 0, ends) end
-  for _, event in ipairs(events) do
+  for name, n in pairs(sum.name_visits) do list_add(list, name, n, name_visitors[name] or 0, ends) end
+  for _, event in ipairs(sum.events) do
     local u = 0
     for i = 3, #event do
       if today.first('e' .. event[1] .. '/' .. event[i]) then u = u + 1 end
     end
     list_add(list, 'e:' .. event[1], event[2], u, ends)
   end
-  for _, shape in ipairs(shapes) do
-    local referrer = shape[3] and names[shape[3]]
-    if referrer and sub(referrer, 1, 2) == 'r:' then
-      local pairs_key, field = p .. 'pr:' .. month, path_ids[shape[1]] .. ' ' .. sub(referrer, 3)
-      if call('HLEN', pairs_key) < MAX_PAIRS or call('HEXISTS', pairs_key, field) == 1 then
-        add(pairs_key, field, shape[2])
+  local known_pairs = p .. 'pr:' .. month
+  for path, of_path in pairs(sum.pairs) do
+    for referrer, n in pairs(of_path) do
+      local field = path_ids[path] .. ' ' .. sub(referrer, 3)
+      if add(known_pairs, field, n) == n and call('HLEN', known_pairs) > MAX_PAIRS then
+        call('HDEL', known_pairs, field)
       end
     end
   end
-  for _, reason in ipairs(left_out) do
-    add(p .. 'o:' .. month, sub(day, 7) .. reason[1], reason[2])
+  for reason, n in pairs(sum.left_out) do add(p .. 'o:' .. month, sub(day, 7) .. reason, n) end
+  local newest = {}
+  for i = math.max(1, #sum.recent - RECENT_KEPT + 1), #sum.recent do
+    table.insert(newest, cjson.encode(sum.recent[i]))
   end
-  if #recent > 0 then
-    local length = call('LPUSH', p .. 'recent', unpack(recent))
-    if length > MAX_RECENT then call('LTRIM', p .. 'recent', 0, RECENT_KEPT - 1) end
+  if #newest > 0 and call('LPUSH', p .. 'recent', unpack(newest)) > MAX_RECENT then
+    call('LTRIM', p .. 'recent', 0, RECENT_KEPT - 1)
   end
-  site_visits = site_visits or tonumber(call('HGET', totals, 'visits') or '0')
-  site_visitors = site_visitors or tonumber(call('HGET', totals, 'visitors') or '0')
-  return string.format('%.0f %.0f ', site_visits, site_visitors) .. table.concat(answer, ' ')
+  return path_ids
 end
 
-local replies = {}
-for i, slot in ipairs(cjson.decode(ARGV[4])) do replies[i] = count(slot) end
-local reply = table.concat(replies, ';')
-call('HSET', KEYS[1], 'seq', seq, 'reply', reply)
-call('PEXPIRE', KEYS[1], ARGV[2])
-return reply
-""".replace("SEEN_BITS", str(SEEN_BITS))
-    .replace("SEEN_MOST", str(SEEN))
-    .replace("EXACT_MOST", str(EXACT_VISITORS))
-    .replace("MAX_NAMES", str(MAX_NAMES))
-    .replace("MAX_PAIRS", str(MAX_PAIRS))
-    .replace("MAX_RECENT", str(3 * RECENT_KEPT))
-    .replace("RECENT_KEPT", str(RECENT_KEPT))
-    .replace("DAY_BLOCK", str(PAGES_IN_DAY_BLOCK))
-    .replace("IN_BLOCK", str(PAGES_IN_BLOCK))
-    .replace("PACKED", str(PACKED))
-)
-
-# Values from before counting began: what is already counted stays, what was said before is replaced, so that saying
-# it again changes nothing. KEYS: the site's record, the tag. ARGV: site, path, visits, visitors, most paths.
-SET_VALUES = Script(
-    """
-local call, p = redis.call, KEYS[2] .. ':' .. ARGV[1] .. ':'
-if call('EXISTS', KEYS[1]) == 0 then return -1 end
-local path, max = ARGV[2], tonumber(ARGV[5])
-local old = call('HGET', p .. 'values', path)
-if not old and call('HLEN', p .. 'values') > max then return -2 end
-local visits, visitors = string.match(old or '0 0', '(%d+) (%d+)')
-local more, more_visitors = tonumber(ARGV[3]) - visits, tonumber(ARGV[4]) - visitors
-if path ~= '' then
-  local id = tonumber(call('HGET', p .. 'ids', path))
-  if not id then
-    if call('LLEN', p .. 'names') == 0 then call('RPUSH', p .. 'names', '') end
-    id = call('LLEN', p .. 'names')
-    if id > max then return -2 end
-    call('RPUSH', p .. 'names', path)
-    call('HSET', p .. 'ids', path, id)
+-- Counts what waits of the site, and then these reports. Gives the ids of the last hour's paths.
+local function count(tag, id, reports, numbers)
+  local pending, all, ids = tag .. ':' .. id .. ':pending', {}, {}
+  local waiting = call('LRANGE', pending, 0, -1)
+  if #waiting > 0 then
+    call('DEL', pending)
+    call('SREM', tag .. ':pending', id)
   end
-  local block, field = p .. 'pt:' .. math.floor(id / IN_BLOCK), id % IN_BLOCK * 2
-  call('HINCRBY', block, field, string.format('%.0f', more))
-  call('HINCRBY', block, field + 1, string.format('%.0f', more - more_visitors))
+  for _, text in ipairs(waiting) do table.insert(all, cjson.decode(text)) end
+  for _, report in ipairs(reports) do table.insert(all, report) end
+  local first = 1
+  for i = 1, #all do
+    local following = all[i + 1]
+    if not following or following[1] ~= all[i][1] or following[2] ~= all[i][2] then
+      ids = count_hour(tag, id, {unpack(all, first, i)}, numbers)
+      first = i + 1
+    end
+  end
+  return ids
 end
-call('HINCRBY', p .. 'totals', 'visits', string.format('%.0f', more))
-call('HINCRBY', p .. 'totals', 'visitors', string.format('%.0f', more_visitors))
-call('HSET', p .. 'values', path, ARGV[3] .. ' ' .. ARGV[4])
-return 1
-""".replace("IN_BLOCK", str(PAGES_IN_BLOCK))
+"""
 )

@@ -101,15 +101,17 @@ class HitCounter:
         self._number += 1
         return Report(site, hit, agent, left_out, is_private, shape, self._number)
 
-    def count_now(self, report: Report, address: str) -> NumbersFuture | None:
+    def count_now(self, report: Report, address: str, *, numbers: bool) -> NumbersFuture | None:
         """Counts a report; None, with nothing done, where Redis has to be asked first."""
         site = report.site
         now = self._clock()
         slot = self._calendar.slot(site.time_zone, now)
         salt = self._salts.cached(site.time_zone, slot)
-        return None if salt is None else self._count(report, address, slot, salt, now)
+        return None if salt is None else self._count(report, address, slot, salt, now, numbers=numbers)
 
-    async def count(self, report: Report, address: str, at: float | None = None) -> NumbersFuture:
+    async def count(
+        self, report: Report, address: str, at: float | None = None, *, numbers: bool = False
+    ) -> NumbersFuture:
         """Counts a report, also one of a former hour; whose visitors of a former day it had is not known any more."""
         site = report.site
         now = self._clock()
@@ -118,28 +120,40 @@ class HitCounter:
             former = time_slot(cached_zone(site.time_zone), max(at, 0.0))
             if former.day != slot.day:
                 report = replace(report, is_private=True)
-            return self._count(report, address, former, await self._salts.get(site.time_zone, slot), at)
-        return self._count(report, address, slot, await self._salts.get(site.time_zone, slot), now)
+            return self._count(
+                report, address, former, await self._salts.get(site.time_zone, slot), at, numbers=numbers
+            )
+        return self._count(report, address, slot, await self._salts.get(site.time_zone, slot), now, numbers=numbers)
 
-    def _count(self, report: Report, address: str, slot: TimeSlot, salt: bytes, now: float) -> NumbersFuture:
-        site, shape = report.site, report.shape
-        reason = report.left_out
+    def _count(
+        self, report: Report, address: str, slot: TimeSlot, salt: bytes, now: float, *, numbers: bool
+    ) -> NumbersFuture:
+        site, event, reason = report.site, report.hit.event, report.left_out
+        counts = self.senders.open(site, slot)
+        if counts is None:
+            return self.senders.unknown()
         if reason is None and site.networks and site.ignores(address):
             reason = LeftOut.OWN
         if reason is not None:
-            return self.senders.leave_out(site, slot, reason, shape.path)
-        if report.is_private and not report.hit.event:
-            return self.senders.visit(site, slot, shape, "", now)
-        if self._countries.known:
-            shape = self._with_country(shape, address)
-        if not report.hit.event and not self._counted.first((report.number, address, slot.begins)):
-            return self.senders.visit(site, slot, shape, "", now)
-        visitor = "" if report.is_private else visitor_hash(salt, site.id, address, report.agent)
-        if report.hit.event:
-            return self.senders.event(site, slot, report.hit.event, visitor, shape.path)
-        if not self._counted.first((site.id, site.revision, slot.begins, shape.path, visitor)):
-            visitor = ""
-        return self.senders.visit(site, slot, shape, visitor, now)
+            counts.leave_out(reason)
+        elif event:
+            counts.event(event, "" if report.is_private else visitor_hash(salt, site.id, address, report.agent))
+        elif report.is_private:
+            counts.visit(report.shape, "", now)
+        else:
+            shape = self._with_country(report.shape, address) if self._countries.known else report.shape
+            counts.visit(shape, self._new_visitor(report, address, slot, salt), now)
+        is_visit = reason is None and not event
+        return self.senders.wait(site, counts, report.shape.path, counted=is_visit, numbers=numbers)
+
+    def _new_visitor(self, report: Report, address: str, slot: TimeSlot, salt: bytes) -> str:
+        """The visitor's hash; empty where they are counted already, on this page in this hour."""
+        if not self._counted.first((report.number, address, slot.begins)):
+            return ""
+        site = report.site
+        visitor = visitor_hash(salt, site.id, address, report.agent)
+        first = self._counted.first((site.id, site.revision, slot.begins, report.shape.path, visitor))
+        return visitor if first else ""
 
     def _left_out(self, site: Site, hit: Hit, headers: Headers, *, is_bot: bool, is_private: bool) -> LeftOut | None:
         if is_prefetch(headers):

@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 
 from app.counter.exactly_once import MAX_JOURNAL_BATCHES, ExactSender
-from app.sites.batch import NumbersFuture, Shape, SitesBatch, SlotCounts, encode
+from app.sites.batch import NumbersFuture, SitesBatch, SlotCounts
 from app.sites.models import BUCKETS, Site
 from app.sites.site_calendar import TimeSlot
 from app.sites.store import Reply, SitesBatchStore
@@ -48,10 +48,11 @@ class SlotsBatch:
     def __init__(self, slots: Sequence[SlotCounts]) -> None:
         self._slots = slots
         self.hits = sum(counts.count for counts in slots)
-        self._encoded = encode(slots, time.time())
+        now = time.time()
+        self._arguments = [part for counts in slots for part in (counts.head(), counts.report(now))]
 
-    def arguments(self) -> list[str | int | bytes]:
-        return [self._encoded]
+    def arguments(self) -> Sequence[str | bytes]:
+        return self._arguments
 
     def tell(self, reply: Reply) -> None:
         for counts, numbers in zip(self._slots, reply, strict=True):
@@ -115,31 +116,8 @@ class HitSenders:
                 if sender.waiting:
                     tasks.create_task(sender.flush(seconds))
 
-    def visit(self, site: Site, slot: TimeSlot, shape: Shape, visitor: str, now: float) -> NumbersFuture:
-        """Counts a visit; the future holds its numbers, or None when they cannot be known in time."""
-        counts = self._open(site, slot)
-        if counts is None:
-            return self._unknown()
-        counts.visit(shape, visitor, now)
-        return self._wait(site, counts, shape.path, counted=True)
-
-    def event(self, site: Site, slot: TimeSlot, name: str, visitor: str, path: str) -> NumbersFuture:
-        counts = self._open(site, slot)
-        if counts is None:
-            return self._unknown()
-        counts.event(name, visitor)
-        return self._wait(site, counts, path, counted=False)
-
-    def leave_out(self, site: Site, slot: TimeSlot, reason: str, path: str) -> NumbersFuture:
-        """Counts a hit apart, as what it is. It is answered like any other, with the numbers as they are."""
-        counts = self._open(site, slot)
-        if counts is None:
-            return self._unknown()
-        counts.leave_out(reason)
-        return self._wait(site, counts, path, counted=False)
-
-    def _open(self, site: Site, slot: TimeSlot) -> SlotCounts | None:
-        """Where to count the hit; None where the queue is full."""
+    def open(self, site: Site, slot: TimeSlot) -> SlotCounts | None:
+        """Where to count a hit, which `wait` has to follow; None where the queue is full."""
         at = site.bucket % len(self._senders)
         queue, sender = self._queues[at], self._senders[at]
         waiting = queue.waiting_of.get(site.id, 0)
@@ -149,21 +127,27 @@ class HitSenders:
         queue.waiting_of[site.id] = waiting + 1
         return queue.batch.slot_of(site, slot)
 
-    def _wait(self, site: Site, counts: SlotCounts, path: str, *, counted: bool) -> NumbersFuture:
+    def wait(self, site: Site, counts: SlotCounts, path: str, *, counted: bool, numbers: bool) -> NumbersFuture:
+        """Until Redis has the hit. The future then holds the hit's `numbers`, or None where they are not asked for, or
+        cannot be known in time.
+        """
         at = site.bucket % len(self._senders)
         sender = self._senders[at]
-        future: NumbersFuture = self._loop.create_future()
-        if sender.away:
-            future.set_result(None)
-        else:
-            counts.waiting.append((path, counted, future))
         if at not in self._started:
             self._started.add(at)
             self._start.put_nowait(at)
         sender.added()
-        return future
+        if sender.away:
+            return self.unknown()
+        if numbers:
+            future: NumbersFuture = self._loop.create_future()
+            counts.waiting.append((path, counted, future))
+            return future
+        if counts.acknowledged is None:
+            counts.acknowledged = self._loop.create_future()
+        return counts.acknowledged
 
-    def _unknown(self) -> NumbersFuture:
+    def unknown(self) -> NumbersFuture:
         future: NumbersFuture = self._loop.create_future()
         future.set_result(None)
         return future

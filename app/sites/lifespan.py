@@ -1,7 +1,8 @@
 """The part of the lifespan that opens sites, and the request state that it fills."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import TypedDict
 
 from app.accounts.lifespan import AccountState
@@ -19,10 +20,13 @@ from app.sites.stats_store import StatsStore
 from app.sites.store import SiteStore
 from app.sites.transfer.importer import Importer
 from app.sites.user_agents import UserAgents
+from app.store.client import ResponseError, StoreUnavailable
 from app.web.lifespan import WebState
 
 FLUSH_TIMEOUT = 0.7
 """Seconds that the end of the service waits for hits which Redis has not acknowledged."""
+
+PENDING_INTERVAL = 15.0
 
 
 class Sites(TypedDict):
@@ -52,20 +56,20 @@ async def open_sites(web: WebState, metrics: Metrics, clock: Callable[[], float]
         known = KnownSites(web["tracking"])
         countries = Countries(settings.geoip_file)
         stack.callback(countries.close)
-        site_store = SiteStore(store)
+        site_store = SiteStore(store, settings.site_reached)
         senders = HitSenders(store, barrier, most_waiting=settings.max_queued_hits, reached=settings.site_reached)
         salts = Salts(site_store)
         counter = HitCounter(senders, salts, UserAgents(), countries, frozenset(settings.referrer_spam), clock)
         stats = SiteStats(StatsStore(store), clock)
         metrics.add(*_readings(senders))
-        async with background(web["lifecycle"], senders.run(), salts.rewrite_files()):
+        async with background(web["lifecycle"], senders.run(), salts.rewrite_files(), _count_pending(site_store)):
             try:
                 yield Sites(
                     known_sites=known,
                     hit_counter=counter,
                     site_store=site_store,
                     site_stats=stats,
-                    live_sites=LiveSites(stats),
+                    live_sites=LiveSites(stats, site_store),
                     hosts=SitesOfHosts(site_store, known),
                     importer=Importer(
                         store, lambda: web["live_settings"].current.max_import_bytes, settings.site_reached
@@ -75,6 +79,14 @@ async def open_sites(web: WebState, metrics: Metrics, clock: Callable[[], float]
                 )
             finally:
                 await senders.flush(FLUSH_TIMEOUT)
+
+
+async def _count_pending(store: SiteStore) -> None:
+    """No report waits for others longer than PENDING_INTERVAL."""
+    while True:
+        await asyncio.sleep(PENDING_INTERVAL)
+        with suppress(StoreUnavailable, ResponseError):
+            await store.count_all_pending()
 
 
 def _readings(senders: HitSenders) -> list[Reading]:

@@ -9,6 +9,7 @@ import orjson
 
 from app.sites.models import Site
 from app.sites.stats import SiteStats
+from app.sites.store import SiteStore
 from app.store.client import ResponseError, StoreUnavailable
 
 INTERVAL = 1.0
@@ -25,8 +26,9 @@ class Watch:
 
 
 class LiveSites:
-    def __init__(self, stats: SiteStats) -> None:
+    def __init__(self, stats: SiteStats, store: SiteStore) -> None:
         self._stats = stats
+        self._store = store
         self._watches: dict[str, Watch] = {}
         self.watchers = 0
 
@@ -64,6 +66,7 @@ class LiveSites:
             await asyncio.sleep(INTERVAL)
 
     async def _news(self, site: Site) -> bytes:
+        await self._store.count_pending(site)
         today = self._stats.today(site)
         count = (await self._stats.store.days(site, today, today)).get(today)
         totals = await self._stats.store.totals(site)

@@ -12,7 +12,7 @@ from app.store import keys
 from app.store.client import Store
 
 BATCH_SIZE = 500
-OF_SITE = ("totals", "ids", "months", "recent", "values", "imports")
+OF_SITE = ("totals", "ids", "months", "recent", "values", "imports", "pending")
 OF_DAY = ("hours", "l", "v", "s", "h", "f")
 
 

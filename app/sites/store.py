@@ -6,14 +6,17 @@ from functools import lru_cache
 import orjson
 
 from app.counter.exactly_once import BatchStore, SequenceGap
-from app.sites.counting_script import COUNT_BATCH, SET_VALUES
-from app.sites.models import May, Site, bucket_of, settings_of, site_from_hash
+from app.sites.batch_scripts import COUNT_BATCH, COUNT_PENDING, SET_VALUES
+from app.sites.counting_script import SETTLED_AT_ONCE
+from app.sites.models import BUCKETS, May, Site, bucket_of, settings_of, site_from_hash
 from app.store import keys
 from app.store.client import ResponseError, Store
 from app.store.scripts import Script
 
 Reply = Sequence[Sequence[int] | None]
-"""For each slot the site's visits, its visitors, and the total of each path; None for a site that is gone."""
+"""For each slot the site's visits, its visitors, and the total of each path: nothing where it waits to be counted, None
+for a site that is gone.
+"""
 
 REWRITE_SECONDS = 20 * 3600
 
@@ -44,8 +47,23 @@ end
 class SiteStore:
     """Raises StoreUnavailable when Redis does not answer."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, reached: Sequence[int] = ()) -> None:
         self.store = store
+        self._reached = " ".join(map(str, reached))
+
+    async def count_pending(self, site: Site) -> None:
+        """Counts the reports of the site that wait for others: for whoever looks at its counts."""
+        await self._count_pending(site.bucket, site.id)
+
+    async def count_all_pending(self) -> None:
+        """Counts the reports of all sites that wait."""
+        for bucket in range(BUCKETS):
+            while await self._count_pending(bucket, "") == SETTLED_AT_ONCE:
+                pass
+
+    async def _count_pending(self, bucket: int, site_id: str) -> int:
+        names, tag = [keys.sites_pending(bucket)], keys.sites_bucket(bucket)
+        return int(await COUNT_PENDING.run(self.store, names, tag, self._reached, site_id))
 
     async def create(self, site: Site) -> None:
         """The indexes first: a site that is in none would be lost, an index without a site is passed over."""

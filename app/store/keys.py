@@ -9,6 +9,7 @@ A part in braces is a Redis Cluster hash tag: keys that one script touches share
 | `{hits}:changed` | channel | announces that totals have changed | - |
 | `{sites:<bucket>}` | prefix | what the keys of the sites of one bucket of 16 begin with | - |
 | `{sites:<bucket>}:worker:<id>` | hash | as for hits | 1 day unused |
+| `{sites:<bucket>}:pending` | set | sites with reports that wait to be counted together | while there are some |
 | `{sites:<bucket>}:site:<id>` | hash | a site: settings, owner, created, revision, people, shares | for ever |
 | `{sites:<bucket>}:<site>:<part>` | various | a site's counts (app/sites/counting_script.py) | see there |
 | `sites:all` | sorted set | ids of sites, by when they were made | for ever |
@@ -141,6 +142,10 @@ def sites_bucket(bucket: int) -> str:
 
 def sites_worker(bucket: int, worker: str) -> str:
     return f"{{sites:{bucket}}}:worker:{worker}"
+
+
+def sites_pending(bucket: int) -> str:
+    return f"{{sites:{bucket}}}:pending"
 
 
 def site(bucket: int, site_id: str) -> str:

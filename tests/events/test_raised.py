@@ -67,7 +67,8 @@ async def test_a_site_tells_each_number_that_its_visits_pass(
         site = made.json()["id"]
         for number in range(3):
             page = f"https://blog.example/{number}"
-            headers = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64) Chrome/140.0.0.0 Safari/537.36"}
+            browser = "Mozilla/5.0 (X11; Linux x86_64) Chrome/140.0.0.0 Safari/537.36"
+            headers = {"User-Agent": browser, "Accept": "application/json"}
             visitor = service.another_client(headers=headers)
             assert (await visitor.get(f"/c/{site}", params={"u": page})).status_code == 200
         assert await raised(server, "site.reached") == [{"site": site, "visits": 2}]

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import orjson
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Dialog, Page, expect
@@ -18,7 +19,7 @@ from app.sites.models import bucket_of
 from app.store import keys
 from tests.browser.conftest import CHROMIUMS, MILLISECONDS, chromium
 from tests.helpers.service import process
-from tests.helpers.sockets import until
+from tests.helpers.sockets import PATIENCE, until
 from tests.helpers.valkey import Valkey
 from tests.sites.conftest import CHROME
 from tests.sites.web import Web
@@ -72,6 +73,7 @@ def context(chromium: Browser) -> Iterator[BrowserContext]:
 
 def pages(web: Web) -> dict[str, int]:
     """Visits by path."""
+    httpx.get(f"{web.counter}/c/{web.site}/count?p=/", timeout=PATIENCE)  # counts what waits for others
     with web.server.client as client:
         counts: Any = client.hgetall(web.key("pt:0"))
         listed: Any = client.lrange(web.key("names"), 0, -1)  # after the counts: it has a name for each of them
@@ -88,8 +90,12 @@ def counted(web: Web, **expected: int) -> None:
 
 
 def event_counted(web: Web, name: str) -> None:
+    def known() -> bool:
+        pages(web)
+        return any(client.hexists(key, f"e:{name}") for key in client.keys(web.key("l:*")))
+
     with web.server.client as client:
-        until(lambda: any(client.hexists(key, f"e:{name}") for key in client.keys(web.key("l:*"))))
+        until(known)
 
 
 def script(web: Web, name: str = "") -> str:

@@ -73,8 +73,7 @@ async def sites_page(
     field: str = "",
     values: dict[str, str] | None = None,
 ) -> Response:
-    stats = request.state["site_stats"]
-    summaries = await asyncio.gather(*(_summary(stats, site) for site in await sites_of(request, user)))
+    summaries = await asyncio.gather(*(_summary(request, site) for site in await sites_of(request, user)))
     return await page(
         request,
         "sites/sites.html",
@@ -88,7 +87,9 @@ async def sites_page(
     )
 
 
-async def _summary(stats: SiteStats, site: Site) -> Summary:
+async def _summary(request: Request[SitesState], site: Site) -> Summary:
+    await request.state["site_store"].count_pending(site)
+    stats = request.state["site_stats"]
     today = stats.today(site)
     first = today - timedelta(days=SPARKLINE_DAYS - 1)
     found = await stats.store.days(site, first, today)

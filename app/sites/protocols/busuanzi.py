@@ -101,7 +101,7 @@ async def _count(request: Request[SitesState], referer: str) -> tuple[Numbers | 
     headers = cast(dict[bytes, bytes], dict(request.scope["headers"]))
     report = state["hit_counter"].report(site, hit, headers)
     address = request.client.host if request.client else ""
-    return await (await state["hit_counter"].count(report, address)), hit, site
+    return await (await state["hit_counter"].count(report, address, numbers=True)), hit, site
 
 
 def _script(text: str) -> Response:

@@ -71,6 +71,7 @@ async def counter(request: Request[SitesState]) -> Response:
     text, _, kind = request.path_params["path"].rpartition(".")
     if kind not in {"json", "svg", "html"}:
         raise BadRequest("path: must end with .json, .svg or .html", field="path")
+    await request.state["site_store"].count_pending(site)
     number = await _number(request, site, text)
     shown = f"{number or 0:,}".replace(",", THIN_SPACE)
     status = 200 if number is not None else 404
