@@ -15,10 +15,10 @@ import pytest
 
 from dev.__main__ import PRESET
 from dev.openid import NodeMissing, installed_node
+from tests.helpers.oauth_flow import OAuthFlow, ProviderBrowser
 from tests.helpers.service import ROOT, Process, process
 from tests.helpers.sockets import PATIENCE, free_port, free_ports, until
 from tests.helpers.valkey import Valkey
-from tests.oauth_client.walk import There, Walk
 
 SERVE = (sys.executable, "-m", "uvicorn", "app.main:app", "--reload", "--reload-dir", str(ROOT / "app"), "--port")
 DEV = ("-m", "dev")
@@ -67,29 +67,35 @@ def _command(folder: Path, session: int) -> str:
 @pytest.mark.slow
 async def test_everybody_signs_in_by_both(service: Process) -> None:
     home = service.url()
-    async with httpx.AsyncClient(base_url=home, verify=False, timeout=PATIENCE) as browser, There(home) as there:
-        walk = Walk(browser)
+    async with (
+        httpx.AsyncClient(base_url=home, verify=False, timeout=PATIENCE) as browser,
+        ProviderBrowser(home) as there,
+    ):
+        flow = OAuthFlow(browser)
         listed = (await browser.get("/api/oauth")).json()
         assert [one["label"] for one in listed] == ["OpenID", "微信 WeChat"]
-        await walk.back(await there.until_back(await walk.out("openid"), login="alice", password="x"))
-        alice = await walk.user()
+        await flow.callback(await there.follow(await flow.start("openid"), login="alice", password="x"))
+        alice = await flow.user()
         assert alice is not None
         assert alice["name"] == "alice"
-        await walk.back(await there.until_back(await walk.out("wechat"), who="李四"))
-        li = await walk.user()
+        await flow.callback(await there.follow(await flow.start("wechat"), who="李四"))
+        li = await flow.user()
         assert li is not None
         assert li["name"] == "李四"
-        refused = await walk.back(await there.until_back(await walk.out("wechat"), who=""))
+        refused = await flow.callback(await there.follow(await flow.start("wechat"), who=""))
         assert (refused.status_code, refused.headers["location"]) == (303, "/account")
 
 
 @pytest.mark.slow
 async def test_the_service_may_be_visited_as_localhost_too(service: Process) -> None:
     home = service.url().replace("127.0.0.1", "localhost")
-    async with httpx.AsyncClient(base_url=home, verify=False, timeout=PATIENCE) as browser, There(home) as there:
-        walk = Walk(browser)
-        await walk.back(await there.until_back(await walk.out("openid"), login="alice", password="x"))
-        assert await walk.user() is not None
+    async with (
+        httpx.AsyncClient(base_url=home, verify=False, timeout=PATIENCE) as browser,
+        ProviderBrowser(home) as there,
+    ):
+        flow = OAuthFlow(browser)
+        await flow.callback(await there.follow(await flow.start("openid"), login="alice", password="x"))
+        assert await flow.user() is not None
 
 
 def press_ctrl_c(service: Process) -> None:

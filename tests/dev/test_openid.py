@@ -10,8 +10,8 @@ import pytest
 
 from app.oauth_client.models import base64url
 from dev.openid import Client, NodeMissing, openid_provider
+from tests.helpers.oauth_flow import ProviderBrowser
 from tests.helpers.sockets import PATIENCE
-from tests.oauth_client.walk import There
 
 HOME = "http://127.0.0.1:8000"
 VERIFIER = "v" * 43
@@ -48,8 +48,8 @@ async def signed_in(issuer: str) -> dict[str, Any]:
         "code_challenge": base64url(hashlib.sha256(VERIFIER.encode()).digest()),
         "code_challenge_method": "S256",
     }
-    async with There(HOME) as there:
-        callback = await there.until_back(f"{issuer}/auth?{urlencode(query)}", login="alice", password="x")
+    async with ProviderBrowser(HOME) as there:
+        callback = await there.follow(f"{issuer}/auth?{urlencode(query)}", login="alice", password="x")
     code = parse_qs(urlsplit(callback).query)["code"][0]
     answer = await tokens(
         issuer, grant_type="authorization_code", code=code, redirect_uri=redirect_uri, code_verifier=VERIFIER

@@ -1,4 +1,4 @@
-"""What tests of signing in elsewhere share: a provider, the service that knows it, and browsers that walk between."""
+"""What tests of signing in elsewhere share: a provider, the service that knows it, and browsers that sign in."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
@@ -11,10 +11,10 @@ from dev.serving import served
 from tests.fakes.openid import CLIENT_ID, CLIENT_SECRET, FakeOpenId
 from tests.helpers.cast import Cast, make_cast, signed_in
 from tests.helpers.clock import Clock
+from tests.helpers.oauth_flow import OAuthFlow
 from tests.helpers.service import Running, running
 from tests.helpers.sockets import PATIENCE
 from tests.helpers.valkey import Valkey
-from tests.oauth_client.walk import Walk
 
 Start = Callable[..., Any]
 
@@ -49,7 +49,7 @@ def corp(provider: FakeOpenId, **changes: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def tables(provider: FakeOpenId) -> dict[str, dict[str, Any]]:
-    """The providers; a test may change them before it asks for `service` or `walk`."""
+    """The providers; a test may change them before it asks for `service` or `flow`."""
     return {"corp": corp(provider)}
 
 
@@ -67,8 +67,8 @@ def browser(service: Running) -> httpx.AsyncClient:
 
 
 @pytest.fixture
-def walk(browser: httpx.AsyncClient) -> Walk:
-    return Walk(browser)
+def flow(browser: httpx.AsyncClient) -> OAuthFlow:
+    return OAuthFlow(browser)
 
 
 @pytest.fixture
@@ -77,9 +77,9 @@ async def cast(service: Running) -> Cast:
 
 
 @pytest.fixture
-async def bob(service: Running, cast: Cast) -> Walk:
+async def bob(service: Running, cast: Cast) -> OAuthFlow:
     """The browser of somebody who has signed in with a password."""
-    return Walk(await signed_in(service, "bob", headers={"Accept": "text/html"}))
+    return OAuthFlow(await signed_in(service, "bob", headers={"Accept": "text/html"}))
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from tests.accounts.pages.reading import alert, message
 from tests.fakes.noted import GONE
 from tests.fakes.openid import FakeOpenId
 from tests.helpers.cast import signed_in
+from tests.helpers.oauth_flow import OAuthFlow, identity_ids, link
 from tests.helpers.service import Running
-from tests.oauth_client.walk import Walk, identity_ids, link
 
 
 def told(answer: httpx.Response) -> tuple[int, str | None]:
@@ -19,29 +19,29 @@ def told(answer: httpx.Response) -> tuple[int, str | None]:
     return answer.status_code, alert(answer)
 
 
-async def test_an_identity_of_somebody_else(bob: Walk, service: Running) -> None:
+async def test_an_identity_of_somebody_else(bob: OAuthFlow, service: Running) -> None:
     await link(bob)
-    charlie = Walk(await signed_in(service, "charlie", headers={"Accept": "text/html"}))
+    charlie = OAuthFlow(await signed_in(service, "charlie", headers={"Accept": "text/html"}))
     assert told(await link(charlie)) == (409, "This identity is linked to another account.")
 
 
-async def test_the_last_way_in(walk: Walk) -> None:
-    await walk.whole()
-    (identity,) = await identity_ids(walk)
+async def test_the_last_way_in(flow: OAuthFlow) -> None:
+    await flow.sign_in()
+    (identity,) = await identity_ids(flow)
     path, data = "/account/identities/unlink", {"id": identity}
-    answer = await walk.browser.post(path, data=data)
+    answer = await flow.browser.post(path, data=data)
     assert told(answer) == (409, "This is your only way to sign in. Set a password first.")
-    answer = await walk.browser.post(path, data=data, headers={"Accept": "application/json"})
+    answer = await flow.browser.post(path, data=data, headers={"Accept": "application/json"})
     assert (answer.status_code, answer.json()["title"]) == (409, "Conflict")
 
 
-async def test_a_provider_that_is_away(bob: Walk, provider: FakeOpenId) -> None:
+async def test_a_provider_that_is_away(bob: OAuthFlow, provider: FakeOpenId) -> None:
     provider.instead["/.well-known/openid-configuration"] = lambda: Response(status_code=503)
     status, sentence = told(await bob.browser.post("/account/identities/corp"))
     assert (status, sentence is not None and "does not respond" in sentence) == (502, True)
 
 
-async def test_a_cancelled_consent(bob: Walk, provider: FakeOpenId) -> None:
+async def test_a_cancelled_consent(bob: OAuthFlow, provider: FakeOpenId) -> None:
     provider.callback = {"error": "access_denied", "code": GONE}
     answer = await link(bob)
     assert answer.headers["location"] == "/account"
@@ -49,25 +49,25 @@ async def test_a_cancelled_consent(bob: Walk, provider: FakeOpenId) -> None:
     assert await identity_ids(bob) == []
 
 
-async def test_name_and_picture_are_what_the_provider_says_today(walk: Walk, provider: FakeOpenId) -> None:
+async def test_name_and_picture_are_what_the_provider_says_today(flow: OAuthFlow, provider: FakeOpenId) -> None:
     provider.user |= {"name": "Jane Roe", "picture": "https://pictures.example/jane.png"}
-    await walk.whole()
-    page = (await walk.browser.get("/account")).text
+    await flow.sign_in()
+    page = (await flow.browser.get("/account")).text
     assert page.count('src="https://pictures.example/jane.png"') == 2
     assert "Jane Roe" in page
     provider.user |= {"name": "Jane Doe", "picture": "https://pictures.example/older.png"}
-    await walk.whole()
-    page = (await walk.browser.get("/account")).text
+    await flow.sign_in()
+    page = (await flow.browser.get("/account")).text
     assert "Jane Doe" in page
     assert "older.png" in page
     assert "jane.png" not in page
 
 
 @pytest.mark.parametrize("picture", ["http://a.example/x.png", "javascript:alert(1)", 7, "https://" + "x" * 2000])
-async def test_a_picture_that_is_none_is_not_shown(picture: object, walk: Walk, provider: FakeOpenId) -> None:
+async def test_a_picture_that_is_none_is_not_shown(picture: object, flow: OAuthFlow, provider: FakeOpenId) -> None:
     provider.user["picture"] = picture
-    await walk.whole()
-    page = await walk.browser.get("/account")
+    await flow.sign_in()
+    page = await flow.browser.get("/account")
     assert page.status_code == 200
     assert 'class="avatar large" aria-hidden="true"' in page.text
     assert "<img class" not in page.text

@@ -12,9 +12,9 @@ from dev.serving import served
 from tests.accounts.pages.reading import alert
 from tests.fakes.openid import FakeOpenId
 from tests.helpers.clock import Clock
+from tests.helpers.oauth_flow import OAuthFlow
 from tests.helpers.service import running
 from tests.oauth_client.conftest import corp
-from tests.oauth_client.walk import Walk
 
 
 @pytest.fixture
@@ -30,9 +30,9 @@ async def test_its_people_sign_in_where_the_authority_is_named(
 ) -> None:
     settings = make_settings(oauth={"corp": corp(inside)}, oauth_ca_file=authority / "ca.pem")
     async with running(settings, clock) as service:
-        walk = Walk(service.client)
-        assert (await walk.whole()).status_code == 303
-        assert await walk.user() is not None
+        flow = OAuthFlow(service.client)
+        assert (await flow.sign_in()).status_code == 303
+        assert await flow.user() is not None
 
 
 async def test_without_that_it_counts_as_away_and_the_log_says_why(

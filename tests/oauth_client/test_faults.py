@@ -12,10 +12,10 @@ from app.settings import Settings
 from tests.fakes.noted import GONE
 from tests.fakes.openid import OTHER_RSA, RSA, FakeOpenId
 from tests.helpers.clock import Clock
+from tests.helpers.oauth_flow import OAuthFlow
 from tests.helpers.service import Running, running
 from tests.helpers.sockets import PATIENCE
 from tests.oauth_client.conftest import Start, corp
-from tests.oauth_client.walk import Walk
 
 
 def endless() -> Response:
@@ -42,20 +42,22 @@ WRONG: dict[str, Callable[[], Response]] = {
 }
 
 
-async def fails(walk: Walk, callback: str, users: Callable[[], int]) -> None:
-    answer = await walk.back(callback)
+async def fails(flow: OAuthFlow, callback: str, users: Callable[[], int]) -> None:
+    answer = await flow.callback(callback)
     assert answer.status_code in {400, 502}, answer.text
     assert 'role="alert"' in answer.text
     assert answer.headers["x-request-id"] in answer.text
     assert users() == 0
-    assert await walk.user() is None
+    assert await flow.user() is None
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-async def test_a_token_endpoint_answers(wrong: str, walk: Walk, provider: FakeOpenId, users: Callable[[], int]) -> None:
-    callback = await walk.there(await walk.out())
+async def test_a_token_endpoint_answers(
+    wrong: str, flow: OAuthFlow, provider: FakeOpenId, users: Callable[[], int]
+) -> None:
+    callback = await flow.authorize(await flow.start())
     provider.instead["/token"] = WRONG[wrong]
-    await fails(walk, callback, users)
+    await fails(flow, callback, users)
     assert provider.count("/token") == 1
 
 
@@ -73,11 +75,11 @@ async def test_a_token_endpoint_answers_too_late(
         return JSONResponse({})
 
     async with running(make_settings(oauth=tables, oauth_timeout=2), clock) as service:
-        walk = Walk(service.another_client(headers={"Accept": "text/html"}))
-        callback = await walk.there(await walk.out())
+        flow = OAuthFlow(service.another_client(headers={"Accept": "text/html"}))
+        callback = await flow.authorize(await flow.start())
         provider.instead["/token"] = late
         try:
-            await fails(walk, callback, users)
+            await fails(flow, callback, users)
         finally:
             given_up.set()
     assert provider.count("/token") == 1
@@ -88,41 +90,41 @@ async def test_a_userinfo_endpoint_that_the_rule_needs_answers(
     wrong: str, start: Start, provider: FakeOpenId, users: Callable[[], int]
 ) -> None:
     async with start(allow={"claims": {"groups": "staff"}}) as service:
-        walk = Walk(service.another_client(headers={"Accept": "text/html"}))
-        callback = await walk.there(await walk.out())
+        flow = OAuthFlow(service.another_client(headers={"Accept": "text/html"}))
+        callback = await flow.authorize(await flow.start())
         provider.instead["/userinfo"] = WRONG[wrong]
-        await fails(walk, callback, users)
+        await fails(flow, callback, users)
 
 
 @pytest.mark.parametrize("wrong", ["HTML", "503", "401", "bad JSON", "a redirect"])
 async def test_a_userinfo_endpoint_that_fails_does_not_fail_a_sign_in_that_needs_nothing_from_it(
-    wrong: str, walk: Walk, provider: FakeOpenId
+    wrong: str, flow: OAuthFlow, provider: FakeOpenId
 ) -> None:
-    callback = await walk.there(await walk.out())
+    callback = await flow.authorize(await flow.start())
     provider.instead["/userinfo"] = WRONG[wrong]
-    assert (await walk.back(callback)).status_code == 303
-    assert await walk.user() is not None
+    assert (await flow.callback(callback)).status_code == 303
+    assert await flow.user() is not None
 
 
 @pytest.mark.parametrize("wrong", WRONG)
 async def test_a_key_set_endpoint_answers(
-    wrong: str, walk: Walk, provider: FakeOpenId, users: Callable[[], int]
+    wrong: str, flow: OAuthFlow, provider: FakeOpenId, users: Callable[[], int]
 ) -> None:
-    callback = await walk.there(await walk.out())
+    callback = await flow.authorize(await flow.start())
     provider.instead["/jwks"] = WRONG[wrong]
-    await fails(walk, callback, users)
+    await fails(flow, callback, users)
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-async def test_discovery_answers(wrong: str, walk: Walk, provider: FakeOpenId) -> None:
+async def test_discovery_answers(wrong: str, flow: OAuthFlow, provider: FakeOpenId) -> None:
     provider.instead["/.well-known/openid-configuration"] = WRONG[wrong]
-    answer = await walk.browser.get("/oauth/corp/start?next=/account")
+    answer = await flow.browser.get("/oauth/corp/start?next=/account")
     assert answer.status_code == 502
     assert 'role="alert"' in answer.text
     assert "next=/account" in answer.text
     assert answer.headers["x-request-id"] in answer.text
     del provider.instead["/.well-known/openid-configuration"]
-    assert (await walk.whole()).status_code == 303
+    assert (await flow.sign_in()).status_code == 303
 
 
 @pytest.mark.parametrize(
@@ -139,32 +141,34 @@ async def test_discovery_answers(wrong: str, walk: Walk, provider: FakeOpenId) -
         {"token_endpoint": "http://[x/"},
     ],
 )
-async def test_a_discovery_document_is_refused_with(metadata: dict[str, Any], walk: Walk, provider: FakeOpenId) -> None:
+async def test_a_discovery_document_is_refused_with(
+    metadata: dict[str, Any], flow: OAuthFlow, provider: FakeOpenId
+) -> None:
     provider.metadata = metadata
-    answer = await walk.browser.get("/oauth/corp/start")
+    answer = await flow.browser.get("/oauth/corp/start")
     assert answer.status_code == 502
 
 
 @pytest.mark.parametrize("name", ["userinfo_endpoint", "end_session_endpoint"])
 @pytest.mark.parametrize("value", ["http://user@x/", "", None, 5, "/relative", "javascript:alert(1)"])
 async def test_an_odd_optional_endpoint_counts_as_missing(
-    name: str, value: object, walk: Walk, provider: FakeOpenId
+    name: str, value: object, flow: OAuthFlow, provider: FakeOpenId
 ) -> None:
     provider.metadata = {name: value}
-    assert (await walk.whole()).status_code == 303
+    assert (await flow.sign_in()).status_code == 303
 
 
-async def test_the_issuer_that_the_provider_names_is_shown(walk: Walk, provider: FakeOpenId) -> None:
+async def test_the_issuer_that_the_provider_names_is_shown(flow: OAuthFlow, provider: FakeOpenId) -> None:
     provider.metadata = {"issuer": "https://other.example/realms/x"}
-    answer = await walk.browser.get("/oauth/corp/start")
+    answer = await flow.browser.get("/oauth/corp/start")
     assert "https://other.example/realms/x" in answer.text
 
 
 async def test_what_the_provider_says_is_shown_and_logged(
-    walk: Walk, provider: FakeOpenId, caplog: pytest.LogCaptureFixture
+    flow: OAuthFlow, provider: FakeOpenId, caplog: pytest.LogCaptureFixture
 ) -> None:
     provider.callback = {"code": GONE, "error": "access_denied", "error_description": "AADSTS50105: <b>no</b>\r\nrole"}
-    answer = await walk.whole()
+    answer = await flow.sign_in()
     assert answer.status_code == 403
     assert "AADSTS50105: &lt;b&gt;no&lt;/b&gt; role" in answer.text
     assert "AADSTS50105: <b>no</b> role" in caplog.text
@@ -172,12 +176,12 @@ async def test_what_the_provider_says_is_shown_and_logged(
 
 @pytest.mark.parametrize("status", [200, 400, 401, 500])
 async def test_an_error_of_the_token_endpoint_is_shown_with_any_status(
-    status: int, walk: Walk, provider: FakeOpenId
+    status: int, flow: OAuthFlow, provider: FakeOpenId
 ) -> None:
-    callback = await walk.there(await walk.out())
+    callback = await flow.authorize(await flow.start())
     described = {"error": "invalid_client", "error_description": "the application is switched off"}
     provider.instead["/token"] = lambda: JSONResponse(described, status)
-    answer = await walk.back(callback)
+    answer = await flow.callback(callback)
     assert answer.status_code == 502
     assert "the application is switched off" in answer.text
 
@@ -185,94 +189,98 @@ async def test_an_error_of_the_token_endpoint_is_shown_with_any_status(
 async def test_an_address_that_is_not_verified_is_named(start: Start, provider: FakeOpenId) -> None:
     provider.claims = {"email": "a@corp.example", "email_verified": False}
     async with start(allow={"domains": ["corp.example"]}) as service:
-        answer = await Walk(service.another_client(headers={"Accept": "text/html"})).whole()
+        answer = await OAuthFlow(service.another_client(headers={"Accept": "text/html"})).sign_in()
     assert answer.status_code == 403
     assert "does not say that your e-mail address is verified" in answer.text
 
 
-async def test_a_provider_that_is_away_is_told_to_front_ends_as_json(walk: Walk, provider: FakeOpenId) -> None:
+async def test_a_provider_that_is_away_is_told_to_front_ends_as_json(flow: OAuthFlow, provider: FakeOpenId) -> None:
     provider.instead["/.well-known/openid-configuration"] = WRONG["500"]
-    answer = await walk.browser.post("/api/oauth/corp/start", json={})
+    answer = await flow.browser.post("/api/oauth/corp/start", json={})
     assert (answer.status_code, answer.headers["content-type"]) == (502, "application/problem+json")
 
 
-async def test_a_key_that_is_new_works_at_the_next_sign_in(walk: Walk, provider: FakeOpenId, clock: Clock) -> None:
-    await walk.whole()
+async def test_a_key_that_is_new_works_at_the_next_sign_in(flow: OAuthFlow, provider: FakeOpenId, clock: Clock) -> None:
+    await flow.sign_in()
     assert provider.count("/jwks") == 1
     clock.move(1)
     provider.keys = [OTHER_RSA]
-    assert (await walk.whole()).status_code == 303
+    assert (await flow.sign_in()).status_code == 303
     assert provider.count("/jwks") == 2
 
 
 @pytest.mark.slow
 async def test_many_who_come_with_a_new_key_at_once_all_get_in_by_one_look(
-    walk: Walk, provider: FakeOpenId, service: Running, clock: Clock
+    flow: OAuthFlow, provider: FakeOpenId, service: Running, clock: Clock
 ) -> None:
-    await walk.whole()
+    await flow.sign_in()
     clock.move(1)
     provider.keys = [OTHER_RSA]
-    walks = [Walk(service.another_client(client=(f"192.0.2.{number}", 1))) for number in range(20)]
-    answers = await asyncio.gather(*(one.whole() for one in walks))
+    walks = [OAuthFlow(service.another_client(client=(f"192.0.2.{number}", 1))) for number in range(20)]
+    answers = await asyncio.gather(*(one.sign_in() for one in walks))
     assert [answer.status_code for answer in answers] == [303] * 20
     assert provider.count("/jwks") == 2
 
 
-async def test_a_stream_of_unknown_keys_makes_one_look_a_minute(walk: Walk, provider: FakeOpenId, clock: Clock) -> None:
-    await walk.whole()
+async def test_a_stream_of_unknown_keys_makes_one_look_a_minute(
+    flow: OAuthFlow, provider: FakeOpenId, clock: Clock
+) -> None:
+    await flow.sign_in()
     clock.move(1)
     provider.sign_with = OTHER_RSA
     for _ in range(5):
-        assert (await walk.whole()).status_code == 502
+        assert (await flow.sign_in()).status_code == 502
     assert provider.count("/jwks") == 2
 
 
 async def test_what_is_published_is_asked_once_for_all_workers(
-    walk: Walk, provider: FakeOpenId, make_settings: Callable[..., Settings], clock: Clock
+    flow: OAuthFlow, provider: FakeOpenId, make_settings: Callable[..., Settings], clock: Clock
 ) -> None:
-    await walk.whole()
+    await flow.sign_in()
     async with running(make_settings(oauth={"corp": corp(provider)}), clock) as another:
-        await Walk(another.client).whole()
+        await OAuthFlow(another.client).sign_in()
     assert provider.count("/.well-known/openid-configuration") == 1
     assert provider.count("/jwks") == 1
 
 
-async def test_what_is_published_is_asked_again_after_an_hour(walk: Walk, provider: FakeOpenId, clock: Clock) -> None:
-    await walk.whole()
+async def test_what_is_published_is_asked_again_after_an_hour(
+    flow: OAuthFlow, provider: FakeOpenId, clock: Clock
+) -> None:
+    await flow.sign_in()
     clock.move(3601)
-    await walk.whole()
+    await flow.sign_in()
     assert provider.count("/.well-known/openid-configuration") == 2
     assert provider.count("/jwks") == 2
 
 
 async def test_what_was_published_outlives_the_providers_absence(
-    walk: Walk, provider: FakeOpenId, clock: Clock
+    flow: OAuthFlow, provider: FakeOpenId, clock: Clock
 ) -> None:
-    await walk.whole()
+    await flow.sign_in()
     clock.move(86_400)
     for path in ("/.well-known/openid-configuration", "/jwks"):
         provider.instead[path] = WRONG["500"]
-    assert (await walk.whole()).status_code == 303
+    assert (await flow.sign_in()).status_code == 303
 
 
-async def test_odd_keys_in_a_key_set_do_not_harm_the_good_one(walk: Walk, provider: FakeOpenId) -> None:
+async def test_odd_keys_in_a_key_set_do_not_harm_the_good_one(flow: OAuthFlow, provider: FakeOpenId) -> None:
     good = RSA.as_dict(private=False)
     odd = [5, {}, {"kty": "XYZ", "kid": "rsa"}, {"kty": "oct", "k": "AAAA", "kid": "rsa"}, good | {"use": "enc"}]
     provider.instead["/jwks"] = lambda: JSONResponse({"keys": [*odd, good]})
-    assert (await walk.whole()).status_code == 303
+    assert (await flow.sign_in()).status_code == 303
 
 
-async def test_a_number_without_end_in_a_document_does_no_harm(walk: Walk, provider: FakeOpenId) -> None:
+async def test_a_number_without_end_in_a_document_does_no_harm(flow: OAuthFlow, provider: FakeOpenId) -> None:
     provider.metadata["odd"] = 10**30
-    assert (await walk.whole()).status_code == 303
+    assert (await flow.sign_in()).status_code == 303
 
 
 async def test_a_sign_in_asks_the_provider_for_tokens_once_and_for_nothing_needless(
-    walk: Walk, provider: FakeOpenId
+    flow: OAuthFlow, provider: FakeOpenId
 ) -> None:
     provider.user |= {"email": "a@corp.example", "email_verified": True, "name": "Alice"}
-    await walk.whole()
+    await flow.sign_in()
     before = len(provider.asked)
-    callback = await walk.there(await walk.out())
-    await walk.back(callback)
+    callback = await flow.authorize(await flow.start())
+    await flow.callback(callback)
     assert [one.path for one in provider.asked[before:]] == ["/authorize", "/token"]

@@ -13,10 +13,10 @@ from tests.accounts.pages.reading import alert, message, value_of
 from tests.fakes.noted import GONE
 from tests.fakes.openid import CLIENT_SECRET, FakeOpenId
 from tests.helpers.clock import Clock
+from tests.helpers.oauth_flow import OAuthFlow
 from tests.helpers.service import Running
 from tests.helpers.valkey import Valkey
 from tests.oauth_client.conftest import corp
-from tests.oauth_client.walk import Walk
 
 
 @pytest.fixture
@@ -32,37 +32,37 @@ def changed(callback: str, **parameters: Any) -> str:
     return parts._replace(query=urlencode(query)).geturl()
 
 
-async def refused(walk: Walk, callback: str, status: int = 400) -> httpx.Response:
+async def refused(flow: OAuthFlow, callback: str, status: int = 400) -> httpx.Response:
     """The sign-in page again, with a sentence and a reference; nobody is signed in."""
-    answer = await walk.back(callback)
+    answer = await flow.callback(callback)
     assert answer.status_code == status, answer.text
     assert 'role="alert"' in answer.text
     assert answer.headers["x-request-id"] in answer.text
-    assert await walk.user() is None
+    assert await flow.user() is None
     return answer
 
 
-async def test_two_tabs_both_finish(walk: Walk) -> None:
-    first, second = await walk.out(next="/account"), await walk.out(next="/account/devices")
-    assert (await walk.back(await walk.there(second))).headers["location"] == "/account/devices"
-    assert (await walk.back(await walk.there(first))).headers["location"] == "/account"
+async def test_two_tabs_both_finish(flow: OAuthFlow) -> None:
+    first, second = await flow.start(next="/account"), await flow.start(next="/account/devices")
+    assert (await flow.callback(await flow.authorize(second))).headers["location"] == "/account/devices"
+    assert (await flow.callback(await flow.authorize(first))).headers["location"] == "/account"
 
 
-async def test_fifty_abandoned_attempts_do_not_bloat_the_request(walk: Walk) -> None:
+async def test_fifty_abandoned_attempts_do_not_bloat_the_request(flow: OAuthFlow) -> None:
     for _ in range(50):
-        address = await walk.out(next="/account?" + "x" * 300)
-    sent = walk.browser.build_request("GET", "http://tallygate.test/").headers["cookie"]
+        address = await flow.start(next="/account?" + "x" * 300)
+    sent = flow.browser.build_request("GET", "http://tallygate.test/").headers["cookie"]
     assert len(sent) <= 4200
-    assert (await walk.back(await walk.there(address))).status_code == 303
+    assert (await flow.callback(await flow.authorize(address))).status_code == 303
 
 
-async def test_a_finished_attempt_leaves_no_cookie(walk: Walk) -> None:
-    await walk.whole()
-    assert [name for name in walk.browser.cookies if "oauth" in name] == []
+async def test_a_finished_attempt_leaves_no_cookie(flow: OAuthFlow) -> None:
+    await flow.sign_in()
+    assert [name for name in flow.browser.cookies if "oauth" in name] == []
 
 
-async def test_the_cookie_is_http_only_lax_and_short_lived(walk: Walk, service: Running) -> None:
-    answer = await walk.browser.get("/oauth/corp/start")
+async def test_the_cookie_is_http_only_lax_and_short_lived(flow: OAuthFlow, service: Running) -> None:
+    answer = await flow.browser.get("/oauth/corp/start")
     cookie = answer.headers["set-cookie"]
     assert cookie.startswith("tallygate-oauth-")
     for part in ("HttpOnly", "SameSite=Lax", "Path=/", "Max-Age=600"):
@@ -73,212 +73,214 @@ async def test_the_cookie_is_http_only_lax_and_short_lived(walk: Walk, service: 
     assert "Secure" in cookie
 
 
-async def test_another_browsers_callback_is_refused(walk: Walk, service: Running) -> None:
-    callback = await walk.there(await walk.out())
-    await refused(Walk(service.another_client()), callback)
-    assert (await walk.back(callback)).status_code == 303
+async def test_another_browsers_callback_is_refused(flow: OAuthFlow, service: Running) -> None:
+    callback = await flow.authorize(await flow.start())
+    await refused(OAuthFlow(service.another_client()), callback)
+    assert (await flow.callback(callback)).status_code == 303
 
 
 @pytest.mark.parametrize("state", [GONE, "", "x", "0" * 32, "é" * 32, "\ud800".encode("utf-8", "replace"), "x" * 5000])
-async def test_a_wrong_state_is_refused(state: object, walk: Walk) -> None:
-    await refused(walk, changed(await walk.there(await walk.out()), state=state))
+async def test_a_wrong_state_is_refused(state: object, flow: OAuthFlow) -> None:
+    await refused(flow, changed(await flow.authorize(await flow.start()), state=state))
 
 
 @pytest.mark.parametrize("state", ["€", "\r\nX-Evil: 1", "x; Domain=test", "\x00", "A" * 32])
-async def test_a_state_that_is_none_gets_into_no_header(state: str, walk: Walk) -> None:
-    answer = await refused(walk, changed(await walk.there(await walk.out()), state=state))
+async def test_a_state_that_is_none_gets_into_no_header(state: str, flow: OAuthFlow) -> None:
+    answer = await refused(flow, changed(await flow.authorize(await flow.start()), state=state))
     assert "set-cookie" not in answer.headers
 
 
-async def test_a_changed_cookie_is_refused(walk: Walk) -> None:
-    callback = await walk.there(await walk.out())
-    (name,) = [name for name in walk.browser.cookies if "oauth" in name]
-    value = walk.browser.cookies[name]
-    walk.browser.cookies.clear()
-    walk.browser.cookies.set(name, value[:-3] + ("AAA" if value[-3:] != "AAA" else "BBB"))
-    await refused(walk, callback)
+async def test_a_changed_cookie_is_refused(flow: OAuthFlow) -> None:
+    callback = await flow.authorize(await flow.start())
+    (name,) = [name for name in flow.browser.cookies if "oauth" in name]
+    value = flow.browser.cookies[name]
+    flow.browser.cookies.clear()
+    flow.browser.cookies.set(name, value[:-3] + ("AAA" if value[-3:] != "AAA" else "BBB"))
+    await refused(flow, callback)
 
 
-async def test_a_state_is_good_for_ten_minutes(walk: Walk, clock: Clock) -> None:
-    callback = await walk.there(await walk.out())
+async def test_a_state_is_good_for_ten_minutes(flow: OAuthFlow, clock: Clock) -> None:
+    callback = await flow.authorize(await flow.start())
     clock.move(601)
-    await refused(walk, callback)
+    await refused(flow, callback)
 
 
-async def test_a_code_of_one_provider_is_refused_at_anothers_callback(walk: Walk, provider: FakeOpenId) -> None:
-    callback = await walk.there(await walk.out("corp"))
-    await refused(walk, callback.replace("/oauth/corp/", "/oauth/other/"))
+async def test_a_code_of_one_provider_is_refused_at_anothers_callback(flow: OAuthFlow, provider: FakeOpenId) -> None:
+    callback = await flow.authorize(await flow.start("corp"))
+    await refused(flow, callback.replace("/oauth/corp/", "/oauth/other/"))
     assert provider.count("/token") == 0
 
 
 @pytest.mark.parametrize("parameter", ["state", "code", "iss"])
-async def test_a_doubled_parameter_is_refused(parameter: str, walk: Walk) -> None:
-    callback = await walk.there(await walk.out())
-    await refused(walk, f"{callback}&{parameter}=again")
+async def test_a_doubled_parameter_is_refused(parameter: str, flow: OAuthFlow) -> None:
+    callback = await flow.authorize(await flow.start())
+    await refused(flow, f"{callback}&{parameter}=again")
 
 
 @pytest.mark.parametrize("iss", [GONE, "", "https://evil.example"])
-async def test_iss_is_required_of_who_promises_it(iss: object, walk: Walk, provider: FakeOpenId) -> None:
-    await refused(walk, changed(await walk.there(await walk.out()), iss=iss))
+async def test_iss_is_required_of_who_promises_it(iss: object, flow: OAuthFlow, provider: FakeOpenId) -> None:
+    await refused(flow, changed(await flow.authorize(await flow.start()), iss=iss))
     assert provider.count("/token") == 0
 
 
-async def test_iss_is_compared_even_of_who_does_not_promise_it(walk: Walk, provider: FakeOpenId) -> None:
+async def test_iss_is_compared_even_of_who_does_not_promise_it(flow: OAuthFlow, provider: FakeOpenId) -> None:
     provider.metadata["authorization_response_iss_parameter_supported"] = GONE
-    callback = await walk.there(await walk.out())
-    await refused(walk, changed(callback, iss="https://evil.example"))
-    assert (await walk.back(changed(callback, iss=GONE))).status_code == 400  # its cookie is gone with the first
+    callback = await flow.authorize(await flow.start())
+    await refused(flow, changed(callback, iss="https://evil.example"))
+    assert (await flow.callback(changed(callback, iss=GONE))).status_code == 400  # its cookie is gone with the first
 
 
-async def test_iss_may_be_missing_from_who_does_not_promise_it(walk: Walk, provider: FakeOpenId) -> None:
+async def test_iss_may_be_missing_from_who_does_not_promise_it(flow: OAuthFlow, provider: FakeOpenId) -> None:
     provider.metadata["authorization_response_iss_parameter_supported"] = GONE
-    assert (await walk.back(changed(await walk.there(await walk.out()), iss=GONE))).status_code == 303
+    assert (await flow.callback(changed(await flow.authorize(await flow.start()), iss=GONE))).status_code == 303
 
 
-async def test_a_late_repeat_of_a_finished_callback_goes_on_to_the_page(walk: Walk, provider: FakeOpenId) -> None:
-    callback = await walk.there(await walk.out(next="/account"))
-    await walk.back(callback)
+async def test_a_late_repeat_of_a_finished_callback_goes_on_to_the_page(flow: OAuthFlow, provider: FakeOpenId) -> None:
+    callback = await flow.authorize(await flow.start(next="/account"))
+    await flow.callback(callback)
     for _ in range(2):
-        answer = await walk.back(callback)
+        answer = await flow.callback(callback)
         assert (answer.status_code, answer.headers["location"]) == (303, "/account")
     assert provider.count("/token") == 1
 
 
-async def test_a_finished_callback_is_nothing_for_others(walk: Walk, service: Running) -> None:
-    callback = await walk.there(await walk.out())
-    stolen = dict(walk.browser.cookies)
-    await walk.back(callback)
-    thief = Walk(service.another_client(cookies=stolen, client=("198.51.100.1", 1)))
+async def test_a_finished_callback_is_nothing_for_others(flow: OAuthFlow, service: Running) -> None:
+    callback = await flow.authorize(await flow.start())
+    stolen = dict(flow.browser.cookies)
+    await flow.callback(callback)
+    thief = OAuthFlow(service.another_client(cookies=stolen, client=("198.51.100.1", 1)))
     await refused(thief, callback)
-    await walk.browser.post("/sign-out")
-    await refused(walk, callback)
-    walk.browser.cookies.update(stolen)
-    await refused(walk, callback)
+    await flow.browser.post("/sign-out")
+    await refused(flow, callback)
+    flow.browser.cookies.update(stolen)
+    await refused(flow, callback)
 
 
 async def test_a_callback_is_repeated_after_its_answer_was_lost_and_goes_on_to_the_page(
-    walk: Walk, provider: FakeOpenId, service: Running
+    flow: OAuthFlow, provider: FakeOpenId, service: Running
 ) -> None:
-    callback = await walk.there(await walk.out(next="/account"))
-    before = dict(walk.browser.cookies)
-    await walk.back(callback)
-    again = Walk(service.another_client(cookies=before, headers={"Accept": "text/html"}))
-    answer = await again.back(callback)
+    callback = await flow.authorize(await flow.start(next="/account"))
+    before = dict(flow.browser.cookies)
+    await flow.callback(callback)
+    again = OAuthFlow(service.another_client(cookies=before, headers={"Accept": "text/html"}))
+    answer = await again.callback(callback)
     assert (answer.status_code, answer.headers["location"]) == (303, "/account")
     assert await again.user() is not None
-    assert await walk.user() is None
+    assert await flow.user() is None
     assert provider.count("/token") == 1
 
 
-async def test_a_callback_that_is_sent_twice_at_once_is_exchanged_once(walk: Walk, provider: FakeOpenId) -> None:
-    callback = await walk.there(await walk.out(next="/account"))
-    answers = await asyncio.gather(*(walk.back(callback) for _ in range(5)))
+async def test_a_callback_that_is_sent_twice_at_once_is_exchanged_once(flow: OAuthFlow, provider: FakeOpenId) -> None:
+    callback = await flow.authorize(await flow.start(next="/account"))
+    answers = await asyncio.gather(*(flow.callback(callback) for _ in range(5)))
     assert [answer.status_code for answer in answers] == [303] * 5
     assert provider.count("/token") == 1
-    assert await walk.user() is not None
+    assert await flow.user() is not None
 
 
-async def test_a_failed_attempt_cannot_be_repeated(walk: Walk, provider: FakeOpenId) -> None:
-    callback = await walk.there(await walk.out())
-    cookies = dict(walk.browser.cookies)
+async def test_a_failed_attempt_cannot_be_repeated(flow: OAuthFlow, provider: FakeOpenId) -> None:
+    callback = await flow.authorize(await flow.start())
+    cookies = dict(flow.browser.cookies)
     provider.instead["/token"] = lambda: Response(status_code=500)
-    await refused(walk, callback, 502)
+    await refused(flow, callback, 502)
     del provider.instead["/token"]
-    walk.browser.cookies.update(cookies)
-    await refused(walk, callback)
+    flow.browser.cookies.update(cookies)
+    await refused(flow, callback)
     assert provider.count("/token") == 1
 
 
-async def test_the_session_is_a_new_one(walk: Walk) -> None:
-    await walk.whole()
-    before = walk.browser.cookies["tallygate"]
-    await walk.whole()
-    assert walk.browser.cookies["tallygate"] != before
-    walk.browser.cookies.set("tallygate", before, domain="tallygate.test")
-    assert await walk.user() is None
+async def test_the_session_is_a_new_one(flow: OAuthFlow) -> None:
+    await flow.sign_in()
+    before = flow.browser.cookies["tallygate"]
+    await flow.sign_in()
+    assert flow.browser.cookies["tallygate"] != before
+    flow.browser.cookies.set("tallygate", before, domain="tallygate.test")
+    assert await flow.user() is None
 
 
 @pytest.mark.parametrize(
     "target", ["https://evil.example/", "//evil.example", "/\\evil.example", "/a%2f%2fevil", "x" * 9000]
 )
-async def test_next_leads_nowhere_else(target: str, walk: Walk) -> None:
-    assert (await walk.whole(next=target)).headers["location"] == "/"
+async def test_next_leads_nowhere_else(target: str, flow: OAuthFlow) -> None:
+    assert (await flow.sign_in(next=target)).headers["location"] == "/"
 
 
-async def test_an_unknown_provider_is_not_found(walk: Walk) -> None:
+async def test_an_unknown_provider_is_not_found(flow: OAuthFlow) -> None:
     for path in ("/oauth/nobody/start", "/oauth/nobody/callback?state=x&code=y"):
-        assert (await walk.browser.get(path)).status_code == 404
+        assert (await flow.browser.get(path)).status_code == 404
 
 
 REFUSALS = {"access_denied": 403, "server_error": 502, "temporarily_unavailable": 502, "invalid_scope": 502, "<b>": 502}
 
 
 @pytest.mark.parametrize("error", REFUSALS)
-async def test_an_error_is_told_at_the_sign_in_page(error: str, walk: Walk, provider: FakeOpenId) -> None:
+async def test_an_error_is_told_at_the_sign_in_page(error: str, flow: OAuthFlow, provider: FakeOpenId) -> None:
     provider.callback = {"error": error, "error_description": "<script>alert(1)</script>", "code": GONE}
-    answer = await refused(walk, await walk.there(await walk.out()), REFUSALS[error])
+    answer = await refused(flow, await flow.authorize(await flow.start()), REFUSALS[error])
     assert "<script>alert" not in answer.text
     assert "/oauth/corp/start" in answer.text
 
 
-async def test_who_cancels_may_come_in_another_way_and_still_gets_to_the_page(walk: Walk, provider: FakeOpenId) -> None:
+async def test_who_cancels_may_come_in_another_way_and_still_gets_to_the_page(
+    flow: OAuthFlow, provider: FakeOpenId
+) -> None:
     provider.callback = {"error": "access_denied", "code": GONE}
-    answer = await walk.back(await walk.there(await walk.out(next="/account/devices")))
+    answer = await flow.callback(await flow.authorize(await flow.start(next="/account/devices")))
     assert (answer.status_code, message(answer), alert(answer)) == (200, "The sign-in was cancelled.", None)
     assert value_of(answer, "next") == "/account/devices"
     assert 'href="/oauth/other/start?next=/account/devices"' in answer.text
 
 
-async def test_a_callback_without_a_code_is_refused(walk: Walk, provider: FakeOpenId) -> None:
-    await refused(walk, changed(await walk.there(await walk.out()), code=GONE))
+async def test_a_callback_without_a_code_is_refused(flow: OAuthFlow, provider: FakeOpenId) -> None:
+    await refused(flow, changed(await flow.authorize(await flow.start()), code=GONE))
     assert provider.count("/token") == 0
 
 
-async def test_a_code_that_the_provider_does_not_know_is_refused(walk: Walk) -> None:
-    await refused(walk, changed(await walk.there(await walk.out()), code="guessed"))
+async def test_a_code_that_the_provider_does_not_know_is_refused(flow: OAuthFlow) -> None:
+    await refused(flow, changed(await flow.authorize(await flow.start()), code="guessed"))
 
 
-async def test_the_answer_is_in_the_readers_language(walk: Walk, provider: FakeOpenId) -> None:
+async def test_the_answer_is_in_the_readers_language(flow: OAuthFlow, provider: FakeOpenId) -> None:
     provider.callback = {"error": "access_denied", "code": GONE}
-    callback = await walk.there(await walk.out())
-    answer = await walk.back(callback, headers={"Accept-Language": "zh"})
+    callback = await flow.authorize(await flow.start())
+    answer = await flow.callback(callback, headers={"Accept-Language": "zh"})
     assert 'lang="zh"' in answer.text
 
 
-async def test_front_ends_do_the_same_by_json(walk: Walk) -> None:
-    assert (await walk.browser.get("/api/oauth")).json() == [
+async def test_front_ends_do_the_same_by_json(flow: OAuthFlow) -> None:
+    assert (await flow.browser.get("/api/oauth")).json() == [
         {"name": "corp", "label": "Corp"},
         {"name": "other", "label": "Other"},
     ]
-    begun = await walk.browser.post("/api/oauth/corp/start", json={"next": "/account"})
-    callback = await walk.there(begun.json()["url"])
-    answer = await walk.back(callback, headers={"Accept": "application/json"})
+    begun = await flow.browser.post("/api/oauth/corp/start", json={"next": "/account"})
+    callback = await flow.authorize(begun.json()["url"])
+    answer = await flow.callback(callback, headers={"Accept": "application/json"})
     assert (answer.status_code, answer.json()) == (200, {"next": "/account"})
-    again = await walk.back(changed(callback, state="x"), headers={"Accept": "application/json"})
+    again = await flow.callback(changed(callback, state="x"), headers={"Accept": "application/json"})
     assert (again.status_code, again.headers["content-type"]) == (400, "application/problem+json")
     assert again.json()["request_id"] == again.headers["x-request-id"]
 
 
-async def test_what_cannot_be_an_invitation_needs_no_room_in_the_cookie(walk: Walk) -> None:
+async def test_what_cannot_be_an_invitation_needs_no_room_in_the_cookie(flow: OAuthFlow) -> None:
     page, invitation = "/" + token_urlsafe(1500), token_urlsafe(1500)
-    begun = await walk.browser.post("/api/oauth/corp/start", json={"next": page, "invitation": invitation})
+    begun = await flow.browser.post("/api/oauth/corp/start", json={"next": page, "invitation": invitation})
     assert begun.status_code == 200, begun.text
-    assert (await walk.back(await walk.there(begun.json()["url"]))).headers["location"] == page
+    assert (await flow.callback(await flow.authorize(begun.json()["url"]))).headers["location"] == page
 
 
 async def test_no_code_token_or_secret_is_in_a_log(
-    walk: Walk,
+    flow: OAuthFlow,
     provider: FakeOpenId,
     capfd: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
     server: Valkey,
 ) -> None:
     provider.claims = {"aud": "somebody else"}
-    callback = await walk.there(await walk.out())
-    await refused(walk, callback, 502)
+    callback = await flow.authorize(await flow.start())
+    await refused(flow, callback, 502)
     described = {"error": "invalid_client", "error_description": f"no client has the secret {CLIENT_SECRET}"}
     provider.instead["/token"] = lambda: JSONResponse(described, 401)
-    await refused(walk, await walk.there(await walk.out()), 502)
+    await refused(flow, await flow.authorize(await flow.start()), 502)
     said = "".join(capfd.readouterr()) + caplog.text
     assert "sign-in elsewhere failed" in said
     secrets = [dict(parse_qsl(urlsplit(callback).query))[name] for name in ("code", "state")]

@@ -9,37 +9,37 @@ from app.settings import Settings
 from tests.fakes.noted import GONE
 from tests.fakes.openid import FakeOpenId
 from tests.helpers.clock import Clock
+from tests.helpers.oauth_flow import OAuthFlow, identity_ids, link
 from tests.helpers.service import Running, running
-from tests.oauth_client.walk import Walk, identity_ids, link
 
 
 @pytest.fixture
-async def stale(walk: Walk, clock: Clock) -> Walk:
+async def stale(flow: OAuthFlow, clock: Clock) -> OAuthFlow:
     """A browser in which somebody has signed in by the provider, and was left open."""
-    assert "max_age" not in await walk.out()
-    await walk.whole()
+    assert "max_age" not in await flow.start()
+    await flow.sign_in()
     clock.move(3600)
-    answer = await walk.browser.post("/account/identities/corp")
+    answer = await flow.browser.post("/account/identities/corp")
     assert answer.status_code == 401
-    return walk
+    return flow
 
 
-async def test_the_provider_is_told_to_ask_who_has_signed_in_longer_ago(stale: Walk) -> None:
-    assert dict(parse_qsl(urlsplit(await stale.out()).query))["max_age"] == "600"
+async def test_the_provider_is_told_to_ask_who_has_signed_in_longer_ago(stale: OAuthFlow) -> None:
+    assert dict(parse_qsl(urlsplit(await stale.start()).query))["max_age"] == "600"
 
 
 @pytest.mark.parametrize(("seconds", "fresh"), [(3600, False), (661, False), (600, True), (0, True), (None, True)])
 async def test_what_the_provider_says_of_when_it_asked_is_looked_at(
-    stale: Walk, provider: FakeOpenId, clock: Clock, seconds: int | None, fresh: bool
+    stale: OAuthFlow, provider: FakeOpenId, clock: Clock, seconds: int | None, fresh: bool
 ) -> None:
     """One that says nothing is believed: not all do."""
     provider.claims["auth_time"] = GONE if seconds is None else int(clock()) - seconds
-    answer = await stale.whole()
+    answer = await stale.sign_in()
     assert answer.status_code == 303
     if not fresh:  # it has ignored max_age, so it is told to ask
         asked = dict(parse_qsl(urlsplit(answer.headers["location"]).query))
         assert (asked["prompt"], asked["max_age"]) == ("login", "600")
-        answer = await stale.back(await stale.there(answer.headers["location"]))
+        answer = await stale.callback(await stale.authorize(answer.headers["location"]))
         assert answer.status_code == 502
         assert "did not ask you to sign in again" in answer.text
     provider.user, provider.claims = {"sub": "somebody who has found the browser open"}, {}
@@ -50,18 +50,20 @@ async def test_what_the_provider_says_of_when_it_asked_is_looked_at(
     assert len(await identity_ids(stale)) == 1 + fresh
 
 
-async def test_a_first_sign_in_may_be_as_old_there_as_it_likes(walk: Walk, provider: FakeOpenId, clock: Clock) -> None:
+async def test_a_first_sign_in_may_be_as_old_there_as_it_likes(
+    flow: OAuthFlow, provider: FakeOpenId, clock: Clock
+) -> None:
     provider.claims["auth_time"] = int(clock()) - 86_400
-    assert (await walk.whole()).status_code == 303
+    assert (await flow.sign_in()).status_code == 303
 
 
 async def test_a_provider_that_asks_only_when_it_is_told_to_log_in_is_believed(
-    stale: Walk, provider: FakeOpenId, clock: Clock
+    stale: OAuthFlow, provider: FakeOpenId, clock: Clock
 ) -> None:
     provider.claims["auth_time"] = int(clock()) - 3600
-    second = (await stale.whole(next="/account")).headers["location"]
+    second = (await stale.sign_in(next="/account")).headers["location"]
     provider.claims["auth_time"] = int(clock())
-    answer = await stale.back(await stale.there(second))
+    answer = await stale.callback(await stale.authorize(second))
     assert (answer.status_code, answer.headers["location"]) == (303, "/account")
     provider.user, provider.claims = {"sub": "another identity"}, {}
     await link(stale)
@@ -70,44 +72,46 @@ async def test_a_provider_that_asks_only_when_it_is_told_to_log_in_is_believed(
 
 @pytest.mark.parametrize("auth_time", [650, 86_400, None], ids=str)
 async def test_a_new_session_is_not_fresh_if_the_provider_asked_nobody(
-    auth_time: int | None, walk: Walk, provider: FakeOpenId, clock: Clock
+    auth_time: int | None, flow: OAuthFlow, provider: FakeOpenId, clock: Clock
 ) -> None:
     """Signing out here and in again by a provider that still knows the user proves nothing."""
-    await walk.whole()
+    await flow.sign_in()
     clock.move(650)
-    await walk.browser.post("/sign-out")
+    await flow.browser.post("/sign-out")
     provider.claims["auth_time"] = GONE if auth_time is None else int(clock()) - auth_time
-    assert (await walk.whole()).status_code == 303
+    assert (await flow.sign_in()).status_code == 303
     for path in ("/account/identities/corp", "/account/password"):
-        answer = await walk.browser.post(path, data={"password": "correct horse battery", "again": "x"})
+        answer = await flow.browser.post(path, data={"password": "correct horse battery", "again": "x"})
         assert answer.status_code == 401, (path, answer.text)
 
 
-async def test_a_new_session_is_as_fresh_as_the_provider_says(walk: Walk, provider: FakeOpenId, clock: Clock) -> None:
+async def test_a_new_session_is_as_fresh_as_the_provider_says(
+    flow: OAuthFlow, provider: FakeOpenId, clock: Clock
+) -> None:
     provider.claims["auth_time"] = int(clock()) - 500
-    await walk.whole()
-    assert (await walk.browser.post("/account/identities/corp")).status_code == 200
+    await flow.sign_in()
+    assert (await flow.browser.post("/account/identities/corp")).status_code == 200
     clock.move(101)
-    assert (await walk.browser.post("/account/identities/corp")).status_code == 401
+    assert (await flow.browser.post("/account/identities/corp")).status_code == 401
 
 
 @pytest.mark.parametrize("auth_time", ["now", True, -1, 1e300, {}, 10**12])
 async def test_an_auth_time_that_makes_no_sense_proves_nothing(
-    auth_time: object, walk: Walk, provider: FakeOpenId
+    auth_time: object, flow: OAuthFlow, provider: FakeOpenId
 ) -> None:
     provider.claims["auth_time"] = auth_time
-    await walk.whole()
-    assert (await walk.browser.post("/account/identities/corp")).status_code == 401
+    await flow.sign_in()
+    assert (await flow.browser.post("/account/identities/corp")).status_code == 401
 
 
 async def test_a_repeated_callback_makes_nothing_fresh(
-    walk: Walk, provider: FakeOpenId, service: Running, clock: Clock
+    flow: OAuthFlow, provider: FakeOpenId, service: Running, clock: Clock
 ) -> None:
     provider.claims["auth_time"] = int(clock()) - 3600
-    callback = await walk.there(await walk.out())
-    again = Walk(service.another_client(cookies=dict(walk.browser.cookies), headers={"Accept": "text/html"}))
-    await walk.back(callback)
-    assert (await again.back(callback)).status_code == 303
+    callback = await flow.authorize(await flow.start())
+    again = OAuthFlow(service.another_client(cookies=dict(flow.browser.cookies), headers={"Accept": "text/html"}))
+    await flow.callback(callback)
+    assert (await again.callback(callback)).status_code == 303
     assert (await again.browser.post("/account/identities/corp")).status_code == 401
 
 

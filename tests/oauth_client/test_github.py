@@ -10,7 +10,7 @@ from dev.serving import served
 from tests.fakes.github import PRIMARY, FakeGitHub
 from tests.fakes.noted import GONE
 from tests.helpers.clock import Clock
-from tests.oauth_client.walk import Walk
+from tests.helpers.oauth_flow import OAuthFlow
 
 
 @pytest.fixture(scope="module")
@@ -40,24 +40,24 @@ def tables(hub: FakeGitHub, served_hub: tuple[FakeGitHub, str]) -> dict[str, dic
     return {"hub": table}
 
 
-async def test_a_user_of_github_comes_in(walk: Walk, hub: FakeGitHub) -> None:
-    assert (await walk.whole("hub", next="/account")).headers["location"] == "/account"
-    user = await walk.user()
+async def test_a_user_of_github_comes_in(flow: OAuthFlow, hub: FakeGitHub) -> None:
+    assert (await flow.sign_in("hub", next="/account")).headers["location"] == "/account"
+    user = await flow.user()
     assert user is not None
     assert user["name"] == "octocat"
-    assert "Sign in with GitHub" in (await walk.browser.get("/sign-in?again=1")).text
+    assert "Sign in with GitHub" in (await flow.browser.get("/sign-in?again=1")).text
     assert hub.count("/api/user") == hub.count("/api/user/emails") == 1
 
 
-async def test_the_id_counts_and_not_the_login(walk: Walk, hub: FakeGitHub) -> None:
-    await walk.whole("hub")
-    first = await walk.user()
+async def test_the_id_counts_and_not_the_login(flow: OAuthFlow, hub: FakeGitHub) -> None:
+    await flow.sign_in("hub")
+    first = await flow.user()
     hub.user["login"] = "renamed"
-    await walk.whole("hub")
-    assert await walk.user() == first
+    await flow.sign_in("hub")
+    assert await flow.user() == first
     hub.user = {"id": 2, "login": "octocat"}
-    await walk.whole("hub")
-    assert await walk.user() != first
+    await flow.sign_in("hub")
+    assert await flow.user() != first
 
 
 NO_ADDRESS: dict[str, list[Any]] = {
@@ -72,19 +72,21 @@ NO_ADDRESS: dict[str, list[Any]] = {
 
 @pytest.mark.parametrize("emails", NO_ADDRESS)
 async def test_an_address_does_not_count_that_is(
-    emails: str, walk: Walk, hub: FakeGitHub, users: Callable[[], int]
+    emails: str, flow: OAuthFlow, hub: FakeGitHub, users: Callable[[], int]
 ) -> None:
     hub.emails = NO_ADDRESS[emails]
-    assert (await walk.whole("hub")).status_code == 403
+    assert (await flow.sign_in("hub")).status_code == 403
     assert users() == 0
 
 
 @pytest.mark.parametrize(
     "answer", [JSONResponse({"message": "Not Found"}, 404), JSONResponse({"x": 1}), JSONResponse(5)]
 )
-async def test_addresses_that_we_may_not_know_do_not_count(answer: JSONResponse, walk: Walk, hub: FakeGitHub) -> None:
+async def test_addresses_that_we_may_not_know_do_not_count(
+    answer: JSONResponse, flow: OAuthFlow, hub: FakeGitHub
+) -> None:
     hub.instead["/api/user/emails"] = lambda: answer
-    assert (await walk.whole("hub")).status_code == 403
+    assert (await flow.sign_in("hub")).status_code == 403
 
 
 BAD: dict[str, tuple[Callable[[FakeGitHub], object], int]] = {
@@ -101,34 +103,34 @@ BAD: dict[str, tuple[Callable[[FakeGitHub], object], int]] = {
 
 
 @pytest.mark.parametrize("bad", BAD)
-async def test_nobody_comes_in_with(bad: str, walk: Walk, hub: FakeGitHub, users: Callable[[], int]) -> None:
-    callback = await walk.there(await walk.out("hub"))
+async def test_nobody_comes_in_with(bad: str, flow: OAuthFlow, hub: FakeGitHub, users: Callable[[], int]) -> None:
+    callback = await flow.authorize(await flow.start("hub"))
     BAD[bad][0](hub)
-    answer = await walk.back(callback)
+    answer = await flow.callback(callback)
     assert answer.status_code == BAD[bad][1]
     assert 'role="alert"' in answer.text
     assert users() == 0
 
 
-async def test_another_providers_iss_is_refused(walk: Walk, hub: FakeGitHub) -> None:
-    callback = await walk.there(await walk.out("hub"))
-    assert (await walk.back(f"{callback}&iss=https://evil.example")).status_code == 400
+async def test_another_providers_iss_is_refused(flow: OAuthFlow, hub: FakeGitHub) -> None:
+    callback = await flow.authorize(await flow.start("hub"))
+    assert (await flow.callback(f"{callback}&iss=https://evil.example")).status_code == 400
     assert hub.count("/login/oauth/access_token") == 0
 
 
-async def test_an_app_whose_tokens_expire_is_asked_again(walk: Walk, hub: FakeGitHub, clock: Clock) -> None:
+async def test_an_app_whose_tokens_expire_is_asked_again(flow: OAuthFlow, hub: FakeGitHub, clock: Clock) -> None:
     hub.tokens = {"refresh_token": "ghr_1", "expires_in": 28_800, "refresh_token_expires_in": 15_811_200}
-    await walk.whole("hub")
+    await flow.sign_in("hub")
     clock.move(28_800)
-    assert await walk.user() is not None
+    assert await flow.user() is not None
     assert hub.count("/login/oauth/access_token") == 2
     clock.move(28_800)
     hub.tokens = {"refresh_token": "ghr_2"}
-    assert await walk.user() is None
+    assert await flow.user() is None
 
 
-async def test_an_app_whose_tokens_do_not_expire_is_not(walk: Walk, hub: FakeGitHub, clock: Clock) -> None:
-    await walk.whole("hub")
+async def test_an_app_whose_tokens_do_not_expire_is_not(flow: OAuthFlow, hub: FakeGitHub, clock: Clock) -> None:
+    await flow.sign_in("hub")
     clock.move(100_000)
-    assert await walk.user() is not None
+    assert await flow.user() is not None
     assert hub.count("/login/oauth/access_token") == 1

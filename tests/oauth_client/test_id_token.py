@@ -13,8 +13,8 @@ from starlette.responses import JSONResponse
 from tests.fakes.noted import GONE
 from tests.fakes.openid import CLIENT_ID, EC, EC384, EC521, ED, OTHER_RSA, RSA, FakeOpenId
 from tests.helpers.clock import Clock
+from tests.helpers.oauth_flow import OAuthFlow
 from tests.oauth_client.conftest import Start
-from tests.oauth_client.walk import Walk
 
 Change = Callable[[FakeOpenId], object]
 
@@ -144,22 +144,22 @@ LIES: dict[str, Change] = {
 
 @pytest.mark.parametrize("lie", LIES)
 async def test_an_id_token_is_refused_that_is(
-    lie: str, walk: Walk, provider: FakeOpenId, users: Callable[[], int]
+    lie: str, flow: OAuthFlow, provider: FakeOpenId, users: Callable[[], int]
 ) -> None:
-    callback = await walk.there(await walk.out())
+    callback = await flow.authorize(await flow.start())
     LIES[lie](provider)
-    answer = await walk.back(callback)
+    answer = await flow.callback(callback)
     assert answer.status_code == 502
     assert "could not be verified" in answer.text
-    assert await walk.user() is None
+    assert await flow.user() is None
     assert users() == 0
 
 
-async def settled(walk: Walk, provider: FakeOpenId, change: Change) -> None:
+async def settled(flow: OAuthFlow, provider: FakeOpenId, change: Change) -> None:
     change(provider)
-    answer = await walk.whole()
+    answer = await flow.sign_in()
     assert answer.status_code == 303, answer.text
-    assert await walk.user() is not None
+    assert await flow.user() is not None
 
 
 TRUTHS: dict[str, Change] = {
@@ -185,16 +185,16 @@ TRUTHS: dict[str, Change] = {
 
 
 @pytest.mark.parametrize("truth", TRUTHS)
-async def test_an_id_token_is_good_with(truth: str, walk: Walk, provider: FakeOpenId) -> None:
-    await settled(walk, provider, TRUTHS[truth])
+async def test_an_id_token_is_good_with(truth: str, flow: OAuthFlow, provider: FakeOpenId) -> None:
+    await settled(flow, provider, TRUTHS[truth])
 
 
-async def test_userinfo_is_asked_only_for_what_the_id_token_lacks(walk: Walk, provider: FakeOpenId) -> None:
+async def test_userinfo_is_asked_only_for_what_the_id_token_lacks(flow: OAuthFlow, provider: FakeOpenId) -> None:
     provider.user |= {"email": "a@corp.example", "email_verified": True, "name": "Alice"}
-    await walk.whole()
+    await flow.sign_in()
     assert provider.count("/userinfo") == 0
     provider.userinfo = {"name": "Alice"}
-    await walk.whole()
+    await flow.sign_in()
     assert provider.count("/userinfo") == 1
 
 
@@ -202,12 +202,12 @@ async def test_userinfo_is_asked_only_for_what_the_id_token_lacks(walk: Walk, pr
     "userinfo", [{"sub": "another"}, {"sub": GONE}, {"sub": ["248289761001"]}], ids=["another", "none", "list"]
 )
 async def test_userinfo_must_be_about_the_same_sub(
-    userinfo: dict[str, Any], walk: Walk, provider: FakeOpenId, users: Callable[[], int]
+    userinfo: dict[str, Any], flow: OAuthFlow, provider: FakeOpenId, users: Callable[[], int]
 ) -> None:
     provider.userinfo = userinfo
-    answer = await walk.whole()
+    answer = await flow.sign_in()
     assert answer.status_code == 502
-    assert await walk.user() is None
+    assert await flow.user() is None
     assert users() == 0
 
 
@@ -234,42 +234,42 @@ async def test_an_address_is_verified_by_who_tells_it(
 ) -> None:
     provider.claims, provider.userinfo = claims, userinfo
     async with start(allow={"domains": ["corp.example"]}) as service:
-        assert (await Walk(service.client).whole()).status_code == (303 if allowed else 403)
+        assert (await OAuthFlow(service.client).sign_in()).status_code == (303 if allowed else 403)
 
 
-async def test_userinfo_cannot_change_what_the_id_token_says(walk: Walk, provider: FakeOpenId) -> None:
+async def test_userinfo_cannot_change_what_the_id_token_says(flow: OAuthFlow, provider: FakeOpenId) -> None:
     provider.userinfo = {"preferred_username": "alice", "iss": "https://evil.example"}
-    assert (await walk.whole()).status_code == 303
-    user = await walk.user()
+    assert (await flow.sign_in()).status_code == 303
+    user = await flow.user()
     assert user is not None
     assert user["name"] == "alice"
 
 
 @pytest.mark.parametrize("named", [True, False], ids=["with a kid", "without a kid"])
 async def test_a_key_replaced_under_the_same_name_is_fetched_again_at_once(
-    named: bool, walk: Walk, provider: FakeOpenId, clock: Clock
+    named: bool, flow: OAuthFlow, provider: FakeOpenId, clock: Clock
 ) -> None:
     provider.header = {} if named else {"kid": GONE}
-    assert (await walk.whole()).status_code == 303
+    assert (await flow.sign_in()).status_code == 303
     clock.move(1)
     provider.keys = [jwk.RSAKey.generate_key(2048, {"kid": "rsa", "use": "sig"})]
-    assert (await walk.whole()).status_code == 303
+    assert (await flow.sign_in()).status_code == 303
     assert provider.count("/jwks") == 2
 
 
-async def test_bad_signatures_fetch_the_keys_once_a_minute(walk: Walk, provider: FakeOpenId, clock: Clock) -> None:
-    await walk.whole()
+async def test_bad_signatures_fetch_the_keys_once_a_minute(flow: OAuthFlow, provider: FakeOpenId, clock: Clock) -> None:
+    await flow.sign_in()
     clock.move(1)
     provider.sign_with, provider.header = OTHER_RSA, {"kid": "rsa"}
     for _ in range(4):
-        assert (await walk.whole()).status_code == 502
+        assert (await flow.sign_in()).status_code == 502
     assert provider.count("/jwks") == 2
 
 
 async def test_another_issuer_is_shown_and_logged(
-    walk: Walk, provider: FakeOpenId, caplog: pytest.LogCaptureFixture
+    flow: OAuthFlow, provider: FakeOpenId, caplog: pytest.LogCaptureFixture
 ) -> None:
     provider.claims = {"iss": "https://other.example/<b>"}
-    answer = await walk.whole()
+    answer = await flow.sign_in()
     assert "https://other.example/&lt;b&gt;" in answer.text
     assert "https://other.example/" in caplog.text

@@ -17,11 +17,11 @@ from app.store.client import StoreUnavailable
 from tests.fakes.noted import GONE, without_gone
 from tests.fakes.openid import CLIENT_ID, OTHER_RSA, FakeOpenId
 from tests.helpers.clock import Clock
+from tests.helpers.oauth_flow import OAuthFlow
 from tests.helpers.service import Running
 from tests.helpers.valkey import Valkey
 from tests.oauth_client.conftest import corp
 from tests.oauth_client.refresh.conftest import so
-from tests.oauth_client.walk import Walk
 
 
 @pytest.fixture
@@ -31,15 +31,15 @@ def tables(provider: FakeOpenId) -> dict[str, dict[str, Any]]:
     return {"corp": corp(provider, sign_out_there=True), "quiet": corp(provider, label="Quiet")}
 
 
-async def signed_out(walk: Walk) -> httpx.Response:
-    answer = await walk.browser.post("/sign-out")
-    assert await walk.user() is None
+async def signed_out(flow: OAuthFlow) -> httpx.Response:
+    answer = await flow.browser.post("/sign-out")
+    assert await flow.user() is None
     return answer
 
 
-async def test_signing_out_here_leads_there(walk: Walk, provider: FakeOpenId, server: Valkey) -> None:
-    await walk.whole()
-    page = await signed_out(walk)
+async def test_signing_out_here_leads_there(flow: OAuthFlow, provider: FakeOpenId, server: Valkey) -> None:
+    await flow.sign_in()
+    page = await signed_out(flow)
     found = re.search(r'http-equiv="refresh" content="0; url=([^"]+)"', page.text)
     assert found is not None
     address = urlsplit(unescape(found[1]))
@@ -51,26 +51,26 @@ async def test_signing_out_here_leads_there(walk: Walk, provider: FakeOpenId, se
     assert query["id_token_hint"].count(".") == 2
 
 
-async def test_signing_out_here_stays_here_where_nothing_else_is_wanted(walk: Walk) -> None:
-    await walk.whole("quiet")
-    assert (await signed_out(walk)).headers["location"] == "/"
+async def test_signing_out_here_stays_here_where_nothing_else_is_wanted(flow: OAuthFlow) -> None:
+    await flow.sign_in("quiet")
+    assert (await signed_out(flow)).headers["location"] == "/"
 
 
 async def test_a_provider_that_is_away_keeps_nobody_from_signing_out(
-    walk: Walk, provider: FakeOpenId, server: Valkey
+    flow: OAuthFlow, provider: FakeOpenId, server: Valkey
 ) -> None:
-    await walk.whole()
+    await flow.sign_in()
     with server.client as client:
         client.delete(*client.scan_iter("oauth:document:*"))
     provider.instead["/.well-known/openid-configuration"] = lambda: JSONResponse({}, 500)
-    assert (await signed_out(walk)).headers["location"] == "/"
+    assert (await signed_out(flow)).headers["location"] == "/"
 
 
 async def test_the_session_is_dead_while_a_slow_provider_is_still_asked(
-    walk: Walk, provider: FakeOpenId, server: Valkey, service: Running
+    flow: OAuthFlow, provider: FakeOpenId, server: Valkey, service: Running
 ) -> None:
-    await walk.whole()
-    elsewhere = Walk(service.another_client(cookies=walk.browser.cookies))
+    await flow.sign_in()
+    elsewhere = OAuthFlow(service.another_client(cookies=flow.browser.cookies))
     with server.client as client:
         client.delete(*client.scan_iter("oauth:document:*"))
     path, answered, before = "/.well-known/openid-configuration", threading.Event(), len(provider.asked)
@@ -80,7 +80,7 @@ async def test_the_session_is_dead_while_a_slow_provider_is_still_asked(
         return JSONResponse({}, 500)
 
     provider.instead[path] = slow
-    leaving = asyncio.create_task(walk.browser.post("/sign-out"))
+    leaving = asyncio.create_task(flow.browser.post("/sign-out"))
     await so(lambda: len(provider.asked) > before)
     assert await elsewhere.user() is None
     assert not leaving.done()
@@ -88,8 +88,8 @@ async def test_the_session_is_dead_while_a_slow_provider_is_still_asked(
     assert (await leaving).headers["location"] == "/"
 
 
-async def test_tokens_are_stored_encrypted(walk: Walk, server: Valkey) -> None:
-    await walk.whole()
+async def test_tokens_are_stored_encrypted(flow: OAuthFlow, server: Valkey) -> None:
+    await flow.sign_in()
     with server.client as client:
         assert len(list(client.scan_iter("session-origin:*"))) == 1
         everything = b"".join(client.dump(key) or b"" for key in client.scan_iter("*"))
@@ -97,16 +97,16 @@ async def test_tokens_are_stored_encrypted(walk: Walk, server: Valkey) -> None:
     assert not re.search(rb"eyJ[\w-]+\.eyJ[\w-]+\.", everything)
 
 
-async def test_tokens_last_no_longer_than_their_session(walk: Walk, server: Valkey, clock: Clock) -> None:
+async def test_tokens_last_no_longer_than_their_session(flow: OAuthFlow, server: Valkey, clock: Clock) -> None:
     def lives() -> list[int]:
         """Seconds that the session, and its tokens, have left in Redis."""
         with server.client as client:
             return [client.ttl(*client.scan_iter(f"{kind}:*")) for kind in ("session", "session-origin")]
 
-    await walk.whole()
+    await flow.sign_in()
     assert lives() == [pytest.approx(14 * 86_400, abs=10)] * 2
     clock.move(86_400)
-    assert await walk.user() is not None
+    assert await flow.user() is not None
     assert lives() == [pytest.approx(15 * 86_400, abs=10)] * 2
 
 
@@ -131,26 +131,26 @@ async def tell(service: Running, token: str, name: str = "corp") -> httpx.Respon
 
 @pytest.mark.parametrize("changes", [{}, {"sub": GONE}, {"sid": GONE}, {"exp": GONE}], ids=str)
 async def test_a_provider_ends_sessions_here(
-    changes: dict[str, Any], walk: Walk, provider: FakeOpenId, service: Running
+    changes: dict[str, Any], flow: OAuthFlow, provider: FakeOpenId, service: Running
 ) -> None:
-    await walk.whole()
-    assert await walk.user() is not None
+    await flow.sign_in()
+    assert await flow.user() is not None
     answer = await tell(service, logout_token(provider, **changes))
     assert answer.status_code == 200, answer.text
     assert answer.headers["cache-control"] == "no-store"
-    assert await walk.user() is None
+    assert await flow.user() is None
 
 
-async def test_only_the_sessions_that_are_meant_end(walk: Walk, provider: FakeOpenId, service: Running) -> None:
-    await walk.whole()
-    second, third = Walk(service.another_client()), Walk(service.another_client())
+async def test_only_the_sessions_that_are_meant_end(flow: OAuthFlow, provider: FakeOpenId, service: Running) -> None:
+    await flow.sign_in()
+    second, third = OAuthFlow(service.another_client()), OAuthFlow(service.another_client())
     provider.user["sid"] = "another session"
-    await second.whole()
+    await second.sign_in()
     provider.user = {"sub": "somebody else", "sid": "a third session"}
-    await third.whole()
+    await third.sign_in()
     provider.user = {"sub": "248289761001"}
     assert (await tell(service, logout_token(provider))).status_code == 200
-    assert await walk.user() is None
+    assert await flow.user() is None
     assert await second.user() is not None
     assert (await tell(service, logout_token(provider, sid=GONE))).status_code == 200
     assert await second.user() is None
@@ -159,22 +159,22 @@ async def test_only_the_sessions_that_are_meant_end(walk: Walk, provider: FakeOp
 
 @pytest.mark.parametrize(("changes", "stays"), [({}, False), ({"sub": GONE}, True)], ids=["sub and sid", "sid alone"])
 async def test_a_sign_in_that_did_not_tell_its_session_there_ends_with_any_of_the_subjects(
-    changes: dict[str, Any], stays: bool, walk: Walk, provider: FakeOpenId, service: Running
+    changes: dict[str, Any], stays: bool, flow: OAuthFlow, provider: FakeOpenId, service: Running
 ) -> None:
-    await Walk(service.another_client()).whole()
+    await OAuthFlow(service.another_client()).sign_in()
     del provider.user["sid"]
-    await walk.whole()
+    await flow.sign_in()
     assert (await tell(service, logout_token(provider, **changes))).status_code == 200
-    assert (await walk.user() is not None) is stays
+    assert (await flow.user() is not None) is stays
 
 
-async def test_who_signed_in_with_a_password_stays(walk: Walk, provider: FakeOpenId, service: Running) -> None:
-    await walk.whole()
-    user = await walk.user()
+async def test_who_signed_in_with_a_password_stays(flow: OAuthFlow, provider: FakeOpenId, service: Running) -> None:
+    await flow.sign_in()
+    user = await flow.user()
     assert user is not None
-    await walk.browser.post("/account/password", data={"current": "", "new": "paper lantern over the river"})
+    await flow.browser.post("/account/password", data={"current": "", "new": "paper lantern over the river"})
     assert (await tell(service, logout_token(provider, sid=GONE))).status_code == 200
-    assert await walk.user() == user
+    assert await flow.user() == user
 
 
 async def test_a_logout_of_nobody_here_is_fine(provider: FakeOpenId, service: Running) -> None:
@@ -197,18 +197,20 @@ LIES: dict[str, dict[str, Any]] = {
 }
 
 
-async def refused(walk: Walk, service: Running, token: str) -> None:
+async def refused(flow: OAuthFlow, service: Running, token: str) -> None:
     answer = await tell(service, token)
     assert answer.status_code == 400
     assert answer.json() == {"error": "invalid_request"}
     assert answer.headers["cache-control"] == "no-store"
-    assert await walk.user() is not None
+    assert await flow.user() is not None
 
 
 @pytest.mark.parametrize("lie", LIES)
-async def test_a_logout_token_is_refused_with(lie: str, walk: Walk, provider: FakeOpenId, service: Running) -> None:
-    await walk.whole()
-    await refused(walk, service, logout_token(provider, **LIES[lie]))
+async def test_a_logout_token_is_refused_with(
+    lie: str, flow: OAuthFlow, provider: FakeOpenId, service: Running
+) -> None:
+    await flow.sign_in()
+    await refused(flow, service, logout_token(provider, **LIES[lie]))
 
 
 SIGNED: dict[str, Callable[[FakeOpenId], object]] = {
@@ -220,49 +222,51 @@ SIGNED: dict[str, Callable[[FakeOpenId], object]] = {
 
 @pytest.mark.parametrize("signed", SIGNED)
 async def test_a_logout_token_is_refused_that_is_signed(
-    signed: str, walk: Walk, provider: FakeOpenId, service: Running
+    signed: str, flow: OAuthFlow, provider: FakeOpenId, service: Running
 ) -> None:
-    await walk.whole()
+    await flow.sign_in()
     SIGNED[signed](provider)
-    await refused(walk, service, logout_token(provider))
+    await refused(flow, service, logout_token(provider))
 
 
-async def test_an_old_logout_token_is_refused(walk: Walk, provider: FakeOpenId, service: Running, clock: Clock) -> None:
-    await walk.whole()
+async def test_an_old_logout_token_is_refused(
+    flow: OAuthFlow, provider: FakeOpenId, service: Running, clock: Clock
+) -> None:
+    await flow.sign_in()
     token = logout_token(provider, exp=GONE)
     clock.move(301)
-    await refused(walk, service, token)
+    await refused(flow, service, token)
 
 
-async def test_a_logout_token_ends_sessions_once(walk: Walk, provider: FakeOpenId, service: Running) -> None:
-    await walk.whole()
+async def test_a_logout_token_ends_sessions_once(flow: OAuthFlow, provider: FakeOpenId, service: Running) -> None:
+    await flow.sign_in()
     token = logout_token(provider)
     assert (await tell(service, token)).status_code == 200
-    await walk.whole()
-    await refused(walk, service, token)
+    await flow.sign_in()
+    await refused(flow, service, token)
 
 
 async def test_a_logout_that_redis_leaves_in_the_middle_is_obeyed_when_it_comes_again(
-    walk: Walk, provider: FakeOpenId, service: Running, monkeypatch: pytest.MonkeyPatch
+    flow: OAuthFlow, provider: FakeOpenId, service: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def away(*_: object) -> None:
         raise StoreUnavailable("gone", sent=True)
 
-    await walk.whole()
+    await flow.sign_in()
     token = logout_token(provider)
     with monkeypatch.context() as patched:
         patched.setattr(service.state["sessions"], "end_these", away)
         assert (await tell(service, token)).status_code == 503
     assert (await tell(service, token)).status_code == 200
-    assert await walk.user() is None
-    await walk.whole()
-    await refused(walk, service, token)
+    assert await flow.user() is None
+    await flow.sign_in()
+    await refused(flow, service, token)
 
 
-async def test_an_id_token_is_no_logout_token(walk: Walk, provider: FakeOpenId, service: Running) -> None:
-    await walk.whole()
+async def test_an_id_token_is_no_logout_token(flow: OAuthFlow, provider: FakeOpenId, service: Running) -> None:
+    await flow.sign_in()
     claims = {"iss": provider.issuer, "aud": CLIENT_ID, "iat": int(provider.now()), "sub": provider.user["sub"]}
-    await refused(walk, service, provider.signed(claims))
+    await refused(flow, service, provider.signed(claims))
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from app.settings import Settings
 from dev.serving import served
 from tests.fakes.oauth2 import FakeOAuth2
 from tests.helpers.clock import Clock
+from tests.helpers.oauth_flow import OAuthFlow
 from tests.helpers.service import Running, running
-from tests.oauth_client.walk import Walk
 
 CLIENT = {"client_id": "tallygate", "client_secret": "hush"}
 EMAIL = {"email": "a@corp.example"}
@@ -66,33 +66,33 @@ def tables(fake: FakeOAuth2, served_fake: tuple[FakeOAuth2, str]) -> dict[str, d
 
 
 @pytest.mark.parametrize("name", USERS)
-async def test_a_user_signs_in_twice_with(name: str, walk: Walk, service: Running, fake: FakeOAuth2) -> None:
+async def test_a_user_signs_in_twice_with(name: str, flow: OAuthFlow, service: Running, fake: FakeOAuth2) -> None:
     fake.user = USERS[name]
-    assert (await walk.whole(name, next="/account")).headers["location"] == "/account"
-    user = await walk.user()
+    assert (await flow.sign_in(name, next="/account")).headers["location"] == "/account"
+    user = await flow.user()
     assert user is not None
     assert user["name"] == "nelly"
-    again = Walk(service.another_client())
-    await again.whole(name)
+    again = OAuthFlow(service.another_client())
+    await again.sign_in(name)
     assert await again.user() == user
 
 
 @pytest.mark.parametrize("name", USERS)
-async def test_a_used_code_starts_again_with(name: str, walk: Walk, fake: FakeOAuth2) -> None:
+async def test_a_used_code_starts_again_with(name: str, flow: OAuthFlow, fake: FakeOAuth2) -> None:
     fake.user = USERS[name]
-    callback = await walk.there(await walk.out(name))
+    callback = await flow.authorize(await flow.start(name))
     fake.codes.clear()
-    answer = await walk.back(callback)
+    answer = await flow.callback(callback)
     assert answer.status_code == 400, answer.text
-    assert await walk.user() is None
+    assert await flow.user() is None
 
 
 @pytest.mark.parametrize("name", USERS)
-async def test_a_user_without_an_id_is_refused_by(name: str, walk: Walk, fake: FakeOAuth2) -> None:
+async def test_a_user_without_an_id_is_refused_by(name: str, flow: OAuthFlow, fake: FakeOAuth2) -> None:
     fake.user = {"openid": "a stranger"} if name == "wecom" else {"name": "x"}
-    answer = await walk.whole(name)
+    answer = await flow.sign_in(name)
     assert answer.status_code == (403 if name == "wecom" else 502)
-    assert await walk.user() is None
+    assert await flow.user() is None
 
 
 @pytest.mark.parametrize(("verified", "name"), [(verified, name) for verified in (True, False) for name in USERS])
@@ -102,7 +102,7 @@ async def test_only_verified_addresses_count_with(
     fake.user = (USERS if verified else UNVERIFIED)[name]
     tables[name]["allow"] = {"domains": ["corp.example"]}
     async with running(make_settings(oauth=tables)) as service:
-        answer = await Walk(service.client).whole(name)
+        answer = await OAuthFlow(service.client).sign_in(name)
     assert answer.status_code == (303 if verified and name != "dingtalk" else 403)
 
 
@@ -116,24 +116,24 @@ async def test_a_wrong_secret_is_the_owners_mistake_with(
     tables[name]["secret" if name == "wecom" else "client_secret"] = "hush" if fake.instead else "wrong"
     fake.user = USERS[name]
     async with running(make_settings(oauth=tables)) as service:
-        assert (await Walk(service.client).whole(name)).status_code == 502
+        assert (await OAuthFlow(service.client).sign_in(name)).status_code == 502
 
 
 async def test_wecoms_token_is_fetched_once_until_it_nears_its_end(
-    walk: Walk, service: Running, fake: FakeOAuth2, clock: Clock
+    flow: OAuthFlow, service: Running, fake: FakeOAuth2, clock: Clock
 ) -> None:
     fake.user = USERS["wecom"]
     for _ in range(3):
-        await Walk(service.another_client()).whole("wecom")
+        await OAuthFlow(service.another_client()).sign_in("wecom")
     assert fake.count("/cgi-bin/gettoken") == 1
     clock.move(6901)
-    await walk.whole("wecom")
+    await flow.sign_in("wecom")
     assert fake.count("/cgi-bin/gettoken") == 2
 
 
 async def test_inside_wecom_nobody_scans_a_code(service: Running, fake: FakeOAuth2) -> None:
     user_agent = "Mozilla/5.0 MicroMessenger/7.0.1 wxwork/4.1.6"
-    walk = Walk(service.another_client(headers={"User-Agent": user_agent}))
-    address = urlsplit(await walk.out("wecom"))
+    flow = OAuthFlow(service.another_client(headers={"User-Agent": user_agent}))
+    address = urlsplit(await flow.start("wecom"))
     assert (address.path, address.fragment) == ("/connect/oauth2/authorize", "wechat_redirect")
     assert dict(parse_qsl(address.query))["agentid"] == "1000002"

@@ -13,9 +13,9 @@ from app.settings import Settings
 from tests.fakes.noted import GONE, Asked
 from tests.fakes.openid import CLIENT_ID, CLIENT_SECRET, FakeOpenId
 from tests.helpers.clock import Clock
+from tests.helpers.oauth_flow import OAuthFlow
 from tests.helpers.service import running
 from tests.oauth_client.conftest import Start, corp
-from tests.oauth_client.walk import Walk
 
 TENANT, OTHER = "72f988bf-86f1-41af-91ab-2d7cd011db47", "11111111-2222-3333-4444-555555555555"
 With = Callable[..., Any]
@@ -24,11 +24,11 @@ With = Callable[..., Any]
 @pytest.fixture
 def with_table(make_settings: Callable[..., Settings], provider: FakeOpenId, clock: Clock) -> With:
     @asynccontextmanager
-    async def opened(**table: Any) -> AsyncIterator[Walk]:
+    async def opened(**table: Any) -> AsyncIterator[OAuthFlow]:
         table = {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET, "allow": "everybody"} | table
         table = {name: value for name, value in table.items() if value is not GONE}
         async with running(make_settings(oauth={"it": table}), clock) as service:
-            yield Walk(service.another_client(headers={"Accept": "text/html"}))
+            yield OAuthFlow(service.another_client(headers={"Accept": "text/html"}))
 
     return opened
 
@@ -42,8 +42,8 @@ def secret_in_body(asked: Asked) -> bool:
 
 
 async def test_googles_refresh_token_is_asked_for_in_its_own_way(with_table: With, provider: FakeOpenId) -> None:
-    async with with_table(type="google", issuer=provider.issuer, refresh=True, hosted_domain="corp.example") as walk:
-        query = query_of(await walk.out("it"))
+    async with with_table(type="google", issuer=provider.issuer, refresh=True, hosted_domain="corp.example") as flow:
+        query = query_of(await flow.start("it"))
     assert (query["access_type"], query["prompt"], query["hd"]) == ("offline", "consent", "corp.example")
     assert query["scope"] == "openid profile email"
 
@@ -53,8 +53,8 @@ async def test_googles_hosted_domain_is_checked(
     domain: str | None, status: int, with_table: With, provider: FakeOpenId
 ) -> None:
     provider.user["hd"] = domain
-    async with with_table(type="google", issuer=provider.issuer, hosted_domain="corp.example") as walk:
-        assert (await walk.whole("it")).status_code == status
+    async with with_table(type="google", issuer=provider.issuer, hosted_domain="corp.example") as flow:
+        assert (await flow.sign_in("it")).status_code == status
 
 
 @pytest.fixture
@@ -76,9 +76,9 @@ async def test_a_tenants_own_issuer_is_accepted_from(
     base = {"base_url": entra.issuer, "tenant": tenant}
     table = base if type_ == "microsoft" else {"issuer": f"{entra.issuer}/{tenant}/v2.0"}
     discovery = f"{entra.issuer}/.well-known/openid-configuration"
-    async with with_table(type=type_, **table, discovery_url=discovery) as walk:
-        assert (await walk.whole("it")).status_code == 303
-        assert await walk.user() is not None
+    async with with_table(type=type_, **table, discovery_url=discovery) as flow:
+        assert (await flow.sign_in("it")).status_code == 303
+        assert await flow.user() is not None
 
 
 @pytest.mark.parametrize(
@@ -100,8 +100,8 @@ async def test_a_tenant_that_does_not_fit_its_issuer_is_refused(
         for name, value in claims.items()
     }
     discovery = f"{entra.issuer}/.well-known/openid-configuration"
-    async with with_table(type="microsoft", base_url=entra.issuer, discovery_url=discovery) as walk:
-        assert (await walk.whole("it")).status_code == 502
+    async with with_table(type="microsoft", base_url=entra.issuer, discovery_url=discovery) as flow:
+        assert (await flow.sign_in("it")).status_code == 502
 
 
 @pytest.mark.parametrize(("edov", "status"), [(True, 303), ("1", 303), (False, 403), (None, 403)])
@@ -111,16 +111,16 @@ async def test_microsofts_address_counts_only_if_the_domain_is_verified(
     entra.claims |= {"email": "a@corp.example", "email_verified": True, "xms_edov": edov}
     discovery = f"{entra.issuer}/.well-known/openid-configuration"
     table = {"type": "microsoft", "base_url": entra.issuer, "discovery_url": discovery}
-    async with with_table(**table, allow={"domains": ["corp.example"]}) as walk:
-        assert (await walk.whole("it")).status_code == status
+    async with with_table(**table, allow={"domains": ["corp.example"]}) as flow:
+        assert (await flow.sign_in("it")).status_code == status
 
 
 async def test_linkedin_has_neither_pkce_nor_nonce(with_table: With, provider: FakeOpenId) -> None:
     provider.pkce, provider.client_auth = False, secret_in_body
-    async with with_table(type="linkedin", issuer=provider.issuer) as walk:
-        address = await walk.out("it")
+    async with with_table(type="linkedin", issuer=provider.issuer) as flow:
+        address = await flow.start("it")
         assert not {"code_challenge", "nonce"} & query_of(address).keys()
-        assert (await walk.back(await walk.there(address))).status_code == 303
+        assert (await flow.callback(await flow.authorize(address))).status_code == 303
 
 
 APPLE_KEY = jwk.ECKey.generate_key("P-256")
@@ -150,24 +150,26 @@ async def test_apple_gets_a_secret_made_of_the_key_and_posts_the_callback(
     provider.callback = {"iss": GONE, "user": '{"name": {"firstName": "Nelly", "lastName": "Roe"}}'}
     key = APPLE_KEY.as_pem(private=True).decode()
     table = {"type": "apple", "issuer": provider.issuer, "team_id": "TEAM1", "key_id": "KEY1", "private_key": key}
-    async with with_table(**table, client_secret=GONE, allow={"domains": ["corp.example"]}) as walk:
-        address = await walk.out("it", next="/account")
+    async with with_table(**table, client_secret=GONE, allow={"domains": ["corp.example"]}) as flow:
+        address = await flow.start("it", next="/account")
         assert query_of(address)["response_mode"] == "form_post"
-        url, form = provider.posted(await walk.there(address))
-        cookies = dict(walk.browser.cookies)
-        walk.browser.cookies.clear()  # SameSite=Lax
+        url, form = provider.posted(await flow.authorize(address))
+        cookies = dict(flow.browser.cookies)
+        flow.browser.cookies.clear()  # SameSite=Lax
         headers = {"Origin": "https://appleid.apple.com", "Sec-Fetch-Site": "cross-site"}
-        answer = await walk.browser.post(url, data=form, headers=headers)
+        answer = await flow.browser.post(url, data=form, headers=headers)
         assert answer.status_code == 303, answer.text
-        walk.browser.cookies.update(cookies)
-        answer = await walk.back(answer.headers["location"])
+        flow.browser.cookies.update(cookies)
+        answer = await flow.callback(answer.headers["location"])
         assert (answer.status_code, answer.headers["location"]) == (303, "/account")
-        assert "Nelly Roe" in (await walk.browser.get("/account")).text
+        assert "Nelly Roe" in (await flow.browser.get("/account")).text
 
 
-async def test_a_posted_callback_is_refused_by_providers_that_do_not_post(walk: Walk, provider: FakeOpenId) -> None:
-    url, form = provider.posted(await walk.there(await walk.out()))
-    assert (await walk.browser.post(url, data=form)).status_code == 405
+async def test_a_posted_callback_is_refused_by_providers_that_do_not_post(
+    flow: OAuthFlow, provider: FakeOpenId
+) -> None:
+    url, form = provider.posted(await flow.authorize(await flow.start()))
+    assert (await flow.browser.post(url, data=form)).status_code == 405
 
 
 @pytest.mark.parametrize("key", ["no key", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----"])
@@ -196,13 +198,13 @@ async def test_the_method_at_the_token_endpoint_is_the_settings(
     provider.metadata = {"token_endpoint_auth_methods_supported": ["client_secret_post", "client_secret_basic"]}
     provider.client_auth = check
     async with start(token_endpoint_auth_method=method) as service:
-        assert (await Walk(service.client).whole()).status_code == 303
+        assert (await OAuthFlow(service.client).sign_in()).status_code == 303
 
 
 async def test_further_parameters_and_a_prompt_are_the_settings(start: Start) -> None:
     further = {"access_type": "offline", "resource": "a b"}
     async with start(authorization_params=further, prompt="select_account", scopes="openid offline_access") as service:
-        query = query_of(await Walk(service.client).out())
+        query = query_of(await OAuthFlow(service.client).start())
     assert further.items() <= query.items()
     assert query["prompt"] == "select_account"
 
@@ -212,7 +214,7 @@ async def test_offline_access_asks_for_consent_unless_the_settings_say_otherwise
     prompt: str | None, sent: str | None, start: Start
 ) -> None:
     async with start(scopes="openid offline_access", prompt=prompt) as service:
-        assert query_of(await Walk(service.client).out()).get("prompt") == sent
+        assert query_of(await OAuthFlow(service.client).start()).get("prompt") == sent
 
 
 @pytest.mark.parametrize("name", ["state", "redirect_uri", "nonce", "code_challenge", "client_id", "prompt"])
@@ -236,14 +238,14 @@ async def test_hs256_is_accepted_where_the_settings_say_so_and_only_with_the_sec
 
     provider.id_token = with_secret(CLIENT_SECRET)
     async with start() as service:
-        assert (await Walk(service.client).whole()).status_code == 502
+        assert (await OAuthFlow(service.client).sign_in()).status_code == 502
     async with start(id_token_signed_response_alg="HS256") as service:
-        walk = Walk(service.client)
-        assert (await walk.whole()).status_code == 303
+        flow = OAuthFlow(service.client)
+        assert (await flow.sign_in()).status_code == 303
         provider.id_token = with_secret("another secret")
-        assert (await walk.whole()).status_code == 502
+        assert (await flow.sign_in()).status_code == 502
         provider.id_token = lambda token: token  # RS256, which is not the one
-        assert (await walk.whole()).status_code == 502
+        assert (await flow.sign_in()).status_code == 502
 
 
 @pytest.mark.parametrize(("verified", "allowed"), [(GONE, True), (None, True), (False, False), ("false", False)])
@@ -252,16 +254,16 @@ async def test_an_address_without_a_word_about_it_counts_where_the_settings_say_
 ) -> None:
     provider.claims = {"email": "a@corp.example", "email_verified": verified}
     async with start(assume_email_verified=True, allow={"domains": ["corp.example"]}) as service:
-        assert (await Walk(service.client).whole()).status_code == (303 if allowed else 403)
+        assert (await OAuthFlow(service.client).sign_in()).status_code == (303 if allowed else 403)
 
 
 async def test_a_long_id_token_is_left_out_of_the_address_at_sign_out(start: Start, provider: FakeOpenId) -> None:
     provider.metadata = {"end_session_endpoint": f"{provider.issuer}/bye"}
     provider.claims = {"groups": ["x" * 40] * 80}
     async with start(sign_out_there=True) as service:
-        walk = Walk(service.another_client(headers={"Accept": "text/html"}))
-        await walk.whole()
-        page = await walk.browser.post("/sign-out")
+        flow = OAuthFlow(service.another_client(headers={"Accept": "text/html"}))
+        await flow.sign_in()
+        page = await flow.browser.post("/sign-out")
     assert f"{provider.issuer}/bye?client_id=" in page.text
     assert "id_token_hint" not in page.text
 
@@ -272,4 +274,4 @@ async def test_an_office_of_60_people_behind_one_address_signs_in(start: Start, 
     async with start() as service:
         for number in range(60):
             provider.user = {"sub": str(number)}
-            assert (await Walk(service.another_client()).whole()).status_code == 303
+            assert (await OAuthFlow(service.another_client()).sign_in()).status_code == 303

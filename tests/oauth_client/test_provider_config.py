@@ -11,9 +11,9 @@ from app.oauth_client.provider_config import configured
 from app.settings import Settings
 from tests.fakes.openid import FakeOpenId
 from tests.helpers.clock import Clock
+from tests.helpers.oauth_flow import OAuthFlow
 from tests.helpers.service import running
 from tests.oauth_client.conftest import corp
-from tests.oauth_client.walk import Walk
 
 OIDC = {"type": "oidc", "issuer": "https://a.example", "client_id": "x"}
 GITHUB = {"type": "github", "client_id": "x"}
@@ -85,7 +85,7 @@ async def test_the_others_work(
         assert (await service.client.get("/oauth/broken/start")).status_code == 404
         page = await service.client.get("/sign-in", headers={"Accept": "text/html"})
         assert "/oauth/broken/" not in page.text
-        assert (await Walk(service.client).whole()).status_code == 303
+        assert (await OAuthFlow(service.client).sign_in()).status_code == 303
 
 
 async def test_two_hundred_providers_are_no_burden(
@@ -93,7 +93,7 @@ async def test_two_hundred_providers_are_no_burden(
 ) -> None:
     tables = {f"corp{number}": corp(provider) for number in range(200)}
     async with running(make_settings(oauth=tables), clock) as service:
-        assert (await Walk(service.client).whole("corp199")).status_code == 303
+        assert (await OAuthFlow(service.client).sign_in("corp199")).status_code == 303
         assert (await service.client.get("/sign-in?again=1", headers={"Accept": "text/html"})).text.count(
             "/oauth/"
         ) == 200

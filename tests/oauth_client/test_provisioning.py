@@ -12,38 +12,38 @@ from app.settings import Settings
 from tests.fakes.openid import FakeOpenId
 from tests.helpers.cast import PASSWORD, Cast, signed_in
 from tests.helpers.clock import Clock
+from tests.helpers.oauth_flow import OAuthFlow, identity_ids, link
 from tests.helpers.service import Running, running
 from tests.oauth_client.conftest import Start, corp
-from tests.oauth_client.walk import Walk, identity_ids, link
 from tests.sessions.real_flask import RealFlask
 
 
-async def name_of(walk: Walk) -> str | None:
-    user = await walk.user()
+async def name_of(flow: OAuthFlow) -> str | None:
+    user = await flow.user()
     return user["name"] if user is not None else None
 
 
 async def test_the_second_sign_in_finds_the_same_user_whatever_else_has_changed(
-    walk: Walk, provider: FakeOpenId, service: Running
+    flow: OAuthFlow, provider: FakeOpenId, service: Running
 ) -> None:
     provider.user = {"sub": "1", "preferred_username": "alice", "email": "a@x.example", "email_verified": True}
-    await walk.whole()
-    first = await walk.user()
+    await flow.sign_in()
+    first = await flow.user()
     provider.user = {"sub": "1", "preferred_username": "mallory", "email": "m@x.example", "email_verified": True}
-    another = Walk(service.another_client())
-    await another.whole()
+    another = OAuthFlow(service.another_client())
+    await another.sign_in()
     assert await another.user() == first
 
 
 async def test_another_subject_with_the_same_address_is_another_user(
-    walk: Walk, provider: FakeOpenId, service: Running
+    flow: OAuthFlow, provider: FakeOpenId, service: Running
 ) -> None:
     provider.user = {"sub": "1", "preferred_username": "alice", "email": "a@x.example", "email_verified": True}
-    await walk.whole()
+    await flow.sign_in()
     provider.user["sub"] = "2"
-    another = Walk(service.another_client())
-    await another.whole()
-    first, second = await walk.user(), await another.user()
+    another = OAuthFlow(service.another_client())
+    await another.sign_in()
+    first, second = await flow.user(), await another.user()
     assert first is not None
     assert second is not None
     assert first["id"] != second["id"]
@@ -51,11 +51,11 @@ async def test_another_subject_with_the_same_address_is_another_user(
 
 
 async def test_an_address_or_name_never_leads_into_a_users_account(
-    walk: Walk, provider: FakeOpenId, cast: Cast
+    flow: OAuthFlow, provider: FakeOpenId, cast: Cast
 ) -> None:
     provider.user = {"sub": "1", "preferred_username": "Bob", "email": "bob@x.example", "email_verified": True}
-    await walk.whole()
-    user = await walk.user()
+    await flow.sign_in()
+    user = await flow.user()
     assert user is not None
     assert user["id"] != cast.bob.id
     assert user["name"] == "Bob-2"
@@ -71,17 +71,17 @@ NAMES = {
 
 
 @pytest.mark.parametrize("name", NAMES)
-async def test_a_name_is_made_fit(name: str, walk: Walk, provider: FakeOpenId) -> None:
+async def test_a_name_is_made_fit(name: str, flow: OAuthFlow, provider: FakeOpenId) -> None:
     provider.user["preferred_username"] = name
-    await walk.whole()
-    assert await name_of(walk) == NAMES[name]
+    await flow.sign_in()
+    assert await name_of(flow) == NAMES[name]
 
 
 @pytest.mark.parametrize("name", ["", " ", "\u200b", "//", 5, None])
-async def test_a_name_that_is_none_is_made_up(name: object, walk: Walk, provider: FakeOpenId) -> None:
+async def test_a_name_that_is_none_is_made_up(name: object, flow: OAuthFlow, provider: FakeOpenId) -> None:
     provider.user["preferred_username"] = name
-    await walk.whole()
-    assert re.fullmatch(r"user-[0-9a-f]{8}", await name_of(walk) or "")
+    await flow.sign_in()
+    assert re.fullmatch(r"user-[0-9a-f]{8}", await name_of(flow) or "")
 
 
 @pytest.mark.slow
@@ -89,31 +89,31 @@ async def test_twenty_of_one_name_all_get_in(provider: FakeOpenId, service: Runn
     walks = []
     for number in range(20):
         provider.user = {"sub": str(number), "preferred_username": "alice"}
-        walks.append(Walk(service.another_client(client=(f"192.0.2.{number}", 1))))
-        await walks[-1].whole()
-    names = [await name_of(walk) for walk in walks]
+        walks.append(OAuthFlow(service.another_client(client=(f"192.0.2.{number}", 1))))
+        await walks[-1].sign_in()
+    names = [await name_of(flow) for flow in walks]
     assert names[:9] == ["alice", *(f"alice-{number}" for number in range(2, 10))]
     assert len(set(names)) == 20
 
 
 async def test_two_first_sign_ins_at_once_are_one_user(
-    walk: Walk, provider: FakeOpenId, service: Running, users: Callable[[], int]
+    flow: OAuthFlow, provider: FakeOpenId, service: Running, users: Callable[[], int]
 ) -> None:
-    another = Walk(service.another_client())
-    callbacks = [await one.there(await one.out()) for one in (walk, another)]
-    await asyncio.gather(walk.back(callbacks[0]), another.back(callbacks[1]))
-    assert await walk.user() == await another.user() is not None
+    another = OAuthFlow(service.another_client())
+    callbacks = [await one.authorize(await one.start()) for one in (flow, another)]
+    await asyncio.gather(flow.callback(callbacks[0]), another.callback(callbacks[1]))
+    assert await flow.user() == await another.user() is not None
     assert users() == 3  # a user, an identity, and the list of the user's identities
 
 
-async def test_a_disabled_user_is_refused(walk: Walk, provider: FakeOpenId, service: Running) -> None:
-    await walk.whole()
-    user = await walk.user()
+async def test_a_disabled_user_is_refused(flow: OAuthFlow, provider: FakeOpenId, service: Running) -> None:
+    await flow.sign_in()
+    user = await flow.user()
     assert user is not None
     await service.state["accounts"].set_disabled(user["id"], True)
-    answer = await walk.whole()
+    answer = await flow.sign_in()
     assert answer.status_code == 403
-    assert await walk.user() is None
+    assert await flow.user() is None
 
 
 async def test_an_invitation_lets_in_one_person_once(start: Start, provider: FakeOpenId) -> None:
@@ -121,53 +121,55 @@ async def test_an_invitation_lets_in_one_person_once(start: Start, provider: Fak
         secret = await service.state["invitations"].create("somebody", 3600)
         page = await service.client.get(f"/sign-up?invitation={secret}")
         assert f"/oauth/corp/start?next=/&amp;invitation={secret}" in page.text
-        walk, another = Walk(service.client), Walk(service.another_client())
-        assert (await walk.whole(invitation=secret)).status_code == 303
-        assert await walk.user() is not None
+        flow, another = OAuthFlow(service.client), OAuthFlow(service.another_client())
+        assert (await flow.sign_in(invitation=secret)).status_code == 303
+        assert await flow.user() is not None
         provider.user = {"sub": "another"}
-        answer = await another.whole(invitation=secret)
+        answer = await another.sign_in(invitation=secret)
         assert answer.status_code == 403
         assert await another.user() is None
-        again = Walk(service.another_client())
+        again = OAuthFlow(service.another_client())
         provider.user = {"sub": "248289761001"}
-        assert (await again.whole()).status_code == 303
+        assert (await again.sign_in()).status_code == 303
 
 
 async def test_an_invitation_lets_nobody_in_where_signing_up_is_closed(start: Start, users: Callable[[], int]) -> None:
     async with start(allow="invited") as service:
         secret = await service.state["invitations"].create("somebody", 3600)
     async with start(allow="invited", registration="closed") as service:
-        walk = Walk(service.client)
-        assert (await walk.whole(invitation=secret)).status_code == 403
-        assert await walk.user() is None
+        flow = OAuthFlow(service.client)
+        assert (await flow.sign_in(invitation=secret)).status_code == 403
+        assert await flow.user() is None
         assert users() == 0
 
 
-async def test_a_user_links_an_identity_and_comes_in_by_it(bob: Walk, walk: Walk, cast: Cast, service: Running) -> None:
+async def test_a_user_links_an_identity_and_comes_in_by_it(
+    bob: OAuthFlow, flow: OAuthFlow, cast: Cast, service: Running
+) -> None:
     assert (await link(bob)).headers["location"] == "/account"
     assert len(await identity_ids(bob)) == 1
-    await walk.whole()
-    assert await name_of(walk) == "bob"
+    await flow.sign_in()
+    assert await name_of(flow) == "bob"
     events = [entry.event for entry in (await service.state["audit"].page()).entries if entry.user == cast.bob.id]
     assert Event.IDENTITY_LINKED in events
 
 
-async def test_an_identity_stays_its_users_under_another_name(bob: Walk, walk: Walk) -> None:
+async def test_an_identity_stays_its_users_under_another_name(bob: OAuthFlow, flow: OAuthFlow) -> None:
     await link(bob)
     assert (await bob.browser.post("/account/name", data={"username": "robert"})).status_code == 303
-    await walk.whole()
-    assert await name_of(walk) == await name_of(bob) == "robert"
+    await flow.sign_in()
+    assert await name_of(flow) == await name_of(bob) == "robert"
 
 
-async def test_an_identity_is_one_users_only(bob: Walk, service: Running, users: Callable[[], int]) -> None:
+async def test_an_identity_is_one_users_only(bob: OAuthFlow, service: Running, users: Callable[[], int]) -> None:
     await link(bob)
-    charlie = Walk(await signed_in(service, "charlie", headers={"Accept": "text/html"}))
+    charlie = OAuthFlow(await signed_in(service, "charlie", headers={"Accept": "text/html"}))
     assert (await link(charlie)).status_code == 409
     assert await identity_ids(charlie) == []
     assert await name_of(charlie) == "charlie"
 
 
-async def test_linking_needs_a_fresh_sign_in(bob: Walk, clock: Clock) -> None:
+async def test_linking_needs_a_fresh_sign_in(bob: OAuthFlow, clock: Clock) -> None:
     clock.move(601)
     answer = await bob.browser.post("/account/identities/corp")
     assert answer.status_code == 401
@@ -177,37 +179,37 @@ async def test_linking_needs_a_fresh_sign_in(bob: Walk, clock: Clock) -> None:
     assert (await link(bob)).status_code == 303
 
 
-async def test_linking_needs_somebody(walk: Walk) -> None:
-    answer = await walk.browser.post("/account/identities/corp")
+async def test_linking_needs_somebody(flow: OAuthFlow) -> None:
+    answer = await flow.browser.post("/account/identities/corp")
     assert (answer.status_code, answer.headers["location"].split("?")[0]) == (303, "/sign-in")
 
 
-async def test_another_site_cannot_make_a_browser_link(bob: Walk) -> None:
+async def test_another_site_cannot_make_a_browser_link(bob: OAuthFlow) -> None:
     headers = {"Sec-Fetch-Site": "cross-site"}
     assert (await bob.browser.post("/account/identities/corp", headers=headers)).status_code == 403
     assert (await bob.browser.get("/account/identities/corp")).status_code == 405
 
 
-async def test_who_has_signed_out_meanwhile_links_nothing(bob: Walk, users: Callable[[], int]) -> None:
+async def test_who_has_signed_out_meanwhile_links_nothing(bob: OAuthFlow, users: Callable[[], int]) -> None:
     before = users()
     page = await bob.browser.post("/account/identities/corp", headers={"Accept": "application/json"})
-    callback = await bob.there(page.json()["url"])
+    callback = await bob.authorize(page.json()["url"])
     await bob.browser.post("/sign-out")
-    assert (await bob.back(callback)).status_code == 400
+    assert (await bob.callback(callback)).status_code == 400
     assert users() == before
 
 
-async def test_an_identity_is_unlinked_and_no_way_in_any_more(bob: Walk, walk: Walk) -> None:
+async def test_an_identity_is_unlinked_and_no_way_in_any_more(bob: OAuthFlow, flow: OAuthFlow) -> None:
     await link(bob)
     (identity,) = await identity_ids(bob)
     assert (await bob.browser.post("/account/identities/unlink", data={"id": identity})).status_code == 303
     assert await identity_ids(bob) == []
-    await walk.whole()
-    assert await name_of(walk) != "bob"
+    await flow.sign_in()
+    assert await name_of(flow) != "bob"
     assert (await bob.browser.post("/account/identities/unlink", data={"id": identity})).status_code == 404
 
 
-async def test_nobody_unlinks_anothers_identity(bob: Walk, service: Running) -> None:
+async def test_nobody_unlinks_anothers_identity(bob: OAuthFlow, service: Running) -> None:
     await link(bob)
     (identity,) = await identity_ids(bob)
     charlie = await signed_in(service, "charlie")
@@ -215,16 +217,16 @@ async def test_nobody_unlinks_anothers_identity(bob: Walk, service: Running) -> 
     assert await identity_ids(bob) == [identity]
 
 
-async def test_the_last_way_in_stays(walk: Walk) -> None:
-    await walk.whole()
-    (identity,) = await identity_ids(walk)
-    assert (await walk.browser.post("/account/identities/unlink", data={"id": identity})).status_code == 409
-    await walk.browser.post("/account/password", data={"current": "", "new": PASSWORD})
-    assert (await walk.browser.post("/account/identities/unlink", data={"id": identity})).status_code == 303
-    assert await identity_ids(walk) == []
+async def test_the_last_way_in_stays(flow: OAuthFlow) -> None:
+    await flow.sign_in()
+    (identity,) = await identity_ids(flow)
+    assert (await flow.browser.post("/account/identities/unlink", data={"id": identity})).status_code == 409
+    await flow.browser.post("/account/password", data={"current": "", "new": PASSWORD})
+    assert (await flow.browser.post("/account/identities/unlink", data={"id": identity})).status_code == 303
+    assert await identity_ids(flow) == []
 
 
-async def test_unlinking_needs_a_fresh_sign_in(bob: Walk, clock: Clock) -> None:
+async def test_unlinking_needs_a_fresh_sign_in(bob: OAuthFlow, clock: Clock) -> None:
     await link(bob)
     (identity,) = await identity_ids(bob)
     clock.move(601)
@@ -233,10 +235,10 @@ async def test_unlinking_needs_a_fresh_sign_in(bob: Walk, clock: Clock) -> None:
     assert await identity_ids(bob) == [identity]
 
 
-async def test_an_empty_password_is_not_that_of_who_has_none(walk: Walk) -> None:
-    await walk.whole()
-    name = await name_of(walk)
-    answer = await walk.browser.post("/sign-in", data={"username": name, "password": "", "next": "/"})
+async def test_an_empty_password_is_not_that_of_who_has_none(flow: OAuthFlow) -> None:
+    await flow.sign_in()
+    name = await name_of(flow)
+    answer = await flow.browser.post("/sign-in", data={"username": name, "password": "", "next": "/"})
     assert answer.status_code == 401
 
 
@@ -246,9 +248,9 @@ async def test_an_account_of_a_first_sign_in_answers_to_no_old_cookie(
     provider.user["preferred_username"] = "carol"
     provider.now = time.time
     async with running(make_settings(oauth={"corp": corp(provider)}, legacy_flask_secret="old key")) as service:
-        walk = Walk(service.another_client())
-        await walk.whole()
-        user = await walk.user()
+        flow = OAuthFlow(service.another_client())
+        await flow.sign_in()
+        user = await flow.user()
         assert user is not None
         assert user["name"] == "carol"
         cookie = RealFlask("old key").cookie({"user": "carol"})

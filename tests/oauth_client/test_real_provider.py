@@ -10,8 +10,8 @@ import pytest
 
 from app.settings import Settings
 from dev.openid import Client, NodeMissing, openid_provider
+from tests.helpers.oauth_flow import OAuthFlow, ProviderBrowser
 from tests.helpers.service import Running, running
-from tests.oauth_client.walk import There, Walk
 
 HOME = "http://tallygate.test"
 
@@ -42,26 +42,26 @@ def tables(issuer: str) -> dict[str, dict[str, Any]]:
 async def test_first_and_second_sign_in_and_out_at_both_ends(
     make_settings: Callable[..., Settings], tables: dict[str, dict[str, Any]]
 ) -> None:
-    async with running(make_settings(oauth=tables)) as service, There(HOME) as there:
-        walk = Walk(service.another_client(headers={"Accept": "text/html"}))
-        callback = await there.until_back(await walk.out("real", next="/account"), login="alice", password="x")
-        assert (await walk.back(callback)).headers["location"] == "/account"
-        first = await walk.user()
+    async with running(make_settings(oauth=tables)) as service, ProviderBrowser(HOME) as there:
+        flow = OAuthFlow(service.another_client(headers={"Accept": "text/html"}))
+        callback = await there.follow(await flow.start("real", next="/account"), login="alice", password="x")
+        assert (await flow.callback(callback)).headers["location"] == "/account"
+        first = await flow.user()
         assert first is not None
         assert first["name"] == "alice"
 
         second = await another_browser(service, there)
         assert await second.user() == first
 
-        page = await walk.browser.post("/sign-out")
+        page = await flow.browser.post("/sign-out")
         url = re.search(r'content="0; url=([^"]+)"', page.text)
         assert url is not None
-        assert await there.until_back(unescape(url[1]), logout="yes") == f"{HOME}/"
-        assert await walk.user() is None
+        assert await there.follow(unescape(url[1]), logout="yes") == f"{HOME}/"
+        assert await flow.user() is None
 
-        third = Walk(service.another_client())
-        callback = await there.until_back(await third.out("real"), login="bob", password="x")
-        await third.back(callback)
+        third = OAuthFlow(service.another_client())
+        callback = await there.follow(await third.start("real"), login="bob", password="x")
+        await third.callback(callback)
         user = await third.user()
         assert user is not None
         assert user["name"] == "bob"
@@ -70,23 +70,23 @@ async def test_first_and_second_sign_in_and_out_at_both_ends(
 async def test_a_round_with_max_age_tells_when_the_user_authenticated(
     make_settings: Callable[..., Settings], tables: dict[str, dict[str, Any]]
 ) -> None:
-    async with running(make_settings(oauth=tables)) as service, There(HOME) as there:
-        walk = Walk(service.another_client(headers={"Accept": "text/html"}))
+    async with running(make_settings(oauth=tables)) as service, ProviderBrowser(HOME) as there:
+        flow = OAuthFlow(service.another_client(headers={"Accept": "text/html"}))
         began = time.time()
-        await walk.back(await there.until_back(await walk.out("real"), login="dora", password="x"))
-        assert await auth_time(walk) == 0  # it tells only those who ask
-        await walk.back(await there.until_back(await walk.out("real")))
-        assert began - 2 <= await auth_time(walk) <= time.time()
-        assert (await walk.browser.post("/account/identities/real")).status_code == 200
+        await flow.callback(await there.follow(await flow.start("real"), login="dora", password="x"))
+        assert await auth_time(flow) == 0  # it tells only those who ask
+        await flow.callback(await there.follow(await flow.start("real")))
+        assert began - 2 <= await auth_time(flow) <= time.time()
+        assert (await flow.browser.post("/account/identities/real")).status_code == 200
 
 
-async def auth_time(walk: Walk) -> float:
-    (session,) = (await walk.browser.get("/api/account/sessions")).json()
+async def auth_time(flow: OAuthFlow) -> float:
+    (session,) = (await flow.browser.get("/api/account/sessions")).json()
     return float(session["auth_time"])
 
 
-async def another_browser(service: Running, there: There) -> Walk:
+async def another_browser(service: Running, there: ProviderBrowser) -> OAuthFlow:
     """Signs in while the provider still knows who it is: it asks nothing."""
-    walk = Walk(service.another_client())
-    await walk.back(await there.until_back(await walk.out("real")))
-    return walk
+    flow = OAuthFlow(service.another_client())
+    await flow.callback(await there.follow(await flow.start("real")))
+    return flow

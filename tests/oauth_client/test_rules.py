@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from tests.fakes.openid import FakeOpenId
+from tests.helpers.oauth_flow import OAuthFlow
 from tests.oauth_client.conftest import Start
-from tests.oauth_client.walk import Walk
 
 ALICE = {"sub": "1", "email": "alice@Corp.example", "email_verified": True, "groups": ["staff", "x"], "hd": "corp"}
 RULES: dict[str, tuple[Any, dict[str, Any], bool]] = {
@@ -66,8 +66,8 @@ async def test_the_rule_lets_in(rule: str, start: Start, provider: FakeOpenId, u
     allow, changes, allowed = RULES[rule]
     provider.user = ALICE | changes
     async with start(allow=allow) as service:
-        walk = Walk(service.client)
-        answer = await walk.whole()
+        flow = OAuthFlow(service.client)
+        answer = await flow.sign_in()
         assert answer.status_code == (303 if allowed else 403), answer.text
-        assert (await walk.user() is not None) == allowed
+        assert (await flow.user() is not None) == allowed
     assert users() == (3 if allowed else 0)

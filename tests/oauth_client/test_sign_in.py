@@ -3,37 +3,37 @@
 from urllib.parse import parse_qsl, urlsplit
 
 from tests.fakes.openid import CLIENT_ID, FakeOpenId
+from tests.helpers.oauth_flow import OAuthFlow
 from tests.helpers.service import Running
-from tests.oauth_client.walk import Walk
 
 
 def query_of(address: str) -> dict[str, str]:
     return dict(parse_qsl(urlsplit(address).query))
 
 
-async def test_the_sign_in_page_has_a_button_for_each_provider(walk: Walk) -> None:
-    page = await walk.browser.get("/sign-in?next=/account")
+async def test_the_sign_in_page_has_a_button_for_each_provider(flow: OAuthFlow) -> None:
+    page = await flow.browser.get("/sign-in?next=/account")
     assert 'href="/oauth/corp/start?next=/account"' in page.text
     assert "Sign in with Corp" in page.text
 
 
 async def test_a_first_sign_in_makes_an_account_and_leads_to_where_it_was_begun(
-    walk: Walk, provider: FakeOpenId
+    flow: OAuthFlow, provider: FakeOpenId
 ) -> None:
     provider.user |= {"preferred_username": "alice"}
-    answer = await walk.whole(next="/account/devices")
+    answer = await flow.sign_in(next="/account/devices")
     assert (answer.status_code, answer.headers["location"]) == (303, "/account/devices")
-    user = await walk.user()
+    user = await flow.user()
     assert user is not None
     assert user["name"] == "alice"
-    page = await walk.browser.get("/account")
+    page = await flow.browser.get("/account")
     assert page.status_code == 200
 
 
 async def test_what_is_asked_has_pkce_a_state_and_a_nonce_and_the_exchange_proves_it(
-    walk: Walk, provider: FakeOpenId
+    flow: OAuthFlow, provider: FakeOpenId
 ) -> None:
-    first, second = query_of(await walk.out()), query_of(await walk.out())
+    first, second = query_of(await flow.start()), query_of(await flow.start())
     assert first["client_id"] == CLIENT_ID
     assert first["redirect_uri"] == "http://tallygate.test/oauth/corp/callback"
     assert first["scope"] == "openid profile email"
@@ -43,12 +43,12 @@ async def test_what_is_asked_has_pkce_a_state_and_a_nonce_and_the_exchange_prove
         assert first[name] != second[name]
 
 
-async def test_the_language_of_the_account_is_remembered_on_the_next_device(walk: Walk, service: Running) -> None:
-    await walk.whole()
-    await walk.browser.post("/account", data={"locale": "zh"})
-    phone = Walk(service.another_client(headers={"Accept": "text/html"}))
+async def test_the_language_of_the_account_is_remembered_on_the_next_device(flow: OAuthFlow, service: Running) -> None:
+    await flow.sign_in()
+    await flow.browser.post("/account", data={"locale": "zh"})
+    phone = OAuthFlow(service.another_client(headers={"Accept": "text/html"}))
     assert '<html lang="en"' in (await phone.browser.get("/sign-in")).text
-    await phone.whole()
+    await phone.sign_in()
     assert '<html lang="zh"' in (await phone.browser.get("/account")).text
     await phone.browser.post("/sign-out")
     assert '<html lang="zh"' in (await phone.browser.get("/sign-in")).text

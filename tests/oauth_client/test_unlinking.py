@@ -15,14 +15,14 @@ from tests.accounts.pages.reading import message, same_browser, status, until_th
 from tests.fakes.openid import FakeOpenId
 from tests.helpers.cast import Cast, make_cast, signed_in
 from tests.helpers.clock import Clock
+from tests.helpers.oauth_flow import OAuthFlow, identity_ids, link
 from tests.helpers.service import Running, running
-from tests.oauth_client.walk import Walk, identity_ids, link
 
 ENDED = "The account has been unlinked, and other sessions that used it have been ended."
 
 
-async def unlink(walk: Walk, identity: str) -> httpx.Response:
-    return await walk.browser.post("/account/identities/unlink", data={"id": identity})
+async def unlink(flow: OAuthFlow, identity: str) -> httpx.Response:
+    return await flow.browser.post("/account/identities/unlink", data={"id": identity})
 
 
 async def noted(service: Running, user_id: str) -> list[tuple[str, str]]:
@@ -36,8 +36,8 @@ async def away(*_: object) -> None:
 
 
 async def test_the_sessions_that_it_began_end_on_every_worker(
-    bob: Walk,
-    walk: Walk,
+    bob: OAuthFlow,
+    flow: OAuthFlow,
     cast: Cast,
     service: Running,
     make_settings: Callable[..., Settings],
@@ -46,15 +46,15 @@ async def test_the_sessions_that_it_began_end_on_every_worker(
 ) -> None:
     await link(bob)
     (identity,) = await identity_ids(bob)
-    phone = Walk(service.another_client())
-    for one in (walk, phone):
-        await one.whole()
+    phone = OAuthFlow(service.another_client())
+    for one in (flow, phone):
+        await one.sign_in()
     async with running(make_settings(oauth=tables), clock) as elsewhere:
-        there = same_browser(walk.browser, elsewhere)
+        there = same_browser(flow.browser, elsewhere)
         assert await status(there) == 200
         assert (await unlink(bob, identity)).headers["location"] == "/account"
         await until_thrown_out(there)
-    assert await walk.user() is await phone.user() is None
+    assert await flow.user() is await phone.user() is None
     assert await bob.user() is not None
     assert message(await bob.browser.get("/account")) == ENDED
     assert (await noted(service, cast.bob.id))[:2] == [
@@ -64,41 +64,41 @@ async def test_the_sessions_that_it_began_end_on_every_worker(
 
 
 async def test_the_sessions_that_others_began_stay(
-    bob: Walk, walk: Walk, provider: FakeOpenId, cast: Cast, service: Running
+    bob: OAuthFlow, flow: OAuthFlow, provider: FakeOpenId, cast: Cast, service: Running
 ) -> None:
     await link(bob)
     (identity,) = await identity_ids(bob)
     provider.user = {"sub": "another"}
     await link(bob)
-    await walk.whole()
-    by_password = Walk(await signed_in(service, "bob"))
-    stranger = Walk(service.another_client())
+    await flow.sign_in()
+    by_password = OAuthFlow(await signed_in(service, "bob"))
+    stranger = OAuthFlow(service.another_client())
     provider.user = {"sub": "a stranger"}
-    await stranger.whole()
+    await stranger.sign_in()
     await unlink(bob, identity)
-    for one in (bob, walk, by_password, stranger):
+    for one in (bob, flow, by_password, stranger):
         assert await one.user() is not None
     assert message(await bob.browser.get("/account")) == "The account has been unlinked."
     assert (await noted(service, cast.bob.id))[0] == (Event.IDENTITY_UNLINKED, "")
 
 
 async def test_the_session_that_unlinks_stays_though_the_identity_began_it(
-    bob: Walk, walk: Walk, service: Running
+    bob: OAuthFlow, flow: OAuthFlow, service: Running
 ) -> None:
     await link(bob)
     (identity,) = await identity_ids(bob)
-    phone = Walk(service.another_client())
-    for one in (walk, phone):
-        await one.whole()
-    await unlink(walk, identity)
-    assert await walk.user() is not None
+    phone = OAuthFlow(service.another_client())
+    for one in (flow, phone):
+        await one.sign_in()
+    await unlink(flow, identity)
+    assert await flow.user() is not None
     assert await phone.user() is None
     assert await bob.user() is not None
 
 
 @pytest.mark.parametrize("repetition", [False, True])
 async def test_who_comes_in_by_it_at_that_very_moment_does_not_stay(
-    bob: Walk, walk: Walk, cast: Cast, service: Running, monkeypatch: pytest.MonkeyPatch, repetition: bool
+    bob: OAuthFlow, flow: OAuthFlow, cast: Cast, service: Running, monkeypatch: pytest.MonkeyPatch, repetition: bool
 ) -> None:
     """Between the beginning of the session and the note of where it comes from. A repetition begins another one."""
     await link(bob)
@@ -112,40 +112,40 @@ async def test_who_comes_in_by_it_at_that_very_moment_does_not_stay(
         await keep(*facts)
 
     monkeypatch.setattr(service.state["provider_sessions"], "keep", unlinked_meanwhile)
-    callback = await walk.there(await walk.out())
-    answers = await asyncio.gather(*(walk.back(callback) for _ in range(1 + repetition)))
+    callback = await flow.authorize(await flow.start())
+    answers = await asyncio.gather(*(flow.callback(callback) for _ in range(1 + repetition)))
     assert 403 in {answer.status_code for answer in answers}
-    assert await walk.user() is None
+    assert await flow.user() is None
     assert [session.auth_method for session in await service.state["sessions"].of_user(cast.bob.id)] == ["password"]
 
 
 async def test_what_redis_leaves_in_the_middle_is_done_when_it_is_asked_for_again(
-    bob: Walk, walk: Walk, service: Running, monkeypatch: pytest.MonkeyPatch
+    bob: OAuthFlow, flow: OAuthFlow, service: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await link(bob)
     (identity,) = await identity_ids(bob)
-    await walk.whole()
+    await flow.sign_in()
     with monkeypatch.context() as patched:
         patched.setattr(service.state["sessions"], "end_these", away)
         assert (await unlink(bob, identity)).status_code == 503
-    assert await walk.user() is not None
+    assert await flow.user() is not None
     assert (await unlink(bob, identity)).status_code == 303
-    assert await walk.user() is None
+    assert await flow.user() is None
     assert message(await bob.browser.get("/account")) == ENDED
     assert (await unlink(bob, identity)).status_code == 404
 
 
 async def test_nobody_is_in_by_it_while_redis_cannot_note_where_they_come_from(
-    bob: Walk, walk: Walk, service: Running, monkeypatch: pytest.MonkeyPatch
+    bob: OAuthFlow, flow: OAuthFlow, service: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Unlinking would not find their session."""
     await link(bob)
     with monkeypatch.context() as patched:
         patched.setattr(service.state["provider_sessions"], "keep", away)
-        assert (await walk.whole()).status_code == 503
-    assert await walk.user() is None
-    assert (await walk.whole()).status_code == 303
-    assert await walk.user() is not None
+        assert (await flow.sign_in()).status_code == 503
+    assert await flow.user() is None
+    assert (await flow.sign_in()).status_code == 303
+    assert await flow.user() is not None
 
 
 async def test_sessions_whole_in_their_cookies_are_said_to_be_none(
@@ -153,7 +153,7 @@ async def test_sessions_whole_in_their_cookies_are_said_to_be_none(
 ) -> None:
     async with running(make_settings(oauth=tables, session_store="cookie"), clock) as service:
         await make_cast(service)
-        bob = Walk(await signed_in(service, "bob", headers={"Accept": "text/html"}))
+        bob = OAuthFlow(await signed_in(service, "bob", headers={"Accept": "text/html"}))
         await link(bob)
         (identity,) = await identity_ids(bob)
         await unlink(bob, identity)
@@ -163,40 +163,42 @@ async def test_sessions_whole_in_their_cookies_are_said_to_be_none(
 
 
 @pytest.fixture
-async def joined(walk: Walk) -> str:
+async def joined(flow: OAuthFlow) -> str:
     """The id of the user who came in by the provider, without a password."""
-    await walk.whole()
-    user = await walk.user()
+    await flow.sign_in()
+    user = await flow.user()
     assert user is not None
     return str(user["id"])
 
 
-async def test_what_no_provider_leads_to_any_more_is_no_way_in(walk: Walk, service: Running, joined: str) -> None:
-    (works,) = await identity_ids(walk)
+async def test_what_no_provider_leads_to_any_more_is_no_way_in(flow: OAuthFlow, service: Running, joined: str) -> None:
+    (works,) = await identity_ids(flow)
     removed = Identity("https://removed.example", "1", "removed")
     moved = Identity("https://before.example", "1", "corp")
     for identity in (removed, moved):
         await service.state["identities"].link(joined, identity)
-    assert (await unlink(walk, works)).status_code == 409
+    assert (await unlink(flow, works)).status_code == 409
     for identity in (removed, moved):
-        assert (await unlink(walk, identity.id)).status_code == 303
-    assert (await unlink(walk, works)).status_code == 409
-    assert await identity_ids(walk) == [works]
+        assert (await unlink(flow, identity.id)).status_code == 303
+    assert (await unlink(flow, works)).status_code == 409
+    assert await identity_ids(flow) == [works]
 
 
 async def test_a_provider_of_another_name_by_now_is_still_a_way_in(
-    walk: Walk, service: Running, provider: FakeOpenId, joined: str
+    flow: OAuthFlow, service: Running, provider: FakeOpenId, joined: str
 ) -> None:
-    (first,) = await identity_ids(walk)
+    (first,) = await identity_ids(flow)
     await service.state["identities"].link(joined, Identity(provider.issuer, "another", "former-name"))
-    assert (await unlink(walk, first)).status_code == 303
+    assert (await unlink(flow, first)).status_code == 303
 
 
-async def test_of_two_that_are_unlinked_at_once_one_stays(walk: Walk, service: Running, provider: FakeOpenId) -> None:
-    await walk.whole()
+async def test_of_two_that_are_unlinked_at_once_one_stays(
+    flow: OAuthFlow, service: Running, provider: FakeOpenId
+) -> None:
+    await flow.sign_in()
     provider.user = {"sub": "another"}
-    await link(walk)
-    both = await identity_ids(walk)
-    answers = await asyncio.gather(*(unlink(walk, identity) for identity in both))
+    await link(flow)
+    both = await identity_ids(flow)
+    answers = await asyncio.gather(*(unlink(flow, identity) for identity in both))
     assert sorted(answer.status_code for answer in answers) == [303, 409]
-    assert len(await identity_ids(walk)) == 1
+    assert len(await identity_ids(flow)) == 1

@@ -13,8 +13,8 @@ from dev.wechat.sign_in import odd_json
 from tests.fakes.noted import GONE
 from tests.fakes.wechat import SECRETS, FakeWeChat
 from tests.helpers.clock import Clock
+from tests.helpers.oauth_flow import OAuthFlow, identity_ids
 from tests.helpers.service import Running, running
-from tests.oauth_client.walk import Walk, identity_ids
 
 INSIDE = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) AppleWebKit/605.1.15 Mobile MicroMessenger/8.0.42"
 
@@ -48,16 +48,16 @@ def tables(wechat: FakeWeChat, served_wechat: tuple[FakeWeChat, str]) -> dict[st
     return {"wechat": table}
 
 
-async def test_outside_wechat_a_code_is_scanned(walk: Walk, wechat: FakeWeChat) -> None:
-    address = urlsplit(await walk.out("wechat"))
+async def test_outside_wechat_a_code_is_scanned(flow: OAuthFlow, wechat: FakeWeChat) -> None:
+    address = urlsplit(await flow.start("wechat"))
     assert (address.path, address.fragment) == ("/connect/qrconnect", "wechat_redirect")
-    assert (await walk.whole("wechat", next="/account")).headers["location"] == "/account"
-    user = await walk.user()
+    assert (await flow.sign_in("wechat", next="/account")).headers["location"] == "/account"
+    user = await flow.user()
     assert user is not None
     assert user["name"] == "张三"  # without the control character in the nickname
     wechat.user = {"openid": "another", "nickname": "李四"}
-    await walk.whole("wechat")
-    another = await walk.user()
+    await flow.sign_in("wechat")
+    another = await flow.user()
     assert another is not None
     assert another["name"] == "李四"
 
@@ -65,44 +65,44 @@ async def test_outside_wechat_a_code_is_scanned(walk: Walk, wechat: FakeWeChat) 
 async def test_inside_wechat_its_own_page_is_shown_and_an_app_of_its_own_used(
     service: Running, wechat: FakeWeChat
 ) -> None:
-    walk = Walk(service.another_client(headers={"User-Agent": INSIDE}))
-    assert urlsplit(await walk.out("wechat")).path == "/connect/oauth2/authorize"
-    assert (await walk.whole("wechat")).status_code == 303
+    flow = OAuthFlow(service.another_client(headers={"User-Agent": INSIDE}))
+    assert urlsplit(await flow.start("wechat")).path == "/connect/oauth2/authorize"
+    assert (await flow.sign_in("wechat")).status_code == 303
     assert wechat.asked[-2].query["appid"] == "wx-inside"
 
 
-async def test_one_unionid_is_one_user_in_all_apps(walk: Walk, service: Running, wechat: FakeWeChat) -> None:
+async def test_one_unionid_is_one_user_in_all_apps(flow: OAuthFlow, service: Running, wechat: FakeWeChat) -> None:
     wechat.user |= {"unionid": "o6_bmasdasdsad6_2sgVt7hMZOPfL", "openid": "in the website"}
-    await walk.whole("wechat")
+    await flow.sign_in("wechat")
     wechat.user["openid"] = "in the service account"
-    inside = Walk(service.another_client(headers={"User-Agent": INSIDE}))
-    await inside.whole("wechat")
-    assert await inside.user() == await walk.user() is not None
+    inside = OAuthFlow(service.another_client(headers={"User-Agent": INSIDE}))
+    await inside.sign_in("wechat")
+    assert await inside.user() == await flow.user() is not None
 
 
-async def test_a_unionid_that_comes_later_leads_to_the_same_user(walk: Walk, wechat: FakeWeChat) -> None:
-    await walk.whole("wechat")
-    before = await walk.user()
+async def test_a_unionid_that_comes_later_leads_to_the_same_user(flow: OAuthFlow, wechat: FakeWeChat) -> None:
+    await flow.sign_in("wechat")
+    before = await flow.user()
     wechat.user["unionid"] = "o6_bmasdasdsad6_2sgVt7hMZOPfL"
     for _ in range(2):
-        await walk.browser.post("/sign-out")
-        await walk.whole("wechat")
-        assert await walk.user() == before
+        await flow.browser.post("/sign-out")
+        await flow.sign_in("wechat")
+        assert await flow.user() == before
     del wechat.user["unionid"]
-    assert len(await identity_ids(walk)) == 1
+    assert len(await identity_ids(flow)) == 1
 
 
-async def test_a_unionid_of_another_user_moves_nothing(walk: Walk, service: Running, wechat: FakeWeChat) -> None:
+async def test_a_unionid_of_another_user_moves_nothing(flow: OAuthFlow, service: Running, wechat: FakeWeChat) -> None:
     wechat.user["unionid"] = "o6_bmasdasdsad6_2sgVt7hMZOPfL"
-    await walk.whole("wechat")
-    owner = await walk.user()
-    inside = Walk(service.another_client(headers={"User-Agent": INSIDE}))
+    await flow.sign_in("wechat")
+    owner = await flow.user()
+    inside = OAuthFlow(service.another_client(headers={"User-Agent": INSIDE}))
     unionid = wechat.user.pop("unionid")
-    await inside.whole("wechat")
+    await inside.sign_in("wechat")
     assert await inside.user() != owner
     wechat.user["unionid"] = unionid
     await inside.browser.post("/sign-out")
-    await inside.whole("wechat")
+    await inside.sign_in("wechat")
     assert await inside.user() == owner
 
 
@@ -118,40 +118,40 @@ async def test_a_unionid_of_another_user_moves_nothing(walk: Walk, service: Runn
     ],
 )
 async def test_a_nickname_loses_what_cannot_be_seen_and_keeps_the_rest(
-    nickname: str, name: str, walk: Walk, wechat: FakeWeChat
+    nickname: str, name: str, flow: OAuthFlow, wechat: FakeWeChat
 ) -> None:
     wechat.user["nickname"] = nickname
-    await walk.whole("wechat")
-    user = await walk.user()
+    await flow.sign_in("wechat")
+    user = await flow.user()
     assert user is not None
     assert user["name"] == name
 
 
 async def test_wecoms_browser_is_outside_wechat(service: Running) -> None:
-    walk = Walk(service.another_client(headers={"User-Agent": f"{INSIDE} wxwork/4.1.6"}))
-    assert urlsplit(await walk.out("wechat")).path == "/connect/qrconnect"
+    flow = OAuthFlow(service.another_client(headers={"User-Agent": f"{INSIDE} wxwork/4.1.6"}))
+    assert urlsplit(await flow.start("wechat")).path == "/connect/qrconnect"
 
 
-async def test_one_openid_of_two_apps_is_two_users(walk: Walk, service: Running, wechat: FakeWeChat) -> None:
-    await walk.whole("wechat")
-    inside = Walk(service.another_client(headers={"User-Agent": INSIDE}))
-    await inside.whole("wechat")
-    assert await inside.user() != await walk.user()
+async def test_one_openid_of_two_apps_is_two_users(flow: OAuthFlow, service: Running, wechat: FakeWeChat) -> None:
+    await flow.sign_in("wechat")
+    inside = OAuthFlow(service.another_client(headers={"User-Agent": INSIDE}))
+    await inside.sign_in("wechat")
+    assert await inside.user() != await flow.user()
 
 
 @pytest.mark.parametrize("callback", [{"code": GONE}, {"code": "authdeny"}, {"code": ""}])
-async def test_who_refuses_is_told_so(callback: dict[str, Any], walk: Walk, wechat: FakeWeChat) -> None:
+async def test_who_refuses_is_told_so(callback: dict[str, Any], flow: OAuthFlow, wechat: FakeWeChat) -> None:
     wechat.callback = callback
-    answer = await walk.whole("wechat")
+    answer = await flow.sign_in("wechat")
     assert answer.status_code == 200
     assert "cancelled" in answer.text
     assert wechat.count("/sns/oauth2/access_token") == 0
 
 
-async def test_a_repeat_with_another_code_goes_on_to_the_page(walk: Walk, wechat: FakeWeChat) -> None:
-    callback = await walk.there(await walk.out("wechat", next="/account"))
-    await walk.back(callback)
-    answer = await walk.back(callback.replace("code=", "code=another"))
+async def test_a_repeat_with_another_code_goes_on_to_the_page(flow: OAuthFlow, wechat: FakeWeChat) -> None:
+    callback = await flow.authorize(await flow.start("wechat", next="/account"))
+    await flow.callback(callback)
+    answer = await flow.callback(callback.replace("code=", "code=another"))
     assert (answer.status_code, answer.headers["location"]) == (303, "/account")
     assert wechat.count("/sns/oauth2/access_token") == 1
 
@@ -181,10 +181,10 @@ BAD: dict[str, tuple[Callable[[FakeWeChat], object], int]] = {
 
 
 @pytest.mark.parametrize("bad", BAD)
-async def test_nobody_comes_in_with(bad: str, walk: Walk, wechat: FakeWeChat, users: Callable[[], int]) -> None:
-    callback = await walk.there(await walk.out("wechat"))
+async def test_nobody_comes_in_with(bad: str, flow: OAuthFlow, wechat: FakeWeChat, users: Callable[[], int]) -> None:
+    callback = await flow.authorize(await flow.start("wechat"))
     BAD[bad][0](wechat)
-    answer = await walk.back(callback)
+    answer = await flow.callback(callback)
     assert answer.status_code == BAD[bad][1]
     assert 'role="alert"' in answer.text
     assert users() == 0
@@ -196,26 +196,26 @@ async def test_a_rule_about_addresses_lets_nobody_in(
 ) -> None:
     tables["wechat"]["allow"] = {"domains": ["corp.example"]}
     async with running(make_settings(oauth=tables)) as service:
-        assert (await Walk(service.client).whole("wechat")).status_code == 403
+        assert (await OAuthFlow(service.client).sign_in("wechat")).status_code == 403
 
 
 @pytest.mark.parametrize("inside", [True, False])
 async def test_wechat_is_asked_again_when_the_token_expires(
-    inside: bool, walk: Walk, wechat: FakeWeChat, clock: Clock
+    inside: bool, flow: OAuthFlow, wechat: FakeWeChat, clock: Clock
 ) -> None:
-    walk.browser.headers["user-agent"] = INSIDE if inside else "Firefox"
-    await walk.whole("wechat")
+    flow.browser.headers["user-agent"] = INSIDE if inside else "Firefox"
+    await flow.sign_in("wechat")
     for _ in range(2):
         clock.move(7200)
-        assert await walk.user() is not None
+        assert await flow.user() is not None
     assert wechat.count("/sns/oauth2/refresh_token") == 2
 
 
 @pytest.mark.parametrize(("errcode", "stays"), [(42007, False), (42002, False), (40030, False), (-1, True)])
 async def test_wechat_ends_a_session_by_its_errcode(
-    errcode: int, stays: bool, walk: Walk, wechat: FakeWeChat, clock: Clock
+    errcode: int, stays: bool, flow: OAuthFlow, wechat: FakeWeChat, clock: Clock
 ) -> None:
-    await walk.whole("wechat")
+    await flow.sign_in("wechat")
     wechat.refusal = errcode
     clock.move(7200)
-    assert (await walk.user() is not None) is stays
+    assert (await flow.user() is not None) is stays

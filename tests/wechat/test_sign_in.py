@@ -15,9 +15,9 @@ from dev.wechat.api import WeChatApi
 from dev.wechat.platform import Platform
 from dev.wechat.sign_in import SignIn
 from tests.helpers.clock import Clock
+from tests.helpers.oauth_flow import OAuthFlow, ProviderBrowser
 from tests.helpers.service import Running, running
 from tests.oauth_client.test_wechat import INSIDE
-from tests.oauth_client.walk import There, Walk
 from tests.wechat.conftest import APPID, KEY, SECRET
 from tests.wechat.test_platform import SUITE, push_ticket
 
@@ -52,12 +52,12 @@ async def service(wechat_settings: Settings, wechat_url: str, clock: Clock) -> A
 
 
 async def test_an_account_is_named_instead_of_its_secret(service: Running) -> None:
-    walk = Walk(service.client)
-    async with There(HOME) as there:
-        address = await walk.out("wechat")
+    flow = OAuthFlow(service.client)
+    async with ProviderBrowser(HOME) as there:
+        address = await flow.start("wechat")
         assert parse_qs(urlsplit(address).query)["appid"] == [APPID]
-        await walk.back(await there.until_back(address, who="李四"))
-    user = await walk.user()
+        await flow.callback(await there.follow(address, who="李四"))
+    user = await flow.user()
     assert user is not None
     assert user["name"] == "李四"
 
@@ -66,21 +66,21 @@ async def test_a_platform_signs_in_for_an_account(
     service: Running, there: Platform, wechat: WeChatApi, clock: Clock
 ) -> None:
     await push_ticket(service, there, clock)
-    walk = Walk(service.another_client(headers={"User-Agent": INSIDE}))
-    async with There(HOME) as browser:
-        address = await walk.out("wechat")
+    flow = OAuthFlow(service.another_client(headers={"User-Agent": INSIDE}))
+    async with ProviderBrowser(HOME) as browser:
+        address = await flow.start("wechat")
         assert list(parse_qs(urlsplit(address).query))[-1] == "component_appid"
-        await walk.back(await browser.until_back(address, who="张三"))
-    assert await walk.user() is not None
+        await flow.callback(await browser.follow(address, who="张三"))
+    assert await flow.user() is not None
     clock.move(61)  # the session is checked by a refresh as the component
-    assert await walk.user() is not None
+    assert await flow.user() is not None
     assert wechat.count("/cgi-bin/component/api_component_token") == 1
 
 
 async def test_without_a_ticket_the_platform_cannot_sign_in(service: Running) -> None:
-    walk = Walk(service.another_client(headers={"User-Agent": INSIDE}))
-    async with There(HOME) as browser:
-        answer = await walk.back(await browser.until_back(await walk.out("wechat"), who="张三"))
+    flow = OAuthFlow(service.another_client(headers={"User-Agent": INSIDE}))
+    async with ProviderBrowser(HOME) as browser:
+        answer = await flow.callback(await browser.follow(await flow.start("wechat"), who="张三"))
     assert answer.status_code in {502, 503}
 
 

@@ -10,9 +10,9 @@ import pytest
 
 from tests.fakes.openid import FakeOpenId
 from tests.helpers.clock import Clock
+from tests.helpers.oauth_flow import OAuthFlow
 from tests.helpers.sockets import PATIENCE
 from tests.oauth_client.conftest import corp
-from tests.oauth_client.walk import Walk
 
 LIFETIME = 300
 """Seconds that the provider's access tokens live."""
@@ -25,11 +25,11 @@ def tables(provider: FakeOpenId) -> dict[str, dict[str, Any]]:
 
 
 @pytest.fixture
-async def inside(walk: Walk, clock: Clock) -> Walk:
+async def inside(flow: OAuthFlow, clock: Clock) -> OAuthFlow:
     """Somebody whose access token has just expired."""
-    await walk.whole()
+    await flow.sign_in()
     clock.move(LIFETIME)
-    return walk
+    return flow
 
 
 def refreshes(provider: FakeOpenId) -> list[str]:

@@ -11,10 +11,10 @@ from app.settings import Settings
 from tests.fakes.noted import GONE
 from tests.fakes.openid import OTHER_RSA, FakeOpenId
 from tests.helpers.clock import Clock
+from tests.helpers.oauth_flow import OAuthFlow
 from tests.helpers.service import Running, running
 from tests.helpers.valkey import Valkey
 from tests.oauth_client.refresh.conftest import held, refreshes, so
-from tests.oauth_client.walk import Walk
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ from tests.oauth_client.walk import Walk
     ],
 )
 async def test_a_provider_that_can_not_tell_ends_nothing_and_is_asked_again_in_a_minute(
-    answer: Callable[[], Response], inside: Walk, provider: FakeOpenId, clock: Clock
+    answer: Callable[[], Response], inside: OAuthFlow, provider: FakeOpenId, clock: Clock
 ) -> None:
     provider.instead["/token"] = answer
     for seconds in (0, 59):
@@ -43,18 +43,18 @@ async def test_a_provider_that_can_not_tell_ends_nothing_and_is_asked_again_in_a
     assert refreshes(provider) == [provider.refresh_tokens[0]] * 2
 
 
-async def test_a_new_id_token_may_come_with_it(inside: Walk, provider: FakeOpenId) -> None:
+async def test_a_new_id_token_may_come_with_it(inside: OAuthFlow, provider: FakeOpenId) -> None:
     provider.refreshed["id_token"] = provider.new_id_token()
     assert await inside.user() is not None
 
 
-async def test_an_id_token_about_somebody_else_ends_the_session(inside: Walk, provider: FakeOpenId) -> None:
+async def test_an_id_token_about_somebody_else_ends_the_session(inside: OAuthFlow, provider: FakeOpenId) -> None:
     provider.refreshed["id_token"] = provider.new_id_token(sub="somebody else")
     assert await inside.user() is None
 
 
 async def test_an_id_token_that_can_not_be_verified_tells_nothing(
-    inside: Walk, provider: FakeOpenId, clock: Clock
+    inside: OAuthFlow, provider: FakeOpenId, clock: Clock
 ) -> None:
     provider.sign_with = OTHER_RSA
     provider.refreshed["id_token"] = provider.new_id_token(sub="somebody else")
@@ -65,33 +65,38 @@ async def test_an_id_token_that_can_not_be_verified_tells_nothing(
 
 @pytest.mark.parametrize("lifetime", [None, 0, -5, "soon", True, 1e300, {}])
 async def test_a_lifetime_that_makes_no_sense_is_an_hour(
-    lifetime: Any, walk: Walk, provider: FakeOpenId, clock: Clock
+    lifetime: Any, flow: OAuthFlow, provider: FakeOpenId, clock: Clock
 ) -> None:
     provider.tokens["expires_in"] = lifetime
-    await walk.whole()
+    await flow.sign_in()
     clock.move(3599)
-    assert await walk.user() is not None
+    assert await flow.user() is not None
     assert refreshes(provider) == []
     clock.move(1)
-    assert await walk.user() is not None
+    assert await flow.user() is not None
     assert len(refreshes(provider)) == 1
 
 
 async def test_a_provider_that_is_not_configured_any_more_vouches_for_nobody(
-    inside: Walk, make_settings: Callable[..., Settings], clock: Clock
+    inside: OAuthFlow, make_settings: Callable[..., Settings], clock: Clock
 ) -> None:
     async with running(make_settings(oauth={}), clock) as later:
-        assert await Walk(later.another_client(cookies=inside.browser.cookies)).user() is None
+        assert await OAuthFlow(later.another_client(cookies=inside.browser.cookies)).user() is None
 
 
-async def test_a_session_without_its_tokens_has_to_be_begun_anew(inside: Walk, server: Valkey) -> None:
+async def test_a_session_without_its_tokens_has_to_be_begun_anew(inside: OAuthFlow, server: Valkey) -> None:
     with server.client as client:
         client.delete(*client.scan_iter("session-origin:*"))
     assert await inside.user() is None
 
 
 async def test_a_worker_that_dies_while_it_asks_keeps_nobody_out(
-    inside: Walk, provider: FakeOpenId, server: Valkey, clock: Clock, monkeypatch: pytest.MonkeyPatch, service: Running
+    inside: OAuthFlow,
+    provider: FakeOpenId,
+    server: Valkey,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+    service: Running,
 ) -> None:
     monkeypatch.setattr(service.state["refresher"], "_patience", 0.1)
     with server.client as client:
@@ -105,7 +110,9 @@ async def test_a_worker_that_dies_while_it_asks_keeps_nobody_out(
     assert len(refreshes(provider)) == 1
 
 
-async def test_who_signs_out_meanwhile_stays_signed_out(inside: Walk, provider: FakeOpenId, server: Valkey) -> None:
+async def test_who_signs_out_meanwhile_stays_signed_out(
+    inside: OAuthFlow, provider: FakeOpenId, server: Valkey
+) -> None:
     async with held(provider):
         asking = asyncio.create_task(inside.user())
         await so(lambda: refreshes(provider) != [])
@@ -118,14 +125,16 @@ async def test_who_signs_out_meanwhile_stays_signed_out(inside: Walk, provider: 
 
 
 @pytest.mark.parametrize("status", [200, 400, 401, 403, 500])
-async def test_invalid_grant_ends_the_session_with_any_status(status: int, inside: Walk, provider: FakeOpenId) -> None:
+async def test_invalid_grant_ends_the_session_with_any_status(
+    status: int, inside: OAuthFlow, provider: FakeOpenId
+) -> None:
     provider.instead["/token"] = lambda: JSONResponse({"error": "invalid_grant"}, status)
     assert await inside.user() is None
 
 
 @pytest.mark.parametrize("error", ["invalid_client", "invalid_request", "unauthorized_client", ""])
 @pytest.mark.parametrize("status", [400, 401, 403])
-async def test_another_error_ends_no_session(status: int, error: str, inside: Walk, provider: FakeOpenId) -> None:
+async def test_another_error_ends_no_session(status: int, error: str, inside: OAuthFlow, provider: FakeOpenId) -> None:
     provider.instead["/token"] = lambda: JSONResponse({"error": error}, status)
     assert await inside.user() is not None
 
@@ -157,7 +166,7 @@ def expired(provider: FakeOpenId) -> None:
     ],
 )
 async def test_a_rotated_refresh_token_is_kept_whatever_is_wrong_beside_it(
-    fault: Callable[[FakeOpenId], object], inside: Walk, provider: FakeOpenId, clock: Clock
+    fault: Callable[[FakeOpenId], object], inside: OAuthFlow, provider: FakeOpenId, clock: Clock
 ) -> None:
     fault(provider)
     assert await inside.user() is not None
@@ -173,28 +182,28 @@ async def test_a_rotated_refresh_token_is_kept_whatever_is_wrong_beside_it(
 async def test_a_provider_that_is_away_is_waited_for_by_one_session_a_minute(
     service: Running, provider: FakeOpenId, clock: Clock
 ) -> None:
-    walks = [Walk(service.another_client()) for _ in range(4)]
-    for number, walk in enumerate(walks):
+    walks = [OAuthFlow(service.another_client()) for _ in range(4)]
+    for number, flow in enumerate(walks):
         provider.user = {"sub": str(number)}
-        await walk.whole()
+        await flow.sign_in()
     clock.move(301)
     provider.instead["/token"] = lambda: JSONResponse({}, 503)
     before = provider.count("/token")
-    for walk in walks:
-        assert await walk.user() is not None
+    for flow in walks:
+        assert await flow.user() is not None
     assert provider.count("/token") == before + 1
     clock.move(61)
-    for walk in walks:
-        assert await walk.user() is not None
+    for flow in walks:
+        assert await flow.user() is not None
     assert provider.count("/token") == before + 2
 
 
 async def test_a_provider_that_is_back_is_asked_by_all_sessions(
     service: Running, provider: FakeOpenId, clock: Clock
 ) -> None:
-    walks = [Walk(service.another_client()) for _ in range(3)]
-    for walk in walks:
-        await walk.whole()
+    walks = [OAuthFlow(service.another_client()) for _ in range(3)]
+    for flow in walks:
+        await flow.sign_in()
     clock.move(301)
     provider.instead["/token"] = lambda: JSONResponse({}, 503)
     await walks[0].user()

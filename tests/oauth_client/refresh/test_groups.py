@@ -9,11 +9,11 @@ from app.oauth_client.claims import groups_of
 from app.settings import Settings
 from tests.fakes.openid import FakeOpenId
 from tests.helpers.clock import Clock
+from tests.helpers.oauth_flow import OAuthFlow
 from tests.helpers.service import Running, running
 from tests.helpers.sockets import PATIENCE
 from tests.oauth_client.conftest import corp
 from tests.oauth_client.refresh.conftest import LIFETIME
-from tests.oauth_client.walk import Walk
 
 RULES = ({"hosts": ["tallygate.test"], "paths": ["/staff"], "allow": {"groups": ["staff"]}},)
 QUESTION = {"X-Forwarded-Proto": "http", "X-Forwarded-Host": "tallygate.test", "X-Forwarded-Method": "GET"}
@@ -37,9 +37,9 @@ async def service(
         yield service
 
 
-async def answer(walk: Walk) -> int:
+async def answer(flow: OAuthFlow) -> int:
     """What a rule says that asks for the group staff."""
-    asked = await walk.browser.get("/verify/forward-auth", headers=QUESTION | {"X-Forwarded-Uri": "/staff"})
+    asked = await flow.browser.get("/verify/forward-auth", headers=QUESTION | {"X-Forwarded-Uri": "/staff"})
     if asked.status_code == 200:
         assert "staff" in asked.headers["remote-groups"].split(",")
     return asked.status_code
@@ -54,47 +54,49 @@ async def answer(walk: Walk) -> int:
     ],
 )
 async def test_a_recheck_renews_groups(
-    walk: Walk, provider: FakeOpenId, clock: Clock, name: str, claims: dict[str, Any], without: dict[str, Any]
+    flow: OAuthFlow, provider: FakeOpenId, clock: Clock, name: str, claims: dict[str, Any], without: dict[str, Any]
 ) -> None:
     provider.claims = claims
-    await walk.whole(name)
-    assert await answer(walk) == 200
+    await flow.sign_in(name)
+    assert await answer(flow) == 200
     provider.refreshed = {"id_token": provider.new_id_token(**without)}
     clock.move(LIFETIME - 1)
-    assert await answer(walk) == 200
+    assert await answer(flow) == 200
     clock.move(1)
-    assert await answer(walk) == 403
+    assert await answer(flow) == 403
     provider.refreshed = {"id_token": provider.new_id_token(**claims)}
     clock.move(LIFETIME)
-    assert await answer(walk) == 200
+    assert await answer(flow) == 200
 
 
-async def test_userinfo_tells_groups_that_the_id_token_lacks(walk: Walk, provider: FakeOpenId, clock: Clock) -> None:
+async def test_userinfo_tells_groups_that_the_id_token_lacks(
+    flow: OAuthFlow, provider: FakeOpenId, clock: Clock
+) -> None:
     provider.userinfo = {"realm_access": {"roles": ["staff"]}}
-    await walk.whole("nested")
-    assert await answer(walk) == 200
+    await flow.sign_in("nested")
+    assert await answer(flow) == 200
     provider.userinfo = {"realm_access": {"roles": []}}
     clock.move(LIFETIME)
-    assert await answer(walk) == 403
+    assert await answer(flow) == 403
 
 
 async def test_groups_stay_where_the_provider_says_nothing_of_them(
-    walk: Walk, provider: FakeOpenId, clock: Clock
+    flow: OAuthFlow, provider: FakeOpenId, clock: Clock
 ) -> None:
     provider.claims = {"groups": ["staff"]}
-    await walk.whole()
+    await flow.sign_in()
     provider.userinfo = {"sub": "somebody-else"}
     clock.move(LIFETIME)
-    assert await answer(walk) == 200
+    assert await answer(flow) == 200
 
 
-async def test_a_new_sign_in_brings_its_own_groups(walk: Walk, provider: FakeOpenId) -> None:
+async def test_a_new_sign_in_brings_its_own_groups(flow: OAuthFlow, provider: FakeOpenId) -> None:
     provider.claims = {"groups": ["staff"]}
-    await walk.whole()
-    assert await answer(walk) == 200
+    await flow.sign_in()
+    assert await answer(flow) == 200
     provider.claims = {"groups": ["guests"]}
-    await walk.whole()
-    assert await answer(walk) == 403
+    await flow.sign_in()
+    assert await answer(flow) == 403
 
 
 @pytest.mark.parametrize(

@@ -11,26 +11,28 @@ from starlette.responses import JSONResponse
 from app.settings import Settings
 from tests.fakes.openid import FakeOpenId
 from tests.helpers.clock import Clock
+from tests.helpers.oauth_flow import OAuthFlow
 from tests.helpers.service import Running, running
 from tests.helpers.sockets import PATIENCE
 from tests.helpers.valkey import Valkey
 from tests.oauth_client.conftest import corp
 from tests.oauth_client.refresh.conftest import LIFETIME, held, refreshes, so
-from tests.oauth_client.walk import Walk
 
 
-async def test_the_provider_is_asked_when_the_token_expires(walk: Walk, provider: FakeOpenId, clock: Clock) -> None:
-    await walk.whole()
+async def test_the_provider_is_asked_when_the_token_expires(
+    flow: OAuthFlow, provider: FakeOpenId, clock: Clock
+) -> None:
+    await flow.sign_in()
     clock.move(LIFETIME - 1)
     for _ in range(3):  # by now the worker knows the session without looking
-        assert await walk.user() is not None
+        assert await flow.user() is not None
     assert refreshes(provider) == []
     clock.move(1)
-    assert await walk.user() is not None
+    assert await flow.user() is not None
     assert len(refreshes(provider)) == 1
 
 
-async def test_each_token_is_used_once_and_in_its_turn(inside: Walk, provider: FakeOpenId, clock: Clock) -> None:
+async def test_each_token_is_used_once_and_in_its_turn(inside: OAuthFlow, provider: FakeOpenId, clock: Clock) -> None:
     assert await inside.user() is not None
     assert await inside.user() is not None
     clock.move(LIFETIME)
@@ -40,7 +42,7 @@ async def test_each_token_is_used_once_and_in_its_turn(inside: Walk, provider: F
 
 
 async def test_a_refresh_token_that_is_not_replaced_stays_good(
-    inside: Walk, provider: FakeOpenId, clock: Clock
+    inside: OAuthFlow, provider: FakeOpenId, clock: Clock
 ) -> None:
     provider.rotates = False
     assert await inside.user() is not None
@@ -50,7 +52,7 @@ async def test_a_refresh_token_that_is_not_replaced_stays_good(
     assert refreshes(provider) == provider.refresh_tokens * 2
 
 
-async def test_twenty_requests_at_once_wait_for_one_refresh(inside: Walk, provider: FakeOpenId) -> None:
+async def test_twenty_requests_at_once_wait_for_one_refresh(inside: OAuthFlow, provider: FakeOpenId) -> None:
     async with held(provider):
         asking = [asyncio.create_task(inside.browser.get("/api/account")) for _ in range(20)]
         await so(lambda: refreshes(provider) != [])
@@ -59,7 +61,7 @@ async def test_twenty_requests_at_once_wait_for_one_refresh(inside: Walk, provid
     assert len(refreshes(provider)) == 1
 
 
-async def test_it_goes_on_when_who_began_it_has_left(inside: Walk, provider: FakeOpenId) -> None:
+async def test_it_goes_on_when_who_began_it_has_left(inside: OAuthFlow, provider: FakeOpenId) -> None:
     async with held(provider):
         impatient = asyncio.create_task(inside.browser.get("/api/account"))
         await so(lambda: refreshes(provider) != [])
@@ -73,7 +75,7 @@ async def test_it_goes_on_when_who_began_it_has_left(inside: Walk, provider: Fak
 @pytest.mark.parametrize("good", [True, False])
 async def test_workers_share_one_refresh(
     good: bool,
-    inside: Walk,
+    inside: OAuthFlow,
     provider: FakeOpenId,
     tables: dict[str, Any],
     make_settings: Callable[..., Settings],
@@ -83,7 +85,7 @@ async def test_workers_share_one_refresh(
     if not good:
         provider.refresh_tokens = []
     async with running(make_settings(oauth=tables, oauth_timeout=PATIENCE), clock) as other:
-        elsewhere = Walk(other.another_client(cookies=inside.browser.cookies))
+        elsewhere = OAuthFlow(other.another_client(cookies=inside.browser.cookies))
         async with held(provider):
             first = asyncio.create_task(inside.user())
             await so(lambda: refreshes(provider) != [])
@@ -97,7 +99,7 @@ async def test_workers_share_one_refresh(
 
 
 async def test_who_waited_for_a_refusal_does_not_ask_once_more(
-    inside: Walk, provider: FakeOpenId, service: Running, server: Valkey
+    inside: OAuthFlow, provider: FakeOpenId, service: Running, server: Valkey
 ) -> None:
     """Even before whoever was refused has ended the session."""
     provider.refresh_tokens = []
@@ -110,7 +112,7 @@ async def test_who_waited_for_a_refusal_does_not_ask_once_more(
 
 
 async def test_invalid_grant_ends_the_session_for_good(
-    inside: Walk, provider: FakeOpenId, server: Valkey, service: Running
+    inside: OAuthFlow, provider: FakeOpenId, server: Valkey, service: Running
 ) -> None:
     provider.refresh_tokens = []
     answer = await inside.browser.get("/account")
@@ -124,51 +126,51 @@ async def test_invalid_grant_ends_the_session_for_good(
 
 
 async def test_a_callback_that_came_twice_is_rechecked_as_well(
-    walk: Walk, provider: FakeOpenId, clock: Clock, service: Running
+    flow: OAuthFlow, provider: FakeOpenId, clock: Clock, service: Running
 ) -> None:
-    callback = await walk.there(await walk.out())
-    for answer in await asyncio.gather(*(walk.back(callback) for _ in range(4))):
+    callback = await flow.authorize(await flow.start())
+    for answer in await asyncio.gather(*(flow.callback(callback) for _ in range(4))):
         assert answer.headers["location"] == "/"
-    assert len((await walk.browser.get("/api/account/sessions")).json()) == 1
+    assert len((await flow.browser.get("/api/account/sessions")).json()) == 1
     clock.move(LIFETIME)
     provider.refresh_tokens = []
-    assert await walk.user() is None
+    assert await flow.user() is None
 
 
-async def test_who_does_not_want_it_is_never_asked_about(walk: Walk, provider: FakeOpenId, clock: Clock) -> None:
-    await walk.whole("never")
+async def test_who_does_not_want_it_is_never_asked_about(flow: OAuthFlow, provider: FakeOpenId, clock: Clock) -> None:
+    await flow.sign_in("never")
     clock.move(10 * LIFETIME)
-    assert await walk.user() is not None
+    assert await flow.user() is not None
     assert refreshes(provider) == []
 
 
 async def test_where_there_is_no_refresh_token_a_session_lasts_as_any_other(
-    walk: Walk, provider: FakeOpenId, clock: Clock
+    flow: OAuthFlow, provider: FakeOpenId, clock: Clock
 ) -> None:
     provider.refresh_tokens = None
-    await walk.whole()
+    await flow.sign_in()
     clock.move(10 * LIFETIME)
-    assert await walk.user() is not None
+    assert await flow.user() is not None
 
 
-async def test_a_provider_is_asked_once_a_minute_at_most(walk: Walk, provider: FakeOpenId, clock: Clock) -> None:
+async def test_a_provider_is_asked_once_a_minute_at_most(flow: OAuthFlow, provider: FakeOpenId, clock: Clock) -> None:
     provider.tokens["expires_in"] = "1"
-    await walk.whole()
+    await flow.sign_in()
     clock.move(59)
-    assert await walk.user() is not None
+    assert await flow.user() is not None
     assert refreshes(provider) == []
 
 
-async def test_the_tokens_end_with_their_session(walk: Walk, server: Valkey) -> None:
-    await walk.whole()
+async def test_the_tokens_end_with_their_session(flow: OAuthFlow, server: Valkey) -> None:
+    await flow.sign_in()
     with server.client as client:
         assert len(list(client.scan_iter("session-origin:*"))) == 1
-        await walk.browser.post("/sign-out")
+        await flow.browser.post("/sign-out")
         assert list(client.scan_iter("session-origin:*")) == []
 
 
 async def test_no_token_is_logged_or_stored_in_the_clear(
-    inside: Walk, provider: FakeOpenId, server: Valkey, capsys: pytest.CaptureFixture[str]
+    inside: OAuthFlow, provider: FakeOpenId, server: Valkey, capsys: pytest.CaptureFixture[str]
 ) -> None:
     provider.instead["/token"] = lambda: JSONResponse({}, 500)
     await inside.user()
@@ -188,5 +190,5 @@ async def test_offline_access_asks_for_consent(
     """OpenID Connect Core 11: without it the provider gives no refresh token."""
     table = corp(provider, refresh=True, scopes="openid offline_access")
     async with running(make_settings(oauth={"corp": table}), clock) as service:
-        address = httpx.URL(await Walk(service.another_client(headers={"Accept": "text/html"})).out())
+        address = httpx.URL(await OAuthFlow(service.another_client(headers={"Accept": "text/html"})).start())
     assert address.params["prompt"] == "consent"
