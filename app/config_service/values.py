@@ -1,6 +1,6 @@
 """`GET /api/config/{ns}`: the values of a namespace, from memory; with `wait`, as soon as they change."""
 
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, cast
 from urllib.parse import parse_qs
 
@@ -37,7 +37,9 @@ class ConfigValues(FastEndpoint):
         if right.role < Role.READ:
             return None
         header = headers_of(scope).get(b"if-none-match")
-        if header is None or not if_none_match(header.decode("latin-1"), snapshot.namespace.version):
+        if header != snapshot.tag and (
+            header is None or not if_none_match(header.decode("latin-1"), snapshot.namespace.version)
+        ):
             return _found(snapshot, right)
         if not seconds:
             return snapshot.not_modified, b""
@@ -98,6 +100,7 @@ def _after(state: ConfigState, scope: Scope, before: Snapshot, changed: Snapshot
     return _found(changed, right)
 
 
+@lru_cache(maxsize=128)
 def _wait(query: bytes) -> int | None:
     """The seconds of `wait`; None for a query that `handle` reads."""
     fields: dict[str, Any] = parse_qs(query.decode("latin-1"), keep_blank_values=True)

@@ -20,12 +20,13 @@ CHECK_INTERVAL = 30.0
 class Snapshot:
     """A namespace with the responses that are the same for all readers."""
 
-    __slots__ = ("_bodies", "found", "namespace", "not_modified")
+    __slots__ = ("_bodies", "found", "namespace", "not_modified", "tag")
 
     def __init__(self, namespace: Namespace, secret_values: SecretValues) -> None:
         self.namespace = namespace
+        self.tag = b'"%d"' % namespace.version
         headers = (
-            (b"etag", b'"%d"' % namespace.version),
+            (b"etag", self.tag),
             (b"cache-control", b"private, no-cache"),
             (b"vary", b"Cookie, Authorization"),
         )

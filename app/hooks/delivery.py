@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -25,6 +26,7 @@ receivers that hang take no more than MAX_WEBHOOKS of them.
 LEASE = 15.0
 """Seconds beyond the time-out after which an attempt counts as lost with its worker."""
 CHECK_INTERVAL = 1.0
+"""Seconds after which every webhook is asked for: retries become due, and other workers take events."""
 DISABLE_AFTER = 5 * 86_400
 """Seconds of failing alone after which a webhook is switched off."""
 
@@ -47,13 +49,16 @@ class DeliveryLoop:
         self._clock = clock
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._under_way: dict[str, int] = {}
+        self._under_way: Counter[str] = Counter()
+        self._due: set[str] = set()
         self._failing: set[str] = set()
         self._log = structlog.get_logger("app")
         self.webhooks: dict[str, Webhook] = {}
         self.delivered = self.failed = 0
 
     def wake(self) -> None:
+        """Something may be due for any webhook."""
+        self._due = {each.id for each in self.webhooks.values() if each.enabled}
         self._wake.set()
 
     async def reload(self) -> None:
@@ -62,40 +67,48 @@ class DeliveryLoop:
 
     async def run(self) -> None:
         """Delivers until cancelled. Attempts under way are cancelled too, and made again after their lease."""
+        checks = asyncio.create_task(self._check())
         try:
             while True:
+                await self._wake.wait()
                 self._wake.clear()
                 with suppress(StoreUnavailable, ResponseError):
                     await self._start_due()
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(CHECK_INTERVAL):
-                        await self._wake.wait()
         finally:
+            checks.cancel()
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    async def _check(self) -> None:
+        while True:
+            self.wake()
+            await asyncio.sleep(CHECK_INTERVAL)
+
     async def _start_due(self) -> None:
-        if not self.webhooks:
-            return
-        room = MAX_ATTEMPTS - len(self._tasks)
-        free = {
-            each.id: min(self._most(each.id) - self._under_way.get(each.id, 0), max(room, 0))
-            for each in self.webhooks.values()
-            if each.enabled
-        }
-        free = {webhook_id: count for webhook_id, count in free.items() if count > 0}
+        free = self._free()
         if not free:
             return
-        claimed, _ = await self._store.claim(self._clock(), self._lease, free)
+        self._due -= free.keys()
+        claimed = await self._store.claim(self._clock(), self._lease, free)
+        found = Counter(each.webhook for each in claimed)
+        self._due |= {webhook_id for webhook_id, count in free.items() if found[webhook_id] == count}
+        self._under_way += found
         for each in claimed:
-            self._under_way[each.webhook] = self._under_way.get(each.webhook, 0) + 1
             task = asyncio.create_task(self._attempt(each))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    def _most(self, webhook_id: str) -> int:
-        return 1 if webhook_id in self._failing else MAX_PER_WEBHOOK
+    def _free(self) -> dict[str, int]:
+        """How many attempts may begin for each webhook that may have something due: room is shared out evenly."""
+        room, free = MAX_ATTEMPTS - len(self._tasks), {}
+        for webhook_id in self._due:
+            most = 1 if webhook_id in self._failing else MAX_PER_WEBHOOK
+            count = min(most - self._under_way[webhook_id], max(room // len(self._due), 1), room)
+            if count > 0:
+                free[webhook_id] = count
+                room -= count
+        return free
 
     async def _attempt(self, claimed: Claimed) -> None:
         try:
@@ -105,7 +118,8 @@ class DeliveryLoop:
                     await self._deliver(webhook, claimed)
         finally:
             self._under_way[claimed.webhook] -= 1
-            self.wake()
+            if self._due:
+                self._wake.set()
 
     async def _deliver(self, webhook: Webhook, claimed: Claimed) -> None:
         record, now = Record.load(claimed.record), self._clock()

@@ -68,7 +68,7 @@ return 1
 
 CLAIM = Script(f"""
 local now, lease = tonumber(ARGV[1]), ARGV[2]
-local claimed, soonest = {{}}, ''
+local claimed = {{}}
 for i = 3, #ARGV, 2 do
   local webhook = ARGV[i]
   local due = '{DUE}' .. webhook
@@ -84,10 +84,8 @@ for i = 3, #ARGV, 2 do
       redis.call('ZREM', '{keys.HOOKS_PENDING}', webhook .. ':' .. number)
     end
   end
-  local first = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')
-  if first[2] and (soonest == '' or tonumber(first[2]) < tonumber(soonest)) then soonest = first[2] end
 end
-return {{claimed, soonest}}
+return claimed
 """)
 """Leases due deliveries to a worker: they are due again when the lease ends, unless they are settled."""
 

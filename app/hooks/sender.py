@@ -12,40 +12,42 @@ from app.http_client.transport import Transport
 from app.settings import Settings
 
 MAX_BODY = 1024
+POOLS = 64
+"""Receivers are spread over so many pools: httpcore looks at every connection of a pool at every request."""
 MAX_HEADERS, MAX_HEADER = 50, 200
+
+
+HEADERS = {"Content-Type": "application/json", "Accept-Encoding": "identity", "User-Agent": "tallygate-webhooks"}
 
 
 class Sender:
     def __init__(self, settings: Settings, max_connections: int) -> None:
         self._timeout = settings.webhook_timeout
-        self._client = httpx.AsyncClient(
-            transport=Transport(
-                trusted(settings.oauth_ca_file), private=not settings.production, max_connections=max_connections
-            ),
-            timeout=settings.webhook_timeout,
-            trust_env=False,
-            follow_redirects=False,
-            headers={"Accept-Encoding": "identity", "User-Agent": "tallygate-webhooks"},
-        )
+        tls, private = trusted(settings.oauth_ca_file), not settings.production
+        self._pools = [Transport(tls, private=private, max_connections=max_connections) for _ in range(POOLS)]
 
     async def __aenter__(self) -> "Sender":
-        await self._client.__aenter__()
         return self
 
     async def __aexit__(self, *exception: Any) -> None:
-        await self._client.__aexit__(*exception)
+        for pool in self._pools:
+            await pool.aclose()
 
     async def post(self, url: str, body: bytes, headers: dict[str, str], at: float, *, most: int = MAX_BODY) -> Attempt:
         """Never raises for what the receiver does. The answer's headers and `most` bytes of its body are kept."""
         started = time.perf_counter()
-        headers = headers | {"Content-Type": "application/json"}
         status, answered, told = None, {}, ""
         try:
             async with asyncio.timeout(self._timeout):
-                async with self._client.stream("POST", url, content=body, headers=headers) as response:
+                request = httpx.Request("POST", url, content=body, headers=HEADERS | headers)
+                pool = self._pools[hash(request.url.netloc) % POOLS]
+                response = await pool.handle_async_request(request)
+                try:
                     status = response.status_code
                     answered = _headers(response)
                     told = await _first(response, most)
+                finally:
+                    await response.aclose()
         except TimeoutError:
             status, told = None, f"no answer within {self._timeout:g} s"
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError, OSError) as error:

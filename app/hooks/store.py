@@ -78,14 +78,13 @@ class HooksStore:
                 return number
             start = f"({found[-1][0].decode()}"
 
-    async def claim(self, now: float, lease: float, free: dict[str, int]) -> tuple[list[Claimed], float | None]:
-        """Due deliveries, at most `free` of each webhook; and when the next one is due."""
+    async def claim(self, now: float, lease: float, free: dict[str, int]) -> list[Claimed]:
+        """Due deliveries, at most `free` of each webhook."""
         pairs = [part for pair in free.items() for part in pair]
-        claimed, soonest = await scripts.CLAIM.run(self.store, [keys.HOOKS_LOG], repr(now), repr(lease), *pairs)
-        found = [
+        claimed = await scripts.CLAIM.run(self.store, [keys.HOOKS_LOG], repr(now), repr(lease), *pairs)
+        return [
             Claimed(webhook.decode(), int(number), int(tries), record) for webhook, number, tries, record in claimed
         ]
-        return found, float(soonest) if soonest else None
 
     async def settle(
         self, claimed: Claimed, state: State, attempt: Attempt, due_at: float | None, now: float
