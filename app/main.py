@@ -124,7 +124,9 @@ async def lifespan(
         sites = await stack.enter_async_context(open_sites(web, metrics, clock))
         accounts["personal_data"]["sites"] = personal_sites(sites)
         hooks = await stack.enter_async_context(open_hooks(web, metrics, clock))
-        wechat = await stack.enter_async_context(open_wechat(web, metrics, hooks["hooks_replies"].ask, clock))
+        wechat = await stack.enter_async_context(
+            open_wechat(web, metrics, hooks["hooks_replies"].ask, hooks["hooks_store"].outcomes, clock)
+        )
         oauth["component_tokens"].update(wechat["wechat"].component_tokens())
         gateway = await stack.enter_async_context(open_gateway(web, accounts, signing, clock))
         config = await stack.enter_async_context(open_config_service(web, accounts, clock))

@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import orjson
 from pydantic import BaseModel, ConfigDict
@@ -35,6 +35,14 @@ class Event(BaseModel):
         """An event with the example of each field."""
         values = {name: (field.examples or [field.default])[0] for name, field in cls.model_fields.items()}
         return cls.model_validate(values)
+
+
+class Outcome(NamedTuple):
+    """What became of an event at one webhook: `pending`, `delivered` or `failed`, after so many attempts."""
+
+    webhook: str
+    state: str
+    tries: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,7 @@ local function add_delivery(webhook, log_id, event, kind, now, lifetime)
   redis.call('EXPIRE', name, lifetime)
   redis.call('ZADD', '{DUE}' .. webhook, now, number)
   redis.call('ZADD', '{keys.HOOKS_PENDING}', string.match(log_id, '^%d+'), webhook .. ':' .. number)
+  return webhook .. ':' .. number
 end
 """
 
@@ -48,8 +49,9 @@ local seen, log = unpack(KEYS)
 local id, record, kind, now, lifetime = unpack(ARGV, 1, 5)
 if redis.call('EXISTS', seen) == 1 then return 0 end
 local log_id = redis.call('XADD', log, '*', 'event', record)
-redis.call('SET', seen, log_id, 'EX', 172800)
-for i = 6, #ARGV do add_delivery(ARGV[i], log_id, id, kind, now, lifetime) end
+local made = {}
+for i = 6, #ARGV do made[#made + 1] = add_delivery(ARGV[i], log_id, id, kind, now, lifetime) end
+redis.call('SET', seen, table.concat(made, ' '), 'EX', 172800)
 return 1
 """
 )

@@ -1,11 +1,12 @@
 """Webhooks, the log of events and deliveries in Redis."""
 
+import asyncio
 import secrets
 from collections.abc import Sequence
 
 import orjson
 
-from app.events.event import Record
+from app.events.event import Outcome, Record
 from app.hooks import scripts
 from app.hooks.models import Attempt, Claimed, Delivery, State, Webhook
 from app.store import keys
@@ -127,6 +128,22 @@ class HooksStore:
             next_at=float(due) if due is not None else None,
             body=entry[0][1][1].decode() if entry else "",
         )
+
+    async def outcomes(self, event_id: str) -> list[Outcome]:
+        """How each webhook took an event of the last two days."""
+        made = await self.store.idempotent("GET", keys.hooks_seen(event_id)) or b""
+        names = [each.decode().rpartition(":") for each in made.split()]
+        found = await asyncio.gather(
+            *(
+                self.store.idempotent("HMGET", keys.hooks_delivery(webhook, number), "state", "tries")
+                for webhook, _, number in names
+            )
+        )
+        return [
+            Outcome(webhook, state.decode(), int(tries))
+            for (webhook, _, _), (state, tries) in zip(names, found, strict=True)
+            if state
+        ]
 
     async def trim(self, now: float) -> int:
         """One small step. Returns how many entries went."""

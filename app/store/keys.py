@@ -62,7 +62,7 @@ A part in braces is a Redis Cluster hash tag: keys that one script touches share
 | `{events}:store-back` | string | when Redis was last back, so that one worker tells | 1 h |
 | `{hooks}:webhooks` | hash | a webhook's id -> the webhook, its secret encrypted | for ever |
 | `{hooks}:log` | stream | events that were taken, for deliveries and to be sent again | `webhook_retention_days` |
-| `{hooks}:seen:<event>` | string | the event was taken | 2 days |
+| `{hooks}:seen:<event>` | string | the event was taken; its deliveries, `<webhook>:<number>` each | 2 days |
 | `{hooks}:sequences` | hash | a webhook's id -> its last delivery's number | for ever |
 | `{hooks}:delivery:<webhook>:<number>` | hash | a delivery: state, tries, attempts | `webhook_retention_days` |
 | `{hooks}:due:<webhook>` | sorted set | numbers of deliveries, by when they are due | until settled |

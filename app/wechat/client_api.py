@@ -118,7 +118,7 @@ async def create_qrcode(request: Request[WeChatState]) -> Response:
 
 
 def _origins(hub: Hub) -> set[str]:
-    return {each.rstrip("/") for each in hub.account.jssdk_origins}
+    return set(hub.account.jssdk_origins)
 
 
 def _origin_of(url: str) -> str:

@@ -57,7 +57,9 @@ class Hubs:
                 await hub.close()
             return None
         if key not in self._authorized:
-            account = WeChatAccount(appid=appid, secret=SecretStr(""), api_url=platform.settings.api_url)
+            settings = platform.settings
+            origins = settings.jssdk_origins.get(appid, ())
+            account = WeChatAccount(appid=appid, secret=SecretStr(""), api_url=settings.api_url, jssdk_origins=origins)
             self._authorized[key] = self._hub(appid, account, platform.api, platform)
         return self._authorized[key]
 

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TypedDict, TypeVar
 
 from app.accounts.lifespan import AccountState
-from app.events.event import Record
+from app.events.event import Outcome, Record
 from app.http_client.client import SafeHttpClient
 from app.http_client.streaming import StreamingClient
 from app.observability.metrics import Metrics
@@ -26,6 +26,8 @@ from app.wechat.platform_store import PlatformStore
 from app.wechat.store import StoredTokens
 
 C = TypeVar("C")
+Outcomes = Callable[[str], Awaitable[list[Outcome]]]
+"""What became of an event at each webhook."""
 AskForReply = Callable[[Record], Awaitable[str | None]]
 """Asks a service for the passive reply to a message; None if there is none in time."""
 
@@ -38,6 +40,7 @@ class WeChat(TypedDict):
     wechat_messages: Messages
     wechat_counts: CallCounts
     wechat_ask_for_reply: AskForReply
+    wechat_outcomes: Outcomes
     wechat_clock: Callable[[], float]
 
 
@@ -47,7 +50,7 @@ class WeChatState(AccountState, WeChat):
 
 @asynccontextmanager
 async def open_wechat(
-    web: WebState, metrics: Metrics, ask_for_reply: AskForReply, clock: Callable[[], float]
+    web: WebState, metrics: Metrics, ask_for_reply: AskForReply, outcomes: Outcomes, clock: Callable[[], float]
 ) -> AsyncIterator[WeChat]:
     """Raises SettingsError for a wrong table."""
     settings, tracking, private = web["settings"], web["tracking"], web["settings"].private_providers
@@ -75,6 +78,7 @@ async def open_wechat(
             wechat_messages=Messages(web["store"], encryption, clock),
             wechat_counts=counts,
             wechat_ask_for_reply=ask_for_reply,
+            wechat_outcomes=outcomes,
             wechat_clock=clock,
         )
 

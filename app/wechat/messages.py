@@ -1,5 +1,6 @@
 """Pushed messages: stored once, as an event, and in a short list of the last ones with what became of them."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -83,7 +84,7 @@ class Messages:
     async def last(self) -> list[Message]:
         """The last messages, newest first."""
         ids = await self._store.idempotent("LRANGE", wechat_keys.WECHAT_MESSAGES, 0, MAX_LISTED - 1)
-        found = [await self.get(message_id.decode()) for message_id in ids]
+        found = await asyncio.gather(*(self.get(message_id.decode()) for message_id in ids))
         return [message for message in found if message is not None]
 
     async def get(self, message_id: str) -> Message | None:

@@ -46,7 +46,7 @@ class WeChatAccount(Table):
     encoding_aes_key: AesKey | None = None
     kind: Literal["service", "mini-program", "website"] = "service"
     token_api: Literal["stable", "classic"] = "stable"  # noqa: S105  the name of an API
-    jssdk_origins: tuple[str, ...] = ()
+    jssdk_origins: tuple[Address, ...] = ()
 
 
 class WeChatPlatform(Table):
@@ -56,6 +56,8 @@ class WeChatPlatform(Table):
     token: SecretStr
     encoding_aes_key: AesKey
     open_url: Address = "https://mp.weixin.qq.com"
+    jssdk_origins: dict[Appid, tuple[Address, ...]] = {}
+    """Of authorised accounts, by appid."""
 
 
 T = TypeVar("T", bound=Table)

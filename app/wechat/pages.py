@@ -1,5 +1,7 @@
 """Pages of WeChat, for administrators: accounts with their tokens and calls, and the last messages."""
 
+import asyncio
+
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -40,10 +42,12 @@ async def messages(request: Request[WeChatState], admin: User) -> Response:
     """`GET /admin/wechat/messages?kind=`: the last ones, without their content."""
     found = await request.state["wechat_messages"].last()
     kind = request.query_params.get("kind", "")
+    chosen = [message for message in found if kind in {"", message.kind}]
+    outcomes = await asyncio.gather(*(request.state["wechat_outcomes"](each.id) for each in chosen))
     return await page(
         request,
         "wechat/messages.html",
-        messages=[message for message in found if kind in {"", message.kind}],
+        messages=list(zip(chosen, outcomes, strict=True)),
         kinds=sorted({message.kind for message in found}),
         kind=kind,
     )

@@ -2,18 +2,21 @@
 
 import asyncio
 from collections import Counter
+from contextlib import AsyncExitStack
 
 import pytest
 
-from app.store.client import StoreUnavailable
+from app.settings import Settings
 from app.wechat.access_tokens import MARGIN
 from dev.wechat.api import LIFETIME, WeChatApi
 from tests.helpers.clock import Clock
-from tests.helpers.service import Running
-from tests.wechat.conftest import TOKEN
+from tests.helpers.service import Running, running
+from tests.helpers.sockets import PATIENCE
+from tests.wechat.conftest import TOKEN, hashed
 
 INFO = "/wechat/shop/cgi-bin/user/info?openid=o1"
 STABLE = "/cgi-bin/stable_token"
+DAY = 86_400
 LOCK = "{wechat:shop}:access_token:lock"
 
 
@@ -26,10 +29,13 @@ async def ask(*workers: Running, number: int = 40) -> Counter[int]:
     return Counter(answer.status_code for answer in answers)
 
 
-async def ready(service: Running) -> None:
-    """Waits for the end of a refresh ahead of time."""
-    keeper = (await service.state["wechat"].get("shop")).access_token
-    await asyncio.gather(*keeper._ahead)
+async def refreshed(clock: Clock, *workers: Running) -> None:
+    """Waits until each worker knows a token that has more than its margin left."""
+    async with asyncio.timeout(PATIENCE):
+        for worker in workers:
+            keeper = (await worker.state["wechat"].get("shop")).access_token
+            while (await keeper.status()).expires - clock() <= MARGIN:
+                await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize("age", [LIFETIME - MARGIN, LIFETIME])
@@ -39,8 +45,7 @@ async def test_forty_askers_at_the_end_cause_one_refresh(
     assert await ask(service, elsewhere) == {200: 40}
     clock.move(age)
     assert await ask(service, elsewhere) == {200: 40}
-    for worker in (service, elsewhere):
-        await ready(worker)
+    await refreshed(clock, service, elsewhere)
     assert wechat.count(STABLE) == 2
 
 
@@ -51,14 +56,10 @@ async def test_a_dead_holder_in_the_margin_fails_nobody(
     clock.move(LIFETIME - MARGIN)
     await service.state["store"].idempotent("SET", LOCK, "dead", "PX", 15_000)
     assert await ask(service, elsewhere) == {200: 40}
-    for worker in (service, elsewhere):
-        await ready(worker)
-    assert wechat.count(STABLE) == 1
     await service.state["store"].idempotent("DEL", LOCK)  # it expires after 15 s
     clock.move(10)
     assert await ask(service, elsewhere) == {200: 40}
-    for worker in (service, elsewhere):
-        await ready(worker)
+    await refreshed(clock, service, elsewhere)
     assert wechat.count(STABLE) == 2
 
 
@@ -74,19 +75,6 @@ async def test_without_a_valid_token_a_dead_holder_is_waited_for(
     assert wechat.count(STABLE) == 1
 
 
-async def test_a_token_that_cannot_be_stored_is_used(
-    service: Running, wechat: WeChatApi, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    keeper = (await service.state["wechat"].get("shop")).access_token
-
-    async def away(*_: object) -> bool:
-        raise StoreUnavailable("away", sent=False)
-
-    monkeypatch.setattr(keeper._store, "save", away)
-    monkeypatch.setattr(keeper._store, "release", away)
-    assert await ask(service, number=5) == {200: 5}
-
-
 async def test_a_failing_refresh_ahead_is_not_tried_by_every_request(
     service: Running, wechat: WeChatApi, clock: Clock
 ) -> None:
@@ -95,19 +83,28 @@ async def test_a_failing_refresh_ahead_is_not_tried_by_every_request(
     wechat.errors[STABLE] = [-1] * 100
     for _ in range(5):
         assert await ask(service, number=5) == {200: 5}
-        await ready(service)
+        async with asyncio.timeout(PATIENCE):
+            while wechat.count(STABLE) < 2:
+                await asyncio.sleep(0.01)
     assert wechat.count(STABLE) == 2
 
 
+@pytest.mark.slow
 async def test_a_day_takes_twelve_to_fourteen_tokens_and_fails_nobody(
-    service: Running, elsewhere: Running, wechat: WeChatApi, clock: Clock
+    wechat_settings: Settings, wechat: WeChatApi, clock: Clock
 ) -> None:
-    keepers = [(await worker.state["wechat"].get("shop")).access_token for worker in (service, elsewhere)]
-    for _ in range(24 * 60):
-        for keeper in keepers:
-            token = await keeper.get()
-            assert wechat.tokens[token.value].ends > clock()
-        for worker in (service, elsewhere):
-            await ready(worker)
-        clock.move(60)
+    """Ten services over four workers, every four minutes: less than the margin."""
+    tokens = [f"tgs_{number}" + "d" * 42 for number in range(10)]
+    services = {f"s{n}": {"tokens": hashed(token), "wechat": {"shop": {}}} for n, token in enumerate(tokens)}
+    settings = wechat_settings.model_copy(update={"services": services})
+    async with AsyncExitStack() as stack:
+        workers = [await stack.enter_async_context(running(settings, clock)) for _ in range(4)]
+        for step in range(DAY // 240):
+            bearers = [{"Authorization": f"Bearer {tokens[(step + n) % 10]}"} for n in range(4)]
+            answers = await asyncio.gather(
+                *(worker.client.get(INFO, headers=bearer) for worker, bearer in zip(workers, bearers, strict=True))
+            )
+            assert [answer.json().get("openid") for answer in answers] == ["o1"] * 4
+            await refreshed(clock, *workers)
+            clock.move(240)
     assert 12 <= wechat.count(STABLE) <= 14

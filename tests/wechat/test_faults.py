@@ -1,4 +1,4 @@
-"""WeChat away, slow, or with half an answer; callbacks that are not WeChat's; Redis away."""
+"""WeChat away, slow, or with half an answer; callbacks that are not WeChat's."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -7,12 +7,10 @@ from contextlib import asynccontextmanager
 import pytest
 
 from app.settings import Settings
-from dev.wechat.api import WeChatApi
 from dev.wechat.pushes import Receiver, message, signed
 from tests.helpers.clock import Clock
 from tests.helpers.service import Running, running
-from tests.helpers.sockets import PATIENCE, free_port
-from tests.helpers.valkey import Valkey
+from tests.helpers.sockets import free_port
 from tests.wechat.conftest import APPID, CALLBACK_TOKEN, KEY, SECRET, TOKEN, hashed
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
@@ -106,19 +104,3 @@ async def test_an_encrypted_push_that_is_not_wechats_is_refused(service: Running
         assert 400 <= answer.status_code < 500
     assert await service.state["wechat_messages"].last() == []
     assert (await service.client.post(SEALED.url, params=query, content=body)).text == "success"
-
-
-async def test_while_redis_is_away_wechat_is_asked_to_push_again(
-    service: Running, server: Valkey, clock: Clock, wechat: WeChatApi
-) -> None:
-    headers = {"Authorization": f"Bearer {TOKEN}"}
-    assert (await service.client.get("/wechat/shop/cgi-bin/user/info", headers=headers)).status_code == 200
-    query, body = encrypted(clock)
-    server.kill()
-    answer = await service.client.post(SEALED.url, params=query, content=body)
-    assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
-    server.start()
-    async with asyncio.timeout(PATIENCE):
-        while (await service.client.post(SEALED.url, params=query, content=body)).text != "success":
-            await asyncio.sleep(0.05)
-    assert len(await service.state["wechat_messages"].last()) == 1

@@ -41,7 +41,7 @@ def wechat_url(wechat: WeChatApi, there: Platform) -> Iterator[str]:
 async def service(wechat_settings: Settings, wechat_url: str, clock: Clock) -> AsyncIterator[Running]:
     suite = {
         "appid": "wx-suite", "secret": "secret of the suite", "token": SUITE.token, "encoding_aes_key": KEY,
-        "api_url": wechat_url, "open_url": wechat_url,
+        "api_url": wechat_url, "open_url": wechat_url, "jssdk_origins": {APPID: ["https://shop.example.com/"]},
     }  # fmt: skip
     granted = {"tokens": hashed(TOKEN), "wechat": {APPID: {}}}
     changed = {"wechat_platform": {"suite": suite}, "services": {"billing": granted}}
@@ -82,6 +82,14 @@ async def test_an_authorised_account_is_called_by_its_appid(
     clock.move(7201)
     assert (await program.get(INFO)).json()["openid"] == "o1"
     assert "secret of the suite" not in str([query for path, query in wechat.asked if path == "/cgi-bin/user/info"])
+
+
+async def test_pages_of_an_authorised_account_get_signatures(service: Running, there: Platform, clock: Clock) -> None:
+    await authorize(service, there, clock)
+    path = f"/api/wechat/{APPID}/jssdk"
+    answer = await service.client.get(path, params={"url": "https://shop.example.com/a"})
+    assert (answer.status_code, answer.json()["appId"]) == (200, APPID)
+    assert (await service.client.get(path, params={"url": "https://evil.example/a"})).status_code == 400
 
 
 async def test_both_workers_know_an_account_and_its_withdrawal(

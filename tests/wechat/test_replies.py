@@ -1,5 +1,6 @@
 """Passive replies: one service is asked, and WeChat gets its reply in the form of the account."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -15,6 +16,7 @@ from dev.wechat.pushes import Receiver, message, signed
 from tests.helpers.cast import make_cast, signed_in
 from tests.helpers.clock import Clock
 from tests.helpers.service import Running
+from tests.helpers.sockets import PATIENCE
 from tests.wechat.conftest import APPID, CALLBACK_TOKEN, KEY
 
 REPLY = "<xml><ToUserName>o1</ToUserName><MsgType>text</MsgType><Content>您好</Content></xml>"
@@ -59,6 +61,24 @@ async def test_a_service_replies(service: Running, shop: Shop, clock: Clock) -> 
     assert await push(service, PLAIN, clock) == REPLY
     assert shop.asked[0]["data"]["message"]["Content"] == "你好"
     assert (await service.state["wechat_messages"].last())[0].outcome == "replied"
+
+
+async def test_the_page_of_messages_tells_what_became_of_them_at_each_webhook(
+    service: Running, shop: Shop, clock: Clock
+) -> None:
+    shop.status = 500
+    await push(service, PLAIN, clock)
+    alice = await signed_in(service, "alice")
+    (hook,) = (await alice.get("/api/webhooks")).json()["webhooks"]
+    async with asyncio.timeout(PATIENCE):
+        while "pending" not in (page := (await alice.get("/admin/wechat/messages")).text):
+            await asyncio.sleep(0.02)
+    assert f'href="/admin/webhooks/{hook["id"]}"' in page
+    shop.status = 200
+    async with asyncio.timeout(PATIENCE):
+        while "delivered" not in (await alice.get("/admin/wechat/messages")).text:
+            clock.move(60)
+            await asyncio.sleep(0.02)
 
 
 async def test_an_encrypted_reply_is_opened_by_wechatpy(service: Running, shop: Shop, clock: Clock) -> None:
