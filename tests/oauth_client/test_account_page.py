@@ -19,13 +19,13 @@ def told(answer: httpx.Response) -> tuple[int, str | None]:
     return answer.status_code, alert(answer)
 
 
-async def test_an_identity_of_somebody_else(bob: OAuthFlow, service: Running) -> None:
+async def test_linking_an_identity_of_another_user_explains_itself(bob: OAuthFlow, service: Running) -> None:
     await link(bob)
     charlie = OAuthFlow(await signed_in(service, "charlie", headers={"Accept": "text/html"}))
     assert told(await link(charlie)) == (409, "This identity is linked to another account.")
 
 
-async def test_the_last_way_in(flow: OAuthFlow) -> None:
+async def test_unlinking_the_last_way_in_explains_itself(flow: OAuthFlow) -> None:
     await flow.sign_in()
     (identity,) = await identity_ids(flow)
     path, data = "/account/identities/unlink", {"id": identity}
@@ -35,13 +35,13 @@ async def test_the_last_way_in(flow: OAuthFlow) -> None:
     assert (answer.status_code, answer.json()["title"]) == (409, "Conflict")
 
 
-async def test_a_provider_that_is_away(bob: OAuthFlow, provider: FakeOpenId) -> None:
+async def test_unavailable_provider_explains_itself(bob: OAuthFlow, provider: FakeOpenId) -> None:
     provider.instead["/.well-known/openid-configuration"] = lambda: Response(status_code=503)
     status, sentence = told(await bob.browser.post("/account/identities/corp"))
     assert (status, sentence is not None and "does not respond" in sentence) == (502, True)
 
 
-async def test_a_cancelled_consent(bob: OAuthFlow, provider: FakeOpenId) -> None:
+async def test_cancelled_consent_explains_itself(bob: OAuthFlow, provider: FakeOpenId) -> None:
     provider.callback = {"error": "access_denied", "code": GONE}
     answer = await link(bob)
     assert answer.headers["location"] == "/account"
@@ -49,7 +49,7 @@ async def test_a_cancelled_consent(bob: OAuthFlow, provider: FakeOpenId) -> None
     assert await identity_ids(bob) == []
 
 
-async def test_name_and_picture_are_what_the_provider_says_today(flow: OAuthFlow, provider: FakeOpenId) -> None:
+async def test_name_and_picture_follow_the_provider(flow: OAuthFlow, provider: FakeOpenId) -> None:
     provider.user |= {"name": "Jane Roe", "picture": "https://pictures.example/jane.png"}
     await flow.sign_in()
     page = (await flow.browser.get("/account")).text
@@ -64,7 +64,7 @@ async def test_name_and_picture_are_what_the_provider_says_today(flow: OAuthFlow
 
 
 @pytest.mark.parametrize("picture", ["http://a.example/x.png", "javascript:alert(1)", 7, "https://" + "x" * 2000])
-async def test_a_picture_that_is_none_is_not_shown(picture: object, flow: OAuthFlow, provider: FakeOpenId) -> None:
+async def test_bad_picture_url_is_not_shown(picture: object, flow: OAuthFlow, provider: FakeOpenId) -> None:
     provider.user["picture"] = picture
     await flow.sign_in()
     page = await flow.browser.get("/account")

@@ -25,7 +25,7 @@ def inside(authority: Path, clock: Clock) -> Iterator[FakeOpenId]:
         yield provider
 
 
-async def test_its_people_sign_in_where_the_authority_is_named(
+async def test_private_authority_is_trusted_by_the_setting(
     make_settings: Callable[..., Settings], inside: FakeOpenId, authority: Path, clock: Clock
 ) -> None:
     settings = make_settings(oauth={"corp": corp(inside)}, oauth_ca_file=authority / "ca.pem")
@@ -35,7 +35,7 @@ async def test_its_people_sign_in_where_the_authority_is_named(
         assert await flow.user() is not None
 
 
-async def test_without_that_it_counts_as_away_and_the_log_says_why(
+async def test_private_authority_is_refused_without_the_setting(
     make_settings: Callable[..., Settings], inside: FakeOpenId, clock: Clock, capfd: pytest.CaptureFixture[str]
 ) -> None:
     async with running(make_settings(oauth={"corp": corp(inside)}), clock) as service:
@@ -53,7 +53,7 @@ async def test_without_that_it_counts_as_away_and_the_log_says_why(
 
 
 @pytest.mark.parametrize("private", [False, True])
-async def test_it_is_believed_for_its_own_name_only(
+async def test_certificate_of_another_host_is_refused(
     private: bool, inside: FakeOpenId, authority: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(public_only, "is_public", lambda _: True)

@@ -52,7 +52,7 @@ async def fails(flow: OAuthFlow, callback: str, users: Callable[[], int]) -> Non
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-async def test_a_token_endpoint_answers(
+async def test_bad_token_response_is_refused(
     wrong: str, flow: OAuthFlow, provider: FakeOpenId, users: Callable[[], int]
 ) -> None:
     callback = await flow.authorize(await flow.start())
@@ -61,7 +61,7 @@ async def test_a_token_endpoint_answers(
     assert provider.count("/token") == 1
 
 
-async def test_a_token_endpoint_answers_too_late(
+async def test_slow_token_endpoint_times_out(
     make_settings: Callable[..., Settings],
     tables: dict[str, dict[str, Any]],
     provider: FakeOpenId,
@@ -86,7 +86,7 @@ async def test_a_token_endpoint_answers_too_late(
 
 
 @pytest.mark.parametrize("wrong", ["HTML", "503", "401", "bad JSON", "a redirect"])
-async def test_a_userinfo_endpoint_that_the_rule_needs_answers(
+async def test_bad_userinfo_response_is_refused_if_the_rule_needs_it(
     wrong: str, start: Start, provider: FakeOpenId, users: Callable[[], int]
 ) -> None:
     async with start(allow={"claims": {"groups": "staff"}}) as service:
@@ -97,7 +97,7 @@ async def test_a_userinfo_endpoint_that_the_rule_needs_answers(
 
 
 @pytest.mark.parametrize("wrong", ["HTML", "503", "401", "bad JSON", "a redirect"])
-async def test_a_userinfo_endpoint_that_fails_does_not_fail_a_sign_in_that_needs_nothing_from_it(
+async def test_failing_userinfo_endpoint_is_ignored_if_not_needed(
     wrong: str, flow: OAuthFlow, provider: FakeOpenId
 ) -> None:
     callback = await flow.authorize(await flow.start())
@@ -107,7 +107,7 @@ async def test_a_userinfo_endpoint_that_fails_does_not_fail_a_sign_in_that_needs
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-async def test_a_key_set_endpoint_answers(
+async def test_bad_key_set_is_refused(
     wrong: str, flow: OAuthFlow, provider: FakeOpenId, users: Callable[[], int]
 ) -> None:
     callback = await flow.authorize(await flow.start())
@@ -116,7 +116,7 @@ async def test_a_key_set_endpoint_answers(
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-async def test_discovery_answers(wrong: str, flow: OAuthFlow, provider: FakeOpenId) -> None:
+async def test_bad_discovery_response_is_refused(wrong: str, flow: OAuthFlow, provider: FakeOpenId) -> None:
     provider.instead["/.well-known/openid-configuration"] = WRONG[wrong]
     answer = await flow.browser.get("/oauth/corp/start?next=/account")
     assert answer.status_code == 502
@@ -141,7 +141,7 @@ async def test_discovery_answers(wrong: str, flow: OAuthFlow, provider: FakeOpen
         {"token_endpoint": "http://[x/"},
     ],
 )
-async def test_a_discovery_document_is_refused_with(
+async def test_bad_discovery_document_is_refused(
     metadata: dict[str, Any], flow: OAuthFlow, provider: FakeOpenId
 ) -> None:
     provider.metadata = metadata
@@ -151,20 +151,20 @@ async def test_a_discovery_document_is_refused_with(
 
 @pytest.mark.parametrize("name", ["userinfo_endpoint", "end_session_endpoint"])
 @pytest.mark.parametrize("value", ["http://user@x/", "", None, 5, "/relative", "javascript:alert(1)"])
-async def test_an_odd_optional_endpoint_counts_as_missing(
+async def test_malformed_optional_endpoint_counts_as_missing(
     name: str, value: object, flow: OAuthFlow, provider: FakeOpenId
 ) -> None:
     provider.metadata = {name: value}
     assert (await flow.sign_in()).status_code == 303
 
 
-async def test_the_issuer_that_the_provider_names_is_shown(flow: OAuthFlow, provider: FakeOpenId) -> None:
+async def test_announced_issuer_is_shown(flow: OAuthFlow, provider: FakeOpenId) -> None:
     provider.metadata = {"issuer": "https://other.example/realms/x"}
     answer = await flow.browser.get("/oauth/corp/start")
     assert "https://other.example/realms/x" in answer.text
 
 
-async def test_what_the_provider_says_is_shown_and_logged(
+async def test_provider_error_is_shown_and_logged(
     flow: OAuthFlow, provider: FakeOpenId, caplog: pytest.LogCaptureFixture
 ) -> None:
     provider.callback = {"code": GONE, "error": "access_denied", "error_description": "AADSTS50105: <b>no</b>\r\nrole"}
@@ -175,7 +175,7 @@ async def test_what_the_provider_says_is_shown_and_logged(
 
 
 @pytest.mark.parametrize("status", [200, 400, 401, 500])
-async def test_an_error_of_the_token_endpoint_is_shown_with_any_status(
+async def test_token_endpoint_error_is_shown_with_any_status(
     status: int, flow: OAuthFlow, provider: FakeOpenId
 ) -> None:
     callback = await flow.authorize(await flow.start())
@@ -186,7 +186,7 @@ async def test_an_error_of_the_token_endpoint_is_shown_with_any_status(
     assert "the application is switched off" in answer.text
 
 
-async def test_an_address_that_is_not_verified_is_named(start: Start, provider: FakeOpenId) -> None:
+async def test_unverified_address_is_named(start: Start, provider: FakeOpenId) -> None:
     provider.claims = {"email": "a@corp.example", "email_verified": False}
     async with start(allow={"domains": ["corp.example"]}) as service:
         answer = await OAuthFlow(service.another_client(headers={"Accept": "text/html"})).sign_in()
@@ -194,13 +194,13 @@ async def test_an_address_that_is_not_verified_is_named(start: Start, provider: 
     assert "does not say that your e-mail address is verified" in answer.text
 
 
-async def test_a_provider_that_is_away_is_told_to_front_ends_as_json(flow: OAuthFlow, provider: FakeOpenId) -> None:
+async def test_unavailable_provider_is_a_problem_document(flow: OAuthFlow, provider: FakeOpenId) -> None:
     provider.instead["/.well-known/openid-configuration"] = WRONG["500"]
     answer = await flow.browser.post("/api/oauth/corp/start", json={})
     assert (answer.status_code, answer.headers["content-type"]) == (502, "application/problem+json")
 
 
-async def test_a_key_that_is_new_works_at_the_next_sign_in(flow: OAuthFlow, provider: FakeOpenId, clock: Clock) -> None:
+async def test_new_key_works_at_the_next_sign_in(flow: OAuthFlow, provider: FakeOpenId, clock: Clock) -> None:
     await flow.sign_in()
     assert provider.count("/jwks") == 1
     clock.move(1)
@@ -210,7 +210,7 @@ async def test_a_key_that_is_new_works_at_the_next_sign_in(flow: OAuthFlow, prov
 
 
 @pytest.mark.slow
-async def test_many_who_come_with_a_new_key_at_once_all_get_in_by_one_look(
+async def test_concurrent_sign_ins_with_a_new_key_fetch_once(
     flow: OAuthFlow, provider: FakeOpenId, service: Running, clock: Clock
 ) -> None:
     await flow.sign_in()
@@ -222,9 +222,7 @@ async def test_many_who_come_with_a_new_key_at_once_all_get_in_by_one_look(
     assert provider.count("/jwks") == 2
 
 
-async def test_a_stream_of_unknown_keys_makes_one_look_a_minute(
-    flow: OAuthFlow, provider: FakeOpenId, clock: Clock
-) -> None:
+async def test_unknown_keys_fetch_at_most_once_a_minute(flow: OAuthFlow, provider: FakeOpenId, clock: Clock) -> None:
     await flow.sign_in()
     clock.move(1)
     provider.sign_with = OTHER_RSA
@@ -233,7 +231,7 @@ async def test_a_stream_of_unknown_keys_makes_one_look_a_minute(
     assert provider.count("/jwks") == 2
 
 
-async def test_what_is_published_is_asked_once_for_all_workers(
+async def test_workers_share_fetched_metadata(
     flow: OAuthFlow, provider: FakeOpenId, make_settings: Callable[..., Settings], clock: Clock
 ) -> None:
     await flow.sign_in()
@@ -243,9 +241,7 @@ async def test_what_is_published_is_asked_once_for_all_workers(
     assert provider.count("/jwks") == 1
 
 
-async def test_what_is_published_is_asked_again_after_an_hour(
-    flow: OAuthFlow, provider: FakeOpenId, clock: Clock
-) -> None:
+async def test_metadata_is_fetched_again_after_an_hour(flow: OAuthFlow, provider: FakeOpenId, clock: Clock) -> None:
     await flow.sign_in()
     clock.move(3601)
     await flow.sign_in()
@@ -253,7 +249,7 @@ async def test_what_is_published_is_asked_again_after_an_hour(
     assert provider.count("/jwks") == 2
 
 
-async def test_what_was_published_outlives_the_providers_absence(
+async def test_stale_metadata_is_used_while_the_provider_is_away(
     flow: OAuthFlow, provider: FakeOpenId, clock: Clock
 ) -> None:
     await flow.sign_in()
@@ -263,21 +259,19 @@ async def test_what_was_published_outlives_the_providers_absence(
     assert (await flow.sign_in()).status_code == 303
 
 
-async def test_odd_keys_in_a_key_set_do_not_harm_the_good_one(flow: OAuthFlow, provider: FakeOpenId) -> None:
+async def test_malformed_keys_do_not_disturb_the_good_one(flow: OAuthFlow, provider: FakeOpenId) -> None:
     good = RSA.as_dict(private=False)
     odd = [5, {}, {"kty": "XYZ", "kid": "rsa"}, {"kty": "oct", "k": "AAAA", "kid": "rsa"}, good | {"use": "enc"}]
     provider.instead["/jwks"] = lambda: JSONResponse({"keys": [*odd, good]})
     assert (await flow.sign_in()).status_code == 303
 
 
-async def test_a_number_without_end_in_a_document_does_no_harm(flow: OAuthFlow, provider: FakeOpenId) -> None:
+async def test_huge_number_in_a_document_is_refused(flow: OAuthFlow, provider: FakeOpenId) -> None:
     provider.metadata["odd"] = 10**30
     assert (await flow.sign_in()).status_code == 303
 
 
-async def test_a_sign_in_asks_the_provider_for_tokens_once_and_for_nothing_needless(
-    flow: OAuthFlow, provider: FakeOpenId
-) -> None:
+async def test_sign_in_makes_one_token_request(flow: OAuthFlow, provider: FakeOpenId) -> None:
     provider.user |= {"email": "a@corp.example", "email_verified": True, "name": "Alice"}
     await flow.sign_in()
     before = len(provider.asked)

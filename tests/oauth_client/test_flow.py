@@ -42,13 +42,13 @@ async def refused(flow: OAuthFlow, callback: str, status: int = 400) -> httpx.Re
     return answer
 
 
-async def test_two_tabs_both_finish(flow: OAuthFlow) -> None:
+async def test_two_tabs_both_sign_in(flow: OAuthFlow) -> None:
     first, second = await flow.start(next="/account"), await flow.start(next="/account/devices")
     assert (await flow.callback(await flow.authorize(second))).headers["location"] == "/account/devices"
     assert (await flow.callback(await flow.authorize(first))).headers["location"] == "/account"
 
 
-async def test_fifty_abandoned_attempts_do_not_bloat_the_request(flow: OAuthFlow) -> None:
+async def test_fifty_abandoned_requests_do_not_grow_the_cookie(flow: OAuthFlow) -> None:
     for _ in range(50):
         address = await flow.start(next="/account?" + "x" * 300)
     sent = flow.browser.build_request("GET", "http://tallygate.test/").headers["cookie"]
@@ -56,7 +56,7 @@ async def test_fifty_abandoned_attempts_do_not_bloat_the_request(flow: OAuthFlow
     assert (await flow.callback(await flow.authorize(address))).status_code == 303
 
 
-async def test_a_finished_attempt_leaves_no_cookie(flow: OAuthFlow) -> None:
+async def test_finished_request_deletes_its_cookie(flow: OAuthFlow) -> None:
     await flow.sign_in()
     assert [name for name in flow.browser.cookies if "oauth" in name] == []
 
@@ -73,7 +73,7 @@ async def test_the_cookie_is_http_only_lax_and_short_lived(flow: OAuthFlow, serv
     assert "Secure" in cookie
 
 
-async def test_another_browsers_callback_is_refused(flow: OAuthFlow, service: Running) -> None:
+async def test_callback_of_another_browser_is_refused(flow: OAuthFlow, service: Running) -> None:
     callback = await flow.authorize(await flow.start())
     await refused(OAuthFlow(service.another_client()), callback)
     assert (await flow.callback(callback)).status_code == 303
@@ -85,7 +85,7 @@ async def test_a_wrong_state_is_refused(state: object, flow: OAuthFlow) -> None:
 
 
 @pytest.mark.parametrize("state", ["€", "\r\nX-Evil: 1", "x; Domain=test", "\x00", "A" * 32])
-async def test_a_state_that_is_none_gets_into_no_header(state: str, flow: OAuthFlow) -> None:
+async def test_malformed_state_is_in_no_header(state: str, flow: OAuthFlow) -> None:
     answer = await refused(flow, changed(await flow.authorize(await flow.start()), state=state))
     assert "set-cookie" not in answer.headers
 
@@ -99,13 +99,13 @@ async def test_a_changed_cookie_is_refused(flow: OAuthFlow) -> None:
     await refused(flow, callback)
 
 
-async def test_a_state_is_good_for_ten_minutes(flow: OAuthFlow, clock: Clock) -> None:
+async def test_state_expires_after_ten_minutes(flow: OAuthFlow, clock: Clock) -> None:
     callback = await flow.authorize(await flow.start())
     clock.move(601)
     await refused(flow, callback)
 
 
-async def test_a_code_of_one_provider_is_refused_at_anothers_callback(flow: OAuthFlow, provider: FakeOpenId) -> None:
+async def test_code_at_the_callback_of_another_provider_is_refused(flow: OAuthFlow, provider: FakeOpenId) -> None:
     callback = await flow.authorize(await flow.start("corp"))
     await refused(flow, callback.replace("/oauth/corp/", "/oauth/other/"))
     assert provider.count("/token") == 0
@@ -118,24 +118,24 @@ async def test_a_doubled_parameter_is_refused(parameter: str, flow: OAuthFlow) -
 
 
 @pytest.mark.parametrize("iss", [GONE, "", "https://evil.example"])
-async def test_iss_is_required_of_who_promises_it(iss: object, flow: OAuthFlow, provider: FakeOpenId) -> None:
+async def test_iss_is_required_if_announced(iss: object, flow: OAuthFlow, provider: FakeOpenId) -> None:
     await refused(flow, changed(await flow.authorize(await flow.start()), iss=iss))
     assert provider.count("/token") == 0
 
 
-async def test_iss_is_compared_even_of_who_does_not_promise_it(flow: OAuthFlow, provider: FakeOpenId) -> None:
+async def test_unannounced_iss_is_compared(flow: OAuthFlow, provider: FakeOpenId) -> None:
     provider.metadata["authorization_response_iss_parameter_supported"] = GONE
     callback = await flow.authorize(await flow.start())
     await refused(flow, changed(callback, iss="https://evil.example"))
     assert (await flow.callback(changed(callback, iss=GONE))).status_code == 400  # its cookie is gone with the first
 
 
-async def test_iss_may_be_missing_from_who_does_not_promise_it(flow: OAuthFlow, provider: FakeOpenId) -> None:
+async def test_iss_may_be_missing_if_not_announced(flow: OAuthFlow, provider: FakeOpenId) -> None:
     provider.metadata["authorization_response_iss_parameter_supported"] = GONE
     assert (await flow.callback(changed(await flow.authorize(await flow.start()), iss=GONE))).status_code == 303
 
 
-async def test_a_late_repeat_of_a_finished_callback_goes_on_to_the_page(flow: OAuthFlow, provider: FakeOpenId) -> None:
+async def test_late_repeat_of_a_callback_redirects_to_the_page(flow: OAuthFlow, provider: FakeOpenId) -> None:
     callback = await flow.authorize(await flow.start(next="/account"))
     await flow.callback(callback)
     for _ in range(2):
@@ -144,7 +144,7 @@ async def test_a_late_repeat_of_a_finished_callback_goes_on_to_the_page(flow: OA
     assert provider.count("/token") == 1
 
 
-async def test_a_finished_callback_is_nothing_for_others(flow: OAuthFlow, service: Running) -> None:
+async def test_finished_callback_is_useless_to_other_browsers(flow: OAuthFlow, service: Running) -> None:
     callback = await flow.authorize(await flow.start())
     stolen = dict(flow.browser.cookies)
     await flow.callback(callback)
@@ -156,7 +156,7 @@ async def test_a_finished_callback_is_nothing_for_others(flow: OAuthFlow, servic
     await refused(flow, callback)
 
 
-async def test_a_callback_is_repeated_after_its_answer_was_lost_and_goes_on_to_the_page(
+async def test_callback_repeated_after_a_lost_response_signs_in(
     flow: OAuthFlow, provider: FakeOpenId, service: Running
 ) -> None:
     callback = await flow.authorize(await flow.start(next="/account"))
@@ -170,7 +170,7 @@ async def test_a_callback_is_repeated_after_its_answer_was_lost_and_goes_on_to_t
     assert provider.count("/token") == 1
 
 
-async def test_a_callback_that_is_sent_twice_at_once_is_exchanged_once(flow: OAuthFlow, provider: FakeOpenId) -> None:
+async def test_concurrent_callbacks_exchange_the_code_once(flow: OAuthFlow, provider: FakeOpenId) -> None:
     callback = await flow.authorize(await flow.start(next="/account"))
     answers = await asyncio.gather(*(flow.callback(callback) for _ in range(5)))
     assert [answer.status_code for answer in answers] == [303] * 5
@@ -178,7 +178,7 @@ async def test_a_callback_that_is_sent_twice_at_once_is_exchanged_once(flow: OAu
     assert await flow.user() is not None
 
 
-async def test_a_failed_attempt_cannot_be_repeated(flow: OAuthFlow, provider: FakeOpenId) -> None:
+async def test_failed_callback_cannot_be_repeated(flow: OAuthFlow, provider: FakeOpenId) -> None:
     callback = await flow.authorize(await flow.start())
     cookies = dict(flow.browser.cookies)
     provider.instead["/token"] = lambda: Response(status_code=500)
@@ -189,7 +189,7 @@ async def test_a_failed_attempt_cannot_be_repeated(flow: OAuthFlow, provider: Fa
     assert provider.count("/token") == 1
 
 
-async def test_the_session_is_a_new_one(flow: OAuthFlow) -> None:
+async def test_sign_in_starts_a_new_session(flow: OAuthFlow) -> None:
     await flow.sign_in()
     before = flow.browser.cookies["tallygate"]
     await flow.sign_in()
@@ -201,7 +201,7 @@ async def test_the_session_is_a_new_one(flow: OAuthFlow) -> None:
 @pytest.mark.parametrize(
     "target", ["https://evil.example/", "//evil.example", "/\\evil.example", "/a%2f%2fevil", "x" * 9000]
 )
-async def test_next_leads_nowhere_else(target: str, flow: OAuthFlow) -> None:
+async def test_next_stays_on_this_site(target: str, flow: OAuthFlow) -> None:
     assert (await flow.sign_in(next=target)).headers["location"] == "/"
 
 
@@ -214,16 +214,14 @@ REFUSALS = {"access_denied": 403, "server_error": 502, "temporarily_unavailable"
 
 
 @pytest.mark.parametrize("error", REFUSALS)
-async def test_an_error_is_told_at_the_sign_in_page(error: str, flow: OAuthFlow, provider: FakeOpenId) -> None:
+async def test_provider_error_is_shown_at_the_sign_in_page(error: str, flow: OAuthFlow, provider: FakeOpenId) -> None:
     provider.callback = {"error": error, "error_description": "<script>alert(1)</script>", "code": GONE}
     answer = await refused(flow, await flow.authorize(await flow.start()), REFUSALS[error])
     assert "<script>alert" not in answer.text
     assert "/oauth/corp/start" in answer.text
 
 
-async def test_who_cancels_may_come_in_another_way_and_still_gets_to_the_page(
-    flow: OAuthFlow, provider: FakeOpenId
-) -> None:
+async def test_cancelled_sign_in_keeps_next(flow: OAuthFlow, provider: FakeOpenId) -> None:
     provider.callback = {"error": "access_denied", "code": GONE}
     answer = await flow.callback(await flow.authorize(await flow.start(next="/account/devices")))
     assert (answer.status_code, message(answer), alert(answer)) == (200, "The sign-in was cancelled.", None)
@@ -236,7 +234,7 @@ async def test_a_callback_without_a_code_is_refused(flow: OAuthFlow, provider: F
     assert provider.count("/token") == 0
 
 
-async def test_a_code_that_the_provider_does_not_know_is_refused(flow: OAuthFlow) -> None:
+async def test_unknown_code_is_refused(flow: OAuthFlow) -> None:
     await refused(flow, changed(await flow.authorize(await flow.start()), code="guessed"))
 
 
@@ -247,7 +245,7 @@ async def test_the_answer_is_in_the_readers_language(flow: OAuthFlow, provider: 
     assert 'lang="zh"' in answer.text
 
 
-async def test_front_ends_do_the_same_by_json(flow: OAuthFlow) -> None:
+async def test_api_signs_in_by_json(flow: OAuthFlow) -> None:
     assert (await flow.browser.get("/api/oauth")).json() == [
         {"name": "corp", "label": "Corp"},
         {"name": "other", "label": "Other"},
@@ -261,7 +259,7 @@ async def test_front_ends_do_the_same_by_json(flow: OAuthFlow) -> None:
     assert again.json()["request_id"] == again.headers["x-request-id"]
 
 
-async def test_what_cannot_be_an_invitation_needs_no_room_in_the_cookie(flow: OAuthFlow) -> None:
+async def test_malformed_invitation_is_not_stored(flow: OAuthFlow) -> None:
     page, invitation = "/" + token_urlsafe(1500), token_urlsafe(1500)
     begun = await flow.browser.post("/api/oauth/corp/start", json={"next": page, "invitation": invitation})
     assert begun.status_code == 200, begun.text

@@ -24,12 +24,12 @@ async def stale(flow: OAuthFlow, clock: Clock) -> OAuthFlow:
     return flow
 
 
-async def test_the_provider_is_told_to_ask_who_has_signed_in_longer_ago(stale: OAuthFlow) -> None:
+async def test_stale_session_sends_max_age(stale: OAuthFlow) -> None:
     assert dict(parse_qsl(urlsplit(await stale.start()).query))["max_age"] == "600"
 
 
 @pytest.mark.parametrize(("seconds", "fresh"), [(3600, False), (661, False), (600, True), (0, True), (None, True)])
-async def test_what_the_provider_says_of_when_it_asked_is_looked_at(
+async def test_auth_time_older_than_max_age_is_refused(
     stale: OAuthFlow, provider: FakeOpenId, clock: Clock, seconds: int | None, fresh: bool
 ) -> None:
     """One that says nothing is believed: not all do."""
@@ -50,14 +50,12 @@ async def test_what_the_provider_says_of_when_it_asked_is_looked_at(
     assert len(await identity_ids(stale)) == 1 + fresh
 
 
-async def test_a_first_sign_in_may_be_as_old_there_as_it_likes(
-    flow: OAuthFlow, provider: FakeOpenId, clock: Clock
-) -> None:
+async def test_first_sign_in_accepts_any_auth_time(flow: OAuthFlow, provider: FakeOpenId, clock: Clock) -> None:
     provider.claims["auth_time"] = int(clock()) - 86_400
     assert (await flow.sign_in()).status_code == 303
 
 
-async def test_a_provider_that_asks_only_when_it_is_told_to_log_in_is_believed(
+async def test_prompt_login_is_sent_when_max_age_is_ignored(
     stale: OAuthFlow, provider: FakeOpenId, clock: Clock
 ) -> None:
     provider.claims["auth_time"] = int(clock()) - 3600
@@ -71,7 +69,7 @@ async def test_a_provider_that_asks_only_when_it_is_told_to_log_in_is_believed(
 
 
 @pytest.mark.parametrize("auth_time", [650, 86_400, None], ids=str)
-async def test_a_new_session_is_not_fresh_if_the_provider_asked_nobody(
+async def test_old_auth_time_starts_a_session_that_is_not_fresh(
     auth_time: int | None, flow: OAuthFlow, provider: FakeOpenId, clock: Clock
 ) -> None:
     """Signing out here and in again by a provider that still knows the user proves nothing."""
@@ -85,7 +83,7 @@ async def test_a_new_session_is_not_fresh_if_the_provider_asked_nobody(
         assert answer.status_code == 401, (path, answer.text)
 
 
-async def test_a_new_session_is_as_fresh_as_the_provider_says(
+async def test_auth_time_decides_how_fresh_a_new_session_is(
     flow: OAuthFlow, provider: FakeOpenId, clock: Clock
 ) -> None:
     provider.claims["auth_time"] = int(clock()) - 500
@@ -96,15 +94,13 @@ async def test_a_new_session_is_as_fresh_as_the_provider_says(
 
 
 @pytest.mark.parametrize("auth_time", ["now", True, -1, 1e300, {}, 10**12])
-async def test_an_auth_time_that_makes_no_sense_proves_nothing(
-    auth_time: object, flow: OAuthFlow, provider: FakeOpenId
-) -> None:
+async def test_malformed_auth_time_proves_nothing(auth_time: object, flow: OAuthFlow, provider: FakeOpenId) -> None:
     provider.claims["auth_time"] = auth_time
     await flow.sign_in()
     assert (await flow.browser.post("/account/identities/corp")).status_code == 401
 
 
-async def test_a_repeated_callback_makes_nothing_fresh(
+async def test_repeated_callback_does_not_reauthenticate(
     flow: OAuthFlow, provider: FakeOpenId, service: Running, clock: Clock
 ) -> None:
     provider.claims["auth_time"] = int(clock()) - 3600
@@ -116,7 +112,7 @@ async def test_a_repeated_callback_makes_nothing_fresh(
 
 
 @pytest.mark.parametrize(("assumed", "offered"), [(False, False), (True, True)])
-async def test_a_provider_that_cannot_ask_again_is_not_offered_as_a_proof(
+async def test_provider_without_reauthentication_is_not_offered(
     assumed: bool, offered: bool, make_settings: Callable[..., Settings]
 ) -> None:
     client = {"client_id": "x", "client_secret": "y", "assume_fresh": assumed}

@@ -40,7 +40,7 @@ def tables(hub: FakeGitHub, served_hub: tuple[FakeGitHub, str]) -> dict[str, dic
     return {"hub": table}
 
 
-async def test_a_user_of_github_comes_in(flow: OAuthFlow, hub: FakeGitHub) -> None:
+async def test_github_user_signs_in(flow: OAuthFlow, hub: FakeGitHub) -> None:
     assert (await flow.sign_in("hub", next="/account")).headers["location"] == "/account"
     user = await flow.user()
     assert user is not None
@@ -49,7 +49,7 @@ async def test_a_user_of_github_comes_in(flow: OAuthFlow, hub: FakeGitHub) -> No
     assert hub.count("/api/user") == hub.count("/api/user/emails") == 1
 
 
-async def test_the_id_counts_and_not_the_login(flow: OAuthFlow, hub: FakeGitHub) -> None:
+async def test_github_user_is_found_by_id_not_login(flow: OAuthFlow, hub: FakeGitHub) -> None:
     await flow.sign_in("hub")
     first = await flow.user()
     hub.user["login"] = "renamed"
@@ -71,7 +71,7 @@ NO_ADDRESS: dict[str, list[Any]] = {
 
 
 @pytest.mark.parametrize("emails", NO_ADDRESS)
-async def test_an_address_does_not_count_that_is(
+async def test_unverified_or_hidden_address_does_not_count(
     emails: str, flow: OAuthFlow, hub: FakeGitHub, users: Callable[[], int]
 ) -> None:
     hub.emails = NO_ADDRESS[emails]
@@ -82,7 +82,7 @@ async def test_an_address_does_not_count_that_is(
 @pytest.mark.parametrize(
     "answer", [JSONResponse({"message": "Not Found"}, 404), JSONResponse({"x": 1}), JSONResponse(5)]
 )
-async def test_addresses_that_we_may_not_know_do_not_count(
+async def test_addresses_without_permission_do_not_count(
     answer: JSONResponse, flow: OAuthFlow, hub: FakeGitHub
 ) -> None:
     hub.instead["/api/user/emails"] = lambda: answer
@@ -103,7 +103,9 @@ BAD: dict[str, tuple[Callable[[FakeGitHub], object], int]] = {
 
 
 @pytest.mark.parametrize("bad", BAD)
-async def test_nobody_comes_in_with(bad: str, flow: OAuthFlow, hub: FakeGitHub, users: Callable[[], int]) -> None:
+async def test_bad_provider_response_is_refused(
+    bad: str, flow: OAuthFlow, hub: FakeGitHub, users: Callable[[], int]
+) -> None:
     callback = await flow.authorize(await flow.start("hub"))
     BAD[bad][0](hub)
     answer = await flow.callback(callback)
@@ -112,13 +114,13 @@ async def test_nobody_comes_in_with(bad: str, flow: OAuthFlow, hub: FakeGitHub, 
     assert users() == 0
 
 
-async def test_another_providers_iss_is_refused(flow: OAuthFlow, hub: FakeGitHub) -> None:
+async def test_iss_of_another_provider_is_refused(flow: OAuthFlow, hub: FakeGitHub) -> None:
     callback = await flow.authorize(await flow.start("hub"))
     assert (await flow.callback(f"{callback}&iss=https://evil.example")).status_code == 400
     assert hub.count("/login/oauth/access_token") == 0
 
 
-async def test_an_app_whose_tokens_expire_is_asked_again(flow: OAuthFlow, hub: FakeGitHub, clock: Clock) -> None:
+async def test_app_with_expiring_tokens_is_refreshed(flow: OAuthFlow, hub: FakeGitHub, clock: Clock) -> None:
     hub.tokens = {"refresh_token": "ghr_1", "expires_in": 28_800, "refresh_token_expires_in": 15_811_200}
     await flow.sign_in("hub")
     clock.move(28_800)
@@ -129,7 +131,7 @@ async def test_an_app_whose_tokens_expire_is_asked_again(flow: OAuthFlow, hub: F
     assert await flow.user() is None
 
 
-async def test_an_app_whose_tokens_do_not_expire_is_not(flow: OAuthFlow, hub: FakeGitHub, clock: Clock) -> None:
+async def test_app_with_permanent_tokens_is_not_refreshed(flow: OAuthFlow, hub: FakeGitHub, clock: Clock) -> None:
     await flow.sign_in("hub")
     clock.move(100_000)
     assert await flow.user() is not None

@@ -143,7 +143,7 @@ LIES: dict[str, Change] = {
 
 
 @pytest.mark.parametrize("lie", LIES)
-async def test_an_id_token_is_refused_that_is(
+async def test_bad_id_token_is_refused(
     lie: str, flow: OAuthFlow, provider: FakeOpenId, users: Callable[[], int]
 ) -> None:
     callback = await flow.authorize(await flow.start())
@@ -185,11 +185,11 @@ TRUTHS: dict[str, Change] = {
 
 
 @pytest.mark.parametrize("truth", TRUTHS)
-async def test_an_id_token_is_good_with(truth: str, flow: OAuthFlow, provider: FakeOpenId) -> None:
+async def test_valid_id_token_is_accepted(truth: str, flow: OAuthFlow, provider: FakeOpenId) -> None:
     await settled(flow, provider, TRUTHS[truth])
 
 
-async def test_userinfo_is_asked_only_for_what_the_id_token_lacks(flow: OAuthFlow, provider: FakeOpenId) -> None:
+async def test_userinfo_is_fetched_only_for_missing_claims(flow: OAuthFlow, provider: FakeOpenId) -> None:
     provider.user |= {"email": "a@corp.example", "email_verified": True, "name": "Alice"}
     await flow.sign_in()
     assert provider.count("/userinfo") == 0
@@ -201,7 +201,7 @@ async def test_userinfo_is_asked_only_for_what_the_id_token_lacks(flow: OAuthFlo
 @pytest.mark.parametrize(
     "userinfo", [{"sub": "another"}, {"sub": GONE}, {"sub": ["248289761001"]}], ids=["another", "none", "list"]
 )
-async def test_userinfo_must_be_about_the_same_sub(
+async def test_userinfo_of_another_sub_is_refused(
     userinfo: dict[str, Any], flow: OAuthFlow, provider: FakeOpenId, users: Callable[[], int]
 ) -> None:
     provider.userinfo = userinfo
@@ -229,7 +229,7 @@ VERIFIED = {"email_verified": True}
     ],
     ids=str,
 )
-async def test_an_address_is_verified_by_who_tells_it(
+async def test_email_verified_counts_from_the_source_of_the_address(
     claims: dict[str, Any], userinfo: dict[str, Any], allowed: bool, start: Start, provider: FakeOpenId
 ) -> None:
     provider.claims, provider.userinfo = claims, userinfo
@@ -246,7 +246,7 @@ async def test_userinfo_cannot_change_what_the_id_token_says(flow: OAuthFlow, pr
 
 
 @pytest.mark.parametrize("named", [True, False], ids=["with a kid", "without a kid"])
-async def test_a_key_replaced_under_the_same_name_is_fetched_again_at_once(
+async def test_replaced_key_with_the_same_kid_is_fetched_again(
     named: bool, flow: OAuthFlow, provider: FakeOpenId, clock: Clock
 ) -> None:
     provider.header = {} if named else {"kid": GONE}
@@ -266,7 +266,7 @@ async def test_bad_signatures_fetch_the_keys_once_a_minute(flow: OAuthFlow, prov
     assert provider.count("/jwks") == 2
 
 
-async def test_another_issuer_is_shown_and_logged(
+async def test_wrong_issuer_is_shown_and_logged(
     flow: OAuthFlow, provider: FakeOpenId, caplog: pytest.LogCaptureFixture
 ) -> None:
     provider.claims = {"iss": "https://other.example/<b>"}

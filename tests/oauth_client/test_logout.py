@@ -37,7 +37,7 @@ async def signed_out(flow: OAuthFlow) -> httpx.Response:
     return answer
 
 
-async def test_signing_out_here_leads_there(flow: OAuthFlow, provider: FakeOpenId, server: Valkey) -> None:
+async def test_sign_out_redirects_to_the_provider(flow: OAuthFlow, provider: FakeOpenId, server: Valkey) -> None:
     await flow.sign_in()
     page = await signed_out(flow)
     found = re.search(r'http-equiv="refresh" content="0; url=([^"]+)"', page.text)
@@ -51,12 +51,12 @@ async def test_signing_out_here_leads_there(flow: OAuthFlow, provider: FakeOpenI
     assert query["id_token_hint"].count(".") == 2
 
 
-async def test_signing_out_here_stays_here_where_nothing_else_is_wanted(flow: OAuthFlow) -> None:
+async def test_sign_out_without_end_session_endpoint_stays_local(flow: OAuthFlow) -> None:
     await flow.sign_in("quiet")
     assert (await signed_out(flow)).headers["location"] == "/"
 
 
-async def test_a_provider_that_is_away_keeps_nobody_from_signing_out(
+async def test_unavailable_provider_does_not_block_sign_out(
     flow: OAuthFlow, provider: FakeOpenId, server: Valkey
 ) -> None:
     await flow.sign_in()
@@ -66,7 +66,7 @@ async def test_a_provider_that_is_away_keeps_nobody_from_signing_out(
     assert (await signed_out(flow)).headers["location"] == "/"
 
 
-async def test_the_session_is_dead_while_a_slow_provider_is_still_asked(
+async def test_session_ends_before_the_provider_answers(
     flow: OAuthFlow, provider: FakeOpenId, server: Valkey, service: Running
 ) -> None:
     await flow.sign_in()
@@ -97,7 +97,7 @@ async def test_tokens_are_stored_encrypted(flow: OAuthFlow, server: Valkey) -> N
     assert not re.search(rb"eyJ[\w-]+\.eyJ[\w-]+\.", everything)
 
 
-async def test_tokens_last_no_longer_than_their_session(flow: OAuthFlow, server: Valkey, clock: Clock) -> None:
+async def test_provider_tokens_expire_with_their_session(flow: OAuthFlow, server: Valkey, clock: Clock) -> None:
     def lives() -> list[int]:
         """Seconds that the session, and its tokens, have left in Redis."""
         with server.client as client:
@@ -130,7 +130,7 @@ async def tell(service: Running, token: str, name: str = "corp") -> httpx.Respon
 
 
 @pytest.mark.parametrize("changes", [{}, {"sub": GONE}, {"sid": GONE}, {"exp": GONE}], ids=str)
-async def test_a_provider_ends_sessions_here(
+async def test_back_channel_logout_ends_sessions(
     changes: dict[str, Any], flow: OAuthFlow, provider: FakeOpenId, service: Running
 ) -> None:
     await flow.sign_in()
@@ -141,7 +141,9 @@ async def test_a_provider_ends_sessions_here(
     assert await flow.user() is None
 
 
-async def test_only_the_sessions_that_are_meant_end(flow: OAuthFlow, provider: FakeOpenId, service: Running) -> None:
+async def test_logout_token_ends_only_matching_sessions(
+    flow: OAuthFlow, provider: FakeOpenId, service: Running
+) -> None:
     await flow.sign_in()
     second, third = OAuthFlow(service.another_client()), OAuthFlow(service.another_client())
     provider.user["sid"] = "another session"
@@ -158,7 +160,7 @@ async def test_only_the_sessions_that_are_meant_end(flow: OAuthFlow, provider: F
 
 
 @pytest.mark.parametrize(("changes", "stays"), [({}, False), ({"sub": GONE}, True)], ids=["sub and sid", "sid alone"])
-async def test_a_sign_in_that_did_not_tell_its_session_there_ends_with_any_of_the_subjects(
+async def test_session_without_sid_ends_with_any_logout_of_its_subject(
     changes: dict[str, Any], stays: bool, flow: OAuthFlow, provider: FakeOpenId, service: Running
 ) -> None:
     await OAuthFlow(service.another_client()).sign_in()
@@ -168,7 +170,7 @@ async def test_a_sign_in_that_did_not_tell_its_session_there_ends_with_any_of_th
     assert (await flow.user() is not None) is stays
 
 
-async def test_who_signed_in_with_a_password_stays(flow: OAuthFlow, provider: FakeOpenId, service: Running) -> None:
+async def test_logout_token_spares_password_sessions(flow: OAuthFlow, provider: FakeOpenId, service: Running) -> None:
     await flow.sign_in()
     user = await flow.user()
     assert user is not None
@@ -177,7 +179,7 @@ async def test_who_signed_in_with_a_password_stays(flow: OAuthFlow, provider: Fa
     assert await flow.user() == user
 
 
-async def test_a_logout_of_nobody_here_is_fine(provider: FakeOpenId, service: Running) -> None:
+async def test_logout_of_an_unknown_subject_returns_200(provider: FakeOpenId, service: Running) -> None:
     assert (await tell(service, logout_token(provider, sub="nobody"))).status_code == 200
     assert (await tell(service, logout_token(provider, sub=GONE, sid="nothing"))).status_code == 200
 
@@ -206,9 +208,7 @@ async def refused(flow: OAuthFlow, service: Running, token: str) -> None:
 
 
 @pytest.mark.parametrize("lie", LIES)
-async def test_a_logout_token_is_refused_with(
-    lie: str, flow: OAuthFlow, provider: FakeOpenId, service: Running
-) -> None:
+async def test_bad_logout_token_is_refused(lie: str, flow: OAuthFlow, provider: FakeOpenId, service: Running) -> None:
     await flow.sign_in()
     await refused(flow, service, logout_token(provider, **LIES[lie]))
 
@@ -221,7 +221,7 @@ SIGNED: dict[str, Callable[[FakeOpenId], object]] = {
 
 
 @pytest.mark.parametrize("signed", SIGNED)
-async def test_a_logout_token_is_refused_that_is_signed(
+async def test_wrongly_signed_logout_token_is_refused(
     signed: str, flow: OAuthFlow, provider: FakeOpenId, service: Running
 ) -> None:
     await flow.sign_in()
@@ -246,7 +246,7 @@ async def test_a_logout_token_ends_sessions_once(flow: OAuthFlow, provider: Fake
     await refused(flow, service, token)
 
 
-async def test_a_logout_that_redis_leaves_in_the_middle_is_obeyed_when_it_comes_again(
+async def test_logout_interrupted_by_redis_succeeds_when_repeated(
     flow: OAuthFlow, provider: FakeOpenId, service: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def away(*_: object) -> None:
@@ -263,7 +263,7 @@ async def test_a_logout_that_redis_leaves_in_the_middle_is_obeyed_when_it_comes_
     await refused(flow, service, token)
 
 
-async def test_an_id_token_is_no_logout_token(flow: OAuthFlow, provider: FakeOpenId, service: Running) -> None:
+async def test_id_token_is_refused_as_logout_token(flow: OAuthFlow, provider: FakeOpenId, service: Running) -> None:
     await flow.sign_in()
     claims = {"iss": provider.issuer, "aud": CLIENT_ID, "iat": int(provider.now()), "sub": provider.user["sub"]}
     await refused(flow, service, provider.signed(claims))

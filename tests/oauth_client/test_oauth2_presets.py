@@ -66,7 +66,9 @@ def tables(fake: FakeOAuth2, served_fake: tuple[FakeOAuth2, str]) -> dict[str, d
 
 
 @pytest.mark.parametrize("name", USERS)
-async def test_a_user_signs_in_twice_with(name: str, flow: OAuthFlow, service: Running, fake: FakeOAuth2) -> None:
+async def test_preset_signs_the_same_user_in_twice(
+    name: str, flow: OAuthFlow, service: Running, fake: FakeOAuth2
+) -> None:
     fake.user = USERS[name]
     assert (await flow.sign_in(name, next="/account")).headers["location"] == "/account"
     user = await flow.user()
@@ -78,7 +80,7 @@ async def test_a_user_signs_in_twice_with(name: str, flow: OAuthFlow, service: R
 
 
 @pytest.mark.parametrize("name", USERS)
-async def test_a_used_code_starts_again_with(name: str, flow: OAuthFlow, fake: FakeOAuth2) -> None:
+async def test_used_code_is_refused_by_preset(name: str, flow: OAuthFlow, fake: FakeOAuth2) -> None:
     fake.user = USERS[name]
     callback = await flow.authorize(await flow.start(name))
     fake.codes.clear()
@@ -88,7 +90,7 @@ async def test_a_used_code_starts_again_with(name: str, flow: OAuthFlow, fake: F
 
 
 @pytest.mark.parametrize("name", USERS)
-async def test_a_user_without_an_id_is_refused_by(name: str, flow: OAuthFlow, fake: FakeOAuth2) -> None:
+async def test_user_without_an_id_is_refused_by_preset(name: str, flow: OAuthFlow, fake: FakeOAuth2) -> None:
     fake.user = {"openid": "a stranger"} if name == "wecom" else {"name": "x"}
     answer = await flow.sign_in(name)
     assert answer.status_code == (403 if name == "wecom" else 502)
@@ -96,7 +98,7 @@ async def test_a_user_without_an_id_is_refused_by(name: str, flow: OAuthFlow, fa
 
 
 @pytest.mark.parametrize(("verified", "name"), [(verified, name) for verified in (True, False) for name in USERS])
-async def test_only_verified_addresses_count_with(
+async def test_only_verified_addresses_count_with_preset(
     verified: bool, name: str, tables: dict[str, Any], make_settings: Callable[..., Settings], fake: FakeOAuth2
 ) -> None:
     fake.user = (USERS if verified else UNVERIFIED)[name]
@@ -107,7 +109,7 @@ async def test_only_verified_addresses_count_with(
 
 
 @pytest.mark.parametrize("name", USERS)
-async def test_a_wrong_secret_is_the_owners_mistake_with(
+async def test_wrong_client_secret_is_logged_with_preset(
     name: str, tables: dict[str, Any], make_settings: Callable[..., Settings], fake: FakeOAuth2
 ) -> None:
     if name in {"feishu", "dingtalk"}:
@@ -119,7 +121,7 @@ async def test_a_wrong_secret_is_the_owners_mistake_with(
         assert (await OAuthFlow(service.client).sign_in(name)).status_code == 502
 
 
-async def test_wecoms_token_is_fetched_once_until_it_nears_its_end(
+async def test_wecom_token_is_cached_until_it_expires(
     flow: OAuthFlow, service: Running, fake: FakeOAuth2, clock: Clock
 ) -> None:
     fake.user = USERS["wecom"]
@@ -131,7 +133,7 @@ async def test_wecoms_token_is_fetched_once_until_it_nears_its_end(
     assert fake.count("/cgi-bin/gettoken") == 2
 
 
-async def test_inside_wecom_nobody_scans_a_code(service: Running, fake: FakeOAuth2) -> None:
+async def test_inside_wecom_no_qr_code_is_shown(service: Running, fake: FakeOAuth2) -> None:
     user_agent = "Mozilla/5.0 MicroMessenger/7.0.1 wxwork/4.1.6"
     flow = OAuthFlow(service.another_client(headers={"User-Agent": user_agent}))
     address = urlsplit(await flow.start("wecom"))

@@ -41,7 +41,7 @@ def secret_in_body(asked: Asked) -> bool:
     return "authorization" not in asked.headers and asked.form["client_secret"] == CLIENT_SECRET
 
 
-async def test_googles_refresh_token_is_asked_for_in_its_own_way(with_table: With, provider: FakeOpenId) -> None:
+async def test_google_refresh_token_needs_access_type_offline(with_table: With, provider: FakeOpenId) -> None:
     async with with_table(type="google", issuer=provider.issuer, refresh=True, hosted_domain="corp.example") as flow:
         query = query_of(await flow.start("it"))
     assert (query["access_type"], query["prompt"], query["hd"]) == ("offline", "consent", "corp.example")
@@ -49,7 +49,7 @@ async def test_googles_refresh_token_is_asked_for_in_its_own_way(with_table: Wit
 
 
 @pytest.mark.parametrize(("domain", "status"), [("corp.example", 303), ("other.example", 403), (None, 403)])
-async def test_googles_hosted_domain_is_checked(
+async def test_google_hosted_domain_is_checked(
     domain: str | None, status: int, with_table: With, provider: FakeOpenId
 ) -> None:
     provider.user["hd"] = domain
@@ -92,7 +92,7 @@ async def test_a_tenants_own_issuer_is_accepted_from(
     ],
     ids=str,
 )
-async def test_a_tenant_that_does_not_fit_its_issuer_is_refused(
+async def test_tenant_id_that_differs_from_the_issuer_is_refused(
     claims: dict[str, Any], with_table: With, entra: FakeOpenId
 ) -> None:
     entra.claims |= {
@@ -173,7 +173,7 @@ async def test_a_posted_callback_is_refused_by_providers_that_do_not_post(
 
 
 @pytest.mark.parametrize("key", ["no key", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----"])
-async def test_a_key_that_is_none_is_named(
+async def test_malformed_apple_key_is_named(
     key: str, make_settings: Callable[..., Settings], capfd: pytest.CaptureFixture[str]
 ) -> None:
     table = {"type": "apple", "client_id": "x", "team_id": "T", "key_id": "K", "private_key": key}
@@ -192,7 +192,7 @@ async def test_a_key_that_is_none_is_named(
         ("none", lambda asked: "client_secret" not in asked.form and asked.form["client_id"] == CLIENT_ID),
     ],
 )
-async def test_the_method_at_the_token_endpoint_is_the_settings(
+async def test_token_endpoint_auth_method_follows_the_setting(
     method: str, check: Any, start: Start, provider: FakeOpenId
 ) -> None:
     provider.metadata = {"token_endpoint_auth_methods_supported": ["client_secret_post", "client_secret_basic"]}
@@ -201,7 +201,7 @@ async def test_the_method_at_the_token_endpoint_is_the_settings(
         assert (await OAuthFlow(service.client).sign_in()).status_code == 303
 
 
-async def test_further_parameters_and_a_prompt_are_the_settings(start: Start) -> None:
+async def test_extra_parameters_and_prompt_follow_the_settings(start: Start) -> None:
     further = {"access_type": "offline", "resource": "a b"}
     async with start(authorization_params=further, prompt="select_account", scopes="openid offline_access") as service:
         query = query_of(await OAuthFlow(service.client).start())
@@ -210,15 +210,13 @@ async def test_further_parameters_and_a_prompt_are_the_settings(start: Start) ->
 
 
 @pytest.mark.parametrize(("prompt", "sent"), [(None, "consent"), ("", None), ("login", "login")])
-async def test_offline_access_asks_for_consent_unless_the_settings_say_otherwise(
-    prompt: str | None, sent: str | None, start: Start
-) -> None:
+async def test_offline_access_prompt_follows_the_setting(prompt: str | None, sent: str | None, start: Start) -> None:
     async with start(scopes="openid offline_access", prompt=prompt) as service:
         assert query_of(await OAuthFlow(service.client).start()).get("prompt") == sent
 
 
 @pytest.mark.parametrize("name", ["state", "redirect_uri", "nonce", "code_challenge", "client_id", "prompt"])
-async def test_a_parameter_of_the_flow_cannot_be_set(
+async def test_reserved_parameters_cannot_be_set(
     name: str, make_settings: Callable[..., Settings], capfd: pytest.CaptureFixture[str], provider: FakeOpenId
 ) -> None:
     async with running(make_settings(oauth={"corp": corp(provider, authorization_params={name: "x"})})):
@@ -226,9 +224,7 @@ async def test_a_parameter_of_the_flow_cannot_be_set(
     assert f"{name} cannot be set here" in capfd.readouterr().err
 
 
-async def test_hs256_is_accepted_where_the_settings_say_so_and_only_with_the_secret(
-    start: Start, provider: FakeOpenId
-) -> None:
+async def test_hs256_needs_the_setting_and_the_secret(start: Start, provider: FakeOpenId) -> None:
     def with_secret(secret: str) -> Callable[[str], str]:
         def signed(token: str) -> str:
             claims = jwt.decode(token, provider.keys[0]).claims
@@ -249,7 +245,7 @@ async def test_hs256_is_accepted_where_the_settings_say_so_and_only_with_the_sec
 
 
 @pytest.mark.parametrize(("verified", "allowed"), [(GONE, True), (None, True), (False, False), ("false", False)])
-async def test_an_address_without_a_word_about_it_counts_where_the_settings_say_so(
+async def test_unmarked_address_counts_only_by_the_setting(
     verified: Any, allowed: bool, start: Start, provider: FakeOpenId
 ) -> None:
     provider.claims = {"email": "a@corp.example", "email_verified": verified}
@@ -257,7 +253,7 @@ async def test_an_address_without_a_word_about_it_counts_where_the_settings_say_
         assert (await OAuthFlow(service.client).sign_in()).status_code == (303 if allowed else 403)
 
 
-async def test_a_long_id_token_is_left_out_of_the_address_at_sign_out(start: Start, provider: FakeOpenId) -> None:
+async def test_long_id_token_is_left_out_of_the_logout_url(start: Start, provider: FakeOpenId) -> None:
     provider.metadata = {"end_session_endpoint": f"{provider.issuer}/bye"}
     provider.claims = {"groups": ["x" * 40] * 80}
     async with start(sign_out_there=True) as service:
@@ -269,7 +265,7 @@ async def test_a_long_id_token_is_left_out_of_the_address_at_sign_out(start: Sta
 
 
 @pytest.mark.slow
-async def test_an_office_of_60_people_behind_one_address_signs_in(start: Start, provider: FakeOpenId) -> None:
+async def test_sixty_users_behind_one_address_sign_in(start: Start, provider: FakeOpenId) -> None:
     provider.now = time.time
     async with start() as service:
         for number in range(60):

@@ -45,7 +45,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_table_is_refused_with(mistake: str) -> None:
+def test_bad_provider_table_is_refused(mistake: str) -> None:
     table, said = MISTAKES[mistake]
     good, (line,) = configured(Settings(oauth={"it": table, "good": OIDC}))
     assert list(good) == ["good"]
@@ -55,18 +55,18 @@ def test_a_table_is_refused_with(mistake: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["password", "unlink", "setup"])
-def test_some_names_are_taken(name: str) -> None:
+def test_reserved_provider_names_are_refused(name: str) -> None:
     assert configured(Settings(oauth={name: OIDC})) == ({}, [f"oauth.{name}: this name is taken, choose another"])
 
 
-def test_plain_http_is_for_development_only() -> None:
+def test_plain_http_is_refused_in_production() -> None:
     tables = {"it": OIDC | {"issuer": "http://127.0.0.1:9000"}}
     assert not configured(Settings(oauth=tables))[1]
     assert configured(Settings(oauth=tables, environment="production", secret_key="x" * 32))[1]
     assert configured(Settings(oauth=tables, oauth_private_addresses=False))[1]
 
 
-def test_check_config_names_every_mistake(
+def test_check_config_lists_all_mistakes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -76,7 +76,7 @@ def test_check_config_names_every_mistake(
     assert [line.split(":")[1].strip() for line in said] == ["oauth.a.type", "oauth.b.issuer"]
 
 
-async def test_the_others_work(
+async def test_provider_that_fails_does_not_disturb_others(
     make_settings: Callable[..., Settings], provider: FakeOpenId, clock: Clock, capfd: pytest.CaptureFixture[str]
 ) -> None:
     tables = {"broken": {"type": "oidc"}, "corp": corp(provider)}
@@ -88,7 +88,7 @@ async def test_the_others_work(
         assert (await OAuthFlow(service.client).sign_in()).status_code == 303
 
 
-async def test_two_hundred_providers_are_no_burden(
+async def test_two_hundred_providers_start_in_time(
     make_settings: Callable[..., Settings], provider: FakeOpenId, clock: Clock
 ) -> None:
     tables = {f"corp{number}": corp(provider) for number in range(200)}

@@ -23,7 +23,7 @@ async def name_of(flow: OAuthFlow) -> str | None:
     return user["name"] if user is not None else None
 
 
-async def test_the_second_sign_in_finds_the_same_user_whatever_else_has_changed(
+async def test_second_sign_in_finds_the_user_by_subject(
     flow: OAuthFlow, provider: FakeOpenId, service: Running
 ) -> None:
     provider.user = {"sub": "1", "preferred_username": "alice", "email": "a@x.example", "email_verified": True}
@@ -50,9 +50,7 @@ async def test_another_subject_with_the_same_address_is_another_user(
     assert second["name"] == "a"
 
 
-async def test_an_address_or_name_never_leads_into_a_users_account(
-    flow: OAuthFlow, provider: FakeOpenId, cast: Cast
-) -> None:
+async def test_equal_address_or_name_does_not_link_accounts(flow: OAuthFlow, provider: FakeOpenId, cast: Cast) -> None:
     provider.user = {"sub": "1", "preferred_username": "Bob", "email": "bob@x.example", "email_verified": True}
     await flow.sign_in()
     user = await flow.user()
@@ -71,21 +69,21 @@ NAMES = {
 
 
 @pytest.mark.parametrize("name", NAMES)
-async def test_a_name_is_made_fit(name: str, flow: OAuthFlow, provider: FakeOpenId) -> None:
+async def test_provider_name_becomes_a_valid_username(name: str, flow: OAuthFlow, provider: FakeOpenId) -> None:
     provider.user["preferred_username"] = name
     await flow.sign_in()
     assert await name_of(flow) == NAMES[name]
 
 
 @pytest.mark.parametrize("name", ["", " ", "\u200b", "//", 5, None])
-async def test_a_name_that_is_none_is_made_up(name: object, flow: OAuthFlow, provider: FakeOpenId) -> None:
+async def test_missing_name_is_generated(name: object, flow: OAuthFlow, provider: FakeOpenId) -> None:
     provider.user["preferred_username"] = name
     await flow.sign_in()
     assert re.fullmatch(r"user-[0-9a-f]{8}", await name_of(flow) or "")
 
 
 @pytest.mark.slow
-async def test_twenty_of_one_name_all_get_in(provider: FakeOpenId, service: Running) -> None:
+async def test_twenty_users_of_one_name_get_different_usernames(provider: FakeOpenId, service: Running) -> None:
     walks = []
     for number in range(20):
         provider.user = {"sub": str(number), "preferred_username": "alice"}
@@ -96,7 +94,7 @@ async def test_twenty_of_one_name_all_get_in(provider: FakeOpenId, service: Runn
     assert len(set(names)) == 20
 
 
-async def test_two_first_sign_ins_at_once_are_one_user(
+async def test_concurrent_first_sign_ins_create_one_user(
     flow: OAuthFlow, provider: FakeOpenId, service: Running, users: Callable[[], int]
 ) -> None:
     another = OAuthFlow(service.another_client())
@@ -116,7 +114,7 @@ async def test_a_disabled_user_is_refused(flow: OAuthFlow, provider: FakeOpenId,
     assert await flow.user() is None
 
 
-async def test_an_invitation_lets_in_one_person_once(start: Start, provider: FakeOpenId) -> None:
+async def test_invitation_is_used_once(start: Start, provider: FakeOpenId) -> None:
     async with start(allow="invited") as service:
         secret = await service.state["invitations"].create("somebody", 3600)
         page = await service.client.get(f"/sign-up?invitation={secret}")
@@ -133,7 +131,7 @@ async def test_an_invitation_lets_in_one_person_once(start: Start, provider: Fak
         assert (await again.sign_in()).status_code == 303
 
 
-async def test_an_invitation_lets_nobody_in_where_signing_up_is_closed(start: Start, users: Callable[[], int]) -> None:
+async def test_invitation_is_refused_if_sign_up_is_closed(start: Start, users: Callable[[], int]) -> None:
     async with start(allow="invited") as service:
         secret = await service.state["invitations"].create("somebody", 3600)
     async with start(allow="invited", registration="closed") as service:
@@ -143,9 +141,7 @@ async def test_an_invitation_lets_nobody_in_where_signing_up_is_closed(start: St
         assert users() == 0
 
 
-async def test_a_user_links_an_identity_and_comes_in_by_it(
-    bob: OAuthFlow, flow: OAuthFlow, cast: Cast, service: Running
-) -> None:
+async def test_linked_identity_signs_in(bob: OAuthFlow, flow: OAuthFlow, cast: Cast, service: Running) -> None:
     assert (await link(bob)).headers["location"] == "/account"
     assert len(await identity_ids(bob)) == 1
     await flow.sign_in()
@@ -154,14 +150,14 @@ async def test_a_user_links_an_identity_and_comes_in_by_it(
     assert Event.IDENTITY_LINKED in events
 
 
-async def test_an_identity_stays_its_users_under_another_name(bob: OAuthFlow, flow: OAuthFlow) -> None:
+async def test_linked_identity_survives_a_rename(bob: OAuthFlow, flow: OAuthFlow) -> None:
     await link(bob)
     assert (await bob.browser.post("/account/name", data={"username": "robert"})).status_code == 303
     await flow.sign_in()
     assert await name_of(flow) == await name_of(bob) == "robert"
 
 
-async def test_an_identity_is_one_users_only(bob: OAuthFlow, service: Running, users: Callable[[], int]) -> None:
+async def test_identity_belongs_to_one_user(bob: OAuthFlow, service: Running, users: Callable[[], int]) -> None:
     await link(bob)
     charlie = OAuthFlow(await signed_in(service, "charlie", headers={"Accept": "text/html"}))
     assert (await link(charlie)).status_code == 409
@@ -179,18 +175,18 @@ async def test_linking_needs_a_fresh_sign_in(bob: OAuthFlow, clock: Clock) -> No
     assert (await link(bob)).status_code == 303
 
 
-async def test_linking_needs_somebody(flow: OAuthFlow) -> None:
+async def test_linking_needs_a_signed_in_user(flow: OAuthFlow) -> None:
     answer = await flow.browser.post("/account/identities/corp")
     assert (answer.status_code, answer.headers["location"].split("?")[0]) == (303, "/sign-in")
 
 
-async def test_another_site_cannot_make_a_browser_link(bob: OAuthFlow) -> None:
+async def test_cross_site_linking_is_refused(bob: OAuthFlow) -> None:
     headers = {"Sec-Fetch-Site": "cross-site"}
     assert (await bob.browser.post("/account/identities/corp", headers=headers)).status_code == 403
     assert (await bob.browser.get("/account/identities/corp")).status_code == 405
 
 
-async def test_who_has_signed_out_meanwhile_links_nothing(bob: OAuthFlow, users: Callable[[], int]) -> None:
+async def test_sign_out_during_linking_links_nothing(bob: OAuthFlow, users: Callable[[], int]) -> None:
     before = users()
     page = await bob.browser.post("/account/identities/corp", headers={"Accept": "application/json"})
     callback = await bob.authorize(page.json()["url"])
@@ -199,7 +195,7 @@ async def test_who_has_signed_out_meanwhile_links_nothing(bob: OAuthFlow, users:
     assert users() == before
 
 
-async def test_an_identity_is_unlinked_and_no_way_in_any_more(bob: OAuthFlow, flow: OAuthFlow) -> None:
+async def test_unlinked_identity_does_not_sign_in(bob: OAuthFlow, flow: OAuthFlow) -> None:
     await link(bob)
     (identity,) = await identity_ids(bob)
     assert (await bob.browser.post("/account/identities/unlink", data={"id": identity})).status_code == 303
@@ -209,7 +205,7 @@ async def test_an_identity_is_unlinked_and_no_way_in_any_more(bob: OAuthFlow, fl
     assert (await bob.browser.post("/account/identities/unlink", data={"id": identity})).status_code == 404
 
 
-async def test_nobody_unlinks_anothers_identity(bob: OAuthFlow, service: Running) -> None:
+async def test_identity_of_another_user_cannot_be_unlinked(bob: OAuthFlow, service: Running) -> None:
     await link(bob)
     (identity,) = await identity_ids(bob)
     charlie = await signed_in(service, "charlie")
@@ -235,14 +231,14 @@ async def test_unlinking_needs_a_fresh_sign_in(bob: OAuthFlow, clock: Clock) -> 
     assert await identity_ids(bob) == [identity]
 
 
-async def test_an_empty_password_is_not_that_of_who_has_none(flow: OAuthFlow) -> None:
+async def test_empty_password_does_not_sign_in_a_user_without_one(flow: OAuthFlow) -> None:
     await flow.sign_in()
     name = await name_of(flow)
     answer = await flow.browser.post("/sign-in", data={"username": name, "password": "", "next": "/"})
     assert answer.status_code == 401
 
 
-async def test_an_account_of_a_first_sign_in_answers_to_no_old_cookie(
+async def test_legacy_cookie_does_not_sign_in_a_provisioned_account(
     make_settings: Callable[..., Settings], provider: FakeOpenId
 ) -> None:
     provider.user["preferred_username"] = "carol"

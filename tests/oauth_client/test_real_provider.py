@@ -39,7 +39,7 @@ def tables(issuer: str) -> dict[str, dict[str, Any]]:
     return {"real": table}
 
 
-async def test_first_and_second_sign_in_and_out_at_both_ends(
+async def test_real_provider_signs_in_twice_and_out(
     make_settings: Callable[..., Settings], tables: dict[str, dict[str, Any]]
 ) -> None:
     async with running(make_settings(oauth=tables)) as service, ProviderBrowser(HOME) as there:
@@ -67,7 +67,7 @@ async def test_first_and_second_sign_in_and_out_at_both_ends(
         assert user["name"] == "bob"
 
 
-async def test_a_round_with_max_age_tells_when_the_user_authenticated(
+async def test_real_provider_returns_auth_time_for_max_age(
     make_settings: Callable[..., Settings], tables: dict[str, dict[str, Any]]
 ) -> None:
     async with running(make_settings(oauth=tables)) as service, ProviderBrowser(HOME) as there:

@@ -62,7 +62,7 @@ RULES: dict[str, tuple[Any, dict[str, Any], bool]] = {
 
 
 @pytest.mark.parametrize("rule", RULES)
-async def test_the_rule_lets_in(rule: str, start: Start, provider: FakeOpenId, users: Callable[[], int]) -> None:
+async def test_sign_up_rule_decides(rule: str, start: Start, provider: FakeOpenId, users: Callable[[], int]) -> None:
     allow, changes, allowed = RULES[rule]
     provider.user = ALICE | changes
     async with start(allow=allow) as service:

@@ -17,9 +17,7 @@ async def test_the_sign_in_page_has_a_button_for_each_provider(flow: OAuthFlow) 
     assert "Sign in with Corp" in page.text
 
 
-async def test_a_first_sign_in_makes_an_account_and_leads_to_where_it_was_begun(
-    flow: OAuthFlow, provider: FakeOpenId
-) -> None:
+async def test_first_sign_in_creates_an_account_and_returns_to_the_page(flow: OAuthFlow, provider: FakeOpenId) -> None:
     provider.user |= {"preferred_username": "alice"}
     answer = await flow.sign_in(next="/account/devices")
     assert (answer.status_code, answer.headers["location"]) == (303, "/account/devices")
@@ -30,9 +28,7 @@ async def test_a_first_sign_in_makes_an_account_and_leads_to_where_it_was_begun(
     assert page.status_code == 200
 
 
-async def test_what_is_asked_has_pkce_a_state_and_a_nonce_and_the_exchange_proves_it(
-    flow: OAuthFlow, provider: FakeOpenId
-) -> None:
+async def test_authorization_request_has_pkce_state_and_nonce(flow: OAuthFlow, provider: FakeOpenId) -> None:
     first, second = query_of(await flow.start()), query_of(await flow.start())
     assert first["client_id"] == CLIENT_ID
     assert first["redirect_uri"] == "http://tallygate.test/oauth/corp/callback"
@@ -43,7 +39,7 @@ async def test_what_is_asked_has_pkce_a_state_and_a_nonce_and_the_exchange_prove
         assert first[name] != second[name]
 
 
-async def test_the_language_of_the_account_is_remembered_on_the_next_device(flow: OAuthFlow, service: Running) -> None:
+async def test_language_of_the_account_follows_to_the_next_device(flow: OAuthFlow, service: Running) -> None:
     await flow.sign_in()
     await flow.browser.post("/account", data={"locale": "zh"})
     phone = OAuthFlow(service.another_client(headers={"Accept": "text/html"}))

@@ -35,7 +35,7 @@ async def away(*_: object) -> None:
     raise StoreUnavailable("gone", sent=True)
 
 
-async def test_the_sessions_that_it_began_end_on_every_worker(
+async def test_unlinking_ends_its_sessions_on_every_worker(
     bob: OAuthFlow,
     flow: OAuthFlow,
     cast: Cast,
@@ -63,7 +63,7 @@ async def test_the_sessions_that_it_began_end_on_every_worker(
     ]
 
 
-async def test_the_sessions_that_others_began_stay(
+async def test_unlinking_spares_other_sessions(
     bob: OAuthFlow, flow: OAuthFlow, provider: FakeOpenId, cast: Cast, service: Running
 ) -> None:
     await link(bob)
@@ -82,9 +82,7 @@ async def test_the_sessions_that_others_began_stay(
     assert (await noted(service, cast.bob.id))[0] == (Event.IDENTITY_UNLINKED, "")
 
 
-async def test_the_session_that_unlinks_stays_though_the_identity_began_it(
-    bob: OAuthFlow, flow: OAuthFlow, service: Running
-) -> None:
+async def test_unlinking_spares_the_current_session(bob: OAuthFlow, flow: OAuthFlow, service: Running) -> None:
     await link(bob)
     (identity,) = await identity_ids(bob)
     phone = OAuthFlow(service.another_client())
@@ -97,7 +95,7 @@ async def test_the_session_that_unlinks_stays_though_the_identity_began_it(
 
 
 @pytest.mark.parametrize("repetition", [False, True])
-async def test_who_comes_in_by_it_at_that_very_moment_does_not_stay(
+async def test_sign_in_during_unlinking_does_not_survive(
     bob: OAuthFlow, flow: OAuthFlow, cast: Cast, service: Running, monkeypatch: pytest.MonkeyPatch, repetition: bool
 ) -> None:
     """Between the beginning of the session and the note of where it comes from. A repetition begins another one."""
@@ -119,7 +117,7 @@ async def test_who_comes_in_by_it_at_that_very_moment_does_not_stay(
     assert [session.auth_method for session in await service.state["sessions"].of_user(cast.bob.id)] == ["password"]
 
 
-async def test_what_redis_leaves_in_the_middle_is_done_when_it_is_asked_for_again(
+async def test_unlinking_interrupted_by_redis_succeeds_when_repeated(
     bob: OAuthFlow, flow: OAuthFlow, service: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await link(bob)
@@ -135,7 +133,7 @@ async def test_what_redis_leaves_in_the_middle_is_done_when_it_is_asked_for_agai
     assert (await unlink(bob, identity)).status_code == 404
 
 
-async def test_nobody_is_in_by_it_while_redis_cannot_note_where_they_come_from(
+async def test_sign_in_fails_if_its_origin_cannot_be_stored(
     bob: OAuthFlow, flow: OAuthFlow, service: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Unlinking would not find their session."""
@@ -148,7 +146,7 @@ async def test_nobody_is_in_by_it_while_redis_cannot_note_where_they_come_from(
     assert await flow.user() is not None
 
 
-async def test_sessions_whole_in_their_cookies_are_said_to_be_none(
+async def test_cookie_sessions_are_not_listed_as_ended(
     make_settings: Callable[..., Settings], tables: Any, clock: Clock
 ) -> None:
     async with running(make_settings(oauth=tables, session_store="cookie"), clock) as service:
@@ -171,7 +169,7 @@ async def joined(flow: OAuthFlow) -> str:
     return str(user["id"])
 
 
-async def test_what_no_provider_leads_to_any_more_is_no_way_in(flow: OAuthFlow, service: Running, joined: str) -> None:
+async def test_identity_of_a_removed_provider_is_no_way_in(flow: OAuthFlow, service: Running, joined: str) -> None:
     (works,) = await identity_ids(flow)
     removed = Identity("https://removed.example", "1", "removed")
     moved = Identity("https://before.example", "1", "corp")
@@ -184,7 +182,7 @@ async def test_what_no_provider_leads_to_any_more_is_no_way_in(flow: OAuthFlow, 
     assert await identity_ids(flow) == [works]
 
 
-async def test_a_provider_of_another_name_by_now_is_still_a_way_in(
+async def test_renamed_provider_is_still_a_way_in(
     flow: OAuthFlow, service: Running, provider: FakeOpenId, joined: str
 ) -> None:
     (first,) = await identity_ids(flow)
@@ -192,7 +190,7 @@ async def test_a_provider_of_another_name_by_now_is_still_a_way_in(
     assert (await unlink(flow, first)).status_code == 303
 
 
-async def test_of_two_that_are_unlinked_at_once_one_stays(
+async def test_concurrent_unlinking_leaves_one_identity(
     flow: OAuthFlow, service: Running, provider: FakeOpenId
 ) -> None:
     await flow.sign_in()

@@ -48,7 +48,7 @@ def tables(wechat: FakeWeChat, served_wechat: tuple[FakeWeChat, str]) -> dict[st
     return {"wechat": table}
 
 
-async def test_outside_wechat_a_code_is_scanned(flow: OAuthFlow, wechat: FakeWeChat) -> None:
+async def test_outside_wechat_the_qr_code_page_is_used(flow: OAuthFlow, wechat: FakeWeChat) -> None:
     address = urlsplit(await flow.start("wechat"))
     assert (address.path, address.fragment) == ("/connect/qrconnect", "wechat_redirect")
     assert (await flow.sign_in("wechat", next="/account")).headers["location"] == "/account"
@@ -62,9 +62,7 @@ async def test_outside_wechat_a_code_is_scanned(flow: OAuthFlow, wechat: FakeWeC
     assert another["name"] == "李四"
 
 
-async def test_inside_wechat_its_own_page_is_shown_and_an_app_of_its_own_used(
-    service: Running, wechat: FakeWeChat
-) -> None:
+async def test_inside_wechat_the_official_account_is_used(service: Running, wechat: FakeWeChat) -> None:
     flow = OAuthFlow(service.another_client(headers={"User-Agent": INSIDE}))
     assert urlsplit(await flow.start("wechat")).path == "/connect/oauth2/authorize"
     assert (await flow.sign_in("wechat")).status_code == 303
@@ -80,7 +78,7 @@ async def test_one_unionid_is_one_user_in_all_apps(flow: OAuthFlow, service: Run
     assert await inside.user() == await flow.user() is not None
 
 
-async def test_a_unionid_that_comes_later_leads_to_the_same_user(flow: OAuthFlow, wechat: FakeWeChat) -> None:
+async def test_later_unionid_finds_the_same_user(flow: OAuthFlow, wechat: FakeWeChat) -> None:
     await flow.sign_in("wechat")
     before = await flow.user()
     wechat.user["unionid"] = "o6_bmasdasdsad6_2sgVt7hMZOPfL"
@@ -92,7 +90,7 @@ async def test_a_unionid_that_comes_later_leads_to_the_same_user(flow: OAuthFlow
     assert len(await identity_ids(flow)) == 1
 
 
-async def test_a_unionid_of_another_user_moves_nothing(flow: OAuthFlow, service: Running, wechat: FakeWeChat) -> None:
+async def test_unionid_of_another_user_moves_no_identity(flow: OAuthFlow, service: Running, wechat: FakeWeChat) -> None:
     wechat.user["unionid"] = "o6_bmasdasdsad6_2sgVt7hMZOPfL"
     await flow.sign_in("wechat")
     owner = await flow.user()
@@ -117,7 +115,7 @@ async def test_a_unionid_of_another_user_moves_nothing(flow: OAuthFlow, service:
         ("🏳\ufe0f\u200d🌈", "🏳🌈"),
     ],
 )
-async def test_a_nickname_loses_what_cannot_be_seen_and_keeps_the_rest(
+async def test_invisible_characters_of_a_nickname_are_dropped(
     nickname: str, name: str, flow: OAuthFlow, wechat: FakeWeChat
 ) -> None:
     wechat.user["nickname"] = nickname
@@ -127,7 +125,7 @@ async def test_a_nickname_loses_what_cannot_be_seen_and_keeps_the_rest(
     assert user["name"] == name
 
 
-async def test_wecoms_browser_is_outside_wechat(service: Running) -> None:
+async def test_wecom_browser_counts_as_outside_wechat(service: Running) -> None:
     flow = OAuthFlow(service.another_client(headers={"User-Agent": f"{INSIDE} wxwork/4.1.6"}))
     assert urlsplit(await flow.start("wechat")).path == "/connect/qrconnect"
 
@@ -140,7 +138,7 @@ async def test_one_openid_of_two_apps_is_two_users(flow: OAuthFlow, service: Run
 
 
 @pytest.mark.parametrize("callback", [{"code": GONE}, {"code": "authdeny"}, {"code": ""}])
-async def test_who_refuses_is_told_so(callback: dict[str, Any], flow: OAuthFlow, wechat: FakeWeChat) -> None:
+async def test_cancelled_consent_is_told(callback: dict[str, Any], flow: OAuthFlow, wechat: FakeWeChat) -> None:
     wechat.callback = callback
     answer = await flow.sign_in("wechat")
     assert answer.status_code == 200
@@ -148,7 +146,7 @@ async def test_who_refuses_is_told_so(callback: dict[str, Any], flow: OAuthFlow,
     assert wechat.count("/sns/oauth2/access_token") == 0
 
 
-async def test_a_repeat_with_another_code_goes_on_to_the_page(flow: OAuthFlow, wechat: FakeWeChat) -> None:
+async def test_repeated_callback_with_another_code_redirects_to_the_page(flow: OAuthFlow, wechat: FakeWeChat) -> None:
     callback = await flow.authorize(await flow.start("wechat", next="/account"))
     await flow.callback(callback)
     answer = await flow.callback(callback.replace("code=", "code=another"))
@@ -181,7 +179,9 @@ BAD: dict[str, tuple[Callable[[FakeWeChat], object], int]] = {
 
 
 @pytest.mark.parametrize("bad", BAD)
-async def test_nobody_comes_in_with(bad: str, flow: OAuthFlow, wechat: FakeWeChat, users: Callable[[], int]) -> None:
+async def test_bad_provider_response_is_refused(
+    bad: str, flow: OAuthFlow, wechat: FakeWeChat, users: Callable[[], int]
+) -> None:
     callback = await flow.authorize(await flow.start("wechat"))
     BAD[bad][0](wechat)
     answer = await flow.callback(callback)
@@ -191,7 +191,7 @@ async def test_nobody_comes_in_with(bad: str, flow: OAuthFlow, wechat: FakeWeCha
     assert wechat.count(TOKEN) == 1
 
 
-async def test_a_rule_about_addresses_lets_nobody_in(
+async def test_rule_about_addresses_refuses_users_without_an_address(
     tables: dict[str, dict[str, Any]], make_settings: Callable[..., Settings]
 ) -> None:
     tables["wechat"]["allow"] = {"domains": ["corp.example"]}
@@ -200,7 +200,7 @@ async def test_a_rule_about_addresses_lets_nobody_in(
 
 
 @pytest.mark.parametrize("inside", [True, False])
-async def test_wechat_is_asked_again_when_the_token_expires(
+async def test_expired_token_is_refreshed_at_wechat(
     inside: bool, flow: OAuthFlow, wechat: FakeWeChat, clock: Clock
 ) -> None:
     flow.browser.headers["user-agent"] = INSIDE if inside else "Firefox"
@@ -212,7 +212,7 @@ async def test_wechat_is_asked_again_when_the_token_expires(
 
 
 @pytest.mark.parametrize(("errcode", "stays"), [(42007, False), (42002, False), (40030, False), (-1, True)])
-async def test_wechat_ends_a_session_by_its_errcode(
+async def test_errcode_at_refresh_ends_the_session(
     errcode: int, stays: bool, flow: OAuthFlow, wechat: FakeWeChat, clock: Clock
 ) -> None:
     await flow.sign_in("wechat")

@@ -79,9 +79,7 @@ async def nobody_is_let_in(place: Running, bob: httpx.AsyncClient) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["kill", "stop"])
-async def test_while_redis_is_away_nobody_is_let_in_and_afterwards_everybody_is(
-    place: Running, people: Cast, own: Valkey, how: str
-) -> None:
+async def test_sessions_survive_a_redis_outage(place: Running, people: Cast, own: Valkey, how: str) -> None:
     clients = [await signed_in(place, name, base_url=HTTPS) for name in ("alice", "bob", "charlie")]
     for client in clients:
         assert (await client.get("/api/session")).status_code == 200
@@ -96,7 +94,7 @@ async def test_while_redis_is_away_nobody_is_let_in_and_afterwards_everybody_is(
 
 
 @pytest.mark.slow
-async def test_a_redis_that_does_not_answer_is_away_as_well(place: Running, people: Cast, own: Valkey) -> None:
+async def test_hanging_redis_counts_as_away(place: Running, people: Cast, own: Valkey) -> None:
     bob = await signed_in(place, "bob", base_url=HTTPS)
     assert (await bob.get("/api/session")).status_code == 200
     own.send(signal.SIGSTOP)
@@ -110,9 +108,7 @@ async def test_a_redis_that_does_not_answer_is_away_as_well(place: Running, peop
     await comes_back(bob)
 
 
-async def test_a_session_that_was_ended_stays_so_when_redis_comes_back(
-    place: Running, people: Cast, own: Valkey
-) -> None:
+async def test_ended_session_stays_ended_after_an_outage(place: Running, people: Cast, own: Valkey) -> None:
     bob, other = [await signed_in(place, "bob", base_url=HTTPS) for _ in range(2)]
     kept = dict(bob.cookies)
     assert (await bob.delete("/api/session")).status_code == 204
@@ -122,7 +118,7 @@ async def test_a_session_that_was_ended_stays_so_when_redis_comes_back(
     assert (await place.another_client(base_url=HTTPS, cookies=kept).get("/api/session")).status_code == 401
 
 
-async def test_a_first_look_that_failed_does_not_count_as_signed_out(place: Running, people: Cast, own: Valkey) -> None:
+async def test_failed_read_does_not_sign_out(place: Running, people: Cast, own: Valkey) -> None:
     sessions = place.state["sessions"]
     scope = scope_of(await opened(place, people.bob))
     own.kill()

@@ -34,7 +34,7 @@ async def status(client: httpx.AsyncClient) -> int:
 
 @pytest.mark.parametrize("session_store", ["redis", "cookie"])
 @pytest.mark.parametrize("sign_in", [by_page, by_api])
-async def test_who_does_not_stay_is_forgotten_after_hours(
+async def test_session_without_stay_signed_in_ends_after_hours(
     make_settings: Callable[..., Settings],
     clock: Clock,
     session_store: str,

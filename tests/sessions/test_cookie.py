@@ -45,7 +45,7 @@ async def test_over_plain_http_it_has_no_prefix_and_is_not_secure(service: Runni
     assert sorted(attributes) == ["HttpOnly", "Max-Age=7776000", "Path=/", "SameSite=Lax"]
 
 
-async def test_the_cookie_of_plain_http_is_worth_nothing_over_https(service: Running, cast: Cast) -> None:
+async def test_plain_http_cookie_is_ignored_over_https(service: Running, cast: Cast) -> None:
     """Over plain HTTP anybody on the way can plant it."""
     plain = await opened(service, cast.bob, scheme="http")
     assert await check(service, plain, HTTP) == 200
@@ -71,7 +71,7 @@ async def test_an_id_is_random_and_the_store_holds_only_its_hash(service: Runnin
     assert not any(each in stored for each in ids)
 
 
-async def test_an_id_that_was_not_made_here_is_never_adopted(
+async def test_unknown_session_id_is_not_adopted(
     service: Running, cast: Cast, make_settings: Callable[..., Settings], server: Valkey
 ) -> None:
     keys = signing_keys(make_settings())
@@ -94,7 +94,7 @@ async def test_an_id_that_was_not_made_here_is_never_adopted(
         assert len(list(client_of_valkey.scan_iter("session:*"))) == len(unknown)
 
 
-async def test_who_does_nothing_that_needs_a_session_gets_no_cookie(service: Running, cast: Cast) -> None:
+async def test_anonymous_request_sets_no_cookie(service: Running, cast: Cast) -> None:
     client = service.another_client(base_url=HTTPS)
     for path in EVERYWHERE:
         for accept in ("text/html", "application/json"):
@@ -105,7 +105,7 @@ async def test_who_does_nothing_that_needs_a_session_gets_no_cookie(service: Run
     assert "set-cookie" not in wrong.headers
 
 
-async def test_no_cookie_line_is_longer_than_browsers_take(service: Running, cast: Cast) -> None:
+async def test_cookie_header_fits_browser_limits(service: Running, cast: Cast) -> None:
     client = service.another_client(base_url=HTTPS, headers={"User-Agent": "Firefox Linux " + "x" * 30_000})
     lines = (await client.post("/api/session", json=AS_BOB)).headers.get_list("set-cookie")
     for _ in range(3):
@@ -117,7 +117,7 @@ async def test_no_cookie_line_is_longer_than_browsers_take(service: Running, cas
     assert all(len(line) <= 4096 for line in lines)
 
 
-async def test_two_session_cookies_count_for_none(service: Running, cast: Cast) -> None:
+async def test_doubled_session_cookie_is_ignored(service: Running, cast: Cast) -> None:
     bobs, charlies = await opened(service, cast.bob), await opened(service, cast.charlie)
     for _ in range(2):  # not when this worker has seen them, either
         assert await check(service, bobs) == 200
@@ -143,7 +143,7 @@ async def test_cookies_in_several_headers_are_read_as_one(service: Running, cast
     ["\xa0__Host-tallygate", "__Host-tallygate ", "__host-tallygate", "__Host-tallygate\x00", '"__Host-tallygate"',
      "$__Host-tallygate", "%5F_Host-tallygate", "__Secure-tallygate", "tallygate", "__Host-tallygate[0]"],
 )  # fmt: skip
-async def test_a_name_that_only_looks_like_it_is_another(service: Running, cast: Cast, name: str) -> None:
+async def test_similar_cookie_name_is_ignored(service: Running, cast: Cast, name: str) -> None:
     cookie = await opened(service, cast.bob)
     planted = f"{name}={(await opened(service, cast.charlie)).partition('=')[2]}"
     assert await check(service, planted) == 401
@@ -151,7 +151,7 @@ async def test_a_name_that_only_looks_like_it_is_another(service: Running, cast:
     assert answer.json()["user"]["name"] == "bob"
 
 
-async def test_any_character_that_is_changed_is_noticed(service: Running, cast: Cast) -> None:
+async def test_changed_cookie_is_refused(service: Running, cast: Cast) -> None:
     cookie = await opened(service, cast.bob)
     start = len("__Host-tallygate=")
     for place in range(start, len(cookie)):
@@ -185,7 +185,7 @@ async def places(service: Running, cast: Cast, make_settings: Callable[..., Sett
 
 @settings(max_examples=200)
 @given(value=GARBAGE)
-async def test_garbage_is_nobody_and_breaks_nothing(places: list[Running], value: str) -> None:
+async def test_garbage_cookie_is_ignored(places: list[Running], value: str) -> None:
     for place in places:
         answer = await asked(place, [value])
         assert answer.status_code == 401
@@ -194,7 +194,7 @@ async def test_garbage_is_nobody_and_breaks_nothing(places: list[Running], value
 
 
 @pytest.mark.parametrize("length", [4_096, 10_000, 60_000])
-async def test_a_huge_cookie_is_nobody(service: Running, cast: Cast, length: int) -> None:
+async def test_huge_cookie_is_ignored(service: Running, cast: Cast, length: int) -> None:
     cookie = await opened(service, cast.bob)
     assert await check(service, f"__Host-tallygate={'x' * length}") == 401
     assert await check(service, f"{cookie}{'x' * length}") == 401

@@ -58,7 +58,7 @@ def ours(value: str) -> str:
     return f"__Host-tallygate={value}"
 
 
-async def test_flask_reads_what_we_write(service: Running, cast: Cast, clock: Clock) -> None:
+async def test_flask_reads_our_cookie(service: Running, cast: Cast, clock: Clock) -> None:
     scope, session = await session_of(service, await opened(service, cast.bob))
     session.data.update(EVERY_TYPE)
     found = RealFlask(KEY).data(value_of(await committed(service, scope)))
@@ -67,14 +67,14 @@ async def test_flask_reads_what_we_write(service: Running, cast: Cast, clock: Cl
     assert isinstance(found["markup"], Markup)
 
 
-async def test_we_read_what_flask_writes(service: Running, cast: Cast, clock: Clock) -> None:
+async def test_flask_cookie_is_read(service: Running, cast: Cast, clock: Clock) -> None:
     begun = RealFlask(KEY).data(value_of(await opened(service, cast.bob)))
     cookie = ours(RealFlask(KEY).cookie(begun | EVERY_TYPE))
     assert await check(service, cookie) == 200
     assert await data_of(service, cookie) == EVERY_TYPE
 
 
-async def test_what_flask_has_written_goes_through_us_unchanged(make_settings: Callable[..., Settings]) -> None:
+async def test_flask_cookie_is_rewritten_unchanged(make_settings: Callable[..., Settings]) -> None:
     async with running(make_settings(session_store="cookie", secret_key=KEY)) as service:
         user = (await make_cast(service)).bob
         begun = RealFlask(KEY).data(value_of(await opened(service, user)))
@@ -93,7 +93,7 @@ def flask() -> RealFlask:
 
 @settings(max_examples=60)
 @given(data=DATA.filter(bool))
-def test_both_write_the_same(flask: RealFlask, data: dict[str, Any]) -> None:
+def test_our_cookie_equals_flasks(flask: RealFlask, data: dict[str, Any]) -> None:
     """Up to the time and the signature."""
     mine = FlaskCookies([KEY])
     theirs, own = flask.cookie(data), mine.dumps(data)
@@ -121,14 +121,14 @@ def test_keys_rotate_as_in_flask() -> None:
     assert old.data(FlaskCookies(["old", "new"]).dumps({"a": 1})) == {}
 
 
-async def test_nothing_of_it_is_in_redis(service: Running, cast: Cast, server: Valkey) -> None:
+async def test_cookie_session_stores_nothing_in_redis(service: Running, cast: Cast, server: Valkey) -> None:
     cookie = await opened(service, cast.bob)
     assert await check(service, cookie) == 200
     with server.client as client:
         assert not [key for key in client.keys("*") if b"session" in key]
 
 
-async def test_it_lives_as_long_as_one_in_redis(service: Running, cast: Cast, clock: Clock) -> None:
+async def test_cookie_session_has_the_same_timeouts(service: Running, cast: Cast, clock: Clock) -> None:
     cookie = await opened(service, cast.bob)
     clock.move(14 * DAY - 1)
     assert await check(service, cookie) == 200
@@ -136,7 +136,7 @@ async def test_it_lives_as_long_as_one_in_redis(service: Running, cast: Cast, cl
     assert await check(service, cookie) == 401
 
 
-async def test_using_it_renews_it_once_a_minute_up_to_its_end(service: Running, cast: Cast, clock: Clock) -> None:
+async def test_cookie_session_is_renewed_once_a_minute(service: Running, cast: Cast, clock: Clock) -> None:
     client = await signed_in(service, "bob", base_url=HTTPS)
     renewed = 0
     for _ in range(12):
@@ -151,9 +151,7 @@ async def test_using_it_renews_it_once_a_minute_up_to_its_end(service: Running, 
     assert 89 * DAY < clock() - begun <= 91 * DAY
 
 
-async def test_a_cookie_of_another_servers_clock_is_good_but_one_of_the_future_is_not(
-    service: Running, cast: Cast, clock: Clock
-) -> None:
+async def test_cookie_from_the_future_is_refused(service: Running, cast: Cast, clock: Clock) -> None:
     cookie = await opened(service, cast.bob)
     clock.move(-59)
     assert await check(service, cookie) == 200
@@ -162,14 +160,14 @@ async def test_a_cookie_of_another_servers_clock_is_good_but_one_of_the_future_i
 
 
 @pytest.mark.parametrize("stamp", [b"", b"A", b"____", b"_" * 40])
-async def test_a_time_of_signing_that_is_none_is_nobody(service: Running, clock: Clock, stamp: bytes) -> None:
+async def test_malformed_signing_time_is_refused(service: Running, clock: Clock, stamp: bytes) -> None:
     serializer = FlaskCookies([KEY], clock=clock)._serializer
     signer: Any = serializer.make_signer("cookie-session")
     value = b"e30." + stamp
     assert await check(service, ours((value + b"." + signer.get_signature(value)).decode())) == 401
 
 
-async def test_it_cannot_be_revoked_and_says_so(service: Running, cast: Cast) -> None:
+async def test_cookie_session_cannot_be_revoked_and_says_so(service: Running, cast: Cast) -> None:
     client = await signed_in(service, "bob", base_url=HTTPS)
     cookie = "; ".join(f"{each.name}={each.value}" for each in client.cookies.jar)
     assert not service.state["sessions"].revocable
@@ -180,13 +178,13 @@ async def test_it_cannot_be_revoked_and_says_so(service: Running, cast: Cast) ->
     assert await check(service, cookie) == 200  # the price of this store
 
 
-async def test_a_disabled_user_is_out_all_the_same(service: Running, cast: Cast) -> None:
+async def test_disabled_user_is_refused_with_a_cookie_session(service: Running, cast: Cast) -> None:
     cookie = await opened(service, cast.bob)
     await service.state["accounts"].set_disabled(cast.bob.id, True)
     assert await check(service, cookie) == 401
 
 
-async def test_what_is_too_large_for_a_cookie_is_an_error_that_says_so(service: Running, cast: Cast) -> None:
+async def test_session_too_large_for_a_cookie_raises(service: Running, cast: Cast) -> None:
     cookie = await opened(service, cast.bob)
     scope, session = await session_of(service, cookie)
     session.data["random"] = [f"{number * 7919 % 65_537}" for number in range(2000)]
@@ -196,7 +194,7 @@ async def test_what_is_too_large_for_a_cookie_is_an_error_that_says_so(service: 
     assert await data_of(service, cookie) == {}
 
 
-async def test_the_visitor_of_whom_too_much_is_kept_is_answered(service: Running, cast: Cast) -> None:
+async def test_request_with_a_too_large_session_is_answered(service: Running, cast: Cast) -> None:
     cookie = await opened(service, cast.bob)
 
     async def handler(scope: Scope, receive: Any, send: Any) -> None:
@@ -212,7 +210,7 @@ async def test_the_visitor_of_whom_too_much_is_kept_is_answered(service: Running
 
 
 @pytest.mark.parametrize("name", ["user", "created", "seen", "how"])
-async def test_a_name_that_the_session_needs_for_itself_is_refused(service: Running, cast: Cast, name: str) -> None:
+async def test_reserved_session_keys_are_refused(service: Running, cast: Cast, name: str) -> None:
     scope, session = await session_of(service, await opened(service, cast.bob))
     session.data[name] = cast.alice.id
     with pytest.raises(TypeError, match=name):
@@ -227,7 +225,7 @@ async def test_a_changed_password_goes_on_with_the_same_data(service: Running, c
     assert await data_of(service, await committed(service, again)) == {"basket": ["apple"]}
 
 
-async def test_a_page_greets_once(service: Running, cast: Cast) -> None:
+async def test_flash_message_shows_once(service: Running, cast: Cast) -> None:
     client = service.another_client(base_url=HTTPS)
     await client.post("/sign-in", data={"username": "bob", "password": PASSWORD})
     assert "You are signed in." in (await client.get("/")).text
@@ -248,7 +246,9 @@ SIGNED_JSON = st.recursive(
 
 @settings(max_examples=100)
 @given(value=SIGNED_JSON)
-async def test_what_is_signed_but_no_session_is_nobody(service: Running, cast: Cast, clock: Clock, value: Any) -> None:
+async def test_signed_value_that_is_no_session_is_refused(
+    service: Running, cast: Cast, clock: Clock, value: Any
+) -> None:
     full = {"user": cast.bob.id, "created": clock(), "seen": clock(), "how": "password", "more": value}
     for data, allowed in ((value, {401}), (full, {200, 401})):
         assert await check(service, ours(signed(clock, json.dumps(data).encode()))) in allowed
@@ -268,11 +268,11 @@ def signed(clock: Clock, payload: bytes) -> str:
         b'{" d":"yesterday"}', b'{" d":"Mon, 01 Jan 0001 00:00:00 +2359"}', b'{" di":[]}', b'{" di":{}}', b'{" m":{}}',
     ],
 )  # fmt: skip
-async def test_a_payload_that_is_none_is_nobody(service: Running, clock: Clock, payload: bytes) -> None:
+async def test_malformed_payload_is_refused(service: Running, clock: Clock, payload: bytes) -> None:
     assert await check(service, ours(signed(clock, payload))) == 401
 
 
-async def test_a_compressed_payload_that_is_none_is_nobody(service: Running, clock: Clock) -> None:
+async def test_malformed_compressed_payload_is_refused(service: Running, clock: Clock) -> None:
     serializer: URLSafeTimedSerializer = FlaskCookies([KEY], clock=clock)._serializer
     for raw in (b"not zlib", zlib.compress(b"{"), zlib.compress(b"[" * 100_000)):
         value = serializer.make_signer("cookie-session").sign(b"." + base64_encode(raw)).decode()

@@ -42,7 +42,7 @@ async def changed(service: Running, cookie: str, change: Change) -> str:
     ],
 )
 @pytest.mark.parametrize("session_store", ["redis", "cookie"])
-async def test_a_change_is_kept_however_deep_it_is(
+async def test_nested_change_is_stored(
     make_settings: Callable[..., Settings], session_store: str, change: Change
 ) -> None:
     async with running(make_settings(session_store=session_store)) as service:
@@ -62,7 +62,7 @@ async def test_a_change_is_kept_however_deep_it_is(
         MOMENT.replace(tzinfo=None), MOMENT.replace(microsecond=6), MOMENT.replace(year=26),
     ],
 )  # fmt: skip
-async def test_what_would_not_come_back_as_it_was_is_refused(service: Running, cast: Cast, value: object) -> None:
+async def test_data_that_json_would_change_is_refused(service: Running, cast: Cast, value: object) -> None:
     cookie = await opened(service, cast.bob)
     scope, session = await session_of(service, cookie)
     session.data["thing"] = value
@@ -73,7 +73,7 @@ async def test_what_would_not_come_back_as_it_was_is_refused(service: Running, c
     await committed(service, scope)
 
 
-async def test_a_name_has_to_be_a_text(service: Running, cast: Cast) -> None:
+async def test_session_keys_are_strings(service: Running, cast: Cast) -> None:
     scope, session = await session_of(service, await opened(service, cast.bob))
     names: dict[Any, Any] = session.data
     names[1] = "one"
@@ -99,7 +99,7 @@ DATA = st.dictionaries(st.text(st.characters(codec="utf-8")), JSON | TAGGED | st
 @pytest.mark.slow
 @settings(max_examples=50)
 @given(first=DATA, second=DATA)
-async def test_what_is_kept_comes_back_as_it_was(
+async def test_stored_data_comes_back_unchanged(
     service: Running, cast: Cast, first: dict[str, Any], second: dict[str, Any]
 ) -> None:
     cookie = await opened(service, cast.bob)
@@ -108,7 +108,7 @@ async def test_what_is_kept_comes_back_as_it_was(
         assert await data_of(service, cookie) == data
 
 
-async def test_what_a_request_changes_shows_in_no_other_before_it_is_stored(service: Running, cast: Cast) -> None:
+async def test_unstored_change_is_invisible_to_other_requests(service: Running, cast: Cast) -> None:
     cookie = await opened(service, cast.bob)
     await changed(service, cookie, lambda data: data.update(BASKET))
     _, session = await session_of(service, cookie)
@@ -118,7 +118,7 @@ async def test_what_a_request_changes_shows_in_no_other_before_it_is_stored(serv
     assert service.state["sessions"].cached(scope_of(cookie), cookie.encode()).data == BASKET
 
 
-async def test_within_a_request_all_have_the_same_session(service: Running, cast: Cast) -> None:
+async def test_request_has_one_session(service: Running, cast: Cast) -> None:
     scope, session = await session_of(service, await opened(service, cast.bob))
     assert await service.state["sessions"].open(scope) is session
     begun = await service.state["sessions"].begin(scope, cast.charlie.id, "password")
@@ -127,7 +127,7 @@ async def test_within_a_request_all_have_the_same_session(service: Running, cast
     assert await service.state["sessions"].open(scope) is None
 
 
-async def test_of_two_requests_that_change_different_names_both_are_kept(
+async def test_concurrent_changes_of_different_keys_are_both_stored(
     service: Running, elsewhere: Running, cast: Cast
 ) -> None:
     cookie = await opened(service, cast.bob)
@@ -141,7 +141,7 @@ async def test_of_two_requests_that_change_different_names_both_are_kept(
     assert await data_of(service, cookie) == {"shared": [1], "one": [1], "other": [2]}
 
 
-async def test_of_two_requests_that_change_the_same_name_the_later_is_kept(service: Running, cast: Cast) -> None:
+async def test_concurrent_changes_of_one_key_keep_the_later(service: Running, cast: Cast) -> None:
     cookie = await opened(service, cast.bob)
     (one_scope, one), (other_scope, other) = [await session_of(service, cookie) for _ in range(2)]
     one.data["name"], other.data["name"] = {"a": 1}, {"b": 2}
@@ -150,7 +150,7 @@ async def test_of_two_requests_that_change_the_same_name_the_later_is_kept(servi
     assert await data_of(service, cookie) == {"name": {"a": 1}}
 
 
-async def test_a_look_at_the_data_writes_nothing(service: Running, cast: Cast, server: Valkey) -> None:
+async def test_reading_data_writes_nothing(service: Running, cast: Cast, server: Valkey) -> None:
     cookie = await opened(service, cast.bob)
     await changed(service, cookie, lambda data: data.update(BASKET))
     with server.client as client:

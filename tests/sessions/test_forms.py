@@ -36,7 +36,7 @@ async def sent(client: httpx.AsyncClient, path: str, body: bytes, kind: str) -> 
         (json.dumps(GOOD).encode("utf-16"), "body"),
     ],
 )  # fmt: skip
-async def test_json_that_is_wrong_is_refused_by_name(client: httpx.AsyncClient, body: bytes, field: str) -> None:
+async def test_bad_json_names_the_field(client: httpx.AsyncClient, body: bytes, field: str) -> None:
     assert await sent(client, API, body, "application/json") == (400, field)
 
 
@@ -45,12 +45,12 @@ async def test_json_that_is_wrong_is_refused_by_name(client: httpx.AsyncClient, 
     ["", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/jsonp",
      "text/json", "application/json2; application/json"],
 )  # fmt: skip
-async def test_what_a_form_of_another_site_could_send_is_no_json(client: httpx.AsyncClient, kind: str) -> None:
+async def test_simple_content_types_are_refused_as_json(client: httpx.AsyncClient, kind: str) -> None:
     assert await sent(client, API, json.dumps(GOOD).encode(), kind) == (400, "Content-Type")
 
 
 @pytest.mark.parametrize("kind", ["application/json", "Application/JSON", "application/json; charset=utf-8"])
-async def test_json_is_taken_under_its_name(client: httpx.AsyncClient, kind: str) -> None:
+async def test_json_content_types_are_accepted(client: httpx.AsyncClient, kind: str) -> None:
     assert await sent(client, API, json.dumps(GOOD).encode(), kind) == (401, None)
 
 
@@ -75,7 +75,7 @@ async def test_json_is_taken_under_its_name(client: httpx.AsyncClient, kind: str
         (BOB, "multipart/form-data; boundary=x; charset=unicode_escape", 400, "Content-Type"),
     ],
 )  # fmt: skip
-async def test_a_form_that_is_wrong_is_refused_by_name(
+async def test_bad_form_names_the_field(
     client: httpx.AsyncClient, body: bytes, kind: str, status: int, field: str | None
 ) -> None:
     answer = await client.post(SIGN_IN, content=body, headers={"Content-Type": kind} if kind else {})
@@ -93,7 +93,7 @@ async def test_a_form_that_is_wrong_is_refused_by_name(
         ({"name": "a", "days": 2**53 + 1}, 400), ({"name": "a", "days": 10**30}, 400), ({"name": "a", "days": -1}, 400),
     ],
 )  # fmt: skip
-async def test_a_member_that_may_be_missing_is_checked_where_it_is_not(
+async def test_optional_member_is_checked_if_present(
     service: Running, signed_in_bob: httpx.AsyncClient, members: dict[str, Any], status: int
 ) -> None:
     answer = await signed_in_bob.post("/api/account/tokens", json=members)

@@ -58,7 +58,7 @@ def browser_with(service: Running, cookie: str) -> httpx.AsyncClient:
     return client
 
 
-async def test_the_old_apps_cookie_becomes_a_session_and_is_deleted(service: Running, cast: Cast, app: str) -> None:
+async def test_legacy_cookie_becomes_a_session_and_is_deleted(service: Running, cast: Cast, app: str) -> None:
     browser = browser_with(service, await the_old_cookie(app))
     answer = await browser.get("/api/session")
     assert answer.json()["user"]["name"] == "bob"
@@ -72,7 +72,7 @@ async def test_the_old_apps_cookie_becomes_a_session_and_is_deleted(service: Run
     assert "set-cookie" not in answer.headers
 
 
-async def test_it_is_noted_as_a_sign_in_is(service: Running, cast: Cast, app: str) -> None:
+async def test_legacy_sign_in_is_audited(service: Running, cast: Cast, app: str) -> None:
     cookie = await the_old_cookie(app)
     answer = await asked(service, [cookie])
     await asked(service, [cookie])
@@ -86,12 +86,12 @@ async def test_it_is_noted_as_a_sign_in_is(service: Running, cast: Cast, app: st
     assert entry.request_id == answer.headers["x-request-id"]
 
 
-async def test_a_page_opens_as_well(service: Running, cast: Cast, app: str) -> None:
+async def test_legacy_cookie_opens_a_page(service: Running, cast: Cast, app: str) -> None:
     browser = browser_with(service, await the_old_cookie(app))
     assert "bob" in (await browser.get("/account")).text
 
 
-async def test_an_old_cookie_is_no_fresh_sign_in(service: Running, cast: Cast, app: str) -> None:
+async def test_legacy_cookie_is_no_reauthentication(service: Running, cast: Cast, app: str) -> None:
     browser = browser_with(service, await the_old_cookie(app))
     assert (await browser.get("/api/session")).status_code == 200
     answer = await browser.post("/account/identities/unlink", data={"id": "x"})
@@ -99,7 +99,9 @@ async def test_an_old_cookie_is_no_fresh_sign_in(service: Running, cast: Cast, a
     assert "Confirm it's you" in answer.text
 
 
-async def test_it_works_once(service: Running, cast: Cast, app: str, make_settings: Callable[..., Settings]) -> None:
+async def test_legacy_cookie_works_once(
+    service: Running, cast: Cast, app: str, make_settings: Callable[..., Settings]
+) -> None:
     cookie = await the_old_cookie(app)
     browser = browser_with(service, cookie)
     assert (await browser.get("/api/session")).status_code == 200
@@ -119,7 +121,7 @@ async def test_of_many_requests_at_once_one_gets_the_session(service: Running, c
     assert len(await service.state["sessions"].of_user(cast.bob.id)) == 1
 
 
-async def test_it_cannot_be_replayed_in_another_spelling(service: Running, cast: Cast, app: str) -> None:
+async def test_legacy_cookie_cannot_be_replayed_in_another_encoding(service: Running, cast: Cast, app: str) -> None:
     cookie = await the_old_cookie(app)
     assert await check(service, cookie) == 200
     plain = cookie.replace('"', "")
@@ -128,7 +130,7 @@ async def test_it_cannot_be_replayed_in_another_spelling(service: Running, cast:
         assert await check(service, spelling) == 401
 
 
-async def test_who_has_a_session_of_ours_keeps_the_old_cookie_for_later(service: Running, cast: Cast, app: str) -> None:
+async def test_legacy_cookie_is_kept_beside_a_session(service: Running, cast: Cast, app: str) -> None:
     cookie = await the_old_cookie(app)
     charlies = await opened(service, cast.charlie)
     both = await asked(service, [f"{cookie}; {charlies}"])
@@ -136,7 +138,7 @@ async def test_who_has_a_session_of_ours_keeps_the_old_cookie_for_later(service:
     assert await check(service, cookie) == 200
 
 
-async def test_a_user_who_is_unknown_stays_signed_out_until_known(service: Running, cast: Cast, app: str) -> None:
+async def test_legacy_cookie_of_an_unknown_user_is_ignored(service: Running, cast: Cast, app: str) -> None:
     cookie = await the_old_cookie(app, "dave")
     answer = await asked(service, [cookie])
     assert answer.status_code == 401
@@ -145,7 +147,7 @@ async def test_a_user_who_is_unknown_stays_signed_out_until_known(service: Runni
     assert await check(service, cookie) == 200
 
 
-async def test_who_has_ended_all_sessions_has_ended_the_old_ones(service: Running, cast: Cast, app: str) -> None:
+async def test_ending_all_sessions_ends_legacy_cookies(service: Running, cast: Cast, app: str) -> None:
     browser = browser_with(service, await the_old_cookie(app))
     assert (await browser.post("/account/devices/end-others")).status_code == 303
     assert await check(service, await the_old_cookie(app, device=2)) == 401
@@ -161,7 +163,7 @@ async def test_a_disabled_user_stays_signed_out(service: Running, cast: Cast, ap
     assert await service.state["sessions"].of_user(cast.bob.id) == []
 
 
-async def test_names_are_compared_as_at_the_sign_in(service: Running, cast: Cast, app: str) -> None:
+async def test_legacy_names_are_compared_as_at_sign_in(service: Running, cast: Cast, app: str) -> None:
     assert (await asked(service, [await the_old_cookie(app, "BOB")])).json()["user"]["name"] == "bob"
 
 
@@ -215,7 +217,7 @@ async def test_a_tornado_cookie_of_another_name_is_refused(service: Running, cas
         "1:0|5000:" + "9" * 5000 + "|4:user|4:Ym9i|", "1:0|{time}|4:user|4:Ym9i",
     ],
 )  # fmt: skip
-async def test_a_signed_tornado_cookie_of_another_form_is_nobody(service: Running, cast: Cast, fields: str) -> None:
+async def test_malformed_tornado_cookie_is_ignored(service: Running, cast: Cast, fields: str) -> None:
     stamp = str(int(time.time()))
     text = "2|" + fields.replace("{time}", f"{len(stamp)}:{stamp}")
     signature = hmac.new(TORNADO.encode(), text.encode(), "sha256").hexdigest()
@@ -225,12 +227,12 @@ async def test_a_signed_tornado_cookie_of_another_form_is_nobody(service: Runnin
     assert await check(service, f"user={good}{signature}") == 200
 
 
-async def test_a_key_of_several_that_tornado_had_is_good(service: Running, cast: Cast) -> None:
+async def test_tornado_key_versions_are_accepted(service: Running, cast: Cast) -> None:
     assert await check(service, from_tornado("bob", secret={1: "first", 2: TORNADO}, key_version=2)) == 200
 
 
 @pytest.mark.parametrize("value", ["bob", '"bob"', '{"user": "bob", "more": [1]}', "Bob", '"\\u0062ob"'])
-async def test_a_tornado_cookie_holds_the_name_in_one_of_several_ways(service: Running, cast: Cast, value: str) -> None:
+async def test_tornado_cookie_formats_are_read(service: Running, cast: Cast, value: str) -> None:
     assert await check(service, from_tornado(value)) == 200
 
 
@@ -238,14 +240,14 @@ async def test_a_tornado_cookie_holds_the_name_in_one_of_several_ways(service: R
     "value", [b"\xff", "", '""', "null", "true", "1", "[]", '["bob"]', "{}", '{"user": 1}', '{"user": null}',
               '{"name": "bob"}', "[" * 2000, '"bob', "bob ob", "9" * 5000],
 )  # fmt: skip
-async def test_what_is_no_name_is_nobody(service: Running, cast: Cast, value: str | bytes) -> None:
+async def test_legacy_value_that_is_no_name_is_ignored(service: Running, cast: Cast, value: str | bytes) -> None:
     assert await check(service, from_tornado(value)) == 401
 
 
 @pytest.mark.parametrize(
     "data", [{}, {"user": None}, {"user": 1}, {"user": ["bob"]}, {"user": b"bob"}, {"user": ""}, {"name": "bob"}]
 )
-async def test_a_flask_session_without_a_name_is_nobody(service: Running, cast: Cast, data: dict[str, Any]) -> None:
+async def test_flask_session_without_a_name_is_ignored(service: Running, cast: Cast, data: dict[str, Any]) -> None:
     assert await check(service, from_flask(**data, other=1)) == 401
 
 
@@ -253,7 +255,7 @@ async def test_a_flask_session_without_a_name_does_not_hide_a_tornado_cookie(ser
     assert await check(service, f"{from_flask(other=1)}; {from_tornado('bob')}") == 200
 
 
-async def test_the_cookie_and_the_key_can_have_other_names(make_settings: Callable[..., Settings], cast: Cast) -> None:
+async def test_legacy_cookie_and_key_names_are_settings(make_settings: Callable[..., Settings], cast: Cast) -> None:
     names = {"legacy_cookie": "old", "legacy_user_key": "_user_id"}
     flask = f"old={RealFlask(FLASK).cookie({'_user_id': 'bob', 'user': 'alice'})}"
     tornado = create_signed_value(TORNADO, "old", json.dumps({"_user_id": "bob"})).decode()
@@ -265,16 +267,14 @@ async def test_the_cookie_and_the_key_can_have_other_names(make_settings: Callab
             assert (await asked(service, [cookie])).json()["user"]["name"] == "bob"
 
 
-async def test_without_the_secret_an_old_cookie_is_nothing(
+async def test_legacy_cookie_without_the_secret_is_ignored(
     make_settings: Callable[..., Settings], cast: Cast, app: str
 ) -> None:
     async with running(make_settings()) as service:
         assert await check(service, await the_old_cookie(app)) == 401
 
 
-async def test_a_cookie_of_ours_may_have_the_name_of_the_old_one(
-    make_settings: Callable[..., Settings], cast: Cast
-) -> None:
+async def test_our_cookie_may_have_the_legacy_name(make_settings: Callable[..., Settings], cast: Cast) -> None:
     async with running(make_settings(legacy_flask_secret=FLASK, session_cookie="session")) as service:
         ours = await asked(service, [from_flask(user="bob")], url="http://tallygate.test")
         (line,) = ours.headers.get_list("set-cookie")

@@ -10,9 +10,7 @@ from tests.sessions.test_legacy import FLASK, TORNADO, app, service, the_old_coo
 __all__ = ["app", "service"]
 
 
-async def test_an_account_made_by_signing_up_meanwhile_answers_to_no_old_cookie(
-    make_settings: Callable[..., Settings], app: str
-) -> None:
+async def test_legacy_cookie_does_not_sign_in_a_later_sign_up(make_settings: Callable[..., Settings], app: str) -> None:
     settings = make_settings(legacy_flask_secret=FLASK, legacy_tornado_secret=TORNADO, registration="open")
     async with running(settings) as service:
         form = {"username": "carol", "password": "paper lantern over the river", "next": "/", "invitation": ""}
@@ -21,14 +19,12 @@ async def test_an_account_made_by_signing_up_meanwhile_answers_to_no_old_cookie(
             assert await check(service, await the_old_cookie(app, name)) == 401
 
 
-async def test_an_administrator_made_meanwhile_answers_to_no_old_cookie(service: Running, app: str) -> None:
+async def test_legacy_cookie_does_not_sign_in_a_later_administrator(service: Running, app: str) -> None:
     await service.state["accounts"].create_first_admin("carol", None, newcomer=True)
     assert await check(service, await the_old_cookie(app, "carol")) == 401
 
 
-async def test_an_account_made_before_the_secret_was_set_answers(
-    make_settings: Callable[..., Settings], app: str
-) -> None:
+async def test_legacy_cookie_signs_in_an_earlier_account(make_settings: Callable[..., Settings], app: str) -> None:
     async with running(make_settings(registration="open")) as before:
         form = {"username": "carol", "password": "paper lantern over the river", "next": "/", "invitation": ""}
         assert (await before.client.post("/sign-up", data=form)).status_code == 303

@@ -16,7 +16,7 @@ from tests.sessions.opened import HTTPS, check, cookie_of, opened, scope_of, ses
 DAY = 86_400
 
 
-async def test_after_signing_out_the_cookie_is_worth_nothing(service: Running, elsewhere: Running, cast: Cast) -> None:
+async def test_sign_out_ends_the_session(service: Running, elsewhere: Running, cast: Cast) -> None:
     for way in ("DELETE /api/session", "POST /sign-out"):
         client = await signed_in(service, "bob", base_url=HTTPS)
         cookie = cookie_of(client)
@@ -29,7 +29,7 @@ async def test_after_signing_out_the_cookie_is_worth_nothing(service: Running, e
         await until_refused(elsewhere, cookie)
 
 
-async def test_signing_in_gives_a_new_id_and_the_old_one_is_dead(service: Running, cast: Cast) -> None:
+async def test_sign_in_replaces_the_session_id(service: Running, cast: Cast) -> None:
     """Whoever has planted or seen the id from before gains nothing (session fixation)."""
     client = await signed_in(service, "bob", base_url=HTTPS)
     before = cookie_of(client)
@@ -81,7 +81,7 @@ async def test_a_changed_password_ends_the_other_sessions_as_chosen(
     assert await check(service, charlies) == await check(service, cookie_of(client)) == 200
 
 
-async def test_a_session_that_is_not_used_ends(service: Running, cast: Cast, clock: Clock) -> None:
+async def test_unused_session_ends_at_the_idle_timeout(service: Running, cast: Cast, clock: Clock) -> None:
     cookie = await opened(service, cast.bob)
     clock.move(14 * DAY - 1)
     assert await check(service, cookie) == 200  # and that is a use
@@ -93,7 +93,7 @@ async def test_a_session_that_is_not_used_ends(service: Running, cast: Cast, clo
     assert await check(service, cookie) == 200
 
 
-async def test_a_session_ends_also_when_it_is_used_all_the_time(service: Running, cast: Cast, clock: Clock) -> None:
+async def test_used_session_ends_at_the_absolute_timeout(service: Running, cast: Cast, clock: Clock) -> None:
     cookie = await opened(service, cast.bob)
     for _ in range(89):
         clock.move(DAY)
@@ -104,9 +104,7 @@ async def test_a_session_ends_also_when_it_is_used_all_the_time(service: Running
     assert await check(service, cookie) == 401
 
 
-async def test_a_worker_that_has_kept_a_session_ends_it_as_well(
-    make_settings: Callable[..., Settings], clock: Clock
-) -> None:
+async def test_cached_session_ends_on_time(make_settings: Callable[..., Settings], clock: Clock) -> None:
     async with running(make_settings(session_idle_timeout=60, session_absolute_timeout=100), clock) as service:
         user = await service.state["accounts"].create("bob", None)
         cookie = await opened(service, user)
@@ -119,7 +117,7 @@ async def test_a_worker_that_has_kept_a_session_ends_it_as_well(
         assert await check(service, other) == 401
 
 
-async def test_redis_forgets_sessions_by_itself(service: Running, cast: Cast, server: Valkey, clock: Clock) -> None:
+async def test_redis_expires_sessions(service: Running, cast: Cast, server: Valkey, clock: Clock) -> None:
     await opened(service, cast.bob)
     with server.client as client:
         (key,) = client.scan_iter("session:*")
@@ -128,7 +126,7 @@ async def test_redis_forgets_sessions_by_itself(service: Running, cast: Cast, se
         assert client.pexpiretime(index) > (clock() + 90 * DAY) * 1000
 
 
-async def test_the_last_use_is_noted_once_a_minute_at_most(
+async def test_last_use_is_written_at_most_once_a_minute(
     service: Running, cast: Cast, server: Valkey, clock: Clock
 ) -> None:
     cookie, begun = await opened(service, cast.bob), clock()
@@ -160,7 +158,7 @@ async def test_a_late_write_does_not_bring_an_ended_session_back(
 
 
 @pytest.mark.parametrize("spoilt", [{"c": "x"}, {"u": None}, {"s": "nan"}, {"u": b"\xff"}])
-async def test_a_session_that_is_spoilt_in_redis_is_none(
+async def test_corrupt_session_in_redis_is_ignored(
     service: Running, cast: Cast, server: Valkey, spoilt: dict[str, Any]
 ) -> None:
     cookie = await opened(service, cast.bob)
@@ -190,7 +188,7 @@ async def test_a_session_is_fresh_for_a_moment(service: Running, cast: Cast, clo
      ("/admin/users", 403), ("/api/session", 200), ("/api/account", 200), ("/api/account/sessions", 200),
      ("/api/account/tokens", 200)],
 )  # fmt: skip
-async def test_what_depends_on_who_asks_is_kept_by_no_cache(
+async def test_personal_responses_are_not_cacheable(
     service: Running, cast: Cast, path: str, signed_in_status: int
 ) -> None:
     cookie = await opened(service, cast.bob)
@@ -202,7 +200,7 @@ async def test_what_depends_on_who_asks_is_kept_by_no_cache(
         assert "cookie" in answer.headers["vary"].lower()
 
 
-async def test_a_page_after_signing_in_greets_and_the_next_does_not(service: Running, cast: Cast) -> None:
+async def test_flash_message_after_sign_in_shows_once(service: Running, cast: Cast) -> None:
     client = service.another_client(base_url=HTTPS)
     await client.post("/sign-in", data={"username": "bob", "password": PASSWORD})
     first, second = await client.get("/"), await client.get("/")
@@ -212,7 +210,7 @@ async def test_a_page_after_signing_in_greets_and_the_next_does_not(service: Run
     assert "bob" in second.text
 
 
-async def test_a_signed_in_request_asks_redis_next_to_nothing(service: Running, cast: Cast, server: Valkey) -> None:
+async def test_signed_in_request_sends_few_redis_commands(service: Running, cast: Cast, server: Valkey) -> None:
     client = await signed_in(service, "bob", base_url=HTTPS)
     await client.get("/api/session")
     with server.client as valkey:

@@ -14,7 +14,7 @@ from tests.sessions.opened import HTTPS, check, cookie_of, opened, session_of, u
 DAY = 86_400
 
 
-async def test_a_disabled_user_is_out_everywhere(service: Running, elsewhere: Running, cast: Cast) -> None:
+async def test_disabled_user_loses_all_sessions(service: Running, elsewhere: Running, cast: Cast) -> None:
     alice = await signed_in(service, "alice", base_url=HTTPS)
     bobs = [await opened(service, cast.bob), await opened(elsewhere, cast.bob)]
     for cookie in bobs:
@@ -30,7 +30,7 @@ async def test_a_disabled_user_is_out_everywhere(service: Running, elsewhere: Ru
     assert (await alice.get("/api/session")).status_code == 200
 
 
-async def test_a_user_who_is_disabled_alone_is_refused_though_the_session_lives(service: Running, cast: Cast) -> None:
+async def test_disabled_user_is_refused_with_a_live_session(service: Running, cast: Cast) -> None:
     cookie = await opened(service, cast.bob)
     assert await check(service, cookie) == 200
     await service.state["accounts"].set_disabled(cast.bob.id, True)
@@ -38,7 +38,7 @@ async def test_a_user_who_is_disabled_alone_is_refused_though_the_session_lives(
     assert len(await service.state["sessions"].of_user(cast.bob.id)) == 1
 
 
-async def test_a_user_ends_own_sessions_and_nobody_elses(service: Running, cast: Cast) -> None:
+async def test_user_ends_only_own_sessions(service: Running, cast: Cast) -> None:
     bob, charlie = await signed_in(service, "bob", base_url=HTTPS), await signed_in(service, "charlie", base_url=HTTPS)
     (charlies,) = (await charlie.get("/api/account/sessions")).json()
     assert (await bob.delete(f"/api/account/sessions/{charlies['id']}")).status_code == 404
@@ -52,13 +52,13 @@ async def test_a_user_ends_own_sessions_and_nobody_elses(service: Running, cast:
     assert (await bob.get("/api/session")).status_code == 200
 
 
-async def test_the_id_that_is_listed_is_not_the_one_that_signs_in(service: Running, cast: Cast) -> None:
+async def test_listed_id_is_not_the_session_id(service: Running, cast: Cast) -> None:
     client = await signed_in(service, "bob", base_url=HTTPS)
     (listed,) = (await client.get("/api/account/sessions")).json()
     assert listed["id"] not in cookie_of(client)
 
 
-async def test_the_devices_tell_what_is_known_of_them(service: Running, cast: Cast, clock: Clock) -> None:
+async def test_device_list_shows_browser_and_address(service: Running, cast: Cast, clock: Clock) -> None:
     agent = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
     client = await signed_in(
         service, "bob", base_url=HTTPS, headers={"User-Agent": agent}, client=("2001:db8::1", 40000)

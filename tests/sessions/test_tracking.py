@@ -55,7 +55,7 @@ def tracking_clients(server: Valkey) -> list[int]:
         return [int(each["id"]) for each in client.client_list() if "t" in each["flags"]]
 
 
-async def test_what_was_read_is_not_asked_for_again(pair: tuple[Store, Tracked], server: Valkey) -> None:
+async def test_cached_hash_costs_no_command(pair: tuple[Store, Tracked], server: Valkey) -> None:
     store, tracked = pair
     await store.idempotent("HSET", "k", "n", 1)
     assert tracked.kept("k") is None
@@ -67,7 +67,7 @@ async def test_what_was_read_is_not_asked_for_again(pair: tuple[Store, Tracked],
         assert client.info("commandstats")["cmdstat_hgetall"]["calls"] == before
 
 
-async def test_what_is_not_there_is_known_not_to_be_until_it_is(pair: tuple[Store, Tracked]) -> None:
+async def test_missing_hash_is_cached_until_created(pair: tuple[Store, Tracked]) -> None:
     store, tracked = pair
     assert await tracked.read("k") is None
     await store.idempotent("HSET", "k", "n", 1)
@@ -82,7 +82,7 @@ async def test_what_is_not_there_is_known_not_to_be_until_it_is(pair: tuple[Stor
     "command",
     [("HSET", "k", "n", 2), ("DEL", "k"), ("PEXPIRE", "k", 0), ("HDEL", "k", "n"), ("RENAME", "k", "l"), ("FLUSHALL",)],
 )
-async def test_every_change_is_heard_of(pair: tuple[Store, Tracked], command: tuple[str | int, ...]) -> None:
+async def test_every_change_invalidates(pair: tuple[Store, Tracked], command: tuple[str | int, ...]) -> None:
     store, tracked = pair
     await store.idempotent("HSET", "k", "n", 1)
     assert await tracked.read("k") == 1
@@ -91,7 +91,7 @@ async def test_every_change_is_heard_of(pair: tuple[Store, Tracked], command: tu
     assert await tracked.read("k") == (2 if command[0] == "HSET" else None)
 
 
-async def test_what_is_forgotten_is_read_again(pair: tuple[Store, Tracked]) -> None:
+async def test_forgotten_hash_is_read_again(pair: tuple[Store, Tracked]) -> None:
     store, tracked = pair
     await store.idempotent("HSET", "k", "n", 1)
     assert await tracked.read("k") == 1
@@ -122,13 +122,13 @@ async def test_a_hash_that_is_invalidated_while_it_is_read_is_not_cached(
         assert await first.read("k") == first.kept("k") == 1
 
 
-async def test_what_cannot_be_read_as_one_is_none(pair: tuple[Store, Tracked]) -> None:
+async def test_unparseable_hash_is_none(pair: tuple[Store, Tracked]) -> None:
     store, tracked = pair
     await store.idempotent("HSET", "k", "n", "x")
     assert await tracked.read("k") is None
 
 
-async def test_at_most_so_many_are_kept(server: Valkey) -> None:
+async def test_cache_is_bounded(server: Valkey) -> None:
     async with opened(server.url, limit=20) as (store, tracked):
         for number in range(50):
             await store.idempotent("HSET", f"k{number}", "n", number)
@@ -138,7 +138,7 @@ async def test_at_most_so_many_are_kept(server: Valkey) -> None:
         assert tracked.kept("k0") is None
 
 
-async def test_a_reader_who_gives_up_leaves_nothing_behind(pair: tuple[Store, Tracked]) -> None:
+async def test_cancelled_read_leaves_nothing_behind(pair: tuple[Store, Tracked]) -> None:
     store, tracked = pair
     await store.idempotent("HSET", "k", "n", 1)
     reading = asyncio.create_task(tracked.read("k"))
@@ -151,7 +151,7 @@ async def test_a_reader_who_gives_up_leaves_nothing_behind(pair: tuple[Store, Tr
     assert await tracked.read("k") == tracked.kept("k") == 1
 
 
-async def test_nothing_is_kept_while_the_tracking_connection_is_down(server: Valkey) -> None:
+async def test_nothing_is_cached_without_the_tracking_connection(server: Valkey) -> None:
     async with opened(server.url) as (store, tracked):
         await store.idempotent("HSET", "k", "n", 1)
         assert await tracked.read("k") == 1
@@ -189,7 +189,7 @@ async def test_a_store_without_tracking_is_read_each_time(server: Valkey) -> Non
 
 
 @pytest.mark.slow
-async def test_a_network_that_goes_silent_does_not_leave_old_values(server: Valkey) -> None:
+async def test_silent_network_leaves_no_stale_values(server: Valkey) -> None:
     """No reset tells of it, and no answer is due: only asking for a sign of life finds out."""
     async with proxy(server.socket) as between, opened(between.url, timeout=1) as (store, tracked):
         await store.idempotent("HSET", "k", "n", 1)
@@ -255,7 +255,7 @@ class Storm:
 
 
 @pytest.mark.parametrize("disturbed", [False, True])
-async def test_after_a_storm_of_changes_and_reads_nothing_old_is_kept(server: Valkey, disturbed: bool) -> None:
+async def test_many_changes_leave_no_stale_values(server: Valkey, disturbed: bool) -> None:
     seed = random.randrange(2**32)
     print(f"seed {seed}")
     storm = Storm(seed)
@@ -275,7 +275,7 @@ async def test_after_a_storm_of_changes_and_reads_nothing_old_is_kept(server: Va
             assert not tracked._outdated
 
 
-async def test_who_writes_and_forgets_reads_what_was_written(pair: tuple[Store, Tracked]) -> None:
+async def test_writer_reads_its_own_write(pair: tuple[Store, Tracked]) -> None:
     """Also while others read the same: each read after the write sees it."""
     store, tracked = pair
     done = asyncio.Event()

@@ -28,5 +28,5 @@ WEBKIT = "AppleWebKit/537.36 (KHTML, like Gecko)"
         ("\xff\x00<script>", ""),
     ],
 )
-def test_a_user_agent_in_words(user_agent: str, device: str) -> None:
+def test_user_agent_is_described(user_agent: str, device: str) -> None:
     assert device_of(user_agent) == device

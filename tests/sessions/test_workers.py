@@ -76,9 +76,7 @@ async def test_a_worker_that_has_changed_a_session_sees_it_at_once(
 
 
 @pytest.mark.slow
-async def test_in_a_storm_of_beginnings_and_ends_nobody_is_let_in_who_was_out(
-    service: Running, elsewhere: Running, cast: Cast
-) -> None:
+async def test_ended_sessions_stay_ended_under_load(service: Running, elsewhere: Running, cast: Cast) -> None:
     """Each of many visitors at once is begun, checked, ended and checked again, on workers chosen at random."""
     seed = random.randrange(2**32)
     print(f"seed {seed}")

@@ -28,7 +28,7 @@ from tests.oauth_client.refresh.conftest import held, refreshes, so
         lambda: JSONResponse({"token_type": "bearer"}),
     ],
 )
-async def test_a_provider_that_can_not_tell_ends_nothing_and_is_asked_again_in_a_minute(
+async def test_unavailable_provider_is_retried_after_a_minute(
     answer: Callable[[], Response], inside: OAuthFlow, provider: FakeOpenId, clock: Clock
 ) -> None:
     provider.instead["/token"] = answer
@@ -43,17 +43,17 @@ async def test_a_provider_that_can_not_tell_ends_nothing_and_is_asked_again_in_a
     assert refreshes(provider) == [provider.refresh_tokens[0]] * 2
 
 
-async def test_a_new_id_token_may_come_with_it(inside: OAuthFlow, provider: FakeOpenId) -> None:
+async def test_refresh_accepts_a_new_id_token(inside: OAuthFlow, provider: FakeOpenId) -> None:
     provider.refreshed["id_token"] = provider.new_id_token()
     assert await inside.user() is not None
 
 
-async def test_an_id_token_about_somebody_else_ends_the_session(inside: OAuthFlow, provider: FakeOpenId) -> None:
+async def test_refreshed_id_token_of_another_subject_ends_the_session(inside: OAuthFlow, provider: FakeOpenId) -> None:
     provider.refreshed["id_token"] = provider.new_id_token(sub="somebody else")
     assert await inside.user() is None
 
 
-async def test_an_id_token_that_can_not_be_verified_tells_nothing(
+async def test_unverifiable_refreshed_id_token_is_ignored(
     inside: OAuthFlow, provider: FakeOpenId, clock: Clock
 ) -> None:
     provider.sign_with = OTHER_RSA
@@ -64,7 +64,7 @@ async def test_an_id_token_that_can_not_be_verified_tells_nothing(
 
 
 @pytest.mark.parametrize("lifetime", [None, 0, -5, "soon", True, 1e300, {}])
-async def test_a_lifetime_that_makes_no_sense_is_an_hour(
+async def test_malformed_expires_in_counts_as_an_hour(
     lifetime: Any, flow: OAuthFlow, provider: FakeOpenId, clock: Clock
 ) -> None:
     provider.tokens["expires_in"] = lifetime
@@ -77,20 +77,20 @@ async def test_a_lifetime_that_makes_no_sense_is_an_hour(
     assert len(refreshes(provider)) == 1
 
 
-async def test_a_provider_that_is_not_configured_any_more_vouches_for_nobody(
+async def test_removed_provider_ends_its_sessions(
     inside: OAuthFlow, make_settings: Callable[..., Settings], clock: Clock
 ) -> None:
     async with running(make_settings(oauth={}), clock) as later:
         assert await OAuthFlow(later.another_client(cookies=inside.browser.cookies)).user() is None
 
 
-async def test_a_session_without_its_tokens_has_to_be_begun_anew(inside: OAuthFlow, server: Valkey) -> None:
+async def test_session_whose_tokens_are_gone_ends(inside: OAuthFlow, server: Valkey) -> None:
     with server.client as client:
         client.delete(*client.scan_iter("session-origin:*"))
     assert await inside.user() is None
 
 
-async def test_a_worker_that_dies_while_it_asks_keeps_nobody_out(
+async def test_killed_worker_leaves_no_refresh_lock(
     inside: OAuthFlow,
     provider: FakeOpenId,
     server: Valkey,
@@ -110,9 +110,7 @@ async def test_a_worker_that_dies_while_it_asks_keeps_nobody_out(
     assert len(refreshes(provider)) == 1
 
 
-async def test_who_signs_out_meanwhile_stays_signed_out(
-    inside: OAuthFlow, provider: FakeOpenId, server: Valkey
-) -> None:
+async def test_sign_out_during_a_refresh_holds(inside: OAuthFlow, provider: FakeOpenId, server: Valkey) -> None:
     async with held(provider):
         asking = asyncio.create_task(inside.user())
         await so(lambda: refreshes(provider) != [])
@@ -165,7 +163,7 @@ def expired(provider: FakeOpenId) -> None:
         lambda provider: provider.refreshed.update(access_token=GONE),
     ],
 )
-async def test_a_rotated_refresh_token_is_kept_whatever_is_wrong_beside_it(
+async def test_rotated_refresh_token_is_stored_despite_a_bad_response(
     fault: Callable[[FakeOpenId], object], inside: OAuthFlow, provider: FakeOpenId, clock: Clock
 ) -> None:
     fault(provider)
@@ -179,7 +177,7 @@ async def test_a_rotated_refresh_token_is_kept_whatever_is_wrong_beside_it(
     assert used == provider.refresh_tokens[:2]
 
 
-async def test_a_provider_that_is_away_is_waited_for_by_one_session_a_minute(
+async def test_unavailable_provider_is_asked_by_one_session_a_minute(
     service: Running, provider: FakeOpenId, clock: Clock
 ) -> None:
     walks = [OAuthFlow(service.another_client()) for _ in range(4)]
@@ -198,7 +196,7 @@ async def test_a_provider_that_is_away_is_waited_for_by_one_session_a_minute(
     assert provider.count("/token") == before + 2
 
 
-async def test_a_provider_that_is_back_is_asked_by_all_sessions(
+async def test_recovered_provider_is_asked_by_all_sessions(
     service: Running, provider: FakeOpenId, clock: Clock
 ) -> None:
     walks = [OAuthFlow(service.another_client()) for _ in range(3)]

@@ -69,7 +69,7 @@ async def test_a_recheck_renews_groups(
     assert await answer(flow) == 200
 
 
-async def test_userinfo_tells_groups_that_the_id_token_lacks(
+async def test_groups_come_from_userinfo_if_the_id_token_has_none(
     flow: OAuthFlow, provider: FakeOpenId, clock: Clock
 ) -> None:
     provider.userinfo = {"realm_access": {"roles": ["staff"]}}
@@ -80,9 +80,7 @@ async def test_userinfo_tells_groups_that_the_id_token_lacks(
     assert await answer(flow) == 403
 
 
-async def test_groups_stay_where_the_provider_says_nothing_of_them(
-    flow: OAuthFlow, provider: FakeOpenId, clock: Clock
-) -> None:
+async def test_groups_stay_if_the_provider_sends_none(flow: OAuthFlow, provider: FakeOpenId, clock: Clock) -> None:
     provider.claims = {"groups": ["staff"]}
     await flow.sign_in()
     provider.userinfo = {"sub": "somebody-else"}
@@ -90,7 +88,7 @@ async def test_groups_stay_where_the_provider_says_nothing_of_them(
     assert await answer(flow) == 200
 
 
-async def test_a_new_sign_in_brings_its_own_groups(flow: OAuthFlow, provider: FakeOpenId) -> None:
+async def test_new_sign_in_replaces_groups(flow: OAuthFlow, provider: FakeOpenId) -> None:
     provider.claims = {"groups": ["staff"]}
     await flow.sign_in()
     assert await answer(flow) == 200
@@ -106,5 +104,5 @@ async def test_a_new_sign_in_brings_its_own_groups(flow: OAuthFlow, provider: Fa
         ([str(number) for number in range(600)], tuple(str(number) for number in range(500))),
     ],
 )  # fmt: skip
-def test_odd_claims_are_no_groups(claim: object, groups: tuple[str, ...]) -> None:
+def test_malformed_groups_claim_gives_no_groups(claim: object, groups: tuple[str, ...]) -> None:
     assert groups_of({"groups": claim}, "groups") == groups

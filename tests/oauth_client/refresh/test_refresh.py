@@ -19,9 +19,7 @@ from tests.oauth_client.conftest import corp
 from tests.oauth_client.refresh.conftest import LIFETIME, held, refreshes, so
 
 
-async def test_the_provider_is_asked_when_the_token_expires(
-    flow: OAuthFlow, provider: FakeOpenId, clock: Clock
-) -> None:
+async def test_expired_token_is_refreshed(flow: OAuthFlow, provider: FakeOpenId, clock: Clock) -> None:
     await flow.sign_in()
     clock.move(LIFETIME - 1)
     for _ in range(3):  # by now the worker knows the session without looking
@@ -32,7 +30,7 @@ async def test_the_provider_is_asked_when_the_token_expires(
     assert len(refreshes(provider)) == 1
 
 
-async def test_each_token_is_used_once_and_in_its_turn(inside: OAuthFlow, provider: FakeOpenId, clock: Clock) -> None:
+async def test_refresh_tokens_are_used_once_and_in_order(inside: OAuthFlow, provider: FakeOpenId, clock: Clock) -> None:
     assert await inside.user() is not None
     assert await inside.user() is not None
     clock.move(LIFETIME)
@@ -41,7 +39,7 @@ async def test_each_token_is_used_once_and_in_its_turn(inside: OAuthFlow, provid
     assert refreshes(provider) == provider.refresh_tokens[:2]
 
 
-async def test_a_refresh_token_that_is_not_replaced_stays_good(
+async def test_refresh_token_without_rotation_stays_valid(
     inside: OAuthFlow, provider: FakeOpenId, clock: Clock
 ) -> None:
     provider.rotates = False
@@ -52,7 +50,7 @@ async def test_a_refresh_token_that_is_not_replaced_stays_good(
     assert refreshes(provider) == provider.refresh_tokens * 2
 
 
-async def test_twenty_requests_at_once_wait_for_one_refresh(inside: OAuthFlow, provider: FakeOpenId) -> None:
+async def test_concurrent_requests_share_one_refresh(inside: OAuthFlow, provider: FakeOpenId) -> None:
     async with held(provider):
         asking = [asyncio.create_task(inside.browser.get("/api/account")) for _ in range(20)]
         await so(lambda: refreshes(provider) != [])
@@ -61,7 +59,7 @@ async def test_twenty_requests_at_once_wait_for_one_refresh(inside: OAuthFlow, p
     assert len(refreshes(provider)) == 1
 
 
-async def test_it_goes_on_when_who_began_it_has_left(inside: OAuthFlow, provider: FakeOpenId) -> None:
+async def test_refresh_continues_after_its_caller_disconnects(inside: OAuthFlow, provider: FakeOpenId) -> None:
     async with held(provider):
         impatient = asyncio.create_task(inside.browser.get("/api/account"))
         await so(lambda: refreshes(provider) != [])
@@ -98,7 +96,7 @@ async def test_workers_share_one_refresh(
     assert len(refreshes(provider)) == 1
 
 
-async def test_who_waited_for_a_refusal_does_not_ask_once_more(
+async def test_concurrent_requests_share_a_refusal(
     inside: OAuthFlow, provider: FakeOpenId, service: Running, server: Valkey
 ) -> None:
     """Even before whoever was refused has ended the session."""
@@ -125,7 +123,7 @@ async def test_invalid_grant_ends_the_session_for_good(
     assert (entries[0].event, entries[0].detail) == ("session_ended", "corp")
 
 
-async def test_a_callback_that_came_twice_is_rechecked_as_well(
+async def test_session_of_a_repeated_callback_is_rechecked(
     flow: OAuthFlow, provider: FakeOpenId, clock: Clock, service: Running
 ) -> None:
     callback = await flow.authorize(await flow.start())
@@ -137,14 +135,14 @@ async def test_a_callback_that_came_twice_is_rechecked_as_well(
     assert await flow.user() is None
 
 
-async def test_who_does_not_want_it_is_never_asked_about(flow: OAuthFlow, provider: FakeOpenId, clock: Clock) -> None:
+async def test_refresh_false_never_asks_the_provider(flow: OAuthFlow, provider: FakeOpenId, clock: Clock) -> None:
     await flow.sign_in("never")
     clock.move(10 * LIFETIME)
     assert await flow.user() is not None
     assert refreshes(provider) == []
 
 
-async def test_where_there_is_no_refresh_token_a_session_lasts_as_any_other(
+async def test_session_without_a_refresh_token_lives_until_its_timeout(
     flow: OAuthFlow, provider: FakeOpenId, clock: Clock
 ) -> None:
     provider.refresh_tokens = None
@@ -153,7 +151,7 @@ async def test_where_there_is_no_refresh_token_a_session_lasts_as_any_other(
     assert await flow.user() is not None
 
 
-async def test_a_provider_is_asked_once_a_minute_at_most(flow: OAuthFlow, provider: FakeOpenId, clock: Clock) -> None:
+async def test_recheck_happens_at_most_once_a_minute(flow: OAuthFlow, provider: FakeOpenId, clock: Clock) -> None:
     provider.tokens["expires_in"] = "1"
     await flow.sign_in()
     clock.move(59)
@@ -161,7 +159,7 @@ async def test_a_provider_is_asked_once_a_minute_at_most(flow: OAuthFlow, provid
     assert refreshes(provider) == []
 
 
-async def test_the_tokens_end_with_their_session(flow: OAuthFlow, server: Valkey) -> None:
+async def test_provider_tokens_are_deleted_with_their_session(flow: OAuthFlow, server: Valkey) -> None:
     await flow.sign_in()
     with server.client as client:
         assert len(list(client.scan_iter("session-origin:*"))) == 1
