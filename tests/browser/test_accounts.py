@@ -73,7 +73,7 @@ def test_from_the_setup_link_to_throwing_a_device_out(
 
 
 @pytest.mark.slow
-def test_the_setup_link_is_good_once(fresh: Process, meet: Meet) -> None:
+def test_setup_link_is_used_once(fresh: Process, meet: Meet) -> None:
     alice, eve = meet(), meet()
     page, late = alice.tab(link_of(fresh)), eve.tab(link_of(fresh))
     fill(page, str, "alice", PASSWORD, "Create the administrator")

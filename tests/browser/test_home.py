@@ -33,7 +33,7 @@ def test_a_visitor_sees_the_number_rise_live(url: str, meet: Meet) -> None:
         expect(tab.locator("#visits")).to_have_text("Visit 3 just now")
 
 
-def test_two_tabs_of_one_browser_share_what_they_hear(url: str, meet: Meet) -> None:
+def test_two_tabs_share_one_stream(url: str, meet: Meet) -> None:
     alice = meet()
     first, second = alice.tab(url), alice.tab(url)
     expect(second.locator("#visits")).to_have_text("This is visit 2")
@@ -44,7 +44,7 @@ def test_two_tabs_of_one_browser_share_what_they_hear(url: str, meet: Meet) -> N
 
 
 @pytest.mark.slow
-def test_the_language_can_be_switched_and_stays(url: str, meet: Meet) -> None:
+def test_language_switch_persists(url: str, meet: Meet) -> None:
     page = meet().tab(url)
     page.get_by_role("button", name="中文").click()
     expect(page.locator("#visits")).to_have_text("这是第 2 次访问")
@@ -71,7 +71,7 @@ def test_everything_works_without_javascript(url: str, meet: Meet) -> None:
     expect(page.locator("body")).to_contain_text('{"visits":2}')
 
 
-def test_an_unknown_page_leads_home(visited: str, meet: Meet) -> None:
+def test_unknown_page_links_home(visited: str, meet: Meet) -> None:
     lost = meet()
     page = lost.tab(f"{visited}/nowhere")
     expect(page.get_by_role("heading")).to_have_text("Page not found")

@@ -89,7 +89,7 @@ def sign_up(page: Page, name: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("javascript", [True, False], ids=["script", "plain"])
-def test_a_first_sign_in_a_sign_out_at_both_ends_and_a_second_sign_in(
+def test_sign_in_sign_out_and_second_sign_in_in_chromium(
     service: Process, meet: Meet, home: str, issuer: str, javascript: bool
 ) -> None:
     page = meet(java_script_enabled=javascript).tab(f"{home}/account")
@@ -113,7 +113,7 @@ def test_a_first_sign_in_a_sign_out_at_both_ends_and_a_second_sign_in(
 
 
 @pytest.mark.slow
-def test_a_second_browser_that_the_provider_knows_is_asked_nothing(service: Process, meet: Meet, home: str) -> None:
+def test_second_browser_signs_in_without_questions(service: Process, meet: Meet, home: str) -> None:
     alice = meet()
     page = alice.tab(f"{home}/oauth/corp/start")
     sign_in_there(page, "alice")
@@ -168,7 +168,9 @@ def test_a_linked_account_confirms_a_first_password_and_is_unlinked(service: Pro
 
 @pytest.mark.slow
 @pytest.mark.parametrize("locale", ["en", "zh"])
-def test_who_refuses_is_told_so_in_their_language(service: Process, meet: Meet, home: str, locale: str) -> None:
+def test_cancelled_consent_is_told_in_the_readers_language(
+    service: Process, meet: Meet, home: str, locale: str
+) -> None:
     say = partial(Locales().translate, locale)
     alice = meet(locale=locale)
     page = alice.tab(f"{home}/sign-in?next=/account")
@@ -183,7 +185,7 @@ def test_who_refuses_is_told_so_in_their_language(service: Process, meet: Meet, 
 
 
 @pytest.mark.slow
-def test_who_cancels_linking_is_still_at_the_account(service: Process, meet: Meet, home: str) -> None:
+def test_cancelled_linking_returns_to_the_account(service: Process, meet: Meet, home: str) -> None:
     bob = meet()
     page = bob.tab(f"{home}/sign-up?next=/account")
     sign_up(page, "bob")

@@ -38,7 +38,7 @@ async def test_visits_are_counted_and_watched_on_a_cluster(
     assert keeper.ask("HGET", HITS_TOTALS, "home") == b"3"
 
 
-async def test_the_node_that_has_the_counters_is_the_one_that_is_believed(nodes: Nodes, keeper: Node) -> None:
+async def test_durability_is_read_from_the_node_of_the_counters(nodes: Nodes, keeper: Node) -> None:
     async with stores(nodes.url) as (store, barrier):
         counter = CounterStore(store, barrier)
         with keeper.client as client:

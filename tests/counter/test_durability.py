@@ -41,7 +41,7 @@ async def follow(replica: Valkey, port: int) -> None:
         await until(lambda: client.info("replication")["master_link_status"] == "up", what="the replica")
 
 
-async def test_a_server_says_what_it_can_promise(counter: CounterStore, own_server: Valkey, replica: Valkey) -> None:
+async def test_server_info_gives_its_durability(counter: CounterStore, own_server: Valkey, replica: Valkey) -> None:
     alone = await counter.facts()
     assert alone == ServerInfo(file=True, replicas=False, history=alone.history)
     assert len(alone.history) == 40
@@ -50,7 +50,7 @@ async def test_a_server_says_what_it_can_promise(counter: CounterStore, own_serv
         assert (await counter.facts()).replicas
 
 
-async def test_a_server_that_says_nothing_is_not_taken_for_the_same(counter: CounterStore, own_server: Valkey) -> None:
+async def test_server_without_a_run_id_is_not_the_same(counter: CounterStore, own_server: Valkey) -> None:
     server = Durability(counter)
     await server.look()
     acknowledged = time.monotonic()
@@ -75,9 +75,7 @@ async def test_a_server_is_the_same_until_it_is_started_again(counter: CounterSt
     assert await server.same_since(time.monotonic())
 
 
-async def test_a_file_and_a_replica_hold_what_they_have(
-    counter: CounterStore, own_server: Valkey, replica: Valkey
-) -> None:
+async def test_file_and_replica_settle_batches(counter: CounterStore, own_server: Valkey, replica: Valkey) -> None:
     with own_server.client as client:
         client.config_set("appendfsync", "always")
     async with proxy(own_server.socket) as link:
@@ -128,7 +126,7 @@ async def test_a_server_without_a_file_is_believed_at_once(short_folder: Path) -
             assert await counter.settled("w", file=True, replicas=False) == (1, True), "it refuses WAITAOF"
 
 
-async def test_a_barrier_on_a_new_connection_promises_nothing(own_server: Valkey) -> None:
+async def test_barrier_on_a_new_connection_settles_nothing(own_server: Valkey) -> None:
     """A new connection has written nothing, so every barrier holds for it."""
 
     class Reconnects(Store):

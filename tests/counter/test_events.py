@@ -26,7 +26,7 @@ def live_of(service: Running) -> Live:
     return live
 
 
-async def test_it_tells_the_total_at_once(service: Running, client: httpx.AsyncClient) -> None:
+async def test_stream_starts_with_the_total(service: Running, client: httpx.AsyncClient) -> None:
     await client.get("/")
     async with stream(service) as reader:
         assert reader.status == 200
@@ -36,12 +36,12 @@ async def test_it_tells_the_total_at_once(service: Running, client: httpx.AsyncC
         assert reader.text.startswith("retry: 2000\n\n")
 
 
-async def test_it_tells_nothing_before_the_first_visit_but_zero(service: Running) -> None:
+async def test_stream_starts_with_zero(service: Running) -> None:
     async with stream(service) as reader:
         await reader.tells(0)
 
 
-async def test_it_rises_with_the_visits_that_another_worker_counts(make_settings: MakeSettings) -> None:
+async def test_stream_shows_visits_of_other_workers(make_settings: MakeSettings) -> None:
     async with running(make_settings()) as one, running(make_settings()) as other, stream(one) as reader:
         await reader.tells(0)
         for total in range(1, 4):
@@ -67,7 +67,7 @@ async def test_a_quiet_stream_says_that_it_is_still_there(service: Running, monk
         assert reader.totals == [0]
 
 
-async def test_it_says_goodbye_when_the_service_stops(service: Running) -> None:
+async def test_stream_ends_when_the_service_stops(service: Running) -> None:
     async with stream(service) as first, stream(service) as second:
         await first.tells(0)
         await second.tells(0)
@@ -79,9 +79,7 @@ async def test_it_says_goodbye_when_the_service_stops(service: Running) -> None:
         await late.says("event: bye")
 
 
-async def test_a_slow_reader_gets_the_newest_total_and_nothing_is_kept_for_it(
-    service: Running, client: httpx.AsyncClient
-) -> None:
+async def test_slow_reader_gets_only_the_newest_total(service: Running, client: httpx.AsyncClient) -> None:
     live = live_of(service)
     async with aclosing(live.watch("home", asyncio.Event())) as slow, stream(service) as quick:
         assert await anext(slow) == 0
@@ -111,7 +109,7 @@ async def test_a_head_request_is_answered_without_a_stream(service: Running) -> 
     assert live_of(service).watchers == 0
 
 
-async def test_it_goes_on_after_redis_was_away(
+async def test_stream_continues_after_an_outage(
     make_settings: MakeSettings, own_server: Valkey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(exactly_once, "REPLY_TIMEOUT", 0.1)
@@ -127,9 +125,7 @@ async def test_it_goes_on_after_redis_was_away(
 
 
 @pytest.mark.slow
-async def test_one_that_is_opened_while_redis_is_away_tells_the_total_when_it_is_back(
-    make_settings: MakeSettings, own_server: Valkey
-) -> None:
+async def test_stream_opened_during_an_outage_recovers(make_settings: MakeSettings, own_server: Valkey) -> None:
     with own_server.client as client:
         client.hset(HITS_TOTALS, "home", 41)
     own_server.kill()
@@ -140,9 +136,7 @@ async def test_one_that_is_opened_while_redis_is_away_tells_the_total_when_it_is
         await reader.tells(41)
 
 
-async def test_it_survives_totals_that_cannot_be_read(
-    server: Valkey, service: Running, client: httpx.AsyncClient
-) -> None:
+async def test_stream_survives_unreadable_totals(server: Valkey, service: Running, client: httpx.AsyncClient) -> None:
     with server.client as redis:
         redis.hset(HITS_TOTALS, "home", "many")
         async with stream(service) as reader:
@@ -152,7 +146,7 @@ async def test_it_survives_totals_that_cannot_be_read(
             await reader.tells(7)
 
 
-async def test_what_was_announced_in_vain_is_noticed_in_the_end(
+async def test_missed_announcement_is_noticed(
     server: Valkey, service: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "HEARTBEAT", 0.2)
@@ -184,9 +178,7 @@ async def test_a_busy_site_announces_and_reads_a_few_times_a_second(
         assert calls("hmget") - read <= tenths + 1
 
 
-async def test_nothing_is_read_while_nobody_watches(
-    server: Valkey, service: Running, client: httpx.AsyncClient
-) -> None:
+async def test_totals_are_not_read_without_streams(server: Valkey, service: Running, client: httpx.AsyncClient) -> None:
     async with stream(service) as reader:
         await reader.tells(0)
     with server.client as redis:

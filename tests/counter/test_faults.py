@@ -79,9 +79,7 @@ def _pid(client: "redis.Redis") -> int:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("stop", [Valkey.kill, lambda server: server.send(signal.SIGSTOP)], ids=["gone", "frozen"])
-async def test_without_redis_pages_are_shown_and_visits_counted_later(
-    service: Process, doomed: Valkey, stop: Any
-) -> None:
+async def test_visits_during_an_outage_are_counted_later(service: Process, doomed: Valkey, stop: Any) -> None:
     seconds = times(3, 20)
     async with under_load(service, visitors=4) as visits:
         await asyncio.to_thread(stop, doomed)

@@ -22,7 +22,7 @@ BROWSER = {
 VARY = "Cookie, Accept, Accept-Language"
 
 
-async def test_each_visitor_is_told_a_number_of_its_own(client: httpx.AsyncClient) -> None:
+async def test_every_visit_gets_its_own_number(client: httpx.AsyncClient) -> None:
     answers = await asyncio.gather(*(client.get("/", headers=AS_JSON) for _ in range(50)))
     assert sorted(answer.json()["visits"] for answer in answers) == list(range(1, 51))
 
@@ -36,7 +36,7 @@ async def test_the_page_says_it_in_a_sentence(client: httpx.AsyncClient) -> None
 @pytest.mark.parametrize(
     ("language", "sentence"), [("en", "This is visit 1,024"), ("zh-CN,zh;q=0.9", "这是第 1,024 次访问")]
 )
-async def test_it_says_it_in_the_visitors_language(
+async def test_home_page_is_in_the_visitors_language(
     server: Valkey, client: httpx.AsyncClient, language: str, sentence: str
 ) -> None:
     with server.client as redis:
@@ -47,7 +47,7 @@ async def test_it_says_it_in_the_visitors_language(
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
-async def test_a_page_that_is_kept_is_the_page_as_it_is_rendered(
+async def test_cached_page_equals_the_rendered_page(
     server: Valkey, client: httpx.AsyncClient, make_settings: Callable[..., Settings], language: str
 ) -> None:
     """The number's digits and separators, in every place, as in an application that has kept nothing yet."""
@@ -97,7 +97,7 @@ async def test_a_person_gets_the_page(client: httpx.AsyncClient, headers: dict[s
 
 
 @pytest.mark.parametrize("headers", [AS_JSON, BROWSER])
-async def test_no_answer_may_be_kept_or_given_to_another(client: httpx.AsyncClient, headers: dict[str, str]) -> None:
+async def test_home_page_is_not_cacheable(client: httpx.AsyncClient, headers: dict[str, str]) -> None:
     for request in (client.get("/", headers=headers), client.get("/", headers=headers), client.head("/")):
         answer = await request
         assert (answer.headers["cache-control"], answer.headers["vary"]) == ("no-store", VARY)
@@ -129,7 +129,7 @@ async def test_a_head_request_is_answered_like_a_visit(client: httpx.AsyncClient
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
 @pytest.mark.parametrize("path", ["/", "/api/visits", "/events/visits"])
-async def test_another_method_is_refused_and_counts_nothing(client: httpx.AsyncClient, path: str, method: str) -> None:
+async def test_other_methods_are_refused_and_not_counted(client: httpx.AsyncClient, path: str, method: str) -> None:
     refused = await client.request(method, path, headers=AS_JSON)
     assert refused.status_code == 405
     assert {"GET", "HEAD"} == {allowed.strip() for allowed in refused.headers["allow"].split(",")}
@@ -147,7 +147,7 @@ async def test_the_total_is_read_without_counting(client: httpx.AsyncClient) -> 
 @pytest.mark.parametrize(
     ("headers", "unknown"), [(AS_JSON, '{"visits":null}'), (BROWSER, "The number is temporarily unavailable")]
 )
-async def test_while_redis_is_away_the_number_is_unknown_and_the_visit_counts_later(
+async def test_outage_shows_no_number_and_counts_later(
     make_settings: Callable[..., Settings],
     own_server: Valkey,
     monkeypatch: pytest.MonkeyPatch,
@@ -171,7 +171,7 @@ async def test_while_redis_is_away_the_number_is_unknown_and_the_visit_counts_la
         assert (await client.get("/api/visits")).json() == {"visits": 1}
 
 
-async def test_a_stop_counts_what_still_waits(make_settings: Callable[..., Settings], server: Valkey) -> None:
+async def test_stop_flushes_waiting_visits(make_settings: Callable[..., Settings], server: Valkey) -> None:
     async with running(make_settings()) as service:
         for _ in range(100):
             service.state["tally"].hit("home")

@@ -15,7 +15,7 @@ def kept(journal: Journal) -> list[int]:
     return [entry.sequence for entry in journal.after(0)]
 
 
-def test_what_the_server_has_is_kept_until_it_has_settled() -> None:
+def test_applied_batches_stay_journalled_until_durable() -> None:
     journal = journal_of(100, 101, 102)
     journal.forget(last=3, now=100 + MIN_KEEP_SECONDS - 0.1)
     assert kept(journal) == [1, 2, 3]
@@ -25,13 +25,13 @@ def test_what_the_server_has_is_kept_until_it_has_settled() -> None:
     assert len(journal) == 0
 
 
-def test_what_the_server_does_not_have_is_kept_however_old_it_is() -> None:
+def test_unapplied_batches_stay_journalled() -> None:
     journal = journal_of(100, 101, 102)
     journal.forget(last=1, now=1_000_000)
     assert kept(journal) == [2, 3]
 
 
-def test_what_was_sent_again_has_to_settle_again() -> None:
+def test_replayed_batches_must_settle_again() -> None:
     journal = journal_of(100, 101, 102)
     for entry in journal.after(0):
         entry.acknowledged = 110
@@ -39,13 +39,13 @@ def test_what_was_sent_again_has_to_settle_again() -> None:
     assert kept(journal) == [1, 2, 3]
 
 
-def test_it_knows_what_came_after_a_batch() -> None:
+def test_journal_returns_the_batches_after_a_number() -> None:
     journal = journal_of(100, 101, 102)
     assert [(entry.sequence, entry.arguments) for entry in journal.after(1)] == [(2, ["home", 2]), (3, ["home", 3])]
     assert journal.after(3) == []
 
 
-def test_under_a_new_name_its_batches_are_numbered_anew() -> None:
+def test_new_worker_name_restarts_the_numbering() -> None:
     journal = journal_of(100, 101, 102)
     journal.begin_anew(journal.after(1))
     assert [(entry.sequence, entry.arguments) for entry in journal.after(0)] == [(1, ["home", 2]), (2, ["home", 3])]
@@ -54,7 +54,7 @@ def test_under_a_new_name_its_batches_are_numbered_anew() -> None:
     assert kept(journal) == [3]
 
 
-def test_it_is_bounded_by_what_its_batches_hold_and_the_oldest_go_first() -> None:
+def test_journal_is_bounded_and_drops_the_oldest() -> None:
     journal = Journal(most=10)
     for sequence in range(1, 8):
         journal.append(sequence, ["home", 1], 100)

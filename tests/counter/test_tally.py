@@ -21,7 +21,7 @@ from tests.helpers.sockets import PATIENCE
 from tests.helpers.valkey import Valkey
 
 
-async def test_thousands_of_hits_at_once_get_distinct_numbers_without_a_gap(server: Valkey) -> None:
+async def test_concurrent_hits_get_distinct_consecutive_numbers(server: Valkey) -> None:
     names = ["home", "about", "猫/ \r\n"]
     async with counting(server.url) as one, counting(server.url) as other:
         hits = []
@@ -47,9 +47,7 @@ async def test_a_tick_with_many_counters_is_cut_into_batches(server: Valkey, tal
     assert totals(server) == dict.fromkeys(names, 2)
 
 
-async def test_a_batch_that_is_sent_again_is_answered_again_and_adds_nothing(
-    server: Valkey, counter: CounterStore
-) -> None:
+async def test_repeated_batch_returns_the_same_numbers(server: Valkey, counter: CounterStore) -> None:
     assert await counter.apply("w", 1, ["home", 3, "about", 1]) == [3, 1]
     await counter.apply("other", 1, ["home", 5])
     assert await counter.apply("w", 1, ["home", 3, "about", 1]) == [3, 1]
@@ -67,20 +65,20 @@ async def test_a_batch_out_of_turn_is_refused(server: Valkey, counter: CounterSt
     assert totals(server) == {"home": 2}
 
 
-async def test_a_total_beyond_what_lua_writes_in_full_is_told_in_full(server: Valkey, tally: Tally) -> None:
+async def test_totals_beyond_lua_precision_are_exact(server: Valkey, tally: Tally) -> None:
     with server.client as client:
         client.hset(HITS_TOTALS, "home", 123_456_789_012_345)
     assert await tally.hit("home") == 123_456_789_012_346
 
 
-async def test_a_worker_leaves_a_record_that_ends_by_itself(server: Valkey, tally: Tally) -> None:
+async def test_worker_record_expires(server: Valkey, tally: Tally) -> None:
     await tally.hit("home")
     with server.client as client:
         (record,) = client.keys("{hits}:worker:*")
         assert 86_000 < client.ttl(record) <= 86_400
 
 
-async def test_a_visitor_is_not_kept_waiting_and_is_counted_when_redis_is_back(
+async def test_visit_during_an_outage_is_counted_later(
     server: Valkey, tally: Tally, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert await tally.hit("home") == 1
@@ -114,7 +112,7 @@ async def test_visits_past_the_bound_are_dropped_and_said_to_be(own_server: Valk
     assert totals(own_server) == {"home": 6}
 
 
-async def test_a_visitor_who_leaves_is_counted_all_the_same(server: Valkey, tally: Tally) -> None:
+async def test_disconnected_visitor_is_counted(server: Valkey, tally: Tally) -> None:
     leaving, staying = tally.hit("home"), tally.hit("home")
     leaving.cancel()
     assert await staying == 2
@@ -128,9 +126,7 @@ async def test_flush_waits_until_all_is_counted(server: Valkey, tally: Tally) ->
     assert totals(server) == {"home": 10}
 
 
-async def test_flush_gives_up_in_time_and_says_what_is_lost(
-    own_server: Valkey, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_flush_has_a_deadline_and_logs_losses(own_server: Valkey, capsys: pytest.CaptureFixture[str]) -> None:
     async with counting(own_server.url) as tally:
         own_server.kill()
         tally.hit("home")
@@ -138,7 +134,7 @@ async def test_flush_gives_up_in_time_and_says_what_is_lost(
         assert "visits were lost" in "".join(capsys.readouterr())
 
 
-async def test_nobody_waits_for_a_tally_that_has_ended(own_server: Valkey) -> None:
+async def test_ended_tally_fails_waiting_visitors(own_server: Valkey) -> None:
     async with counting(own_server.url) as tally:
         assert await tally.hit("home") == 1
         own_server.send(signal.SIGSTOP)
@@ -147,7 +143,7 @@ async def test_nobody_waits_for_a_tally_that_has_ended(own_server: Valkey) -> No
     assert tally.hit("home").result() is None
 
 
-async def test_numbers_are_not_told_for_a_moment_after_redis_was_started_again(
+async def test_numbers_are_withheld_after_a_redis_restart(
     own_server: Valkey,
 ) -> None:
     async with counting(own_server.url) as tally:
@@ -159,9 +155,7 @@ async def test_numbers_are_not_told_for_a_moment_after_redis_was_started_again(
     assert totals(own_server) == {"home": number}
 
 
-async def test_a_visitor_who_comes_long_after_redis_was_started_again_is_told_a_number(
-    own_server: Valkey, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_numbers_return_after_the_recovery_period(own_server: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "RECOVERY_PERIOD", 0.1)
     async with counting(own_server.url) as tally:
         assert await tally.hit("home") == 1
@@ -178,14 +172,14 @@ async def test_a_lost_connection_alone_keeps_no_number_back(server: Valkey, tall
             client.client_kill_filter(_type="normal", skipme=True)
 
 
-async def test_what_redis_has_lost_is_sent_again_before_the_next_batch(server: Valkey, tally: Tally) -> None:
+async def test_lost_batches_are_replayed_before_the_next(server: Valkey, tally: Tally) -> None:
     for _ in range(5):
         await tally.hit("home")
     roll_back(server, batches=3)
     assert await tally.hit("home") == 6
 
 
-async def test_what_redis_has_lost_is_sent_again_without_a_further_visit(server: Valkey, tally: Tally) -> None:
+async def test_lost_batches_are_replayed_without_a_new_visit(server: Valkey, tally: Tally) -> None:
     for _ in range(5):
         await tally.hit("home")
     roll_back(server, batches=3)

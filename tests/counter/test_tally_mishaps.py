@@ -24,7 +24,7 @@ async def count(tally: Tally, visits: int) -> None:
         await tally.hit("home")
 
 
-async def test_a_record_that_expired_doubles_nothing(server: Valkey, tally: Tally) -> None:
+async def test_expired_worker_record_doubles_nothing(server: Valkey, tally: Tally) -> None:
     await count(tally, 5)
     with server.client as client:
         client.delete(*records(server))
@@ -33,7 +33,7 @@ async def test_a_record_that_expired_doubles_nothing(server: Valkey, tally: Tall
     assert totals(server) == {"home": 6}
 
 
-async def test_a_record_that_expired_while_nobody_came_doubles_nothing(server: Valkey, tally: Tally) -> None:
+async def test_expired_record_of_an_idle_worker_doubles_nothing(server: Valkey, tally: Tally) -> None:
     await count(tally, 5)
     with server.client as client:
         client.delete(*records(server))
@@ -50,9 +50,7 @@ async def test_totals_that_were_emptied_on_purpose_stay_empty(server: Valkey, ta
     assert totals(server) == {"home": 1}
 
 
-async def test_a_server_that_lost_everything_is_told_what_the_journal_has(
-    short_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_emptied_server_gets_the_journal(short_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "RECOVERY_PERIOD", 0.0)
     with valkey(short_folder / "forgetful", "--appendonly", "no") as server:
         async with counting(server.url) as tally:
@@ -63,7 +61,7 @@ async def test_a_server_that_lost_everything_is_told_what_the_journal_has(
         assert totals(server) == {"home": 6}
 
 
-async def test_a_server_that_lost_more_than_the_journal_has_is_told_that(server: Valkey, tally: Tally) -> None:
+async def test_loss_beyond_the_journal_is_logged(server: Valkey, tally: Tally) -> None:
     await count(tally, 8)
     tally.journal.forget(last=4, now=math.inf)
     roll_back(server, batches=6)
@@ -108,7 +106,7 @@ async def test_a_restoration_that_breaks_off_is_taken_up_again(
     assert totals(server) == {"home": right + 2}
 
 
-async def test_a_server_that_goes_back_during_a_restoration_is_restored_once_more(server: Valkey) -> None:
+async def test_restoration_restarts_after_another_loss(server: Valkey) -> None:
     async with counting(server.url, kind=Interrupted) as tally:
         await count(tally, 8)
         roll_back(server, batches=4)
@@ -120,7 +118,7 @@ async def test_a_server_that_goes_back_during_a_restoration_is_restored_once_mor
     assert totals(server) == {"home": 9}
 
 
-async def test_an_old_primary_that_still_answers_keeps_what_it_has(server: Valkey, own_server: Valkey) -> None:
+async def test_old_primary_is_not_restored(server: Valkey, own_server: Valkey) -> None:
     """The barrier is at the new one already, where everything seems lost; the counter still talks to the old one."""
     async with counting(server.url, barrier_url=own_server.url) as tally:
         await count(tally, 3)
@@ -132,7 +130,7 @@ async def test_an_old_primary_that_still_answers_keeps_what_it_has(server: Valke
     assert len(records(server)) == 1, "it went on under its name"
 
 
-async def test_scripts_that_the_server_forgot_are_sent_anew(server: Valkey, tally: Tally) -> None:
+async def test_flushed_scripts_are_loaded_again(server: Valkey, tally: Tally) -> None:
     await count(tally, 2)
     with server.client as client:
         client.script_flush()

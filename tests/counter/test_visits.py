@@ -14,7 +14,7 @@ from app.counter.visits import is_visit
         {b"accept": b"application/json", b"user-agent": b"prefetch"},
     ],
 )
-def test_a_page_that_is_read_counts(headers: dict[bytes, bytes]) -> None:
+def test_page_view_counts(headers: dict[bytes, bytes]) -> None:
     assert is_visit("GET", headers)
 
 
@@ -28,10 +28,10 @@ def test_a_page_that_is_read_counts(headers: dict[bytes, bytes]) -> None:
         {b"x-moz": b"prefetch"},
     ],
 )
-def test_a_guess_at_what_may_be_read_next_does_not(headers: dict[bytes, bytes]) -> None:
+def test_prefetch_does_not_count(headers: dict[bytes, bytes]) -> None:
     assert not is_visit("GET", headers)
 
 
 @pytest.mark.parametrize("method", ["HEAD", "POST", "OPTIONS", "get"])
-def test_no_other_method_counts(method: str) -> None:
+def test_only_get_counts(method: str) -> None:
     assert not is_visit(method, {})

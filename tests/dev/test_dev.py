@@ -87,7 +87,7 @@ async def test_everybody_signs_in_by_both(service: Process) -> None:
 
 
 @pytest.mark.slow
-async def test_the_service_may_be_visited_as_localhost_too(service: Process) -> None:
+async def test_localhost_works_beside_127_0_0_1(service: Process) -> None:
     home = service.url().replace("127.0.0.1", "localhost")
     async with (
         httpx.AsyncClient(base_url=home, verify=False, timeout=PATIENCE) as browser,
@@ -108,7 +108,7 @@ def terminate(service: Process) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("end", [press_ctrl_c, terminate])
-def test_one_signal_ends_everything(service: Process, end: Callable[[Process], None]) -> None:
+def test_one_signal_stops_all_processes(service: Process, end: Callable[[Process], None]) -> None:
     service.url()
     assert any("server.js" in command for command in left_of(service.process.pid))
     end(service)
@@ -118,7 +118,7 @@ def test_one_signal_ends_everything(service: Process, end: Callable[[Process], N
 
 
 @pytest.mark.slow
-def test_the_end_of_the_command_ends_the_providers(node: str, preset: Path, tmp_path: Path) -> None:
+def test_providers_stop_with_the_command(node: str, preset: Path, tmp_path: Path) -> None:
     with process(tmp_path, sys.executable, "-c", "exit(7)", command=DEV, config=str(preset)) as service:
         assert service.process.wait(PATIENCE) == 7
         until(lambda: left_of(service.process.pid) == [])
@@ -201,7 +201,7 @@ def test_a_file_without_providers_for_development_is_refused(text: str, reason: 
     assert reason in refusal(tmp_path, "true", config=str(path))
 
 
-def test_without_a_command_it_says_what_it_wants(tmp_path: Path) -> None:
+def test_missing_command_prints_usage(tmp_path: Path) -> None:
     assert "name the command to run" in refusal(tmp_path)
 
 

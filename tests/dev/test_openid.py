@@ -59,7 +59,7 @@ async def signed_in(issuer: str) -> dict[str, Any]:
     return granted
 
 
-async def test_refresh_tokens_are_good_once(issuer: str, offline: bool) -> None:
+async def test_refresh_tokens_are_used_once(issuer: str, offline: bool) -> None:
     granted = await signed_in(issuer)
     assert granted["expires_in"] == 60
     assert ("refresh_token" in granted) is offline

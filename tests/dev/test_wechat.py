@@ -89,7 +89,7 @@ async def test_a_refusal_brings_no_code(wechat: httpx.AsyncClient) -> None:
         QUERY | {"more": "1"},
     ],
 )
-async def test_what_wechat_would_not_understand_is_refused(query: dict[str, str], wechat: httpx.AsyncClient) -> None:
+async def test_malformed_wechat_request_is_refused(query: dict[str, str], wechat: httpx.AsyncClient) -> None:
     page = await wechat.get(PAGE, params=query)
     assert page.status_code == 400
     assert 'role="alert"' in page.text
@@ -100,9 +100,7 @@ async def test_what_wechat_would_not_understand_is_refused(query: dict[str, str]
     ("asked", "errcode"),
     [({"appid": "wx-website", "secret": "wrong"}, 40125), ({"appid": "wx-website", "secret": "one secret"}, 40029)],
 )
-async def test_errors_are_as_odd_as_the_real_ones(
-    asked: dict[str, str], errcode: int, wechat: httpx.AsyncClient
-) -> None:
+async def test_simulator_errors_match_wechats(asked: dict[str, str], errcode: int, wechat: httpx.AsyncClient) -> None:
     answer = await wechat.get("/sns/oauth2/access_token", params=asked | {"code": "unknown"})
     assert (answer.status_code, answer.json()["errcode"]) == (200, errcode)
     assert (await wechat.get("/sns/userinfo", params={"access_token": "x"})).json()["errcode"] == 40001

@@ -35,7 +35,7 @@ async def test_an_audit_entry_raises_its_event(service: Running, server: Valkey)
     assert data == {"user": "", "address": "192.0.2.1", "detail": ""}
 
 
-async def test_a_counter_tells_each_number_that_it_passes_once(
+async def test_counter_reached_is_raised_once_per_number(
     make_settings: Callable[..., Settings], server: Valkey
 ) -> None:
     async with running(make_settings(counter_reached=(2, 3, 5))) as service:
@@ -56,9 +56,7 @@ async def test_a_counter_tells_each_number_that_it_passes_once(
         assert [each["total"] for each in told] == [2, 3, 5, 100_000_000]
 
 
-async def test_a_site_tells_each_number_that_its_visits_pass(
-    make_settings: Callable[..., Settings], server: Valkey
-) -> None:
+async def test_site_reached_is_raised_for_visits(make_settings: Callable[..., Settings], server: Valkey) -> None:
     assert keys.SITE_BUCKETS == BUCKETS
     async with running(make_settings(site_reached=(2,))) as service:
         await make_cast(service)
@@ -74,9 +72,7 @@ async def test_a_site_tells_each_number_that_its_visits_pass(
         assert await raised(server, "site.reached") == [{"site": site, "visits": 2}]
 
 
-async def test_an_import_tells_each_number_that_it_passes(
-    make_settings: Callable[..., Settings], server: Valkey
-) -> None:
+async def test_site_reached_is_raised_for_an_import(make_settings: Callable[..., Settings], server: Valkey) -> None:
     async with running(make_settings(site_reached=(2, 10, 100))) as service:
         await make_cast(service)
         bob = await signed_in(service, "bob")
@@ -104,7 +100,7 @@ class Away:
         self.idempotent = store.idempotent
 
 
-async def test_a_loss_of_the_store_is_told_once_when_it_is_back(service: Running, server: Valkey) -> None:
+async def test_store_lost_is_raised_once_after_recovery(service: Running, server: Valkey) -> None:
     clock = Clock()
     stores: list[Any] = [Away(service.state["store"]) for _ in range(2)]
     looks = [asyncio.create_task(watch_store(store, 1.0, clock, interval=0)) for store in stores]

@@ -41,14 +41,14 @@ async def test_a_private_address_is_not_asked(host: str, provider: FakeOpenId) -
 
 @pytest.mark.parametrize("private", [False, True])
 @pytest.mark.parametrize("host", ["xn--a", "a..b.test", "a" * 70])
-async def test_what_is_no_name_is_not_asked(host: str, private: bool) -> None:
+async def test_bad_host_name_is_refused(host: str, private: bool) -> None:
     async with SafeHttpClient(timeout=5, private=private) as client:
         with pytest.raises(Unreachable):
             await client.request("GET", f"https://{host}/")
 
 
 @pytest.mark.parametrize("addresses", [["10.0.0.1"], ["1.1.1.1", "10.0.0.1"], []])
-async def test_a_name_that_leads_to_a_private_address_is_not_asked(addresses: list[str], resolving: Names) -> None:
+async def test_name_of_a_private_address_is_refused(addresses: list[str], resolving: Names) -> None:
     resolving["provider.example"] = addresses
     async with SafeHttpClient(timeout=5, private=False) as client:
         with pytest.raises(Unreachable) as refused:
@@ -56,12 +56,12 @@ async def test_a_name_that_leads_to_a_private_address_is_not_asked(addresses: li
     assert str(refused.value).endswith("PrivateAddress")
 
 
-async def test_private_addresses_are_asked_where_that_is_allowed(provider: FakeOpenId) -> None:
+async def test_private_addresses_are_allowed_by_the_setting(provider: FakeOpenId) -> None:
     async with SafeHttpClient(timeout=5, private=True) as client:
         assert (await client.request("GET", f"{provider.issuer}/jwks")).status == 200
 
 
-async def test_what_is_small_only_while_compressed_is_never_unpacked(provider: FakeOpenId) -> None:
+async def test_compressed_response_is_refused(provider: FakeOpenId) -> None:
     bomb = gzip.compress(b"[" + b" " * 20_000_000 + b"]")
     headers = {"Content-Encoding": "gzip"}
     provider.instead["/jwks"] = lambda: Response(bomb, media_type="application/json", headers=headers)

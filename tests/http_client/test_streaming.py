@@ -109,7 +109,7 @@ async def test_a_connection_is_used_again(
         b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{}",
     ],
 )
-async def test_a_connection_in_an_unknown_state_is_not_used_again(
+async def test_connection_in_an_unknown_state_is_closed(
     client: StreamingClient, upstream: Upstream, answer: bytes
 ) -> None:
     upstream.answers = [answer] * 2
@@ -119,9 +119,7 @@ async def test_a_connection_in_an_unknown_state_is_not_used_again(
     assert upstream.connections == 2
 
 
-async def test_a_response_that_is_not_read_to_its_end_closes_the_connection(
-    client: StreamingClient, upstream: Upstream
-) -> None:
+async def test_unread_response_closes_the_connection(client: StreamingClient, upstream: Upstream) -> None:
     upstream.answers = [b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n", OK + b"{}"]
     (await client.send("GET", upstream.url, "/", {}, b"")).close()
     assert await ask(client, upstream) == b"{}"
@@ -151,9 +149,7 @@ async def test_a_get_is_sent_again_where_the_upstream_has_hung_up_meanwhile(
         b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000,
     ],
 )
-async def test_half_an_answer_or_none_is_told_without_the_query(
-    client: StreamingClient, upstream: Upstream, answer: bytes
-) -> None:
+async def test_broken_response_error_has_no_query(client: StreamingClient, upstream: Upstream, answer: bytes) -> None:
     upstream.answers = [answer]
     with pytest.raises(Unreachable) as refused:
         await ask(client, upstream)

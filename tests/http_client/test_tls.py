@@ -10,7 +10,7 @@ from app.http_client import tls
 from app.http_client.client import SafeHttpClient
 
 
-async def test_the_public_authorities_are_parsed_once_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_certificate_authorities_are_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     parsed = 0
     real = httpx.create_ssl_context
 

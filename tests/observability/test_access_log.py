@@ -35,7 +35,7 @@ async def test_there_is_one_line_a_request(make_settings: Callable[..., Settings
     assert [line["status"] for line in lines if line["event"] == "access"] == [200, 404, 200, 200, 200]
 
 
-async def test_a_line_tells_what_an_operator_needs(make_settings: Callable[..., Settings], tmp_path: Path) -> None:
+async def test_access_line_has_all_fields(make_settings: Callable[..., Settings], tmp_path: Path) -> None:
     log = tmp_path / "service.log"
     async with running(make_settings(log_file=log)) as service:
         answer = await service.client.get("/api/visits")
@@ -54,7 +54,7 @@ async def test_a_line_tells_what_an_operator_needs(make_settings: Callable[..., 
     }
 
 
-async def test_no_query_cookie_or_token_is_in_any_line(make_settings: Callable[..., Settings], tmp_path: Path) -> None:
+async def test_access_line_has_no_query_cookie_or_token(make_settings: Callable[..., Settings], tmp_path: Path) -> None:
     lines = await logged(
         make_settings, tmp_path, f"/?token={SECRET}", f"/nowhere?password={SECRET}", f"/metrics?{SECRET}"
     )
@@ -65,7 +65,7 @@ async def test_no_query_cookie_or_token_is_in_any_line(make_settings: Callable[.
 @pytest.mark.parametrize(
     "path", ['/"quoted"', "/%22%7d", "/back\\slash", "/%00%01%1f", "/%0a%0d", "/%e4%b8%ad", "/%ff", "/%ed%a0%80", "/🙂"]
 )
-async def test_a_strange_path_stays_in_its_line(
+async def test_control_characters_of_a_path_are_escaped(
     path: str, make_settings: Callable[..., Settings], tmp_path: Path
 ) -> None:
     (line,) = await logged(make_settings, tmp_path, path)
@@ -130,7 +130,7 @@ async def test_a_line_is_written_within_a_moment(make_settings: Callable[..., Se
                 await asyncio.sleep(0.02)
 
 
-async def test_a_full_disk_is_no_reason_to_answer_nobody(make_settings: Callable[..., Settings]) -> None:
+async def test_full_disk_does_not_stop_responses(make_settings: Callable[..., Settings]) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("this system has no /dev/full")
     async with running(make_settings(log_file=Path("/dev/full"))) as service:

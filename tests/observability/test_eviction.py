@@ -12,7 +12,7 @@ from tests.helpers.valkey import valkey
 
 
 @pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl"])
-async def test_a_policy_that_evicts_is_told_at_connect_and_by_ready(
+async def test_evicting_policy_is_logged_and_reported_by_ready(
     make_settings: Callable[..., Settings], short_folder: Path, capfd: pytest.CaptureFixture[str], policy: str
 ) -> None:
     with valkey(short_folder / "evicts") as server, server.client as client:
@@ -26,6 +26,6 @@ async def test_a_policy_that_evicts_is_told_at_connect_and_by_ready(
     assert capfd.readouterr().err.count(policy) == 1
 
 
-async def test_a_policy_that_evicts_nothing_is_no_matter(client: httpx.AsyncClient) -> None:
+async def test_noeviction_policy_is_not_reported(client: httpx.AsyncClient) -> None:
     await client.get("/")
     assert (await client.get("/ready")).json() == {"status": "ready"}

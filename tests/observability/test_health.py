@@ -28,12 +28,12 @@ async def ready_says(client: httpx.AsyncClient, path: str = "/ready", **expected
             await asyncio.sleep(0.02)
 
 
-async def test_both_say_yes_when_all_is_well(client: httpx.AsyncClient) -> None:
+async def test_live_and_ready_return_200(client: httpx.AsyncClient) -> None:
     assert (await client.get("/live")).json() == {"status": "live"}
     assert (await client.get("/ready")).json() == {"status": "ready"}
 
 
-async def test_neither_is_kept_by_a_cache(client: httpx.AsyncClient) -> None:
+async def test_live_and_ready_are_not_cacheable(client: httpx.AsyncClient) -> None:
     for path in ("/live", "/ready"):
         assert (await client.get(path)).headers["cache-control"] == "no-store"
 
@@ -54,7 +54,7 @@ async def test_ready_says_no_until_redis_was_reached_once(
             server.stop()
 
 
-async def test_the_loss_of_redis_is_told_and_takes_no_worker_out(
+async def test_lost_redis_is_reported_and_ready_stays_200(
     make_settings: Callable[..., Settings], short_folder: Path
 ) -> None:
     with valkey(short_folder / "health") as server:
@@ -83,7 +83,7 @@ async def test_a_redis_that_hangs_keeps_no_probe_waiting(
             await ready_says(service.client, code=200, store=None)
 
 
-async def test_ready_tells_that_redis_lets_us_in_and_not_read(
+async def test_ready_reports_missing_read_permission(
     make_settings: Callable[..., Settings], short_folder: Path
 ) -> None:
     with valkey(short_folder / "health") as server, server.client as client:
@@ -116,7 +116,7 @@ async def test_a_service_that_cannot_count_any_more_asks_to_be_started_again(
     assert "a mistake of ours" in capsys.readouterr().err
 
 
-async def test_what_redis_forbids_for_a_while_is_done_when_it_allows_it(
+async def test_work_resumes_when_redis_permits_it(
     make_settings: Callable[..., Settings], short_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with valkey(short_folder / "forbidding") as server, server.client as client:
@@ -134,7 +134,7 @@ async def test_what_redis_forbids_for_a_while_is_done_when_it_allows_it(
                     await asyncio.sleep(0.05)
 
 
-async def test_the_end_of_the_service_is_a_stop_whoever_told_it(make_settings: Callable[..., Settings]) -> None:
+async def test_every_stop_is_logged_as_a_stop(make_settings: Callable[..., Settings]) -> None:
     async with running(make_settings()) as service:
         assert not service.state["lifecycle"].leaving
     assert service.state["lifecycle"].leaving

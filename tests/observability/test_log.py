@@ -49,7 +49,7 @@ def test_structlog_and_the_libraries_share_one_log(log: Path) -> None:
     assert ours["timestamp"].endswith("Z")
 
 
-def test_what_is_below_the_level_is_not_logged(log: Path) -> None:
+def test_level_filters_lines(log: Path) -> None:
     structlog.get_logger("app").debug("too little")
     logging.getLogger("some.library").debug("too little")
     assert lines_of(log) == []
@@ -65,7 +65,7 @@ def test_an_exception_is_one_line(log: Path) -> None:
     assert SECRET not in log.read_text()
 
 
-def test_a_message_that_fits_not_what_it_is_about_is_logged_as_it_is(log: Path) -> None:
+def test_message_with_bad_arguments_is_logged(log: Path) -> None:
     record = logging.LogRecord("some.library", logging.WARNING, "", 1, "%d apples", ("seven",), None)
     for handler in logging.getLogger().handlers:
         if isinstance(handler, _Handler):
@@ -80,7 +80,7 @@ def test_uvicorns_colours_are_left_out(log: Path) -> None:
     assert "color_message" not in line
 
 
-def test_what_json_does_not_know_is_written_as_text(log: Path) -> None:
+def test_unknown_types_are_logged_as_text(log: Path) -> None:
     structlog.get_logger("app").warning("odd", path=Path("/x"), raw=b"\xff", many={1}, inner={"a": None, "b": 1.5})
     (line,) = lines_of(log)
     assert (line["path"], line["many"], line["inner"]) == ("/x", [1], {"a": None, "b": 1.5})
@@ -108,13 +108,13 @@ def test_what_json_does_not_know_is_written_as_text(log: Path) -> None:
         {"error": ValueError(f"https://a:{SECRET}@b")},
     ],
 )
-def test_what_looks_like_a_secret_is_blotted_out(event: dict[str, Any]) -> None:
+def test_secrets_are_redacted(event: dict[str, Any]) -> None:
     shown = redact(None, "info", event)
     assert SECRET not in str(shown)
     assert "[redacted]" in str(shown)
 
 
-def test_what_is_no_secret_is_left_alone() -> None:
+def test_other_values_are_not_redacted() -> None:
     event = {"event": "Redis is away", "path": "/a", "status": 200, "ms": 1.5, "reason": None, "ok": True}
     assert redact(None, "info", dict(event)) == event
 
@@ -123,13 +123,13 @@ password = st.text(st.characters(codec="ascii", categories=["L", "N", "P"]), min
 
 
 @given(password, st.sampled_from(["redis", "https", "rediss+sentinel"]))
-def test_no_password_of_a_url_gets_into_the_log(secret: str, scheme: str) -> None:
+def test_url_passwords_are_redacted(secret: str, scheme: str) -> None:
     marked = f"{secret}SECRET{secret}"
     assert "SECRET" not in str(redact(None, "info", {"event": f"cannot reach {scheme}://user:{marked}@host:1/0 now"}))
 
 
 @pytest.mark.parametrize("log", ["debug"], indirect=True)
-async def test_what_is_asked_of_providers_and_answered_is_not_logged(log: Path) -> None:
+async def test_outgoing_requests_are_not_logged(log: Path) -> None:
     answer = PlainTextResponse(SECRET, headers={"Set-Cookie": f"sid={SECRET}", "Location": f"/?code={SECRET}"})
     with served(answer) as url:
         async with httpx.AsyncClient(verify=False) as client:
@@ -139,7 +139,7 @@ async def test_what_is_asked_of_providers_and_answered_is_not_logged(log: Path) 
     assert SECRET not in log.read_text()
 
 
-def test_a_file_that_was_moved_away_is_opened_anew(tmp_path: Path) -> None:
+def test_moved_log_file_is_reopened(tmp_path: Path) -> None:
     path, other = tmp_path / "service.log", tmp_path / "other.log"
     file = LogFile(path)
     file.write("one\n")
@@ -153,7 +153,7 @@ def test_a_file_that_was_moved_away_is_opened_anew(tmp_path: Path) -> None:
     assert path.read_text() == "one\nthree\n"
 
 
-def test_the_old_file_is_kept_where_no_new_one_can_be_opened(tmp_path: Path) -> None:
+def test_old_log_file_is_kept_if_reopening_fails(tmp_path: Path) -> None:
     path = tmp_path / "logs" / "service.log"
     path.parent.mkdir()
     file = LogFile(path)
@@ -237,7 +237,7 @@ def test_a_line_that_cannot_be_written_is_given_up(tmp_path: Path) -> None:
     file.close()
 
 
-def test_what_a_library_says_too_late_is_not_lost(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_late_library_lines_are_logged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = LogFile(tmp_path / "service.log")
     configure_logging(Settings(), file)
     file.close()

@@ -81,7 +81,7 @@ def test_a_duration_is_in_the_bucket_up_to_its_bound() -> None:
     assert (by_bound["0.001"], by_bound["0.0025"], by_bound["2.5"], by_bound["+Inf"]) == (1, 2, 3, 4)
 
 
-async def test_visits_and_what_they_cost_are_told(make_settings: Callable[..., Settings]) -> None:
+async def test_visit_metrics_are_exported(make_settings: Callable[..., Settings]) -> None:
     async with running(make_settings(metrics_token=TOKEN)) as service:
         await asyncio.gather(*(service.client.get("/") for _ in range(20)))
         found = await scraped(service.client)
@@ -99,7 +99,7 @@ async def test_visits_and_what_they_cost_are_told(make_settings: Callable[..., S
     "authorization", [None, "", "Bearer", "Bearer ", f"Bearer {TOKEN}x", f"Basic {TOKEN}", TOKEN, "Bearer é"]
 )
 @pytest.mark.parametrize("token", [None, TOKEN])
-async def test_who_does_not_know_the_token_finds_nothing(
+async def test_metrics_need_the_token(
     token: str | None, authorization: str | None, make_settings: Callable[..., Settings]
 ) -> None:
     async with running(make_settings(metrics_token=token)) as service:
@@ -110,7 +110,7 @@ async def test_who_does_not_know_the_token_finds_nothing(
     assert answer.headers["content-type"] == nowhere.headers["content-type"]
 
 
-async def test_without_a_token_even_an_empty_one_does_not_help(make_settings: Callable[..., Settings]) -> None:
+async def test_unset_token_hides_metrics(make_settings: Callable[..., Settings]) -> None:
     async with running(make_settings(metrics_token="")) as service:
         assert (await service.client.get("/metrics", headers={"Authorization": "Bearer "})).status_code == 404
 
@@ -132,7 +132,7 @@ async def test_a_port_of_its_own_needs_no_token_and_closes_with_the_service(
             await scraper.get("/metrics")
 
 
-def test_a_worker_goes_on_where_the_one_before_it_stopped(tmp_path: Path) -> None:
+def test_replacement_worker_continues_its_counters(tmp_path: Path) -> None:
     totals = []
     for _ in range(3):
         metrics = Metrics(["/"], tmp_path / "metrics")
@@ -144,7 +144,7 @@ def test_a_worker_goes_on_where_the_one_before_it_stopped(tmp_path: Path) -> Non
     assert totals == [(5, 5, 1), (10, 5, 2), (15, 5, 3)]
 
 
-def test_a_file_of_a_version_with_other_routes_is_begun_anew(tmp_path: Path) -> None:
+def test_metrics_file_of_another_version_is_replaced(tmp_path: Path) -> None:
     before = Metrics(["/a", "/b"], tmp_path / "metrics")
     before.add(Reading("visits", "Visits.", lambda: 1000, counter=True))
     before.request("/a", 200, 3.0)
@@ -173,7 +173,7 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_no_counter_falls_when_a_worker_is_killed_and_replaced(server: Valkey, tmp_path: Path) -> None:
+def test_counters_do_not_fall_after_a_kill(server: Valkey, tmp_path: Path) -> None:
     settings = {"workers": "2", "port": "0", "redis_url": server.url, "metrics_token": TOKEN}
     with process(tmp_path, **settings) as service:
         url = service.url()

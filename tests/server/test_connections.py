@@ -11,14 +11,14 @@ from tests.helpers.sockets import PATIENCE
 from tests.server.test_protocol import APPS, OK, REQUESTS, echo, served, told
 
 
-async def test_http_1_0_is_not_told_to_continue() -> None:
+async def test_http_1_0_gets_no_100_continue() -> None:
     async with served(echo, OneWriteProtocol) as port:
         answer = await told(port, b"POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\nabc")
     assert answer.startswith(OK)
     assert answer.endswith(b"\r\n\r\nabc")
 
 
-async def test_a_connection_that_takes_one_of_the_last_descriptors_is_refused_and_logged(
+async def test_connection_is_refused_when_descriptors_are_scarce(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     lifecycle = Lifecycle()

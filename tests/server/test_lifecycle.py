@@ -39,7 +39,7 @@ async def so(true: Callable[[], bool]) -> None:
             await asyncio.sleep(0.001)
 
 
-async def test_sighup_opens_the_log_anew(hearing: tuple[Lifecycle, list[str]]) -> None:
+async def test_sighup_reopens_the_log(hearing: tuple[Lifecycle, list[str]]) -> None:
     lifecycle, done = hearing
     signal.raise_signal(signal.SIGHUP)
     await so(lambda: done == ["reopened"])
@@ -54,7 +54,7 @@ async def test_sigusr1_drains(hearing: tuple[Lifecycle, list[str]]) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1])
-async def test_what_is_ignored_before_it_listens_is_ignored_when_it_has_ended(number: signal.Signals) -> None:
+async def test_early_and_late_signals_are_ignored(number: signal.Signals) -> None:
     """A log that is rotated during the stop."""
     before = signal.signal(number, signal.SIG_IGN)
     try:
@@ -89,7 +89,7 @@ async def test_a_second_signal_does_not_hurry_the_server(on_sigterm: Callable[[A
     assert told == [signal.SIGTERM]
 
 
-async def test_a_server_that_does_nothing_on_sigterm_still_does_nothing(on_sigterm: Callable[[Any], None]) -> None:
+async def test_ignored_sigterm_stays_ignored(on_sigterm: Callable[[Any], None]) -> None:
     on_sigterm(signal.SIG_IGN)
     lifecycle = Lifecycle()
     with lifecycle.listening(lambda: None):

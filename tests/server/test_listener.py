@@ -21,7 +21,7 @@ def has_ipv6() -> bool:
     return True
 
 
-def test_every_address_is_one_of_ipv4_and_of_ipv6() -> None:
+def test_any_address_listens_on_ipv4_and_ipv6() -> None:
     with listener("::", 0, setting="port") as opened:
         port = opened.getsockname()[1]
         assert connects(socket.AF_INET, "127.0.0.1", port)
@@ -29,7 +29,7 @@ def test_every_address_is_one_of_ipv4_and_of_ipv6() -> None:
 
 
 @pytest.mark.parametrize("number", [errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL])
-def test_without_ipv6_it_is_every_address_of_ipv4(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+def test_any_address_falls_back_to_ipv4(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     real = socket.socket
 
     def without_ipv6(family: int = socket.AF_INET, *rest: int) -> socket.socket:

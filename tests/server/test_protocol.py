@@ -130,7 +130,7 @@ def unchunked(response: bytes) -> bytes:
 
 @pytest.mark.parametrize("request_bytes", REQUESTS.values(), ids=REQUESTS)
 @pytest.mark.parametrize("name", APPS)
-async def test_it_says_byte_for_byte_what_uvicorns_says(name: str, request_bytes: bytes) -> None:
+async def test_protocol_equals_uvicorns_byte_for_byte(name: str, request_bytes: bytes) -> None:
     answers = []
     for protocol in (HttpToolsProtocol, OneWriteProtocol):
         async with served(APPS[name], protocol) as port:
@@ -198,7 +198,7 @@ async def test_a_body_of_several_pieces_is_read_and_answered() -> None:
     assert answer.endswith(b"\r\n\r\nabcde")
 
 
-async def test_a_stream_is_sent_as_it_comes() -> None:
+async def test_stream_is_not_buffered() -> None:
     first, second = asyncio.Event(), asyncio.Event()
 
     async def stream() -> AsyncIterator[str]:

@@ -85,7 +85,7 @@ def test_connect_is_refused(service: Process) -> None:
 
 
 @pytest.mark.parametrize("proxy", PROXIES)
-def test_behind_a_proxy_no_visitor_gets_the_answer_of_another(service: Process, proxy: str, short_folder: Path) -> None:
+def test_pipelined_responses_stay_in_order_behind_a_proxy(service: Process, proxy: str, short_folder: Path) -> None:
     """The attack of the report: the smuggled request's answer would go to the next visitor of the kept connection."""
     with proxied(proxy, service.url(), short_folder) as url:
         for upgrade in UPGRADES[:2] * 5:

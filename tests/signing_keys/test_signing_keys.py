@@ -45,7 +45,7 @@ async def test_tokens_verify_with_the_published_keys(signing: SigningKeys, alg: 
     assert await signing.verified(token, "at+jwt") == {"sub": "bob"}
 
 
-async def test_private_keys_are_neither_published_nor_stored_in_the_clear(signing: SigningKeys, server: Valkey) -> None:
+async def test_private_keys_are_encrypted_and_unpublished(signing: SigningKeys, server: Valkey) -> None:
     assert all("d" not in key and key["use"] == "sig" for key in (await signing.jwks())["keys"])
     with server.client as client:
         values = client.hgetall(keys.SIGNING_KEYS)
@@ -65,7 +65,7 @@ async def test_a_new_key_is_published_a_day_before_it_signs(signing: SigningKeys
     assert _kid(late) == following
 
 
-async def test_an_old_key_stays_published_while_its_tokens_live(signing: SigningKeys, clock: Clock) -> None:
+async def test_old_key_stays_published_until_its_tokens_expire(signing: SigningKeys, clock: Clock) -> None:
     (first,) = await kids(signing, "RS256")
     token = await signing.sign({}, alg="RS256")
     await signing.rotate()
@@ -118,7 +118,7 @@ async def test_keys_of_a_lost_secret_key_are_replaced(make_settings: Callable[..
 
 
 @pytest.mark.parametrize("token", ["", "a.b.c", "x" * 20_000, "é.é.é", "e30.e30.e30"])
-async def test_what_was_not_signed_here_is_refused(signing: SigningKeys, token: str) -> None:
+async def test_foreign_signature_is_refused(signing: SigningKeys, token: str) -> None:
     with pytest.raises(BadToken):
         await signing.verified(token)
 

@@ -40,7 +40,7 @@ def move_keys(source: Node, target: Node, *keys: str) -> None:
     source.ask("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
 
 
-async def test_each_key_is_kept_by_its_own_node(nodes: Nodes, opened: Opened) -> None:
+async def test_keys_are_spread_over_nodes(nodes: Nodes, opened: Opened) -> None:
     keys = [key for number in range(3) for key in keys_on(number, 20)]
     async with opened(nodes.url) as store:
         assert await asyncio.gather(*(store.once("INCR", key) for key in keys)) == [1] * 60
@@ -50,7 +50,7 @@ async def test_each_key_is_kept_by_its_own_node(nodes: Nodes, opened: Opened) ->
     assert [errors(node, "MOVED") for node in nodes] == [0, 0, 0]
 
 
-async def test_one_node_that_answers_is_enough_to_find_the_others(nodes: Nodes, opened: Opened) -> None:
+async def test_one_reachable_node_finds_the_others(nodes: Nodes, opened: Opened) -> None:
     url = f"redis+cluster://127.0.0.1:{free_port()},127.0.0.1:{nodes[1].port}"
     async with opened(url) as store:
         for number in range(3):
@@ -150,7 +150,7 @@ async def test_a_move_that_takes_longer_than_the_timeout_counts_as_away(nodes: N
 
 
 @pytest.mark.slow
-async def test_a_node_goes_away_and_comes_back(nodes: Nodes, opened: Opened) -> None:
+async def test_node_recovers(nodes: Nodes, opened: Opened) -> None:
     lost, kept = keys_on(2, 1, "lost")[0], keys_on(0, 1, "kept")[0]
     async with opened(nodes.url) as store:
         assert await answers(store, "GET", lost) is None
@@ -165,7 +165,7 @@ async def test_a_node_goes_away_and_comes_back(nodes: Nodes, opened: Opened) -> 
     nodes.wait()
 
 
-async def test_a_server_that_is_no_cluster_says_so(server: Valkey, opened: Opened) -> None:
+async def test_server_without_cluster_mode_is_named(server: Valkey, opened: Opened) -> None:
     port = free_port()
     with server.client as client:
         client.config_set("port", port)
@@ -202,7 +202,7 @@ class Wandering:
         raise RedisConnectionError(f"nobody is at {node}")
 
 
-async def test_nodes_that_are_gone_for_good_are_forgotten() -> None:
+async def test_removed_nodes_are_forgotten() -> None:
     async with Store(Wandering(), timeout=0.05) as store:
         for _ in range(6):
             assert "nobody is at place-" in str(await refused(store.idempotent("PING")))

@@ -20,7 +20,7 @@ def server_reads(server: Valkey) -> int:
         return int(client.info("stats")["total_reads_processed"])
 
 
-async def test_what_is_asked_in_one_tick_travels_as_one_pipeline(server: Valkey, store: Store) -> None:
+async def test_commands_of_one_tick_share_a_pipeline(server: Valkey, store: Store) -> None:
     before = server_reads(server)
     alone = server_reads(server) - before  # what a look itself costs
     before = server_reads(server)
@@ -55,12 +55,12 @@ async def test_an_error_is_the_answer_to_its_own_command_only(store: Store) -> N
     assert store.connections == 1
 
 
-async def test_every_kind_of_argument_arrives_as_it_is(store: Store) -> None:
+async def test_all_argument_types_arrive_unchanged(store: Store) -> None:
     await store.idempotent("RPUSH", b"\xffkey", "文字", b"\r\n\x00", -3, 0.5)
     assert await store.idempotent("LRANGE", b"\xffkey", 0, -1) == ["文字".encode(), b"\r\n\x00", b"-3", b"0.5"]
 
 
-async def test_a_caller_who_is_cancelled_disturbs_nobody(store: Store) -> None:
+async def test_cancelled_caller_does_not_disturb_others(store: Store) -> None:
     tasks = [asyncio.create_task(store.once("ECHO", n)) for n in range(1000)]
     for wait in range(3):  # before they are sent, while they are, and while they are answered
         await asyncio.sleep(0)
@@ -114,7 +114,7 @@ async def test_a_store_that_was_closed_refuses(server: Valkey, opened: Opened) -
     assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("redis ")]
 
 
-async def test_what_waits_when_the_store_closes_is_told_so(server: Valkey, opened: Opened) -> None:
+async def test_waiting_commands_fail_when_the_store_closes(server: Valkey, opened: Opened) -> None:
     async with opened(server.url) as store:
         task = asyncio.create_task(store.once("BLPOP", "nothing", 0))
         await soon(lambda: store.commands == 2)

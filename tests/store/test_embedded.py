@@ -43,7 +43,7 @@ def test_processes_that_start_together_share_one_server(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_server_stays_for_the_last_user_and_ends_with_it(folder: Path) -> None:
+def test_server_ends_with_its_last_user(folder: Path) -> None:
     with users(folder, 2) as (first, second), client(folder) as asked:
         asked.set("k", "v")
         server = asked.info("server")["run_id"]
@@ -67,7 +67,7 @@ def test_a_restart_finds_the_server_that_it_left(folder: Path) -> None:
     later.release()
 
 
-def test_a_killed_server_is_back_at_once_with_its_data(folder: Path) -> None:
+def test_killed_server_restarts_with_its_data(folder: Path) -> None:
     with users(folder):
         for number in range(1, 4):  # also when it is killed again right after its start
             with client(folder) as asked:
@@ -79,7 +79,7 @@ def test_a_killed_server_is_back_at_once_with_its_data(folder: Path) -> None:
             assert asked.get("n") == "3"
 
 
-def test_a_process_may_start_while_the_server_is_killed(folder: Path) -> None:
+def test_start_during_a_kill_succeeds(folder: Path) -> None:
     with users(folder):
         kill(only(folder, "server"))
         with users(folder) as _:
@@ -99,7 +99,7 @@ async def test_a_killed_supervisor_takes_its_server_along_and_both_are_revived(f
     embedded.release()
 
 
-def test_nobody_starts_a_server_beside_one_that_has_not_ended_yet(folder: Path) -> None:
+def test_second_server_waits_until_the_first_has_ended(folder: Path) -> None:
     """Two servers on the same files would lose what the first had acknowledged."""
     with users(folder), client(folder) as asked:
         asked.set("k", "v")
@@ -119,7 +119,7 @@ def test_nobody_starts_a_server_beside_one_that_has_not_ended_yet(folder: Path) 
             late.communicate(timeout=PATIENCE)
 
 
-def test_what_a_crash_left_in_the_folder_does_not_matter(folder: Path) -> None:
+def test_leftovers_of_a_crash_are_ignored(folder: Path) -> None:
     folder.mkdir()
     with socket.socket(socket.AF_UNIX) as stale:
         stale.bind(str(folder / "valkey.sock"))
@@ -224,9 +224,7 @@ def test_a_server_that_never_answers_is_given_up(folder: Path, tmp_path: Path, m
         Embedded(folder).hold()
 
 
-def test_a_server_that_is_being_stopped_is_waited_for_but_not_for_ever(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_wait_for_a_stopping_server_has_a_deadline(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder.mkdir()
     lock = supervisor.lock_file(folder / "users.lock")
     assert supervisor.taken(lock)  # as a supervisor does it
@@ -240,7 +238,7 @@ def test_a_server_that_is_being_stopped_is_waited_for_but_not_for_ever(
         late.communicate(timeout=PATIENCE)
 
 
-def test_a_server_that_is_killed_at_every_start_ends_with_its_users(
+def test_server_that_never_starts_ends_with_its_users(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     binary = tmp_path / "server"

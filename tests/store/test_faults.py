@@ -28,7 +28,7 @@ def own_server(short_folder: Path, request: pytest.FixtureRequest) -> Iterator[V
         yield server
 
 
-async def test_what_may_be_repeated_survives_connections_that_drop(server: Valkey, store: Store) -> None:
+async def test_idempotent_commands_survive_lost_connections(server: Valkey, store: Store) -> None:
     written = 0
 
     async def write(part: int) -> None:
@@ -49,7 +49,7 @@ async def test_what_may_be_repeated_survives_connections_that_drop(server: Valke
     assert await store.idempotent("DBSIZE") == 3000
 
 
-async def test_what_is_sent_once_is_never_repeated_when_its_answer_is_lost(between: Proxy, opened: Opened) -> None:
+async def test_once_is_not_repeated_after_a_lost_reply(between: Proxy, opened: Opened) -> None:
     async with opened(between.url) as store:
         for lost in range(1, 21):
             between.lose_answer_to(b"INCR")
@@ -61,7 +61,7 @@ async def test_what_is_sent_once_is_never_repeated_when_its_answer_is_lost(betwe
         assert store.connections == 21
 
 
-async def test_who_is_refused_before_anything_was_sent_is_told_so(opened: Opened) -> None:
+async def test_failure_before_sending_says_not_sent(opened: Opened) -> None:
     port = free_port()
     async with opened(f"redis://127.0.0.1:{port}", timeout=0.3) as store:
         away = await refused(store.once("INCR", "n"))
@@ -69,7 +69,7 @@ async def test_who_is_refused_before_anything_was_sent_is_told_so(opened: Opened
     assert str(port) in str(away)
 
 
-async def test_a_server_that_falls_silent_counts_as_away_after_the_timeout(own_server: Valkey, opened: Opened) -> None:
+async def test_silent_server_is_unavailable_after_the_timeout(own_server: Valkey, opened: Opened) -> None:
     async with opened(own_server.url, timeout=1) as store:
         assert await store.idempotent("SET", "k", "v") == b"OK"
         own_server.send(signal.SIGSTOP)
@@ -87,7 +87,7 @@ async def test_a_server_that_falls_silent_counts_as_away_after_the_timeout(own_s
         assert await answers(store, "GET", "k") == b"v"
 
 
-async def test_what_never_left_is_told_from_what_may_have_arrived(own_server: Valkey, opened: Opened) -> None:
+async def test_error_tells_whether_the_command_was_sent(own_server: Valkey, opened: Opened) -> None:
     async with opened(own_server.url, timeout=2) as store:
         own_server.send(signal.SIGSTOP)
         large = asyncio.create_task(store.once("SET", "large", "x" * 4_000_000))
@@ -100,7 +100,7 @@ async def test_what_never_left_is_told_from_what_may_have_arrived(own_server: Va
         assert await answers(store, "EXISTS", "n") == 0
 
 
-async def test_redis_may_come_after_the_service(short_folder: Path, opened: Opened) -> None:
+async def test_service_starts_before_redis(short_folder: Path, opened: Opened) -> None:
     server = Valkey(short_folder / "late")
     started = time.monotonic()
     async with opened(server.url, timeout=PATIENCE) as store:
@@ -112,7 +112,7 @@ async def test_redis_may_come_after_the_service(short_folder: Path, opened: Open
         server.stop()
 
 
-async def test_a_killed_server_that_comes_back_is_found_with_its_data(own_server: Valkey, opened: Opened) -> None:
+async def test_restarted_server_is_found_with_its_data(own_server: Valkey, opened: Opened) -> None:
     async with opened(own_server.url, timeout=PATIENCE) as store:
         for number in range(1, 4):
             assert await answers(store, "INCR", "n") == number
@@ -138,7 +138,7 @@ async def test_a_demoted_primary_is_left_for_a_new_connection(server: Valkey, op
         assert store.connections == 2  # a server that is still a replica is not connected to
 
 
-async def test_an_answer_that_nobody_asked_for_ends_the_connection_not_the_store(opened: Opened) -> None:
+async def test_unexpected_reply_closes_the_connection(opened: Opened) -> None:
     def twice(command: list[bytes]) -> bytes:
         return b"+first\r\n+second\r\n" if command == [b"GET", b"twice"] else b"+PONG\r\n"
 
@@ -148,7 +148,7 @@ async def test_an_answer_that_nobody_asked_for_ends_the_connection_not_the_store
         assert await store.idempotent("GET", "other") == b"PONG"
 
 
-async def test_what_is_no_answer_at_all_ends_the_connection_not_the_store(opened: Opened) -> None:
+async def test_malformed_reply_closes_the_connection(opened: Opened) -> None:
     def nonsense(command: list[bytes]) -> bytes:
         return b"HTTP/1.1 400 Bad Request\r\n" if command[0] == b"GET" else b"+PONG\r\n"
 
@@ -157,7 +157,7 @@ async def test_what_is_no_answer_at_all_ends_the_connection_not_the_store(opened
         assert await answers(store, "PING") == b"PONG"
 
 
-async def test_an_error_of_our_own_ends_one_wire_and_is_logged(
+async def test_internal_error_closes_one_connection_and_is_logged(
     opened: Opened, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A malformed redirection makes redis-py's parser raise ValueError, which nothing expects."""
@@ -179,7 +179,7 @@ async def test_a_server_that_closes_every_connection_is_not_asked_without_pause(
         assert 2 < redis.connections < 120
 
 
-async def test_commands_wait_a_moment_for_a_connection_that_comes_back(between: Proxy, opened: Opened) -> None:
+async def test_commands_wait_for_a_reconnection(between: Proxy, opened: Opened) -> None:
     async with opened(between.url) as store:
         between.disconnect()
         await soon(lambda: not store.up)

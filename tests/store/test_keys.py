@@ -30,7 +30,7 @@ def numbered(pattern: str) -> str:
     return re.sub("<[^>]+>", lambda _: f"<{next(count)}>", pattern)
 
 
-def test_the_page_has_a_row_for_each_key_and_each_row_is_whole() -> None:
+def test_key_table_documents_every_key() -> None:
     assert len(ROWS) >= 8
     assert len(set(PATTERNS)) == len(PATTERNS)
     assert TABLES.count("\n| `") == len(ROWS)
@@ -53,7 +53,7 @@ def test_a_constant_is_in_the_table(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", MAKERS)
-def test_a_maker_makes_what_the_table_says(name: str) -> None:
+def test_key_functions_match_the_table(name: str) -> None:
     assert made(name) in map(numbered, PATTERNS)
 
 

@@ -9,7 +9,7 @@ RULE = Rule("test", 5, 60)
 
 
 @pytest.mark.parametrize("jump", [3600, 172_800, 10**8])
-async def test_a_clock_that_was_ahead_locks_nobody_out_for_longer_than_a_period(store: Store, jump: int) -> None:
+async def test_clock_set_back_limits_for_one_period_at_most(store: Store, jump: int) -> None:
     ahead, after = RateLimiter(store, ahead=jump), RateLimiter(store)
     for _ in range(5):
         assert await ahead.spend((RULE, "carol")) == 0

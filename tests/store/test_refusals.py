@@ -42,7 +42,7 @@ async def test_a_refused_connection_is_one_line_and_backs_off(opened: Opened, er
     assert (line["part"], reason in line["reason"]) == ("tracking", True)
 
 
-async def test_a_wrong_password_is_named_and_a_right_one_ends_the_refusal(opened: Opened, short_folder: Path) -> None:
+async def test_wrong_password_is_named_until_it_is_right(opened: Opened, short_folder: Path) -> None:
     with valkey(short_folder / "password") as server, server.client as client, capture_logs() as lines:
         client.config_set("requirepass", "right")
         async with opened(f"{server.url}?password=wrong", timeout=0.5) as store:
@@ -94,9 +94,7 @@ async def test_a_forbidden_channel_is_one_line_and_backs_off(opened: Opened, sho
 
 
 @pytest.mark.parametrize("rule", ["resetchannels", "-client|tracking", "-evalsha"])
-async def test_ready_tells_what_is_refused(
-    make_settings: Callable[..., Settings], short_folder: Path, rule: str
-) -> None:
+async def test_ready_reports_refusals(make_settings: Callable[..., Settings], short_folder: Path, rule: str) -> None:
     with valkey(short_folder / f"rule{rule}") as server, server.client as client:
         client.execute_command("ACL", "SETUSER", "default", rule)
         async with running(make_settings(redis_url=server.url)) as service, asyncio.timeout(PATIENCE):

@@ -53,7 +53,7 @@ async def test_the_primary_is_found_through_sentinel(watched: Watched, opened: O
         assert " user=visitor " in info
 
 
-async def test_a_sentinel_that_is_down_or_silent_does_not_matter(watched: Watched, opened: Opened) -> None:
+async def test_one_unavailable_sentinel_is_skipped(watched: Watched, opened: Opened) -> None:
     down = f"127.0.0.1:{free_port()}"
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
@@ -71,13 +71,13 @@ async def test_a_service_that_sentinel_does_not_know_is_named(watched: Watched, 
         assert str(await refused(store.idempotent("PING"))) == "Sentinel does not know the service orders"
 
 
-async def test_no_sentinel_at_all_counts_as_away(opened: Opened) -> None:
+async def test_store_without_reachable_sentinels_is_unavailable(opened: Opened) -> None:
     async with opened(f"redis+sentinel://127.0.0.1:{free_port()}/visits") as store:
         assert "127.0.0.1" in str(await refused(store.idempotent("PING")))
 
 
 @pytest.mark.slow
-async def test_the_store_follows_a_fail_over_by_itself(watched: Watched, opened: Opened) -> None:
+async def test_store_follows_a_fail_over(watched: Watched, opened: Opened) -> None:
     """The last test of this module: afterwards the replica is the primary."""
     async with opened(watched.url()) as store:
         assert await store.once("SET", "before", "v") == b"OK"

@@ -17,7 +17,7 @@ def server(role: bytes) -> Callable[[list[bytes]], bytes]:
     return lambda command: b"*1\r\n$%d\r\n%b\r\n" % (len(role), role) if command[0] == b"ROLE" else b"+PONG\r\n"
 
 
-async def test_of_two_sentinels_the_one_whose_primary_says_that_it_is_one_is_believed(opened: Opened) -> None:
+async def test_sentinel_with_a_true_primary_is_believed(opened: Opened) -> None:
     async with AsyncExitStack() as stack:
         old, new = [await stack.enter_async_context(fake(server(role))) for role in (b"slave", b"master")]
         stale, current = [await stack.enter_async_context(fake(sentinel(primary))) for primary in (old, new)]
@@ -35,7 +35,7 @@ def node(epoch: int, holder: int) -> Callable[[list[bytes]], bytes]:
     return lambda command: b"$%d\r\n%b\r\n" % (len(info), info) if command[1] == b"INFO" else slots
 
 
-async def test_of_two_nodes_the_one_of_the_later_epoch_is_believed() -> None:
+async def test_node_with_the_later_epoch_is_believed() -> None:
     async with fake(node(3, 1001)) as stale, fake(node(5, 1002)) as current:
         for seeds in ((stale, current), (current, stale)):
             nodes = topology("redis+cluster://" + ",".join(f"127.0.0.1:{seed.port}" for seed in seeds), PATIENCE)

@@ -71,7 +71,7 @@ async def test_a_server_that_falls_silent_is_left(opened: Opened) -> None:
         assert redis.asked.count([b"SUBSCRIBE", b"news"]) == 3
 
 
-async def test_a_subscription_waits_for_a_redis_that_comes_later(short_folder: Path, opened: Opened) -> None:
+async def test_subscription_waits_for_redis(short_folder: Path, opened: Opened) -> None:
     server = Valkey(short_folder / "news")
     async with opened(server.url, timeout=0.3) as store, aclosing(store.subscribe("news")) as messages:
         first = asyncio.create_task(heard(messages))
@@ -109,7 +109,7 @@ async def test_closing_a_subscription_closes_its_connection(server: Valkey, stor
     await soon(lambda: clients(server, "pubsub") == 0)
 
 
-async def test_a_listener_that_is_cancelled_closes_its_connection(server: Valkey, store: Store) -> None:
+async def test_cancelled_subscriber_closes_its_connection(server: Valkey, store: Store) -> None:
     async def listen() -> None:
         async with aclosing(store.subscribe("news")) as messages:
             async for _ in messages:

@@ -78,13 +78,13 @@ def refusal(folder: Path) -> str:
     return str(error.value)
 
 
-def test_whole_data_is_taken_as_it_is(folder: Path) -> None:
+def test_intact_file_is_read_unchanged(folder: Path) -> None:
     with held(folder), client(folder) as asked:
         assert (asked.dbsize(), asked.get("n"), asked.hlen("h")) == (502, "500", 500)
 
 
 @pytest.mark.parametrize("lost", [1, 15, 60])
-def test_a_tail_that_never_got_to_the_disk_costs_no_more_than_the_last_write(folder: Path, lost: int) -> None:
+def test_torn_tail_costs_only_the_last_write(folder: Path, lost: int) -> None:
     os.truncate(aof(folder), aof(folder).stat().st_size - lost)
     with held(folder), client(folder) as asked:
         assert (asked.dbsize(), asked.get("n"), asked.hlen("h")) == (502, "499", 499)
@@ -93,7 +93,7 @@ def test_a_tail_that_never_got_to_the_disk_costs_no_more_than_the_last_write(fol
         assert asked.get("n") == "500"
 
 
-def test_a_transaction_that_was_cut_between_two_commands_is_left_out_as_a_whole(folder: Path) -> None:
+def test_torn_transaction_is_dropped_whole(folder: Path) -> None:
     whole = aof(folder).read_bytes()
     aof(folder).write_bytes(whole[: whole.rindex(b"*4\r\n$7\r\nHINCRBY")])
     with held(folder), client(folder) as asked:
@@ -138,7 +138,7 @@ def test_a_missing_file_is_refused(folder: Path) -> None:
     assert "doesn't exist" in refusal(folder) or "No such file" in refusal(folder)
 
 
-def test_a_refused_start_leaves_the_way_free_for_a_good_one(folder: Path) -> None:
+def test_refused_start_does_not_block_the_next(folder: Path) -> None:
     whole = aof(folder).read_bytes()
     aof(folder).write_bytes(whole.replace(b"*3\r\n", b"#3\r\n", 1))
     refusal(folder)
@@ -160,7 +160,7 @@ def test_a_refused_start_leaves_the_way_free_for_a_good_one(folder: Path) -> Non
         (b"*3\r\n$3\r\nSET\r\n$1\r\nn\r\n$3000000\r\n" + b"x" * 2_000_000, False),
     ],
 )
-def test_a_torn_tail_is_told_from_damage(tmp_path: Path, rest: bytes, torn: bool) -> None:
+def test_torn_tail_differs_from_damage(tmp_path: Path, rest: bytes, torn: bool) -> None:
     (tmp_path / "appendonlydir").mkdir()
     (tmp_path / "appendonlydir" / "appendonly.aof.9.incr.aof").write_bytes(b"damage of long ago")
     newest = tmp_path / "appendonlydir" / "appendonly.aof.10.incr.aof"
@@ -199,7 +199,7 @@ def test_a_supervisor_mends_starts_again_and_leaves_with_the_last_user(folder: P
     assert not (folder / "valkey.sock").exists()
 
 
-def test_a_supervisor_without_a_user_ends_by_itself(folder: Path, original: Path) -> None:
+def test_supervisor_without_users_exits(folder: Path, original: Path) -> None:
     """Also one that waits for a server to end."""
     data = supervisor.lock_file(original / "server.lock")
     assert supervisor.taken(data)
@@ -209,7 +209,7 @@ def test_a_supervisor_without_a_user_ends_by_itself(folder: Path, original: Path
     os.close(data)
 
 
-def test_a_supervisor_says_what_it_could_not(folder: Path) -> None:
+def test_supervisor_reports_its_error(folder: Path) -> None:
     with a_user(folder):
         assert run_supervisor(folder, "/no/such/server").wait(PATIENCE) == 1
         assert (folder / "failed").read_text() == "/no/such/server: No such file or directory"

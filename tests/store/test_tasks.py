@@ -25,7 +25,7 @@ async def _for_ever() -> None:
     await asyncio.Event().wait()
 
 
-async def test_the_error_of_the_first_that_ends_is_raised_and_the_others_are_cancelled() -> None:
+async def test_first_error_is_raised_and_other_tasks_are_cancelled() -> None:
     other = asyncio.create_task(_for_ever())
 
     async def waits() -> None:
@@ -37,7 +37,7 @@ async def test_the_error_of_the_first_that_ends_is_raised_and_the_others_are_can
 
 
 @pytest.mark.parametrize("offset", OFFSETS)
-async def test_a_loop_that_reconnects_ends_when_it_is_cancelled_while_a_child_fails(offset: int) -> None:
+async def test_cancellation_ends_a_reconnecting_loop_at_every_offset(offset: int) -> None:
     async def reconnects() -> None:
         while True:
             try:
@@ -55,7 +55,7 @@ async def test_a_loop_that_reconnects_ends_when_it_is_cancelled_while_a_child_fa
 
 
 @pytest.mark.parametrize("offset", OFFSETS)
-async def test_a_connection_that_is_lost_and_stopped_at_once_ends(offset: int, server: Valkey) -> None:
+async def test_stop_during_a_connection_loss_ends(offset: int, server: Valkey) -> None:
     places = topology(server.url, timeout=PATIENCE)
     await places.refresh()
     (node,) = places.nodes()

@@ -183,7 +183,7 @@ async def test_a_server_that_refuses_even_ping_lets_the_service_start(server: Va
             client.acl_deluser("limited")
 
 
-async def test_connections_that_are_refused_leave_nothing_open(server: Valkey, opened: Opened) -> None:
+async def test_refused_connections_are_closed(server: Valkey, opened: Opened) -> None:
     """Pytest fails on the ResourceWarning of a connection that was not closed."""
     async with opened(f"{server.url}?db=999") as store:
         away = await refused(store.idempotent("PING"))

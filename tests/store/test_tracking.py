@@ -39,7 +39,7 @@ async def test_a_change_of_a_key_that_was_read_is_told(server: Valkey, opened: O
 
 
 @pytest.mark.slow
-async def test_thousands_of_changes_between_two_answers_mix_up_nothing(server: Valkey, opened: Opened) -> None:
+async def test_thousands_of_invalidations_keep_replies_in_order(server: Valkey, opened: Opened) -> None:
     diary = Diary()
     async with opened(server.url, tracker=diary) as store:
         for number in range(3000):
@@ -53,7 +53,7 @@ async def test_thousands_of_changes_between_two_answers_mix_up_nothing(server: V
         assert store.connections == 1
 
 
-async def test_a_lost_connection_is_told_and_the_next_one_tracks_again(server: Valkey, opened: Opened) -> None:
+async def test_reconnection_restarts_tracking(server: Valkey, opened: Opened) -> None:
     diary = Diary()
     async with opened(server.url, tracker=diary) as store:
         with server.client as client:
@@ -74,7 +74,7 @@ async def test_a_server_that_refuses_to_track_is_not_asked_without_pause(opened:
         assert redis.connections < 12
 
 
-async def test_a_peer_that_falls_silent_is_noticed_though_nothing_is_asked(between: Proxy, opened: Opened) -> None:
+async def test_silent_peer_is_detected_on_an_idle_connection(between: Proxy, opened: Opened) -> None:
     diary = Diary()
     async with opened(between.url, timeout=1, tracker=diary) as store:
         between.freeze()

@@ -39,7 +39,7 @@ CHANGES = sorted({
 
 
 @pytest.mark.parametrize("headers", FOREIGN, ids=str)
-async def test_another_site_changes_nothing(service: Running, cast: Cast, headers: dict[str, str]) -> None:
+async def test_cross_site_post_is_refused(service: Running, cast: Cast, headers: dict[str, str]) -> None:
     client = service.another_client(base_url=HTTPS, headers={"Cookie": await opened(service, cast.bob)})
     for method, path in (("POST", "/sign-out"), ("DELETE", "/api/session")):
         answer = await client.request(method, path, headers=headers)
@@ -54,7 +54,7 @@ async def test_another_site_changes_nothing(service: Running, cast: Cast, header
 
 
 @pytest.mark.parametrize("headers", OWN, ids=str)
-async def test_this_site_and_programs_may(service: Running, cast: Cast, headers: dict[str, str]) -> None:
+async def test_same_site_and_program_posts_are_accepted(service: Running, cast: Cast, headers: dict[str, str]) -> None:
     client = service.another_client(base_url=HTTPS)
     assert (await client.post("/api/session", json=AS_BOB, headers=headers)).status_code == 200
     assert (await client.post("/sign-out", headers=headers)).status_code == 303
@@ -77,7 +77,7 @@ async def test_signing_out_takes_more_than_a_link(service: Running, cast: Cast) 
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "POST", "DELETE", "CONNECT", "get", "WHATEVER"])
-async def test_a_method_that_is_not_known_to_be_safe_is_not(service: Running, method: str) -> None:
+async def test_unknown_methods_count_as_unsafe(service: Running, method: str) -> None:
     client = service.another_client(base_url=HTTPS)
     request = httpx.Request("POST", f"{HTTPS}/api/session", headers={"Sec-Fetch-Site": "cross-site"})
     request.method = method

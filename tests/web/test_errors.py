@@ -20,7 +20,7 @@ JSON = {"Accept": "application/json"}
 SECRET = "hunter2-hunter2"
 
 
-async def test_an_unknown_path_is_answered_with_a_page(client: httpx.AsyncClient) -> None:
+async def test_unknown_path_is_a_page(client: httpx.AsyncClient) -> None:
     answer = await client.get("/nowhere", headers=PAGE)
     assert answer.status_code == 404
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
@@ -29,7 +29,7 @@ async def test_an_unknown_path_is_answered_with_a_page(client: httpx.AsyncClient
     assert f"<code>{answer.headers['x-request-id']}</code>" in answer.text
 
 
-async def test_an_unknown_path_is_answered_with_a_problem(client: httpx.AsyncClient) -> None:
+async def test_unknown_path_is_a_problem_document(client: httpx.AsyncClient) -> None:
     answer = await client.get("/nowhere", headers=JSON)
     assert answer.status_code == 404
     assert answer.headers["content-type"] == "application/problem+json"
@@ -57,7 +57,7 @@ async def test_an_unknown_path_is_answered_with_a_problem(client: httpx.AsyncCli
         ("/api/nowhere", {"Accept": "text/html"}, "application/problem+json"),
     ],
 )
-async def test_who_asks_decides_between_the_two(
+async def test_accept_header_decides_page_or_problem(
     path: str, headers: dict[str, str], kind: str, client: httpx.AsyncClient
 ) -> None:
     answer = await client.get(path, headers=headers)
@@ -65,7 +65,7 @@ async def test_who_asks_decides_between_the_two(
 
 
 @pytest.mark.parametrize("headers", [PAGE, JSON])
-async def test_a_reader_of_chinese_is_told_in_chinese(headers: dict[str, str], client: httpx.AsyncClient) -> None:
+async def test_error_page_is_in_the_readers_language(headers: dict[str, str], client: httpx.AsyncClient) -> None:
     answer = await client.get("/nowhere", headers=headers | {"Accept-Language": "zh-CN"})
     assert "页面不存在" in answer.text
     assert "此页面不存在。" in answer.text
@@ -81,9 +81,7 @@ async def test_a_reader_of_chinese_is_told_in_chinese(headers: dict[str, str], c
         ("PUT", "/static/style.css", "GET, HEAD"),
     ],
 )
-async def test_a_wrong_method_is_told_which_would_be_right(
-    method: str, path: str, allowed: str, client: httpx.AsyncClient
-) -> None:
+async def test_wrong_method_gets_allow(method: str, path: str, allowed: str, client: httpx.AsyncClient) -> None:
     answer = await client.request(method, path, headers=JSON)
     assert answer.status_code == 405
     assert answer.json()["title"] == "Method not allowed"
@@ -180,7 +178,7 @@ async def faulty(
 
 
 @pytest.mark.parametrize("headers", [PAGE, JSON])
-async def test_an_error_of_ours_shows_nothing_of_the_inside(headers: dict[str, str], faulty: Running) -> None:
+async def test_internal_error_shows_no_details(headers: dict[str, str], faulty: Running) -> None:
     answer = await faulty.client.get("/broken", headers=headers)
     assert answer.status_code == 500
     assert "Something went wrong" in answer.text
@@ -199,12 +197,12 @@ async def test_an_error_of_ours_is_logged_with_the_reference_that_the_visitor_ha
     assert "hunter2" not in (tmp_path / "service.log").read_text()
 
 
-async def test_what_is_away_says_when_to_come_back(faulty: Running) -> None:
+async def test_unavailable_response_has_retry_after(faulty: Running) -> None:
     answer = await faulty.client.get("/away", headers=JSON)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "7")
 
 
-async def test_an_error_within_an_answer_ends_it_and_is_logged(faulty: Running, tmp_path: Path) -> None:
+async def test_error_within_a_response_closes_it_and_is_logged(faulty: Running, tmp_path: Path) -> None:
     answer = await faulty.client.get("/late")
     assert (answer.status_code, answer.text) == (200, "the beginning")
     (line,) = [line for line in lines_of(tmp_path / "service.log") if line["event"] == "request failed"]

@@ -80,7 +80,7 @@ async def status_of(service: Running, scope: dict[str, Any], body: bytes) -> int
 
 @given(method=st.sampled_from(["GET", "HEAD", "POST", "PUT", "OPTIONS", "BREW"]), path=paths, more=headers, body=bodies)
 @each_time
-async def test_no_request_is_answered_with_an_error_of_ours(
+async def test_fuzzed_requests_get_no_500(
     service: Running, method: str, path: str, more: list[tuple[bytes, bytes]], body: bytes
 ) -> None:
     scope = {
@@ -102,7 +102,7 @@ async def test_no_request_is_answered_with_an_error_of_ours(
 
 @given(data=st.binary(max_size=300) | st.lists(st.sampled_from(PIECES), max_size=12).map(b"".join))
 @settings(max_examples=60)
-def test_no_bytes_on_the_socket_are_answered_with_an_error_of_ours(url: str, data: bytes) -> None:
+def test_fuzzed_bytes_get_no_500(url: str, data: bytes) -> None:
     with connected(url) as connection:
         connection.sendall(data)
         connection.shutdown(socket.SHUT_WR)

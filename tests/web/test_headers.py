@@ -132,7 +132,9 @@ def test_inline_code_would_be_found() -> None:
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
-async def test_no_page_has_inline_code_or_foreign_files(language: str, make_settings: Callable[..., Settings]) -> None:
+async def test_pages_have_no_inline_code_or_foreign_files(
+    language: str, make_settings: Callable[..., Settings]
+) -> None:
     paths = [
         route.path
         for route in all_routes()
@@ -150,11 +152,11 @@ async def test_no_page_has_inline_code_or_foreign_files(language: str, make_sett
 
 
 @pytest.mark.parametrize("template", sorted(TEMPLATES.rglob("*.html")), ids=lambda path: path.name)
-def test_no_template_has_inline_code(template: object) -> None:
+def test_templates_have_no_inline_code(template: object) -> None:
     assert inline_in(str(template.read_text("utf-8"))) == []  # type: ignore[attr-defined]  # a Path: for its id
 
 
-def test_no_script_or_style_loads_from_elsewhere() -> None:
+def test_scripts_and_styles_load_from_this_site() -> None:
     for file in (ROOT / "app" / "static").rglob("*"):
         if file.suffix in {".js", ".css"}:
             assert not re.search(r"https?://|eval\(|@import|innerHTML|document\.write", file.read_text("utf-8")), file

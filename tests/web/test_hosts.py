@@ -104,7 +104,7 @@ async def test_many_hosts_are_no_burden(make_settings: Callable[..., Settings]) 
         b"GET /live HTTP/1.1\r\nHost : a\r\n\r\n",
     ],
 )
-def test_what_is_no_request_is_refused_with_the_security_headers(request_bytes: bytes, url: str) -> None:
+def test_malformed_request_gets_400_with_security_headers(request_bytes: bytes, url: str) -> None:
     answer = exchange(url, request_bytes)
     assert status(answer) == 400
     head = answer.partition(b"\r\n\r\n")[0].lower()
@@ -166,7 +166,7 @@ def test_a_head_of_several_pieces_is_read(url: str) -> None:
         assert status(to_the_end(connection)) == 200
 
 
-def test_a_head_that_is_too_large_is_told_so(url: str) -> None:
+def test_too_large_head_gets_431(url: str) -> None:
     def told() -> int | None:
         with connected(url) as connection, suppress(OSError):  # it may hang up before it has heard everything
             connection.sendall(b"GET /live HTTP/1.1\r\nHost: a\r\nX-A: ")
@@ -178,7 +178,7 @@ def test_a_head_that_is_too_large_is_told_so(url: str) -> None:
     until(lambda: told() == 431)
 
 
-def test_a_client_that_goes_away_within_its_body_is_no_error(url: str) -> None:
+def test_disconnect_within_a_body_is_no_error(url: str) -> None:
     with connected(url) as connection:
         connection.sendall(b"POST /language HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n")
         connection.sendall(b"Content-Type: application/x-www-form-urlencoded\r\n\r\nlocale=")

@@ -41,7 +41,7 @@ async def test_the_reader_is_answered_in_the_language_that_suits_best(
     assert language_of(await client.get("/", headers={"Accept-Language": accepted})) == language
 
 
-async def test_the_choice_beats_what_the_browser_says(client: httpx.AsyncClient) -> None:
+async def test_chosen_language_beats_accept_language(client: httpx.AsyncClient) -> None:
     headers = {"Accept-Language": "zh", "Cookie": "a=b; locale=en; c=d"}
     assert language_of(await client.get("/", headers=headers)) == "en"
 
@@ -53,15 +53,15 @@ async def test_a_cookie_that_names_no_language_is_ignored(cookie: str, client: h
 
 
 @given(st.binary(max_size=80), st.binary(max_size=80))
-def test_whatever_the_headers_hold_there_is_an_answer(cookie: bytes, accepted: bytes) -> None:
+def test_any_header_value_gets_a_response(cookie: bytes, accepted: bytes) -> None:
     assert choose(cookie, accepted) in NAMES
 
 
-async def test_a_page_says_what_it_depends_on(client: httpx.AsyncClient) -> None:
+async def test_page_sends_vary(client: httpx.AsyncClient) -> None:
     assert (await client.get("/")).headers["vary"] == "Cookie, Accept, Accept-Language"
 
 
-async def test_the_switch_is_remembered_and_leads_back(client: httpx.AsyncClient) -> None:
+async def test_language_switch_is_stored_and_redirects_back(client: httpx.AsyncClient) -> None:
     answer = await client.post("/language", data={"locale": "zh", "next": "/nowhere?a=b"})
     assert (answer.status_code, answer.headers["location"]) == (303, "/nowhere?a=b")
     assert language_of(await client.get("/nowhere")) == "zh"
@@ -80,9 +80,7 @@ async def test_the_cookie_is_for_us_alone(scheme: str, service: Running) -> None
 
 
 @pytest.mark.parametrize("fields", [{}, {"locale": ""}, {"locale": "tlh"}, {"locale": "zh\r\nSet-Cookie: a=b"}])
-async def test_an_unknown_language_is_refused_and_nothing_is_remembered(
-    fields: dict[str, str], client: httpx.AsyncClient
-) -> None:
+async def test_unknown_language_is_refused(fields: dict[str, str], client: httpx.AsyncClient) -> None:
     answer = await client.post("/language", data=fields, headers={"Accept": "application/json"})
     assert (answer.status_code, answer.json()["field"]) == (400, "locale")
     assert "set-cookie" not in answer.headers
@@ -91,13 +89,13 @@ async def test_an_unknown_language_is_refused_and_nothing_is_remembered(
 @pytest.mark.parametrize(
     "target", ["//evil.example", "https://evil.example", "/\\evil.example", "/%2fevil.example", ""]
 )
-async def test_the_switch_leads_nowhere_else(target: str, client: httpx.AsyncClient) -> None:
+async def test_language_switch_stays_on_this_site(target: str, client: httpx.AsyncClient) -> None:
     answer = await client.post("/language", data={"locale": "en", "next": target})
     assert (answer.status_code, answer.headers["location"]) == (303, "/")
 
 
 @pytest.mark.parametrize("query", ["q=%E7%8E%8B", "q=\u738b", "q=\\"])
-async def test_a_search_that_is_no_safe_path_leads_back_to_its_page(query: str, client: httpx.AsyncClient) -> None:
+async def test_unsafe_query_redirects_to_the_page(query: str, client: httpx.AsyncClient) -> None:
     answer = await client.post("/language", data={"locale": "zh", "next": f"/admin/users?{query}"})
     assert (answer.status_code, answer.headers["location"]) == (303, "/admin/users")
 

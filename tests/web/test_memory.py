@@ -52,7 +52,7 @@ async def ask(service: Running, path: str, *headers: tuple[bytes, bytes]) -> Non
 
 @pytest.mark.slow
 @pytest.mark.parametrize("where", ["path", "accept", "accept-language", "cookie", "sec-fetch-mode", "x-forwarded-for"])
-async def test_long_texts_that_differ_leave_nothing_behind(
+async def test_long_header_values_use_bounded_memory(
     where: str, make_settings: Callable[..., Settings], tmp_path: Path, held: Callable[[], int]
 ) -> None:
     async with running(make_settings(trusted_proxies=["192.0.2.1"], log_file=tmp_path / "log")) as service:
@@ -68,7 +68,7 @@ async def test_long_texts_that_differ_leave_nothing_behind(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("store", "size"), [("cookie", 900), ("redis", 3000)])
-async def test_cookies_of_who_is_signed_in_leave_nothing_behind(
+async def test_session_cookies_use_bounded_memory(
     store: str, size: int, make_settings: Callable[..., Settings], held: Callable[[], int]
 ) -> None:
     # Neither counted nor logged: what waits for Redis or for a flush is held as well.

@@ -67,7 +67,7 @@ def test_a_translation_has_the_same_places_to_fill_in(code: str) -> None:
 
 
 @pytest.mark.parametrize("code", TRANSLATED)
-def test_what_is_compiled_is_what_is_written(code: str) -> None:
+def test_compiled_catalogs_are_current(code: str) -> None:
     compiled = BytesIO()
     write_mo(compiled, catalog_of(code))
     assert compiled.getvalue() == (FOLDER / code / "LC_MESSAGES" / "messages.mo").read_bytes(), "run `make messages`"

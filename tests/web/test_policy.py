@@ -65,7 +65,7 @@ async def test_a_response_keeps_security_headers_of_its_own(client: httpx.AsyncC
     assert (await client.get("/fast/e")).status_code == 204
 
 
-async def test_a_route_may_be_open_to_other_sites_and_hosts(make_settings: Callable[..., Settings]) -> None:
+async def test_route_policy_opens_a_route_to_other_sites(make_settings: Callable[..., Settings]) -> None:
     async with running(make_settings(allowed_hosts="tallygate.test")) as service:
         client = service.client
         assert (await client.post("/open/x", headers=CROSS_SITE | {"Host": "elsewhere.example"})).status_code == 200

@@ -81,13 +81,13 @@ def test_a_chain_without_end_is_followed_only_so_far() -> None:
     [("https", "https"), ("HTTPS", "https"), (" https ", "https"), ("http", "http"), ("", "http"), ("wss", "https"),
      ("https,http", "https"), ("javascript", "http"), ("\xff", "http")],
 )  # fmt: skip
-def test_the_scheme_is_what_a_proxy_of_ours_says(proto: str, scheme: str) -> None:
+def test_scheme_comes_from_a_trusted_proxy(proto: str, scheme: str) -> None:
     assert seen("10.0.0.1", proto=proto)[1] == scheme
     assert seen("192.0.2.1", proto=proto)[1] == "http"
 
 
 @given(st.lists(st.text(st.characters(max_codepoint=255))))
-def test_whatever_comes_is_an_address_or_nothing(forwarded: list[str]) -> None:
+def test_any_forwarded_value_is_an_address_or_none(forwarded: list[str]) -> None:
     assert seen("192.0.2.1", *forwarded) == ("192.0.2.1", "http")
     client, _ = seen("10.0.0.1", *forwarded)
     assert client == "10.0.0.1" or set(client) <= set("0123456789abcdef:.")
@@ -109,7 +109,7 @@ async def devices(settings: Settings, headers: dict[str, str], **options: Any) -
 FORWARDED = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https"}
 
 
-async def test_by_default_nobody_is_believed(make_settings: Callable[..., Settings], cast: Cast) -> None:
+async def test_no_proxy_is_trusted_by_default(make_settings: Callable[..., Settings], cast: Cast) -> None:
     for peer in ("192.0.2.1", "127.0.0.1", "10.0.0.1", "::1"):
         assert await devices(make_settings(), FORWARDED, client=(peer, 4000)) == ("tallygate", peer)
 
@@ -126,11 +126,11 @@ async def test_a_named_proxy_is_believed(make_settings: Callable[..., Settings],
     ("proto", "scheme"),
     [("https,http", "https"), ("https, https", "https"), ("HTTP , https", "http"), ("wss", "https"), ("ws", "http")],
 )
-def test_of_several_schemes_the_first_is_the_clients(proto: str, scheme: str) -> None:
+def test_first_of_several_schemes_counts(proto: str, scheme: str) -> None:
     assert seen("10.0.0.1", "203.0.113.9", proto=proto) == ("203.0.113.9", scheme)
 
 
-async def test_a_proxy_that_is_given_by_its_name_is_believed_at_its_addresses_of_now(
+async def test_proxy_name_is_resolved_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     answers = {"nginx": ["172.18.0.5", "fd00::5"]}
@@ -174,6 +174,6 @@ async def test_the_service_looks_its_proxies_up(make_settings: Callable[..., Set
 
 
 @pytest.mark.parametrize("wrong", ["dns:", "dns:two words", "dns:http://nginx", "nginx"])
-def test_what_is_no_name_is_refused(make_settings: Callable[..., Settings], wrong: str) -> None:
+def test_bad_proxy_name_is_refused(make_settings: Callable[..., Settings], wrong: str) -> None:
     with pytest.raises(ValueError, match="trusted_proxies"):
         make_settings(trusted_proxies=wrong)

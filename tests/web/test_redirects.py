@@ -83,7 +83,7 @@ def test_a_redirect_never_leaves_the_site(target: str) -> None:
 
 
 @given(targets)
-def test_what_is_refused_stays_refused_when_it_is_encoded(target: str) -> None:
+def test_encoded_unsafe_path_is_refused(target: str) -> None:
     """Where the encoded form gets through, decoding it again does not lead off the site either."""
     once = safe_path(quote(target))
     assert where_a_browser_goes(unquote(once)) == "http://tallygate.test"
@@ -101,7 +101,7 @@ def test_what_is_refused_stays_refused_when_it_is_encoded(target: str) -> None:
         "/100%25",
     ],
 )
-def test_an_ordinary_path_is_kept(target: str) -> None:
+def test_ordinary_path_is_unchanged(target: str) -> None:
     assert safe_path(target) == target
 
 
@@ -120,6 +120,6 @@ def test_an_ordinary_path_is_kept(target: str) -> None:
         "/" + "a" * 2048,
     ],
 )
-def test_what_is_refused_becomes_the_fallback(target: str | None) -> None:
+def test_unsafe_path_becomes_the_fallback(target: str | None) -> None:
     assert safe_path(target) == "/"
     assert safe_path(target, "/account") == "/account"

@@ -21,13 +21,13 @@ async def test_a_file_is_served_under_its_version_for_ever(name: str, client: ht
     ("name", "kind"),
     [("style.css", "text/css"), ("live.js", "text/javascript"), ("logo.svg", "image/svg+xml")],
 )
-async def test_a_file_says_what_it_is(name: str, kind: str, client: httpx.AsyncClient) -> None:
+async def test_static_file_has_its_content_type(name: str, kind: str, client: httpx.AsyncClient) -> None:
     answer = await client.get(f"/static/{name}")
     assert answer.headers["content-type"].split(";")[0] == kind
 
 
 @pytest.mark.parametrize("query", ["", "?v=", "?v=000000000000", "?w=1"])
-async def test_another_version_has_to_be_asked_about_again(query: str, client: httpx.AsyncClient) -> None:
+async def test_other_version_is_revalidated(query: str, client: httpx.AsyncClient) -> None:
     answer = await client.get(f"/static/style.css{query}")
     assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-cache")
     again = await client.get(f"/static/style.css{query}", headers={"If-None-Match": answer.headers["etag"]})
@@ -64,6 +64,6 @@ async def test_the_folder_itself_is_not_there(client: httpx.AsyncClient) -> None
 
 
 @pytest.mark.parametrize("path", ["../main.py", "../../README.md", "..", ".", "./../static/../main.py", "..//main.py"])
-def test_no_path_leads_out_of_the_folder(path: str, url: str) -> None:
+def test_path_traversal_is_refused(path: str, url: str) -> None:
     request = f"GET /static/{path} HTTP/1.1\r\nHost: tallygate.test\r\nConnection: close\r\n\r\n"
     assert exchange(url, request.encode()).startswith(b"HTTP/1.1 404 ")
