@@ -44,6 +44,7 @@ class Callers:
         self, settings: Settings, store: GatewayStore, sessions: Sessions, users: CurrentUser, tokens: ApiTokens
     ) -> None:
         self._cookie = f"{settings.session_cookie}-site"
+        self._domain = settings.gateway_cookie_domain or ""
         self._max_age = settings.session_absolute_timeout
         self._signer = StrictSigner(signing_keys(settings), "tallygate.gateway", digest_method=hashlib.sha256)
         self._store = store
@@ -95,7 +96,7 @@ class Callers:
         if secret is not None:
             return await self._of_token(secret)
         cookies = cookie_header(scope)
-        key = self.host_key(scope, cookies)
+        key = self.host_key(scope, cookies, host)
         session = await self._of_host(key, host) if key is not None else None
         if session is not None and key is not None:
             self._know((cookies, scope["scheme"], host), key)
@@ -104,9 +105,9 @@ class Callers:
         user = await self._users.by_id(session.user) if session is not None else None
         return Caller(user, session, key or "") if user is not None else None
 
-    def host_key(self, scope: Scope, cookies: bytes) -> str | None:
+    def host_key(self, scope: Scope, cookies: bytes, host: str) -> str | None:
         """The key of the host's session by a raw Cookie header; None without a genuine cookie."""
-        cookie = read_cookie(cookies, full_name(self._cookie, scope).encode())
+        cookie = read_cookie(cookies, full_name(self._cookie, scope, self._domain_of(host)).encode())
         try:
             return digest(self._signer.unsign(cookie).decode()) if cookie else None
         except BadSignature:
@@ -114,17 +115,32 @@ class Callers:
 
     async def start(self, scope: Scope, session: Session, host: str) -> RawHeader:
         """Signs in at a host. Returns the Set-Cookie header."""
-        secret = await self._store.create_session(HostSession(session.user, session.root, host), self._max_age)
-        max_age = None if session.brief else self._max_age
-        return set_cookie(scope, self._cookie, self._signer.sign(secret).decode(), max_age)
+        secret = await self._store.create_session(
+            HostSession(session.user, session.root, self._place_of(host)), self._max_age
+        )
+        max_age, domain = None if session.brief else self._max_age, self._domain_of(host)
+        return set_cookie(scope, self._cookie, self._signer.sign(secret).decode(), max_age, domain)
 
-    def delete(self, scope: Scope) -> RawHeader:
-        return delete_cookie(scope, full_name(self._cookie, scope))
+    def delete(self, scope: Scope, host: str) -> RawHeader:
+        domain = self._domain_of(host)
+        return delete_cookie(scope, full_name(self._cookie, scope, domain), domain)
+
+    def _domain_of(self, host: str) -> str:
+        """The domain whose hosts share a session, if this is one of them; else empty."""
+        return self._domain if f".{host}".endswith(f".{self._domain}") else ""
+
+    def _place_of(self, host: str) -> str:
+        """Where a session that begins at this host is good: there alone, or at all hosts of the domain (`.domain`)."""
+        return f".{self._domain}" if self._domain_of(host) else host
 
     async def _of_host(self, key: str, host: str) -> Session | None:
         """The portal's session behind a host's; None if it has ended, or the cookie is another host's."""
         found = await self._store.session(key)
-        return await self._sessions.by_root(found.parent) if found is not None and found.host == host else None
+        return (
+            await self._sessions.by_root(found.parent)
+            if found is not None and found.host == self._place_of(host)
+            else None
+        )
 
     async def _of_token(self, secret: str) -> Caller:
         token = await self._tokens.by_secret(secret)

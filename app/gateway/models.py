@@ -61,7 +61,9 @@ class TakenCode:
 
 @dataclass(frozen=True, slots=True)
 class HostSession:
-    """A sign-in at one host. It lives as long as the portal's session with the key `parent`."""
+    """A sign-in at one host, or with `gateway_cookie_domain` at all hosts of a domain (`.example.com`). It lives as
+    long as the portal's session with the root `parent`.
+    """
 
     user: str
     parent: str

@@ -6,6 +6,7 @@ from typing import Any
 
 HOST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\]")
 ORIGIN = re.compile(r"https?://([a-z0-9]([a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:.]+\])(:\d{1,5})?/?")
+DOMAIN = re.compile(r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]([a-z0-9-]*[a-z0-9])?")
 PROVIDER_NAME = re.compile(r"(?=.{1,32}$)[a-z0-9]+([_-][a-z0-9]+)*")
 
 
@@ -35,6 +36,14 @@ def origin(value: str | None) -> str | None:
     if value is not None and not ORIGIN.fullmatch(value.lower()):
         raise ValueError("must be a scheme and a host, such as https://sign-in.example.com; no path")
     return value.lower().removesuffix("/") if value is not None else None
+
+
+def domain(value: str | None) -> str | None:
+    if value is not None and not DOMAIN.fullmatch(value.lower()):
+        raise ValueError(
+            "must be a domain of two labels or more, such as example.com; no scheme, no port, no dot in front"
+        )
+    return value.lower() if value is not None else None
 
 
 def provider_names(value: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from app.settings.checks import host_names, networks, provider_names
+from app.settings.checks import domain, host_names, networks, provider_names
 from app.settings.hook_fields import HookSettings
 from app.settings.page_fields import PageSettings
 from app.settings.runtime_fields import RuntimeSettings
@@ -115,6 +115,11 @@ class Settings(SessionSettings, HookSettings, PageSettings, RuntimeSettings):
         (),
         description="Who may see which protected sites, each rule a table `[[rules]]` of the TOML file, or all in one "
         "as JSON (see docs/gateway.md).",
+    )
+    gateway_cookie_domain: Annotated[str | None, AfterValidator(domain)] = Field(
+        None,
+        description="Domain whose protected hosts share one sign-in and one cookie: `example.com`. Every application "
+        "below the domain can then use its visitors' sign-ins at the others. None: a cookie for each host.",
     )
     outgoing_proxy: SecretStr | None = Field(
         None,

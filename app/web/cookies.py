@@ -36,15 +36,20 @@ def secure(scope: Scope) -> bool:
     return bool(scope["scheme"] == "https")
 
 
-def full_name(name: str, scope: Scope) -> str:
-    """The cookie's name on this connection: over HTTPS `__Host-` keeps other hosts from setting it (RFC 6265bis)."""
-    return f"__Host-{name}" if secure(scope) else name
+def full_name(name: str, scope: Scope, domain: str = "") -> str:
+    """The cookie's name on this connection: over HTTPS `__Host-` keeps other hosts from setting it (RFC 6265bis).
+    With a `domain` all hosts below it get the cookie, and may set it.
+    """
+    if not secure(scope):
+        return name
+    return f"__Secure-{name}" if domain else f"__Host-{name}"
 
 
-def set_cookie(scope: Scope, name: str, value: str, max_age: int | None) -> tuple[bytes, bytes]:
+def set_cookie(scope: Scope, name: str, value: str, max_age: int | None, domain: str = "") -> tuple[bytes, bytes]:
     """A Set-Cookie header for `max_age` seconds, or until the browser closes. Raises CookieTooLarge."""
     age = "" if max_age is None else f" Max-Age={max_age};"
-    line = f"{full_name(name, scope)}={value}; Path=/;{age} HttpOnly; SameSite=Lax{_secure(scope)}"
+    full = full_name(name, scope, domain)
+    line = f"{full}={value}; Path=/;{age} HttpOnly; SameSite=Lax{_domain(domain)}{_secure(scope)}"
     if len(line) > MAX_COOKIE_BYTES:
         raise CookieTooLarge(
             f"the cookie {name} would have {len(line)} bytes; browsers keep {MAX_COOKIE_BYTES} at most"
@@ -52,9 +57,13 @@ def set_cookie(scope: Scope, name: str, value: str, max_age: int | None) -> tupl
     return b"set-cookie", line.encode("latin-1")
 
 
-def delete_cookie(scope: Scope, full: str) -> tuple[bytes, bytes]:
+def delete_cookie(scope: Scope, full: str, domain: str = "") -> tuple[bytes, bytes]:
     """A Set-Cookie header that deletes the cookie of this full name."""
-    return b"set-cookie", f"{full}={DELETED}{_secure(scope)}".encode("latin-1")
+    return b"set-cookie", f"{full}={DELETED}{_domain(domain)}{_secure(scope)}".encode("latin-1")
+
+
+def _domain(domain: str) -> str:
+    return f"; Domain={domain}" if domain else ""
 
 
 def _secure(scope: Scope) -> str:

@@ -66,6 +66,7 @@ def service(home: str, issuer: str, wechat: str, short_folder: Path, server: Val
     }
     settings = {f"oauth__corp__{key}": value for key, value in corp.items()}
     settings |= {f"oauth__wechat__{key}": value for key, value in weixin.items()}
+    settings |= {"public_url": home, "rules": '[{"hosts": ["localhost"], "allow": "signed-in"}]'}
     settings |= {"port": home.rpartition(":")[2], "redis_url": server.url, "registration": "open"}
     with process(short_folder / "elsewhere", **settings) as service:
         assert service.url() == home
@@ -110,6 +111,15 @@ def test_sign_in_sign_out_and_second_sign_in_in_chromium(
     sign_in_there(page, "alice")
     expect(page).to_have_url(f"{home}/")
     expect(page.get_by_role("link", name="alice", exact=True)).to_be_visible()
+
+
+@pytest.mark.slow
+def test_fragment_of_a_protected_page_survives_the_provider(service: Process, meet: Meet, home: str) -> None:
+    site = home.replace("127.0.0.1", "localhost")
+    page = meet().tab(f"{site}/.tallygate/start?next=/live%3Fa=b#part%20two")
+    page.get_by_role("link", name="Sign in with Corp").click()
+    sign_in_there(page, "alice")
+    expect(page).to_have_url(f"{site}/live?a=b#part%20two")
 
 
 @pytest.mark.slow

@@ -27,6 +27,8 @@ NOTICES = {
     "password-reset": N_("Your password has been set. Please sign in."),
 }
 """Messages of redirects to the sign-in page."""
+FOR_A_SITE = "/gateway/authorize?"
+"""Begins a `next` on the way to a protected page, whose fragment only a page with a script can pass on."""
 
 
 async def show(request: Request[AccountState]) -> Response:
@@ -40,7 +42,10 @@ async def show(request: Request[AccountState]) -> Response:
     settings = request.state["settings"]
     only = [option for option in request.state["sign_in_options"] if option.name == settings.only_provider]
     if only and not {"password", "notice"} & request.query_params.keys():
-        return see_other(f"/oauth/{only[0].name}/start?next={quote(target, safe='')}")
+        url = f"/oauth/{only[0].name}/start?next={quote(target, safe='')}"
+        if target.startswith(FOR_A_SITE):
+            return await page(request, "accounts/onward.html", url=url, site=only[0].label)
+        return see_other(url)
     return await form(request, target)
 
 

@@ -2,9 +2,10 @@
 it back to `/.tallygate/finish` with a code. So each host has a cookie of its own, which is worth nothing elsewhere.
 """
 
+import base64
 import re
 import secrets
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import structlog
 from starlette.datastructures import Headers
@@ -28,6 +29,9 @@ from app.web.i18n import N_
 
 COOKIE = "tallygate-start"
 SECRET = re.compile(r"[A-Za-z0-9_-]{32}")
+MAX_FRAGMENT_LENGTH = 1400
+"""Characters of a fragment in base64url: it travels in `next`."""
+VISIBLE = re.compile(rb"[\x21-\x7e]+")
 STARTS = Rule("gateway-start", 300, 60)
 """By address: every start keeps its page's address in Redis for a quarter of an hour."""
 
@@ -55,13 +59,14 @@ async def start(request: Request[GatewayState]) -> Response:
 
 
 async def authorize(request: Request[GatewayState]) -> Response:
-    """`GET /gateway/authorize?id=` of the portal: signs in if need be, and goes back to the host with a code."""
+    """`GET /gateway/authorize?id=&fragment=` of the portal: signs in if need be, then leads back to the host."""
     gateway = request.state["gateway"]
     handoff_id = request.query_params.get("id", "")
     handoff = await gateway.store.handoff(handoff_id) if SECRET.fullmatch(handoff_id) else None
     if handoff is None:
         raise BadRequest(N_("This link to sign in is too old: open the page again."), field="id")
-    back = f"/gateway/authorize?id={handoff_id}"
+    fragment = request.query_params.get("fragment", "")
+    back = f"/gateway/authorize?id={handoff_id}" + (f"&fragment={quote(fragment)}" if fragment else "")
     if await request.state["current_user"].get(request.scope) is None:
         raise SignInRequired(back)
     user = await user_of(request)
@@ -72,7 +77,8 @@ async def authorize(request: Request[GatewayState]) -> Response:
     if handoff.within and since < handoff.created and gateway.clock() - since > handoff.within:
         raise FreshSignInRequired(back)
     code = await gateway.store.issue(handoff, handoff_id, user.id, session.root)
-    return await _onward(request, f"{handoff.origin}/.tallygate/finish?code={code}&state={handoff_id}")
+    url = f"{handoff.origin}/.tallygate/finish?code={code}&state={handoff_id}{decoded_fragment(fragment)}"
+    return await _onward(request, url)
 
 
 @site_page
@@ -96,12 +102,23 @@ async def finish(request: Request[GatewayState]) -> Response:
     session = await request.state["sessions"].by_root(taken.session)
     if session is None:
         raise _refusal(request, "of a session that has ended")
-    before = gateway.callers.host_key(scope, cookies)
+    before = gateway.callers.host_key(scope, cookies, host)
     response = _redirect(taken.handoff.origin + taken.handoff.next)
     response.raw_headers.append(await gateway.callers.start(scope, session, host))
     if before is not None:  # the former session must not outlive a new sign-in (GHSA-f24x)
         await gateway.store.end_session(before)
     return response
+
+
+def decoded_fragment(text: str) -> str:
+    """`#section` of the page that was asked for, from base64url; empty for anything else."""
+    if len(text) > MAX_FRAGMENT_LENGTH:
+        return ""
+    try:
+        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except ValueError:  # not base64, or not ASCII
+        return ""
+    return f"#{raw.decode()}" if VISIBLE.fullmatch(raw) else ""
 
 
 def is_target(target: str) -> bool:

@@ -55,7 +55,8 @@ async def sign_out(request: Request[GatewayState]) -> Response:
     """`POST /.tallygate/sign-out`: ends the session of the portal, and with it those of all hosts."""
     gateway, scope = request.state["gateway"], request.scope
     place = split_authority(request.headers.get("host", "").encode("latin-1"), scope["scheme"])
-    caller = await gateway.callers.find(scope, {}, place[0] if place is not None else "")
+    host = place[0] if place is not None else ""
+    caller = await gateway.callers.find(scope, {}, host)
     url = None
     if caller is not None and caller.session is not None:
         leave = request.state["sign_out_redirect"](caller.session, gateway.portal)
@@ -66,7 +67,7 @@ async def sign_out(request: Request[GatewayState]) -> Response:
         response = RedirectResponse(url, 303, {"Cache-Control": "no-store"})
     else:
         response = _page(request, title=N_("Signed out"), detail=N_("You are signed out of all sites."), url="/")
-    response.raw_headers.append(gateway.callers.delete(scope))
+    response.raw_headers.append(gateway.callers.delete(scope, host))
     return response
 
 

@@ -75,6 +75,8 @@ async def test_the_only_provider_is_where_sign_in_leads(start: Start) -> None:
     async with start(oauth={"github": GITHUB}, only_provider="github") as service:
         answer = await service.client.get("/sign-in?next=/account")
         assert (answer.status_code, answer.headers["location"]) == (303, "/oauth/github/start?next=%2Faccount")
+        site = await service.client.get("/sign-in?next=/gateway/authorize%3Fid=a")
+        assert "data-onward" in site.text, "a page that passes the fragment on"
         assert 'name="password"' in (await service.client.get("/sign-in?password")).text
         assert 'name="password"' not in (await service.client.get("/sign-in?notice=password-reset")).text
     async with start(oauth={"github": GITHUB}, only_provider="nobody") as service:
