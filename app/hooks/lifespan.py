@@ -10,7 +10,7 @@ from app.accounts.models import User
 from app.events.event import Record
 from app.events.store_watch import watch_store
 from app.hooks.consumer import Consumer
-from app.hooks.delivery import MAX_ATTEMPTS, DeliveryLoop
+from app.hooks.delivery import DeliveryLoop
 from app.hooks.in_process import InProcess, Refused
 from app.hooks.replies import Replies
 from app.hooks.sender import Sender
@@ -54,7 +54,7 @@ async def open_hooks(web: WebState, metrics: Metrics, clock: Callable[[], float]
         Encryption(signing_keys(settings), "webhooks"),
     )
     async with AsyncExitStack() as stack:
-        sender = await stack.enter_async_context(Sender(settings, MAX_ATTEMPTS))
+        sender = await stack.enter_async_context(Sender(settings))
         delivery = DeliveryLoop(store, sender, encryption, settings.webhook_retries, settings.webhook_timeout, clock)
         consumer = Consumer(store, lambda: delivery.webhooks, in_process, delivery.wake, secrets.token_hex(6), clock)
         metrics.add(*_readings(delivery))

@@ -3,67 +3,63 @@
 import asyncio
 import time
 from typing import Any
-
-import httpx
+from urllib.parse import urlsplit
 
 from app.hooks.models import Attempt
-from app.http_client.tls import trusted
-from app.http_client.transport import Transport
+from app.http_client.client import TimedOut, Unreachable
+from app.http_client.streaming import StreamedResponse, StreamingClient
 from app.settings import Settings
 
 MAX_BODY = 1024
-POOLS = 64
-"""Receivers are spread over so many pools: httpcore looks at every connection of a pool at every request."""
 MAX_HEADERS, MAX_HEADER = 50, 200
-
-
-HEADERS = {"Content-Type": "application/json", "Accept-Encoding": "identity", "User-Agent": "tallygate-webhooks"}
+JSON = {"content-type": "application/json"}
 
 
 class Sender:
-    def __init__(self, settings: Settings, max_connections: int) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._timeout = settings.webhook_timeout
-        tls, private = trusted(settings.oauth_ca_file), not settings.production
-        self._pools = [Transport(tls, private=private, max_connections=max_connections) for _ in range(POOLS)]
+        self._client = StreamingClient(
+            timeout=settings.webhook_timeout, private=not settings.production, ca_file=settings.oauth_ca_file
+        )
 
     async def __aenter__(self) -> "Sender":
+        await self._client.__aenter__()
         return self
 
     async def __aexit__(self, *exception: Any) -> None:
-        for pool in self._pools:
-            await pool.aclose()
+        await self._client.__aexit__(*exception)
 
     async def post(self, url: str, body: bytes, headers: dict[str, str], at: float, *, most: int = MAX_BODY) -> Attempt:
         """Never raises for what the receiver does. The answer's headers and `most` bytes of its body are kept."""
         started = time.perf_counter()
         status, answered, told = None, {}, ""
+        parts = urlsplit(url)
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         try:
             async with asyncio.timeout(self._timeout):
-                request = httpx.Request("POST", url, content=body, headers=HEADERS | headers)
-                pool = self._pools[hash(request.url.netloc) % POOLS]
-                response = await pool.handle_async_request(request)
+                response = await self._client.send(
+                    "POST", f"{parts.scheme}://{parts.netloc}", target, JSON | headers, body
+                )
                 try:
-                    status = response.status_code
-                    answered = _headers(response)
+                    status, answered = response.status, _headers(response)
                     told = await _first(response, most)
                 finally:
-                    await response.aclose()
-        except TimeoutError:
+                    response.close()
+        except (TimeoutError, TimedOut):
             status, told = None, f"no answer within {self._timeout:g} s"
-        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError, OSError) as error:
-            if status is None:
-                told = f"{type(error).__name__}: {error}"[:MAX_BODY]
+        except Unreachable as error:
+            told = told if status is not None else str(error)[:MAX_BODY]
         return Attempt(at, status, round((time.perf_counter() - started) * 1000), answered, told)
 
 
-def _headers(response: httpx.Response) -> dict[str, str]:
+def _headers(response: StreamedResponse) -> dict[str, str]:
     pairs = list(response.headers.items())[:MAX_HEADERS]
-    return {name[:MAX_HEADER]: value[:MAX_HEADER] for name, value in pairs if name.lower() != "set-cookie"}
+    return {name[:MAX_HEADER]: value[:MAX_HEADER] for name, value in pairs if name != "set-cookie"}
 
 
-async def _first(response: httpx.Response, most: int) -> str:
+async def _first(response: StreamedResponse, most: int) -> str:
     body = b""
-    async for piece in response.aiter_raw(most):
+    async for piece in response.pieces():
         body += piece
         if len(body) >= most:
             break

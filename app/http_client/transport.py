@@ -27,14 +27,13 @@ class Transport(httpx.AsyncBaseTransport):
         *,
         private: bool,
         proxy: str | None = None,
-        max_connections: int = MAX_CONNECTIONS,
     ) -> None:
         self._checks_urls = proxy is not None and not private
         self._pool = httpcore.AsyncConnectionPool(
             ssl_context=tls,
             proxy=_proxy(proxy, tls) if proxy is not None else None,
-            max_connections=max_connections,
-            max_keepalive_connections=max(MAX_IDLE_CONNECTIONS, max_connections // 3),
+            max_connections=MAX_CONNECTIONS,
+            max_keepalive_connections=MAX_IDLE_CONNECTIONS,
             keepalive_expiry=IDLE_SECONDS,
             network_backend=HostConnector(private=private or proxy is not None),
         )
