@@ -25,15 +25,19 @@ REFERRER, COUNTRY, BROWSER, SYSTEM, SCREEN, LANGUAGE, EVENT = "r", "c", "b", "s"
 """The lists of names; a name is stored as `<list>:<name>`."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Shape:
     """What is counted of a visit, apart from its visitor and its time. Compared by identity, which costs less than
     what it would save to find equal ones.
     """
 
-    path: str
-    names: tuple[str, ...] = ()
-    """`<list>:<name>` of each list that it is counted in."""
+    __slots__ = ("json", "names", "path")
+
+    def __init__(self, path: str, names: tuple[str, ...] = ()) -> None:
+        """`names` are `<list>:<name>` of each list that it is counted in."""
+        self.path = path
+        self.names = names
+        self.json = orjson.dumps([path, *names])[1:]
+        """As the script reads it; made once for all visits of this shape."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,41 +117,31 @@ class SlotCounts:
     def report(self, now: float) -> bytes:
         """The slot as the script reads it."""
         site, slot = self.site, self.slot
-        paths: dict[str, int] = {}
-        names: dict[str, int] = {}
-        numbers: dict[Shape, int] = {}
-        rows = []
-        for shape, count in self.shapes.items():
-            numbers[shape] = len(numbers) + 1
-            row = [paths.setdefault(shape.path, len(paths) + 1), count]
-            row.extend([names.setdefault(name, len(names) + 1) for name in shape.names])
-            rows.append(row)
-        for path, _, _ in self.waiting:
-            if path and path not in paths:  # its number is asked for only
-                paths[path] = len(paths) + 1
-        self._paths = list(paths)
-        return orjson.dumps(
-            [
-                slot.day,
-                slot.hour,
-                int(max(slot.day_ends, now) + GRACE),
-                int(slot.day_ends + site.retention_days * 86_400 if site.retention_days else 0),
-                int(slot.ends + HOUR_RETENTION),
-                site.max_paths,
-                self._paths,
-                list(names),
-                rows,
-                [[visitor, numbers[shape]] for visitor, shape in self.visitors],
-                list(self.left_out.items()),
-                [[name, len(visitors), *(v for v in visitors if v)] for name, visitors in self.events.items()],
-                [[int(when), numbers[shape]] for when, shape in self.recent],
-            ]
+        numbers = {shape: number for number, shape in enumerate(self.shapes, 1)}
+        self._paths = list({path: None for path, _, _ in self.waiting if path})
+        forgotten = max(slot.day_ends, now) + GRACE
+        ends = slot.day_ends + site.retention_days * 86_400 if site.retention_days else 0
+        return b'["%b",%d,%d,%d,%d,%d,[%b],[%b],%b,%b,[%b],%b]' % (
+            slot.day.encode(),
+            slot.hour,
+            forgotten,
+            ends,
+            slot.ends + HOUR_RETENTION,
+            site.max_paths,
+            b",".join([b"[%d,%b" % (count, shape.json) for shape, count in self.shapes.items()]),
+            b",".join([b'["%b",%d]' % (visitor.encode(), numbers[shape]) for visitor, shape in self.visitors]),
+            orjson.dumps(list(self.left_out.items())) if self.left_out else b"[]",
+            self._events() if self.events else b"[]",
+            b",".join([b"[%d,%d]" % (when, numbers[shape]) for when, shape in self.recent]),
+            orjson.dumps(self._paths) if self._paths else b"[]",
         )
 
+    def _events(self) -> bytes:
+        events = [[name, len(visitors), *(v for v in visitors if v)] for name, visitors in self.events.items()]
+        return orjson.dumps(events)
+
     def tell(self, reply: Sequence[int]) -> None:
-        """`reply` is the site's visits, its visitors, and the totals of the report's paths after this slot; empty where
-        the slot waits to be counted.
-        """
+        """`reply` is the site's visits and visitors after this slot, and the totals of the paths waited for."""
         if self.acknowledged is not None and not self.acknowledged.done():
             self.acknowledged.set_result(None)
         if not self.waiting:

@@ -4,9 +4,9 @@ from app.sites.counting_script import COUNT, lua
 from app.store.scripts import Script
 
 # KEYS: the worker's record. ARGV: the sequence number, the record's lifetime, numbers whose reaching is an event, and
-# for each report its head (the tag, the site, and whether somebody waits for numbers) and the report.
-# A report is answered with "visits visitors total-of-each-path"; with "" where it waits for others and is counted with
-# them (COUNT_PENDING), and with "-" where the site is gone.
+# for each report its head (the tag, the site, and whether it is to be counted now) and the report.
+# A report is answered with "visits visitors" and the total of each path that is waited for; with "" where it waits to
+# be counted with others (COUNT_PENDING), and with "-" where the site is gone.
 COUNT_BATCH = Script(
     COUNT
     + lua("""
@@ -31,7 +31,7 @@ local function take(head, text)
   report = cjson.decode(text)
   local ids = count(tag, id, {report}, ARGV[3])
   local totals, answer = call('HMGET', p .. 'totals', 'visits', 'visitors'), {}
-  for i, path in ipairs(report[7]) do
+  for i, path in ipairs(report[12]) do
     local number = ids[path]
     answer[i] = number and call('HGET', p .. 'pt:' .. floor(number / IN_BLOCK), number % IN_BLOCK * 2) or '0'
   end

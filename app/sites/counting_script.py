@@ -143,34 +143,30 @@ local function sum_up(reports)
   local sum = {visits = 0, paths = {}, path_visits = {}, name_visits = {}, visitors = {}, events = {}, left_out = {},
     pairs = {}, recent = {}}
   for _, report in ipairs(reports) do
-    local paths, names, shapes, visitors, left_out, events, recent = unpack(report, 7, 13)
-    for _, path in ipairs(paths) do
+    local shapes, visitors, left_out, events, recent, asked = unpack(report, 7, 12)
+    local function see(path)
       if not sum.path_visits[path] then
         sum.path_visits[path] = 0
         table.insert(sum.paths, path)
       end
     end
-    local told = {}
-    for i, shape in ipairs(shapes) do
-      local path, n = paths[shape[1]], shape[2]
-      told[i] = {path}
+    for _, shape in ipairs(shapes) do
+      local n, path = shape[1], shape[2]
+      see(path)
       sum.visits = sum.visits + n
       sum.path_visits[path] = sum.path_visits[path] + n
-      for at = 3, #shape do
-        local name = names[shape[at]]
-        told[i][at - 1] = name
-        sum.name_visits[name] = (sum.name_visits[name] or 0) + n
-      end
-      local referrer = told[i][2]
+      for at = 3, #shape do sum.name_visits[shape[at]] = (sum.name_visits[shape[at]] or 0) + n end
+      local referrer = shape[3]
       if referrer and sub(referrer, 1, 2) == 'r:' then
         local of_path = sum.pairs[path] or {}
         sum.pairs[path], of_path[referrer] = of_path, (of_path[referrer] or 0) + n
       end
     end
-    for _, visitor in ipairs(visitors) do table.insert(sum.visitors, {visitor[1], told[visitor[2]]}) end
+    for _, path in ipairs(asked) do see(path) end
+    for _, visitor in ipairs(visitors) do table.insert(sum.visitors, {visitor[1], shapes[visitor[2]]}) end
     for _, event in ipairs(events) do table.insert(sum.events, event) end
     for _, reason in ipairs(left_out) do sum.left_out[reason[1]] = (sum.left_out[reason[1]] or 0) + reason[2] end
-    for _, hit in ipairs(recent) do table.insert(sum.recent, {hit[1], unpack(told[hit[2]])}) end
+    for _, hit in ipairs(recent) do table.insert(sum.recent, {hit[1], unpack(shapes[hit[2]], 2)}) end
   end
   return sum
 end
@@ -185,9 +181,9 @@ local function count_hour(tag, id, reports, numbers)
   local today, hour_visitors, gained = nil, 0, 0
   if #sum.visitors > 0 or #sum.events > 0 then today = daily_visitors(p, day, forgotten) end
   for _, visitor in ipairs(sum.visitors) do
-    local who, path, names = visitor[1], visitor[2][1], visitor[2]
+    local who, shape, path = visitor[1], visitor[2], visitor[2][2]
     if today.add(who) then
-      for i = 2, #names do name_visitors[names[i]] = (name_visitors[names[i]] or 0) + 1 end
+      for i = 3, #shape do name_visitors[shape[i]] = (name_visitors[shape[i]] or 0) + 1 end
     end
     if today.first(hour .. '@' .. who) then hour_visitors = hour_visitors + 1 end
     if today.first(path_ids[path] .. '/' .. who) then path_visitors[path] = (path_visitors[path] or 0) + 1 end

@@ -19,7 +19,21 @@ MAX_MEMORY = 8192
 """Of reports that are remembered, because many visitors send the same."""
 MAX_REMEMBERED_BYTES = 2048
 """Of a report's headers and query; a longer one is not remembered."""
+DECIDING = (
+    b"user-agent",
+    b"referer",
+    b"origin",
+    b"accept-language",
+    b"sec-purpose",
+    b"purpose",
+    b"x-moz",
+    b"x-purpose",
+    b"sec-gpc",
+    b"dnt",
+)
+"""The headers that decide what a report counts as."""
 Headers = Mapping[bytes, bytes]
+ReportKey = tuple[str | bytes | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,30 +69,16 @@ class HitCounter:
         self._calendar = Calendar()
         self._counted = CountedVisitors()
         self._number = 0
-        self._reports: dict[tuple[bytes, ...], Report] = {}
+        self._reports: dict[ReportKey, Report] = {}
 
     def query_report(self, site: Site, query: bytes, headers: Headers) -> Report:
         """What a request's query and headers report. Raises BadHit."""
-        get = headers.get
-        key = (  # everything that decides what a report counts as
-            site.id.encode(),
-            query,
-            get(b"user-agent", b""),
-            get(b"referer", b""),
-            get(b"origin", b""),
-            get(b"accept-language", b""),
-            get(b"sec-purpose", b""),
-            get(b"purpose", b""),
-            get(b"x-moz", b""),
-            get(b"x-purpose", b""),
-            get(b"sec-gpc", b""),
-            get(b"dnt", b""),
-        )
+        key = (site.id, query, *map(headers.get, DECIDING))
         report = self._reports.get(key)
         if report is None or report.site is not site:
-            hit = hit_of(query_values(query), site, get(b"referer", b""), get(b"origin", b""))
+            hit = hit_of(query_values(query), site, headers.get(b"referer", b""), headers.get(b"origin", b""))
             report = self.report(site, hit, headers)
-            if sum(map(len, key)) <= MAX_REMEMBERED_BYTES:
+            if sum(len(part) for part in key if part is not None) <= MAX_REMEMBERED_BYTES:
                 self._remember(key, report)
         return report
 
@@ -172,7 +172,7 @@ class HitCounter:
         country = self._countries.of(address)
         return Shape(shape.path, (*shape.names, f"{COUNTRY}:{country}")) if country else shape
 
-    def _remember(self, key: tuple[bytes, ...], report: Report) -> None:
+    def _remember(self, key: ReportKey, report: Report) -> None:
         if len(self._reports) >= MAX_MEMORY:
             for oldest in list(self._reports)[: MAX_MEMORY // 8]:
                 del self._reports[oldest]

@@ -26,7 +26,7 @@ from app.web.lifespan import WebState
 FLUSH_TIMEOUT = 0.7
 """Seconds that the end of the service waits for hits which Redis has not acknowledged."""
 
-PENDING_INTERVAL = 15.0
+PENDING_INTERVAL = 30.0
 
 
 class Sites(TypedDict):

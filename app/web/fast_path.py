@@ -4,8 +4,7 @@ a task costs as much as the answer. Any other server reaches them as plain ASGI.
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from starlette.types import Receive, Scope, Send
 
@@ -32,8 +31,7 @@ FastResponse = tuple[StaticHeaders, bytes]
 """A response's constant headers, and status, and its body."""
 
 
-@dataclass(frozen=True, slots=True)
-class Deferred:
+class Deferred(NamedTuple):
     """An answer that waits for something. The future must hold no exception, and `finish` must not raise."""
 
     future: "asyncio.Future[Any]"
