@@ -1,6 +1,7 @@
 """The proxy of WeChat's API: `/wechat/{account}/<path>` with a service's token in place of the access token."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlencode
@@ -12,7 +13,7 @@ from app.accounts.services import Service
 from app.http_client.client import HttpClientError, TimedOut
 from app.http_client.streaming import StreamedResponse
 from app.store.client import StoreUnavailable
-from app.web.errors import BadRequest, Forbidden, NotFound, Problem, SignInRequired, problem_of
+from app.web.errors import BadRequest, Forbidden, NotFound, Problem, SignInRequired, TooLarge, problem_of
 from app.web.i18n import N_
 from app.web.responses import json_response
 from app.wechat.api_calls import with_token
@@ -25,10 +26,15 @@ from app.wechat.lifespan import WeChatState
 
 MAX_REPEATED_BODY = 64 * 1024
 """Bytes up to which a body is read whole: to repeat a request, to look for an errcode."""
+MAX_JSON_BODY = 1024 * 1024
+"""Bytes of a JSON object in a request, which is always read whole: no credential in it is passed on."""
 Body = bytes | AsyncIterator[bytes]
 TOKEN = "access_token"  # noqa: S105  a field's name
 TOKEN_PATHS = frozenset({"cgi-bin/token", "cgi-bin/stable_token"})
 SECRETS = frozenset({"secret", "appsecret", "component_access_token", "component_appsecret"})
+CREDENTIALS = SECRETS | {TOKEN}
+PART_NAME = re.compile(rb'[; ]name="?([A-Za-z_]+)"?[;\r\n]')
+"""Of a part of a multipart body."""
 PASSED_ON = ("content-type", "content-length", "accept")
 PASSED_BACK = ("content-type", "content-length", "content-encoding", "content-disposition")
 NO_STORE = {"Cache-Control": "no-store"}
@@ -60,9 +66,9 @@ async def _answer(request: Request[WeChatState]) -> Response:
     raw_path = request.scope.get("raw_path", b"").partition(b"?")[0].decode("latin-1")
     if not is_safe(path) or not raw_path.endswith(f"/{path}"):
         raise BadRequest(N_("path: must be a plain path of the API"), field="path")
-    query = parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
-    body = await _body(request)
-    service, query = await _service(request, path, query, body)
+    query = parse_qsl(request.scope["query_string"].decode("utf-8", "replace"), keep_blank_values=True)
+    body, beginning = await _body(request)
+    service, query = await _service(request, path, query, beginning)
     name = request.path_params["account"]
     if name not in service.grants.wechat:
         raise Forbidden(f"the service needs the grant wechat.{name}")
@@ -70,24 +76,23 @@ async def _answer(request: Request[WeChatState]) -> Response:
     if hub is None:
         raise NotFound
     if path in TOKEN_PATHS:
-        return await _own_token(hub, service, request, query, body)
+        return await _own_token(hub, service, request, query, beginning)
     await check_grant(request, service, hub, path)
     if path == TICKET:
         return await _own_ticket(request, hub, query)
     return await _passed_on(request, hub, path, query, body)
 
 
-async def _body(request: Request[Any]) -> Body:
-    """The whole body if it is small, else a stream of it."""
+async def _body(request: Request[Any]) -> tuple[Body, bytes]:
+    """(the body, its beginning): whole if it is small or a JSON object, else as a stream. Raises TooLarge."""
     pieces, first = request.stream(), b""
-    length = request.headers.get("content-length", "")
-    if length.isdigit() and int(length) > MAX_REPEATED_BODY:
-        return pieces
     async for piece in pieces:
         first += piece
-        if len(first) > MAX_REPEATED_BODY:
-            return _joined(first, pieces)
-    return first
+        if len(first) > MAX_REPEATED_BODY and not first.lstrip().startswith(b"{"):
+            return _joined(first, pieces), first
+        if len(first) > MAX_JSON_BODY:
+            raise TooLarge
+    return first, first
 
 
 async def _joined(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -97,18 +102,20 @@ async def _joined(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[byt
 
 
 async def _service(
-    request: Request[WeChatState], path: str, query: list[tuple[str, str]], body: Body
+    request: Request[WeChatState], path: str, query: list[tuple[str, str]], beginning: bytes
 ) -> tuple[Service, list[tuple[str, str]]]:
     """(the calling service, the query without credentials). Raises SignInRequired, BadRequest."""
-    told = [*query, *_fields(request, body)]
-    given = [value for name, value in told if name.lower() == TOKEN]
+    in_query = [(name.strip().lower(), value) for name, value in query]
+    in_body = _credentials(request.headers.get("content-type", ""), beginning)
+    given = [value for name, value in in_query if name == TOKEN]
     scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         given.append(bearer.strip())
-    secrets = [value for name, value in told if name.lower() in SECRETS]
     if path in TOKEN_PATHS:
-        given += secrets
-    elif secrets:
+        given += [value for name, value in in_query if name in SECRETS] + [value for _, value in in_body]
+    elif in_body:
+        raise BadRequest(N_("body: a token or secret cannot be passed on"), field=in_body[0][0])
+    elif any(name in SECRETS for name, _ in in_query):
         raise BadRequest(N_("secret: a secret cannot be passed on"), field="secret")
     if any(not value.startswith("tgs_") for value in given):
         raise BadRequest(N_("access_token: must be the service's token"), field=TOKEN)
@@ -118,26 +125,27 @@ async def _service(
     if service is None:
         raise SignInRequired
     request.scope["wechat.secret"] = given[0]
-    return service, [(name, value) for name, value in query if name.lower() not in {TOKEN, *SECRETS}]
+    return service, [pair for pair, (name, _) in zip(query, in_query, strict=True) if name not in CREDENTIALS]
 
 
-def _fields(request: Request[Any], body: Body) -> list[tuple[str, str]]:
-    """The credentials in a small body: a form, or the top of a JSON object."""
-    if not isinstance(body, bytes):
-        return []
-    if request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
-        fields = parse_qsl(body.decode("latin-1"))
+def _credentials(content_type: str, beginning: bytes) -> list[tuple[str, str]]:
+    """The names, in lower case, and values of credentials in a body: a form, or the top of a JSON object."""
+    if content_type.startswith("application/x-www-form-urlencoded"):
+        fields = parse_qsl(beginning.decode("latin-1"), keep_blank_values=True)
+    elif content_type.startswith("multipart/"):
+        fields = [(name.decode(), "") for name in PART_NAME.findall(beginning)]
     else:
-        fields = [(name, str(value)) for name, value in parse_json(body).items()]
-    return [(name, value) for name, value in fields if name.lower() in {TOKEN, *SECRETS}]
+        fields = [(name, str(value)) for name, value in parse_json(beginning).items()]
+    told = [(name.strip().lower(), value) for name, value in fields]
+    return [(name, value) for name, value in told if name in CREDENTIALS]
 
 
 async def _own_token(
-    hub: Hub, service: Service, request: Request[WeChatState], query: list[tuple[str, str]], body: Body
+    hub: Hub, service: Service, request: Request[WeChatState], query: list[tuple[str, str]], body: bytes
 ) -> Response:
     """The token API, for SDKs that fetch a token of their own. `force_refresh` is ignored."""
-    appid = dict(query).get("appid") or parse_json(body if isinstance(body, bytes) else b"").get("appid")
-    if appid not in {None, hub.account.appid}:
+    appid = dict(query).get("appid") or parse_json(body).get("appid")
+    if appid not in (None, hub.account.appid):
         raise BadRequest(N_("appid: must be the account's"), field="appid")
     token = await hub.access_token.get()
     value = token.value if service.grants.wechat[hub.name].raw_token else request.scope["wechat.secret"]
@@ -208,6 +216,9 @@ async def _call(
             yield first
             async for piece in pieces:
                 yield piece
+        except HttpClientError as error:
+            hub.count(path, 504 if isinstance(error, TimedOut) else 502)
+            raise WeChatProblem(N_("WeChat's response is not usable.")) from None  # the connection is closed
         finally:
             response.close()
 

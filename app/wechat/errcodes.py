@@ -36,5 +36,5 @@ def errcode_of(document: dict[str, Any]) -> int:
     code = document.get("errcode", base.get("ret", base.get("errcode")) if isinstance(base, dict) else 0)
     try:
         return int(code or 0)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return 0

@@ -50,6 +50,10 @@ async def upstream(answer: bytes, hangs: bool = False) -> AsyncIterator[str]:
         (b"HTTP/1.1 302 Found\r\nLocation: http://evil.example/\r\nContent-Length: 0\r\n\r\n", False, 502),
         (b"HTTP/1.1 500 Oops\r\nContent-Length: 2\r\n\r\n{}", False, 502),
         (b"no HTTP\r\n\r\n", False, 502),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", False, 502),
+        (HEAD + b'Transfer-Encoding: chunked\r\n\r\n5\r\n{"err', False, 502),
+        (HEAD + b"X: " + b"x" * 100_000, False, 502),
+        (HEAD + b"Content-Length: 3\r\nContent-Length: 2\r\n\r\n{}", False, 502),
     ],
 )
 async def test_an_unusable_answer_is_told_and_counted(
@@ -69,6 +73,21 @@ async def test_an_unusable_answer_is_told_and_counted(
             assert "raw" not in found.text
             totals = await service.state["wechat_counts"].totals()
             assert totals == {("shop", "cgi-bin/user/info", status): 1}
+
+
+async def test_media_that_break_off_end_the_connection_and_are_counted(make_settings: Callable[..., Settings]) -> None:
+    half = b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nContent-Length: 900000\r\n\r\n" + b"x" * 200_000
+    async with upstream(half) as url:
+        settings = make_settings(
+            wechat={"shop": {"appid": APPID, "secret": SECRET, "api_url": url}},
+            services={"billing": {"tokens": hashed(TOKEN), "wechat": {"shop": {}}}},
+        )
+        async with running(settings) as service:
+            headers = {"Authorization": f"Bearer {TOKEN}"}
+            found = await service.client.get("/wechat/shop/cgi-bin/media/get?media_id=m1", headers=headers)
+            assert len(found.content) < 900_000
+            totals = await service.state["wechat_counts"].totals()
+            assert totals["shop", "cgi-bin/media/get", 502] == 1
 
 
 async def test_wechat_away_without_a_token(make_settings: Callable[..., Settings]) -> None:
@@ -98,6 +117,11 @@ async def test_an_encrypted_push_that_is_not_wechats_is_refused(service: Running
         ({name: value for name, value in query.items() if name != "msg_signature"}, body),
         (query, b"<xml></xml>"),
         (query, b"x" * 10_000_000),
+        (query | {"msg_signature": "é"}, body),
+        (query | {"timestamp": "１２３"}, body),
+        (query, b'<!DOCTYPE x [<!ENTITY e "x">]>' + body),
+        (query, "<xml><Encrypt>x</Encrypt></xml>".encode("utf-16")),
+        (query, b"<xml><Encrypt>x</Encrypt>" * 2),
     ]
     for wrong_query, wrong_body in forged:
         answer = await service.client.post(SEALED.url, params=wrong_query, content=wrong_body)

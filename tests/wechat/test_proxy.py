@@ -146,6 +146,10 @@ async def test_media_are_streamed(program: httpx.AsyncClient, wechat: WeChatApi)
         ("/wechat/shop/cgi-bin/user/info?Access_Token=raw", 400),
         ("/wechat/shop/cgi-bin/user/info?access%5Ftoken=raw", 400),
         ("/wechat/shop/cgi-bin/user/info?component_access_token=x", 400),
+        (f"/wechat/shop/cgi-bin/user/info?access_token={TOKEN}&access_token=raw", 400),
+        (f"/wechat/shop/cgi-bin/user/info?access_token=raw&access_token={TOKEN}", 400),
+        ("/wechat/shop/cgi-bin/user/info?access_token%20=raw", 400),
+        ("/wechat/shop/cgi-bin/user/info?openid=o1&SECRET=x", 400),
         ("/wechat/shop/cgi-bin/Token", 403),
         ("/wechat/shop/cgi-bin/ticket/GetTicket", 403),
         ("/wechat/shop/cgi-bin/user/info%0d%0aHost:evil", 404),
@@ -169,6 +173,11 @@ async def test_what_is_not_allowed_reaches_nobody(service: Running, wechat: WeCh
         ("text/plain", b'{"Access_T\\u006fken": "raw"}'),
         ("application/x-www-form-urlencoded", b"access_token=raw"),
         ("application/x-www-form-urlencoded", b"a%63cess_t%6Fken=raw"),
+        ("application/json", b'{"access_token": "raw", "access_token": "%b"}' % TOKEN.encode()),
+        ("application/json", b'{"access_token": "%b"}' % TOKEN.encode()),
+        ("application/json", b'{"secret": {"a": 1}}'),
+        ("application/json", b'{"text": "' + b"x" * 100_000 + b'", "access_token": "raw"}'),
+        ("multipart/form-data; boundary=b", b'--b\r\nContent-Disposition: form-data; name="access_token"\r\n\r\nraw'),
     ],
 )
 async def test_credentials_in_a_body_are_refused(
@@ -177,7 +186,30 @@ async def test_credentials_in_a_body_are_refused(
     path = "/wechat/shop/cgi-bin/message/custom/send"
     answer = await program.post(path, content=body, headers={"Content-Type": content_type})
     assert answer.status_code == 400
+    assert answer.json()["field"] in {"access_token", "secret"}
     assert not wechat.asked
+
+
+async def test_a_json_body_is_bounded_and_media_are_not(program: httpx.AsyncClient, wechat: WeChatApi) -> None:
+    path = "/wechat/shop/cgi-bin/message/custom/send"
+    assert (await program.post(path, content=b'{"a": "' + b"x" * 2_000_000 + b'"}')).status_code == 413
+    assert not wechat.asked
+    large = await program.post(path, content=b'{"a": "' + b"x" * 500_000 + b'"}')
+    assert large.json()["errcode"] == 0
+    assert wechat.count("/cgi-bin/message/custom/send") == 1
+
+
+@pytest.mark.parametrize("appid", ["wx-other", [], {"a": 1}])
+async def test_a_token_for_another_appid_is_refused(service: Running, wechat: WeChatApi, appid: object) -> None:
+    body = {"grant_type": "client_credential", "appid": appid, "secret": TOKEN}
+    answer = await service.client.post("/wechat/shop/cgi-bin/stable_token", json=body)
+    assert (answer.status_code, answer.json()["field"]) == (400, "appid")
+    assert not wechat.asked
+
+
+async def test_a_query_keeps_its_values(program: httpx.AsyncClient, wechat: WeChatApi) -> None:
+    await program.get(f"{INFO}&remark=%E6%9D%8E%3Ba=b%26")
+    assert wechat.asked[-1][1]["remark"] == "李;a=b&"
 
 
 async def test_a_small_body_of_unknown_length_is_repeated(program: httpx.AsyncClient, wechat: WeChatApi) -> None:

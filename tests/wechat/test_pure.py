@@ -86,6 +86,12 @@ def test_paths_are_denied_by_default() -> None:
         (b"<html>", 0),
         (b'{"errcode": null}', 0),
         (b'{"errcode": []}', 0),
+        (b'{"errcode": 1e999}', 0),
+        (b'{"errcode": NaN}', 0),
+        (b'{"errcode": ' + b"9" * 5000 + b"}", 0),
+        (b"[" * 100_000, 0),
+        (b'{"a":' * 100_000, 0),
+        (b'\xff\xfe{"errcode": 1}', 0),
     ],
 )
 def test_the_errcode_is_found(body: bytes, code: int) -> None:
