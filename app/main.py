@@ -18,13 +18,17 @@ from app.accounts.lifespan import open_accounts
 from app.accounts.rate_limits import unknown_limits
 from app.accounts.setup_link import print_setup_link
 from app.config_service.lifespan import ConfigState, open_config_service
+from app.config_service.personal import personal_roles
 from app.counter.lifespan import CounterState, open_counter
 from app.gateway.lifespan import GatewayState, gateway_mistakes, open_gateway
 from app.hooks.lifespan import HooksState, open_hooks
+from app.hooks.personal import personal_webhooks
 from app.oauth_client.lifespan import OAuthState, open_oauth_client
 from app.oauth_client.provider_config import provider_mistakes
+from app.oauth_client.provisioning import finish_elsewhere
 from app.oauth_server.clients import client_mistakes
 from app.oauth_server.lifespan import OAuthServerState, open_oauth_server
+from app.oauth_server.personal import personal_grants
 from app.observability.health import HealthChecks
 from app.observability.log import AccessLog, LogFile, configure_logging
 from app.observability.metrics import Metrics, Reading
@@ -107,6 +111,7 @@ async def lifespan(
         )
         web["health"].refused = lambda: store.refusals.current
         oauth = await stack.enter_async_context(open_oauth_client(live, store, clock))
+        oauth["finish_elsewhere"] = finish_elsewhere
         recheck = oauth["refresher"].recheck
         accounts = await stack.enter_async_context(open_accounts(web, recheck, clock))
         signing = await stack.enter_async_context(open_signing_keys(web, clock))
@@ -122,7 +127,6 @@ async def lifespan(
         )
         counter = await stack.enter_async_context(open_counter(web, metrics))
         sites = await stack.enter_async_context(open_sites(web, metrics, clock))
-        accounts["personal_data"]["sites"] = personal_sites(sites)
         hooks = await stack.enter_async_context(open_hooks(web, metrics, clock))
         wechat = await stack.enter_async_context(
             open_wechat(web, metrics, hooks["hooks_replies"].ask, hooks["hooks_store"].outcomes, clock)
@@ -130,6 +134,12 @@ async def lifespan(
         oauth["component_tokens"].update(wechat["wechat"].component_tokens())
         gateway = await stack.enter_async_context(open_gateway(web, accounts, signing, clock))
         config = await stack.enter_async_context(open_config_service(web, accounts, clock))
+        accounts["personal_data"].update(
+            sites=personal_sites(sites),
+            services=personal_grants(oauth_server["oauth_server"].store),
+            webhooks=personal_webhooks(hooks["hooks_store"]),
+            roles=personal_roles(config["config_store"], config["config_editor"]),
+        )
         stack.callback(lifecycle.stopping.set)
         if store.up:
             await web["health"].failure()  # so that a loss of Redis before the first probe is one after it was reached

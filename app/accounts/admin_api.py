@@ -28,7 +28,9 @@ PAGE_SIZE = 50
 
 
 class ManagedUser(UserModel):
-    """`last_seen` is null for who never signed in; `ways` to sign in are `password` and names of providers."""
+    """`last_seen` is null for who never signed in; `ways` to sign in are `password`, `passkey`, `totp` and
+    names of providers.
+    """
 
     disabled: bool
     last_seen: float | None

@@ -184,17 +184,17 @@ async def remove_group(request: Request[AccountState], admin: User, name: str) -
 
 
 async def remove(request: Request[AccountState], by: User, user: User) -> None:
-    """Removes the account with its sessions, tokens, identities and groups; audit entries stay. Raises LastAdmin."""
+    """Removes the account with everything of the user; audit entries stay. Raises LastAdmin."""
     state = request.state
-    await state["accounts"].set_disabled(user.id, True)  # refuses the last administrator; nobody can sign in meanwhile
+    await state["accounts"].begin_removal(user.id)  # refuses the last administrator; nobody can sign in meanwhile
     await state["sessions"].end_all(user.id)
     for token in await state["tokens"].list(user.id):
         await state["tokens"].revoke(user.id, token.id)
+    for invitation in await state["invitations"].made_by(user.id):
+        await state["invitations"].withdraw(invitation.id)
     await state["identities"].remove_all(user.id)
     await state["second_factors"].remove_all(user.id)
-    await state["users"].set_groups(user.id, ())
     for kept in state["personal_data"].values():
         await kept.forget(user.id)
-    await state["users"].set_email(user.id, "", verified=False)
     await audit(request, Event.USER_REMOVED, user=user, by=by if by.id != user.id else None, detail=user.name)
     await state["accounts"].remove(user)

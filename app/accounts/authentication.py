@@ -11,7 +11,7 @@ from app.accounts.lifespan import AccountState, S
 from app.accounts.models import User
 from app.accounts.names import compare_key
 from app.accounts.password_hashing import Busy
-from app.accounts.password_policy import check_password
+from app.accounts.password_policy import check_password, service_words
 from app.accounts.second_factors.checking import AMR, Method, check_code, stamp_of, verified_passkey
 from app.accounts.second_factors.store import PendingSignIn
 from app.audit.log import Event
@@ -21,7 +21,7 @@ from app.web.errors import SecondFactorNeeded
 
 
 class NeedsSecondFactor(SecondFactorNeeded):
-    """The password was right, and the user has a second factor."""
+    """The first step is done, and the user has a second factor."""
 
     def __init__(self, user: User, pending: PendingSignIn) -> None:
         super().__init__(second_factors=[*user.second_factors, "recovery_code"])
@@ -61,9 +61,9 @@ async def sign_in(
 
 
 async def finish(request: Request[AccountState], pending: PendingSignIn, code: str) -> User | None:
-    """Signs in a user whose password was right, with a code. None if the user has changed since.
+    """Signs in a user who has made the first step, with a code. None if the user has changed since.
 
-    Raises WrongCode, TooMany, StoreUnavailable.
+    Raises WrongCode, TooMany, Forbidden, StoreUnavailable.
     """
     state = request.state
     user, stored = await waiting_user(request, pending)
@@ -72,6 +72,9 @@ async def finish(request: Request[AccountState], pending: PendingSignIn, code: s
     origin = await limit(request, user.name)
     method = await check_code(request, user, code)
     await state["limits"].signed_in(compare_key(user.name), origin)
+    if pending.elsewhere:
+        await state["finish_elsewhere"](request, user, pending, AMR[method][1:])
+        return user
 
     async def unchanged(stored_now: str | None) -> bool:
         return stored_now == stored
@@ -103,7 +106,7 @@ async def _start(
     request: Request[AccountState],
     user: User,
     method: Method,
-    brief: bool,
+    brief: bool | None,
     unchanged: Callable[[str | None], Awaitable[bool]],
 ) -> bool:
     """Starts the session; False if the user has changed since. A concurrent change of the password, or disabling of the
@@ -180,5 +183,6 @@ async def sign_out(request: Request[AccountState]) -> None:
 
 async def new_password(request: Request[AccountState], name: str, password: str) -> str:
     """The hash of a new password. Raises WeakPassword, Busy."""
-    check_password(password, name)
+    settings = request.state["settings"]
+    check_password(password, name, service_words(settings.site_name, settings.public_url))
     return await request.state["passwords"].hash(password)

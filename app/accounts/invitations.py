@@ -135,9 +135,19 @@ class Invitations:
         found = await asyncio.gather(*(self._invitation(one.decode(), float(expires)) for one, expires in living))
         return tuple(filter(None, found))
 
+    async def made_by(self, user_id: str) -> tuple[Invitation, ...]:
+        """The valid invitations of one user, all of them."""
+        living = await self._store.idempotent(
+            "ZRANGEBYSCORE", keys.INVITATIONS, f"({self._clock()!r}", "+inf", "WITHSCORES"
+        )
+        found = await asyncio.gather(*(self._invitation(one.decode(), float(expires)) for one, expires in living))
+        return tuple(each for each in found if each is not None and each.by == user_id)
+
     async def withdraw(self, invitation_id: str) -> bool:
         """Whether there was such an invitation."""
-        return bool(await self._store.once("ZREM", keys.INVITATIONS, invitation_id))
+        withdrawn = bool(await self._store.once("ZREM", keys.INVITATIONS, invitation_id))
+        await self._store.idempotent("DEL", keys.invitation(invitation_id))
+        return withdrawn
 
     async def _expires(self, invitation_id: str) -> float | None:
         expires = await self._store.idempotent("ZSCORE", keys.INVITATIONS, invitation_id)

@@ -17,7 +17,7 @@ from app.accounts.models import SignInOption, User
 from app.accounts.password_hashing import PasswordHashing
 from app.accounts.rate_limits import RateLimits, apply_limits
 from app.accounts.reset_links import ResetLinks
-from app.accounts.second_factors.store import SecondFactors
+from app.accounts.second_factors.store import PendingSignIn, SecondFactors
 from app.accounts.services import Services
 from app.accounts.store import AccountStore
 from app.accounts.tokens import ApiTokens, parse_token
@@ -51,11 +51,19 @@ class SignOutRedirect(Protocol):
         """The URL to send the browser to, which leads back to `home`; None if there is none."""
 
 
+class FinishElsewhere(Protocol):
+    """Finishes a sign-in at a provider after the second factor."""
+
+    async def __call__(self, request: Any, user: User, pending: PendingSignIn, amr: tuple[str, ...]) -> None:
+        """Starts the session. Raises Forbidden for an identity that is no longer the user's."""
+
+
 class SignInElsewhere(TypedDict):
     """Filled by the feature that knows OAuth providers."""
 
     sign_in_options: Sequence[SignInOption]
     sign_out_redirect: SignOutRedirect
+    finish_elsewhere: FinishElsewhere
 
 
 class BeforeSignIn(Protocol):

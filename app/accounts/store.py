@@ -11,6 +11,7 @@ from app.accounts.names import BadName, compare_key, normal
 from app.store import keys
 from app.store.client import Store
 from app.store.scripts import Script
+from app.web.errors import NotFound
 
 # The first line makes a retry safe: if the name leads to the same id, the first attempt succeeded.
 CREATE = Script(
@@ -42,6 +43,7 @@ CHANGE = Script("""
 local user, admins = unpack(KEYS)
 local id, field, value = unpack(ARGV)
 if redis.call('EXISTS', user) == 0 then return 'unknown' end
+if redis.call('HEXISTS', user, 'removing') == 1 and ARGV[4] ~= 'removing' then return 'unknown' end
 local now = {admin = redis.call('HGET', user, 'admin'), disabled = redis.call('HGET', user, 'disabled')}
 now[field] = value
 if now.admin == '1' and now.disabled == '0' then
@@ -51,6 +53,7 @@ elseif redis.call('SISMEMBER', admins, id) == 1 then
   redis.call('SREM', admins, id)
 end
 redis.call('HSET', user, field, value)
+if ARGV[4] == 'removing' then redis.call('HSET', user, 'removing', '1') end
 return 'changed'
 """)
 # A user who has the new name already retries after a lost reply.
@@ -70,13 +73,16 @@ redis.call('HSET', user, 'name', name)
 return 'renamed'
 """)
 REMOVE = Script("""
-local user, names, sorted = unpack(KEYS)
+local user, names, sorted, emails = unpack(KEYS)
 local id, key = unpack(ARGV)
+local email, groups = string.lower(redis.call('HGET', user, 'email') or ''), redis.call('HGET', user, 'groups')
+if redis.call('HGET', emails, email) == id then redis.call('HDEL', emails, email) end
 if redis.call('HGET', names, key) == id then
   redis.call('HDEL', names, key)
   redis.call('ZREM', sorted, key)
 end
 redis.call('DEL', user)
+return groups or ''
 """)
 REPLACE = Script("""
 local now = redis.call('HGET', KEYS[1], 'password')
@@ -111,8 +117,8 @@ class LastAdmin(Exception):
     """The change would leave no administrator who can sign in."""
 
 
-class NoSuchUser(LookupError):
-    """No user has this id."""
+class NoSuchUser(NotFound):
+    """No user has this id, perhaps since a moment ago."""
 
 
 class AccountStore:
@@ -235,7 +241,7 @@ class AccountStore:
                 case b"renamed":
                     self._changed(touched[0])
                     return before if before != name else None
-        raise NoSuchUser(user_id)
+        raise NoSuchUser
 
     async def set_admin(self, user_id: str, is_admin: bool) -> None:
         """Raises LastAdmin, NoSuchUser."""
@@ -245,10 +251,16 @@ class AccountStore:
         """Raises LastAdmin, NoSuchUser."""
         await self._change(user_id, "disabled", int(disabled))
 
+    async def begin_removal(self, user_id: str) -> None:
+        """Disables a user for ever: nobody enables or promotes it meanwhile. Raises LastAdmin, NoSuchUser."""
+        await self._change(user_id, "disabled", 1, "removing")
+
     async def remove(self, user: User) -> None:
-        """Removes a user who is disabled: the name becomes available to others."""
-        touched = (keys.user(user.id), keys.ACCOUNT_NAMES, keys.ACCOUNT_NAMES_SORTED)
-        await REMOVE.run(self._store, touched, user.id, compare_key(user.name))
+        """Removes a user after `begin_removal`: the name and the address become available to others."""
+        touched = (keys.user(user.id), keys.ACCOUNT_NAMES, keys.ACCOUNT_NAMES_SORTED, keys.ACCOUNT_EMAILS)
+        groups = await REMOVE.run(self._store, touched, user.id, compare_key(user.name))
+        for group in filter(None, groups.decode().split(",")):
+            await self._store.idempotent("SREM", keys.group(group), user.id)
         self._changed(touched[0])
 
     async def set_locale(self, user_id: str, locale: str | None) -> None:
@@ -271,11 +283,11 @@ class AccountStore:
         fields: dict[bytes, bytes] = await self._store.idempotent("HGETALL", keys.user(user_id))
         return fields
 
-    async def _change(self, user_id: str, field: str, value: str | int) -> None:
+    async def _change(self, user_id: str, field: str, value: str | int, removing: str = "") -> None:
         name = keys.user(user_id)
-        match await CHANGE.run(self._store, [name, keys.ACCOUNT_ADMINS], user_id, field, value):
+        match await CHANGE.run(self._store, [name, keys.ACCOUNT_ADMINS], user_id, field, value, removing):
             case b"unknown":
-                raise NoSuchUser(user_id)
+                raise NoSuchUser
             case b"last":
                 raise LastAdmin
         self._changed(name)

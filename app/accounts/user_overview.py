@@ -12,7 +12,9 @@ from app.accounts.models import User
 
 @dataclass(frozen=True, slots=True)
 class UserOverview:
-    """`last_seen` is Unix seconds, None for who never signed in; `ways` are `password` and names of providers."""
+    """`last_seen` is Unix seconds, None for who never signed in; `ways` are `password`, `passkey`, `totp` and names of
+    providers.
+    """
 
     user: User
     last_seen: float | None
@@ -29,5 +31,5 @@ async def overview(request: Request[AccountState], user: User) -> UserOverview:
         request.state["sessions"].of_user(user.id), request.state["identities"].of_user(user.id)
     )
     seen = max((user.signed_in, *(session.seen for session in sessions)))
-    ways = dict.fromkeys([*(["password"] if user.has_password else []), *(each.provider for each in identities)])
-    return UserOverview(user, seen or None, tuple(ways))
+    ways = [*(["password"] if user.has_password else []), *user.second_factors, *(each.provider for each in identities)]
+    return UserOverview(user, seen or None, tuple(dict.fromkeys(ways)))

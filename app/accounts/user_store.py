@@ -94,7 +94,7 @@ class UserStore:
     async def set_display_name(self, user_id: str, name: str) -> None:
         """Raises NoSuchUser."""
         if not await SET_NAME.run(self._store, [keys.user(user_id)], name):
-            raise NoSuchUser(user_id)
+            raise NoSuchUser
         self._changed(keys.user(user_id))
 
     async def set_email(self, user_id: str, email: str, *, verified: bool) -> None:
@@ -105,7 +105,7 @@ class UserStore:
             case b"taken":
                 raise EmailTaken
             case b"unknown":
-                raise NoSuchUser(user_id)
+                raise NoSuchUser
         self._changed(keys.user(user_id))
 
     async def by_email(self, email: str) -> str | None:
@@ -118,7 +118,7 @@ class UserStore:
         while True:
             fields = await self._store.idempotent("HGETALL", keys.user(user_id))
             if not fields:
-                raise NoSuchUser(user_id)
+                raise NoSuchUser
             before = User.from_hash(user_id, fields).groups
             joined, left = sorted(set(groups) - set(before)), sorted(set(before) - set(groups))
             touched = (keys.user(user_id), keys.ACCOUNT_GROUPS, *map(keys.group, (*joined, *left)))
@@ -131,7 +131,7 @@ class UserStore:
                     self._changed(keys.user(user_id))
                     return before
                 case b"unknown":
-                    raise NoSuchUser(user_id)
+                    raise NoSuchUser
 
     async def create_group(self, name: str) -> bool:
         """Whether the group is new."""

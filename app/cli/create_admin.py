@@ -4,11 +4,12 @@ import getpass
 import signal
 import sys
 from argparse import ArgumentParser
+from collections.abc import Iterable
 from functools import partial
 
 from app.accounts.names import BadName, normal
 from app.accounts.password_hashing import PasswordHashing
-from app.accounts.password_policy import WeakPassword, check_password
+from app.accounts.password_policy import WeakPassword, check_password, service_words
 from app.accounts.store import AccountStore, AdminExists, NameTaken
 from app.audit.log import Audit, Event
 from app.cli.command import Command, CommandError, Invocation, with_store
@@ -19,12 +20,14 @@ def run(invocation: Invocation) -> int:
     settings, name = invocation.settings(), invocation.options.name
     if not name:
         raise CommandError("create-admin: name the administrator: python -m app create-admin NAME")
-    print(f"tallygate: {with_store(settings, lambda store: create_admin(store, name, force=invocation.options.force))}")
+    words, force = service_words(settings.site_name, settings.public_url), invocation.options.force
+    print(f"tallygate: {with_store(settings, lambda store: create_admin(store, name, words, force=force))}")
     return 0
 
 
-async def create_admin(store: Store, name: str, *, force: bool = False) -> str:
-    """Makes the first administrator, or another one (`force`), with a password that is asked for; returns a line.
+async def create_admin(store: Store, name: str, words: Iterable[str] = (), *, force: bool = False) -> str:
+    """Makes the first administrator, or another one (`force`), with a password that is asked for, but none of the
+    service's `words`; returns a line.
 
     Raises CommandError, StoreUnavailable.
     """
@@ -35,7 +38,7 @@ async def create_admin(store: Store, name: str, *, force: bool = False) -> str:
         if not force and await accounts.has_admin():
             raise AdminExists
         password = ask_password()
-        check_password(password, name)
+        check_password(password, name, words)
         password_hash = await passwords.hash(password)
         create = partial(accounts.create, is_admin=True) if force else accounts.create_first_admin
         user = await create(name, password_hash)

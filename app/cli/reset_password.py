@@ -1,7 +1,7 @@
 """`python -m app reset-password NAME`: sets a user's password, and ends the user's sessions."""
 
 from app.accounts.password_hashing import PasswordHashing
-from app.accounts.password_policy import WeakPassword, check_password
+from app.accounts.password_policy import WeakPassword, check_password, service_words
 from app.accounts.store import AccountStore
 from app.audit.log import Audit, Event
 from app.cli.command import Command, CommandError, Invocation, with_store
@@ -29,19 +29,19 @@ async def reset_password(store: Store, settings: Settings, name: str) -> str:
         if user is None:
             raise CommandError("no user has this name")
         password = ask_password()
-        check_password(password, user.name)
+        check_password(password, user.name, service_words(settings.site_name, settings.public_url))
         await accounts.set_password(user.id, await passwords.hash(password))
     except WeakPassword as weak:
         raise CommandError(weak.reason) from None
     finally:
         passwords.close()
-    ended = await _end_sessions(store, settings, user.id)
+    ended = await end_sessions(store, settings, user.id)
     await Audit(store).record(Event.PASSWORD_RESET, user=user.id, detail="reset-password")
     disabled = "; the account is disabled, an administrator can enable it" if user.disabled else ""
     return f"the password of {user.name} is set, and {ended} sessions have ended{disabled}"
 
 
-async def _end_sessions(store: Store, settings: Settings, user_id: str) -> int:
+async def end_sessions(store: Store, settings: Settings, user_id: str) -> int:
     return await Sessions(settings, RedisSessions(store, Tracking(store), settings)).end_all(user_id)
 
 

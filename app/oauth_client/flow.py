@@ -44,7 +44,12 @@ def provider_of(request: Request[OAuthState]) -> Provider:
 
 
 async def start(
-    request: Request[OAuthState], target: str | None, *, invitation: str = "", user: User | None = None
+    request: Request[OAuthState],
+    target: str | None,
+    *,
+    invitation: str = "",
+    user: User | None = None,
+    brief: bool = False,
 ) -> tuple[str, RawHeaders]:
     """(the authorization URL, the headers that bind the request to the browser). Raises OAuthProblem, StoreUnavailable.
 
@@ -58,6 +63,7 @@ async def start(
         user=user.id if user is not None else "",
         invitation=invitation if looks_like_secret(invitation) else "",  # the cookie has little room
         again=user is None and await request.state["current_user"].get(request.scope) is not None,
+        brief=brief,
     )
     try:
         url = await provider.authorization_url(auth_request, client_info(request, provider))

@@ -35,6 +35,8 @@ class AuthRequest:
     again: bool = False
     login: bool = False
     """Whether the provider has to authenticate the user in any case (`prompt=login`)."""
+    brief: bool = False
+    """Whether the session ends with the browser (without "Stay signed in")."""
 
     @property
     def challenge(self) -> str:

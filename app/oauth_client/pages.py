@@ -7,12 +7,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app.accounts.asking import Question, ask
+from app.accounts.authentication import NeedsSecondFactor
 from app.accounts.guards import fresh_sign_in_required, sign_in_required
 from app.accounts.helpers import audit, flash_message, in_the_language_of, keeps_opener, redirect_page, see_other
 from app.accounts.identities import LastWayIn
 from app.accounts.lifespan import S
 from app.accounts.models import User
-from app.accounts.pages import account, sign_in
+from app.accounts.pages import account, second_step, sign_in
 from app.accounts.pages.landing import landing
 from app.audit.log import Event
 from app.oauth_client import flow
@@ -40,11 +41,14 @@ PROVIDER_SAYS = N_("The provider says:")
 
 @keeps_opener
 async def start(request: Request[OAuthState]) -> Response:
-    """`GET /oauth/{provider}/start?next=&invitation=`: redirects to the provider; JSON with the URL for a front end."""
+    """`GET /oauth/{provider}/start?next=&invitation=&stay=`: redirects to the provider; JSON with the URL for a front
+    end. With `stay=off` the session ends with the browser.
+    """
     target = request.query_params.get("next")
     invitation = request.query_params.get("invitation", "")
+    brief = request.query_params.get("stay") == "off"
     try:
-        url, cookies = await flow.start(request, target, invitation=invitation)
+        url, cookies = await flow.start(request, target, invitation=invitation, brief=brief)
     except OAuthProblem as problem:
         return await _failed(request, problem, target)
     response = json_response({"url": url}) if prefers_json(request.scope) else see_other(url)
@@ -59,8 +63,9 @@ async def callback(request: Request[OAuthState]) -> Response:
     try:
         target, cookies = await flow.finish(request)
     except (Conflict, OAuthProblem) as problem:
-        auth_request = request.state["auth_requests"].find(request.scope, state)
-        return _with(await _failed(request, problem, auth_request.next if auth_request is not None else None), forget)
+        return _with(await _failed(request, problem, _target(request, state)), forget)
+    except NeedsSecondFactor as needed:
+        return _with(await _second_step(request, needed, safe_path(_target(request, state))), forget)
     enrolling = await request.state["current_user"].enrolling(request.scope)
     if enrolling is not None:
         target = await landing(request, enrolling, target)
@@ -150,6 +155,19 @@ async def back_channel_logout(request: Request[OAuthState]) -> Response:
     if count:
         await audit(request, Event.SESSION_ENDED, user=user, detail=provider.name)
     return json_response({})
+
+
+def _target(request: Request[OAuthState], state: str) -> str | None:
+    auth_request = request.state["auth_requests"].find(request.scope, state)
+    return auth_request.next if auth_request is not None else None
+
+
+async def _second_step(request: Request[OAuthState], needed: NeedsSecondFactor, target: str) -> Response:
+    response = await second_step.begin(request, needed.pending, target)
+    if not prefers_json(request.scope):
+        return response
+    cookies = [header for header in response.raw_headers if header[0] == b"set-cookie"]
+    return _with(json_response({"next": response.headers["location"]}), cookies)
 
 
 async def _failed(request: Request[S], problem: Problem, target: str | None) -> Response:

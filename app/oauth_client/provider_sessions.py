@@ -15,6 +15,7 @@ from app.oauth_client.models import LogoutRequest, Tokens
 from app.sessions.service import Sessions
 from app.sessions.session import Session
 from app.sessions.signing import signing_keys
+from app.sessions.timeouts import Timeouts
 from app.settings import Settings
 from app.store import keys
 from app.store.client import Store
@@ -54,7 +55,7 @@ class ProviderSessions:
     def __init__(self, settings: Settings, store: Store) -> None:
         self._store = store
         self._lifetime = settings.session_absolute_timeout
-        self._idle = min(settings.session_idle_timeout, settings.session_absolute_timeout)
+        self._timeouts = Timeouts(settings)
         self._encryption = Encryption(signing_keys(settings), "provider-sessions")
 
     async def keep(self, session: Session, provider_session: ProviderSession) -> None:
@@ -64,8 +65,8 @@ class ProviderSessions:
         if provider_session.session:
             name = _session_name(provider_session.issuer, provider_session.session)
             await self._store.idempotent("SET", name, session.user, "EX", self._lifetime)
-        name = keys.session_origin(session.key)
-        await self._store.idempotent("SET", name, self._encrypted(session, provider_session), "EX", self._idle)
+        name, lifetime = keys.session_origin(session.key), min(self._timeouts.idle(session), self._lifetime)
+        await self._store.idempotent("SET", name, self._encrypted(session, provider_session), "EX", lifetime)
 
     async def renew(self, session: Session, provider_session: ProviderSession) -> None:
         """Replaces it, unless the session has ended meanwhile."""
@@ -78,6 +79,19 @@ class ProviderSessions:
         value = await self._store.idempotent("GET", keys.session_origin(session.key)) if session.key else None
         plain = self._encryption.decrypt(value, session.key) if value is not None else None
         return ProviderSession.load(plain) if plain is not None else None
+
+    def seal(self, user_id: str, provider: str, auth_time: float, provider_session: ProviderSession) -> str:
+        """For a sign-in of the user that waits for a second factor."""
+        plain = orjson.dumps([provider, auth_time, provider_session.dump().decode()])
+        return self._encryption.encrypt(plain, f"waiting {user_id}")
+
+    def unseal(self, user_id: str, sealed: str) -> tuple[str, float, ProviderSession] | None:
+        """(the provider's name, when the user authenticated there, its side of the session)."""
+        plain = self._encryption.decrypt(sealed, f"waiting {user_id}")
+        if plain is None:
+            return None
+        provider, auth_time, dumped = orjson.loads(plain)
+        return provider, auth_time, ProviderSession.load(dumped.encode())
 
     async def forget(self, session: Session) -> None:
         await self._store.idempotent("DEL", keys.session_origin(session.key))

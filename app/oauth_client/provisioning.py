@@ -8,11 +8,14 @@ from dataclasses import replace
 from starlette.requests import Request
 
 from app.accounts import authentication
+from app.accounts.authentication import NeedsSecondFactor
 from app.accounts.helpers import audit
 from app.accounts.identities import Identity, IdentityTaken
 from app.accounts.models import User
 from app.accounts.names import FORBIDDEN, MAX_NAME_LENGTH, MAX_TYPED_LENGTH, BadName, normal, without_invisible
 from app.accounts.profile import MAX_DISPLAY_NAME_LENGTH, BadProfile, display_name_of, email_of
+from app.accounts.second_factors.checking import stamp_of
+from app.accounts.second_factors.store import PendingSignIn
 from app.accounts.store import BadInvitation, NameTaken
 from app.accounts.user_store import EmailTaken
 from app.audit.log import Event
@@ -33,7 +36,9 @@ NUMBERED = 9
 async def sign_in(
     request: Request[OAuthState], provider: Provider, profile: ExternalProfile, auth_request: AuthRequest
 ) -> Session:
-    """Starts a session of the profile's user; a first sign-in makes the user. Raises SignUpNotAllowed."""
+    """Starts a session of the profile's user; a first sign-in makes the user. Raises SignUpNotAllowed, and
+    NeedsSecondFactor where the setting `second_factor` asks this user for one.
+    """
     identity, state = _identity(provider, profile), request.state
     user_id = await _seen(request, identity, profile)
     if user_id is None:
@@ -44,7 +49,23 @@ async def sign_in(
         raise SignUpNotAllowed("the user is disabled", N_("This account is disabled."))
     tokens = replace(profile.tokens, groups=groups_of(profile.claims, provider.groups_claim))
     provider_session = ProviderSession(profile.issuer, profile.subject, profile.session, tokens)
-    return await _begin(request, user, provider.name, provider_session, profile.auth_time)
+    brief = None if auth_request.again else auth_request.brief
+    if user.second_factors and state["current_user"].requires_second_factor(user):
+        stored = await state["accounts"].password_hash(user.id)
+        sealed = state["provider_sessions"].seal(user.id, provider.name, profile.auth_time, provider_session)
+        raise NeedsSecondFactor(user, PendingSignIn(user.id, stamp_of(stored), brief, sealed))
+    return await _begin(request, user, provider.name, provider_session, auth_time=profile.auth_time, brief=brief)
+
+
+async def finish_elsewhere(
+    request: Request[OAuthState], user: User, pending: PendingSignIn, amr: tuple[str, ...]
+) -> None:
+    """Starts the session of a sign-in that waited for the second factor. Raises SignUpNotAllowed."""
+    opened = request.state["provider_sessions"].unseal(user.id, pending.elsewhere)
+    if opened is None:
+        raise SignUpNotAllowed("the key of waiting sign-ins has changed", N_("Please sign in again."))
+    name, auth_time, provider_session = opened
+    await _begin(request, user, name, provider_session, auth_time=auth_time, brief=pending.brief, amr=amr)
 
 
 async def _seen(request: Request[OAuthState], identity: Identity, profile: ExternalProfile) -> str | None:
@@ -63,19 +84,28 @@ async def sign_in_again(request: Request[OAuthState], user: User, auth_method: s
     provider_session = await provider_sessions.provider_session(first) if first is not None else None
     if first is None or provider_session is None:
         raise BadCallback("the session of this sign-in has ended meanwhile")
-    session = await _begin(request, user, auth_method, provider_session, first.auth_time)
+    session = await _begin(
+        request, user, auth_method, provider_session, auth_time=first.auth_time, brief=first.brief, amr=first.amr
+    )
     await sessions.end_one(user.id, key)
     return session
 
 
 async def _begin(
-    request: Request[OAuthState], user: User, auth_method: str, provider_session: ProviderSession, auth_time: float
+    request: Request[OAuthState],
+    user: User,
+    auth_method: str,
+    provider_session: ProviderSession,
+    *,
+    auth_time: float,
+    brief: bool | None,
+    amr: tuple[str, ...] = (),
 ) -> Session:
     """Starts the session, which is fresh by the provider's `auth_time`. Raises SignUpNotAllowed for a disabled user."""
     state, recheck_at = request.state, provider_session.tokens.recheck_at
     groups = provider_session.tokens.groups
     session = await authentication.start_session(
-        request, user, auth_method, recheck_at, auth_time=auth_time, groups=groups
+        request, user, auth_method, recheck_at, auth_time=auth_time, amr=amr, groups=groups, brief=brief
     )
     with authentication.rollback_unless_verified(request):
         await state["provider_sessions"].keep(session, provider_session)

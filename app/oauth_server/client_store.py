@@ -56,8 +56,10 @@ class ClientStore:
     async def save_registration_token(self, token: str, admin_id: str) -> None:
         await self._store.idempotent("SET", keys.registration(digest(token)), admin_id, "EX", REGISTRATION_LIFETIME)
 
-    async def is_registration_token(self, token: str) -> bool:
-        return bool(await self._store.idempotent("EXISTS", keys.registration(digest(token))))
+    async def maker_of_registration_token(self, token: str) -> str | None:
+        """The id of the administrator who made it; None for a token that is not valid."""
+        found = await self._store.idempotent("GET", keys.registration(digest(token)))
+        return found.decode() if found is not None else None
 
 
 def _parse_client(_: str, fields: Fields) -> Client | None:

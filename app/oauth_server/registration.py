@@ -48,7 +48,9 @@ async def new_token(request: RegistrationRequest, admin: User) -> str:
 async def register(request: RegistrationRequest) -> Response:
     """`POST /oauth2/register`."""
     store, token = request.state["oauth_server"].clients.store, _bearer(request)
-    if not looks_like_secret(token) or not await store.is_registration_token(token):
+    maker = await store.maker_of_registration_token(token) if looks_like_secret(token) else None
+    admin = await request.state["current_user"].by_id(maker) if maker is not None else None
+    if admin is None or not admin.is_admin:
         raise _refused()
     client = await _client(request, f"dyn-{new_secret()[:16].replace('_', '-').strip('-')}")
     secret, management = new_secret() if client.auth == "secret" else None, new_secret()

@@ -12,5 +12,8 @@ class Timeouts:
 
     def expiry(self, session: Session) -> float:
         """Unix seconds: the idle or the absolute timeout, whichever comes first."""
-        idle = self.shortest_idle if session.brief else self._idle
-        return min(session.seen + idle, session.created + self._absolute)
+        return min(session.seen + self.idle(session), session.created + self._absolute)
+
+    def idle(self, session: Session) -> int:
+        """Seconds."""
+        return self.shortest_idle if session.brief else self._idle

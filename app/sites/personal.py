@@ -7,7 +7,7 @@ from app.sites.lifespan import Sites
 
 
 def personal_sites(sites: Sites) -> PersonalData:
-    """A removed user leaves the sites of others. The user's own stay: administrators own every site."""
+    """A removed user leaves the sites of others. The user's own are left to the administrators."""
     store, known = sites["site_store"], sites["known_sites"]
 
     async def export(user_id: str) -> list[dict[str, Any]]:
@@ -17,7 +17,10 @@ def personal_sites(sites: Sites) -> PersonalData:
     async def forget(user_id: str) -> None:
         for site_id in await store.sites_of(user_id):
             site = await known.get(site_id)
-            if site is not None and site.owner != user_id:
+            if site is not None and site.owner == user_id:
+                await store.leave_to_administrators(site)
+                known.forget(site)
+            elif site is not None:
                 await store.remove_person(site, user_id)
 
     return PersonalData(export, forget)

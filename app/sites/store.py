@@ -123,6 +123,11 @@ class SiteStore:
             await self.store.idempotent("SREM", keys.sites_of(site.owner), site.id)
         return True
 
+    async def leave_to_administrators(self, site: Site) -> None:
+        """The site has no owner any more."""
+        await self.set_field(site, "owner", "")
+        await self.store.idempotent("SREM", keys.sites_of(site.owner), site.id)
+
     async def all_sites(self, after: str, count: int) -> list[str]:
         """Ids by when the sites were made, from the one that follows `after`."""
         begins = 0

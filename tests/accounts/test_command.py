@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from app.accounts.second_factors.totp import new_totp_secret
 from app.settings import Settings
 from tests.accounts.pages.reading import until_thrown_out
 from tests.helpers.cast import PASSWORD, make_cast, signed_in
@@ -195,6 +196,22 @@ async def test_reset_password_sets_it_and_ends_the_sessions(
         await signed_in(service, "bob", NEW)
     assert piped(command, tmp_path, NEW.encode(), "reset-password", "nobody") == (2, "no user has this name")
     assert piped(command, tmp_path, b"short", "reset-password", "bob")[0] == 2
+
+
+@pytest.mark.slow
+async def test_remove_second_factors_takes_them_and_ends_the_sessions(
+    command: dict[str, str], tmp_path: Path, make_settings: Callable[..., Settings]
+) -> None:
+    async with running(make_settings()) as service:
+        user = (await make_cast(service)).bob
+        bob = await signed_in(service, "bob")
+        await service.state["second_factors"].set_totp(user.id, new_totp_secret(), 1)
+        done = piped(command, tmp_path, b"", "remove-second-factors", "bob")
+        assert done == (0, "the second factors of bob are removed, and 1 sessions have ended")
+        await until_thrown_out(bob)
+        await signed_in(service, "bob")
+    assert piped(command, tmp_path, b"", "remove-second-factors", "bob") == (2, "bob has no second factor")
+    assert piped(command, tmp_path, b"", "remove-second-factors", "nobody") == (2, "no user has this name")
 
 
 @pytest.mark.slow

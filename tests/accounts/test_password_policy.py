@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.accounts.password_policy import WeakPassword, check_password
+from app.accounts.password_policy import COMMON, MIN_LENGTH, WeakPassword, check_password, service_words
 
 
 @pytest.mark.parametrize(
@@ -51,6 +51,23 @@ def test_the_name_is_refused_as_a_password(password: str) -> None:
     with pytest.raises(WeakPassword, match="Your name"):
         check_password(password, "Wilhelmina")
     check_password(password + " likes rings", "Wilhelmina")
+
+
+def test_more_than_the_3000_most_common_passwords_of_an_allowed_length_are_refused() -> None:
+    """OWASP ASVS 5.0, 6.2.4."""
+    long_ones = [word for word in COMMON if len(word) >= MIN_LENGTH]
+    assert len(long_ones) > 3000
+    for word in long_ones:
+        with pytest.raises(WeakPassword):
+            check_password(word, "bob")
+
+
+@pytest.mark.parametrize("password", ["Harbour2024!", "tallygate1", "harbourlights", "HARBOUR lights 7", "auth.ships"])
+def test_what_the_service_is_called_is_refused_as_a_password(password: str) -> None:
+    words = service_words("Harbour Lights", "https://auth.ships.example:8443")
+    with pytest.raises(WeakPassword, match="name of this service"):
+        check_password(password, "bob", words)
+    check_password(password + " over the river", "bob", words)
 
 
 def test_digits_do_not_count_as_the_name() -> None:

@@ -9,7 +9,7 @@ from app.accounts.helpers import page, raise_if_limited
 from app.accounts.lifespan import AccountState, S
 from app.accounts.models import User
 from app.accounts.pages.security import added, passkey_name
-from app.accounts.second_factors.checking import SITE, relying_party
+from app.accounts.second_factors.checking import relying_party
 from app.accounts.second_factors.form import credential_of
 from app.accounts.second_factors.passkeys import (
     BadPasskey,
@@ -95,7 +95,7 @@ async def _passkey_page(
 
 
 async def _totp_page(request: Request[S], user: User, secret: str, *, error: str | None = None) -> Response:
-    uri = provisioning_uri(secret, user.name, SITE)
+    uri = provisioning_uri(secret, user.name, request.state["settings"].site_name)
     return await page(
         request,
         "accounts/new_totp.html",

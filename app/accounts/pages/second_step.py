@@ -64,7 +64,8 @@ async def _form(request: Request[S], pending: PendingSignIn, target: str, error:
         status_code=401 if error else 200,
         error=error,
         next=target,
-        brief=pending.brief,
+        stay=pending.brief is False,
+        elsewhere=bool(pending.elsewhere),
         passkeys=relying_party(request).possible,
         kinds=user.second_factors if user is not None else (),
     )

@@ -23,7 +23,6 @@ from app.accounts.second_factors.totp import step_of
 from app.audit.log import Event
 from app.web.errors import WrongCode
 
-SITE = "Tallygate"
 SIGN_IN = "sign-in"
 """The purpose of a challenge that any user's passkey may answer."""
 Method = Literal["password", "totp", "recovery-code", "passkey"]
@@ -38,7 +37,7 @@ AMR: dict[Method, tuple[str, ...]] = {
 
 def relying_party(request: Request[S]) -> RelyingParty:
     """The service at `public_url`, or where the request came to."""
-    return RelyingParty(own_origin(request), SITE)
+    return RelyingParty(own_origin(request), request.state["settings"].site_name)
 
 
 def stamp_of(password_hash: str | None) -> str:

@@ -129,11 +129,15 @@ class Cloned(Exception):
 
 @dataclass(frozen=True, slots=True)
 class PendingSignIn:
-    """A user whose password was right. `password` is a hash of the password's hash: a new one ends the waiting."""
+    """A user who has made the first step. `password` is a hash of the password's hash: a new one ends the waiting.
+
+    `elsewhere` is empty after a password; after a sign-in at a provider it is sealed by the feature that knows it.
+    """
 
     user: str
     password: str
-    brief: bool
+    brief: bool | None
+    elsewhere: str = ""
 
 
 class SecondFactors:

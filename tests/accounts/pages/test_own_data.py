@@ -63,18 +63,6 @@ async def test_the_last_administrator_stays_and_tokens_remove_nobody(
     assert await status(bob) == 401
 
 
-async def test_two_administrators_act_on_one_user_at_once(
-    alice: httpx.AsyncClient, service: Running, cast: Cast
-) -> None:
-    await service.state["accounts"].set_admin(cast.charlie.id, True)
-    charlie = await signed_in(service, "charlie")
-    form = {"name": "bob"}
-    first = await alice.post(f"/admin/users/{cast.bob.id}/remove", data=form)
-    second = await charlie.post(f"/admin/users/{cast.bob.id}", data={"action": "disable"})
-    assert (first.status_code, second.status_code) == (303, 404)
-    assert await service.state["accounts"].by_id(cast.bob.id) is None
-
-
 @pytest.mark.parametrize(
     ("scopes", "allowed", "refused"),
     [
