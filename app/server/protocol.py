@@ -153,17 +153,18 @@ class OneWriteProtocol(HttpToolsProtocol):
         """Sends a response that was made without a task; leaves it to uvicorn where the connection is to close."""
         if cycle.transport.is_closing():
             return
-
-        async def answered(scope: Any, receive: Any, send: Any) -> None:
-            headers = [line.split(b": ", 1) for line in lines.splitlines()]
-            await send({"type": "http.response.start", "status": status, "headers": headers})
-            await send({"type": "http.response.body", "body": body})
-
         if cycle.flow.write_paused or not _is_ordinary(cycle):
-            super()._start_asgi_task(cycle, answered)
+            super()._start_asgi_task(cycle, partial(_answered, status, lines, body))
         else:
-            default = b"".join(b"%b: %b\r\n" % header for header in cycle.default_headers)
-            _send(cycle, b"".join([STATUS_LINE[status], default, lines, b"\r\n", body]))
+            default = b"".join([b"%b: %b\r\n" % header for header in cycle.default_headers])
+            _send(cycle, b"".join((STATUS_LINE[status], default, lines, b"\r\n", body)))
+
+
+async def _answered(status: int, lines: bytes, body: bytes, scope: Any, receive: Any, send: Any) -> None:
+    """A response from memory, as an application."""
+    headers = [line.split(b": ", 1) for line in lines.splitlines()]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 def _plain(address: str) -> str:

@@ -146,12 +146,12 @@ class Middleware:
         unsafe = scope["method"] not in SAFE and not policy.cross_site
         if unsafe and is_cross_site(scope["method"], scope["scheme"].encode(), headers):
             return Forbidden(N_("The request comes from another site."))
-        length = headers.get(b"content-length", b"0")
+        length = headers.get(b"content-length")
+        if length is None:
+            return None
         if not length.isdigit() or len(length) > MAX_CONTENT_LENGTH_DIGITS:
             return TooLarge()
-        if int(length) > self.max_body_bytes(policy):
-            return TooLarge()
-        return None
+        return TooLarge() if int(length) > self.max_body_bytes(policy) else None
 
     def policy_of(self, scope: Scope) -> RoutePolicy:
         return policy_of(self._find(scope["method"], scope["path"]))
