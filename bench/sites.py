@@ -1,7 +1,14 @@
-"""What a hit of a counted site costs: `python -m bench.sites`, beside uvicorn's hello world, all on one core."""
+"""What a hit of a counted site costs: `python -m bench.sites`, beside uvicorn's hello world and, where the program
+`goatcounter` is on the PATH, GoatCounter; all on one core.
+
+GoatCounter 2.7 is built with Go and a C compiler: `go build zgo.at/goatcounter/v2/cmd/goatcounter` in a new module that
+requires zgo.at/goatcounter/v2 v2.7.0 and has that module's go.sum.
+"""
 
 import argparse
+import shutil
 import subprocess
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +35,15 @@ HITS = Contestant(
     path="/live",
     environment={"TALLYGATE_TRUSTED_PROXIES": "127.0.0.1", "TALLYGATE_METRICS_PORT": "{spare_port}"},
 )
+GOATCOUNTER = Contestant(
+    "goatcounter",
+    "goatcounter serve -listen 127.0.0.1:{port} -tls http -db sqlite+{folder}/db.sqlite3 -ratelimit count:1000000/1",
+    path="/count?p=/",
+    prepare="goatcounter db create site -createdb -db sqlite+{folder}/db.sqlite3 -vhost 127.0.0.1"
+    " -user.email bench@example.org -user.password benchbench",
+)
+GOATCOUNTER_STORES = 12
+"""Seconds until GoatCounter has surely stored its last hits, which it does every 10 seconds."""
 SITES = 2000
 REST = 32
 """Milliseconds between two hits of a connection: 64 of them ask 2,000 times a second together."""
@@ -56,6 +72,8 @@ def main() -> int:
             print(f"hello world: {hello:.1f} us")
             for shape in SHAPES:
                 _measure(place, options.seconds, hello, shape)
+            if shutil.which("goatcounter"):
+                _measure_goatcounter(place, options.seconds, hello, SHAPES[1])
     return 0
 
 
@@ -93,15 +111,28 @@ def _measure(place: Arena, seconds: int, hello: float, shape: Shape) -> None:
     )
 
 
+def _measure_goatcounter(place: Arena, seconds: int, hello: float, shape: Shape) -> None:
+    with place.serve(GOATCOUNTER) as server:
+        before = server.process.usage().cpu
+        answers = _wrk(place, server, seconds, shape, "goatcounter")
+        time.sleep(GOATCOUNTER_STORES)
+        cpu = (server.process.usage().cpu - before) / answers.count * 1e6
+    print(
+        f"goatcounter, {shape[1]} pages, {shape[2]} visitors: {answers.count / answers.seconds:.0f}/s, {cpu:.1f} us "
+        f"({hello / cpu:.2f} of hello), {answers.refused} refused"
+    )
+
+
 def _commands(place: Arena) -> float:
     """Scripts, barriers and looks at the server; commands inside scripts are not among them."""
     stats = place.valkey._info("commandstats")
     return float(sum(stats.get(f"cmdstat_{name}", {}).get("calls", 0) for name in SENT))
 
 
-def _wrk(place: Arena, server: Server, seconds: int, shape: Shape) -> Answers:
-    url = server.url.removesuffix("/live").removesuffix("/")
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(SCRIPT), url, "--", *map(str, shape)]
+def _wrk(place: Arena, server: Server, seconds: int, shape: Shape, protocol: str = "tallygate") -> Answers:
+    url = server.url.removesuffix(server.contestant.path)
+    arguments = [*map(str, shape), protocol]
+    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(SCRIPT), url, "--", *arguments]
     with on_core(place.cores.others):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     return _parse(done.stdout, done.stderr)

@@ -77,10 +77,11 @@ class Proxies:
         """The right-most address that is no trusted proxy; the one before what is no address."""
         client = None
         for text in reversed(chain.decode("latin-1").split(",")[-MAX_FORWARDED_ADDRESSES:]):
-            address = _address(_without_port(text.strip()[:MAX_ADDRESS_LENGTH]))
+            written = _without_port(text.strip()[:MAX_ADDRESS_LENGTH])
+            address = _address(written)
             if address is None:
                 break
-            client = str(address)
+            client = str(address) if ":" in written else written  # IPv4 is written in one way
             if not self._trusts(address):
                 break
         return client
@@ -90,7 +91,10 @@ class Proxies:
         return address is not None and self._trusts(address)
 
     def _trusts(self, address: IPv4Address | IPv6Address) -> bool:
-        return address in self._named or any(address in network for network in self._networks)
+        for network in self._networks:  # a generator costs as much as the comparison
+            if address in network:
+                return True
+        return bool(self._named) and address in self._named
 
 
 async def _addresses(name: str) -> frozenset[IPv4Address | IPv6Address]:
