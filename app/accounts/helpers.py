@@ -15,6 +15,7 @@ from app.audit.log import Event
 from app.sessions.session import flash, take_flash
 from app.web.errors import TooMany
 from app.web.language import remember
+from app.web.negotiate import prefers_json
 
 
 async def page(
@@ -94,6 +95,15 @@ def raise_if_limited(wait: int) -> None:
     """Raises TooMany if a rate limit returned seconds to wait."""
     if wait:
         raise TooMany(wait)
+
+
+def with_limit(request: Request[S], limited: TooMany, response: Response) -> Response:
+    """The page as the answer to too many attempts: it keeps the other ways on. Raises TooMany for the API."""
+    if prefers_json(request.scope):
+        raise limited
+    response.status_code = limited.status
+    response.headers.update(limited.headers)
+    return response
 
 
 async def audit(

@@ -12,14 +12,14 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.accounts.helpers import audit, page, raise_if_limited
+from app.accounts.helpers import audit, page, raise_if_limited, with_limit
 from app.accounts.lifespan import S
 from app.accounts.models import SignInOption, User
 from app.accounts.second_factors.checking import AMR, Method, check_code, relying_party, verified_passkey
 from app.accounts.second_factors.passkeys import MAX_CREDENTIAL_LENGTH
 from app.audit.log import Event
 from app.web.body import MAX_FIELD_LENGTH, form_of
-from app.web.errors import FreshSignInRequired, WrongCode
+from app.web.errors import FreshSignInRequired, TooMany, WrongCode
 from app.web.i18n import N_
 from app.web.negotiate import prefers_json
 
@@ -30,10 +30,11 @@ PROOFS = frozenset({PREFIX + "password", PREFIX + "code", PREFIX + "passkey"})
 
 @dataclass(frozen=True, slots=True)
 class Wrong:
-    """What is wrong with a proof: the field, without PREFIX, and a sentence."""
+    """What is wrong with a proof: the field, without PREFIX, and a sentence, or that there were too many."""
 
     field: str = ""
     reason: str | None = None
+    limited: TooMany | None = None
 
 
 NO_MISTAKE = Wrong()
@@ -67,10 +68,13 @@ async def confirmation(request: Request[S], user: User, reason: str, back: str =
     fields = await kept_fields(request)
     password, code, passkey = (fields.pop(PREFIX + name, [""])[0] for name in ("password", "code", "passkey"))
     wrong: Wrong | None = NO_MISTAKE
-    if passkey:
-        wrong = await _wrong_passkey(request, user, passkey)
-    elif password:
-        wrong = await _wrong_password(request, user, password, code)
+    try:
+        if passkey:
+            wrong = await _wrong_passkey(request, user, passkey)
+        elif password:
+            wrong = await _wrong_password(request, user, password, code)
+    except TooMany as limited:
+        wrong = Wrong(limited=limited)
     if wrong is None:
         return None
     values = [(name, value) for name, all_of_it in fields.items() for value in all_of_it]
@@ -94,6 +98,7 @@ async def form(
         status_code=401,
         error=wrong.reason,
         field=wrong.field,
+        wait=wrong.limited.wait if wrong.limited is not None else 0,
         reason=request.state["pages"].translate(request.state["pages"].locale_of(request.scope), reason),
         action=action,
         user=user,
@@ -103,7 +108,7 @@ async def form(
         passkeys="passkey" in user.second_factors and relying_party(request).possible,
     )
     response.headers["WWW-Authenticate"] = "Bearer"  # RFC 9110, 15.5.2 demands one
-    return response
+    return with_limit(request, wrong.limited, response) if wrong.limited is not None else response
 
 
 async def providers_of(request: Request[S], user: User) -> list[SignInOption]:

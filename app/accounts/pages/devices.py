@@ -11,6 +11,7 @@ from app.accounts.guards import sign_in_required
 from app.accounts.helpers import audit, flash_message, page, see_other
 from app.accounts.lifespan import AccountState
 from app.accounts.models import User
+from app.accounts.reauthentication import confirm
 from app.audit.log import Event
 from app.sessions.session import Session
 from app.web.body import form_fields
@@ -18,6 +19,7 @@ from app.web.errors import BadRequest, NotFound
 from app.web.i18n import N_
 
 DEVICES = "/account/devices"
+REASON = N_("You are about to end sessions of your account.")
 END = Question(N_("End this session?"), N_("The device is signed out at once."), N_("End the session"))
 END_OTHERS = Question(
     N_("End all other sessions?"),
@@ -127,6 +129,7 @@ async def ask_to_end(request: Request[AccountState], user: User) -> Response:
 
 
 @sign_in_required
+@confirm(REASON, DEVICES)
 async def end(request: Request[AccountState], user: User) -> Response:
     """`POST /account/devices/end` with the session's `key`."""
     fields = await form_fields(request, "key")
@@ -142,6 +145,7 @@ async def ask_to_end_others(request: Request[AccountState], user: User) -> Respo
 
 
 @sign_in_required
+@confirm(REASON, DEVICES)
 async def end_others(request: Request[AccountState], user: User) -> Response:
     """`POST /account/devices/end-others`."""
     own = await request.state["sessions"].open(request.scope)

@@ -7,14 +7,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app.accounts import authentication
-from app.accounts.helpers import keep_opener, page, see_other
+from app.accounts.helpers import keep_opener, page, see_other, with_limit
 from app.accounts.lifespan import AccountState, S
 from app.accounts.pages.landing import landed
 from app.accounts.second_factors.checking import relying_party
 from app.accounts.second_factors.store import PENDING_LIFETIME, PendingSignIn
 from app.web.body import form_fields
 from app.web.cookies import cookie_header, delete_cookie, full_name, read_cookie, set_cookie
-from app.web.errors import WrongCode
+from app.web.errors import TooMany, WrongCode
 from app.web.redirects import safe_path
 
 COOKIE = "tallygate_second_factor"
@@ -50,19 +50,24 @@ async def send(request: Request[AccountState]) -> Response:
         user = await authentication.finish(request, pending, fields["code"])
     except WrongCode as wrong:
         return await _form(request, pending, target, error=wrong.detail)
+    except TooMany as limited:
+        return with_limit(request, limited, await _form(request, pending, target, wait=limited.wait))
     await factors.end_pending(secret)
     response = await landed(request, user, target) if user is not None else _start_again(target)
     response.raw_headers.append(delete_cookie(request.scope, full_name(COOKIE, request.scope)))
     return response
 
 
-async def _form(request: Request[S], pending: PendingSignIn, target: str, error: str | None = None) -> Response:
+async def _form(
+    request: Request[S], pending: PendingSignIn, target: str, error: str | None = None, wait: int = 0
+) -> Response:
     user = await request.state["accounts"].by_id(pending.user)
     response = await page(
         request,
         "accounts/second_step.html",
         status_code=401 if error else 200,
         error=error,
+        wait=wait,
         next=target,
         stay=pending.brief is False,
         elsewhere=bool(pending.elsewhere),

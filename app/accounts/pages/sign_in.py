@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app.accounts import authentication
-from app.accounts.helpers import keep_opener, page, redirect_page, see_other
+from app.accounts.helpers import keep_opener, page, redirect_page, see_other, with_limit
 from app.accounts.lifespan import AccountState, S
 from app.accounts.pages import second_step
 from app.accounts.pages.landing import landed, landing
@@ -19,7 +19,6 @@ from app.store.client import StoreUnavailable
 from app.web.body import form_fields
 from app.web.errors import TooMany
 from app.web.i18n import N_
-from app.web.negotiate import prefers_json
 from app.web.redirects import safe_path
 
 NOTICES = {
@@ -125,11 +124,7 @@ async def form(
 
 async def _limited(request: Request[S], target: str, limited: TooMany, username: str = "") -> Response:
     """The page with the time to wait, and the other ways in."""
-    if prefers_json(request.scope):
-        raise limited
-    response = await form(request, target, username=username, wait=limited.wait, status_code=429)
-    response.headers.update(limited.headers)
-    return response
+    return with_limit(request, limited, await form(request, target, username=username, wait=limited.wait))
 
 
 async def _has_admin(request: Request[S]) -> bool:

@@ -1,11 +1,13 @@
 """The sign-up page; the setting `registration` decides whether it is open, by invitation, or closed."""
 
+from typing import Any
+
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from app.accounts import authentication
-from app.accounts.helpers import address_of, audit, keeps_opener, page, raise_if_limited, see_other
+from app.accounts.helpers import address_of, audit, keeps_opener, page, raise_if_limited, see_other, with_limit
 from app.accounts.lifespan import AccountState
 from app.accounts.names import BadName
 from app.accounts.pages.landing import landing
@@ -13,7 +15,7 @@ from app.accounts.password_policy import WeakPassword
 from app.accounts.store import BadInvitation, NameTaken
 from app.audit.log import Event
 from app.web.body import form_fields
-from app.web.errors import Forbidden
+from app.web.errors import Forbidden, TooMany
 from app.web.i18n import N_
 from app.web.redirects import safe_path
 
@@ -23,15 +25,7 @@ async def show(request: Request[AccountState]) -> Response:
     """`GET /sign-up?next=&invitation=`."""
     invitation = request.query_params.get("invitation")
     await _check(request, invitation)
-    return await page(
-        request,
-        "accounts/sign_up.html",
-        next=safe_path(request.query_params.get("next")),
-        invitation=invitation,
-        providers=request.state["sign_in_options"],
-        username="",
-        field=None,
-    )
+    return await _form(request, request.query_params.get("next"), invitation)
 
 
 @keeps_opener
@@ -40,17 +34,19 @@ async def send(request: Request[AccountState]) -> Response:
     fields = await form_fields(request, "username", "password", "next", "invitation")
     state, name, invitation = request.state, fields["username"], fields["invitation"] or None
     await _check(request, invitation)
-    raise_if_limited(await state["limits"].sign_up(address_of(request)))
-    invited = invitation
-    if state["settings"].registration == "open":
-        invited = await state["invitations"].valid(invitation)
-    elif invited is not None:
-        raise_if_limited(await state["limits"].invitation(invited))
     try:
+        raise_if_limited(await state["limits"].sign_up(address_of(request)))
+        invited = invitation
+        if state["settings"].registration == "open":
+            invited = await state["invitations"].valid(invitation)
+        elif invited is not None:
+            raise_if_limited(await state["limits"].invitation(invited))
         password_hash = await authentication.new_password(request, name, fields["password"])
         user = await state["accounts"].create(
             name, password_hash, invitation=invited, newcomer=state["settings"].legacy
         )
+    except TooMany as limited:
+        return with_limit(request, limited, await _form(request, fields["next"], invitation, name, wait=limited.wait))
     except BadInvitation:
         raise Forbidden(_uninvited()) from None
     except (BadName, WeakPassword) as wrong:
@@ -61,16 +57,20 @@ async def send(request: Request[AccountState]) -> Response:
         await audit(request, Event.USER_CREATED, user=user, detail="sign-up")
         await authentication.start_session(request, user, "sign-up", amr=("pwd",))
         return see_other(await landing(request, user, safe_path(fields["next"])))
+    return await _form(request, fields["next"], invitation, name, error=reason, field=field, status_code=400)
+
+
+async def _form(
+    request: Request[AccountState], target: str | None, invitation: str | None, username: str = "", **context: Any
+) -> Response:
     return await page(
         request,
         "accounts/sign_up.html",
-        next=safe_path(fields["next"]),
+        next=safe_path(target),
         invitation=invitation,
         providers=request.state["sign_in_options"],
-        username=name,
-        error=reason,
-        field=field,
-        status_code=400,
+        username=username,
+        **{"field": None, "wait": 0} | context,
     )
 
 

@@ -19,6 +19,8 @@ ACTS: list[tuple[str, dict[str, Any]]] = [
     ("/account/tokens", {"name": "backup", "days": "30"}),
     ("/account/name", {"username": "alicia"}),
     ("/account/identities/unlink", {"id": "x"}),
+    ("/account/devices/end", {"key": "x"}),
+    ("/account/devices/end-others", {}),
     ("/admin/invitations", {"days": "7"}),
     ("/admin/users/{bob}", {"action": "make-admin", "next": "/admin/users"}),
     ("/admin/users/{bob}", {"action": "disable", "next": "/admin/users"}),
