@@ -8,46 +8,34 @@ from starlette.responses import Response
 
 from app.accounts.guards import admin_required
 from app.accounts.models import User
+from app.config_service.bodies import Access, NewNamespace, Rollback
 from app.config_service.editing import Condition, Values
 from app.config_service.lifespan import ConfigState
 from app.config_service.merge_patch import merge_patch
-from app.config_service.models import NAMESPACE, Item, Namespace, Right, Role, Version
+from app.config_service.models import Item, Namespace, Right, Role, Version
 from app.config_service.preconditions import if_none_match
-from app.config_service.principal import Principal
-from app.config_service.requests import MERGE_PATCH, age, allowed, flag, json_body, number, object_body, tag, why
+from app.config_service.principal import Principal, right_of
+from app.config_service.requests import MERGE_PATCH, age, allowed, flag, json_body, model_body, number, tag, why
 from app.config_service.store import NamespaceExists, TooManyNamespaces
 from app.web.errors import BadRequest, Conflict, NotFound
 from app.web.i18n import N_
 from app.web.responses import json_response
 
 MAX_HISTORY = 200
-MAX_PEOPLE = 200
 
 
 @admin_required
 async def create(request: Request[ConfigState], user: User) -> Response:
     """`POST /api/config`."""
-    fields = await object_body(request, ("name",), ("schema", "require_if_match"))
-    namespace = await create_namespace(
-        request, user, fields["name"], fields.get("schema"), fields.get("require_if_match")
-    )
+    namespace = await create_namespace(request, user, await model_body(request, NewNamespace))
     return json_response(described(namespace, Right(Role.MANAGE, secrets=True)), 201)
 
 
-async def create_namespace(
-    request: Request[ConfigState], user: User, name: object, schema: Any, require_if_match: object
-) -> Namespace:
+async def create_namespace(request: Request[ConfigState], user: User, new: NewNamespace) -> Namespace:
     """Raises BadRequest, Conflict."""
-    if not isinstance(name, str) or not NAMESPACE.fullmatch(name):
-        raise BadRequest(
-            "name: must have 1 to 64 small letters, digits, ., - and _, and begin and end with a letter or digit",
-            field="name",
-        )
-    if not isinstance(require_if_match, (bool, type(None))):
-        raise BadRequest("require_if_match: must be true or false", field="require_if_match")
     by = Principal(user.id, user.name, user.is_admin)
     try:
-        return await request.state["config_editor"].create(name, schema, bool(require_if_match), by)
+        return await request.state["config_editor"].create(new.name, new.json_schema, new.require_if_match, by)
     except NamespaceExists:
         raise Conflict(N_("There is a namespace of this name.")) from None
     except TooManyNamespaces:
@@ -158,24 +146,18 @@ async def get_access(request: Request[ConfigState]) -> Response:
 async def put_access(request: Request[ConfigState]) -> Response:
     """`PUT /api/config/{ns}/access`: takes the place of all former roles."""
     snapshot, _, _ = await allowed(request, Role.MANAGE)
-    fields = await object_body(request, ("users",))
-    await set_access(request, snapshot.namespace.name, fields["users"])
+    await set_access(request, snapshot.namespace.name, await model_body(request, Access))
     return Response(status_code=204)
 
 
-async def set_access(request: Request[ConfigState], name: str, users: Any) -> None:
-    """Roles by the users' names. Raises BadRequest, Conflict."""
-    if not isinstance(users, dict) or len(users) > MAX_PEOPLE:
-        raise BadRequest(f"users: must be an object of at most {MAX_PEOPLE} names", field="users")
+async def set_access(request: Request[ConfigState], name: str, given: Access) -> None:
+    """Raises BadRequest, Conflict."""
     access = {}
-    for user, value in users.items():
-        right = Right.parse(value)
-        if right is None:
-            raise BadRequest(f"users: {user[:64]}: must be read, write or manage", field="users")
+    for user, grant in given.users.items():
         person = await request.state["accounts"].by_name(user)
         if person is None:
             raise BadRequest(f"users: {user[:64]}: there is no such user", field="users")
-        access[person.id] = right
+        access[person.id] = right_of(grant)
     await request.state["config_editor"].update(name, lambda now: replace(now, access=access))
 
 
@@ -228,13 +210,10 @@ async def name_of(request: Request[ConfigState], by: str) -> str:
 async def rollback(request: Request[ConfigState]) -> Response:
     """`POST /api/config/{ns}/rollback`."""
     snapshot, principal, _ = await allowed(request, Role.WRITE)
-    fields = await object_body(request, ("version",), ("why",))
-    to, reason = fields["version"], fields.get("why") or ""
-    if type(to) is not int or to < 1:
-        raise BadRequest("version: must be a whole number", field="version")
-    if not isinstance(reason, str):
-        raise BadRequest("why: must be a text", field="why")
-    namespace, changed = await request.state["config_editor"].rollback(snapshot.namespace.name, to, principal, reason)
+    to = await model_body(request, Rollback)
+    namespace, changed = await request.state["config_editor"].rollback(
+        snapshot.namespace.name, to.version, principal, to.why
+    )
     return _changed(namespace, changed)
 
 

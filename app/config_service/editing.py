@@ -73,7 +73,7 @@ class Editor:
             raise NamespaceExists
         if schema is not None:
             self.checked_schema(schema)
-        access = {} if by.is_admin else {by.id: Right.parse("manage") or Right()}
+        access = {} if by.is_admin else {by.id: Right.of("manage")}
         namespace = Namespace(name, 1, 1, {}, schema, require_if_match, access)
         version = Version(1, by.id, self._clock(), "", ())
         await self._store.write(namespace, replaces=0, version=version)

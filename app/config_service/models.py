@@ -23,7 +23,7 @@ class Role(IntEnum):
     MANAGE = 3
 
 
-ROLES = {role.name.lower(): role for role in Role if role}
+ROLES: Mapping[str, Role] = {role.name.lower(): role for role in Role if role}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +34,8 @@ class Right:
     secrets: bool = False
 
     @classmethod
-    def parse(cls, value: object) -> "Right | None":
-        """Of `"read"` or `{"role": "read", "secrets": true}`; None for anything else."""
-        if isinstance(value, str):
-            value = {"role": value}
-        if not isinstance(value, Mapping) or set(value) - {"role", "secrets"}:
-            return None
-        role, secrets = value.get("role"), value.get("secrets")
-        if role not in ROLES or not isinstance(secrets, (bool, type(None))):
-            return None
+    def of(cls, role: str, secrets: bool | None = None) -> Self:
+        """Managers see secrets unless it is said otherwise."""
         right = ROLES[role]
         return cls(right, right is Role.MANAGE if secrets is None else secrets)
 
@@ -131,7 +124,7 @@ class Namespace:
             items={key: Item.load(item) for key, item in items.items()},
             schema=orjson.loads(fields[b"schema"]),
             require_if_match=fields[b"require_if_match"] == b"1",
-            access={user: right for user, text in access.items() if (right := Right.parse(text)) is not None},
+            access={user: Right.of(**fields) for user, fields in access.items()},
             secret_keys=frozenset(orjson.loads(fields[b"secret_keys"])),
         )
 

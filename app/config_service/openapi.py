@@ -2,45 +2,30 @@
 
 from typing import Any
 
-from app.web.openapi import COUNT, FLAG, NUMBER, TEXT, Operation, Schema, array, nullable, obj
+from app.config_service.bodies import Access, Changed, History, NamespaceModel, Namespaces, NewNamespace, Rollback
+from app.web.openapi import Operation, Schema, Shape, obj
 
 ANY: Schema = {"description": "Any JSON value."}
 NS = {"ns": "The namespace's name."}
 KEY = NS | {"key": "The key."}
 WHY = {"why": "The reason, for the history."}
-ROLE: Schema = {"type": "string", "enum": ["read", "write", "manage"]}
-ACCESS: Schema = {"anyOf": [ROLE, {"type": "object"}]}
-NAMESPACE = obj(name=TEXT, version=COUNT, keys=COUNT, role=ROLE, schema=ANY, require_if_match=FLAG)
-CHANGED = obj(version=COUNT, changed=array(TEXT))
 VALUES: Schema = {"type": "object"}
-CHANGE: Schema = {
-    "type": "object",
-    "required": ["key"],
-    "properties": {"key": TEXT, "before": ANY, "after": ANY, "secret": FLAG},
-    "additionalProperties": False,
-}
-VERSION = obj(version=COUNT, by=TEXT, at=NUMBER, why=TEXT, changes=array(CHANGE))
 EDITED = (401, 403, 404, 412, 415, 422, 428)
 
 
-def _config(summary: str, responses: dict[int, tuple[str, Schema | None]], **more: Any) -> Operation:
+def _config(summary: str, responses: dict[int, tuple[str, Shape | None]], **more: Any) -> Operation:
     described: dict[str, Any] = {"parameters": NS, "problems": (403, 404), "guarded": True} | more
     return Operation(summary=summary, tag="configuration", responses=responses, **described)
 
 
 CREATE = _config(
     "Create a namespace",
-    {201: ("The namespace.", NAMESPACE)},
+    {201: ("The namespace.", NamespaceModel)},
     parameters={},
-    body={
-        "type": "object",
-        "required": ["name"],
-        "additionalProperties": False,
-        "properties": {"name": TEXT, "schema": nullable({"type": "object"}), "require_if_match": FLAG},
-    },
+    body=NewNamespace,
     problems=(403, 409, 415),
 )
-LIST = _config("The namespaces that may be read", {200: ("By name.", obj(namespaces=array(NAMESPACE)))}, parameters={})
+LIST = _config("The namespaces that may be read", {200: ("By name.", Namespaces)}, parameters={})
 VALUES_OF = _config(
     "The values of a namespace",
     {
@@ -54,7 +39,7 @@ VALUES_OF = _config(
 )
 PATCH = _config(
     "Change values by a merge patch (RFC 7396)",
-    {200: ("The version, and the keys that changed.", CHANGED)},
+    {200: ("The version, and the keys that changed.", Changed)},
     query=WHY,
     body=VALUES,
     problems=EDITED,
@@ -62,7 +47,7 @@ PATCH = _config(
 VALUE = _config("One value", {200: ("The value.", ANY), 304: ("It is the same.", None)}, parameters=KEY)
 PUT_VALUE = _config(
     "Set one value",
-    {200: ("The version, and the keys that changed.", CHANGED)},
+    {200: ("The version, and the keys that changed.", Changed)},
     parameters=KEY,
     query=WHY | {"secret": "`true` encrypts the value, and all later values of the key."},
     body=ANY,
@@ -77,22 +62,17 @@ ACCESS_OF = _config("Who may do what", {200: ("Roles by name.", obj(users=VALUES
 PUT_ACCESS = _config(
     "Say who may do what",
     {204: ("These roles take the place of all former ones.", None)},
-    body=obj(users={"type": "object", "additionalProperties": ACCESS}),
+    body=Access,
     problems=(*EDITED, 409),
 )
 HISTORY = _config(
     "The versions",
-    {200: ("The versions, newest first.", obj(versions=array(VERSION)))},
+    {200: ("The versions, newest first.", History)},
     query={"limit": "How many, 200 at most.", "before": "Only older ones than this version."},
 )
 ROLLBACK = _config(
     "Bring a version back",
-    {200: ("The version, and the keys that changed.", CHANGED)},
-    body={
-        "type": "object",
-        "required": ["version"],
-        "additionalProperties": False,
-        "properties": {"version": COUNT, "why": TEXT},
-    },
+    {200: ("The version, and the keys that changed.", Changed)},
+    body=Rollback,
     problems=EDITED,
 )

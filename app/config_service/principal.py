@@ -11,7 +11,7 @@ from starlette.types import Scope
 from app.accounts.current_user import CurrentUser, api_secret, raise_unless_allowed
 from app.accounts.secret import digest
 from app.accounts.services import PREFIX as SERVICE_PREFIX
-from app.accounts.services import Service, Services
+from app.accounts.services import ConfigGrant, Service, Services
 from app.accounts.tokens import ApiTokens, TokenInfo
 from app.config_service.models import OWN, Namespace, Right, Role
 from app.store import keys
@@ -114,12 +114,13 @@ def required(principal: Principal, namespace: Namespace | None, need: Role) -> R
     return right
 
 
+def right_of(grant: str | ConfigGrant) -> Right:
+    """Of `"read"` or `{"role": "read", "secrets": true}`."""
+    return Right.of(grant) if isinstance(grant, str) else Right.of(grant.role, grant.secrets)
+
+
 def _of_service(service: Service) -> Principal:
-    grants = {}
-    for name, grant in service.grants.config.items():
-        right = Right.parse(grant if isinstance(grant, str) else grant.model_dump(exclude_none=True))
-        if right is not None:
-            grants[name] = right
+    grants = {name: right_of(grant) for name, grant in service.grants.config.items()}
     return Principal(f"service:{service.name}", service.name, grants=grants)
 
 

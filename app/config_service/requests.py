@@ -9,6 +9,7 @@ from app.config_service.models import NAMESPACE, Namespace, Right, Role
 from app.config_service.principal import Principal, required
 from app.config_service.strict_json import MAX_NAMESPACE_BYTES, BadJson, parse
 from app.config_service.watch import Snapshot
+from app.web.body import B, validated
 from app.web.errors import BadRequest, UnsupportedMedia
 from app.web.policy import RoutePolicy
 
@@ -38,20 +39,12 @@ async def json_body(request: Request[Any], content_type: str = JSON) -> Any:
         raise BadRequest(f"body: {error}", field="body") from None
 
 
-async def object_body(
-    request: Request[Any], required_names: tuple[str, ...], optional: tuple[str, ...] = ()
-) -> dict[str, Any]:
+async def model_body(request: Request[Any], model: type[B]) -> B:
     """Raises UnsupportedMedia, BadRequest."""
     document = await json_body(request)
     if not isinstance(document, dict):
         raise BadRequest("body: must be a JSON object", field="body")
-    for name in document:
-        if name not in required_names + optional:
-            raise BadRequest(f"{name[:64]}: there is no such field", field=name[:64])
-    for name in required_names:
-        if name not in document:
-            raise BadRequest(f"{name}: is missing", field=name)
-    return document
+    return validated(model, document)
 
 
 def number(request: Request[Any], name: str, default: int | None, least: int, most: int) -> int | None:

@@ -1,8 +1,5 @@
 """The API of events and webhooks. Webhooks are for administrators."""
 
-from typing import Any
-
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -10,8 +7,10 @@ from app.accounts.guards import admin_required
 from app.accounts.models import User
 from app.events.catalogue import EVENTS
 from app.hooks import editing
+from app.hooks.bodies import DeliveryModel, NewWebhook, SendSince, WebhookChange, WebhookModel
 from app.hooks.lifespan import HooksState
-from app.hooks.models import Delivery, Webhook
+from app.hooks.models import Webhook
+from app.web.body import json_body
 from app.web.errors import BadRequest, NotFound
 from app.web.responses import json_response
 
@@ -30,21 +29,23 @@ async def events(request: Request[HooksState]) -> Response:
 @admin_required
 async def create(request: Request[HooksState], user: User) -> Response:
     """`POST /api/webhooks`: the secret is shown this once."""
-    webhook, secret = await editing.create(request, user, await _fields(request))
-    return json_response(webhook_json(webhook) | {"secret": secret}, 201)
+    webhook, secret = await editing.create(request, user, await json_body(request, NewWebhook))
+    return json_response(WebhookModel.model_validate(webhook).model_dump() | {"secret": secret}, 201)
 
 
 @admin_required
 async def listed(request: Request[HooksState], _: User) -> Response:
     """`GET /api/webhooks`."""
     found = await request.state["hooks_store"].webhooks()
-    return json_response({"webhooks": [webhook_json(each) for each in in_order(found)]})
+    return json_response({"webhooks": [WebhookModel.model_validate(each) for each in in_order(found)]})
 
 
 @admin_required
 async def change(request: Request[HooksState], _: User) -> Response:
     """`PATCH /api/webhooks/{id}`."""
-    return json_response(webhook_json(await editing.change(request, await _fields(request))))
+    return json_response(
+        WebhookModel.model_validate(await editing.change(request, await json_body(request, WebhookChange)))
+    )
 
 
 @admin_required
@@ -79,7 +80,7 @@ async def deliveries(request: Request[HooksState], _: User) -> Response:
     webhook = await editing.find(request)
     before, limit = _number(request, "before"), _number(request, "limit")
     found = await request.state["hooks_store"].deliveries(webhook.id, before, min(limit or 50, MAX_DELIVERIES))
-    return json_response({"deliveries": [delivery_json(each) for each in found]})
+    return json_response({"deliveries": [DeliveryModel.model_validate(each) for each in found]})
 
 
 @admin_required
@@ -92,11 +93,8 @@ async def send(request: Request[HooksState], _: User) -> Response:
 @admin_required
 async def send_since(request: Request[HooksState], _: User) -> Response:
     """`POST /api/webhooks/{id}/send-since`."""
-    webhook, fields = await editing.find(request), await _fields(request)
-    since: Any = fields.get("since")
-    if set(fields) != {"since"} or type(since) not in (int, float) or not 0 <= since < 2**40:
-        raise BadRequest("since: must be a time in Unix seconds", field="since")
-    number = await request.state["hooks_store"].send_since(webhook, since, request.state["hooks_clock"]())
+    webhook, body = await editing.find(request), await json_body(request, SendSince)
+    number = await request.state["hooks_store"].send_since(webhook, body.since, request.state["hooks_clock"]())
     request.state["hooks_delivery"].wake()
     return json_response({"deliveries": number}, 202)
 
@@ -115,46 +113,6 @@ async def send_again(request: Request[HooksState], name: str) -> None:
 
 def in_order(webhooks: dict[str, Webhook]) -> list[Webhook]:
     return sorted(webhooks.values(), key=lambda each: (each.created, each.id))
-
-
-def webhook_json(webhook: Webhook) -> dict[str, Any]:
-    return {
-        "id": webhook.id,
-        "url": webhook.url,
-        "events": list(webhook.events),
-        "enabled": webhook.enabled,
-        "off_why": webhook.off_why,
-        "wechat": list(webhook.wechat),
-        "reply": webhook.reply,
-        "created": webhook.created,
-        "old_secret": bool(webhook.old_secret),
-    }
-
-
-def delivery_json(delivery: Delivery) -> dict[str, Any]:
-    return {
-        "id": delivery.id,
-        "event": delivery.event,
-        "sequence": delivery.sequence,
-        "state": delivery.state,
-        "next_at": delivery.next_at,
-        "attempts": [
-            {"at": each.at, "status": each.status, "ms": each.ms, "headers": each.headers, "body": each.body}
-            for each in delivery.attempts
-        ],
-    }
-
-
-async def _fields(request: Request[HooksState]) -> dict[str, Any]:
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise BadRequest("Content-Type: must be application/json", field="Content-Type")
-    try:
-        fields = orjson.loads(await request.body())
-    except orjson.JSONDecodeError:
-        raise BadRequest("body: is not valid JSON", field="body") from None
-    if not isinstance(fields, dict):
-        raise BadRequest("body: must be a JSON object", field="body")
-    return fields
 
 
 def _number(request: Request[HooksState], name: str) -> int | None:

@@ -1,6 +1,7 @@
 """Webhooks as administrators make and change them: checked, saved, announced to every worker."""
 
 import ipaddress
+import re
 import secrets
 from dataclasses import replace
 from typing import Any
@@ -9,38 +10,38 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 
 from app.accounts.models import User
-from app.events.catalogue import EVENTS, WebhookTest
+from app.events.catalogue import WebhookTest
 from app.events.event import new_record
+from app.hooks.bodies import NewWebhook, WebhookChange
 from app.hooks.lifespan import HooksState
-from app.hooks.models import MAX_URL, MAX_WEBHOOKS, Webhook
+from app.hooks.models import MAX_WEBHOOKS, Webhook
 from app.hooks.signing import new_secret
 from app.http_client.public_only import is_public
 from app.store import keys
 from app.web.errors import BadRequest, Conflict, NotFound
 from app.web.i18n import N_
 
-FIELDS: dict[str, type] = {"url": str, "events": list, "enabled": bool, "wechat": list, "reply": bool}
+LABEL = re.compile("[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
+"""A part of a host's name, in lower case."""
+PRIVATE_DOMAINS = frozenset({"localhost", "local", "internal"})
 
 
-async def create(request: Request[HooksState], owner: User, fields: dict[str, Any]) -> tuple[Webhook, str]:
+async def create(request: Request[HooksState], owner: User, new: NewWebhook) -> tuple[Webhook, str]:
     """The webhook and its secret. Raises BadRequest, Conflict."""
-    for name in ("url", "events"):
-        if fields.get(name) is None:
-            raise BadRequest(f"{name}: is missing", field=name)
     if len(await request.state["hooks_store"].webhooks()) >= MAX_WEBHOOKS:
         raise Conflict(N_("There are too many webhooks."))
     secret, webhook_id = new_secret(), f"wh_{secrets.token_hex(8)}"
     encrypted = _encrypted(request, webhook_id, secret)
     made = Webhook(webhook_id, "", (), owner.id, request.state["hooks_clock"](), encrypted)
-    webhook = _changed(request, made, fields)
+    webhook = _changed(request, made, new)
     await save(request, webhook)
     return webhook, secret
 
 
-async def change(request: Request[HooksState], fields: dict[str, Any]) -> Webhook:
+async def change(request: Request[HooksState], changes: WebhookChange) -> Webhook:
     """Raises BadRequest, NotFound."""
     before = await find(request)
-    webhook = _changed(request, before, fields)
+    webhook = _changed(request, before, changes)
     if webhook.enabled and not before.enabled:
         webhook = replace(webhook, off_why="")
         await request.state["hooks_store"].forget_failing(webhook.id)
@@ -98,20 +99,13 @@ def _encrypted(request: Request[HooksState], webhook_id: str, secret: str) -> st
     return request.state["hooks_encryption"].encrypt(secret.encode(), webhook_id)
 
 
-def _changed(request: Request[HooksState], webhook: Webhook, fields: dict[str, Any]) -> Webhook:
-    for name, value in fields.items():
-        if name not in FIELDS:
-            raise BadRequest(f"{name[:64]}: there is no such field", field=name[:64])
-        if type(value) is not FIELDS[name]:
-            raise BadRequest(f"{name}: has the wrong type", field=name)
-    if "url" in fields:
-        webhook = replace(webhook, url=checked_url(fields["url"], private=not request.state["settings"].production))
-    if "events" in fields:
-        webhook = replace(webhook, events=_events(fields["events"]))
-    if "wechat" in fields:
-        webhook = replace(webhook, wechat=_texts(fields["wechat"], "wechat"))
-    simple = {name: fields[name] for name in ("enabled", "reply") if name in fields}
-    return replace(webhook, **simple)
+def _changed(request: Request[HooksState], webhook: Webhook, changes: WebhookChange) -> Webhook:
+    given: dict[str, Any] = changes.model_dump(exclude_none=True)
+    if changes.url is not None:
+        given["url"] = checked_url(changes.url, private=not request.state["settings"].production)
+    for name in {"events", "wechat"} & given.keys():
+        given[name] = tuple(dict.fromkeys(given[name]))
+    return replace(webhook, **given)
 
 
 def checked_url(url: str, *, private: bool) -> str:
@@ -121,11 +115,11 @@ def checked_url(url: str, *, private: bool) -> str:
     """
     try:
         parts = urlsplit(url)
-        host, _ = parts.hostname or "", parts.port
+        host, port = (parts.hostname or "").removesuffix("."), parts.port
     except ValueError:
         raise BadRequest("url: is no address", field="url") from None
-    plain = len(url) <= MAX_URL and url.isascii() and url.isprintable() and " " not in url
-    if not plain or not host or parts.scheme not in ("https", "http") or parts.fragment:
+    plain = url.isascii() and url.isprintable() and " " not in url and "\\" not in url
+    if not plain or not _is_host(host) or port == 0 or parts.scheme not in ("https", "http") or parts.fragment:
         raise BadRequest("url: must be an address such as https://example.com/hook", field="url")
     if parts.username or parts.password:
         raise BadRequest("url: must hold no user name or password", field="url")
@@ -133,27 +127,19 @@ def checked_url(url: str, *, private: bool) -> str:
         return url
     if parts.scheme != "https":
         raise BadRequest("url: must begin with https://", field="url")
-    try:
-        public = is_public(str(ipaddress.ip_address(host)))
-    except ValueError:
-        public = "." in host.rstrip(".") and not host.rstrip(".").endswith((".localhost", ".local", ".internal"))
-        public = public and not host.rstrip(".").rpartition(".")[2].isdigit()
-    if not public:
+    if not _is_public_host(host):
         raise BadRequest("url: must be a public address", field="url")
     return url
 
 
-def _events(names: list[Any]) -> tuple[str, ...]:
-    events = _texts(names, "events")
-    if not events:
-        raise BadRequest("events: name at least one", field="events")
-    for name in events:
-        if name != "*" and name not in EVENTS:
-            raise BadRequest(f"events: {name[:64]}: there is no such event", field="events")
-    return events
+def _is_host(host: str) -> bool:
+    return ":" in host or all(map(LABEL.fullmatch, host.split(".")))
 
 
-def _texts(values: list[Any], name: str) -> tuple[str, ...]:
-    if len(values) > 100 or not all(isinstance(each, str) and 0 < len(each) <= 100 for each in values):
-        raise BadRequest(f"{name}: must be a list of at most 100 short texts", field=name)
-    return tuple(dict.fromkeys(values))
+def _is_public_host(host: str) -> bool:
+    try:
+        return is_public(str(ipaddress.ip_address(host)))
+    except ValueError:
+        labels = host.split(".")
+        # No top-level domain begins with a digit, but the short and the hexadecimal forms of addresses do.
+        return len(labels) > 1 and labels[-1] not in PRIVATE_DOMAINS and not labels[-1][0].isdigit()

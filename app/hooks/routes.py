@@ -5,27 +5,23 @@ from typing import Any
 from starlette.routing import BaseRoute
 
 from app.hooks import api
+from app.hooks.bodies import (
+    Catalogue,
+    CreatedWebhook,
+    Deliveries,
+    NewWebhook,
+    SendSince,
+    WebhookChange,
+    WebhookModel,
+    Webhooks,
+)
 from app.hooks.pages import webhooks
-from app.web.openapi import COUNT, FLAG, NUMBER, TEXT, ApiRoute, Operation, Schema, array, nullable, obj
+from app.web.openapi import COUNT, TEXT, ApiRoute, Operation, Shape, obj
 
-WEBHOOK = obj(
-    id=TEXT, url=TEXT, events=array(TEXT), enabled=FLAG, off_why=TEXT, wechat=array(TEXT), reply=FLAG,
-    created=NUMBER, old_secret=FLAG,
-)  # fmt: skip
-ATTEMPT = obj(at=NUMBER, status=nullable(COUNT), ms=COUNT, headers={"type": "object"}, body=TEXT)
-DELIVERY = obj(id=TEXT, event=TEXT, sequence=COUNT, state=TEXT, next_at=nullable(NUMBER), attempts=array(ATTEMPT))
-EVENT = obj(name=TEXT, schema={"type": "object"}, example={"type": "object"})
-PROPERTIES: dict[str, Schema] = {
-    "url": TEXT, "events": array(TEXT), "enabled": FLAG, "wechat": array(TEXT), "reply": FLAG,
-}  # fmt: skip
 HOOK = {"id": "The webhook's id."}
 
 
-def _fields(*required: str) -> Schema:
-    return {"type": "object", "properties": PROPERTIES, "required": list(required), "additionalProperties": False}
-
-
-def _hook(summary: str, responses: dict[int, tuple[str, Schema | None]], **more: Any) -> Operation:
+def _hook(summary: str, responses: dict[int, tuple[str, Shape | None]], **more: Any) -> Operation:
     described: dict[str, Any] = {"parameters": HOOK, "problems": (403, 404), "guarded": True} | more
     return Operation(summary=summary, tag="webhooks", responses=responses, **described)
 
@@ -37,20 +33,21 @@ routes: list[BaseRoute] = [
     ApiRoute(
         "GET", "/api/events", api.events,
         Operation(summary="The catalogue of events", tag="webhooks",
-                  responses={200: ("Each with its schema and an example.", obj(events=array(EVENT)))}),
+                  responses={200: ("Each with its schema and an example.", Catalogue)}),
     ),
     ApiRoute(
         "POST", "/api/webhooks", api.create,
-        _hook("Create a webhook", {201: ("The webhook and its secret.", obj(**WEBHOOK["properties"], secret=TEXT))},
-              parameters={}, body=_fields("url", "events"), problems=(403, 409)),
+        _hook("Create a webhook", {201: ("The webhook and its secret.", CreatedWebhook)},
+              parameters={}, body=NewWebhook, problems=(403, 409)),
         name="create_webhook",
     ),
     ApiRoute(
         "GET", "/api/webhooks", api.listed,
-        _hook("The webhooks", {200: ("In the order of their creation.", obj(webhooks=array(WEBHOOK)))}, parameters={}),
+        _hook("The webhooks", {200: ("In the order of their creation.", Webhooks)}, parameters={}),
         name="list_webhooks",
     ),
-    ApiRoute("PATCH", W, api.change, _hook("Change a webhook", {200: ("The webhook.", WEBHOOK)}, body=_fields()),
+    ApiRoute("PATCH", W, api.change, _hook("Change a webhook", {200: ("The webhook.", WebhookModel)},
+                                           body=WebhookChange),
              name="change_webhook"),
     ApiRoute("DELETE", W, api.remove, _hook("Remove a webhook", {204: ("It is gone.", None)}), name="remove_webhook"),
     ApiRoute("POST", f"{W}/test", api.test,
@@ -61,7 +58,7 @@ routes: list[BaseRoute] = [
     ApiRoute("DELETE", f"{W}/secret/old", api.remove_old_secret,
              _hook("Remove the old secret", {204: ("Only the new one signs.", None)}), name="remove_webhook_secret"),
     ApiRoute("GET", f"{W}/deliveries", api.deliveries,
-             _hook("Deliveries, newest first", {200: ("With all attempts.", obj(deliveries=array(DELIVERY)))},
+             _hook("Deliveries, newest first", {200: ("With all attempts.", Deliveries)},
                    query={"before": "Only before this sequence number.", "limit": "How many, 100 at most."}),
              name="webhook_deliveries"),
     ApiRoute("POST", f"{W}/deliveries/{{delivery}}/send", api.send,
@@ -70,6 +67,6 @@ routes: list[BaseRoute] = [
              name="send_webhook_delivery"),
     ApiRoute("POST", f"{W}/send-since", api.send_since,
              _hook("Send all events since a time", {202: ("How many are sent.", obj(deliveries=COUNT))},
-                   body=obj(since=NUMBER)),
+                   body=SendSince),
              name="send_webhook_since"),
 ]  # fmt: skip

@@ -60,7 +60,7 @@ async def addresses_of(host: str, port: int) -> list[str]:
     """The host's addresses, IPv6 and IPv4 in turn. Raises httpcore.ConnectError, or PrivateAddress if it has none."""
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # the latter: the name is none
         raise httpcore.ConnectError(f"{host}: {error}") from None
     addresses = list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
     if not addresses:

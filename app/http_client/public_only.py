@@ -8,6 +8,10 @@ GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
 """IPv6's global unicast. Outside it are site-local addresses and IPv4 addresses in translated forms."""
 
 
+SPECIAL = ipaddress.ip_network("192.0.0.0/24")
+"""Of the protocols themselves (IANA); a cloud's metadata is at 192.0.0.192. Python 3.11 takes most of it for global."""
+
+
 class PrivateAddress(httpx.TransportError):
     """The host has a private address, or none."""
 
@@ -18,5 +22,5 @@ def is_public(address: str) -> bool:
     if isinstance(parsed, ipaddress.IPv6Address) and parsed in ipaddress.ip_network("64:ff9b::/96"):
         embedded = ipaddress.IPv4Address(int(parsed) & 0xFFFFFFFF)
     checked = embedded or parsed
-    given_out = checked.version == 4 or checked in GLOBAL_UNICAST
+    given_out = checked not in SPECIAL if checked.version == 4 else checked in GLOBAL_UNICAST
     return bool(given_out and checked.is_global and not checked.is_multicast)

@@ -61,8 +61,13 @@ async def json_body(request: Request[Any], model: type[B]) -> B:
 
     The Content-Type must be `application/json`, which a form of another site cannot send.
     """
+    return validated(model, await _json_object(request))
+
+
+def validated(model: type[B], document: dict[str, Any]) -> B:
+    """The document as a model. Raises BadRequest, which names the first wrong member."""
     try:
-        return model.model_validate(await _json_object(request))
+        return model.model_validate(document)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         name = ".".join(str(part) for part in first["loc"])[:64]

@@ -163,11 +163,13 @@ async def test_roles_decide_what_a_user_may_do(office: Office) -> None:
     problem(await office.bob.put("/api/config/shop/access", json={"users": {}}), 403)
     await office.grant(path, "manage")
     assert "bob" in (await office.bob.get("/api/config/shop/access")).json()["users"]
-    wrong: list[Any] = [{"bob": "own"}, {"nobody": "read"}, [], {"bob": {"role": "read", "secrets": 1}}]
-    for users in wrong:
-        assert (
-            problem(await office.alice.put("/api/config/shop/access", json={"users": users}), 400)["field"] == "users"
-        )
+    wrong: list[tuple[Any, str]] = [
+        ({"bob": "own"}, "users.bob.role"), ({"nobody": "read"}, "users"), ([], "users"), ({"bob": None}, "users.bob"),
+        ({"bob": {"role": "read", "secrets": 1}}, "users.bob.secrets"), ({"bob": {"role": ["read"]}}, "users.bob.role"),
+    ]  # fmt: skip
+    for users, field in wrong:
+        refused = await office.alice.put("/api/config/shop/access", json={"users": users})
+        assert problem(refused, 400)["field"] == field
 
 
 async def test_secrets_are_encrypted_and_left_out(office: Office, server: Valkey) -> None:

@@ -150,12 +150,15 @@ async def test_a_test_goes_to_one_webhook_and_a_removed_one_is_gone(desk: Desk) 
         ({"url": 1, "events": ["user.created"]}, "url"),
         ({"url": "https://u:p@a.example", "events": ["user.created"]}, "url"),
         ({"url": "https://a.example/#x", "events": ["user.created"]}, "url"),
+        ({"url": "https://a..b/", "events": ["user.created"]}, "url"),
+        ({"url": "https://exa%6dple.com/", "events": ["user.created"]}, "url"),
+        ({"url": "https://a.example:0/", "events": ["user.created"]}, "url"),
         ({"url": "https://a.example:99999", "events": ["user.created"]}, "url"),
         ({"url": "https://a.example/\r\nX: y", "events": ["user.created"]}, "url"),
         ({"url": "https://a.example", "events": []}, "events"),
         ({"url": "https://a.example", "events": ["user.borne"]}, "events"),
         ({"url": "https://a.example", "events": "user.created"}, "events"),
-        ({"url": "https://a.example", "events": [1]}, "events"),
+        ({"url": "https://a.example", "events": [1]}, "events.0"),
         ({"url": "https://a.example", "events": ["user.created"], "enabled": "yes"}, "enabled"),
         ({"url": "https://a.example", "events": ["user.created"], "secret": "whsec_x"}, "secret"),
     ],
@@ -170,7 +173,8 @@ async def test_a_wrong_field_is_named(desk: Desk, fields: dict[str, Any], field:
     "url",
     ["http://example.com/", "https://127.0.0.1/", "https://[::1]/", "https://224.0.0.1/", "https://[64:ff9b::7f00:1]/",
      "https://[2002:7f00:1::]/", "https://[fec0::1]/", "https://localhost/", "https://a.localhost/", "https://127.1/",
-     "https://10.0.0.1/", "https://2130706433/", "https://db.internal/"],
+     "https://10.0.0.1/", "https://127.0.0.0x1/", "https://0177.0.0.1/", "https://192.0.0.192/", "https://localhost./",
+     "https://2130706433/", "https://db.internal/"],
 )  # fmt: skip
 async def test_production_takes_public_https_addresses_only(make_settings: Callable[..., Settings], url: str) -> None:
     async with running(make_settings(environment="production", secret_key="k" * 40)) as service:

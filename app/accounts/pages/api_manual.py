@@ -116,4 +116,6 @@ def _members(schema: Schema) -> list[Line]:
 
 
 def _type(schema: Schema) -> str:
-    return " or ".join(_type(option) for option in schema["anyOf"]) if "anyOf" in schema else str(schema["type"])
+    if "anyOf" in schema:
+        return " or ".join(_type(option) for option in schema["anyOf"])
+    return str(schema.get("type") or schema.get("$ref", "any").rpartition("/")[2])

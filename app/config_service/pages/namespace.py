@@ -9,13 +9,14 @@ from starlette.routing import BaseRoute, Route
 
 from app.accounts.helpers import flash_message, page, see_other
 from app.config_service.api import people, set_access, version_json
+from app.config_service.bodies import Access
 from app.config_service.editing import Condition, Values
 from app.config_service.lifespan import ConfigState
 from app.config_service.models import MAX_KEYS, OWN, Namespace, Right, Role, difference
 from app.config_service.requests import LARGE_BODY, allowed
 from app.config_service.schema_form import BadField, FormField, changes_of, form_fields_of
 from app.config_service.strict_json import BadJson, parse
-from app.web.body import form_fields, form_of
+from app.web.body import form_fields, form_of, validated
 from app.web.errors import BadRequest, Conflict, NotFound, PreconditionFailed, Unprocessable
 from app.web.i18n import N_
 from app.web.policy import PolicyRoute
@@ -111,7 +112,7 @@ async def save_access(request: Request[ConfigState]) -> Response:
     if fields["role"] != "none":
         users[fields["user"]] = {"role": fields["role"], "secrets": bool(fields["secrets"])}
     try:
-        await set_access(request, snapshot.namespace.name, users)
+        await set_access(request, snapshot.namespace.name, validated(Access, {"users": users}))
     except REFUSED as problem:
         return await _page(request, snapshot.namespace, right, error=problem.detail, typed=fields)
     return await _saved(request, N_("The roles have been saved."))

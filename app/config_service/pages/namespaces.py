@@ -8,8 +8,9 @@ from app.accounts.guards import admin_required, sign_in_required
 from app.accounts.helpers import page, see_other
 from app.accounts.models import User
 from app.config_service.api import create_namespace, visible
+from app.config_service.bodies import NewNamespace
 from app.config_service.lifespan import ConfigState
-from app.web.body import form_fields
+from app.web.body import form_fields, validated
 from app.web.errors import BadRequest, Conflict
 
 
@@ -24,7 +25,7 @@ async def create(request: Request[ConfigState], user: User) -> Response:
     """`POST /config` with `name`."""
     fields = await form_fields(request, "name")
     try:
-        namespace = await create_namespace(request, user, fields["name"], None, None)
+        namespace = await create_namespace(request, user, validated(NewNamespace, fields))
     except (BadRequest, Conflict) as error:
         return await _listed(request, error=str(error.detail))
     return see_other(f"/config/{namespace.name}")

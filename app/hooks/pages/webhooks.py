@@ -1,7 +1,5 @@
 """Pages of webhooks, for administrators: list, create, deliveries."""
 
-from typing import Any
-
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -15,8 +13,9 @@ from app.accounts.shown_once import redirect_with_secret, shown_secret
 from app.events.catalogue import EVENTS
 from app.hooks import editing
 from app.hooks.api import in_order, send_again
+from app.hooks.bodies import NewWebhook, WebhookChange
 from app.hooks.lifespan import HooksState
-from app.web.body import form_fields
+from app.web.body import form_fields, validated
 from app.web.errors import BadRequest, Conflict, NotFound
 from app.web.i18n import N_
 
@@ -55,9 +54,8 @@ async def create(request: Request[HooksState], admin: User) -> Response:
     """`POST /admin/webhooks` with `url` and `events`; the page shows the secret, once."""
     fields = await form_fields(request, "url", "events")
     try:
-        webhook, secret = await editing.create(
-            request, admin, {"url": fields["url"].strip(), "events": fields["events"].split()}
-        )
+        new = validated(NewWebhook, {"url": fields["url"].strip(), "events": fields["events"].split()})
+        webhook, secret = await editing.create(request, admin, new)
     except (BadRequest, Conflict) as error:
         return await _listed(request, error=str(error.detail))
     return await redirect_with_secret(request, admin, f"{WEBHOOKS}/{webhook.id}", secret)
@@ -92,7 +90,7 @@ async def act(request: Request[HooksState], admin: User) -> Response:
             await editing.test(request)
             await flash_message(request, N_("The test has been sent."))
         case "enable" | "disable":
-            await editing.change(request, {"enabled": fields["action"] == "enable"})
+            await editing.change(request, WebhookChange(enabled=fields["action"] == "enable"))
         case "send":
             await send_again(request, fields["delivery"])
             await flash_message(request, N_("The delivery is sent again."))
@@ -114,9 +112,10 @@ async def act(request: Request[HooksState], admin: User) -> Response:
     return see_other(back)
 
 
-def _changes(fields: dict[str, str]) -> dict[str, Any]:
+def _changes(fields: dict[str, str]) -> WebhookChange:
+    """Raises BadRequest."""
     lists = {name: fields[name].split() for name in ("events", "wechat")}
-    return {"url": fields["url"].strip(), "reply": bool(fields["reply"])} | lists
+    return validated(WebhookChange, {"url": fields["url"].strip(), "reply": bool(fields["reply"])} | lists)
 
 
 async def _shown(request: Request[HooksState], admin: User, error: str | None = None) -> Response:
