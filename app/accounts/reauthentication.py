@@ -160,6 +160,5 @@ async def _wrong_passkey(request: Request[S], user: User, credential: str) -> Wr
 
 
 async def _confirmed(request: Request[S], user: User, method: Method) -> None:
-    """The session goes on under a new id (ASVS 5.0, 7.2.4)."""
-    await request.state["sessions"].begin(request.scope, user.id, method, amr=AMR[method])
+    await request.state["sessions"].authenticated_again(request.scope, AMR[method])
     await audit(request, Event.CONFIRMED, user=user, detail=method)

@@ -1,11 +1,10 @@
 """Delivers to webhooks: several attempts side by side, a few of each receiver, so that a slow one delays no other."""
 
-import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 import orjson
 import structlog
@@ -16,7 +15,7 @@ from app.hooks.models import Attempt, Claimed, State, Webhook
 from app.hooks.sender import Sender
 from app.hooks.signing import signature_headers
 from app.hooks.store import HooksStore
-from app.store.client import ResponseError, StoreUnavailable
+from app.server.attempts import Attempts
 from app.store.encryption import Encryption
 
 MAX_PER_WEBHOOK, MAX_ATTEMPTS = 8, 400
@@ -25,8 +24,6 @@ receivers that hang take no more than MAX_WEBHOOKS of them.
 """
 LEASE = 15.0
 """Seconds beyond the time-out after which an attempt counts as lost with its worker."""
-CHECK_INTERVAL = 1.0
-"""Seconds after which every webhook is asked for: retries become due, and other workers take events."""
 DISABLE_AFTER = 5 * 86_400
 """Seconds of failing alone after which a webhook is switched off."""
 
@@ -47,9 +44,7 @@ class DeliveryLoop:
         self._schedule = schedule
         self._lease = timeout + LEASE
         self._clock = clock
-        self._wake = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._under_way: Counter[str] = Counter()
+        self._attempts = Attempts(MAX_ATTEMPTS)
         self._due: set[str] = set()
         self._failing: set[str] = set()
         self._log = structlog.get_logger("app")
@@ -58,32 +53,21 @@ class DeliveryLoop:
 
     def wake(self) -> None:
         """Something may be due for any webhook."""
-        self._due = {each.id for each in self.webhooks.values() if each.enabled}
-        self._wake.set()
+        self._check()
+        self._attempts.wake()
 
     async def reload(self) -> None:
         """Raises StoreUnavailable."""
         self.webhooks = await self._store.webhooks()
 
     async def run(self) -> None:
-        """Delivers until cancelled. Attempts under way are cancelled too, and made again after their lease."""
-        checks = asyncio.create_task(self._check())
-        try:
-            while True:
-                await self._wake.wait()
-                self._wake.clear()
-                with suppress(StoreUnavailable, ResponseError):
-                    await self._start_due()
-        finally:
-            checks.cancel()
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+        """Delivers until cancelled. Every webhook is asked for each second: retries become due, and other workers take
+        events.
+        """
+        await self._attempts.run(self._start_due, self._check)
 
-    async def _check(self) -> None:
-        while True:
-            self.wake()
-            await asyncio.sleep(CHECK_INTERVAL)
+    def _check(self) -> None:
+        self._due = {each.id for each in self.webhooks.values() if each.enabled}
 
     async def _start_due(self) -> None:
         free = self._free()
@@ -93,33 +77,24 @@ class DeliveryLoop:
         claimed = await self._store.claim(self._clock(), self._lease, free)
         found = Counter(each.webhook for each in claimed)
         self._due |= {webhook_id for webhook_id, count in free.items() if found[webhook_id] == count}
-        self._under_way += found
         for each in claimed:
-            task = asyncio.create_task(self._attempt(each))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._attempts.start(each.webhook, partial(self._attempt, each))
 
     def _free(self) -> dict[str, int]:
         """How many attempts may begin for each webhook that may have something due: room is shared out evenly."""
-        room, free = MAX_ATTEMPTS - len(self._tasks), {}
+        room, free = self._attempts.room, {}
         for webhook_id in self._due:
             most = 1 if webhook_id in self._failing else MAX_PER_WEBHOOK
-            count = min(most - self._under_way[webhook_id], max(room // len(self._due), 1), room)
+            count = min(most - self._attempts.to[webhook_id], max(room // len(self._due), 1), room)
             if count > 0:
                 free[webhook_id] = count
                 room -= count
         return free
 
     async def _attempt(self, claimed: Claimed) -> None:
-        try:
-            webhook = self.webhooks.get(claimed.webhook)
-            if webhook is not None:
-                with suppress(StoreUnavailable, ResponseError):  # made again after the lease
-                    await self._deliver(webhook, claimed)
-        finally:
-            self._under_way[claimed.webhook] -= 1
-            if self._due:
-                self._wake.set()
+        webhook = self.webhooks.get(claimed.webhook)
+        if webhook is not None:
+            await self._deliver(webhook, claimed)
 
     async def _deliver(self, webhook: Webhook, claimed: Claimed) -> None:
         record, now = Record.load(claimed.record), self._clock()

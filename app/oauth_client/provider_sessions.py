@@ -65,19 +65,19 @@ class ProviderSessions:
         if provider_session.session:
             name = _session_name(provider_session.issuer, provider_session.session)
             await self._store.idempotent("SET", name, session.user, "EX", self._lifetime)
-        name, lifetime = keys.session_origin(session.key), min(self._timeouts.idle(session), self._lifetime)
+        name, lifetime = keys.session_origin(session.root), min(self._timeouts.idle(session), self._lifetime)
         await self._store.idempotent("SET", name, self._encrypted(session, provider_session), "EX", lifetime)
 
     async def renew(self, session: Session, provider_session: ProviderSession) -> None:
         """Replaces it, unless the session has ended meanwhile."""
         await self._store.idempotent(
-            "SET", keys.session_origin(session.key), self._encrypted(session, provider_session), "XX", "KEEPTTL"
+            "SET", keys.session_origin(session.root), self._encrypted(session, provider_session), "XX", "KEEPTTL"
         )
 
     async def provider_session(self, session: Session) -> ProviderSession | None:
         """None if the session did not begin at a provider."""
-        value = await self._store.idempotent("GET", keys.session_origin(session.key)) if session.key else None
-        plain = self._encryption.decrypt(value, session.key) if value is not None else None
+        value = await self._store.idempotent("GET", keys.session_origin(session.root)) if session.key else None
+        plain = self._encryption.decrypt(value, session.root) if value is not None else None
         return ProviderSession.load(plain) if plain is not None else None
 
     def seal(self, user_id: str, provider: str, auth_time: float, provider_session: ProviderSession) -> str:
@@ -94,7 +94,7 @@ class ProviderSessions:
         return provider, auth_time, ProviderSession.load(dumped.encode())
 
     async def forget(self, session: Session) -> None:
-        await self._store.idempotent("DEL", keys.session_origin(session.key))
+        await self._store.idempotent("DEL", keys.session_origin(session.root))
 
     async def end(self, sessions: Sessions, identities: Identities, ended: LogoutRequest) -> tuple[str, int]:
         """Ends the sessions of a logout request. Returns (the user, how many). Raises BadCallback for a replay."""
@@ -130,7 +130,7 @@ class ProviderSessions:
         return found.decode() if found is not None else ""
 
     def _encrypted(self, session: Session, provider_session: ProviderSession) -> str:
-        return self._encryption.encrypt(provider_session.dump(), session.key)
+        return self._encryption.encrypt(provider_session.dump(), session.root)
 
 
 def _session_name(issuer: str, session: str) -> str:

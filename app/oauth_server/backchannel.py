@@ -3,11 +3,10 @@
 The messages wait in Redis and are sent beside the requests, by any worker: a client that is slow or away delays nobody.
 """
 
-import asyncio
 import secrets
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 import structlog
 
@@ -17,8 +16,8 @@ from app.oauth_server.issuing import Issuing
 from app.oauth_server.logout_store import LogoutFailure, LogoutMessage, LogoutStore
 from app.oauth_server.models import Client
 from app.oauth_server.tokens import sid_of
+from app.server.attempts import Attempts
 from app.sessions.session import Session
-from app.store.client import ResponseError, StoreUnavailable
 
 EVENT = "http://schemas.openid.net/event/backchannel-logout"
 RETRIES = (5, 30, 120, 600, 1800)
@@ -28,7 +27,6 @@ TIMEOUT = 5.0
 TOKEN_LIFETIME = 120
 LEASE = 60.0
 """Seconds after which an attempt counts as lost with its worker."""
-CHECK_INTERVAL = 1.0
 MAX_ATTEMPTS, MAX_PER_CLIENT = 40, 4
 """Attempts that a worker has under way: to all clients, and to one."""
 
@@ -42,9 +40,7 @@ class BackChannel:
         self._issuing = issuing
         self._http = http
         self._clock = clock
-        self._wake = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._under_way: dict[str, int] = {}
+        self._attempts = Attempts(MAX_ATTEMPTS)
         self._log = structlog.get_logger("app")
 
     async def session_ends(self, session: Session) -> None:
@@ -56,43 +52,19 @@ class BackChannel:
                 self._log.warning("a logout message is dropped: too many wait", client=client_id)
         if clients:
             await self.store.forget(session.root)
-            self._wake.set()
+            self._attempts.wake()
 
     async def run(self) -> None:
-        """Sends until cancelled. Attempts under way are cancelled too, and made again after their lease."""
-        try:
-            while True:
-                self._wake.clear()
-                with suppress(StoreUnavailable, ResponseError):
-                    await self._start_due()
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(CHECK_INTERVAL):
-                        await self._wake.wait()
-        finally:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+        """Sends until cancelled."""
+        await self._attempts.run(self._start_due)
 
     async def _start_due(self) -> None:
-        room = MAX_ATTEMPTS - len(self._tasks)
+        room = self._attempts.room
         for message_id, message in await self.store.claim(self._clock(), LEASE, room) if room else []:
-            under_way = self._under_way.get(message.client, 0)
-            if under_way >= MAX_PER_CLIENT:
+            if self._attempts.to[message.client] >= MAX_PER_CLIENT:
                 await self.store.retry(message_id, message, self._clock() + TIMEOUT)
-                continue
-            self._under_way[message.client] = under_way + 1
-            task = asyncio.create_task(self._attempt(message_id, message))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-    async def _attempt(self, message_id: str, message: LogoutMessage) -> None:
-        try:
-            with suppress(StoreUnavailable, ResponseError):  # made again after the lease
-                await self._deliver(message_id, message)
-        finally:
-            self._under_way[message.client] -= 1
-            if not self._under_way[message.client]:
-                del self._under_way[message.client]
+            else:
+                self._attempts.start(message.client, partial(self._deliver, message_id, message))
 
     async def _deliver(self, message_id: str, message: LogoutMessage) -> None:
         client = await self._clients.get(message.client)

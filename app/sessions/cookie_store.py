@@ -68,7 +68,7 @@ class CookieSessions:
     async def save_recheck(self, session: Session) -> None:
         return
 
-    async def end(self, session: Session) -> None:
+    async def end(self, session: Session, *, goes_on: bool = False) -> None:
         return
 
     async def of_user(self, user: str) -> list[Session]:

@@ -138,7 +138,7 @@ class RedisSessions:
         name, expiry = keys.session(session.key), self._expiry(session)
         await asyncio.gather(
             TOUCH.run(self._store, [name], f"{session.seen:.0f}", expiry),
-            self._store.idempotent("PEXPIREAT", keys.session_origin(session.key), expiry),
+            self._store.idempotent("PEXPIREAT", keys.session_origin(session.root), expiry),
         )
         self._cache.forget(name)
         return None
@@ -149,15 +149,14 @@ class RedisSessions:
         await SAVE.run(self._store, [name], "r", again, "g", "\n".join(session.groups))
         self._cache.forget(name)
 
-    async def end(self, session: Session) -> None:
-        await self._end(session.key, session.user)
+    async def end(self, session: Session, *, goes_on: bool = False) -> None:
+        origin = () if goes_on else (self._store.idempotent("DEL", keys.session_origin(session.root)),)
+        await asyncio.gather(self._end(session.key, session.user), *origin)
 
     async def _end(self, key: str, user: str) -> None:
         """Removes the session from the index last, so that a living session is always in there."""
         name = keys.session(key)
-        await asyncio.gather(
-            self._store.idempotent("DEL", name), self._store.idempotent("DEL", keys.session_origin(key))
-        )
+        await self._store.idempotent("DEL", name)
         self._cache.forget(name)
         await self._store.idempotent("ZREM", keys.sessions_of(user), key)
 

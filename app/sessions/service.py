@@ -179,11 +179,16 @@ class Sessions:
         """
         before = await self.open(scope)
         started = self._new(scope, user, auth_method, before)
-        started.recheck_at = recheck_at
         started.auth_time = started.created if auth_time is None else min(auth_time, started.created)
-        started.amr, started.groups = tuple(amr), tuple(groups)
+        started.recheck_at, started.amr, started.groups = recheck_at, tuple(amr), tuple(groups)
         started.brief = started.brief if brief is None else brief
         return await self._start(scope, scope[SESSION_CONTEXT], started, before)
+
+    async def authenticated_again(self, scope: Scope, amr: Iterable[str]) -> Session:
+        """The session goes on under a new id (ASVS 5.0, 7.2.4), and with what its identity provider says of it."""
+        now = await self.open(scope)
+        assert now is not None  # whoever authenticates again is signed in
+        return await self.begin(scope, now.user, now.auth_method, now.recheck_at, amr=amr, groups=now.groups)
 
     def _new(self, scope: Scope, user: str, auth_method: str, before: Session | None = None) -> Session:
         now, former = self._clock(), before if before is not None and before.user == user else None
@@ -205,7 +210,7 @@ class Sessions:
     ) -> Session:
         value = await self._store.create(session)
         if before is not None and before.root == session.root:
-            await self._store.end(before)
+            await self._store.end(before, goes_on=before.auth_method == session.auth_method)
         elif before is not None:
             await self.end_these([before])
         context.session = session
@@ -226,9 +231,8 @@ class Sessions:
 
     def drop(self, scope: Scope) -> None:
         """Deletes the cookie only; works while Redis is away."""
-        context: SessionContext = scope[SESSION_CONTEXT]
-        context.session = None
-        context.cookies[self._cookie.name(scope)] = self._cookie.delete(scope)
+        scope[SESSION_CONTEXT].session = None
+        scope[SESSION_CONTEXT].cookies[self._cookie.name(scope)] = self._cookie.delete(scope)
 
     async def commit(self, scope: Scope, headers: RawHeaders) -> None:
         """Stores changed data, and adds Set-Cookie, Cache-Control and Vary to the response's headers."""

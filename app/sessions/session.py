@@ -117,7 +117,8 @@ class SessionStore(Protocol):
     async def save_recheck(self, session: Session) -> None:
         """Stores `recheck_at` and `groups`."""
 
-    async def end(self, session: Session) -> None: ...
+    async def end(self, session: Session, *, goes_on: bool = False) -> None:
+        """`goes_on`: another session keeps its root, and its session at the identity provider."""
 
     async def of_user(self, user: str) -> list[Session]: ...
 

@@ -20,7 +20,7 @@ A part in braces is a Redis Cluster hash tag: keys that one script touches share
 | `sites-of:<user>` | set | ids of the sites that a user may see | for ever |
 | `session:<key>` | hash | a session: user, created, seen, auth method, device, address, its data | idle timeout |
 | `session-current:<root>` | hash | `k`: the key of a session that has authenticated again | absolute timeout |
-| `session-origin:<key>` | string | a session's identity and tokens at its provider, encrypted | the session's |
+| `session-origin:<root>` | string | a session's identity and tokens at its provider, encrypted | the session's |
 | `sessions-of:<user>` | sorted set | the user's sessions by when they were opened | a year unused |
 | `legacy-used:<digest>` | string | a legacy cookie that became a session, so that it works once | 31 days |
 | `legacy-ended:<user>` | string | the user ended all sessions: legacy cookies are refused | 31 days |
@@ -176,8 +176,8 @@ def session_current(root: str) -> str:
     return f"session-current:{root}"
 
 
-def session_origin(key: str) -> str:
-    return f"session-origin:{key}"
+def session_origin(root: str) -> str:
+    return f"session-origin:{root}"
 
 
 def sessions_of(user: str) -> str:

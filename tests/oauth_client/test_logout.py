@@ -170,13 +170,24 @@ async def test_session_without_sid_ends_with_any_logout_of_its_subject(
     assert (await flow.user() is not None) is stays
 
 
-async def test_logout_token_spares_password_sessions(flow: OAuthFlow, provider: FakeOpenId, service: Running) -> None:
+@pytest.mark.parametrize("way", ["new password", "confirmed", "sign-in"])
+async def test_logout_token_ends_a_session_confirmed_with_a_password(
+    flow: OAuthFlow, provider: FakeOpenId, service: Running, clock: Clock, way: str
+) -> None:
+    password = "paper lantern over the river"  # noqa: S105 - a test's
     await flow.sign_in()
     user = await flow.user()
     assert user is not None
-    await flow.browser.post("/account/password", data={"current": "", "new": "paper lantern over the river"})
+    await flow.browser.post("/account/password", data={"current": "", "new": password})
+    clock.move(3600)
+    match way:
+        case "confirmed":
+            await flow.browser.post("/confirm", data={"next": "/account", "confirm_password": password})
+        case "sign-in":
+            form = {"username": user["name"], "password": password}
+            assert (await flow.browser.post("/sign-in", data=form)).status_code == 303
     assert (await tell(service, logout_token(provider, sid=GONE))).status_code == 200
-    assert await flow.user() == user
+    assert (await flow.user() is not None) is (way == "sign-in")
 
 
 async def test_logout_of_an_unknown_subject_returns_200(provider: FakeOpenId, service: Running) -> None:

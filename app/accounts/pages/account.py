@@ -85,7 +85,7 @@ async def change_password(request: Request[AccountState], user: User) -> Respons
         await state["accounts"].set_password(user.id, password_hash)
     elif not await state["accounts"].replace_password(user.id, stored, password_hash):
         return await form(request, user, WRONG_PASSWORD, "current")
-    session = await state["sessions"].begin(request.scope, user.id, "password", amr=("pwd",))
+    session = await state["sessions"].authenticated_again(request.scope, ("pwd",))
     if fields["end_others"]:
         await state["sessions"].end_all(user.id, keep=session.key)
     await audit(request, Event.PASSWORD_CHANGED, user=user)

@@ -1,0 +1,69 @@
+"""Work that waits in Redis and is done beside the requests: several attempts at once, counted by receiver."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from app.store.client import ResponseError, StoreUnavailable
+
+CHECK_INTERVAL = 1.0
+Attempt = Callable[[], Awaitable[None]]
+
+
+class Attempts:
+    """`most` are under way at once; `to` says how many to each receiver."""
+
+    def __init__(self, most: int) -> None:
+        self.to: Counter[str] = Counter()
+        self._most = most
+        self._wake = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def room(self) -> int:
+        """How many more may start."""
+        return self._most - len(self._tasks)
+
+    def wake(self) -> None:
+        """Looks at once for what is due."""
+        self._wake.set()
+
+    def start(self, receiver: str, attempt: Attempt) -> None:
+        self.to[receiver] += 1
+        task = asyncio.create_task(self._watched(receiver, attempt))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def run(
+        self, start_due: Callable[[], Awaitable[None]], on_check: Callable[[], None] = lambda: None
+    ) -> None:
+        """Calls `start_due` when woken, and each second after `on_check`, until cancelled. Attempts under way are
+        cancelled, too: their lease ends, and they are made again.
+        """
+        loop, check_at = asyncio.get_running_loop(), 0.0
+        try:
+            while True:
+                self._wake.clear()
+                if loop.time() >= check_at:
+                    check_at = loop.time() + CHECK_INTERVAL
+                    on_check()
+                with suppress(StoreUnavailable, ResponseError):
+                    await start_due()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout_at(check_at):
+                        await self._wake.wait()
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _watched(self, receiver: str, attempt: Attempt) -> None:
+        try:
+            with suppress(StoreUnavailable, ResponseError):  # made again after the lease
+                await attempt()
+        finally:
+            self.to[receiver] -= 1
+            if not self.to[receiver]:
+                del self.to[receiver]
+            self.wake()
