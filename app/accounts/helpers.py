@@ -1,7 +1,5 @@
 """Helpers of handlers: pages with their user, redirects, flash messages, audit entries."""
 
-from collections.abc import Awaitable, Callable
-from functools import wraps
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -40,22 +38,6 @@ async def page(
         error=pages.translate(locale, error) if error else None,
         **context,
     )
-
-
-def keep_opener(response: Response) -> Response:
-    """Services open this page in a pop-up, which keeps its opener only if no page on its way cuts it off."""
-    response.headers["cross-origin-opener-policy"] = "unsafe-none"
-    return response
-
-
-def keeps_opener(handler: Callable[[Request[S]], Awaitable[Response]]) -> Callable[[Request[S]], Awaitable[Response]]:
-    """A decorator: `keep_opener` for each response of the handler."""
-
-    @wraps(handler)
-    async def decorated(request: Request[S]) -> Response:
-        return keep_opener(await handler(request))
-
-    return decorated
 
 
 def see_other(path: str) -> Response:

@@ -9,7 +9,7 @@ from starlette.routing import Route
 from app.accounts.asking import Question, ask
 from app.accounts.authentication import NeedsSecondFactor
 from app.accounts.guards import fresh_sign_in_required, sign_in_required
-from app.accounts.helpers import audit, flash_message, in_the_language_of, keeps_opener, redirect_page, see_other
+from app.accounts.helpers import audit, flash_message, in_the_language_of, redirect_page, see_other
 from app.accounts.identities import LastWayIn
 from app.accounts.lifespan import S
 from app.accounts.models import User
@@ -25,7 +25,7 @@ from app.web.errors import Conflict, MethodNotAllowed, NotFound, Problem
 from app.web.headers import RawHeaders
 from app.web.i18n import N_
 from app.web.negotiate import prefers_json
-from app.web.policy import PolicyRoute, RoutePolicy
+from app.web.policy import IN_POPUP, PolicyRoute, RoutePolicy
 from app.web.redirects import safe_path
 from app.web.responses import json_response
 
@@ -36,10 +36,10 @@ UNLINK = Question(
     N_("It no longer signs you in, and other sessions that it began are ended."),
     N_("Unlink"),
 )
+FORM_CALLBACK = RoutePolicy(cross_site=True, in_popup=True)
 PROVIDER_SAYS = N_("The provider says:")
 
 
-@keeps_opener
 async def start(request: Request[OAuthState]) -> Response:
     """`GET /oauth/{provider}/start?next=&invitation=&stay=`: redirects to the provider; JSON with the URL for a front
     end. With `stay=off` the session ends with the browser.
@@ -55,7 +55,6 @@ async def start(request: Request[OAuthState]) -> Response:
     return _with(response, cookies)
 
 
-@keeps_opener
 async def callback(request: Request[OAuthState]) -> Response:
     """`GET /oauth/{provider}/callback`: the redirect URI; responds with JSON to a front end."""
     state = request.query_params.get("state", "")
@@ -76,7 +75,6 @@ async def callback(request: Request[OAuthState]) -> Response:
     return _with(response, forget + cookies)
 
 
-@keeps_opener
 async def form_callback(request: Request[OAuthState]) -> Response:
     """`POST /oauth/{provider}/callback`: `response_mode=form_post`. The form comes from the provider's site, so without
     our cookies (SameSite=Lax): the browser goes on to the callback by GET, with them.
@@ -208,9 +206,9 @@ def _with(response: Response, headers: RawHeaders) -> Response:
 
 
 routes = [
-    Route("/oauth/{provider}/start", start, methods=["GET"]),
-    Route("/oauth/{provider}/callback", callback, methods=["GET"]),
-    PolicyRoute("/oauth/{provider}/callback", form_callback, methods=["POST"], policy=RoutePolicy(cross_site=True)),
+    PolicyRoute("/oauth/{provider}/start", start, methods=["GET"], policy=IN_POPUP),
+    PolicyRoute("/oauth/{provider}/callback", callback, methods=["GET"], policy=IN_POPUP),
+    PolicyRoute("/oauth/{provider}/callback", form_callback, methods=["POST"], policy=FORM_CALLBACK),
     Route("/oauth/{provider}/logout", back_channel_logout, methods=["POST"]),
     Route("/account/identities/unlink", ask_to_unlink, methods=["GET"]),
     Route("/account/identities/unlink", unlink, methods=["POST"]),

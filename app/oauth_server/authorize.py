@@ -6,15 +6,14 @@ from urllib.parse import urlencode, urlsplit
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
 
-from app.accounts.helpers import audit, keeps_opener, page, see_other
+from app.accounts.helpers import audit, page, see_other
 from app.accounts.models import User
 from app.accounts.secret import digest
 from app.audit.log import Event
 from app.oauth_server.authorization import checked, redirect_uri_of
 from app.oauth_server.authorization_response import answer, fail, with_query
-from app.oauth_server.endpoint import FORM, OTHER_SITES, issuer_of
+from app.oauth_server.endpoint import BROWSERS, FORM, issuer_of
 from app.oauth_server.errors import BadRedirect, OAuthError
 from app.oauth_server.lifespan import OAuthServerState
 from app.oauth_server.models import AuthorizationRequest, Client, Family, Grant
@@ -29,7 +28,7 @@ from app.web.body import form_fields
 from app.web.cookies import cookie_header, full_name, read_cookie, set_cookie
 from app.web.errors import BadRequest, NotFound
 from app.web.i18n import N_
-from app.web.policy import PolicyRoute
+from app.web.policy import IN_POPUP, PolicyRoute
 
 AuthRequest = Request[OAuthServerState]
 GONE = N_("This sign-in has waited too long, or was started in another browser. Please start again at the service.")
@@ -37,7 +36,6 @@ ALLOWED_LENGTH = 12_000
 """Characters of the query that a POST is turned into."""
 
 
-@keeps_opener
 async def authorize(request: AuthRequest) -> Response:
     """`GET /oauth2/authorize`."""
     issuer_of(request)
@@ -61,7 +59,6 @@ async def authorize(request: AuthRequest) -> Response:
         return await fail(request, back, error)
 
 
-@keeps_opener
 async def authorize_by_form(request: AuthRequest) -> Response:
     """`POST /oauth2/authorize` becomes a GET: the session's cookie does not come along with another site's form."""
     body = await request.body()
@@ -71,7 +68,6 @@ async def authorize_by_form(request: AuthRequest) -> Response:
     return RedirectResponse(f"/oauth2/authorize?{query}", 303, {"Cache-Control": "no-store"})
 
 
-@keeps_opener
 async def go_on(request: AuthRequest) -> Response:
     """`GET /oauth2/continue?request=`: after signing in."""
     request_id = request.query_params.get("request", "")
@@ -82,7 +78,6 @@ async def go_on(request: AuthRequest) -> Response:
         return await fail(request, waiting, error, after_form=True)
 
 
-@keeps_opener
 async def decide(request: AuthRequest) -> Response:
     """`POST /oauth2/consent` with `request` and `answer` (allow or deny)."""
     fields = await form_fields(request, "request", "answer")
@@ -257,8 +252,8 @@ def _cookie_name(request: AuthRequest) -> str:
 
 
 routes = [
-    PolicyRoute("/oauth2/authorize", authorize, methods=["GET"], policy=OTHER_SITES),
-    PolicyRoute("/oauth2/authorize", authorize_by_form, methods=["POST"], policy=OTHER_SITES),
-    Route("/oauth2/continue", go_on, methods=["GET"]),
-    Route("/oauth2/consent", decide, methods=["POST"]),
+    PolicyRoute("/oauth2/authorize", authorize, methods=["GET"], policy=BROWSERS),
+    PolicyRoute("/oauth2/authorize", authorize_by_form, methods=["POST"], policy=BROWSERS),
+    PolicyRoute("/oauth2/continue", go_on, methods=["GET"], policy=IN_POPUP),
+    PolicyRoute("/oauth2/consent", decide, methods=["POST"], policy=IN_POPUP),
 ]

@@ -23,6 +23,7 @@ FORM = "application/x-www-form-urlencoded"
 RETRY_AFTER = "2"
 OTHER_SITES = RoutePolicy(cross_site=True)
 """The endpoints trust no cookies, or ask before they act."""
+BROWSERS = RoutePolicy(cross_site=True, in_popup=True)
 CORS = {"Access-Control-Allow-Origin": "*"}
 PREFLIGHT = CORS | {
     "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE",

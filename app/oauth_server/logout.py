@@ -5,12 +5,11 @@ from urllib.parse import urlencode, urlsplit
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
 
 from app.accounts import authentication
 from app.accounts.helpers import page, redirect_page
 from app.accounts.lifespan import AccountState
-from app.oauth_server.endpoint import FORM, OTHER_SITES, issuer_of
+from app.oauth_server.endpoint import BROWSERS, FORM, issuer_of
 from app.oauth_server.errors import OAuthError
 from app.oauth_server.lifespan import OAuthServerState
 from app.oauth_server.models import Client
@@ -19,7 +18,7 @@ from app.signing_keys.key_ring import BadToken
 from app.web.body import form_fields
 from app.web.errors import BadRequest
 from app.web.i18n import N_
-from app.web.policy import PolicyRoute
+from app.web.policy import IN_POPUP, PolicyRoute
 
 LogoutRequest = Request[OAuthServerState]
 
@@ -109,7 +108,7 @@ async def _subject(request: LogoutRequest, user_id: str, client: Client) -> str:
 
 
 routes = [
-    PolicyRoute("/oauth2/end-session", end_session, methods=["GET"], policy=OTHER_SITES),
-    PolicyRoute("/oauth2/end-session", end_session_by_form, methods=["POST"], policy=OTHER_SITES),
-    Route("/oauth2/sign-out", sign_out, methods=["POST"]),
+    PolicyRoute("/oauth2/end-session", end_session, methods=["GET"], policy=BROWSERS),
+    PolicyRoute("/oauth2/end-session", end_session_by_form, methods=["POST"], policy=BROWSERS),
+    PolicyRoute("/oauth2/sign-out", sign_out, methods=["POST"], policy=IN_POPUP),
 ]

@@ -13,6 +13,7 @@ SECURITY_HEADERS: RawHeaders = [
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
 ]
+KEEPS_OPENER = (b"cross-origin-opener-policy", b"unsafe-none")
 STRICT_TRANSPORT = (b"strict-transport-security", b"max-age=31536000")
 
 

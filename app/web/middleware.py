@@ -18,7 +18,7 @@ from starlette.types import Message, Receive, Scope, Send
 from app.observability.log import AccessLog
 from app.observability.metrics import OTHER, Metrics
 from app.server.protocol import UPGRADE_IGNORED
-from app.server.security_headers import STRICT_TRANSPORT, with_security
+from app.server.security_headers import KEEPS_OPENER, STRICT_TRANSPORT, with_security
 from app.settings import SettingsError
 from app.settings.live import LiveSettings
 from app.store.client import StoreUnavailable
@@ -229,6 +229,8 @@ class RequestCycle:
     async def _answer(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = message["headers"]
+            if self._policy.in_popup:
+                headers = [*headers, KEEPS_OPENER]
             if self._policy.security_headers:
                 headers = with_security(headers)
             headers = message["headers"] = [*headers, (b"x-request-id", self._id.encode())]

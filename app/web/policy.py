@@ -15,11 +15,14 @@ class RoutePolicy:
     """The Host header is not checked."""
     security_headers: bool = True
     """Responses get those of every response; otherwise those alone that the endpoint sets."""
+    in_popup: bool = False
+    """Services open the page in a pop-up, which keeps its opener only if no page on its way cuts it off."""
     max_body_bytes: int | None = None
     """The largest body, where it is not `max_body_bytes` of the settings; the route reads it in pieces."""
 
 
 DEFAULT_POLICY = RoutePolicy()
+IN_POPUP = RoutePolicy(in_popup=True)
 
 
 class PolicyRoute(Route):

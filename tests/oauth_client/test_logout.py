@@ -174,7 +174,7 @@ async def test_session_without_sid_ends_with_any_logout_of_its_subject(
 async def test_logout_token_ends_a_session_confirmed_with_a_password(
     flow: OAuthFlow, provider: FakeOpenId, service: Running, clock: Clock, way: str
 ) -> None:
-    password = "paper lantern over the river"  # noqa: S105 - a test's
+    password = "paper lantern over the river"
     await flow.sign_in()
     user = await flow.user()
     assert user is not None

@@ -4,7 +4,6 @@ from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from app.accounts.guards import enrolling_allowed
 from app.accounts.helpers import page, see_other
@@ -15,6 +14,7 @@ from app.accounts.waiting_forms import WaitingForm
 from app.web.body import form_fields
 from app.web.errors import BadRequest, NotFound
 from app.web.i18n import N_
+from app.web.policy import IN_POPUP, PolicyRoute
 from app.web.redirects import safe_path
 
 REASON = N_("What you want to do next needs a recent proof that it is you.")
@@ -64,8 +64,8 @@ async def resume(request: Request[AccountState], user: User) -> Response:
 
 
 routes = [
-    Route("/confirm", show, methods=["GET"]),
-    Route("/confirm", send, methods=["POST"]),
-    Route("/confirm/elsewhere", elsewhere, methods=["POST"]),
-    Route("/confirm/resume", resume, methods=["GET"]),
+    PolicyRoute("/confirm", show, methods=["GET"], policy=IN_POPUP),
+    PolicyRoute("/confirm", send, methods=["POST"], policy=IN_POPUP),
+    PolicyRoute("/confirm/elsewhere", elsewhere, methods=["POST"], policy=IN_POPUP),
+    PolicyRoute("/confirm/resume", resume, methods=["GET"], policy=IN_POPUP),
 ]

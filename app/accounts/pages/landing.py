@@ -3,7 +3,7 @@
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.accounts.helpers import flash_message, in_the_language_of, keep_opener, see_other
+from app.accounts.helpers import flash_message, in_the_language_of, see_other
 from app.accounts.lifespan import S
 from app.accounts.models import User
 from app.web.i18n import N_
@@ -26,6 +26,6 @@ async def landing(request: Request[S], user: User, target: str) -> str:
 async def landed(request: Request[S], user: User, target: str) -> Response:
     """The redirect after a sign-in, with a message and in the user's language."""
     await flash_message(request, N_("You are signed in."))
-    response = keep_opener(see_other(await landing(request, user, target)))
+    response = see_other(await landing(request, user, target))
     in_the_language_of(user, response, request.scope)
     return response

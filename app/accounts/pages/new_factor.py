@@ -2,7 +2,6 @@
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from app.accounts.guards import enrolling_allowed, fresh, fresh_sign_in_required
 from app.accounts.helpers import page, raise_if_limited
@@ -23,6 +22,7 @@ from app.accounts.second_factors.totp import new_totp_secret, provisioning_uri, 
 from app.web.body import form_fields
 from app.web.errors import Conflict
 from app.web.i18n import N_
+from app.web.policy import IN_POPUP, PolicyRoute
 
 PASSKEY = "/account/passkeys/new"
 TOTP = "/account/totp/new"
@@ -114,8 +114,8 @@ def _purpose(user: User) -> str:
 
 
 routes = [
-    Route(PASSKEY, show_passkey, methods=["GET"]),
-    Route(PASSKEY, add_passkey, methods=["POST"]),
-    Route(TOTP, show_totp, methods=["GET"]),
-    Route(TOTP, add_totp, methods=["POST"]),
+    PolicyRoute(PASSKEY, show_passkey, methods=["GET"], policy=IN_POPUP),
+    PolicyRoute(PASSKEY, add_passkey, methods=["POST"], policy=IN_POPUP),
+    PolicyRoute(TOTP, show_totp, methods=["GET"], policy=IN_POPUP),
+    PolicyRoute(TOTP, add_totp, methods=["POST"], policy=IN_POPUP),
 ]

@@ -4,10 +4,9 @@ from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from app.accounts import authentication
-from app.accounts.helpers import keep_opener, page, see_other, with_limit
+from app.accounts.helpers import page, see_other, with_limit
 from app.accounts.lifespan import AccountState, S
 from app.accounts.pages.landing import landed
 from app.accounts.second_factors.checking import relying_party
@@ -15,6 +14,7 @@ from app.accounts.second_factors.store import PENDING_LIFETIME, PendingSignIn
 from app.web.body import form_fields
 from app.web.cookies import cookie_header, delete_cookie, full_name, read_cookie, set_cookie
 from app.web.errors import TooMany, WrongCode
+from app.web.policy import IN_POPUP, PolicyRoute
 from app.web.redirects import safe_path
 
 COOKIE = "tallygate_second_factor"
@@ -25,7 +25,7 @@ PATH = "/sign-in/second-factor"
 async def begin(request: Request[S], pending: PendingSignIn, target: str) -> Response:
     """Redirects to the page that asks for the second factor."""
     secret = await request.state["second_factors"].keep_pending(pending)
-    response = keep_opener(see_other(f"{PATH}?next={quote(target, safe='')}"))
+    response = see_other(f"{PATH}?next={quote(target, safe='')}")
     response.raw_headers.append(set_cookie(request.scope, COOKIE, secret, PENDING_LIFETIME))
     return response
 
@@ -76,7 +76,7 @@ async def _form(
     )
     if error:
         response.headers["WWW-Authenticate"] = "Bearer"  # RFC 9110, 15.5.2 demands one
-    return keep_opener(response)
+    return response
 
 
 def _secret(request: Request[S]) -> str:
@@ -84,10 +84,10 @@ def _secret(request: Request[S]) -> str:
 
 
 def _start_again(target: str) -> Response:
-    return keep_opener(see_other(f"/sign-in?next={quote(target, safe='')}"))
+    return see_other(f"/sign-in?next={quote(target, safe='')}")
 
 
 routes = [
-    Route(PATH, show, methods=["GET"]),
-    Route(PATH, send, methods=["POST"]),
+    PolicyRoute(PATH, show, methods=["GET"], policy=IN_POPUP),
+    PolicyRoute(PATH, send, methods=["POST"], policy=IN_POPUP),
 ]

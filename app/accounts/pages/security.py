@@ -18,6 +18,7 @@ from app.audit.log import Event
 from app.web.body import form_fields
 from app.web.errors import BadRequest, Conflict, NotFound
 from app.web.i18n import N_
+from app.web.policy import IN_POPUP, PolicyRoute
 
 MAX_PASSKEY_NAME_LENGTH = 64
 NO_MORE = N_("It no longer signs you in.")
@@ -150,11 +151,11 @@ async def _named(request: Request[S], user: User, credential_id: str) -> tuple[s
 
 
 routes = [
-    Route(SECURITY, show, methods=["GET"]),
-    Route("/account/security/continue", go_on, methods=["POST"]),
+    PolicyRoute(SECURITY, show, methods=["GET"], policy=IN_POPUP),
+    PolicyRoute("/account/security/continue", go_on, methods=["POST"], policy=IN_POPUP),
     Route("/account/security/remove", ask_to_remove, methods=["GET"]),
     Route("/account/security/remove", remove, methods=["POST"]),
     Route("/account/passkeys/rename", rename, methods=["POST"]),
-    Route("/account/recovery-codes", ask_for_codes, methods=["GET"]),
-    Route("/account/recovery-codes", make_codes, methods=["POST"]),
+    PolicyRoute("/account/recovery-codes", ask_for_codes, methods=["GET"], policy=IN_POPUP),
+    PolicyRoute("/account/recovery-codes", make_codes, methods=["POST"], policy=IN_POPUP),
 ]

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app.accounts import authentication
-from app.accounts.helpers import keep_opener, page, redirect_page, see_other, with_limit
+from app.accounts.helpers import page, redirect_page, see_other, with_limit
 from app.accounts.lifespan import AccountState, S
 from app.accounts.pages import second_step
 from app.accounts.pages.landing import landed, landing
@@ -19,6 +19,7 @@ from app.store.client import StoreUnavailable
 from app.web.body import form_fields
 from app.web.errors import TooMany
 from app.web.i18n import N_
+from app.web.policy import IN_POPUP, PolicyRoute
 from app.web.redirects import safe_path
 
 NOTICES = {
@@ -102,7 +103,7 @@ async def form(
     settings, query = request.state["settings"], request.query_params
     options = request.state["sign_in_options"]
     only = settings.only_provider in {option.name for option in options} and "password" not in query
-    response = await page(
+    return await page(
         request,
         "accounts/sign_in.html",
         status_code=status_code,
@@ -119,7 +120,6 @@ async def form(
         wait=wait,
         passkeys=relying_party(request).possible,
     )
-    return keep_opener(response)
 
 
 async def _limited(request: Request[S], target: str, limited: TooMany, username: str = "") -> Response:
@@ -140,8 +140,8 @@ def _notice(request: Request[S]) -> str:
 
 
 routes = [
-    Route("/sign-in", show, methods=["GET"]),
-    Route("/sign-in", send, methods=["POST"]),
-    Route("/sign-in/passkey", send_passkey, methods=["POST"]),
+    PolicyRoute("/sign-in", show, methods=["GET"], policy=IN_POPUP),
+    PolicyRoute("/sign-in", send, methods=["POST"], policy=IN_POPUP),
+    PolicyRoute("/sign-in/passkey", send_passkey, methods=["POST"], policy=IN_POPUP),
     Route("/sign-out", leave, methods=["POST"]),
 ]

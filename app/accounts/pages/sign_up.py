@@ -4,10 +4,9 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from app.accounts import authentication
-from app.accounts.helpers import address_of, audit, keeps_opener, page, raise_if_limited, see_other, with_limit
+from app.accounts.helpers import address_of, audit, page, raise_if_limited, see_other, with_limit
 from app.accounts.lifespan import AccountState
 from app.accounts.names import BadName
 from app.accounts.pages.landing import landing
@@ -17,10 +16,10 @@ from app.audit.log import Event
 from app.web.body import form_fields
 from app.web.errors import Forbidden, TooMany
 from app.web.i18n import N_
+from app.web.policy import IN_POPUP, PolicyRoute
 from app.web.redirects import safe_path
 
 
-@keeps_opener
 async def show(request: Request[AccountState]) -> Response:
     """`GET /sign-up?next=&invitation=`."""
     invitation = request.query_params.get("invitation")
@@ -28,7 +27,6 @@ async def show(request: Request[AccountState]) -> Response:
     return await _form(request, request.query_params.get("next"), invitation)
 
 
-@keeps_opener
 async def send(request: Request[AccountState]) -> Response:
     """`POST /sign-up` with `username`, `password`, `next` and perhaps `invitation`: makes the account and signs in."""
     fields = await form_fields(request, "username", "password", "next", "invitation")
@@ -91,6 +89,6 @@ def _uninvited() -> str:
 
 
 routes = [
-    Route("/sign-up", show, methods=["GET"]),
-    Route("/sign-up", send, methods=["POST"]),
+    PolicyRoute("/sign-up", show, methods=["GET"], policy=IN_POPUP),
+    PolicyRoute("/sign-up", send, methods=["POST"], policy=IN_POPUP),
 ]
