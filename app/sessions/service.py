@@ -186,8 +186,7 @@ class Sessions:
 
     async def authenticated_again(self, scope: Scope, amr: Iterable[str]) -> Session:
         """The session goes on under a new id (ASVS 5.0, 7.2.4), and with what its identity provider says of it."""
-        now = await self.open(scope)
-        assert now is not None  # whoever authenticates again is signed in
+        assert (now := await self.open(scope)) is not None
         return await self.begin(scope, now.user, now.auth_method, now.recheck_at, amr=amr, groups=now.groups)
 
     def _new(self, scope: Scope, user: str, auth_method: str, before: Session | None = None) -> Session:
@@ -224,8 +223,7 @@ class Sessions:
 
     async def end(self, scope: Scope) -> None:
         """Signs the visitor out."""
-        session = await self.open(scope)
-        if session is not None:
+        if (session := await self.open(scope)) is not None:
             await self.end_these([session])
         self.drop(scope)
 
@@ -256,8 +254,7 @@ class Sessions:
 
     async def of_user(self, user: str) -> list[Session]:
         """The user's sessions, most recently used first."""
-        sessions = await self._store.of_user(user)
-        return sorted(sessions, key=lambda session: session.seen, reverse=True)
+        return sorted(await self._store.of_user(user), key=lambda session: session.seen, reverse=True)
 
     async def page_of_user(self, user: str, offset: int = 0, limit: int = 50) -> SessionPage:
         """Some of the user's sessions, begun last first, after the first `offset`."""

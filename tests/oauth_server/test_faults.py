@@ -79,8 +79,11 @@ async def test_a_lost_answer_is_asked_for_again_within_the_grace(app: RelyingPar
 async def test_pages_on_the_way_to_a_service_keep_the_opener_of_a_popup(
     make_settings: Callable[..., Settings],
 ) -> None:
-    async with running(make_settings(registration="open")) as service:
-        for path in ("/sign-in", "/sign-up"):
+    async with running(make_settings(registration="open", public_url="http://tallygate.test")) as service:
+        for path in (
+            "/sign-in", "/sign-up", "/sign-in/second-factor", "/confirm", "/account/security", "/account/passkeys/new",
+            "/oauth/corp/start", "/oauth2/authorize", "/oauth2/continue", "/oauth2/end-session",
+        ):  # fmt: skip
             response = await service.client.get(path)
-            assert response.headers["cross-origin-opener-policy"] == "unsafe-none"
+            assert response.headers["cross-origin-opener-policy"] == "unsafe-none", path
         assert (await service.client.get("/")).headers["cross-origin-opener-policy"] == "same-origin"

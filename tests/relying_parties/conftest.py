@@ -1,7 +1,7 @@
 """A provider at a real socket, with a signed-in user, for relying parties that nobody here wrote."""
 
 import json
-import shutil
+import re
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,10 +11,12 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.helpers.npm import node_with_packages
 from tests.helpers.service import process
-from tests.helpers.sockets import free_ports
+from tests.helpers.sockets import free_ports, until
 from tests.helpers.valkey import Valkey
 
+LINK = re.compile(r"/setup\?token=(\S+)")
 FOLDER = Path(__file__).parent
 PASSWORD = "paper lantern over the river"
 SECRET = "a-secret-of-unreserved-characters"
@@ -46,6 +48,8 @@ def clients(back: str) -> dict[str, dict[str, Any]]:
     }  # fmt: skip
     return {
         "server": both | {"secret": SECRET, "device": True},
+        "next": both | {"secret": SECRET, "redirect_uris": [f"{back}/api/auth/callback/tallygate"]},
+        "proxy": both | {"secret": SECRET, "redirect_uris": [f"{back}/oauth2/callback"]},
         "spa": both | {"public": True},
         "apache": both | {"secret": SECRET, "logout_uri": f"{back}/callback?logout=backchannel"},
     }
@@ -58,33 +62,27 @@ def provider(short_folder: Path, shared_server: Valkey) -> Iterator[Provider]:
     port, other = free_ports(2)
     issuer, back = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{other}"
     settings = {"redis_url": shared_server.url, "public_url": issuer, "clients": json.dumps(clients(back))}
-    with process(short_folder / "relying", port=str(port), registration="open", **settings) as service:
+    with process(short_folder / "relying", port=str(port), **settings) as service:
+        until(lambda: LINK.search(service.output) is not None)
+        found = LINK.search(service.output)
+        assert found is not None
         service.url()
         with httpx.Client(base_url=issuer) as browser:
-            form = {"username": "dora", "password": PASSWORD, "next": "/", "invitation": ""}
-            assert browser.post("/sign-up", data=form).status_code == 303
+            form = {"username": "dora", "password": PASSWORD, "token": found[1]}
+            assert browser.post("/setup", data=form).status_code == 303
+            dora = browser.get("/api/session").json()["user"]["id"]
+            known = {"email": "dora@example.com", "email_verified": True, "groups": ["staff"]}
+            assert browser.patch(f"/api/users/{dora}", json=known).status_code == 200
             yield Provider(issuer, back, browser)
 
 
 @pytest.fixture(scope="module")
 def node() -> str:
-    """Node.js, for which the packages are installed now."""
-    node, npm = shutil.which("node"), shutil.which("npm")
-    if node is None or npm is None:
-        pytest.skip("Node.js and npm are not installed: apt-get install nodejs npm")
-    if not (FOLDER / "node_modules" / ".package-lock.json").exists():
-        command = [npm, "ci", "--silent", "--no-audit", "--no-fund", "--fetch-retries=1"]
-        try:
-            subprocess.run(command, cwd=FOLDER, check=True, timeout=300)
-        except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
-            pytest.skip("npm cannot install openid-client and oidc-client-ts: is the network away?")
-    return node
+    return node_with_packages(FOLDER)
 
 
-def run(node: str, script: str, *arguments: str) -> Any:
-    """What the script printed, as JSON."""
-    done = subprocess.run(
-        [node, script, *arguments], cwd=FOLDER, capture_output=True, text=True, timeout=120, check=False
-    )
+def run(*command: str, folder: Path = FOLDER) -> Any:
+    """What the program printed, as JSON."""
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)

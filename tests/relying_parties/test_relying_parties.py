@@ -1,9 +1,9 @@
-"""Relying parties as they are: openid-client and oidc-client-ts (npm), Authlib (PyPI), mod_auth_openidc (Debian)."""
+"""Relying parties as they are: openid-client, oidc-client-ts, next-auth, Authlib, mod_auth_openidc."""
 
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,8 @@ OIDCPKCEMethod S256
 OIDCScope "openid profile"
 OIDCRemoteUserClaim preferred_username
 OIDCCookieSameSite On
+OIDCInfoHook access_token
+OIDCRefreshAccessTokenBeforeExpiry 3700
 DocumentRoot {folder}/pages
 <Location />
   AuthType openid-connect
@@ -63,8 +65,13 @@ def test_oidc_client_ts(provider: Provider, node: str) -> None:
     sign_in_again(provider)
 
 
+def test_next_auth(provider: Provider, node: str) -> None:
+    got = run(node, "next_auth.js", provider.issuer, "next", SECRET, provider.back, provider.cookie)
+    assert got["user"] == {"name": "dora", "email": "dora@example.com"}
+
+
 def test_authlib_in_flask(provider: Provider) -> None:
-    app = Flask(__name__)
+    app, refreshed = Flask(__name__), []
     app.secret_key = SECRET
     oauth = OAuth(app)
     oauth.register(
@@ -72,7 +79,8 @@ def test_authlib_in_flask(provider: Provider) -> None:
         client_id="server",
         client_secret=SECRET,
         server_metadata_url=f"{provider.issuer}/.well-known/openid-configuration",
-        client_kwargs={"scope": "openid profile email groups", "code_challenge_method": "S256"},
+        client_kwargs={"scope": "openid profile email groups wechat", "code_challenge_method": "S256"},
+        update_token=lambda token, **_: refreshed.append(token),
     )
 
     @app.get("/login")
@@ -82,13 +90,16 @@ def test_authlib_in_flask(provider: Provider) -> None:
     @app.get("/callback")
     def callback() -> Response:
         token = oauth.tallygate.authorize_access_token()
-        return jsonify(token["userinfo"] | {"fetched": oauth.tallygate.userinfo(token=token)["sub"]})
+        fetched = oauth.tallygate.userinfo(token=token | {"expires_at": 1})
+        return jsonify(token["userinfo"] | {"fetched": fetched["sub"], "refresh_token": token["refresh_token"]})
 
     visitor = app.test_client()
     back = urlsplit(provider.follow(visitor.get("/login").headers["location"]))
     claims: Any = visitor.get(f"/callback?{back.query}").json
     assert claims["preferred_username"] == "dora"
     assert claims["fetched"] == claims["sub"]
+    (token,) = refreshed
+    assert token["refresh_token"] != claims["refresh_token"]
 
 
 def test_mod_auth_openidc_signs_in_and_is_told_of_the_sign_out(provider: Provider, tmp_path: Path) -> None:
@@ -99,12 +110,35 @@ def test_mod_auth_openidc_signs_in_and_is_told_of_the_sign_out(provider: Provide
         assert visitor.get(back).status_code == 302
         page = visitor.get("/")
         assert (page.status_code, page.text) == (200, "hello")
+        first = access_token(visitor)
+        wait_until(
+            lambda: access_token(visitor) != first, "no token was refreshed"
+        )  # each request refreshes, see above
         provider.browser.delete("/api/session")
-        deadline = time.monotonic() + PATIENCE
-        while visitor.get("/").status_code == 200:
-            assert time.monotonic() < deadline, "the session there has not ended"
-            time.sleep(0.1)
+        wait_until(lambda: visitor.get("/").status_code != 200, "the session there has not ended")
     sign_in_again(provider)
+
+
+def test_mod_auth_openidc_signs_out(provider: Provider, tmp_path: Path) -> None:
+    with apache(provider, tmp_path), httpx.Client(base_url=provider.back) as visitor:
+        visitor.get(provider.follow(visitor.get("/").headers["location"]))
+        leaving = visitor.get("/callback", params={"logout": f"{provider.back}/callback"})
+        assert provider.follow(leaving.headers["location"]) == f"{provider.back}/callback"
+        assert visitor.get("/").status_code == 302
+        assert provider.browser.get("/api/session").status_code == 401
+    sign_in_again(provider)
+
+
+def access_token(visitor: httpx.Client) -> str:
+    visitor.get("/")
+    return str(visitor.get("/callback", params={"info": "json"}).json()["access_token"])
+
+
+def wait_until(true: Callable[[], bool], otherwise: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < deadline, otherwise
+        time.sleep(0.2)
 
 
 @contextmanager

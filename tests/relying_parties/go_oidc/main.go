@@ -1,0 +1,63 @@
+// coreos/go-oidc with golang.org/x/oauth2 against the provider: prints what it got as JSON.
+// usage: go run . issuer clientId secret redirectUri cookie
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"log"
+	"net/http"
+	"net/url"
+	"os"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"golang.org/x/oauth2"
+)
+
+func main() {
+	issuer, clientID, secret, redirectURI, cookie := os.Args[1], os.Args[2], os.Args[3], os.Args[4], os.Args[5]
+	ctx := context.Background()
+	provider, err := oidc.NewProvider(ctx, issuer)
+	check(err)
+	config := oauth2.Config{
+		ClientID: clientID, ClientSecret: secret, RedirectURL: redirectURI, Endpoint: provider.Endpoint(),
+		Scopes: []string{oidc.ScopeOpenID, "profile", oidc.ScopeOfflineAccess},
+	}
+	verifier := oauth2.GenerateVerifier()
+	address := config.AuthCodeURL("the state", oauth2.S256ChallengeOption(verifier), oidc.Nonce("the nonce"))
+	back := follow(address, cookie)
+	if back.Query().Get("state") != "the state" {
+		log.Fatal("wrong state: ", back)
+	}
+	token, err := config.Exchange(ctx, back.Query().Get("code"), oauth2.VerifierOption(verifier))
+	check(err)
+	idToken, err := provider.Verifier(&oidc.Config{ClientID: clientID}).Verify(ctx, token.Extra("id_token").(string))
+	check(err)
+	token.Expiry = time.Now().Add(-time.Hour)
+	refreshed, err := config.TokenSource(ctx, token).Token()
+	check(err)
+	info, err := provider.UserInfo(ctx, oauth2.StaticTokenSource(refreshed))
+	check(err)
+	check(json.NewEncoder(os.Stdout).Encode(map[string]any{
+		"subject": idToken.Subject, "nonce": idToken.Nonce, "info": info.Subject,
+		"rotated": refreshed.RefreshToken != token.RefreshToken,
+	}))
+}
+
+func follow(address, cookie string) *url.URL {
+	request, err := http.NewRequest("GET", address, nil)
+	check(err)
+	request.Header.Set("Cookie", cookie)
+	response, err := http.DefaultTransport.RoundTrip(request)
+	check(err)
+	back, err := response.Location()
+	check(err)
+	return back
+}
+
+func check(err error) {
+	if err != nil {
+		log.Fatal(err)
+	}
+}
