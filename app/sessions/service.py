@@ -100,8 +100,8 @@ class Sessions:
         vouched = replace(session, recheck_at=math.inf) if self._recheck is None else await self._recheck(session)
         if vouched is None:
             await self.end_these([session])
-            return None
-        await self._store.save_recheck(vouched)
+        else:
+            await self._store.save_recheck(vouched)
         return vouched
 
     def cached(self, scope: Scope, header: bytes) -> Session | None:
@@ -186,7 +186,8 @@ class Sessions:
 
     async def authenticated_again(self, scope: Scope, amr: Iterable[str]) -> Session:
         """The session goes on under a new id (ASVS 5.0, 7.2.4), and with what its identity provider says of it."""
-        assert (now := await self.open(scope)) is not None
+        now = await self.open(scope)
+        assert now is not None  # whoever authenticates again is signed in
         return await self.begin(scope, now.user, now.auth_method, now.recheck_at, amr=amr, groups=now.groups)
 
     def _new(self, scope: Scope, user: str, auth_method: str, before: Session | None = None) -> Session:
