@@ -264,10 +264,7 @@ class Sessions:
     async def end_one(self, user: str, key: str) -> bool:
         """Ends the session of this key if it is the user's."""
         session = await self._store.by_key(key)
-        if session is None or session.user != user:
-            return False
-        await self.end_these([session])
-        return True
+        return bool(await self.end_these([session] if session is not None and session.user == user else []))
 
     async def end_all(self, user: str, keep: str | None = None) -> int:
         """Ends the user's sessions except the one with the key `keep`. Returns how many."""
