@@ -6,10 +6,12 @@ import signal
 import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from bench.machine import BenchError, on_core
 
 CONNECTIONS = 64
+POST = Path(__file__).with_name("post.lua")
 LONGEST = 3600
 """Seconds after which a load that waits for something ends anyway."""
 
@@ -36,10 +38,13 @@ def wrk_version() -> str:
     return words[1] if len(words) > 1 else "unknown"
 
 
-def load(url: str, headers: Mapping[str, str], seconds: int, core: int | None) -> Answers:
-    """Ask for a URL over 64 connections for so many seconds."""
+def load(url: str, headers: Mapping[str, str], seconds: int, core: int | None, form: str | None = None) -> Answers:
+    """Ask for a URL over 64 connections for so many seconds, or POST a form to it."""
+    command = _command(url, headers, seconds)
+    if form is not None:
+        command += ["-s", str(POST), "--", form]
     with on_core(core):
-        done = subprocess.run(_command(url, headers, seconds), capture_output=True, text=True, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
     return _parse(done.stdout, done.stderr)
 
 

@@ -1,4 +1,4 @@
-"""What does userinfo cost for a known token? `python -m bench.userinfo` compares it with raw uvicorn's hello.
+"""What do userinfo and introspection cost for a known token? `python -m bench.userinfo` says it beside hello's cost.
 
 It needs `wrk`. `hello` runs in the service's own environment.
 """
@@ -18,6 +18,7 @@ from bench.load import load, require_wrk
 
 SECONDS, ROUNDS = 3, 3
 SECRET, VERIFIER, BACK = "a-secret-of-the-bench", "v" * 43, "https://app.example.com/callback"
+BASIC = f"Basic {base64.b64encode(f'app:{SECRET}'.encode()).decode()}"
 CLIENT = {"secret": SECRET, "redirect_uris": [BACK], "first_party": True}
 HERE = replace(HELLO, command=HELLO.command.replace("{peers}/uvicorn", "{python} -m uvicorn"))
 PROVIDER = replace(
@@ -37,19 +38,24 @@ def main() -> int:
         for _ in range(ROUNDS):
             hello = place.measure(HERE, SECONDS)
             with place.serve(PROVIDER) as server:
-                cpu, commands = _measure(place, server, _access_token(server))
-            print(
-                f"hello {hello.cpu:.1f} us; userinfo {cpu:.1f} us, share {hello.cpu / cpu:.2f}, {commands:.3f} commands"
-            )
+                token = _access_token(server)
+                asked = {
+                    "userinfo": _measure(place, server, "userinfo", f"Bearer {token}"),
+                    "introspect": _measure(place, server, "introspect", BASIC, f"token={token}"),
+                }
+            said = (f"{name} {cpu:.1f} us, {hello.cpu / cpu:.2f}, {count:.3f}" for name, (cpu, count) in asked.items())
+            print(f"hello {hello.cpu:.1f} us;", "; ".join(said), "(CPU, share of hello, Redis commands)")
     return 0
 
 
-def _measure(place: Arena, server: Server, token: str) -> tuple[float, float]:
+def _measure(
+    place: Arena, server: Server, endpoint: str, authorization: str, form: str | None = None
+) -> tuple[float, float]:
     """(CPU in microseconds, Redis commands) of a request."""
-    url, headers = server.url.replace("/api/session", "/oauth2/userinfo"), {"Authorization": f"Bearer {token}"}
-    load(url, headers, 1, place.cores.others)
+    url, headers = server.url.replace("/api/session", f"/oauth2/{endpoint}"), {"Authorization": authorization}
+    load(url, headers, 1, place.cores.others, form)
     before, commands = server.process.usage().cpu, place.valkey.commands()
-    answers = load(url, headers, SECONDS, place.cores.others)
+    answers = load(url, headers, SECONDS, place.cores.others, form)
     assert answers.refused == 0
     spent, asked = server.process.usage().cpu - before, place.valkey.commands() - commands
     return spent / answers.count * 1e6, asked / answers.count

@@ -6,7 +6,7 @@ from app.oauth_server.parameters import Parameters
 from app.oauth_server.pkce import is_challenge
 from app.oauth_server.redirect_uris import is_registered
 from app.oauth_server.scopes import allowed_scopes, split
-from app.web.i18n import N_
+from app.web.i18n import N_, NAMES
 
 PROMPTS = frozenset({"none", "login", "consent", "select_account"})
 RESPONSE_MODES = frozenset({"query", "form_post"})
@@ -57,6 +57,7 @@ def checked(client: Client, redirect_uri: str, parameters: Parameters) -> Author
         prompt=_prompt(parameters),
         max_age=_max_age(parameters),
         login_hint=parameters.get("login_hint"),
+        locale=_locale(parameters),
     )
 
 
@@ -85,6 +86,11 @@ def _prompt(parameters: Parameters) -> tuple[str, ...]:
     if "none" in prompt and len(prompt) > 1:
         raise OAuthError("invalid_request", "prompt=none stands alone")
     return prompt
+
+
+def _locale(parameters: Parameters) -> str | None:
+    languages = (tag.partition("-")[0].lower() for tag in split(parameters.get("ui_locales")))
+    return next((language for language in languages if language in NAMES), None)
 
 
 def _max_age(parameters: Parameters) -> int | None:

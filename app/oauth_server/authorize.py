@@ -27,11 +27,14 @@ from app.signing_keys.key_ring import BadToken
 from app.web.body import form_fields
 from app.web.cookies import cookie_header, full_name, read_cookie, set_cookie
 from app.web.errors import BadRequest, NotFound
+from app.web.i18n import COOKIE as LANGUAGE
 from app.web.i18n import N_
+from app.web.language import remember
 from app.web.policy import IN_POPUP, PolicyRoute
 
 AuthRequest = Request[OAuthServerState]
 GONE = N_("This sign-in has waited too long, or was started in another browser. Please start again at the service.")
+MAX_HINT_LENGTH = 100
 ALLOWED_LENGTH = 12_000
 """Characters of the query that a POST is turned into."""
 
@@ -162,16 +165,24 @@ async def _sign_in(
     request: AuthRequest, waiting: AuthorizationRequest, request_id: str | None, *, again: bool
 ) -> Response:
     request_id, cookie = await _kept(request, waiting, request_id)
-    target = urlencode({"next": f"/oauth2/continue?request={request_id}"} | ({"again": "1"} if again else {}))
-    response = see_other(f"/sign-in?{target}")
+    query = {"next": f"/oauth2/continue?request={request_id}"} | ({"again": "1"} if again else {})
+    if waiting.login_hint is not None:
+        query["username"] = waiting.login_hint[:MAX_HINT_LENGTH]
+    response = see_other(f"/sign-in?{urlencode(query)}")
     response.raw_headers.append(cookie)
+    _speak(request, response, waiting)
     return response
 
 
 async def _question(
     request: AuthRequest, client: Client, waiting: AuthorizationRequest, request_id: str | None
 ) -> Response:
-    request_id, cookie = await _kept(request, waiting, request_id)
+    first, (request_id, cookie) = request_id is None, await _kept(request, waiting, request_id)
+    going_on = f"/oauth2/continue?request={request_id}"
+    response = see_other(going_on)
+    response.raw_headers.append(cookie)
+    if first and _speak(request, response, waiting):  # the page comes in that language
+        return response
     pages = request.state["pages"]
     locale = pages.locale_of(request.scope)
     response = await page(
@@ -181,10 +192,18 @@ async def _question(
         host=urlsplit(waiting.redirect_uri).hostname or waiting.redirect_uri,
         scopes=[pages.translate(locale, SCOPES[scope]) for scope in waiting.scopes],
         request_id=request_id,
-        again=f"/sign-in?{urlencode({'again': '1', 'next': f'/oauth2/continue?request={request_id}'})}",
+        again=f"/sign-in?{urlencode({'again': '1', 'next': going_on})}",
     )
     response.raw_headers.append(cookie)
     return response
+
+
+def _speak(request: AuthRequest, response: Response, waiting: AuthorizationRequest) -> bool:
+    """Whether the response sets the language that the client asks for: not against a choice of the person."""
+    if waiting.locale is None or read_cookie(cookie_header(request.scope), LANGUAGE.encode()):
+        return False
+    remember(response, request.scope, waiting.locale, REQUEST_LIFETIME)
+    return True
 
 
 async def _refused(request: AuthRequest, client: Client, waiting: AuthorizationRequest) -> Response:

@@ -46,7 +46,8 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationRequest:
-    """A request that has passed all checks that need no user. Times are Unix seconds.
+    """A request that has passed all checks that need no user. Times are Unix seconds. `locale` is the first of
+    `ui_locales` that we speak.
 
     `asked` is the scope as the client sent it, `scopes` the part that it may have. `browser` is the digest of the
     cookie of the browser that started it. `known_session` and `known_auth_time` tell whether the user has authenticated
@@ -64,6 +65,7 @@ class AuthorizationRequest:
     prompt: tuple[str, ...] = ()
     max_age: int | None = None
     login_hint: str | None = None
+    locale: str | None = None
     hint_subject: str | None = None
     at: float = 0.0
     browser: str = ""

@@ -1,4 +1,4 @@
-"""Introspection (RFC 7662), revocation (RFC 7009), discovery and keys."""
+"""Revocation (RFC 7009), discovery and keys."""
 
 from typing import Any
 
@@ -7,41 +7,14 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from app.oauth_server.endpoint import authorization_of, form_parameters, issuer_of, oauth_endpoint, open_routes
-from app.oauth_server.errors import OAuthError
 from app.oauth_server.lifespan import OAuthServerState
 from app.oauth_server.parameters import required
 from app.oauth_server.scopes import CLAIMS, SCOPES
 from app.web.responses import json_response
 
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
-INACTIVE = {"active": False}
 AUTHENTICATIONS = ["client_secret_basic", "client_secret_post", "private_key_jwt", "none"]
 CACHED = "public, max-age=300"
-
-
-@oauth_endpoint
-async def introspect(request: Request[OAuthServerState]) -> Response:
-    """`POST /oauth2/introspect`: only a client with `introspect = true` is told about tokens of other clients."""
-    provider = request.state["oauth_server"]
-    parameters = await form_parameters(request)
-    caller = await provider.authentication.client(authorization_of(request), parameters)
-    if caller.public:
-        raise OAuthError("invalid_client", "a public client cannot ask about tokens", 401)
-    live = await provider.issuing.live(required(parameters, "token"))
-    if live is None or (live.client.id != caller.id and not caller.introspect):
-        return json_response(INACTIVE)
-    answer: dict[str, Any] = {
-        "active": True,
-        "iss": provider.issuer,
-        "client_id": live.client.id,
-        "aud": live.client.id,
-        "sub": await provider.issuing.subject(live.user.id, live.client),
-        "username": live.user.name,
-        "scope": " ".join(live.scopes),
-        "iat": live.issued,
-        "token_type": "Bearer" if live.expires is not None else "refresh_token",
-    }
-    return json_response(answer | ({"exp": live.expires} if live.expires is not None else {}))
 
 
 @oauth_endpoint
@@ -122,7 +95,6 @@ def _public(document: Any) -> Response:
 
 
 routes: list[BaseRoute] = [
-    *open_routes("/oauth2/introspect", introspect, "POST"),
     *open_routes("/oauth2/revoke", revoke, "POST"),
     *open_routes("/oauth2/jwks.json", jwks, "GET"),
     *open_routes("/.well-known/jwks.json", jwks, "GET"),

@@ -7,6 +7,7 @@ from app.oauth_server import (
     clients_api,
     device,
     grants,
+    introspection,
     logout,
     par,
     registration,
@@ -19,6 +20,7 @@ from app.oauth_server.pages import clients
 routes: list[BaseRoute] = [
     # for programs: /oauth2/userinfo, /oauth2/introspect, /oauth2/revoke, /oauth2/jwks.json, /.well-known/...
     *userinfo.routes,
+    *introspection.routes,
     *resources.routes,
     # /oauth2/token
     *token.routes,

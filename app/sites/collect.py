@@ -14,7 +14,7 @@ from app.sites.lifespan import SitesState
 from app.sites.models import Site
 from app.sites.page_address import BadAddress, page_address
 from app.store.client import StoreUnavailable
-from app.web.fast_path import Deferred, FastEndpoint, FastResponse, StaticHeaders
+from app.web.fast_path import Deferred, FastEndpoint, FastResponse, StaticHeaders, respond
 from app.web.headers import headers_of
 
 GIF = (
@@ -126,13 +126,6 @@ class Collect(FastEndpoint):
         report = state["hit_counter"].report(site, hit, headers)
         numbers = await (await state["hit_counter"].count(report, _address(scope), numbers=wants_numbers))
         return _numbers(numbers) if wants_numbers else (EMPTY_HEADERS, b"")
-
-
-async def respond(outcome: FastResponse, send: Send) -> None:
-    head, body = outcome
-    headers = head.headers if head.status == 204 else [*head.headers, (b"content-length", b"%d" % len(body))]
-    await send({"type": "http.response.start", "status": head.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
 
 
 def bad_hit(error: Exception) -> FastResponse:

@@ -56,7 +56,11 @@ class FastEndpoint:
         outcome = self.try_fast(scope)
         if isinstance(outcome, Deferred):
             outcome = outcome.finish(await outcome.future)
-        head, body = outcome if outcome is not None else await self.handle(scope)
-        headers = head.headers if head.status in (204, 304) else [*head.headers, (b"content-length", b"%d" % len(body))]
-        await send({"type": "http.response.start", "status": head.status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        await respond(outcome if outcome is not None else await self.handle(scope), send)
+
+
+async def respond(outcome: FastResponse, send: Send) -> None:
+    head, body = outcome
+    headers = head.headers if head.status in (204, 304) else [*head.headers, (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": head.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -28,9 +28,9 @@ async def switch(request: Request[WebState]) -> Response:
     return response
 
 
-def remember(response: Response, scope: Scope, locale: str) -> None:
+def remember(response: Response, scope: Scope, locale: str, max_age: int = YEAR) -> None:
     """Sets the cookie of the language switch."""
-    response.set_cookie(COOKIE, locale, max_age=YEAR, secure=secure(scope), httponly=True, samesite="lax")
+    response.set_cookie(COOKIE, locale, max_age=max_age, secure=secure(scope), httponly=True, samesite="lax")
 
 
 routes = [Route("/language", switch, methods=["POST"])]

@@ -1,10 +1,12 @@
-"""Userinfo from the worker's memory: no command to Redis, and never an answer that is not true any more."""
+"""Userinfo and introspection from the worker's memory: no command to Redis, and no stale answer."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
+import httpx
 import pytest
 
+from app.oauth_server.clients import configured_clients
 from app.settings import Settings
 from tests.helpers.cast import Cast, signed_in
 from tests.helpers.clock import Clock
@@ -18,11 +20,18 @@ async def app(service: Running, cast: Cast) -> RelyingParty:
     return RelyingParty(await signed_in(service, "bob"))
 
 
-async def test_a_token_that_is_asked_about_again_costs_no_command(service: Running, app: RelyingParty) -> None:
+async def introspected(app: RelyingParty, access_token: str, caller: str = "gateway") -> httpx.Response:
+    return await app.browser.post("/oauth2/introspect", data={"token": access_token}, auth=(caller, SECRET))
+
+
+@pytest.mark.parametrize("ask", [RelyingParty.userinfo, introspected])
+async def test_a_token_that_is_asked_about_again_costs_no_command(
+    service: Running, app: RelyingParty, ask: Callable[[RelyingParty, str], Awaitable[httpx.Response]]
+) -> None:
     tokens = await app.sign_in()
-    first = await app.userinfo(tokens["access_token"])
+    first = await ask(app, tokens["access_token"])
     before = service.state["store"].commands + service.state["tracking"].tracked.commands
-    again = await app.userinfo(tokens["access_token"])
+    again = await ask(app, tokens["access_token"])
     assert service.state["store"].commands + service.state["tracking"].tracked.commands == before
     assert again.content == first.content
     varying = {"x-request-id", "date", "set-cookie"}
@@ -41,11 +50,31 @@ async def test_what_changes_is_seen_at_once(
     tokens = await app.sign_in()
     for _ in range(2):
         assert (await app.userinfo(tokens["access_token"])).json()["name"] == "bob"
+        assert (await introspected(app, tokens["access_token"])).json()["active"] is True
+        assert (await introspected(app, tokens["access_token"], "other")).json() == {"active": False}
     await change(service, cast, app, clock, way, tokens)
     status, name = {"renamed": (200, "Robert"), "refreshed": (200, "bob")}.get(way, (401, None))
     for _ in range(2):
         answer = await app.userinfo(tokens["access_token"])
         assert (answer.status_code, answer.json().get("name")) == (status, name)
+        assert (await introspected(app, tokens["access_token"])).json()["active"] is (status == 200)
+
+
+async def test_the_caller_of_an_introspection_is_looked_at_each_time(
+    make_settings: Callable[..., Settings], service: Running, app: RelyingParty
+) -> None:
+    tokens = await app.sign_in()
+    for _ in range(2):
+        assert (await introspected(app, tokens["access_token"])).json()["active"] is True
+    tables = clients()
+    tables["gateway"]["introspect"] = False
+    tables["gateway"]["redirect_uris"] = ["https://gateway.example.com/callback"]
+    service.state["oauth_server"].clients.configured = configured_clients(make_settings(clients=tables))[0]
+    assert (await introspected(app, tokens["access_token"])).json() == {"active": False}
+    refused = await app.browser.post(
+        "/oauth2/introspect", data={"token": tokens["access_token"]}, auth=("gateway", "another-secret-of-letters")
+    )
+    assert refused.status_code == 401
 
 
 async def change(

@@ -79,6 +79,19 @@ async def test_a_visitor_signs_in_first(service: Running, cast: Cast) -> None:
     assert (await stranger.get(going_on)).status_code == 404
 
 
+async def test_login_hint_and_ui_locales_reach_the_pages(app: RelyingParty, service: Running) -> None:
+    hints = {"login_hint": 'bob"<b>', "ui_locales": "fr zh-CN en"}
+    visitor = RelyingParty(service.another_client())
+    page = await visitor.browser.get((await visitor.authorize(**hints)).headers["location"])
+    assert 'value="bob&#34;&lt;b&gt;"' in page.text
+    assert '<html lang="zh"' in page.text
+    app.client = "asks"
+    asked = await app.authorize(**hints)
+    assert '<html lang="zh"' in (await app.browser.get(asked.headers["location"])).text
+    await app.browser.post("/language", data={"locale": "en", "next": "/"})
+    assert '<html lang="en"' in (await app.authorize(**hints)).text
+
+
 async def test_prompt_none_without_a_session(service: Running, cast: Cast) -> None:
     assert answer(await RelyingParty(service.another_client()).authorize(prompt="none"))["error"] == "login_required"
 

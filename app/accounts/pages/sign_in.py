@@ -32,7 +32,7 @@ FOR_A_SITE = "/gateway/authorize?"
 
 
 async def show(request: Request[AccountState]) -> Response:
-    """`GET /sign-in?next=&again=`: the form. A signed-in user is redirected to `next`, unless `again` is set."""
+    """`GET /sign-in?next=&again=&username=`: the form. A signed-in user goes to `next`, unless `again` is set."""
     target = safe_path(request.query_params.get("next"))
     if "again" not in request.query_params and await request.state["current_user"].get(request.scope) is not None:
         return see_other(target)
@@ -46,7 +46,7 @@ async def show(request: Request[AccountState]) -> Response:
         if target.startswith(FOR_A_SITE):
             return await page(request, "accounts/onward.html", url=url, site=only[0].label)
         return see_other(url)
-    return await form(request, target)
+    return await form(request, target, username=request.query_params.get("username", ""))
 
 
 async def send(request: Request[AccountState]) -> Response:

@@ -1,0 +1,70 @@
+"""Introspection (RFC 7662): a question that comes again needs no round trip to Redis."""
+
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+from starlette.types import Receive, Scope, Send
+
+from app.oauth_server.endpoint import authorization_of, form_parameters, oauth_endpoint, open_routes
+from app.oauth_server.errors import OAuthError
+from app.oauth_server.lifespan import OAuthServerState
+from app.oauth_server.parameters import required
+from app.oauth_server.userinfo import HEADERS
+from app.web.fast_path import respond
+from app.web.headers import headers_of
+from app.web.responses import json_response
+
+INACTIVE = {"active": False}
+
+
+class Introspection:
+    """`POST /oauth2/introspect`."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request: Request[OAuthServerState] = Request(scope, receive)
+        kept = request.state["oauth_server"].kept_answers.find(await _question(request))
+        if kept is not None:
+            await respond((HEADERS, kept), send)
+        else:
+            await (await introspect(request))(scope, receive, send)
+
+
+@oauth_endpoint
+async def introspect(request: Request[OAuthServerState]) -> Response:
+    """Only a client with `introspect = true` is told about tokens of other clients."""
+    provider = request.state["oauth_server"]
+    parameters = await form_parameters(request)
+    caller = await provider.authentication.client(authorization_of(request), parameters)
+    if caller.public:
+        raise OAuthError("invalid_client", "a public client cannot ask about tokens", 401)
+    live = await provider.issuing.live(required(parameters, "token"))
+    if live is None or (live.client.id != caller.id and not caller.introspect):
+        return json_response(INACTIVE)
+    answer: dict[str, Any] = {
+        "active": True,
+        "iss": provider.issuer,
+        "client_id": live.client.id,
+        "aud": live.client.id,
+        "sub": await provider.issuing.subject(live.user.id, live.client),
+        "username": live.user.name,
+        "scope": " ".join(live.scopes),
+        "iat": live.issued,
+        "token_type": "Bearer" if live.expires is not None else "refresh_token",
+    }
+    answer |= {"exp": live.expires} if live.expires is not None else {}
+    if caller.auth == "secret":  # an assertion is good once
+        provider.kept_answers.keep(await _question(request), live, orjson.dumps(answer), caller)
+    return json_response(answer)
+
+
+async def _question(request: Request[OAuthServerState]) -> bytes:
+    """All that the answer depends on: who asks, and about what."""
+    content_type = headers_of(request.scope).get(b"content-type", b"")
+    return b"\n".join((authorization_of(request) or b"", content_type, await request.body()))
+
+
+endpoint: Any = Introspection()
+routes: list[BaseRoute] = open_routes("/oauth2/introspect", endpoint, "POST")
