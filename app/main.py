@@ -129,7 +129,7 @@ async def lifespan(
         sites = await stack.enter_async_context(open_sites(web, metrics, clock))
         hooks = await stack.enter_async_context(open_hooks(web, metrics, clock))
         wechat = await stack.enter_async_context(
-            open_wechat(web, metrics, hooks["hooks_replies"].ask, hooks["hooks_store"].outcomes, clock)
+            open_wechat(web, metrics, hooks["hooks_replies"].ask, hooks["hooks_delivery"].outcomes, clock)
         )
         oauth["component_tokens"].update(wechat["wechat"].component_tokens())
         gateway = await stack.enter_async_context(open_gateway(web, accounts, signing, clock))

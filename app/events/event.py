@@ -43,6 +43,7 @@ class Outcome(NamedTuple):
     webhook: str
     state: str
     tries: int
+    url: str = ""
 
 
 @dataclass(frozen=True, slots=True)

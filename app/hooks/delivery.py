@@ -9,7 +9,7 @@ from functools import partial
 import orjson
 import structlog
 
-from app.events.event import Record
+from app.events.event import Outcome, Record
 from app.hooks import retries
 from app.hooks.models import Attempt, Claimed, State, Webhook
 from app.hooks.sender import Sender
@@ -59,6 +59,11 @@ class DeliveryLoop:
     async def reload(self) -> None:
         """Raises StoreUnavailable."""
         self.webhooks = await self._store.webhooks()
+
+    async def outcomes(self, event_id: str) -> list[Outcome]:
+        """What became of an event at each webhook that there still is. Raises StoreUnavailable."""
+        found = await self._store.outcomes(event_id)
+        return [each._replace(url=self.webhooks[each.webhook].url) for each in found if each.webhook in self.webhooks]
 
     async def run(self) -> None:
         """Delivers until cancelled. Every webhook is asked for each second: retries become due, and other workers take

@@ -14,6 +14,8 @@ from app.web.errors import NotFound
 from app.web.i18n import N_
 from app.wechat.errors import WeChatProblem
 from app.wechat.lifespan import WeChatState
+from app.wechat.message_crypto import BadMessage
+from app.wechat.message_xml import parse_xml
 from app.wechat.status import found_hub, refresh_by_hand, statuses
 
 PAGE = "/admin/wechat"
@@ -60,7 +62,11 @@ async def message(request: Request[WeChatState], admin: User) -> Response:
     if found is None:
         raise NotFound
     content = await request.state["wechat_messages"].content(found.id)
-    return await page(request, "wechat/message.html", message=found, content=content)
+    try:
+        fields = parse_xml(content.encode())
+    except BadMessage:  # the content is gone
+        fields = {}
+    return await page(request, "wechat/message.html", message=found, content=content, fields=fields)
 
 
 async def _page(request: Request[WeChatState], problem: WeChatProblem | None = None) -> Response:

@@ -25,7 +25,7 @@ class AccountStatus(ResponseModel):
     appid: str
     kind: str
     refreshed: float
-    age: float | None
+    age: int | None
     expires: float
     errcode: int
     quota_errors: int
