@@ -1,4 +1,4 @@
-// Today's figures and the newest visits, as they come.
+// Today's figures and the newest visits, as they come; and the numbers of the point of a chart that is pointed at.
 "use strict";
 
 const live = document.querySelector("[data-stream]");
@@ -33,3 +33,39 @@ if (live && window.EventSource) {
   });
   source.addEventListener("bye", () => source.close());
 }
+
+function tellPoints(plot) {
+  const points = JSON.parse(plot.dataset.points);
+  const chart = plot.querySelector("svg");
+  const line = document.createElementNS(chart.namespaceURI, "path");
+  line.setAttribute("class", "at");
+  const told = document.createElement("p");
+  told.className = "told";
+
+  function leave() {
+    line.remove();
+    told.remove();
+  }
+
+  function point(event) {
+    const box = chart.getBoundingClientRect();
+    const at = ((event.clientX - box.left) / box.width) * chart.viewBox.baseVal.width;
+    const nearest = points.reduce((best, each) => (Math.abs(each[0] - at) < Math.abs(best[0] - at) ? each : best));
+    const [x, label, visits, visitors] = nearest;
+    line.setAttribute("d", `M${x} 0V${chart.viewBox.baseVal.height - 26}`);
+    const numbers = [[plot.dataset.visits, visits], [plot.dataset.visitors, visitors]];
+    told.textContent = [label, ...numbers.map(([name, number]) => `${name} ${number.toLocaleString()}`)].join(" · ");
+    chart.append(line);
+    plot.append(told);
+    const left = (x / chart.viewBox.baseVal.width) * box.width + 8;
+    told.style.left = `${Math.max(0, Math.min(left, box.width - told.offsetWidth))}px`;
+  }
+
+  if (points.length) {
+    chart.addEventListener("pointermove", point);
+    chart.addEventListener("pointerdown", point);
+    chart.addEventListener("pointerleave", leave);
+  }
+}
+
+document.querySelectorAll("[data-points]").forEach(tellPoints);

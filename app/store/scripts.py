@@ -1,25 +1,33 @@
 """Lua scripts, which Redis runs atomically."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from app.store.client import NoScriptError, Store
 from app.store.connection import Argument, Reply
 
 
 class Script:
-    """An idempotent script: it is sent again after a lost connection.
-
-    All its keys share a hash tag, as Redis Cluster demands.
-    """
+    """A script; all its keys share a hash tag, as Redis Cluster demands."""
 
     def __init__(self, text: str) -> None:
         self._text = text
         self._sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
 
     async def run(self, store: Store, keys: Sequence[str], *arguments: Argument) -> Reply:
-        """Returns the script's reply. Raises StoreUnavailable, ResponseError."""
+        """For an idempotent script: it is sent again after a lost connection. Returns the script's reply. Raises
+        StoreUnavailable, ResponseError.
+        """
+        return await self._run(store.idempotent, keys, arguments)
+
+    async def run_once(self, store: Store, keys: Sequence[str], *arguments: Argument) -> Reply:
+        """For any other script: after StoreUnavailable it may have run."""
+        return await self._run(store.once, keys, arguments)
+
+    async def _run(
+        self, ask: Callable[..., Awaitable[Reply]], keys: Sequence[str], arguments: Sequence[Argument]
+    ) -> Reply:
         try:
-            return await store.idempotent("EVALSHA", self._sha, len(keys), *keys, *arguments)
+            return await ask("EVALSHA", self._sha, len(keys), *keys, *arguments)
         except NoScriptError:
-            return await store.idempotent("EVAL", self._text, len(keys), *keys, *arguments)
+            return await ask("EVAL", self._text, len(keys), *keys, *arguments)

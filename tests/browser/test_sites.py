@@ -42,6 +42,10 @@ def test_everybody_can_use_the_pages_of_sites(
     expect(page.locator(".chart")).to_be_visible()
     expect(page.locator(".newest li").first).to_be_visible()
     check(page, look)
+    chart = page.locator(".chart").bounding_box()
+    assert chart is not None
+    page.mouse.move(chart["x"] + chart["width"] - 5, chart["y"] + chart["height"] / 2)
+    expect(page.locator(".plot .told")).to_contain_text("12")
     page.screenshot(path=tmp_path / f"{look}.png", full_page=True)
     for path in ("/sites", f"/sites/{site}?period=today", f"/sites/{site}/transfer", f"/sites/{site}/remove"):
         page.goto(fresh.url() + path)

@@ -1,12 +1,15 @@
 """CountAPI's and abacus' protocol."""
 
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import httpx
 import pytest
 
 from app.settings import Settings
+from tests.counter.load import until
 from tests.helpers.service import running
+from tests.helpers.valkey import valkey
 
 
 @pytest.fixture
@@ -80,3 +83,21 @@ async def test_making_names_is_limited(visitor: httpx.AsyncClient) -> None:
     statuses = [(await visitor.get(f"/countapi/hit/blog/name{number}")).status_code for number in range(121)]
     assert statuses == [200] * 120 + [429]
     assert (await visitor.get("/countapi/hit/blog/name1")).status_code == 200
+
+
+async def test_while_redis_is_away_nothing_is_counted_twice_and_the_status_is_503(
+    make_settings: Callable[..., Settings], short_folder: Path
+) -> None:
+    with valkey(short_folder / "countapi") as server:
+        async with running(make_settings(countapi=True, redis_url=server.url)) as service:
+            visitor = service.client
+            assert (await visitor.get("/countapi/hit/blog/first")).json() == {"value": 1}
+            server.kill()
+            away = await visitor.get("/countapi/hit/blog/first")
+            assert (away.status_code, away.json()["value"]) == (503, None)
+            told = await visitor.get("/countapi/hit/blog/first?callback=cb")
+            assert told.status_code == 200
+            assert told.text.startswith('cb({"code":503,"value":null,')
+            server.start()
+            await until(lambda: service.state["store"].up, what="Redis")
+            assert (await visitor.get("/countapi/hit/blog/first")).json() == {"value": 2}

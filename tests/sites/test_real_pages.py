@@ -240,18 +240,6 @@ def _busuanzi_shows(page: Page, **numbers: str) -> None:
         expect(page.locator(f"#busuanzi_container_{name}")).to_be_visible()
 
 
-def test_goatcounters_attributes_work_with_our_script(web: Web, context: BrowserContext) -> None:
-    at = f"{web.counter}/g/{web.site}/count"
-    tag = f'<script data-goatcounter="{at}" async src="{at}.js"></script>'
-    page = context.new_page()
-    page.goto(web.page("a.html", tag + '<button data-goatcounter-click="buy">Buy</button>'))
-    counted(web, a_html=1)
-    page.click("button")
-    event_counted(web, "buy")
-    page.evaluate("goatcounter.visit_count()")
-    expect(page.frame_locator("iframe").locator("#gcvc-views")).to_have_text("1")
-
-
 @pytest.mark.slow
 def test_a_prerendered_page_counts_when_it_is_shown(web: Web, tmp_path: Path) -> None:
     """Chromium prerenders only where no DevTools are attached: it is started by hand."""

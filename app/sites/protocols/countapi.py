@@ -20,6 +20,7 @@ from app.sites.collect import GIF
 from app.sites.lifespan import SitesState
 from app.sites.protocols.busuanzi import CALLBACK
 from app.sites.protocols.countapi_store import MOST
+from app.store.client import StoreUnavailable
 from app.store.rate_limit import Rule, address_key
 from app.web.errors import NotFound, Unavailable
 from app.web.i18n import N_
@@ -47,6 +48,14 @@ async def answer(request: Request[SitesState]) -> Response:
     """`/countapi/{what}/{namespace}/{name}` and `/countapi/{what}/{name}`."""
     if not request.state["settings"].countapi:
         raise NotFound
+    try:
+        return await _answer(request)
+    except StoreUnavailable:
+        reason = "Redis is away: the change may have been made or not"
+        return _json(request, 503, {"value": None, "error": reason})
+
+
+async def _answer(request: Request[SitesState]) -> Response:
     if request.method == "OPTIONS":
         more = {"Access-Control-Allow-Methods": "GET, POST", "Access-Control-Allow-Headers": "Authorization"}
         return Response(status_code=204, headers=HEADERS | more)

@@ -54,8 +54,11 @@ class CountApiStore:
     async def change(
         self, what: str, namespace: str, name: str, now: float, number: int = 0, key_hash: str = ""
     ) -> tuple[int, int] | str:
-        """create, hit, set, update, delete: (old value, new value), or why not: exists, missing, forbidden, full."""
-        reply = await CHANGE.run(
+        """create, hit, set, update, delete: (old value, new value), or why not: exists, missing, forbidden, full.
+
+        Never applied twice: after StoreUnavailable it may have been applied or not.
+        """
+        reply = await CHANGE.run_once(
             self._store, [keys.countapi(namespace, name)], what, number, key_hash, int(now), LIFETIME
         )
         return reply.decode() if isinstance(reply, bytes) else (int(reply[0]), int(reply[1]))
