@@ -9,6 +9,7 @@ from app.events.catalogue import KeyRotated
 from app.events.event import new_record
 from app.signing_keys.key_ring import ALGORITHMS, PUBLISHED_BEFORE, KeyRing, NoKey, SigningKey
 from app.signing_keys.store import KeyStore
+from app.store.single_flight import SingleFlight
 
 MAINTENANCE_INTERVAL = 3600
 """Seconds between two looks for keys to rotate or remove."""
@@ -20,14 +21,14 @@ class SigningKeys:
     def __init__(self, store: KeyStore, clock: Callable[[], float] = time.time) -> None:
         self._store = store
         self._clock = clock
+        self._completing: SingleFlight[KeyRing] = SingleFlight()
 
     async def sign(self, claims: Mapping[str, Any], *, alg: str = "ES256", typ: str = "JWT") -> str:
         """A signed token; `alg` is one of ALGORITHMS."""
         try:
             return (await self._store.read()).sign(claims, alg, typ, self._clock())
         except NoKey:
-            await self._create(alg, self._clock())
-            return (await self._store.read()).sign(claims, alg, typ, self._clock())
+            return (await self.ring()).sign(claims, alg, typ, self._clock())
 
     def cached(self) -> KeyRing | None:
         """All keys if they are cached: takes no round trip."""
@@ -42,13 +43,21 @@ class SigningKeys:
         return (await self.ring()).jwks(self._clock())
 
     async def ring(self) -> KeyRing:
-        """All keys; makes those that are missing."""
+        """All keys; makes those that are missing, once for all that ask meanwhile."""
+        ring = self._store.cached()
+        return ring if ring is not None and not self._missing(ring) else await self._completing.join("", self._complete)
+
+    async def _complete(self) -> KeyRing:
         ring = await self._store.read()
-        missing = [alg for alg in ALGORITHMS if not any(key.signs_from <= self._clock() for key in ring.of(alg))]
+        missing = self._missing(ring)
         if missing:
             await asyncio.gather(*(self._create(alg, self._clock()) for alg in missing))
             ring = await self._store.read()
         return ring
+
+    def _missing(self, ring: KeyRing) -> list[str]:
+        """The algorithms without a key that signs now."""
+        return [alg for alg in ALGORITHMS if not any(key.signs_from <= self._clock() for key in ring.of(alg))]
 
     async def rotate(self, *, at_once: bool = False) -> list[SigningKey]:
         """Adds a key for each algorithm that signs in a day, or at once. Returns the keys that sign next."""

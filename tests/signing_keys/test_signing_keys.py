@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from app.cli.main import main
 from app.settings import Settings
-from app.signing_keys.key_ring import DAY, PUBLISHED_AFTER, ROTATION_PERIOD, BadToken
+from app.signing_keys.key_ring import DAY, PUBLISHED_AFTER, ROTATION_PERIOD, BadToken, SigningKey
 from app.signing_keys.signing_keys import SigningKeys
 from app.store import keys
 from tests.helpers.clock import Clock
@@ -34,6 +34,22 @@ def signing(service: Running) -> SigningKeys:
 
 async def kids(signing: SigningKeys, alg: str) -> list[str]:
     return [key["kid"] for key in (await signing.jwks())["keys"] if key["alg"] == alg]
+
+
+async def test_keys_are_made_once_for_all_that_ask_at_once(
+    signing: SigningKeys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each RSA key takes a tenth of a second: a hundred at once would keep the worker from answering."""
+    made: list[str] = []
+    new = SigningKey.new
+
+    def counted(alg: str, *arguments: Any) -> SigningKey:
+        made.append(alg)
+        return new(alg, *arguments)
+
+    monkeypatch.setattr(SigningKey, "new", counted)
+    await asyncio.gather(*(signing.sign({}) for _ in range(50)), *(signing.ring() for _ in range(50)))
+    assert sorted(made) == ["ES256", "RS256"]
 
 
 @pytest.mark.parametrize("alg", ["ES256", "RS256"])
