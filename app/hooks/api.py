@@ -93,7 +93,7 @@ async def send(request: Request[HooksState], _: User) -> Response:
 @admin_required
 async def send_since(request: Request[HooksState], _: User) -> Response:
     """`POST /api/webhooks/{id}/send-since`."""
-    webhook, body = await editing.find(request), await json_body(request, SendSince)
+    webhook, body = await editing.find_enabled(request), await json_body(request, SendSince)
     number = await request.state["hooks_store"].send_since(webhook, body.since, request.state["hooks_clock"]())
     request.state["hooks_delivery"].wake()
     return json_response({"deliveries": number}, 202)
@@ -101,7 +101,7 @@ async def send_since(request: Request[HooksState], _: User) -> Response:
 
 async def send_again(request: Request[HooksState], name: str) -> None:
     """Raises NotFound for a delivery that is not kept."""
-    webhook, store = await editing.find(request), request.state["hooks_store"]
+    webhook, store = await editing.find_enabled(request), request.state["hooks_store"]
     sequence = int(name) if name.isascii() and name.isdigit() and len(name) < 16 else None
     if sequence is None:
         recent = await store.deliveries(webhook.id, None, 1000)

@@ -71,11 +71,19 @@ async def remove_old_key(request: Request[HooksState]) -> None:
 
 async def test(request: Request[HooksState]) -> str:
     """Sends a test to this webhook alone. Returns the delivery's id."""
-    webhook, clock = await find(request), request.state["hooks_clock"]
+    webhook, clock = await find_enabled(request), request.state["hooks_clock"]
     record = new_record(WebhookTest(webhook=webhook.id), clock)
     await request.state["hooks_store"].take(record, [webhook.id], clock())
     request.state["hooks_delivery"].wake()
     return record.id
+
+
+async def find_enabled(request: Request[HooksState]) -> Webhook:
+    """Raises NotFound, Conflict."""
+    webhook = await find(request)
+    if not webhook.enabled:
+        raise Conflict(N_("The webhook is switched off."))
+    return webhook
 
 
 async def find(request: Request[HooksState]) -> Webhook:

@@ -47,7 +47,10 @@ async def open_hooks(web: WebState, metrics: Metrics, clock: Callable[[], float]
     """Delivers until the block ends. Raises SettingsError for modules of `hooks` that cannot be used."""
     settings = web["settings"]
     store = HooksStore(
-        web["store"], retention=settings.webhook_retention_days * DAY, max_events=settings.webhook_max_events
+        web["store"],
+        retention=settings.webhook_retention_days * DAY,
+        max_events=settings.webhook_max_events,
+        max_deliveries=settings.webhook_max_deliveries,
     )
     in_process, encryption = (
         InProcess(settings.hooks, settings.hooks_fail),

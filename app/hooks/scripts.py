@@ -31,13 +31,17 @@ return redis.call('XDEL', KEYS[1], unpack(ARGV))
 """)
 
 ADD_DELIVERY = f"""
-local function add_delivery(webhook, log_id, event, kind, now, lifetime)
+local function add_delivery(webhook, log_id, event, kind, now, lifetime, most)
   local number = redis.call('HINCRBY', '{keys.HOOKS_SEQUENCES}', webhook, 1)
   local name = '{DELIVERY}' .. webhook .. ':' .. number
   redis.call('HSET', name, 'log', log_id, 'event', event, 'type', kind, 'state', 'pending', 'tries', 0)
   redis.call('EXPIRE', name, lifetime)
   redis.call('ZADD', '{DUE}' .. webhook, now, number)
   redis.call('ZADD', '{keys.HOOKS_PENDING}', string.match(log_id, '^%d+'), webhook .. ':' .. number)
+  local old = number - most
+  if old > 0 and not redis.call('ZSCORE', '{DUE}' .. webhook, old) then
+    redis.call('UNLINK', '{DELIVERY}' .. webhook .. ':' .. old)
+  end
   return webhook .. ':' .. number
 end
 """
@@ -46,11 +50,11 @@ TAKE = Script(
     ADD_DELIVERY
     + """
 local seen, log = unpack(KEYS)
-local id, record, kind, now, lifetime = unpack(ARGV, 1, 5)
+local id, record, kind, now, lifetime, most = unpack(ARGV, 1, 6)
 if redis.call('EXISTS', seen) == 1 then return 0 end
 local log_id = redis.call('XADD', log, '*', 'event', record)
 local made = {}
-for i = 6, #ARGV do made[#made + 1] = add_delivery(ARGV[i], log_id, id, kind, now, lifetime) end
+for i = 7, #ARGV do made[#made + 1] = add_delivery(ARGV[i], log_id, id, kind, now, lifetime, most) end
 redis.call('SET', seen, table.concat(made, ' '), 'EX', 172800)
 return 1
 """
@@ -62,7 +66,8 @@ SEND_AGAIN = Script(
     + """
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
 redis.call('SET', KEYS[1], '1', 'EX', 3600)
-for i = 4, #ARGV, 3 do add_delivery(ARGV[1], ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[2], ARGV[3]) end
+local webhook, now, lifetime, most = unpack(ARGV, 1, 4)
+for i = 5, #ARGV, 3 do add_delivery(webhook, ARGV[i], ARGV[i + 1], ARGV[i + 2], now, lifetime, most) end
 return 1
 """
 )

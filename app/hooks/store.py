@@ -22,28 +22,36 @@ Entry = tuple[bytes, bytes]
 class HooksStore:
     """Raises StoreUnavailable."""
 
-    def __init__(self, store: Store, *, retention: int, max_events: int) -> None:
+    def __init__(self, store: Store, *, retention: int, max_events: int, max_deliveries: int) -> None:
+        """`retention` in seconds; `max_deliveries` of each webhook are kept, besides those that are pending."""
         self.store = store
         self._retention = retention
         self._max_events = max_events
+        self._max_deliveries = max_deliveries
 
     async def webhooks(self) -> dict[str, Webhook]:
         found = await self.store.idempotent("HGETALL", keys.HOOKS_WEBHOOKS)
         return {name.decode(): Webhook.load(text) for name, text in found.items()}
 
     async def save(self, webhook: Webhook) -> None:
+        """What is due of a webhook that is off keeps no event from being trimmed: it may be off for ever."""
         await self.store.idempotent("HSET", keys.HOOKS_WEBHOOKS, webhook.id, webhook.dump())
+        if not webhook.enabled:
+            await self._release(webhook.id)
 
     async def remove(self, webhook_id: str) -> None:
         """Its deliveries expire; what is due is dropped."""
         await self.store.idempotent("HDEL", keys.HOOKS_WEBHOOKS, webhook_id)
+        await self._release(webhook_id)
+        await self.store.idempotent("DEL", keys.hooks_due(webhook_id))
+        for name in (keys.HOOKS_FAILING, keys.HOOKS_SEQUENCES):
+            await self.store.idempotent("HDEL", name, webhook_id)
+
+    async def _release(self, webhook_id: str) -> None:
         pending = await self.store.idempotent("ZRANGE", keys.hooks_due(webhook_id), 0, -1)
         for start in range(0, len(pending), 500):
             members = [f"{webhook_id}:{number.decode()}" for number in pending[start : start + 500]]
             await self.store.idempotent("ZREM", keys.HOOKS_PENDING, *members)
-        await self.store.idempotent("DEL", keys.hooks_due(webhook_id))
-        for name in (keys.HOOKS_FAILING, keys.HOOKS_SEQUENCES):
-            await self.store.idempotent("HDEL", name, webhook_id)
 
     async def raised(self, part: str, consumer: str) -> list[Entry]:
         """Raised events that nobody has taken yet."""
@@ -58,12 +66,13 @@ class HooksStore:
     async def take(self, record: Record, webhook_ids: Sequence[str], now: float) -> bool:
         """Logs the event and makes its deliveries; False if that was done before."""
         touched = [keys.hooks_seen(record.id), keys.HOOKS_LOG]
-        arguments = (record.id, record.dump(), record.type, repr(now), self._retention)
+        arguments = (record.id, record.dump(), record.type, repr(now), self._retention, self._max_deliveries)
         return bool(await scripts.TAKE.run(self.store, touched, *arguments, *webhook_ids))
 
     async def send_since(self, webhook: Webhook, since: float, now: float) -> int:
         """Makes deliveries of all logged events since then that the webhook wants. Returns how many."""
         start, number = f"{max(int(since * 1000), 0)}", 0
+        arguments = (webhook.id, repr(now), self._retention, self._max_deliveries)
         while True:
             found = await self.store.idempotent("XRANGE", keys.HOOKS_LOG, start, "+", "COUNT", BATCH)
             wanted: list[str] = []
@@ -73,7 +82,7 @@ class HooksStore:
                     wanted += [entry_id.decode(), record.id, record.type]
             if wanted:
                 stamp = keys.hooks_seen(secrets.token_hex(8))
-                await scripts.SEND_AGAIN.run(self.store, [stamp], webhook.id, repr(now), self._retention, *wanted)
+                await scripts.SEND_AGAIN.run(self.store, [stamp], *arguments, *wanted)
                 number += len(wanted) // 3
             if len(found) < BATCH:
                 return number
@@ -108,7 +117,8 @@ class HooksStore:
         """Newest first."""
         last = int(await self.store.idempotent("HGET", keys.HOOKS_SEQUENCES, webhook_id) or 0)
         newest = last if before is None else min(last, before - 1)
-        found = [await self.delivery(webhook_id, number) for number in range(newest, max(newest - limit, 0), -1)]
+        numbers = range(newest, max(newest - limit, 0), -1)
+        found = await asyncio.gather(*(self.delivery(webhook_id, number) for number in numbers))
         return [each for each in found if each is not None]
 
     async def delivery(self, webhook_id: str, sequence: int) -> Delivery | None:
@@ -145,10 +155,11 @@ class HooksStore:
             if state
         ]
 
-    async def trim(self, now: float) -> int:
-        """One small step. Returns how many entries went."""
-        least = int((now - self._retention) * 1000)
-        return int(await scripts.TRIM.run(self.store, [keys.HOOKS_LOG], least, self._max_events))
+    async def trim(self, now: float) -> None:
+        """Trims the log in small steps, between which other commands have their turn."""
+        least, gone = int((now - self._retention) * 1000), 1
+        while gone:
+            gone = int(await scripts.TRIM.run(self.store, [keys.HOOKS_LOG], least, self._max_events))
 
     async def log_size(self) -> tuple[int, int]:
         """(events in the log, bytes that it takes in Redis)."""

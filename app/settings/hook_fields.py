@@ -21,6 +21,9 @@ class HookSettings(BaseSettings):
     webhook_max_events: int = Field(
         100_000, ge=100, le=10_000_000, description="Events that are kept; a million take some 320 MB of Redis."
     )
+    webhook_max_deliveries: int = Field(
+        10_000, ge=10, le=1_000_000, description="Deliveries of each webhook that are kept; 10,000 take 6 MB of Redis."
+    )
     counter_reached: Annotated[tuple[Annotated[int, Field(ge=1, le=10**14)], ...], NoDecode] = Field(
         (1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000),
         max_length=100,

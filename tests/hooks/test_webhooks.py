@@ -3,17 +3,21 @@
 import asyncio
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 
 from app.events.catalogue import EVENTS
 from app.settings import Settings
+from app.store import keys
 from tests.accounts.asking import problem
 from tests.helpers.cast import make_cast, signed_in
+from tests.helpers.clock import Clock
+from tests.helpers.receiver import Receiver
 from tests.helpers.service import running
 from tests.helpers.valkey import Valkey
-from tests.hooks.conftest import OK, Desk, verified
+from tests.hooks.conftest import OK, Desk, eventually, verified
 
 
 async def test_the_catalogue_is_told(desk: Desk) -> None:
@@ -100,6 +104,37 @@ async def test_410_switches_off_and_events_meanwhile_can_be_sent(desk: Desk) -> 
         problem(await desk.alice.post(f"/api/webhooks/{webhook['id']}/send-since", json={"since": "x"}), 400)["field"]
         == "since"
     )
+
+
+async def test_what_is_off_is_sent_nothing_and_holds_no_event_back(desk: Desk, server: Valkey) -> None:
+    webhook = await desk.webhook(url="http://127.0.0.1:1/")
+    path = f"/api/webhooks/{webhook['id']}"
+    await desk.change()
+    await desk.attempted(webhook["id"], 1)
+    with server.client as client:
+        assert client.zcard(keys.HOOKS_PENDING) == 1
+        assert (await desk.alice.patch(path, json={"enabled": False})).status_code == 200
+        assert client.zcard(keys.HOOKS_PENDING) == 0
+    for action, body in (("test", None), ("deliveries/1/send", None), ("send-since", {"since": 0})):
+        problem(await desk.alice.post(f"{path}/{action}", json=body), 409)
+
+
+async def test_a_webhook_keeps_its_newest_deliveries(
+    make_settings: Callable[..., Settings], clock: Clock, receiver: Receiver
+) -> None:
+    async with running(make_settings(webhook_max_deliveries=10), clock) as service:
+        await make_cast(service)
+        desk = Desk(service, await signed_in(service, "alice"), await signed_in(service, "bob"), clock, receiver)
+        webhook = await desk.webhook()
+        for number in range(12):
+            await desk.change(f"k{number}")
+            await eventually(partial(_has_come, desk, webhook["id"], number + 1))
+        assert [each["sequence"] for each in await desk.deliveries(webhook["id"])] == [*range(12, 2, -1)]
+
+
+async def _has_come(desk: Desk, webhook: str, number: int) -> bool:
+    found = await desk.deliveries(webhook)
+    return bool(found) and (found[0]["sequence"], found[0]["state"]) == (number, "delivered")
 
 
 async def test_five_days_of_failing_switch_off(desk: Desk) -> None:
