@@ -40,13 +40,20 @@ class TokenKeeper:
     """One kind of token of one account."""
 
     def __init__(
-        self, account: str, store: TokenStore, fetch: Fetch, limiter: RateLimiter, clock: Callable[[], float]
+        self,
+        account: str,
+        store: TokenStore,
+        fetch: Fetch,
+        limiter: RateLimiter,
+        clock: Callable[[], float],
+        margin: float = MARGIN,
     ) -> None:
         self.account = account
         self._store = store
         self._fetch = fetch
         self._limiter = limiter
         self._clock = clock
+        self._margin = margin
         self._last = StoredToken()
         self._flight: SingleFlight[StoredToken] = SingleFlight()
         self._ahead: set[asyncio.Task[None]] = set()
@@ -59,7 +66,7 @@ class TokenKeeper:
         """A valid token. Raises NoToken, WeChatProblem, StoreUnavailable."""
         token = await self._read()
         left = token.expires - self._clock()
-        if left > MARGIN:
+        if left > self._margin:
             return token
         if left > 0:
             self._refresh_ahead()
@@ -121,7 +128,7 @@ class TokenKeeper:
         if not fence:
             return before if self._good(before, failed, 0) else None
         try:
-            if self._good(before, failed, MARGIN):
+            if self._good(before, failed, self._margin):
                 return before
             if before.paused > self._clock():
                 raise NoToken(self.account, before.errcode)

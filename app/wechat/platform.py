@@ -15,6 +15,8 @@ from app.wechat.platform_store import Authorization, PlatformStore
 from app.wechat.store import StoredTokens
 
 MAX_FUNCTIONS = 200
+MARGIN = 600
+"""Seconds before its end at which a component token is refreshed: WeChat says after 1 h 50 min."""
 NO_TICKET = 61005
 """WeChat's errcode of an expired ticket; here also of none."""
 NOT_GRANTED = 61007
@@ -37,7 +39,7 @@ class Platform:
         self.store = store
         self._clock = clock
         own = tokens.of(f"platform:{name}", "access_token")
-        self.access_token = TokenKeeper(f"platform {name}", own, self._fetch, limiter, clock)
+        self.access_token = TokenKeeper(f"platform {name}", own, self._fetch, limiter, clock, MARGIN)
 
     async def close(self) -> None:
         await self.access_token.close()

@@ -18,6 +18,7 @@ from dev.wechat.pushes import Receiver, message, notice, signed
 from tests.helpers.cast import make_cast, signed_in
 from tests.helpers.clock import Clock
 from tests.helpers.service import Running, running
+from tests.helpers.sockets import PATIENCE
 from tests.wechat.conftest import KEY, TOKEN, hashed
 
 CALLBACK = "/wechat/platform/suite/callback"
@@ -101,6 +102,47 @@ async def test_both_workers_know_an_account_and_its_withdrawal(
     assert (await program.get(INFO)).status_code == 404
     fields = await service.state["store"].idempotent("EXISTS", f"{{wechat:{APPID}}}:access_token")
     assert fields == 0
+
+
+async def test_the_component_token_is_renewed_after_1_h_50(
+    service: Running, there: Platform, wechat: WeChatApi, clock: Clock
+) -> None:
+    await authorize(service, there, clock)
+    tokens, path = service.state["wechat"].component_tokens()["suite"], "/cgi-bin/component/api_component_token"
+    clock.move(6590)
+    await tokens()
+    assert wechat.count(path) == 1
+    clock.move(20)
+    await tokens()
+    async with asyncio.timeout(PATIENCE):
+        while wechat.count(path) < 2:
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("errcode", [61004, 61007, 61023])
+async def test_a_refused_authorization_is_asked_for_once_a_minute(
+    service: Running, there: Platform, program: httpx.AsyncClient, wechat: WeChatApi, clock: Clock, errcode: int
+) -> None:
+    path = "/cgi-bin/component/api_authorizer_token"
+    await authorize(service, there, clock)
+    wechat.errors[path] = [errcode]
+    answers = [await program.get(INFO) for _ in range(2)]
+    assert [(answer.status_code, answer.json()["errcode"]) for answer in answers] == [(503, errcode)] * 2
+    assert wechat.count(path) == 1
+
+
+@pytest.mark.parametrize("errcode", [61005, 61006])
+async def test_a_refused_ticket_is_told(
+    service: Running, there: Platform, wechat: WeChatApi, clock: Clock, errcode: int
+) -> None:
+    await make_cast(service)
+    alice = await signed_in(service, "alice")
+    await push_ticket(service, there, clock)
+    wechat.errors["/cgi-bin/component/api_component_token"] = [errcode]
+    for _ in range(2):
+        answer = await alice.get("/wechat/platform/suite/authorize", headers={"Accept": "application/json"})
+        assert (answer.status_code, answer.json()["errcode"]) == (503, errcode)
+    assert wechat.count("/cgi-bin/component/api_component_token") == 1
 
 
 async def test_the_owner_consents_on_wechats_page(

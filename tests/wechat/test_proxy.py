@@ -52,18 +52,37 @@ async def test_a_dead_token_is_replaced_by_force_once(program: httpx.AsyncClient
     assert (answer.status_code, answer.json()["errcode"]) == (200, 40001)  # within 30 s no second time
 
 
+async def test_a_classic_token_is_asked_for_anew(wechat_settings: Settings, wechat: WeChatApi) -> None:
+    account = wechat_settings.wechat["shop"] | {"token_api": "classic"}
+    settings = wechat_settings.model_copy(update={"wechat": {"shop": account}})
+    async with running(settings, wechat.clock) as service:
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        for _ in range(2):
+            assert (await service.client.get(INFO, headers=headers)).json()["openid"] == "o1"
+            wechat.expire()
+    assert (wechat.count("/cgi-bin/token"), wechat.count("/cgi-bin/stable_token")) == (2, 0)
+
+
+@pytest.mark.parametrize("errcode", [40001, 40014, 42001])
+async def test_a_call_is_repeated_once(program: httpx.AsyncClient, wechat: WeChatApi, errcode: int) -> None:
+    wechat.errors["/cgi-bin/user/info"] = [errcode] * 2
+    assert (await program.get(INFO)).json()["errcode"] == errcode
+    assert wechat.count("/cgi-bin/user/info") == 2
+
+
 async def test_other_errors_are_passed_on(program: httpx.AsyncClient, wechat: WeChatApi) -> None:
     wechat.errors["/cgi-bin/user/info"] = [45009]
     assert (await program.get(INFO)).json() == {"errcode": 45009, "errmsg": "on demand"}
     assert wechat.count("/cgi-bin/user/info") == 1
 
 
-async def test_a_wrong_secret_is_asked_once_a_minute(
-    program: httpx.AsyncClient, wechat: WeChatApi, clock: Clock
+@pytest.mark.parametrize("errcode", [45009, 45011, 40125, 40164])
+async def test_a_refused_token_is_asked_for_once_a_minute(
+    program: httpx.AsyncClient, wechat: WeChatApi, clock: Clock, errcode: int
 ) -> None:
-    wechat.errors["/cgi-bin/stable_token"] = [40164]
+    wechat.errors["/cgi-bin/stable_token"] = [errcode]
     answer = await program.get(INFO)
-    assert (answer.status_code, answer.json()["errcode"], answer.json()["account"]) == (503, 40164, "shop")
+    assert (answer.status_code, answer.json()["errcode"], answer.json()["account"]) == (503, errcode, "shop")
     assert (await program.get(INFO)).status_code == 503
     assert wechat.count("/cgi-bin/stable_token") == 1
     clock.move(61)
