@@ -39,6 +39,7 @@ def listening_at(settings: Settings, argv: Sequence[str], environ: Mapping[str, 
         parser.add_argument("--port", default=environ.get("UVICORN_PORT", "8000"))
         given, _ = parser.parse_known_args(list(argv[1:]))
         host, port = given.host, given.port
+    port = str(settings.published_port or port)
     host = {"0.0.0.0": "localhost", "::": "localhost"}.get(host, host)  # noqa: S104  a browser cannot open them
     return f"http://{f'[{host}]' if ':' in host else host}:{port}" if port != "0" else ""
 

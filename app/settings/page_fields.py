@@ -10,6 +10,12 @@ from app.settings.checks import origin
 
 
 class PageSettings(BaseSettings):
+    published_port: int | None = Field(
+        None,
+        ge=1,
+        le=65535,
+        description="The port that a container publishes: for the setup link, where `public_url` is not set.",
+    )
     public_url: Annotated[str | None, AfterValidator(origin)] = Field(
         None,
         description="Address at which browsers reach this service, such as `https://sign-in.example.com`: the portal "

@@ -25,7 +25,7 @@ class Locales:
         }
 
     def translate(self, locale: str, message: str) -> str:
-        return self.catalogs[locale].gettext(message)
+        return self.catalogs[locale].gettext(message) if message else ""  # that of "" is the catalogue's header
 
 
 def choose(cookie: bytes, accept_language: bytes) -> str:

@@ -10,7 +10,7 @@ from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_dir
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
-from app.web.i18n import FOLDER, NAMES, SOURCE
+from app.web.i18n import FOLDER, NAMES, SOURCE, Locales
 from tests.helpers.service import ROOT
 
 TRANSLATED = [code for code in NAMES if code != SOURCE]
@@ -75,3 +75,8 @@ def test_compiled_catalogs_are_current(code: str) -> None:
 
 def test_every_language_has_a_catalog_and_a_name() -> None:
     assert {path.name for path in Path(FOLDER).iterdir() if path.is_dir()} == set(TRANSLATED)
+
+
+def test_the_translation_of_nothing_is_nothing() -> None:
+    """The catalogue has its header there: gettext would return it."""
+    assert [Locales().translate(code, "") for code in NAMES] == [""] * len(NAMES)

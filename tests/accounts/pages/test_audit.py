@@ -1,6 +1,7 @@
 """The audit log: what it shows an administrator, and that no secret is in it, nor in the service's own log."""
 
 import csv
+import re
 import secrets
 from collections.abc import Callable
 from pathlib import Path
@@ -226,3 +227,10 @@ async def test_a_bad_filter_is_named(alice: httpx.AsyncClient, name: str, value:
 async def test_only_administrators_ask_the_api_for_it(bob: httpx.AsyncClient) -> None:
     assert (await bob.get("/api/audit")).status_code == 403
     assert (await bob.get("/api/invitations")).status_code == 403
+
+
+async def test_every_event_has_words(alice: httpx.AsyncClient) -> None:
+    page = (await alice.get("/admin/audit", headers={"Accept-Language": "zh"})).text
+    options = re.findall(r'<option value="(\w+)"[^>]*>([^<]+)</option>', page)
+    assert {value for value, _ in options} == {event.value for event in Event}
+    assert [value for value, words in options if value == words] == []

@@ -112,6 +112,8 @@ def test_the_setup_link_leads_to_where_the_service_listens(
     argv: list[str], environ: dict[str, str], origin: str
 ) -> None:
     assert listening_at(Settings(port=9000), argv, environ) == origin
+    published = listening_at(Settings(port=9000, published_port=8443), argv, environ)
+    assert published == f"{origin.rpartition(':')[0]}:8443"
 
 
 async def test_the_owner_names_the_pages(start: Start, tmp_path: Path) -> None:
