@@ -7,7 +7,6 @@ import pytest
 
 from app.oauth_server.client_config import BadClient, from_toml
 from app.oauth_server.pkce import verifies
-from app.oauth_server.redirect_uris import BadUri, check, is_registered
 from app.oauth_server.tokens import TokenFormat
 from app.settings import Settings
 from app.store import provider_keys
@@ -16,15 +15,6 @@ from tests.helpers.clock import Clock
 from tests.helpers.service import Running, running
 from tests.oauth_server.conftest import BACK, CHALLENGE, SECRET, VERIFIER, RelyingParty, answer
 
-FOREIGN = [
-    "https://evil.example/callback", f"{BACK}/", f"{BACK}?a=b", f"{BACK}#x", f"{BACK}/../x", f"{BACK}/..;/x",
-    "https://app.example.com", "https://APP.example.com/callback", "http://app.example.com/callback",
-    "https://app.example.com:443/callback", "https://app.example.com.evil.example/callback", "//evil.example/callback",
-    "https://app.example.com@evil.example/callback", "https://a@b@app.example.com/callback", "javascript:alert(1)",
-    "https://appXexample.com/callback", "https://app.example.com/call%62ack", "https://app.example.com\\@evil.example/",
-    f" {BACK}", f"{BACK} ", f"{BACK}%00", f"{BACK}\n", "https://app.example.com/Callback", "data:text/html,x",
-    "/callback",
-]  # fmt: skip
 WRONG = [
     ({"response_type": None}, "invalid_request"),
     ({"response_type": "token"}, "unsupported_response_type"),
@@ -55,25 +45,15 @@ async def app(service: Running, cast: Cast) -> RelyingParty:
     return RelyingParty(await signed_in(service, "bob"))
 
 
-@pytest.mark.parametrize("uri", FOREIGN)
-async def test_a_foreign_redirect_uri_gets_a_page(app: RelyingParty, uri: str) -> None:
-    for changes in ({}, {"prompt": "none"}, {"response_type": "x"}, {"scope": "x"}):
-        response = await app.authorize(redirect_uri=uri, **changes)
-        assert response.status_code == 400
-        assert "location" not in response.headers
-
-
 @pytest.mark.parametrize("changes", [{"client_id": "none"}, {"client_id": None}, {"client_id": ["app", "app"]}])
 async def test_an_unknown_client_gets_a_page(app: RelyingParty, changes: dict[str, object]) -> None:
     assert (await app.authorize(**changes)).status_code == 400
 
 
-@pytest.mark.parametrize(("changes", "code"), WRONG)
-async def test_a_wrong_parameter_goes_back_by_its_code(
-    app: RelyingParty, changes: dict[str, object], code: str
-) -> None:
-    said = answer(await app.authorize(**changes))
-    assert (said["error"], said["state"], said["iss"]) == (code, "s t&ate", "http://tallygate.test")
+async def test_a_wrong_parameter_goes_back_by_its_code(app: RelyingParty) -> None:
+    for changes, code in WRONG:
+        said = answer(await app.authorize(**changes))
+        assert (said["error"], said["state"], said["iss"]) == (code, "s t&ate", "http://tallygate.test"), changes
 
 
 async def test_a_code_used_twice_ends_what_it_gave(app: RelyingParty) -> None:
@@ -206,27 +186,6 @@ async def test_without_public_url_there_is_no_provider(make_settings: Callable[.
     async with running(make_settings()) as service:
         for path in ("/.well-known/openid-configuration", "/oauth2/authorize"):
             assert (await service.client.get(path)).status_code == 404
-
-
-@pytest.mark.parametrize(
-    "uri",
-    ["JaVaScript:alert(1)", "http://a.test/", "https://*/", "https://u@a.test/", "https://a/#f", "app:/cb", "x" * 9],
-)
-def test_such_redirect_uris_cannot_be_registered(uri: str) -> None:
-    with pytest.raises(BadUri):
-        check(uri, private=True)
-
-
-def test_any_port_of_loopback_addresses_alone() -> None:
-    assert is_registered("http://127.0.0.1:9/cb", ("http://127.0.0.1/cb",))
-    assert is_registered("http://[::1]:9/cb", ("http://[::1]:1/cb",))
-    for uri in (
-        "http://localhost:9/cb",
-        "http://127.0.0.1:9/cb?x",
-        "http://127.0.0.1.evil.example/cb",
-        "http://10.0.0.1/cb",
-    ):
-        assert not is_registered(uri, ("http://127.0.0.1/cb", "http://localhost:8/cb"))
 
 
 def test_tokens_are_signed() -> None:
