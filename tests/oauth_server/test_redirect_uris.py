@@ -1,5 +1,7 @@
 """Redirect URIs are compared exactly: every trick by which another address was taken for a registered one elsewhere."""
 
+from typing import Any
+
 import pytest
 
 from app.oauth_server.redirect_uris import BadUri, check, is_registered
@@ -118,7 +120,11 @@ async def test_a_trick_gets_a_page_whatever_else_is_wrong(service: Running, cast
     for name, uri in TRICKS.items():
         response = await app.authorize(redirect_uri=uri)
         assert (response.status_code, response.headers.get("location")) == (400, None), name
-    doubled = [{"redirect_uri": [BACK, "https://evil.example/"]}, {"redirect_uri": [BACK, BACK]}, {"redirect_uri": ""}]
+    doubled: list[dict[str, Any]] = [
+        {"redirect_uri": [BACK, "https://evil.example/"]},
+        {"redirect_uri": [BACK, BACK]},
+        {"redirect_uri": ""},
+    ]
     for changes in doubled:
         assert (await app.authorize(**changes)).status_code == 400
     for changes in ({"prompt": "none"}, {"response_type": "x"}, {"scope": "x"}, {"response_mode": "form_post"}):
