@@ -44,10 +44,12 @@ CMD ["sleep", "infinity"]
 
 # ---- dependencies: a layer that changes only with the lock file ------------------------------------------------------
 FROM base AS dependencies
-COPY requirements/run.txt /run.txt
+# `tracing`: with OpenTelemetry (docs/operations.md).
+ARG REQUIREMENTS=run
+COPY requirements/run.txt requirements/tracing.txt /
 RUN --mount=type=cache,target=/var/cache/pip \
     python -m venv --without-pip /opt/tallygate \
-    && python -m pip --cache-dir /var/cache/pip --python /opt/tallygate install --require-hashes --only-binary :all: --requirement /run.txt
+    && python -m pip --cache-dir /var/cache/pip --python /opt/tallygate install --require-hashes --only-binary :all: --requirement "/$REQUIREMENTS.txt"
 
 
 # ---- code: ours, compiled, because the production file system is read-only -------------------------------------------

@@ -60,6 +60,7 @@ bench: $(VENV)/dev.done .venv-bench/done ## Measure the service beside its peers
 
 lock: $(VENV)/dev.done ## Lock the dependencies anew (UPGRADE=1: to their newest versions)
 	$(UV) $(if $(UPGRADE),--upgrade) pyproject.toml --output-file requirements/run.txt
+	$(UV) $(if $(UPGRADE),--upgrade) --extra tracing --constraints requirements/run.txt pyproject.toml --output-file requirements/tracing.txt
 	$(UV) $(if $(UPGRADE),--upgrade) requirements/dev.in --output-file requirements/dev.txt
 	$(UV) $(if $(UPGRADE),--upgrade) requirements/bench.in --output-file requirements/bench.txt
 

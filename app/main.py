@@ -3,12 +3,13 @@
 import asyncio
 import contextlib
 import gc
+import importlib
 import multiprocessing
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from functools import partial
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import SecretStr
 from starlette.types import ASGIApp
@@ -43,6 +44,7 @@ from app.signing_keys.lifespan import open_signing_keys
 from app.sites.lifespan import SitesState, open_sites
 from app.sites.personal import personal_sites
 from app.store.client import Store
+from app.store.connection import NodeConnection
 from app.store.embedded import Embedded
 from app.store.rate_limit import RateLimiter
 from app.store.topology import Single, Topology, topology
@@ -53,6 +55,9 @@ from app.web.proxies import Proxies
 from app.web.router import ExactRouter
 from app.web.templating import Pages
 from app.wechat.lifespan import WeChatState, open_wechat
+
+if TYPE_CHECKING:
+    from app.observability.tracing import Tracing
 
 SETTINGS_CHECKS = (unknown_limits, gateway_mistakes, provider_mistakes, client_mistakes)
 """What features demand of settings: a line for each mistake."""
@@ -70,14 +75,26 @@ def create_app(settings: Settings, clock: Callable[[], float] = time.time) -> AS
     `clock` returns Unix seconds; tests move it.
     """
     pages, access, live = Pages(settings), AccessLog(), LiveSettings(settings, SETTINGS_CHECKS)
+    tracing = open_tracing(access) if settings.tracing else None
     proxies = Proxies(settings.trusted_proxies)
     routes = all_routes(settings.collect_path)
     metrics = Metrics(templates_of(routes), settings.metrics_file)
     router = ExactRouter(
         with_metrics(routes, metrics, settings),
-        lifespan=partial(lifespan, live, pages, proxies, metrics, access, clock),
+        lifespan=partial(lifespan, live, pages, proxies, metrics, access, clock, tracing),
     )
-    return Middleware(router, live, pages, proxies, metrics, access)
+    app = Middleware(router, live, pages, proxies, metrics, access)
+    return app if tracing is None else tracing.around(app)
+
+
+def open_tracing(access: AccessLog) -> "Tracing":
+    """Imports OpenTelemetry, which only those who trace have installed. Raises SettingsError without it."""
+    try:
+        tracing = importlib.import_module("app.observability.tracing")
+    except ModuleNotFoundError as error:
+        raise SettingsError(f"tracing needs {error.name}: pip install 'tallygate[tracing]'") from None
+    access.traceparent = tracing.traceparent
+    return cast("Tracing", tracing.Tracing())
 
 
 @contextlib.asynccontextmanager
@@ -88,6 +105,7 @@ async def lifespan(
     metrics: Metrics,
     access: AccessLog,
     clock: Callable[[], float],
+    tracing: "Tracing | None",
     _: object,
 ) -> AsyncIterator[State]:
     """Opens what requests use, in the order in which it is needed, and closes it in reverse."""
@@ -96,7 +114,9 @@ async def lifespan(
         lifecycle = _open_log(settings, access, stack)
         keep_descriptors_private()
         nodes = open_topology(settings, stack)
-        store = await stack.enter_async_context(Store(nodes, settings.redis_timeout))
+        store = await stack.enter_async_context(
+            Store(nodes, settings.redis_timeout, connect=NodeConnection if tracing is None else tracing.connection)
+        )
         metrics.add(*_store_readings(store), *process_readings(lifecycle.descriptors.limit))
         stack.callback(metrics.close)
         web = WebState(

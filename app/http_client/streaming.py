@@ -16,6 +16,7 @@ from app.http_client.client import TimedOut, Unreachable
 from app.http_client.tls import trusted
 from app.http_client.upstream_connect import Address, Connector
 from app.http_client.upstream_connection import Body, BrokenConnection, UpstreamConnection
+from app.observability.spans import client_span
 
 MAX_CONNECTIONS, IDLE_SECONDS = 100, 30.0
 """To one upstream; seconds that an unused one is kept."""
@@ -133,9 +134,11 @@ class StreamingClient:
         if pool is None:
             pool = self._pools[origin] = Pool(self._connector, Address.of(origin))
         name = f"{method} {origin}{target.partition('?')[0]}"
-        head, chunked = _head(method, pool.address.netloc, target, headers, body)
         try:
-            connection = await self._exchange(pool, method, head, body, chunked)
+            with client_span(method, pool.address.host) as span:
+                head, chunked = _head(method, pool.address.netloc, target, {**headers, **span.headers}, body)
+                connection = await self._exchange(pool, method, head, body, chunked)
+                span.respond(connection.status)
         except TimeoutError:
             raise TimedOut(f"{name}: no answer within {self._timeout:g} s") from None
         except FAILURES as error:

@@ -12,6 +12,7 @@ import httpx
 
 from app.http_client.connect import HostConnector
 from app.http_client.public_only import PrivateAddress, is_public
+from app.observability.spans import client_span
 
 MAX_CONNECTIONS, MAX_IDLE_CONNECTIONS, IDLE_SECONDS = 100, 20, 30
 
@@ -47,7 +48,8 @@ class Transport(httpx.AsyncBaseTransport):
             port=request.url.port,
             target=request.url.raw_path,
         )
-        with _as_httpx():
+        with client_span(request.method, request.url.host) as span, _as_httpx():
+            request.headers.update(span.headers)
             response = await self._pool.handle_async_request(
                 httpcore.Request(
                     request.method,
@@ -57,6 +59,7 @@ class Transport(httpx.AsyncBaseTransport):
                     extensions=request.extensions,
                 )
             )
+            span.respond(response.status)
         return httpx.Response(
             response.status, headers=response.headers, stream=_Body(response), extensions=response.extensions
         )

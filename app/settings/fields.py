@@ -181,6 +181,11 @@ class Settings(SessionSettings, HookSettings, PageSettings, RuntimeSettings):
         None, description="File for the log, opened again on SIGHUP so that it can be rotated; without it, stderr."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
+    tracing: bool = Field(
+        False,
+        description="Sends OpenTelemetry traces to where `OTEL_EXPORTER_OTLP_ENDPOINT` says; needs "
+        "`tallygate[tracing]` (docs/operations.md).",
+    )
     metrics_port: int | None = Field(
         None, ge=1, le=65535, description="Port of its own for Prometheus' `/metrics` (no sign-in there)."
     )

@@ -1,7 +1,7 @@
 """The interface to Redis: commands with explicit retry rules, and subscriptions."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
 from functools import partial
 from typing import Self
@@ -52,8 +52,14 @@ class Store:
     """
 
     def __init__(
-        self, topology: Topology, timeout: float, tracker: Tracker | None = None, refusals: Refusals | None = None
+        self,
+        topology: Topology,
+        timeout: float,
+        tracker: Tracker | None = None,
+        refusals: Refusals | None = None,
+        connect: Callable[..., NodeConnection] = NodeConnection,
     ) -> None:
+        self._connect = connect
         self.refusals = refusals or Refusals()
         self._topology = topology
         self._timeout = timeout
@@ -205,7 +211,7 @@ class Store:
     def _open(self, node: str) -> NodeConnection:
         if self._closed:
             raise StoreUnavailable("the service stops", sent=False)
-        connection = NodeConnection(
+        connection = self._connect(
             partial(self._topology.connect, node),
             timeout=self._timeout,
             tracker=self._tracker,
