@@ -22,8 +22,6 @@ class UpstreamConnection(asyncio.Protocol):
 
     def __init__(self, timeout: float) -> None:
         self.closed = False
-        self.reusable = False
-        """Whether the response is complete, and the connection good for another request."""
         self.answered = False
         """Whether anything of the response has come."""
         self.ended = True
@@ -33,25 +31,30 @@ class UpstreamConnection(asyncio.Protocol):
         self._timeout = timeout
         self._transport: asyncio.Transport
         self._parser: httptools.HttpResponseParser
+        self._sent = self._complete = False
         self._bodiless = self._has_head = self._until_close = self._cannot_write = self._stopped = False
         self._head_bytes = self._buffered = 0
         self._pieces: list[bytes] = []
         self._waiter: asyncio.Future[None] | None = None
 
+    @property
+    def reusable(self) -> bool:
+        """Whether all was sent and received, and the connection is good for another request."""
+        return self._sent and self._complete and not self.closed
+
     async def request(self, method: str, head: bytes, body: Body, *, chunked: bool = False) -> None:
         """Sends the request and waits for the head of its response."""
         self._bodiless = method in {"HEAD", "CONNECT"}
         self._expect_response()
-        sent = True
         if isinstance(body, bytes):
             self._transport.write(head + body)
+            self._sent = True
         else:
             self._transport.write(head)
-            sent = await self._send(body, chunked)
+            self._sent = await self._send(body, chunked)
         async with asyncio.timeout(self._timeout):
             while not self._has_head:
                 await self._change()
-        self.reusable = self.reusable and sent
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """The body of the response, as it comes."""
@@ -74,7 +77,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def close(self) -> None:
         """Drops the connection, and what it holds."""
-        self.closed, self.reusable = True, False
+        self.closed = True
         self._transport.abort()
 
     async def aclose(self) -> None:
@@ -83,7 +86,7 @@ class UpstreamConnection(asyncio.Protocol):
     def _expect_response(self) -> None:
         self._read_on()
         self._parser = httptools.HttpResponseParser(self)
-        self.answered = self.ended = self.reusable = self._has_head = self._until_close = False
+        self.answered = self.ended = self._sent = self._complete = self._has_head = self._until_close = False
         self._head_bytes, self._buffered, self._pieces, self.headers = 0, 0, [], {}
 
     async def _send(self, body: AsyncIterator[bytes], chunked: bool) -> bool:
@@ -127,7 +130,7 @@ class UpstreamConnection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         if self._has_head and self._until_close and error is None:
             self.ended = True
-        self.closed, self.reusable = True, False
+        self.closed = True
         self._changed()
 
     def pause_writing(self) -> None:
@@ -181,4 +184,4 @@ class UpstreamConnection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         if self._has_head and not self.ended:
             self.ended = True
-            self.reusable = self._parser.should_keep_alive() and not self.closed
+            self._complete = self._parser.should_keep_alive()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from app.http_client import streaming
 from app.http_client.client import TimedOut, Unreachable
 from app.http_client.streaming import StreamingClient
 from tests.helpers.authority import make_authority
@@ -36,11 +37,14 @@ class Upstream:
         with suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
                 request = await reader.readuntil(b"\r\n\r\n")
-                if not self.early:
+                early = self.early
+                if not early:
                     request += await self._body(reader, request.lower())
                 self.requests.append(request)
                 writer.write(answer := self.answers.pop(0))
-                if not answer or b"Connection: close" in answer or b"413" in answer:
+                while early and await reader.read(65_536):
+                    pass
+                if not answer or b"Connection: close" in answer or early:
                     break
         await closed(writer)
 
@@ -119,6 +123,26 @@ async def test_connection_in_an_unknown_state_is_closed(
     assert upstream.connections == 2
 
 
+async def test_unused_connection_is_closed(
+    client: StreamingClient, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streaming, "IDLE_SECONDS", 0.01)
+    upstream.answers = [OK + b"{}"]
+    assert await ask(client, upstream) == b"{}"
+    (task,) = upstream.running
+    assert task is not None
+    async with asyncio.timeout(PATIENCE):
+        await asyncio.shield(task)  # it ends when the client hangs up
+
+
+async def test_connections_are_bounded(upstream: Upstream, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streaming, "MAX_CONNECTIONS", 2)
+    upstream.answers = [OK + b"{}"] * 10
+    async with StreamingClient(timeout=PATIENCE, private=True) as client:
+        assert await asyncio.gather(*(ask(client, upstream) for _ in range(10))) == [b"{}"] * 10
+    assert upstream.connections == 2
+
+
 async def test_unread_response_closes_the_connection(client: StreamingClient, upstream: Upstream) -> None:
     upstream.answers = [b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n", OK + b"{}"]
     (await client.send("GET", upstream.url, "/", {}, b"")).close()
@@ -191,7 +215,8 @@ async def test_a_response_before_the_end_of_the_request_is_told(client: Streamin
     upstream.early, upstream.answers = True, [b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n", OK + b"{}"]
     response = await client.send("POST", upstream.url, "/", {}, endless())
     assert response.status == 413
-    response.close()
+    assert [piece async for piece in response.pieces()] == []
+    upstream.early = False
     assert await ask(client, upstream) == b"{}"
     assert upstream.connections == 2
 
