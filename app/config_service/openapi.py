@@ -3,6 +3,7 @@
 from typing import Any
 
 from app.config_service.bodies import Access, Changed, History, NamespaceModel, Namespaces, NewNamespace, Rollback
+from app.config_service.requests import MERGE_PATCH
 from app.web.openapi import Operation, Schema, Shape, obj
 
 ANY: Schema = {"description": "Any JSON value."}
@@ -42,6 +43,7 @@ PATCH = _config(
     {200: ("The version, and the keys that changed.", Changed)},
     query=WHY,
     body=VALUES,
+    accepts=MERGE_PATCH,
     problems=EDITED,
 )
 VALUE = _config("One value", {200: ("The value.", ANY), 304: ("It is the same.", None)}, parameters=KEY)

@@ -67,6 +67,8 @@ class Operation:
     tag: str
     responses: dict[int, tuple[str, Shape | None]]
     body: Shape | None = None
+    accepts: str = "application/json"
+    """The type of the body."""
     parameters: dict[str, str] = field(default_factory=dict)
     query: Mapping[str, str | Query] = field(default_factory=dict)
     """Optional parameters of the query; those with a description alone are texts."""
@@ -213,7 +215,7 @@ def _describe(route: ApiRoute, schemas: dict[str, Schema]) -> dict[str, Any]:
     if operation.body is not None:
         described["requestBody"] = {
             "required": True,
-            "content": {"application/json": {"schema": schema_of(operation.body, schemas, "validation")}},
+            "content": {operation.accepts: {"schema": schema_of(operation.body, schemas, "validation")}},
         }
     return described
 

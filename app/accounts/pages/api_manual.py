@@ -103,8 +103,27 @@ def _curl(route: ApiRoute) -> str:
     if route.operation.guarded:
         parts.append('-H "Authorization: Bearer $TOKEN"')
     if route.operation.body is not None:
-        parts.append("-H 'Content-Type: application/json' -d '{...}'")
+        example = orjson.dumps(_example(schema_of(route.operation.body, {}, "validation"))).decode()
+        parts.append(f"-H 'Content-Type: {route.operation.accepts}' -d '{example}'")
     return " ".join([*parts, f"$ORIGIN{route.path}"])
+
+
+def _example(schema: Schema) -> Any:
+    """A body with what is required, and with "..." where it needs a text."""
+    schema = schema["anyOf"][0] if "anyOf" in schema else schema
+    if "enum" in schema or "const" in schema:
+        return schema["enum"][0] if "enum" in schema else schema["const"]
+    match schema.get("type"):
+        case "object":
+            required = schema.get("required") or [*schema.get("properties", {})][:1]
+            return {name: _example(schema["properties"][name]) for name in required}
+        case "array":
+            return [_example(schema["items"])] if "items" in schema else []
+        case "integer" | "number":
+            return schema.get("minimum", 0)
+        case "boolean":
+            return True
+    return "..."
 
 
 def _members(schema: Schema) -> list[Line]:
