@@ -16,12 +16,16 @@ from typing import Any
 
 import httpx
 import pytest
+from playwright.sync_api import Page, sync_playwright
 from starlette.types import Receive, Scope, Send
+from websockets.sync.client import connect
 
+from tests.browser.conftest import CHROMIUMS, MILLISECONDS, QUIET
+from tests.helpers.cast import PASSWORD
 from tests.helpers.service import ROOT
 from tests.helpers.sockets import PATIENCE, free_ports, until
 
-PORTAL, WIKI = "https://sign-in.example.org", "https://wiki.example.com"
+PORTAL, WIKI, FILES = "https://sign-in.example.org", "https://wiki.example.com", "https://files.example.net"
 CLIENT = "127.0.0.2"
 """The address of clients; 127.0.0.1 is the proxy's."""
 COMMANDS = {
@@ -35,6 +39,17 @@ COMMANDS = {
     ),
 }
 """The command of each proxy, and how to get it."""
+IDENTITY = ("remote-user", "remote-name", "remote-email", "remote-groups", "x-auth-request-user",
+            "x-auth-request-preferred-username", "x-auth-request-email", "x-auth-request-groups",
+            "x-tallygate-groups-truncated", "x-tallygate-identity")  # fmt: skip
+TWO_HOSTS = {
+    "wiki.example.com {": "wiki.example.com, files.example.net {",
+    "Host(`wiki.example.com`)": "(Host(`wiki.example.com`) || Host(`files.example.net`))",
+    "-m str wiki.example.com": "-m str wiki.example.com files.example.net",
+    "server_name wiki.example.com;": "server_name wiki.example.com files.example.net;",
+    "domains: [wiki.example.com]": "domains: [wiki.example.com, files.example.net]",
+}
+"""A second protected host, of another domain: the examples have one."""
 NGINX = """
 daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log;
 events {{ worker_connections 256; }}
@@ -121,7 +136,7 @@ def trusting() -> ssl.SSLContext:
 
 @contextmanager
 def front(name: str, service: str, application: str, certificates: Path, folder: Path) -> Iterator[Front]:
-    """The example of a proxy, with nothing changed but addresses."""
+    """The example of a proxy, with nothing changed but addresses and a second host."""
     command, how = COMMANDS[name]
     program = shutil.which(command[0], path=f"{Path(sys.executable).parent}:{os.environ['PATH']}:/usr/sbin")
     if program is None:
@@ -149,7 +164,7 @@ def _addresses(
     name: str, service: str, application: str, certificates: Path, folder: Path, port: int, other: int
 ) -> dict[str, str]:
     """What stands in an example, and what stands there in a test."""
-    addresses = {
+    addresses = TWO_HOSTS | {
         "tallygate:8000": service,
         "wiki:8080": application,
         "/etc/tls": str(certificates),
@@ -189,3 +204,40 @@ def _answers(found: Front, running: "subprocess.Popen[bytes]", log: Path) -> boo
             return client.get(f"{PORTAL}/ready").status_code == 200
     except httpx.TransportError:
         return False
+
+
+def sign_in(client: httpx.Client, name: str) -> None:
+    answer = client.post(f"{PORTAL}/api/session", json={"username": name, "password": PASSWORD})
+    assert answer.status_code == 200, answer.text
+
+
+def told(answer: httpx.Response) -> dict[str, list[str]]:
+    """The headers that the application got."""
+    assert answer.status_code == 200, answer.text
+    found: dict[str, list[str]] = {}
+    for name, value in answer.json()["headers"]:
+        found.setdefault(name, []).append(value)
+    return found
+
+
+def websocket_told(proxy: Front, cookie: str) -> str:
+    place: dict[str, Any] = {"address": ("127.0.0.1", proxy.port), "ssl": trusting(), "proxy": None}
+    uri = WIKI.replace("https", "wss") + "/socket"
+    with connect(uri, additional_headers={"Cookie": cookie}, open_timeout=PATIENCE, **place) as socket:
+        return str(socket.recv(PATIENCE))
+
+
+@contextmanager
+def browser_tab(proxy: Front) -> Iterator[Page]:
+    """A tab of a real Chromium, for which every host is at the proxy."""
+    executable = next(filter(None, map(shutil.which, CHROMIUMS)), None)
+    if executable is None:
+        pytest.skip("no Chromium here: apt-get install chromium")
+    options = [*QUIET, f"--host-resolver-rules=MAP * 127.0.0.1:{proxy.port}"]
+    options += ["--no-sandbox"] if os.geteuid() == 0 else []
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=executable, args=options)
+        page = chromium.new_context(ignore_https_errors=True, locale="en-GB").new_page()
+        page.set_default_timeout(MILLISECONDS)
+        yield page
+        chromium.close()
