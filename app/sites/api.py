@@ -2,10 +2,7 @@
 
 import secrets
 import string
-from dataclasses import replace
-from typing import Any
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -18,7 +15,7 @@ from app.sites.lifespan import SitesState
 from app.sites.models import Site, bucket_of, settings_of
 from app.sites.page_address import BadAddress, compare_host, page_address
 from app.sites.removal import apply_retention, remove_counts
-from app.sites.site_settings import BadSetting, changed
+from app.sites.site_settings import NewSite, SiteChanges, changed
 from app.store.rate_limit import Rule, address_key
 from app.web.body import json_body
 from app.web.errors import BadRequest, Conflict, NotFound
@@ -37,8 +34,7 @@ MAX_SHARES = 100
 @sign_in_required
 async def create_site(request: Request[SitesState], user: User) -> Response:
     """`POST /api/sites`."""
-    fields = await object_of(request)
-    site = await create(request, user, fields)
+    site = await create(request, user, await json_body(request, NewSite))
     return json_response(site_json(request, site, user), 201)
 
 
@@ -71,8 +67,8 @@ async def get_site(request: Request[SitesState]) -> Response:
 async def change_site(request: Request[SitesState]) -> Response:
     """`PATCH /api/sites/{id}`."""
     site, user = await site_for(request, Right.EDIT)
-    fields = await object_of(request)
-    return json_response(site_json(request, await save_changes(request, site, fields), user))
+    changes = await json_body(request, SiteChanges)
+    return json_response(site_json(request, await save_changes(request, site, changes), user))
 
 
 async def remove_site(request: Request[SitesState]) -> Response:
@@ -140,45 +136,21 @@ async def remove_share(request: Request[SitesState]) -> Response:
     return Response(status_code=204)
 
 
-async def object_of(request: Request[Any]) -> dict[str, object]:
-    """The members of a JSON object. Raises BadRequest."""
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise BadRequest("Content-Type: must be application/json", field="Content-Type")
-    try:
-        document = orjson.loads(await request.body())
-    except orjson.JSONDecodeError:
-        raise BadRequest("body: is not valid JSON", field="body") from None
-    if not isinstance(document, dict):
-        raise BadRequest("body: must be a JSON object", field="body")
-    return document
-
-
-async def create(request: Request[SitesState], user: User, fields: dict[str, object]) -> Site:
-    """A new site of the user. Raises BadRequest, TooMany."""
-    for name in ("name", "hosts"):
-        if name not in fields:
-            raise BadRequest(f"{name}: is missing", field=name)
+async def create(request: Request[SitesState], user: User, new: NewSite) -> Site:
+    """A new site of the user. Raises TooMany."""
     site_id = "".join(secrets.choice(ALPHABET) for _ in range(10))
-    site = checked(Site(site_id, "", (), user.id, request.state["clock"](), bucket=bucket_of(site_id)), fields)
+    site = changed(Site(site_id, "", (), user.id, request.state["clock"](), bucket=bucket_of(site_id)), new)
     raise_if_limited(await request.state["rate_limiter"].spend((SITE_CREATION, address_key(address_of(request)))))
     await request.state["site_store"].create(site)
     request.state["known_sites"].forget(site)
     return site
 
 
-def checked(site: Site, fields: dict[str, object]) -> Site:
-    try:
-        new = changed(site, fields)
-    except BadSetting as error:
-        raise BadRequest(str(error), field=error.field) from None
-    return replace(new, compare_hosts=frozenset(compare_host(host) for host in new.hosts))
-
-
-async def save_changes(request: Request[SitesState], site: Site, fields: dict[str, object]) -> Site:
-    """Changes settings, together with what others change meanwhile. Raises BadRequest, NotFound, Conflict."""
+async def save_changes(request: Request[SitesState], site: Site, changes: SiteChanges) -> Site:
+    """Changes settings, together with what others change meanwhile. Raises NotFound, Conflict."""
     store, known = request.state["site_store"], request.state["known_sites"]
     for _ in range(ATTEMPTS):
-        new = checked(site, fields)
+        new = changed(site, changes)
         if await store.replace_settings(site, new):
             await store.release_hosts(site.id, site.compare_hosts - new.compare_hosts)
             await store.claim_hosts(site.id, new.compare_hosts - site.compare_hosts)

@@ -81,7 +81,9 @@ class Collect(FastEndpoint):
         try:
             site = await state["known_sites"].get_to_count(site_id)
         except StoreUnavailable:
-            return _script(site_id, headers_of(scope)) if is_script else (GIF_HEADERS, GIF)
+            if is_script:
+                return _script(site_id, headers_of(scope))
+            return _numbers(None) if _wants_numbers(headers_of(scope)) else _gif(None)
         if site is None:
             return UNKNOWN_SITE, GIF
         if is_script:

@@ -1,167 +1,179 @@
-"""What an owner may set, checked field by field. Pure."""
+"""What an owner may set."""
 
 import ipaddress
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
+from zoneinfo import available_timezones
+
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from app.sites.models import Privacy, Site
 from app.sites.page_address import CONTROL, PathRules, compare_host
 from app.sites.site_calendar import zone
+from app.web.body import Body
 
 MAX_NAME_LENGTH = 100
 MAX_HOSTS = 50
 MAX_ENTRIES = 100
+MAX_ENTRY_LENGTH = 2048
 MAX_PATHS = 100_000
 MAX_RETENTION_DAYS = 36_500
 HOST = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_][a-z0-9_-]{0,62})*")
 PARAMETER = re.compile(r"[^\s&=#\x00-\x1f\x7f]{1,100}")
+LABEL = "[A-Za-z0-9_][A-Za-z0-9_-]{0,62}"
+NO_CONTROL = r"\u0000-\u001f\u007f-\u009f\u2028\u2029"
+BYTE = "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+RULES = ("keep_query", "trailing_slash", "lower_case")
 
 
-class BadSetting(ValueError):
-    def __init__(self, field: str, reason: str) -> None:
-        super().__init__(f"{field}: {reason}")
-        self.field = field
+def _list_of(check: Callable[[str], str], most: int, least: int = 0) -> BeforeValidator:
+    """Checks each text of a list, and drops repetitions. The whole list is named as wrong."""
+
+    def read(value: object) -> list[str]:
+        if not isinstance(value, list) or not least <= len(value) <= most:
+            raise ValueError(f"must be a list of {least} to {most} texts")
+        if not all(isinstance(text, str) and len(text) <= MAX_ENTRY_LENGTH for text in value):
+            raise ValueError(f"must be a list of texts of at most {MAX_ENTRY_LENGTH} characters")
+        return list(dict.fromkeys(check(text) for text in value))
+
+    return BeforeValidator(read)
 
 
-def changed(site: Site, fields: Mapping[str, object]) -> Site:
-    """The site with these fields changed. Raises BadSetting; unknown fields are wrong, too."""
-    values: dict[str, Any] = {}
-    rules: dict[str, Any] = {
-        "keep_query": site.rules.keep_query,
-        "trailing_slash": site.rules.trailing_slash,
-        "lower_case": site.rules.lower_case,
-    }
-    for name, value in fields.items():
-        check = CHECKS.get(name)
-        if check is None:
-            raise BadSetting(name[:64], "there is no such field")
-        (rules if name in rules else values)[name] = check(name, value)
-    return replace(site, rules=PathRules(**rules), **values)
+def _schema(pattern: str, most: int, description: str, least: int = 0) -> WithJsonSchema:
+    items = {"type": "string", "pattern": pattern}
+    return WithJsonSchema(
+        {"type": "array", "items": items, "minItems": least, "maxItems": most, "description": description}
+    )
 
 
-def _name(field: str, value: object) -> str:
-    text = _text(field, value).strip()
+def _name(text: str) -> str:
+    text = text.strip()
     if not 1 <= len(text) <= MAX_NAME_LENGTH or CONTROL.search(text):
-        raise BadSetting(field, f"must have 1 to {MAX_NAME_LENGTH} characters, and no control characters")
+        raise ValueError(f"must have 1 to {MAX_NAME_LENGTH} characters, and no control characters")
     return text
 
 
-def _hosts(field: str, value: object) -> tuple[str, ...]:
-    hosts = tuple(dict.fromkeys(text.strip().rstrip(".").lower() for text in _texts(field, value, MAX_HOSTS)))
-    if not hosts:
-        raise BadSetting(field, "must name at least one host")
-    for host in hosts:
-        _host(field, host)
-    return hosts
-
-
-def _host(field: str, host: str) -> None:
+def _host(text: str) -> str:
+    text = text.strip().rstrip(".").lower()
     try:
-        plain = compare_host(host)
+        plain = compare_host(text)
         if ":" in plain:
             ipaddress.IPv6Address(plain)
-            return
+            return text
     except ValueError:
         plain = ""
     if not HOST.fullmatch(plain):
-        raise BadSetting(field, f"{host[:100]!r} is no host name: no scheme, no port, no path")
-
-
-def _zone(field: str, value: object) -> str:
-    text = _text(field, value)
-    try:
-        zone(text)
-    except ValueError:
-        raise BadSetting(field, "is no time zone, such as Europe/Berlin") from None
+        raise ValueError(f"{text[:100]!r} is no host name: no scheme, no port, no path")
     return text
 
 
-def _query(field: str, value: object) -> frozenset[str]:
-    names = _texts(field, value, MAX_ENTRIES)
-    for name in names:
-        if not PARAMETER.fullmatch(name):
-            raise BadSetting(field, f"{name[:100]!r} is no name of a parameter")
-    return frozenset(names)
-
-
-def _frame(field: str, value: object) -> tuple[str, ...]:
-    origins = tuple(dict.fromkeys(_texts(field, value, MAX_ENTRIES)))
-    for origin in origins:
-        try:
-            parts = urlsplit(origin)
-            good = parts.scheme in {"http", "https"} and origin == f"{parts.scheme}://{parts.netloc}"
-            _ = parts.port
-        except ValueError:
-            good = False
-        if not good or not re.fullmatch(r"[A-Za-z0-9.:\[\]_-]+", parts.netloc):
-            raise BadSetting(field, f"{origin[:100]!r} is no origin, such as https://example.org")
-    return origins
-
-
-def _ignore(field: str, value: object) -> tuple[str, ...]:
-    networks = tuple(dict.fromkeys(text.strip() for text in _texts(field, value, MAX_ENTRIES)))
-    for network in networks:
-        try:
-            ipaddress.ip_network(network, strict=False)
-        except ValueError:
-            raise BadSetting(field, f"{network[:100]!r} is no address or network") from None
-    return networks
-
-
-def _privacy(field: str, value: object) -> Privacy:
+def _zone(text: str) -> str:
     try:
-        return Privacy(_text(field, value))
+        zone(text)
     except ValueError:
-        raise BadSetting(field, "must be total or nothing") from None
+        raise ValueError("is no time zone, such as Europe/Berlin") from None
+    return text
 
 
-def _flag(field: str, value: object) -> bool:
-    if not isinstance(value, bool):
-        raise BadSetting(field, "must be true or false")
-    return value
+def _parameter(name: str) -> str:
+    if not PARAMETER.fullmatch(name):
+        raise ValueError(f"{name[:100]!r} is no name of a parameter")
+    return name
 
 
-def _number(least: int, most: int) -> Callable[[str, object], int]:
-    def check(field: str, value: object) -> int:
-        if isinstance(value, float) and value.is_integer():  # 400.0 is a whole number in JSON
-            value = int(value)
-        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-            raise BadSetting(field, f"must be a whole number from {least} to {most}")
-        return value
-
-    return check
-
-
-def _text(field: str, value: object) -> str:
-    if not isinstance(value, str) or len(value) > 2048:
-        raise BadSetting(field, "must be a text")
+def _origin(origin: str) -> str:
     try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise BadSetting(field, "must be a text") from None
-    return value
+        parts = urlsplit(origin)
+        good = parts.scheme in {"http", "https"} and origin == f"{parts.scheme}://{parts.netloc}"
+        _ = parts.port
+    except ValueError:
+        good = False
+    if not good or not re.fullmatch(r"[A-Za-z0-9.:\[\]_-]+", parts.netloc):
+        raise ValueError(f"{origin[:100]!r} is no origin, such as https://example.org")
+    return origin
 
 
-def _texts(field: str, value: object, most: int) -> list[str]:
-    if not isinstance(value, (list, tuple)) or len(value) > most:
-        raise BadSetting(field, f"must be a list of at most {most} texts")
-    return [_text(field, item) for item in value]
+def _network(text: str) -> str:
+    text = text.strip()
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        raise ValueError(f"{text[:100]!r} is no address or network") from None
+    return text
 
 
-CHECKS: dict[str, Callable[[str, object], object]] = {
-    "name": _name,
-    "hosts": _hosts,
-    "time_zone": _zone,
-    "keep_query": _query,
-    "trailing_slash": _flag,
-    "lower_case": _flag,
-    "max_paths": _number(1, MAX_PATHS),
-    "public": _flag,
-    "privacy": _privacy,
-    "frame": _frame,
-    "ignore": _ignore,
-    "retention_days": _number(0, MAX_RETENTION_DAYS),
-}
+def _whole(value: object) -> object:
+    """400.0 is a whole number in JSON."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+NAME = rf"^[^\s{NO_CONTROL}]([^{NO_CONTROL}]*[^\s{NO_CONTROL}])?$"
+Name = Annotated[
+    str, AfterValidator(_name), WithJsonSchema({"type": "string", "pattern": NAME, "maxLength": MAX_NAME_LENGTH})
+]
+Hosts = Annotated[
+    list[str],
+    _list_of(_host, MAX_HOSTS, least=1),
+    _schema(rf"^{LABEL}(\.{LABEL}){{0,2}}$", MAX_HOSTS, "Host names, without scheme and port, also international.", 1),
+]
+TimeZone = Annotated[
+    str,
+    AfterValidator(_zone),
+    WithJsonSchema({"type": "string", "enum": sorted(available_timezones() - {"localtime"})}),
+]
+Parameters = Annotated[
+    list[str],
+    _list_of(_parameter, MAX_ENTRIES),
+    _schema(r"^[A-Za-z0-9_.*-]{1,100}$", MAX_ENTRIES, "Names of parameters that tell pages apart."),
+]
+Origins = Annotated[
+    list[str],
+    _list_of(_origin, MAX_ENTRIES),
+    _schema(rf"^https?://{LABEL}(\.{LABEL}){{0,2}}$", MAX_ENTRIES, "Whose pages may frame the figures."),
+]
+Networks = Annotated[
+    list[str],
+    _list_of(_network, MAX_ENTRIES),
+    _schema(rf"^{BYTE}(\.{BYTE}){{3}}$", MAX_ENTRIES, "Addresses and networks such as 192.0.2.0/24, also of IPv6."),
+]
+Whole = Annotated[int, BeforeValidator(_whole)]
+
+
+class SiteChanges(Body):
+    """Only the fields that are there change."""
+
+    name: Name = ""
+    hosts: Hosts = Field(default_factory=list)
+    time_zone: TimeZone = "UTC"
+    keep_query: Parameters = Field(default_factory=list)
+    trailing_slash: bool = False
+    lower_case: bool = False
+    max_paths: Annotated[Whole, Field(ge=1, le=MAX_PATHS)] = 10_000
+    public: bool = False
+    privacy: Literal["total", "nothing"] = "total"
+    frame: Origins = Field(default_factory=list)
+    ignore: Networks = Field(default_factory=list)
+    retention_days: Annotated[Whole, Field(ge=0, le=MAX_RETENTION_DAYS)] = 0
+
+
+class NewSite(SiteChanges):
+    name: Name
+    hosts: Hosts
+
+
+def changed(site: Site, changes: SiteChanges) -> Site:
+    """The site with the fields changed that are set."""
+    fields: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in changes.model_dump(exclude_unset=True).items()
+    }
+    if "privacy" in fields:
+        fields["privacy"] = Privacy(fields["privacy"])
+    if "keep_query" in fields:
+        fields["keep_query"] = frozenset(fields["keep_query"])
+    rules: PathRules = replace(site.rules, **{name: fields.pop(name) for name in RULES if name in fields})
+    new = replace(site, rules=rules, **fields)
+    return replace(new, compare_hosts=frozenset(compare_host(host) for host in new.hosts))

@@ -20,7 +20,8 @@ from app.sites.lifespan import SitesState
 from app.sites.models import May, Site
 from app.sites.pages.dashboard import sites_page
 from app.sites.people_api import set_person
-from app.web.body import form_fields
+from app.sites.site_settings import NewSite, SiteChanges
+from app.web.body import form_fields, validated
 from app.web.errors import BadRequest, Conflict, NotFound
 from app.web.i18n import N_
 
@@ -56,7 +57,7 @@ async def add(request: Request[SitesState], user: User) -> Response:
     if fields["time_zone"]:
         wanted["time_zone"] = fields["time_zone"]
     try:
-        site = await create(request, user, wanted)
+        site = await create(request, user, validated(NewSite, wanted))
     except BadRequest as error:
         return await sites_page(
             request, user, error=str(error.detail), field=str(error.members.get("field", "")), values=fields
@@ -78,7 +79,7 @@ async def change(request: Request[SitesState]) -> Response:
     wanted |= {name: bool(fields[name]) for name in FLAGS} | {name: fields[name] for name in TEXTS}
     wanted |= {name: int(text) if (text := fields[name]).isascii() and text.isdigit() else -1 for name in NUMBERS}
     try:
-        await save_changes(request, site, wanted)
+        await save_changes(request, site, validated(SiteChanges, wanted))
     except BadRequest as error:
         return await _settings_page(request, site, user, error=str(error.detail))
     await flash_message(request, N_("The settings have been saved."))
