@@ -66,9 +66,9 @@ class Desk:
     async def remove_webhooks(self) -> None:
         """Those of an earlier round: all share one Redis."""
         url = self._server.url.removesuffix("/api/session")
-        listed = httpx.get(f"{url}/api/webhooks", headers=self._headers).json()["webhooks"]
-        for each in listed:
-            await self.ask("DELETE", f"/api/webhooks/{each['id']}", None)
+        with httpx.Client(base_url=url, headers=self._headers) as client:
+            for each in client.get("/api/webhooks").json()["webhooks"]:
+                client.delete(f"/api/webhooks/{each['id']}").raise_for_status()
 
     async def add_webhooks(self, count: int, arrivals: list[float], *, hangs: bool, events: list[str]) -> None:
         await self.remove_webhooks()

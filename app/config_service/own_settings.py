@@ -1,5 +1,7 @@
 """Tallygate's own settings in the namespace `tallygate`: checked before they are written, followed by every worker."""
 
+from collections.abc import Mapping
+
 import structlog
 
 from app.config_service.models import OWN, Namespace
@@ -7,6 +9,21 @@ from app.config_service.secret_values import SecretValues
 from app.config_service.watch import visible
 from app.settings.live import SECRET, LiveSettings, Unfit, Values, runtime_schema
 from app.web.errors import Unprocessable
+from app.web.i18n import N_
+
+HELP: Mapping[str, str] = {
+    "registration": N_("Who may sign up: nobody, who has an invitation link, or everybody."),
+    "second_factor": N_("Who has to have a passkey or an authenticator app."),
+    "announcement": N_("A sentence above all pages, such as a maintenance that is due."),
+    "rate_limits": N_("Limits that differ from the usual ones, by name."),
+    "max_body_bytes": N_("The largest request body, in bytes."),
+    "max_streams": N_("How many streams and waiting requests a worker keeps open."),
+    "max_import_bytes": N_("The largest file of visits to import, in bytes."),
+    "rules": N_("Who may see which protected sites: a list of rules."),
+    "oauth": N_("Providers to sign in with, by name."),
+    "clients": N_("Services that sign people in here, by id."),
+}
+"""What the page says of each setting."""
 
 
 def empty_namespace() -> Namespace:

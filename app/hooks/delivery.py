@@ -6,12 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
-import orjson
 import structlog
 
 from app.events.event import Outcome, Record
 from app.hooks import retries
-from app.hooks.models import Attempt, Claimed, State, Webhook
+from app.hooks.models import Attempt, Claimed, State, Webhook, body_of
 from app.hooks.sender import Sender
 from app.hooks.signing import signature_headers
 from app.hooks.store import HooksStore
@@ -139,8 +138,3 @@ class DeliveryLoop:
     def secrets_of(self, webhook: Webhook) -> list[str]:
         found = (self._encryption.decrypt(each, webhook.id) for each in (webhook.secret, webhook.old_secret) if each)
         return [secret.decode() for secret in found if secret is not None]
-
-
-def body_of(record: Record, sequence: int) -> bytes:
-    fields = {"type": record.type, "timestamp": record.timestamp, "sequence": sequence, "data": record.data}
-    return orjson.dumps(fields)

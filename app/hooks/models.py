@@ -7,6 +7,8 @@ from typing import Any, Self
 
 import orjson
 
+from app.events.event import Record
+
 MAX_WEBHOOKS = 200
 MAX_URL = 2000
 
@@ -80,3 +82,9 @@ class Claimed:
     sequence: int
     tries: int
     record: bytes
+
+
+def body_of(record: Record, sequence: int) -> bytes:
+    """What a receiver gets."""
+    fields = {"type": record.type, "timestamp": record.timestamp, "sequence": sequence, "data": record.data}
+    return orjson.dumps(fields)

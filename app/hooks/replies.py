@@ -3,8 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from app.events.event import Record
-from app.hooks.delivery import body_of
-from app.hooks.models import Webhook
+from app.hooks.models import Webhook, body_of
 from app.hooks.sender import Sender
 from app.hooks.signing import signature_headers
 

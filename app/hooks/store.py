@@ -8,7 +8,7 @@ import orjson
 
 from app.events.event import Outcome, Record
 from app.hooks import scripts
-from app.hooks.models import Attempt, Claimed, Delivery, State, Webhook
+from app.hooks.models import Attempt, Claimed, Delivery, State, Webhook, body_of
 from app.store import keys
 from app.store.client import Store
 
@@ -136,7 +136,7 @@ class HooksStore:
             state=fields[b"state"].decode(),
             attempts=tuple(Attempt(*orjson.loads(each)) for each in attempts if each is not None),
             next_at=float(due) if due is not None else None,
-            body=entry[0][1][1].decode() if entry else "",
+            body=body_of(Record.load(entry[0][1][1]), sequence).decode() if entry else "",
         )
 
     async def outcomes(self, event_id: str) -> list[Outcome]:

@@ -13,6 +13,7 @@ from app.config_service.bodies import Access
 from app.config_service.editing import Condition, Values
 from app.config_service.lifespan import ConfigState
 from app.config_service.models import MAX_KEYS, OWN, Namespace, Right, Role, difference
+from app.config_service.own_settings import HELP
 from app.config_service.requests import LARGE_BODY, allowed
 from app.config_service.schema_form import BadField, FormField, changes_of, form_fields_of
 from app.config_service.strict_json import BadJson, parse
@@ -161,6 +162,7 @@ async def _page(
         namespace=namespace,
         items=items,
         fields=_fields(request, namespace, right),
+        setting_help=HELP if namespace.name == OWN else {},
         locked=_locked(request, namespace),
         typed=typed or {},
         may_write=right.role >= Role.WRITE,
