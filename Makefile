@@ -89,13 +89,22 @@ $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV) || \
 		{ rm -rf $(VENV); echo "Python's venv module is missing: apt-get install python3-venv" >&2; exit 2; }
 
-$(VENV)/run.done: requirements/run.txt | $(VENV)/bin/python
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.txt
+# pip's words, shortened: a line for every ten packages. Its errors are shown whole.
+define install
+	@echo "Installing some $$(grep -c '==' $<) packages into $(VENV), once. This takes a minute or two."
+	@{ $(BIN)/python -m pip install --disable-pip-version-check --require-hashes --progress-bar off -r $< || \
+		touch $(VENV)/failed; } | awk '/^Collecting/ && ++n % 10 == 0 { print "  " n " found"; fflush() } \
+		/^Installing/ { print "  unpacking them"; fflush() }'
+	@! rm $(VENV)/failed 2>/dev/null
 	@touch $@
+endef
+
+$(VENV)/run.done: requirements/run.txt | $(VENV)/bin/python
+	$(install)
 
 $(VENV)/dev.done: requirements/dev.txt | $(VENV)/bin/python
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
-	@touch $@ $(VENV)/run.done
+	$(install)
+	@touch $(VENV)/run.done
 
 .venv-bench/done: requirements/bench.txt
 	@$(PYTHON) -m venv .venv-bench

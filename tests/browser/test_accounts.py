@@ -64,7 +64,8 @@ def test_from_the_setup_link_to_throwing_a_device_out(
 
     page.reload()
     row = page.get_by_role("row").filter(has_text="iPhone")
-    row.get_by_role("button").click()
+    row.get_by_role("link").click()
+    page.get_by_role("button", name=say("End the session")).click()
     expect(page.get_by_role("row").filter(has_text="iPhone")).to_have_count(0)
     expect(page.get_by_text(say("This device"))).to_be_visible()
     other.get_by_role("link", name="alice").click()
@@ -128,7 +129,7 @@ def test_an_invited_person_signs_up_and_is_disabled(meet: Meet, short_folder: Pa
         page.get_by_role("button", name="Search").click()
         page.get_by_label("Choose bob").check()
         page.get_by_role("button", name="Continue").click()
-        expect(page.get_by_role("heading")).to_have_text("Disable 1 account?")
+        expect(page.get_by_role("heading")).to_have_text("Disable these accounts?")
         page.get_by_role("link", name="Cancel").click()
         expect(page.get_by_role("row", name="bob")).not_to_contain_text("Disabled")
         page.get_by_label("Choose bob").check()

@@ -85,7 +85,7 @@ def sign_up(page: Page, name: str) -> None:
     page.get_by_label("Username").fill(name)
     page.get_by_label("Password", exact=True).fill(PASSWORD)
     page.get_by_role("button", name="Create the account").click()
-    expect(page.get_by_role("link", name=name)).to_be_visible()
+    expect(page.get_by_role("link", name=name, exact=True)).to_be_visible()
 
 
 @pytest.mark.slow
@@ -98,7 +98,7 @@ def test_sign_in_sign_out_and_second_sign_in_in_chromium(
     expect(page).to_have_url(re.compile(f"{issuer}/interaction/"))
     sign_in_there(page, "alice")
     expect(page).to_have_url(f"{home}/account")
-    expect(page.get_by_role("link", name="alice")).to_be_visible()
+    expect(page.get_by_role("link", name="alice", exact=True)).to_be_visible()
     expect(page.get_by_text("Corp alice Doe")).to_be_visible()
 
     page.get_by_role("button", name="Sign out").click()
@@ -132,7 +132,7 @@ def test_second_browser_signs_in_without_questions(service: Process, meet: Meet,
     page.goto(f"{home}/sign-in?next=/account/devices")
     page.get_by_role("link", name="Sign in with Corp").click()
     expect(page).to_have_url(f"{home}/account/devices")
-    expect(page.get_by_role("link", name="alice")).to_be_visible()
+    expect(page.get_by_role("link", name="alice", exact=True)).to_be_visible()
 
 
 @pytest.mark.slow
@@ -148,7 +148,7 @@ def test_an_identity_is_linked_signed_in_with_and_unlinked(service: Process, mee
     bob.context.clear_cookies(domain="127.0.0.1")
     page.goto(f"{home}/sign-in?next=/account")
     page.get_by_role("link", name="Sign in with Corp").click()
-    expect(page.get_by_role("link", name="bob")).to_be_visible()
+    expect(page.get_by_role("link", name="bob", exact=True)).to_be_visible()
     page.get_by_role("link", name="Unlink: Corp robert Doe").click()
     page.get_by_role("button", name="Unlink").click()
     page.get_by_label("Password").fill(PASSWORD)
@@ -158,7 +158,7 @@ def test_an_identity_is_linked_signed_in_with_and_unlinked(service: Process, mee
 
     bob.context.clear_cookies(domain="127.0.0.1")
     page.goto(f"{home}/oauth/corp/start?next=/account")
-    expect(page.get_by_role("link", name="robert")).to_be_visible()
+    expect(page.get_by_role("link", name="robert", exact=True)).to_be_visible()
 
 
 @pytest.mark.slow
@@ -233,4 +233,4 @@ def test_a_code_is_scanned_or_refused_with_wechat(service: Process, meet: Meet, 
     page.get_by_role("link", name="使用 微信 WeChat 登录").click()
     page.get_by_role("button", name="张三").click()
     expect(page).to_have_url(f"{home}/account")
-    expect(page.get_by_role("link", name="张三")).to_be_visible()
+    expect(page.get_by_role("link", name="张三", exact=True)).to_be_visible()
