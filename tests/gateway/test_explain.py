@@ -1,6 +1,7 @@
 """Which rule decides: on the command line, and as a page of the administration."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,11 @@ async def test_administrators_see_rules_counts_and_explanations(browser: Browser
     assert "the user bob is named" in (await alice.get("/admin/gateway", params=bob)).text
     for wrong in ({"url": "wiki"}, bob | {"user": "nobody"}, bob | {"from": "x"}):
         assert (await alice.get("/admin/gateway", params=wrong)).status_code == 400
+    await signed_in(service, "bob")
+    (session,) = await service.state["sessions"].of_user((await service.state["accounts"].by_name("bob")).id)
+    from_provider = replace(session, groups=("ops",), recheck_at=session.created + 3600)
+    await service.state["sessions"]._store.save_recheck(from_provider)
+    assert "Groups of the user: ops" in (await alice.get("/admin/gateway", params=bob)).text
     charlie = await signed_in(service, "charlie")
     assert (await charlie.get("/admin/gateway")).status_code == 403
 

@@ -33,30 +33,37 @@ async def rules(request: Request[GatewayState], admin: User) -> Response:
     asked = {name: request.query_params.get(name, "").strip() for name in ("url", "user", "method", "from")}
     asked["method"] = asked["method"] or "GET"
     error: str | None = None
-    explanation = None
+    explanation, visitor = None, Visitor()
     if asked["url"]:
         try:
-            explanation = await _explained(request, asked)
+            visitor = await _visitor(request, asked)
+            explanation = _explained(request, asked, visitor)
         except BadRequest as problem:
             error = problem.detail
     counted = await _counted(request)
     status = 200 if error is None else 400
-    context = {"rules": counted, "asked": asked, "found": explanation}
+    context = {"rules": counted, "asked": asked, "found": explanation, "groups": sorted(visitor.groups)}
     return await page(request, "gateway/rules.html", status_code=status, error=error, **context)
 
 
-async def _explained(request: Request[GatewayState], asked: dict[str, str]) -> Explanation:
-    """Raises BadRequest."""
+async def _visitor(request: Request[GatewayState], asked: dict[str, str]) -> Visitor:
+    """The visitor, as if just signed in, with the groups of all present sessions. Raises BadRequest."""
     gateway, name, address = request.state["gateway"], asked["user"], asked["from"]
     if address and not is_address(address):
         raise BadRequest(N_("The client's address must be an IP address."), field="from")
-    visitor = Visitor(address=address or None)
-    if name:
-        user = await request.state["accounts"].by_name(name)
-        if user is None or user.disabled:
-            raise BadRequest(N_("No user has that name."), field="user")
-        email = user.email if user.email_verified else ""
-        visitor = Visitor(user.name, email, frozenset(user.groups), gateway.clock(), visitor.address)
+    if not name:
+        return Visitor(address=address or None)
+    user = await request.state["accounts"].by_name(name)
+    if user is None or user.disabled:
+        raise BadRequest(N_("No user has that name."), field="user")
+    sessions = await request.state["sessions"].of_user(user.id)
+    groups = frozenset(user.groups).union(*(session.groups for session in sessions))
+    return Visitor(user.name, user.email if user.email_verified else "", groups, gateway.clock(), address or None)
+
+
+def _explained(request: Request[GatewayState], asked: dict[str, str], visitor: Visitor) -> Explanation:
+    """Raises BadRequest."""
+    gateway = request.state["gateway"]
     try:
         return explain(gateway.rules, asked["url"], asked["method"], visitor, gateway.clock())
     except (BadOriginalRequest, BadPath):
