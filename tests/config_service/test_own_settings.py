@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from app.settings import Settings
+from app.settings.live import RUNTIME
 from app.store import keys
 from tests.accounts.asking import problem
 from tests.config_service.conftest import PATCH, Office
@@ -58,6 +59,36 @@ async def test_registration_changes_in_every_worker_and_can_be_taken_back(
     assert (await other_worker.client.get("/sign-up")).status_code == 200
     assert (await office.alice.post(f"{OWN}/rollback", json={"version": 1})).status_code == 200
     assert (await office.service.client.get("/sign-up")).status_code == 403
+
+
+async def test_every_setting_reaches_the_other_worker(office: Office, other_worker: Running) -> None:
+    simple = {
+        "registration": "open", "second_factor": "optional", "announcement": "Hello.", "max_body_bytes": 2048,
+        "max_streams": 7, "max_import_bytes": 5000,
+    }  # fmt: skip
+    tables = {
+        "rate_limits": {"sign-in-account": {"times": 1, "seconds": 3600}},
+        "rules": [{"hosts": ["app.example"], "allow": "everybody"}],
+        "oauth": {"github": GITHUB},
+        "clients": {"shop": CLIENT},
+    }
+    assert {*simple, *tables} == {*RUNTIME}
+    assert (await office.patch(OWN, simple | tables)).status_code == 200
+    live = other_worker.state["live_settings"]
+    await followed(lambda: live.current.announcement == "Hello.")
+    assert {name: getattr(live.current, name) for name in simple} == simple
+    client = other_worker.client
+    assert "Hello." in (await client.get("/sign-up")).text
+    assert [each["name"] for each in (await client.get("/api/oauth")).json()] == ["github"]
+    wrong = {"username": "charlie", "password": "wrong"}
+    assert [(await client.post("/api/session", json=wrong)).status_code for _ in range(2)] == [401, 429]
+    assert (await client.post("/api/session", content=b"a" * 3000)).status_code == 413
+    assert [rule["hosts"] for rule in live.current.rules] == [["app.example"]]
+    assert [*live.current.clients] == ["shop"]
+    assert (await office.alice.post(f"{OWN}/rollback", json={"version": 1})).status_code == 200
+    await followed(lambda: not live.current.announcement)
+    assert (await client.get("/api/oauth")).json() == []
+    assert (await client.get("/sign-up")).status_code == 403
 
 
 async def test_an_announcement_stands_above_all_pages(office: Office) -> None:
