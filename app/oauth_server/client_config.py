@@ -1,28 +1,20 @@
-"""Reads a client from a table of the TOML file, the API or a registration. Pure."""
+"""Reads a client from a table of the TOML file, the API or a registration."""
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any, Literal, cast
 
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from app.accounts.secret import digest
 from app.oauth_server.models import Client
 from app.oauth_server.redirect_uris import BadUri, check
 from app.oauth_server.scopes import SCOPES
+from app.web.body import first_mistake
 
 CLIENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,63}")
-CHOICES = {
-    "id_token_alg": ("ES256", "RS256"),
-    "access_token_format": ("opaque", "jwt"),
-    "subject": ("public", "pairwise"),
-}
-FLAGS = ("public", "first_party", "pkce", "device", "introspect", "disabled")
-FIELDS = frozenset(
-    {"name", "redirect_uris", "scopes", "groups", "jwks", "logout_uri", "post_logout_redirect_uris", *CHOICES, *FLAGS}
-)
-"""What may be set; `secret` beside them in the TOML file."""
 MAX_URIS = 50
 MAX_SECRET_LENGTH = 256
 MAX_LIST = 100
@@ -37,28 +29,81 @@ class BadClient(ValueError):
         self.reason = reason
 
 
+def _name(value: str) -> str:
+    if not value.strip() or not value.isprintable():
+        raise ValueError("must be a text of 1 to 100 characters")
+    return value.strip()
+
+
+def _unique(values: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(values))
+
+
+def _scopes(scopes: tuple[str, ...]) -> tuple[str, ...]:
+    if not scopes or not set(scopes) <= SCOPES.keys():
+        raise ValueError(f"must be some of {', '.join(SCOPES)}")
+    return scopes
+
+
+def _jwks(value: dict[str, Any] | None) -> dict[str, Any] | None:
+    if value is None:
+        return None
+    try:
+        keys = KeySet.import_key_set(cast(Any, value)).keys
+    except (JoseError, ValueError, TypeError, KeyError, AttributeError):
+        keys = []
+    if not keys or any(key.is_private or key.key_type not in {"EC", "RSA", "OKP"} for key in keys):
+        raise ValueError("must be a key set with public keys")
+    return {"keys": [dict(key.as_dict(private=False)) for key in keys]}
+
+
+Texts = Annotated[
+    tuple[Annotated[str, Field(min_length=1, max_length=2000)], ...],
+    Field(max_length=MAX_LIST),
+    AfterValidator(_unique),
+]
+Uris = Annotated[Texts, Field(max_length=MAX_URIS)]
+
+
+class ClientFields(BaseModel):
+    """What may be set of a client; `secret` beside them in the TOML file. The defaults are those of Client."""
+
+    model_config = ConfigDict(extra="forbid", from_attributes=True)
+    name: Annotated[str, Field(max_length=100), AfterValidator(_name)] = ""
+    redirect_uris: Uris = ()
+    post_logout_redirect_uris: Uris = ()
+    logout_uri: Annotated[str, Field(max_length=2000)] | None = None
+    scopes: Annotated[Texts, AfterValidator(_scopes)] = ()
+    groups: Texts | None = None
+    jwks: Annotated[dict[str, Any] | None, AfterValidator(_jwks)] = None
+    public: bool = False
+    first_party: bool = False
+    pkce: bool = True
+    device: bool = False
+    introspect: bool = False
+    disabled: bool = False
+    id_token_alg: Literal["ES256", "RS256"] = "ES256"  # noqa: S105 - an algorithm
+    access_token_format: Literal["opaque", "jwt"] = "opaque"  # noqa: S105 - a format
+    subject: Literal["public", "pairwise"] = "public"
+
+
 def client_of(client_id: str, table: Mapping[str, Any], *, any_http: bool = False, **other: Any) -> Client:
-    """The client of a table with FIELDS, as the TOML file or the API has it. Raises BadClient."""
+    """The client of a table, as the TOML file or the API has it. Raises BadClient."""
     if not CLIENT_ID.fullmatch(client_id):
         raise BadClient("id", "must have 1 to 64 letters, digits or . _ ~ -, and begin with a letter or digit")
-    for name in table:
-        if name not in FIELDS:
-            raise BadClient(str(name)[:64], "there is no such field")
-    fields: dict[str, Any] = {name: _flag(table, name) for name in FLAGS if name in table}
-    fields |= {name: _choice(table, name) for name in CHOICES if name in table}
-    fields["name"] = _text(table, "name") if "name" in table else client_id
-    private = fields.get("public", False)
+    try:
+        fields = ClientFields.model_validate(dict(table))
+    except ValidationError as error:
+        name, reason = first_mistake(error)
+        raise BadClient(name.partition(".")[0], reason) from None
     for name in ("redirect_uris", "post_logout_redirect_uris"):
-        fields[name] = tuple(_uri(name, uri, any_http, private) for uri in _texts(table, name, MAX_URIS))
-    if table.get("logout_uri"):
-        fields["logout_uri"] = _uri("logout_uri", _text(table, "logout_uri", 2000), any_http, private=False)
-    if "scopes" in table:
-        fields["scopes"] = _scopes(table)
-    if table.get("groups") is not None:
-        fields["groups"] = _texts(table, "groups", MAX_LIST)
-    if table.get("jwks") is not None:
-        fields["jwks"] = _jwks(table["jwks"])
-    return _whole(Client(id=client_id, **fields, **other))
+        for uri in getattr(fields, name):
+            _check_uri(name, uri, private=fields.public, any_http=any_http)
+    if fields.logout_uri:
+        _check_uri("logout_uri", fields.logout_uri, any_http=any_http)
+    given = {name: getattr(fields, name) for name in fields.model_fields_set}
+    given |= {"name": fields.name or client_id, "logout_uri": fields.logout_uri or None}
+    return _whole(Client(id=client_id, **given, **other))
 
 
 def _whole(client: Client) -> Client:
@@ -73,7 +118,9 @@ def _whole(client: Client) -> Client:
 def from_toml(client_id: str, table: Mapping[str, Any], *, any_http: bool = False) -> Client:
     """A client of the TOML file, which holds its secret. Raises BadClient."""
     rest = {name: value for name, value in table.items() if name not in {"secret", "secrets"}}
-    secrets = [table["secret"]] if "secret" in table else list(_texts(table, "secrets", 2))
+    secrets = [table["secret"]] if "secret" in table else table.get("secrets", [])
+    if not isinstance(secrets, (list, tuple)) or len(secrets) > 2:
+        raise BadClient("secrets", "must be a list of one or two texts")
     for secret in secrets:
         if not isinstance(secret, str) or not 16 <= len(secret) <= MAX_SECRET_LENGTH:
             raise BadClient("secret", "must have 16 to 256 characters")
@@ -84,67 +131,12 @@ def from_toml(client_id: str, table: Mapping[str, Any], *, any_http: bool = Fals
 
 
 def to_table(client: Client) -> dict[str, Any]:
-    """The client's FIELDS as plain values."""
-    table = {name: getattr(client, name) for name in FIELDS}
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in table.items()}
+    """The client's ClientFields as plain values."""
+    return {name: getattr(client, name) for name in ClientFields.model_fields}
 
 
-def _flag(table: Mapping[str, Any], name: str) -> bool:
-    value = table[name]
-    if isinstance(value, str) and value.lower() in {"true", "false"}:  # a variable of the environment
-        return value.lower() == "true"
-    if not isinstance(value, bool):
-        raise BadClient(name, "must be true or false")
-    return value
-
-
-def _choice(table: Mapping[str, Any], name: str) -> str:
-    value = table[name]
-    if value not in CHOICES[name]:
-        raise BadClient(name, f"must be {' or '.join(CHOICES[name])}")
-    return str(value)
-
-
-def _text(table: Mapping[str, Any], name: str, most: int = 100) -> str:
-    value = table[name]
-    if not isinstance(value, str) or not value.strip() or len(value) > most or not value.isprintable():
-        raise BadClient(name, f"must be a text of 1 to {most} characters")
-    return value.strip()
-
-
-def _texts(table: Mapping[str, Any], name: str, most: int) -> tuple[str, ...]:
-    value = table.get(name)
-    if value is None:
-        return ()
-    if not isinstance(value, (list, tuple)) or not all(
-        isinstance(each, str) and 0 < len(each) <= 2000 for each in value
-    ):
-        raise BadClient(name, "must be a list of texts")
-    if len(value) > most:
-        raise BadClient(name, f"must have at most {most} entries")
-    return tuple(dict.fromkeys(value))
-
-
-def _uri(name: str, uri: str, any_http: bool, private: bool) -> str:
+def _check_uri(name: str, uri: str, *, any_http: bool, private: bool = False) -> None:
     try:
-        return check(uri, private=private, any_http=any_http)
+        check(uri, private=private, any_http=any_http)
     except BadUri as bad:
         raise BadClient(name, str(bad)) from None
-
-
-def _scopes(table: Mapping[str, Any]) -> tuple[str, ...]:
-    scopes = _texts(table, "scopes", MAX_LIST)
-    unknown = next((scope for scope in scopes if scope not in SCOPES), None)
-    if unknown is not None or not scopes:
-        raise BadClient("scopes", f"must be some of {', '.join(SCOPES)}")
-    return scopes
-
-
-def _jwks(value: Any) -> Mapping[str, Any]:
-    try:
-        keys = KeySet.import_key_set(value)
-    except (JoseError, ValueError, TypeError, KeyError, AttributeError):
-        raise BadClient("jwks", "must be a key set with public keys") from None
-    if not keys.keys or any(key.is_private or key.key_type not in {"EC", "RSA", "OKP"} for key in keys.keys):
-        raise BadClient("jwks", "must be a key set with public keys")
-    return {"keys": [dict(key.as_dict(private=False)) for key in keys.keys]}

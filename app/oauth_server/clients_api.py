@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
@@ -10,24 +9,44 @@ from starlette.routing import BaseRoute
 from app.accounts.guards import admin_required, fresh_or_token
 from app.accounts.models import User
 from app.oauth_server import administration
-from app.oauth_server.client_config import to_table
+from app.oauth_server.client_config import ClientFields, to_table
 from app.oauth_server.lifespan import OAuthServerState
 from app.oauth_server.models import Client
+from app.web.body import json_object
 from app.web.errors import BadRequest
-from app.web.openapi import FLAG, NUMBER, TEXT, ApiRoute, Operation, array, nullable, obj
+from app.web.openapi import ApiRoute, Operation, ResponseModel
 from app.web.responses import json_response
 
 ApiRequest = Request[OAuthServerState]
 BACK = "/admin/clients"
 PAGE_SIZE = 50
-TEXTS = array(TEXT)
-CLIENT = obj(
-    id=TEXT, name=TEXT, redirect_uris=TEXTS, scopes=TEXTS, public=FLAG, jwks=nullable({"type": "object"}),
-    groups=nullable(TEXTS), first_party=FLAG, pkce=FLAG, device=FLAG, introspect=FLAG, disabled=FLAG, id_token_alg=TEXT,
-    access_token_format=TEXT, subject=TEXT, logout_uri=nullable(TEXT), post_logout_redirect_uris=TEXTS, source=TEXT,
-    created=NUMBER,
-)  # fmt: skip
-WITH_SECRET = obj(**CLIENT["properties"], secret=nullable(TEXT))
+
+
+class ClientBody(ClientFields):
+    """A client to create, or the fields to change."""
+
+    id: str | None = None
+
+
+class ShownClient(ClientFields):
+    id: str
+    source: str
+    created: float
+
+
+class NewClient(ShownClient):
+    """`secret` is shown this once; null for a client without one."""
+
+    secret: str | None
+
+
+class ClientList(ResponseModel):
+    clients: list[ShownClient]
+    total: int
+
+
+class NewSecret(ResponseModel):
+    secret: str
 
 
 @admin_required
@@ -56,7 +75,7 @@ async def page_of_clients(request: ApiRequest) -> tuple[list[Client], int, int, 
 async def create_client(request: ApiRequest, admin: User) -> Response:
     """`POST /api/clients`."""
     await fresh_or_token(request, BACK)
-    client, secret = await administration.create(request, admin, await _table(request))
+    client, secret = await administration.create(request, admin, await json_object(request))
     return json_response(_json(client) | {"secret": secret}, 201)
 
 
@@ -70,7 +89,7 @@ async def show_client(request: ApiRequest, admin: User) -> Response:
 async def change_client(request: ApiRequest, admin: User) -> Response:
     """`PATCH /api/clients/{id}`: the members that are given."""
     await fresh_or_token(request, BACK)
-    return json_response(_json(await administration.change(request, admin, await _table(request))))
+    return json_response(_json(await administration.change(request, admin, await json_object(request))))
 
 
 @admin_required
@@ -88,45 +107,31 @@ async def remove_client(request: ApiRequest, admin: User) -> Response:
     return Response(status_code=204)
 
 
-async def _table(request: ApiRequest) -> dict[str, Any]:
-    """The body; `client_of` checks its members. Raises BadRequest."""
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise BadRequest("Content-Type: must be application/json", field="Content-Type")
-    try:
-        table = orjson.loads(await request.body())
-    except orjson.JSONDecodeError:
-        raise BadRequest("body: is not valid JSON", field="body") from None
-    if not isinstance(table, dict):
-        raise BadRequest("body: must be a JSON object", field="body")
-    return table
-
-
 def _json(client: Client) -> dict[str, Any]:
     return {"id": client.id, **to_table(client), "source": client.source, "created": client.created}
 
 
 ID = {"id": "The client's id."}
-BODY = {"type": "object", "additionalProperties": True}
 routes: list[BaseRoute] = [
     ApiRoute("GET", "/api/clients", list_clients, Operation(
         summary="The services that sign people in here", tag="clients", query={"page": "From 1, of 50 each."},
-        responses={200: ("The clients.", obj(clients=array(CLIENT), total=NUMBER))}, problems=[403], guarded=True,
+        responses={200: ("The clients.", ClientList)}, problems=[403], guarded=True,
     )),
     ApiRoute("POST", "/api/clients", create_client, Operation(
-        summary="Create a client", tag="clients", body=BODY,
-        responses={201: ("The client; its secret is shown this once.", WITH_SECRET)}, problems=[409], guarded=True,
+        summary="Create a client", tag="clients", body=ClientBody,
+        responses={201: ("The client.", NewClient)}, problems=[409], guarded=True,
     )),
     ApiRoute("GET", "/api/clients/{id}", show_client, Operation(
-        summary="A client", tag="clients", parameters=ID, responses={200: ("The client.", CLIENT)},
+        summary="A client", tag="clients", parameters=ID, responses={200: ("The client.", ShownClient)},
         problems=[403, 404], guarded=True,
     )),
     ApiRoute("PATCH", "/api/clients/{id}", change_client, Operation(
-        summary="Change a client", tag="clients", parameters=ID, body=BODY,
-        responses={200: ("The client.", CLIENT)}, problems=[404, 409], guarded=True,
+        summary="Change a client", tag="clients", parameters=ID, body=ClientBody,
+        responses={200: ("The client.", ShownClient)}, problems=[404, 409], guarded=True,
     )),
     ApiRoute("POST", "/api/clients/{id}/secrets", add_secret, Operation(
         summary="A new secret; the last one stays valid beside it", tag="clients", parameters=ID,
-        responses={201: ("The secret, shown this once.", obj(secret=TEXT))}, problems=[404, 409], guarded=True,
+        responses={201: ("The secret, shown this once.", NewSecret)}, problems=[404, 409], guarded=True,
     )),
     ApiRoute("DELETE", "/api/clients/{id}", remove_client, Operation(
         summary="Remove a client", tag="clients", parameters=ID,

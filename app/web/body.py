@@ -61,7 +61,7 @@ async def json_body(request: Request[Any], model: type[B]) -> B:
 
     The Content-Type must be `application/json`, which a form of another site cannot send.
     """
-    return validated(model, await _json_object(request))
+    return validated(model, await json_object(request))
 
 
 def validated(model: type[B], document: dict[str, Any]) -> B:
@@ -69,15 +69,21 @@ def validated(model: type[B], document: dict[str, Any]) -> B:
     try:
         return model.model_validate(document)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        name = ".".join(str(part) for part in first["loc"])[:64]
-        message = MESSAGES.get(first["type"]) or first["msg"].replace("Input should", "must").replace(
-            "String should", "must"
-        )
-        raise BadRequest(f"{name}: {message.removeprefix('Value error, ')}", field=name) from None
+        name, message = first_mistake(error)
+        raise BadRequest(f"{name}: {message}", field=name) from None
 
 
-async def _json_object(request: Request[Any]) -> dict[str, Any]:
+def first_mistake(error: ValidationError) -> tuple[str, str]:
+    """(the first wrong member, what is wrong with it)."""
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    message = MESSAGES.get(first["type"]) or first["msg"].replace("Input should", "must").replace(
+        "String should", "must"
+    )
+    return ".".join(str(part) for part in first["loc"])[:64], message.removeprefix("Value error, ")
+
+
+async def json_object(request: Request[Any]) -> dict[str, Any]:
+    """The members of a JSON object. Raises BadRequest."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise BadRequest("Content-Type: must be application/json", field="Content-Type")
     try:
@@ -94,7 +100,7 @@ async def json_fields(request: Request[Any], required: dict[str, type], optional
 
     Raises BadRequest. The Content-Type must be `application/json`, which a form of another site cannot send.
     """
-    document = await _json_object(request)
+    document = await json_object(request)
     kinds = required | (optional or {})
     for name in document:
         if name not in kinds:

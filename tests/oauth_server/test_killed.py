@@ -36,7 +36,6 @@ class Service:
     def __init__(self, folder: Path, store: Valkey) -> None:
         self._folder, self._port = folder, str(free_port())
         self._settings = {"redis_url": store.url, "registration": "open", "clients": json.dumps({"app": APP})}
-        self._http = httpx.Client(timeout=PATIENCE)
         self._settings["public_url"] = self.url = f"http://127.0.0.1:{self._port}"
 
     def running(self) -> AbstractContextManager[Process]:
@@ -63,7 +62,8 @@ class Service:
     def _tokens(self, form: dict[str, str]) -> dict[str, str] | None:
         """None for an error, or no answer."""
         try:
-            response = self._http.post(f"{self.url}/oauth2/token", data=form, auth=("app", SECRET))
+            url, auth = f"{self.url}/oauth2/token", ("app", SECRET)
+            response = httpx.post(url, data=form, auth=auth, timeout=PATIENCE, verify=False)  # reads no certificates
         except httpx.TransportError:
             return None
         assert response.status_code in {200, 400, 503}, response.text
