@@ -38,7 +38,9 @@ async def create(request: AdminRequest, admin: User, table: dict[str, Any]) -> t
     """(the client of a table with FIELDS and perhaps an `id`, its secret). Raises BadRequest, Conflict."""
     provider = request.state["oauth_server"]
     client_id = table.pop("id", None) or f"client-{new_secret()[:12].strip('-_')}"
-    if isinstance(client_id, str) and await provider.clients.get(client_id) is not None:
+    if not isinstance(client_id, str):
+        raise BadRequest("id: must be a text", field="id")
+    if await provider.clients.get(client_id) is not None:
         raise Conflict(N_("There is a client with this id already."))
     client = _checked(request, client_id, table, source="administration", created=provider.clock())
     secret = new_secret() if client.auth == "secret" else None
@@ -82,8 +84,8 @@ async def remove(request: AdminRequest, admin: User) -> None:
     await request.state["oauth_server"].clients.store.remove(client.id)
 
 
-def _checked(request: AdminRequest, client_id: object, table: dict[str, Any], **other: Any) -> Client:
+def _checked(request: AdminRequest, client_id: str, table: dict[str, Any], **other: Any) -> Client:
     try:
-        return client_of(str(client_id), table, any_http=not request.state["settings"].production, **other)
+        return client_of(client_id, table, any_http=not request.state["settings"].production, **other)
     except BadClient as bad:
         raise BadRequest(str(bad), field=bad.field) from None

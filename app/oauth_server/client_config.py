@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, cast
 
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from app.accounts.secret import digest
 from app.oauth_server.models import Client
@@ -57,6 +57,12 @@ def _jwks(value: dict[str, Any] | None) -> dict[str, Any] | None:
     return {"keys": [dict(key.as_dict(private=False)) for key in keys]}
 
 
+def _flag(value: object) -> object:
+    """A variable of the environment is a text."""
+    return {"true": True, "false": False}.get(value.lower(), value) if isinstance(value, str) else value
+
+
+Flag = Annotated[bool, Field(strict=True), BeforeValidator(_flag)]
 Texts = Annotated[
     tuple[Annotated[str, Field(min_length=1, max_length=2000)], ...],
     Field(max_length=MAX_LIST),
@@ -76,12 +82,12 @@ class ClientFields(BaseModel):
     scopes: Annotated[Texts, AfterValidator(_scopes)] = ()
     groups: Texts | None = None
     jwks: Annotated[dict[str, Any] | None, AfterValidator(_jwks)] = None
-    public: bool = False
-    first_party: bool = False
-    pkce: bool = True
-    device: bool = False
-    introspect: bool = False
-    disabled: bool = False
+    public: Flag = False
+    first_party: Flag = False
+    pkce: Flag = True
+    device: Flag = False
+    introspect: Flag = False
+    disabled: Flag = False
     id_token_alg: Literal["ES256", "RS256"] = "ES256"  # noqa: S105 - an algorithm
     access_token_format: Literal["opaque", "jwt"] = "opaque"  # noqa: S105 - a format
     subject: Literal["public", "pairwise"] = "public"

@@ -23,7 +23,7 @@ PAGE_SIZE = 50
 
 
 class ClientBody(ClientFields):
-    """A client to create, or the fields to change."""
+    """A client to create."""
 
     id: str | None = None
 
@@ -126,7 +126,7 @@ routes: list[BaseRoute] = [
         problems=[403, 404], guarded=True,
     )),
     ApiRoute("PATCH", "/api/clients/{id}", change_client, Operation(
-        summary="Change a client", tag="clients", parameters=ID, body=ClientBody,
+        summary="Change a client", tag="clients", parameters=ID, body=ClientFields,
         responses={200: ("The client.", ShownClient)}, problems=[404, 409], guarded=True,
     )),
     ApiRoute("POST", "/api/clients/{id}/secrets", add_secret, Operation(
