@@ -2,7 +2,7 @@
 
 from app.sites import bodies
 from app.sites.site_settings import NewSite, SiteChanges
-from app.web.openapi import TEXT, Operation, Shape
+from app.web.openapi import TEXT, Operation, Query, Shape
 
 SITE_PARAMETER = {"id": "The site's id."}
 RANGE = {
@@ -101,7 +101,7 @@ EXPORT = _site(
     "Everything that was counted, as CSV or JSON lines, which can be imported again",
     {200: ("The export, streamed.", TEXT)},
     media=("text/csv; charset=utf-8", "application/jsonl; charset=utf-8"),
-    query={"format": "csv or jsonl."},
+    query={"format": Query("csv by default.", {"type": "string", "enum": ["csv", "jsonl"]})},
 )
 GIVE_HOST = _site(
     "Gives a host that several sites name to this one, for Busuanzi: for administrators",

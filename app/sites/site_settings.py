@@ -139,7 +139,7 @@ Networks = Annotated[
     _list_of(_network, MAX_ENTRIES),
     _schema(rf"^{BYTE}(\.{BYTE}){{3}}$", MAX_ENTRIES, "Addresses and networks such as 192.0.2.0/24, also of IPv6."),
 ]
-Whole = Annotated[int, BeforeValidator(_whole)]
+WHOLE = BeforeValidator(_whole)
 
 
 class SiteChanges(Body):
@@ -151,12 +151,12 @@ class SiteChanges(Body):
     keep_query: Parameters = Field(default_factory=list)
     trailing_slash: bool = False
     lower_case: bool = False
-    max_paths: Annotated[Whole, Field(ge=1, le=MAX_PATHS)] = 10_000
+    max_paths: Annotated[int, Field(ge=1, le=MAX_PATHS), WHOLE] = 10_000
     public: bool = False
     privacy: Literal["total", "nothing"] = "total"
     frame: Origins = Field(default_factory=list)
     ignore: Networks = Field(default_factory=list)
-    retention_days: Annotated[Whole, Field(ge=0, le=MAX_RETENTION_DAYS)] = 0
+    retention_days: Annotated[int, Field(ge=0, le=MAX_RETENTION_DAYS), WHOLE] = 0
 
 
 class NewSite(SiteChanges):
