@@ -72,7 +72,7 @@ class Config(Mapping[str, Any]):
             if error.response.status_code < 500 or not config._load():
                 await client.aclose()
                 raise
-        except httpx.TransportError as error:
+        except (httpx.TransportError, ValueError) as error:  # the latter: something else answers in its place
             if not config._load():
                 await client.aclose()
                 raise ConfigUnavailable(f"{url} does not answer, and no values are kept: {error}") from None

@@ -48,6 +48,10 @@ async def test_a_client_starts_from_its_file_while_the_service_is_away(office: O
         assert dict(config) == {"price": 5}
     with pytest.raises(ConfigUnavailable):
         await Config.open("http://tallygate.test", token, "shop", cache=tmp_path / "none", client=gone())
+    page = httpx.MockTransport(lambda request: httpx.Response(200, text="<p>Back soon"))
+    other = httpx.AsyncClient(transport=page, base_url="http://tallygate.test")
+    async with await Config.open("http://tallygate.test", token, "shop", cache=cache, client=other) as config:
+        assert dict(config) == {"price": 5}
 
 
 async def test_a_refused_token_is_told_even_with_a_file(office: Office, tmp_path: Path) -> None:
