@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 from uvicorn.config import STARTUP_FAILURE
 
 from app.accounts.lifespan import open_accounts
+from app.accounts.mails import account_mails
 from app.accounts.rate_limits import unknown_limits
 from app.accounts.setup_link import print_setup_link
 from app.config_service.lifespan import ConfigState, open_config_service
@@ -24,6 +25,7 @@ from app.counter.lifespan import CounterState, open_counter
 from app.gateway.lifespan import GatewayState, gateway_mistakes, open_gateway
 from app.hooks.lifespan import HooksState, open_hooks
 from app.hooks.personal import personal_webhooks
+from app.mail.lifespan import mail_mistakes, open_mail
 from app.oauth_client.lifespan import OAuthState, open_oauth_client
 from app.oauth_client.provider_config import provider_mistakes
 from app.oauth_client.provisioning import finish_elsewhere
@@ -59,7 +61,7 @@ from app.wechat.lifespan import WeChatState, open_wechat
 if TYPE_CHECKING:
     from app.observability.tracing import Tracing
 
-SETTINGS_CHECKS = (unknown_limits, gateway_mistakes, provider_mistakes, client_mistakes)
+SETTINGS_CHECKS = (unknown_limits, gateway_mistakes, provider_mistakes, client_mistakes, mail_mistakes)
 """What features demand of settings: a line for each mistake."""
 LOG_INTERVAL = 0.2
 """Seconds between two writes of the access log."""
@@ -134,6 +136,7 @@ async def lifespan(
         oauth["finish_elsewhere"] = finish_elsewhere
         recheck = oauth["refresher"].recheck
         accounts = await stack.enter_async_context(open_accounts(web, recheck, clock))
+        mail = await stack.enter_async_context(open_mail(web, account_mails(web, accounts), metrics, clock))
         signing = await stack.enter_async_context(open_signing_keys(web, clock))
         oauth_server = await stack.enter_async_context(open_oauth_server(web, accounts, signing, clock))
         await stack.enter_async_context(own_port(metrics, settings))
@@ -165,7 +168,7 @@ async def lifespan(
             await web["health"].failure()  # so that a loss of Redis before the first probe is one after it was reached
         _freeze_garbage()
         features = {**oauth_server, **counter, **sites, **config, **hooks, **wechat, **gateway}
-        yield cast(State, {**web, **accounts, **oauth, **signing, **features})
+        yield cast(State, {**web, **accounts, **mail, **oauth, **signing, **features})
 
 
 def _open_log(settings: Settings, access: AccessLog, stack: contextlib.AsyncExitStack) -> Lifecycle:

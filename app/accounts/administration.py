@@ -9,11 +9,13 @@ from starlette.requests import Request
 from app.accounts.helpers import audit, own_origin, raise_if_limited
 from app.accounts.invitations import Invitation
 from app.accounts.lifespan import AccountState
+from app.accounts.mails import NO_MAIL
 from app.accounts.models import User
 from app.accounts.profile import BadProfile, email_of, groups_of, note_of
 from app.accounts.store import LastAdmin, NoSuchUser
 from app.audit.log import Event
 from app.web.errors import NotFound
+from app.web.i18n import N_
 
 DAY = 86_400
 
@@ -118,16 +120,25 @@ async def invite(
     note: str = "",
     is_admin: bool = False,
     groups: Sequence[str] = (),
+    send: bool = False,
 ) -> tuple[str, Invitation]:
-    """Returns (the link, the invitation). Raises BadProfile, TooMany."""
+    """Returns (the link, the invitation), and mails it if `send`. Raises BadProfile, TooMany."""
     email, note, checked = email_of(email), note_of(note), groups_of([*groups])
+    if send and not request.state["mail"].enabled:
+        raise BadProfile("send", NO_MAIL)
+    if send and not email:
+        raise BadProfile("email", N_("An address is needed to send the invitation to."))
     raise_if_limited(await request.state["limits"].inviting(admin.id))
     secret = await request.state["invitations"].create(
         admin.id, days * DAY, email=email, note=note, is_admin=is_admin, groups=checked
     )
     invitation = await request.state["invitations"].by_secret(secret)
     await audit(request, Event.INVITED, user="", by=admin, detail=email)
-    return f"{own_origin(request)}/sign-up?invitation={secret}", invitation
+    path = f"sign-up?invitation={secret}"
+    if send:
+        locale = request.state["pages"].locale_of(request.scope)
+        await request.state["mail"].enqueue("invitation", to=email, by=admin.label, link=path, locale=locale)
+    return f"{own_origin(request)}/{path}", invitation
 
 
 async def withdraw_invitation(request: Request[AccountState], admin: User, invitation: Invitation) -> None:

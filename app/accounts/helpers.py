@@ -88,10 +88,18 @@ def with_limit(request: Request[S], limited: TooMany, response: Response) -> Res
     return response
 
 
+TOLD_BY_MAIL = frozenset(
+    {Event.PASSWORD_CHANGED, Event.PASSWORD_RESET, Event.FACTOR_ADDED, Event.FACTOR_REMOVED, Event.EMAIL_CHANGED}
+)
+"""Changes of how a user signs in: the owner of the account learns of them (OWASP ASVS 5.0, 6.3.7)."""
+
+
 async def audit(
     request: Request[S], event: Event, *, user: User | str, by: User | None = None, detail: str = ""
 ) -> None:
-    """Writes an audit entry about a user; `by` is the actor if that is another user."""
+    """Writes an audit entry about a user; `by` is the actor if that is another user. The verified address that `user`
+    holds, which may be a former one, is told of changes of how the user signs in.
+    """
     await request.state["audit"].record(
         event,
         user=user if isinstance(user, str) else user.id,
@@ -100,3 +108,8 @@ async def audit(
         request_id=request.scope["state"]["request_id"],
         detail=detail,
     )
+    if event in TOLD_BY_MAIL and isinstance(user, User) and user.email_verified:
+        locale = user.locale or request.state["pages"].locale_of(request.scope)
+        await request.state["mail"].enqueue(
+            "notice", to=user.email, name=user.name, event=event.value, detail=detail, locale=locale
+        )

@@ -42,6 +42,7 @@ class Invite(Body):
     note: Text = ""
     is_admin: bool = False
     groups: Annotated[tuple[Text, ...], Field(max_length=100, strict=False)] = ()
+    send: Annotated[bool, Field(description="Whether to mail the link to `email`, where mails can be sent.")] = False
 
 
 @admin_required

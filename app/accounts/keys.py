@@ -8,6 +8,7 @@
 | `{accounts}:recovery-codes:<user>` | hash | the hash of a recovery code -> empty, or who used it | for ever |
 | `{accounts}:challenge:<hash>` | string | what a passkey's challenge is for | 5 min |
 | `{accounts}:pending-sign-in:<hash>` | string | a user whose password was right, before the second factor | 10 min |
+| `{accounts}:email-link:<hash>` | hash | user, email, expires, used: verifies the address | 1 day |
 """
 
 
@@ -33,3 +34,7 @@ def challenge(digest: str) -> str:
 
 def pending_sign_in(digest: str) -> str:
     return f"{{accounts}}:pending-sign-in:{digest}"
+
+
+def email_link(digest: str) -> str:
+    return f"{{accounts}}:email-link:{digest}"

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, Protocol, TypedDict, TypeVar
 
 from app.accounts.current_user import CurrentUser, parse_user
+from app.accounts.email_links import EmailLinks
 from app.accounts.identities import Identities
 from app.accounts.invitations import Invitations
 from app.accounts.known_origins import KnownOrigins
@@ -25,6 +26,7 @@ from app.accounts.user_search import UserSearch
 from app.accounts.user_store import UserStore
 from app.accounts.waiting_forms import WaitingForms
 from app.audit.log import Audit
+from app.mail.lifespan import MailState
 from app.sessions.cookie_store import CookieSessions
 from app.sessions.redis_store import RedisSessions
 from app.sessions.service import Recheck, Sessions
@@ -84,6 +86,7 @@ class Accounts(TypedDict):
 
     accounts: AccountStore
     audit: Audit
+    email_links: EmailLinks
     identities: Identities
     invitations: Invitations
     known_origins: KnownOrigins
@@ -102,7 +105,7 @@ class Accounts(TypedDict):
     waiting_forms: WaitingForms
 
 
-class AccountState(WebState, Accounts, SignInElsewhere, SignInChecks):
+class AccountState(WebState, Accounts, SignInElsewhere, SignInChecks, MailState):
     """The request state of handlers that know users."""
 
 
@@ -128,6 +131,7 @@ async def open_accounts(
         yield Accounts(
             accounts=accounts,
             audit=audit,
+            email_links=EmailLinks(store, changed=users.forget, clock=clock),
             identities=Identities(store, clock=clock),
             invitations=Invitations(store, clock=clock),
             known_origins=KnownOrigins(store),

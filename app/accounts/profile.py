@@ -3,14 +3,13 @@
 import re
 import unicodedata
 
+from app.settings.checks import EMAIL
 from app.web.i18n import N_
 
 MAX_DISPLAY_NAME_LENGTH = 100
 MAX_EMAIL_LENGTH = 254
 MAX_GROUPS = 100
 MAX_NOTE_LENGTH = 200
-EMAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9-]+)*")
-"""The addresses of HTML's `<input type=email>`: none can add a header to a message."""
 GROUP = re.compile(r"\w[\w.:@-]{0,63}")
 """Group names travel in header lists and paths, so they hold no commas, spaces and slashes."""
 INVISIBLE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})

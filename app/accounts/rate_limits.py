@@ -19,11 +19,15 @@ INVITING = Rule("inviting", 50, 3600)
 CONFIRMING = Rule("confirming", 10, 300)
 SECOND_FACTOR = Rule("second-factor", 10, 3600)
 CHALLENGE = Rule("challenge", 100, 300)
+FORGOTTEN = Rule("forgotten", 10, 3600)
+FORGOTTEN_MAILS = Rule("forgotten-mails", 10, 3600)
+VERIFYING = Rule("verifying", 10, 3600)
 NAMES = frozenset(
     rule.name
     for rule in (
         SIGN_IN_ACCOUNT, SIGN_IN_ADDRESS, SIGN_IN_NOTED, SIGN_UP, SETUP, PASSWORD_CHANGE, RENAMING, INVITATION,
         ELSEWHERE, INVITING, CONFIRMING,
+        FORGOTTEN, VERIFYING,
     )
 )  # fmt: skip
 """The limits that the setting `rate_limits` may change."""
@@ -115,6 +119,20 @@ class RateLimits:
     async def inviting(self, user_id: str) -> int:
         """50 invitations an hour by a user."""
         return await self.limiter.spend((INVITING, user_id))
+
+    async def forgotten(self, login: str, address: str) -> int:
+        """10 an hour for a name or an e-mail address, whether it exists or not; from an address together with
+        passwords.
+        """
+        return await self.limiter.spend((FORGOTTEN, login), (SIGN_IN_ADDRESS, address_key(address)))
+
+    async def forgotten_mails(self, user_id: str) -> int:
+        """10 mails an hour to a user, by name and by address together."""
+        return await self.limiter.spend((FORGOTTEN_MAILS, user_id))
+
+    async def verifying(self, user_id: str) -> int:
+        """10 mails an hour by a user, who may name anybody's address."""
+        return await self.limiter.spend((VERIFYING, user_id))
 
 
 def _account(name: str, known_origin: str) -> tuple[Rule, str]:

@@ -17,6 +17,7 @@ from app.accounts.pages import (
     audit_log,
     confirm,
     devices,
+    forgotten,
     invitations,
     new_factor,
     own_data,
@@ -31,6 +32,7 @@ from app.accounts.pages import (
     tokens,
     user,
     users,
+    verify_email,
 )
 
 routes: list[BaseRoute] = [
@@ -52,6 +54,8 @@ routes: list[BaseRoute] = [
     *sign_up.routes,
     *confirm.routes,
     *reset.routes,
+    *forgotten.routes,
+    *verify_email.routes,
     *setup.routes,
     # the user's account: /account, /account/devices, /account/tokens
     *account.routes,

@@ -16,6 +16,7 @@ from app.cli import (
     remove_second_factors,
     reset_password,
     rotate_keys,
+    send_test_mail,
     serve,
     settings_manual,
 )
@@ -36,6 +37,7 @@ COMMANDS: tuple[Command, ...] = (
     export_data.command,
     import_data.command,
     back_up.command,
+    send_test_mail.command,
 )
 FORMER = {new: old for old, new in FORMER_NAMES.items()}
 

@@ -161,6 +161,7 @@ async def _take_email(request: Request[OAuthState], user_id: str, profile: Exter
     if profile.email and user is not None and not user.email:
         with suppress(EmailTaken, BadProfile):
             await request.state["users"].set_email(user_id, email_of(profile.email), verified=True)
+            await audit(request, Event.EMAIL_VERIFIED, user=user_id, detail=profile.issuer)
 
 
 def _display_name(profile: ExternalProfile) -> str:

@@ -35,6 +35,11 @@ class Attempts:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    async def finish(self, seconds: float) -> None:
+        """Waits for the attempts under way."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=seconds)
+
     async def run(self, start_due: Callable[[], Awaitable[None]], on_check: Callable[[], None] = lambda: None) -> None:
         """Calls `start_due` when woken, and each second after `on_check`, until cancelled. Attempts under way are
         cancelled, too: their lease ends, and they are made again.

@@ -7,6 +7,9 @@ from typing import Any
 HOST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\]")
 ORIGIN = re.compile(r"https?://([a-z0-9]([a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:.]+\])(:\d{1,5})?/?")
 DOMAIN = re.compile(r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]([a-z0-9-]*[a-z0-9])?")
+EMAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9-]+)*")
+"""The addresses of HTML's `<input type=email>`: none can add a header to a message."""
+SENDER_NAME = re.compile(r'[^\x00-\x1f\x7f-\x9f<>",;\\@\u2028\u2029]{0,100}')
 PROVIDER_NAME = re.compile(r"(?=.{1,32}$)[a-z0-9]+([_-][a-z0-9]+)*")
 
 
@@ -53,4 +56,13 @@ def provider_names(value: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]
             raise ValueError(
                 f"{name[:64]}: a provider's name has 1 to 32 small letters and digits, with single - or _ between"
             )
+    return value
+
+
+def sender(value: str) -> str:
+    """An address, or a name and an address in angle brackets."""
+    name, _, address = value.rpartition("<")
+    bare = address.removesuffix(">") if name else value
+    if value and not (SENDER_NAME.fullmatch(name) and EMAIL.fullmatch(bare) and (not name or address.endswith(">"))):
+        raise ValueError("must be an address such as sign-in@example.com, or Example <sign-in@example.com>")
     return value

@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 
 from app.settings.checks import domain, host_names, networks, provider_names
 from app.settings.hook_fields import HookSettings
+from app.settings.mail_fields import MailSettings
 from app.settings.page_fields import PageSettings
 from app.settings.runtime_fields import RuntimeSettings
 from app.settings.session_fields import SessionSettings
@@ -33,7 +34,7 @@ TABLES = frozenset({"clients", "oauth", "services", "wechat", "wechat_platform"}
 OUTGOING_PROXY = re.compile(r"https?://([^\s/@?#]+@)?([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?")
 
 
-class Settings(SessionSettings, HookSettings, PageSettings, RuntimeSettings):
+class Settings(SessionSettings, HookSettings, MailSettings, PageSettings, RuntimeSettings):
     """The settings. Immutable; made by `load_settings`, or directly in tests."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True)
@@ -249,6 +250,11 @@ class Settings(SessionSettings, HookSettings, PageSettings, RuntimeSettings):
     @property
     def production(self) -> bool:
         return self.environment == "production"
+
+    @property
+    def sends_mail(self) -> bool:
+        """Whether mails can be sent: links in them begin with `public_url`, never with what a request says."""
+        return bool(self.smtp_url and self.mail_from and self.public_url)
 
     @property
     def legacy(self) -> bool:

@@ -40,7 +40,7 @@ A part in braces is a Redis Cluster hash tag: keys that one script touches share
 | `{accounts}:service:<id>` | hash | a service: name, created, grants | for ever |
 | `{accounts}:tokens:<user>` | sorted set | hashes of a user's API tokens, by expiry | for ever |
 | `{accounts}:waiting-form:<hash>` | string | a form, sealed, whose user authenticates at a provider | 15 min |
-| `{accounts}:reset-link:<hash>` | hash | user, stamp (of the password that it replaces), expires | 1 day |
+| `{accounts}:reset-link:<hash>` | hash | user, stamp (of the former password), expires, email | 1 day at most |
 | `{accounts}:audit` | stream | the audit log: the last 10,000 entries | for ever |
 | `{accounts}:identity:<hash>` | hash | user, issuer, subject, provider, name, picture, linked | for ever |
 | `{accounts}:identities:<user>` | set | hashes of a user's linked identities | for ever |

@@ -113,6 +113,7 @@ async def form(
         reference=reference,
         username=user.name if username is None else username,
         may_rename=not request.state["settings"].legacy,
+        with_mail=request.state["settings"].sends_mail,
         revocable=request.state["sessions"].revocable,
         identities=await request.state["identities"].of_user(user.id),
         elsewhere=request.state["sign_in_options"],

@@ -42,8 +42,8 @@ async def show(request: Request[AccountState], admin: User) -> Response:
 @admin_required
 @confirm(N_("You are about to invite somebody."), INVITATIONS)
 async def invite(request: Request[AccountState], admin: User) -> Response:
-    """`POST /admin/invitations` with `days`, `email`, `note`, `role` and `groups`; the page shows the link, once."""
-    fields = await form_fields(request, "days", "email", "note", "role", "groups")
+    """`POST /admin/invitations` with `days`, `email`, `note`, `role`, `groups` and `send` (on); shows the link."""
+    fields = await form_fields(request, "days", "email", "note", "role", "groups", "send")
     if fields["days"] not in INVITATION_DAYS:
         raise BadRequest(f"days: must be one of {', '.join(sorted(INVITATION_DAYS, key=int))}", field="days")
     if fields["role"] not in ROLES:
@@ -57,6 +57,7 @@ async def invite(request: Request[AccountState], admin: User) -> Response:
             note=fields["note"],
             is_admin=ROLES[fields["role"]],
             groups=fields["groups"].replace(",", " ").split(),
+            send=bool(fields["send"]),
         )
     except BadProfile as bad:
         return await _page(request, admin, error=bad.reason, field=bad.field, typed=fields)
@@ -97,7 +98,8 @@ async def _page(
         most_listed=MAX_LISTED_INVITATIONS,
         inviting=request.state["settings"].registration != "closed",
         invitation_link=await shown_secret(request, admin),
-        form=typed or {"email": "", "note": "", "role": "", "groups": "", "days": "7"},
+        form=typed or {"email": "", "note": "", "role": "", "groups": "", "days": "7", "send": ""},
+        with_mail=request.state["settings"].sends_mail,
         error=error,
         field=field,
     )

@@ -8,10 +8,11 @@ from starlette.routing import Route
 from app.accounts import administration, own_data
 from app.accounts.asking import Question, ask
 from app.accounts.guards import sign_in_required
-from app.accounts.helpers import audit, flash_message, see_other
+from app.accounts.helpers import audit, flash_message, raise_if_limited, see_other
 from app.accounts.lifespan import AccountState
 from app.accounts.models import User
 from app.accounts.pages import account
+from app.accounts.pages.verify_email import send_verification
 from app.accounts.profile import BadProfile, display_name_of, email_of
 from app.accounts.reauthentication import confirm, confirmation
 from app.accounts.store import LastAdmin
@@ -42,8 +43,12 @@ async def change_profile(request: Request[AccountState], user: User) -> Response
     if email != user.email:
         if question := await confirmation(request, user, N_("You are about to change your e-mail address.")):
             return question
+        if email:
+            raise_if_limited(await state["limits"].verifying(user.id))
         await state["users"].set_email(user.id, email, verified=False)
         await audit(request, Event.EMAIL_CHANGED, user=user)
+        if email:
+            await send_verification(request, user.id, email)
     if name != user.display_name:
         await state["users"].set_display_name(user.id, name)
         await audit(request, Event.PROFILE_CHANGED, user=user, detail="display_name")

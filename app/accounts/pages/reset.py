@@ -14,7 +14,9 @@ from app.web.body import form_fields
 from app.web.errors import NotFound
 from app.web.i18n import N_
 
-GONE = N_("This link is no longer valid: it works once, for a day, until the password changes. Ask for a new one.")
+GONE = N_(
+    "This link is no longer valid: it works once, for a limited time, until the password changes. Ask for a new one."
+)
 
 
 async def show(request: Request[AccountState]) -> Response:

@@ -118,6 +118,7 @@ async def form(
         with_password=not only or request.method == "POST",
         has_admin=await _has_admin(request),
         wait=wait,
+        with_mail=settings.sends_mail,
         passkeys=relying_party(request).possible,
     )
 
