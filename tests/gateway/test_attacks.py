@@ -77,3 +77,33 @@ async def test_no_query_or_form_brings_a_token(browser: Browser, service: Runnin
     asked = f"/bob?access_token={secret}&authorization=Bearer%20{secret}"
     assert (await browser.verify(asked, Accept="*/*")).status_code == 401
     assert (await browser.verify("/bob", Accept="*/*", Authorization=f"Token {secret}")).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"X-Forwarded-Host": "wiki%2eexample.com"}, {"X-Forwarded-Host": "[::ffff:192.0.2.1]"},
+        {"X-Forwarded-Host": "wiki.example.com:0"}, {"X-Forwarded-Host": "wiki.example.com:99999"},
+        {"X-Forwarded-Host": "wiki..example.com"}, {"X-Forwarded-Host": "wiki.example.com/"},
+        {"X-Forwarded-Host": "bob@wiki.example.com"}, {"X-Forwarded-Host": "wiki.example.com\tx"},
+        {"X-Forwarded-Host": FILES}, {"X-Forwarded-Uri": "//page\\..\\x\x7f"}, {"X-Forwarded-Proto": "http"},
+        {"X-Forwarded-Method": "get"}, {"X-Forwarded-Uri": "/public/..%2fpage%00"}, {"Cookie": "a=b"},
+        {"Authorization": "Bearer tgt_unknown"},
+    ],
+)  # fmt: skip
+async def test_a_remembered_answer_is_no_answer_to_another_question(browser: Browser, change: dict[str, str]) -> None:
+    await browser.sign_in("bob")
+    await browser.enter()
+    for _ in range(3):
+        assert (await browser.verify("/page")).status_code == 200
+    answer = await browser.verify("/page", **change)
+    assert answer.status_code in {302, 400, 401, 403}
+    assert "remote-user" not in answer.headers
+    assert (await browser.verify("/page")).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["WIKI.Example.com", "wiki.example.com.", "wiki.example.com:443"])
+async def test_spellings_of_a_host_are_the_same_host(browser: Browser, host: str) -> None:
+    await browser.sign_in("bob")
+    await browser.enter()
+    assert (await browser.verify("/bob", **{"X-Forwarded-Host": host})).headers["remote-user"] == "bob"
