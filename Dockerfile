@@ -66,7 +66,7 @@ RUN python -m pip uninstall --quiet --yes pip \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin tallygate \
     && install --directory --owner tallygate --group tallygate --mode 0700 /data /back-ups
 COPY --from=dependencies /opt/tallygate /opt/tallygate
-COPY deploy/probe.py /usr/local/bin/probe
+COPY deploy/probe.sh /usr/local/bin/probe
 COPY --from=code /srv/tallygate /srv/tallygate
 WORKDIR /srv/tallygate
 # The store is another container; an empty TALLYGATE_REDIS_URL asks for the embedded Valkey, with its data in /data.
@@ -79,7 +79,7 @@ ENV PATH=/opt/tallygate/bin:$PATH \
 USER 10001:10001
 EXPOSE 8000
 # /live, not /ready: whoever restarts what is unhealthy would not bring Redis back by it.
-HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 CMD ["python", "/usr/local/bin/probe", "/live"]
+HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 CMD ["probe", "/live"]
 CMD ["python", "-m", "app"]
 ARG VERSION=0.1.0
 ARG REVISION=unknown

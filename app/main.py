@@ -32,7 +32,7 @@ from app.oauth_client.provisioning import finish_elsewhere
 from app.oauth_server.clients import client_mistakes
 from app.oauth_server.lifespan import OAuthServerState, open_oauth_server
 from app.oauth_server.personal import personal_grants
-from app.observability.health import HealthChecks
+from app.observability.health import PROBES, HealthChecks
 from app.observability.log import AccessLog, LogFile, configure_logging
 from app.observability.metrics import Metrics, Reading
 from app.observability.process import process_readings
@@ -49,6 +49,7 @@ from app.store.client import Store
 from app.store.connection import NodeConnection
 from app.store.embedded import Embedded
 from app.store.rate_limit import RateLimiter
+from app.store.redis_url import with_password
 from app.store.topology import Single, Topology, topology
 from app.store.tracking import Tracking
 from app.web.lifespan import WebState
@@ -175,7 +176,8 @@ def _open_log(settings: Settings, access: AccessLog, stack: contextlib.AsyncExit
     log_file = LogFile(settings.log_file)
     stack.callback(log_file.close)
     configure_logging(settings, log_file)
-    access.open(log_file, enabled=settings.log_level in {"debug", "info"})
+    quiet = frozenset() if settings.log_level == "debug" else PROBES
+    access.open(log_file, enabled=settings.log_level in {"debug", "info"}, quiet=quiet)
     stack.callback(access.flush)
     lifecycle = Lifecycle()
     stack.enter_context(lifecycle.listening(partial(_reopen, log_file, access)))
@@ -197,17 +199,20 @@ def open_topology(settings: Settings, stack: contextlib.ExitStack | contextlib.A
     Raises SettingsError, EmbeddedError.
     """
     if settings.redis_url is not None:
-        return topology_at(settings.redis_url, settings.redis_timeout)
+        return topology_at(settings.redis_url, settings)
     embedded = Embedded(settings.data_dir)
     embedded.hold()
     stack.callback(embedded.release)
     return Single(embedded.url, settings.redis_timeout, prepare=embedded.revive)
 
 
-def topology_at(url: SecretStr, timeout: float) -> Topology:
+def topology_at(url: SecretStr, settings: Settings) -> Topology:
     """Raises SettingsError for TLS files that cannot be used."""
+    address, password = url.get_secret_value(), settings.redis_password
     try:
-        return topology(url.get_secret_value(), timeout)
+        if password is not None and password.get_secret_value():
+            address = with_password(address, password.get_secret_value())
+        return topology(address, settings.redis_timeout)
     except ValueError as error:
         raise SettingsError(f"redis_url ({PREFIX}REDIS_URL): {error}") from None
 

@@ -36,7 +36,7 @@ class Invocation:
         if settings.redis_url is None:
             server_binary()
         else:
-            topology_at(settings.redis_url, settings.redis_timeout)
+            topology_at(settings.redis_url, settings)
         if settings.oauth_ca_file is not None:
             trusted(settings.oauth_ca_file)
         return settings

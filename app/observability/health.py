@@ -101,3 +101,5 @@ def _response(status_code: int, **content: Any) -> Response:
 
 
 routes = [Route("/live", live), Route("/ready", ready)]
+PROBES = frozenset(route.path for route in routes)
+"""Asked every few seconds by an orchestrator, under whatever address the process has."""

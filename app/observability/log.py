@@ -100,17 +100,20 @@ class AccessLog:
         self._file: LogFile | None = None
         self._lines: list[str] = []
         self._known: dict[str, str] = {}
+        self._quiet: frozenset[str] = frozenset()
         self.traceparent: Callable[[], str] | None = None
         """Names the span of the request, where traces are made."""
         self._second, self._stamp = 0, ""
 
-    def open(self, file: LogFile, *, enabled: bool) -> None:
+    def open(self, file: LogFile, *, enabled: bool, quiet: frozenset[str] = frozenset()) -> None:
+        """`quiet` are paths that leave a line only where they fail."""
         self._file = file if enabled else None
+        self._quiet = quiet
 
     def add(
         self, method: str, path: str, status: int, seconds: float, size: int, client: str | None, request_id: str
     ) -> None:
-        if self._file is None:
+        if self._file is None or (path in self._quiet and status == 200):
             return
         if self._file.terminal:
             self._file.write(f"{method} {path[:MAX_LOGGED_PATH]!r} {status} {seconds * 1000:.1f} ms {request_id}\n")

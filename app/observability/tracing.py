@@ -23,12 +23,12 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import __version__
+from app.observability.health import PROBES
 from app.observability.spans import begin_span
 from app.store.connection import Argument, NodeConnection, Reply, StoreUnavailable
 
 PROPAGATOR = TraceContextTextMapPropagator()
 """Without baggage: a visitor's would go on to providers."""
-PROBES = frozenset({"/live", "/ready"})
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 MAX_PATH = 256
 """Characters of a path in a span."""

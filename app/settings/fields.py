@@ -60,6 +60,10 @@ class Settings(SessionSettings, HookSettings, MailSettings, PageSettings, Runtim
     redis_url: SecretStr | None = Field(
         None, description="The Redis or Valkey to use (see below); without it the service runs its own embedded Valkey."
     )
+    redis_password: SecretStr | None = Field(
+        None,
+        description="The password of `redis_url` where that has none in it: a password may then be a file of its own.",
+    )
     redis_timeout: float = Field(
         2.0, gt=0, le=60, description="Seconds until an unanswered command or connection attempt counts as failed."
     )

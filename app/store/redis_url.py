@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
 Kind = Literal["single", "unix", "sentinel", "cluster"]
 Host = tuple[str, int]
@@ -57,6 +57,15 @@ def parse(url: str) -> Address:
         return Address(kind, path=_socket(parts), options=options)
     service, db = _service_and_db(parts.path, kind)
     return Address(kind, tls, hosts, "", service, options | db, sentinel_login)
+
+
+def with_password(url: str, password: str) -> str:
+    """The URL with this password where it has none. Raises ValueError."""
+    if "password" in parse(url).options:
+        return url
+    parts = urlsplit(url)
+    user, _, places = parts.netloc.rpartition("@")
+    return parts._replace(netloc=f"{user}:{quote(password, safe='')}@{places}").geturl()
 
 
 def _hosts(places: str, kind: Kind) -> tuple[Host, ...]:

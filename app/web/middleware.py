@@ -15,6 +15,7 @@ from typing import Any
 import structlog
 from starlette.types import Message, Receive, Scope, Send
 
+from app.observability.health import PROBES
 from app.observability.log import AccessLog
 from app.observability.metrics import OTHER, Metrics
 from app.server.protocol import UPGRADE_IGNORED
@@ -38,8 +39,6 @@ ON_RESPONSE_START = "tallygate.on_response_start"
 """The scope key of an `async (scope, headers)` that adds headers to the response: the sessions' cookies."""
 CHECKED = "tallygate.checked"
 """The scope key of requests that have passed the checks of their head on the fast path."""
-PROBES = frozenset({"/live", "/ready"})
-"""Asked by an orchestrator under whatever address the process has: any Host will do."""
 Reply = Callable[[int, bytes, bytes], None]
 """Sends a response: its status, its header lines, each with its end, and its body."""
 BODILESS = frozenset({"GET", "HEAD"})

@@ -63,7 +63,7 @@ def test_production_runs_in_the_foreground_without_a_shell() -> None:
 def test_production_asks_itself_for_a_route_that_exists_and_needs_no_redis() -> None:
     options, _, command = only(PRODUCTION, "HEALTHCHECK").partition(" CMD ")
     assert "--timeout" in options
-    assert json.loads(command) == ["python", "/usr/local/bin/probe", "/live"]
+    assert json.loads(command) == ["probe", "/live"]
     assert "/live" in {route.path for route in health.routes}
 
 

@@ -1,7 +1,6 @@
-"""deploy/probe.py, the image's health check."""
+"""deploy/probe.sh, the image's health check."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from tests.helpers.valkey import Valkey
 def probe(path: str, port: str) -> tuple[int, str]:
     """(exit code, what it printed)."""
     done = subprocess.run(
-        [sys.executable, ROOT / "deploy" / "probe.py", path],
+        ["bash", ROOT / "deploy" / "probe.sh", path],
         env={"TALLYGATE_PORT": port},
         capture_output=True,
         text=True,

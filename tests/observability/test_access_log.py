@@ -29,10 +29,10 @@ async def logged(make_settings: Callable[..., Settings], folder: Path, *paths: s
 
 
 async def test_there_is_one_line_a_request(make_settings: Callable[..., Settings], tmp_path: Path) -> None:
-    paths = ["/", "/nowhere", "/api/visits", "/static/style.css", "/live"]
+    paths = ["/", "/nowhere", "/api/visits", "/static/style.css"]
     lines = [json.loads(line) for line in await logged(make_settings, tmp_path, *paths)]
     assert [line["path"] for line in lines if line["event"] == "access"] == paths
-    assert [line["status"] for line in lines if line["event"] == "access"] == [200, 404, 200, 200, 200]
+    assert [line["status"] for line in lines if line["event"] == "access"] == [200, 404, 200, 200]
 
 
 async def test_access_line_has_all_fields(make_settings: Callable[..., Settings], tmp_path: Path) -> None:
@@ -107,6 +107,14 @@ def test_long_paths_do_not_fill_the_memory(tmp_path: Path) -> None:
     assert kept < 1_000_000  # of 10 MB
 
 
+@pytest.mark.parametrize(("level", "lines"), [("debug", ["/live", "/ready"]), ("info", [])])
+async def test_probes_leave_a_line_at_debug_level(
+    level: str, lines: list[str], make_settings: Callable[..., Settings], tmp_path: Path
+) -> None:
+    written = [json.loads(line) for line in await logged(make_settings, tmp_path, "/live", "/ready", log_level=level)]
+    assert [line["path"] for line in written if line["event"] == "access"] == lines
+
+
 @pytest.mark.parametrize(("level", "lines"), [("debug", 1), ("info", 1), ("warning", 0), ("error", 0)])
 async def test_the_level_decides_whether_there_is_a_line(
     level: str, lines: int, make_settings: Callable[..., Settings], tmp_path: Path
@@ -124,7 +132,7 @@ async def test_many_lines_are_all_written(make_settings: Callable[..., Settings]
 async def test_a_line_is_written_within_a_moment(make_settings: Callable[..., Settings], tmp_path: Path) -> None:
     log = tmp_path / "service.log"
     async with running(make_settings(log_file=log)) as service:
-        await service.client.get("/live")
+        await service.client.get("/api/visits")
         async with asyncio.timeout(PATIENCE):
             while not log.stat().st_size:
                 await asyncio.sleep(0.02)
@@ -135,12 +143,12 @@ async def test_full_disk_does_not_stop_responses(make_settings: Callable[..., Se
         pytest.skip("this system has no /dev/full")
     async with running(make_settings(log_file=Path("/dev/full"))) as service:
         for _ in range(300):  # more than what is kept before it is written
-            assert (await service.client.get("/live")).status_code == 200
+            assert (await service.client.get("/api/visits")).status_code == 200
 
 
 async def test_a_client_on_a_unix_socket_has_no_address(make_settings: Callable[..., Settings], tmp_path: Path) -> None:
     log = tmp_path / "service.log"
     async with running(make_settings(log_file=log)) as service, service.another_client(client=None) as client:
-        await client.get("/live")
+        await client.get("/api/visits")
     (line,) = lines_of(log)
     assert line["client"] is None
