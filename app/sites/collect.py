@@ -1,7 +1,8 @@
 """`/c/{site}`: where pages report hits, and get the script that does it."""
 
 import hashlib
-from functools import lru_cache
+from collections.abc import Mapping
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import cast
 
@@ -83,6 +84,12 @@ class Collect(FastEndpoint):
         except StoreUnavailable:
             if is_script:
                 return _script(site_id, headers_of(scope))
+            try:
+                values = query_values(scope["query_string"])
+            except BadHit as error:
+                return bad_hit(error)
+            if scope["method"] == "GET" and rest != "count":
+                _postpone(state, scope, site_id, values)
             return _numbers(None) if _wants_numbers(headers_of(scope)) else _gif(None)
         if site is None:
             return UNKNOWN_SITE, GIF
@@ -115,16 +122,18 @@ class Collect(FastEndpoint):
         state = cast(SitesState, scope["state"])
         headers = headers_of(scope)
         wants_numbers = _wants_numbers(headers)
+        site_id = scope["path"].split("/", 3)[2]
         try:
-            site = await state["known_sites"].get_to_count(scope["path"].split("/", 3)[2])
-        except StoreUnavailable:
-            return _numbers(None) if wants_numbers else (EMPTY_HEADERS, b"")
-        if site is None:
-            return UNKNOWN_SITE, GIF
-        try:
-            hit = await _posted_hit(site, scope, receive, headers)
+            values = await _posted_values(scope, receive, headers)
+            site = await state["known_sites"].get_to_count(site_id)
+            if site is None:
+                return UNKNOWN_SITE, GIF
+            hit = page_hit(values, site, headers)
         except BadHit as error:
             return bad_hit(error)
+        except StoreUnavailable:
+            _postpone(state, scope, site_id, values)
+            return _numbers(None) if wants_numbers else (EMPTY_HEADERS, b"")
         report = state["hit_counter"].report(site, hit, headers)
         numbers = await (await state["hit_counter"].count(report, _address(scope), numbers=wants_numbers))
         return _numbers(numbers) if wants_numbers else (EMPTY_HEADERS, b"")
@@ -136,15 +145,25 @@ def bad_hit(error: Exception) -> FastResponse:
     return StaticHeaders(GIF_TYPE, NO_STORE, *CROSS_ORIGIN, (b"x-tally-error", reason), status=400), GIF
 
 
-async def _posted_hit(site: Site, scope: Scope, receive: Receive, headers: dict[bytes, bytes]) -> Hit:
-    """The fields of the body, or of the query where the body is empty. Raises BadHit."""
+async def _posted_values(scope: Scope, receive: Receive, headers: dict[bytes, bytes]) -> dict[str, str]:
+    """The fields of the body, and those of the query that the body lacks. Raises BadHit."""
     body = b""
     async for piece in Request(scope, receive).stream():
         body += piece
         if len(body) > MAX_REPORT_BYTES:
             raise BadHit(f"body: must be at most {MAX_REPORT_BYTES} bytes long")
-    values = {**query_values(scope["query_string"]), **body_values(body, headers.get(b"content-type", b""))}
+    return {**query_values(scope["query_string"]), **body_values(body, headers.get(b"content-type", b""))}
+
+
+def page_hit(values: Mapping[str, str], site: Site, headers: Mapping[bytes, bytes]) -> Hit:
+    """Raises BadHit."""
     return hit_of(values, site, headers.get(b"referer", b""), headers.get(b"origin", b""))
+
+
+def _postpone(state: SitesState, scope: Scope, site_id: str, values: Mapping[str, str]) -> None:
+    """Counts the hit when Redis is back."""
+    site = partial(state["known_sites"].get, site_id)
+    state["postponed_hits"].add(site, page_hit, values, headers_of(scope), _address(scope))
 
 
 async def _read(state: SitesState, site: Site, query: bytes) -> FastResponse:

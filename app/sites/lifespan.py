@@ -13,6 +13,7 @@ from app.sites.hit_counter import HitCounter
 from app.sites.hit_senders import HitSenders
 from app.sites.known_sites import KnownSites, SitesOfHosts
 from app.sites.live import LiveSites
+from app.sites.postponed import PostponedHits
 from app.sites.protocols.countapi_store import CountApiStore
 from app.sites.salts import Salts
 from app.sites.stats import SiteStats
@@ -34,6 +35,7 @@ class Sites(TypedDict):
 
     known_sites: KnownSites
     hit_counter: HitCounter
+    postponed_hits: PostponedHits
     site_store: SiteStore
     site_stats: SiteStats
     live_sites: LiveSites
@@ -60,13 +62,17 @@ async def open_sites(web: WebState, metrics: Metrics, clock: Callable[[], float]
         senders = HitSenders(store, barrier, most_waiting=settings.max_queued_hits, reached=settings.site_reached)
         salts = Salts(site_store)
         counter = HitCounter(senders, salts, UserAgents(), countries, frozenset(settings.referrer_spam), clock)
+        postponed = PostponedHits(counter, clock)
         stats = SiteStats(StatsStore(store), clock)
-        metrics.add(*_readings(senders))
-        async with background(web["lifecycle"], senders.run(), salts.rewrite_files(), _count_pending(site_store)):
+        metrics.add(*_readings(senders, postponed))
+        async with background(
+            web["lifecycle"], senders.run(), postponed.run(), salts.rewrite_files(), _count_pending(site_store)
+        ):
             try:
                 yield Sites(
                     known_sites=known,
                     hit_counter=counter,
+                    postponed_hits=postponed,
                     site_store=site_store,
                     site_stats=stats,
                     live_sites=LiveSites(stats, site_store),
@@ -89,19 +95,19 @@ async def _count_pending(store: SiteStore) -> None:
             await store.count_all_pending()
 
 
-def _readings(senders: HitSenders) -> list[Reading]:
+def _readings(senders: HitSenders, postponed: PostponedHits) -> list[Reading]:
     return [
         Reading("tallygate_site_hits", "Hits of sites counted.", lambda: senders.counted, counter=True),
         Reading(
             "tallygate_site_hits_dropped",
             "Hits of sites that found the queue full.",
-            lambda: senders.dropped,
+            lambda: senders.dropped + postponed.dropped,
             counter=True,
         ),
         Reading(
             "tallygate_site_hits_waiting",
             "Hits of sites that Redis has not acknowledged yet.",
-            lambda: senders.waiting,
+            lambda: senders.waiting + len(postponed),
         ),
         Reading("tallygate_site_batches", "Batches of hits of sites applied.", lambda: senders.batches, counter=True),
         Reading(

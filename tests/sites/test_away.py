@@ -12,7 +12,7 @@ from tests.helpers.cast import make_cast, signed_in
 from tests.helpers.clock import Clock
 from tests.helpers.service import running
 from tests.helpers.valkey import valkey
-from tests.sites.conftest import JSON, Desk
+from tests.sites.conftest import CHROME, JSON, Desk
 
 PAGE = {"Referer": "https://blog.example/a"}
 
@@ -44,6 +44,32 @@ async def test_every_kind_of_hit_is_answered_and_counted_later(
             await until(lambda: service.state["hit_counter"].senders.waiting == 0, what="the hits to be counted")
             await until(lambda: service.state["store"].up, what="Redis")
             assert (await visitor.get(f"/c/{site}/count?p=/a")).json()["page"] == 6
+
+
+async def test_hits_of_a_site_that_the_worker_has_not_seen_are_counted_later(
+    make_settings: Callable[..., Settings], short_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exactly_once, "REPLY_TIMEOUT", 0.2)
+    with valkey(short_folder / "unseen") as server:
+        settings = make_settings(redis_url=server.url, redis_timeout=0.3)
+        async with running(settings, Clock()) as service, running(settings, Clock()) as other:
+            await make_cast(service)
+            desk = Desk(service, await signed_in(service, "bob"), Clock())
+            site = await desk.site()
+            visitor = other.another_client(headers={"User-Agent": CHROME})
+            server.kill()
+            assert (await visitor.get(f"/c/{site}?p=/a")).status_code == 200
+            assert (await visitor.post(f"/c/{site}", content="p=/a")).status_code == 204
+            assert (await visitor.get(f"/c/{site}?p=%00")).status_code == 200
+            assert (await visitor.head(f"/c/{site}?p=/a")).status_code == 200
+            assert (await visitor.get("/busuanzi", params={"jsonpCallback": "cb"}, headers=PAGE)).status_code == 200
+            assert (await visitor.get(f"/g/{site}/count?p=/a")).status_code == 200
+            assert (await visitor.get("/c/zzzzzzzzzz?p=/a")).status_code == 200
+            assert len(other.state["postponed_hits"]) == 6
+            server.start()
+            await until(lambda: not len(other.state["postponed_hits"]), what="the hits to be taken")
+            await until(lambda: other.state["hit_counter"].senders.waiting == 0, what="the hits to be counted")
+            assert (await visitor.get(f"/c/{site}/count?p=/a")).json()["page"] == 4
 
 
 async def test_a_flood_on_one_site_leaves_room_for_the_others(

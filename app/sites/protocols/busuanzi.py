@@ -1,6 +1,8 @@
 """Busuanzi's protocol, byte for byte: tools cut numbers out of its answers by position."""
 
 import re
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -94,14 +96,24 @@ async def _heirs_numbers(request: Request[SitesState], referer: str) -> tuple[Nu
 async def _count(request: Request[SitesState], referer: str) -> tuple[Numbers | None, Hit, Site] | None:
     """Counts a visit; None where no site has the host. Raises BadHit, StoreUnavailable."""
     state = request.state
-    site = await state["hosts"].site_of(host_of(referer))
+    headers = cast(dict[bytes, bytes], dict(request.scope["headers"]))
+    address = request.client.host if request.client else ""
+    values = {"u": referer}
+    site_of = partial(state["hosts"].site_of, host_of(referer))
+    try:
+        site = await site_of()
+    except StoreUnavailable:
+        state["postponed_hits"].add(site_of, _page_hit, values, headers, address)
+        raise
     if site is None:
         return None
-    hit = hit_of({"u": referer}, site, b"")
-    headers = cast(dict[bytes, bytes], dict(request.scope["headers"]))
+    hit = _page_hit(values, site, headers)
     report = state["hit_counter"].report(site, hit, headers)
-    address = request.client.host if request.client else ""
     return await (await state["hit_counter"].count(report, address, numbers=True)), hit, site
+
+
+def _page_hit(values: Mapping[str, str], site: Site, _: Mapping[bytes, bytes]) -> Hit:
+    return hit_of(values, site, b"")
 
 
 def _script(text: str) -> Response:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from html import escape
 from pathlib import Path
 from typing import Any, cast
@@ -43,13 +44,18 @@ Values = Mapping[str, str]
 
 async def count(request: Request[SitesState]) -> Response:
     """`GET` and `POST /g/{site}/count`: a pixel, whatever happens; the reason of a 400 is in `X-Goatcounter`."""
+    headers = cast(dict[bytes, bytes], dict(request.scope["headers"]))
+    address = request.client.host if request.client else ""
+    site_id = request.path_params["site"]
     try:
-        site = await request.state["known_sites"].get_to_count(request.path_params["site"])
+        site = await request.state["known_sites"].get_to_count(site_id)
     except StoreUnavailable:
+        if request.method != "HEAD":
+            find = partial(request.state["known_sites"].get, site_id)
+            request.state["postponed_hits"].add(find, _people_hit, dict(request.query_params), headers, address)
         return _pixel()
     if site is None:
         return _pixel(404, "there is no such site")
-    headers = cast(dict[bytes, bytes], dict(request.scope["headers"]))
     if request.method == "HEAD":
         return _pixel()
     try:
@@ -59,7 +65,7 @@ async def count(request: Request[SitesState]) -> Response:
     report = request.state["hit_counter"].report(site, hit, headers)
     if is_bot:
         report = replace(report, left_out=LeftOut.BOTS)
-    await (await request.state["hit_counter"].count(report, request.client.host if request.client else ""))
+    await (await request.state["hit_counter"].count(report, address))
     return _pixel()
 
 
@@ -147,6 +153,14 @@ def _hit(values: Values, site: Site, headers: Mapping[bytes, bytes]) -> tuple[Hi
         campaign = page_address("/?" + values["q"].lstrip("?")[:2000], site.rules).campaign
         hit = replace(hit, referrer=campaign[:56])
     return hit, int(code) != 0
+
+
+def _people_hit(values: Values, site: Site, headers: Mapping[bytes, bytes]) -> Hit:
+    """The same; the script's own word that it runs in a bot counts as malformed. Raises BadHit."""
+    hit, is_bot = _hit(values, site, headers)
+    if is_bot:
+        raise BadHit("b: is a bot's")
+    return hit
 
 
 def _api_hit(number: int, each: object, site: Site) -> tuple[Hit, bytes, str, float | None]:
