@@ -89,7 +89,7 @@ async def decide(request: AuthRequest) -> Response:
     if user is None or fields["answer"] != "allow":
         await request.state["oauth_server"].store.take_request(fields["request"])
         return await fail(request, waiting, OAuthError("access_denied", "the user did not agree"), after_form=True)
-    agreed = replace(waiting, consented=True)
+    agreed = replace(waiting, consented=user.id == waiting.shown_to)  # another user may have signed in meanwhile
     try:
         return await _proceed(request, client, agreed, fields["request"])
     except OAuthError as error:
@@ -136,7 +136,7 @@ async def _proceed(
     if not waiting.consented and _asks(client, waiting, grant):
         if silent:
             raise OAuthError("consent_required", "the user has to agree")
-        return await _question(request, client, waiting, request_id)
+        return await _question(request, client, replace(waiting, shown_to=user.id), request_id)
     if request_id is not None and not await provider.store.take_request(request_id):
         raise BadRequest(GONE, field="request")
     return await _finish(request, client, waiting, user, session, grant, after_form=request_id is not None)

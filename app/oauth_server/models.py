@@ -72,6 +72,8 @@ class AuthorizationRequest:
     known_session: str = ""
     known_auth_time: float = 0.0
     consented: bool = False
+    shown_to: str = ""
+    """The user who was asked to agree."""
 
 
 @dataclass(frozen=True, slots=True)

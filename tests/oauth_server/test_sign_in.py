@@ -7,7 +7,7 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import KeySet
 
-from tests.helpers.cast import Cast, signed_in
+from tests.helpers.cast import PASSWORD, Cast, signed_in
 from tests.helpers.clock import Clock
 from tests.helpers.service import Running
 from tests.oauth_server.conftest import BACK, SECRET, RelyingParty, answer
@@ -119,6 +119,19 @@ async def test_consent_is_asked_once(app: RelyingParty) -> None:
     assert "error=access_denied" in page.text
     again = await app.browser.post("/oauth2/consent", data={"request": request_id, "answer": "allow"})
     assert again.status_code == 404
+
+
+async def test_consent_of_one_user_does_not_count_for_another(app: RelyingParty) -> None:
+    app.client = "asks"
+    page = await app.authorize()
+    request_id = page.text.split('name="request" value="')[1].partition('"')[0]
+    credentials = {"username": "alice", "password": PASSWORD}
+    assert (await app.browser.post("/api/session", json=credentials)).status_code == 200
+    asked = await app.browser.post("/oauth2/consent", data={"request": request_id, "answer": "allow"})
+    assert "code=" not in asked.text
+    assert 'name="request"' in asked.text
+    agreed = await app.browser.post("/oauth2/consent", data={"request": request_id, "answer": "allow"})
+    assert f"{BACK}?code=" in agreed.text
 
 
 async def test_form_post_and_post_to_authorize(app: RelyingParty) -> None:
