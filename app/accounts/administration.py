@@ -77,7 +77,7 @@ async def set_groups(request: Request[AccountState], admin: User, user: User, gr
 
 @dataclass(frozen=True, slots=True)
 class BulkChange:
-    """What changes for many users at once: None leaves it as it is."""
+    """A change of many users at once. None leaves a field as it is."""
 
     disabled: bool | None = None
     join: str | None = None

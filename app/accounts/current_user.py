@@ -48,7 +48,7 @@ class CurrentUser:
         return user
 
     async def error_header(self, scope: Scope) -> dict[str, Any]:
-        """What the header of an error's page shows. Raises StoreUnavailable."""
+        """The user's name and menu for the header of an error page. Raises StoreUnavailable."""
         path = scope["path"] if scope["method"] in {"GET", "HEAD"} else "/"
         return {"user": await self.get(scope), "sign_in_url": f"/sign-in?next={quote(path, safe='/')}"}
 

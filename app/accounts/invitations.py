@@ -57,7 +57,7 @@ NO_INVITATION = Invitation("", "", 0.0, 0.0)
 
 
 async def find_invitation(store: Store, secret: str | None) -> Invitation:
-    """What an invitation's secret was made for; an invalid one gives nothing but its id, which the scripts refuse."""
+    """The invitation of a secret. An invalid one has only an id, which the scripts refuse."""
     if secret is None:
         return NO_INVITATION
     key = digest(secret)
@@ -112,7 +112,7 @@ class Invitations:
         return secret if secret is not None and await self.peek(secret) else None
 
     async def by_secret(self, secret: str) -> Invitation:
-        """What the secret's invitation was made for."""
+        """The secret's invitation."""
         return await find_invitation(self._store, secret)
 
     async def by_id(self, invitation_id: str) -> Invitation | None:

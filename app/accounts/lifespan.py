@@ -37,7 +37,7 @@ from app.web.lifespan import ErrorHeader, WebState
 
 @dataclass(frozen=True, slots=True)
 class PersonalData:
-    """What another feature keeps of users. Features register it in main.py.
+    """A feature's data of a user: exported and removed with the account. Features register it in main.py.
 
     `export` gets a user's id and returns JSON types; `forget` is called before the user is removed, perhaps twice.
     """

@@ -1,4 +1,4 @@
-"""What a user may be called and reached by: display names, e-mail addresses, group names. Pure."""
+"""Checks of display names, e-mail addresses and group names. Pure."""
 
 import re
 import unicodedata

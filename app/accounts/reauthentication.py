@@ -130,7 +130,7 @@ async def kept_fields(request: Request[Any]) -> dict[str, list[str]]:
 
 
 async def _wrong_password(request: Request[S], user: User, password: str, code: str) -> Wrong | None:
-    """What is wrong with the password, or with the code beside it of a user who has a second factor. Raises TooMany."""
+    """Checks the password, and the code of a user with a second factor. Raises TooMany."""
     state = request.state
     raise_if_limited(await state["limits"].confirming(user.id))
     stored = await state["accounts"].password_hash(user.id)
@@ -149,7 +149,7 @@ async def _wrong_password(request: Request[S], user: User, password: str, code: 
 
 
 async def _wrong_passkey(request: Request[S], user: User, credential: str) -> Wrong | None:
-    """What is wrong with the passkey. Raises TooMany."""
+    """Checks the passkey. Raises TooMany."""
     raise_if_limited(await request.state["limits"].confirming(user.id))
     owner, _ = await verified_passkey(request, credential)
     if owner is None or owner.id != user.id:

@@ -54,7 +54,7 @@ return redis.call('DEL', service)
 
 
 class WeChatGrant(BaseModel):
-    """What a service may call of one WeChat account. Without `paths` the default list of paths holds."""
+    """A service's rights at one WeChat account. Without `paths` the default list of paths holds."""
 
     model_config = Grant
 
@@ -74,7 +74,7 @@ class ConfigGrant(BaseModel):
 
 
 class Grants(BaseModel):
-    """What a service may do, by feature, then by account or namespace."""
+    """A service's rights, by feature, then by account or namespace."""
 
     model_config = Grant
 

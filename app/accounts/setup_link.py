@@ -28,7 +28,7 @@ async def setup_token(accounts: AccountStore, settings: Settings) -> str:
 
 
 def listening_at(settings: Settings, argv: Sequence[str], environ: Mapping[str, str]) -> str:
-    """Where this service listens, as a browser on the same machine names it; empty for a port that is not known yet.
+    """The service's address for a browser on the same machine; empty while the port is unknown.
 
     `uvicorn app.main:app` has a host and a port of its own.
     """

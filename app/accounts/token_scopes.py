@@ -1,4 +1,4 @@
-"""What an API token may do. Pure.
+"""Scopes of API tokens. Pure.
 
 `read` and `write` are for everything; `sites:read`, `sites:write` for one feature. `write` includes `read`. A token
 without scopes may do everything: tokens had none before there were scopes.

@@ -1,4 +1,4 @@
-"""What the administration shows of a user beside the account: when it was last seen, and how it signs in."""
+"""Facts of a user beside the account, for the administration: last seen, ways in."""
 
 import asyncio
 from collections.abc import Iterable

@@ -36,7 +36,7 @@ def own_values(settings: Settings) -> Values | None:
 
 
 def asked(settings: Settings, work: Callable[[Store], Awaitable[T]]) -> T | None:
-    """What `work` finds; None if the store does not answer. Starts no embedded server."""
+    """The result of `work`; None if the store does not answer. Starts no embedded server."""
     if settings.redis_url is not None:
         return asyncio.run(_run(topology_at(settings.redis_url, settings), settings, work))
     embedded = Embedded(settings.data_dir)

@@ -1,4 +1,4 @@
-"""How far a long command is, in one line of the terminal."""
+"""A progress bar of one line."""
 
 import sys
 import time

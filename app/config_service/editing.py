@@ -49,7 +49,7 @@ Check = Callable[[Values, Values], None]
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What a change demands of the present version. `new` names a key that must not exist."""
+    """The preconditions of a change. `new` names a key that must not exist."""
 
     if_match: str | None = None
     new: str | None = None

@@ -28,7 +28,7 @@ ROLES: Mapping[str, Role] = {role.name.lower(): role for role in Role if role}
 
 @dataclass(frozen=True, slots=True)
 class Right:
-    """What somebody may do with a namespace, and whether its secrets are shown."""
+    """A caller's role in a namespace, and whether its secrets are shown."""
 
     role: Role = Role.NONE
     secrets: bool = False

@@ -1,4 +1,4 @@
-"""How the API of the configuration service is described."""
+"""The OpenAPI descriptions of the configuration service."""
 
 from typing import Any
 

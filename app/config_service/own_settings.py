@@ -37,7 +37,7 @@ class OwnSettings:
         self._secret_values = secret_values
 
     def check(self, before: Values, after: Values) -> None:
-        """What does not fit any more, since a file sets it by now, hinders no other change. Raises Unprocessable."""
+        """A stored value that a file locks by now hinders no other change. Raises Unprocessable."""
         left = dict(after)
         while True:
             try:

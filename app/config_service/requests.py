@@ -1,4 +1,4 @@
-"""What handlers read from a request of the configuration service."""
+"""Reads requests of the configuration service."""
 
 from typing import Any
 

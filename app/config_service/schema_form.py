@@ -35,7 +35,7 @@ class FormField:
 
 
 class BadField(Exception):
-    """What was typed does not fit; the text is a phrase."""
+    """A typed value does not fit; the text is a phrase."""
 
 
 def form_fields_of(

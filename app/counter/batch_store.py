@@ -1,4 +1,4 @@
-"""What every store of exact batches does: it applies them, and proves them durable."""
+"""The base of stores of exact batches: applies them, and proves them durable."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ class BatchStore(Generic[R]):
 
     @property
     def connections(self) -> int:
-        """How often a connection was made: a new one may lead to a server that lost data, or to another server."""
+        """The number of connections made: a new one may lead to a server that lost data, or to another server."""
         return self._store.connections
 
     def worker_key(self, worker: str) -> str:

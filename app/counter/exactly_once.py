@@ -45,7 +45,7 @@ class Batch(Protocol[R_contra]):
     def hits(self) -> int: ...
 
     def arguments(self) -> Sequence[str | int | bytes]:
-        """What the script gets; the same each time."""
+        """The script's arguments; the same at each attempt."""
 
     def tell(self, reply: R_contra) -> None:
         """Gives each waiting visitor a number."""

@@ -22,7 +22,7 @@ EVICTION = (
 
 @dataclass(slots=True)
 class Hits:
-    """What to add to which counter, and who waits for numbers. It is the queue, and the batch on its way."""
+    """Additions by counter, and the visitors who wait for numbers: the queue, and the batch on its way."""
 
     added: dict[str, int] = field(default_factory=dict)
     waiting: dict[str, list[asyncio.Future[int | None]]] = field(default_factory=dict)
@@ -94,7 +94,7 @@ class Tally(ExactSender[Sequence[int]]):
         return future
 
     def eviction_warning(self) -> str | None:
-        """What an operator should know of the server's maxmemory-policy; None where it keeps everything."""
+        """A warning about the server's maxmemory-policy; None where it evicts nothing."""
         policy = self.durability.info.evicts
         return EVICTION.format(policy=policy) if policy else None
 

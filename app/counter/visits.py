@@ -1,4 +1,4 @@
-"""Which requests count as a visit. Pure."""
+"""Tells visits from other requests. Pure."""
 
 from collections.abc import Mapping
 

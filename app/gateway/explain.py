@@ -1,4 +1,4 @@
-"""Which rule decides about a request, and why. Pure."""
+"""Explains a decision: the rule, and the reason. Pure."""
 
 from dataclasses import dataclass
 from ipaddress import ip_address

@@ -28,7 +28,7 @@ NO_STORE = (b"cache-control", b"no-store")
 
 @dataclass(frozen=True, slots=True)
 class KnownIdentity:
-    """What rules and the application are told of a caller at one host, until `renew_at` (Unix seconds)."""
+    """The identity of a caller at one host, for rules and for the application, until `renew_at` (Unix seconds)."""
 
     user: User
     session: Session | None

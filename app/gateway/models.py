@@ -1,4 +1,4 @@
-"""What the gateway keeps: sign-ins on their way to a protected host, codes, and sessions at hosts."""
+"""Records of the gateway: sign-ins on their way to a protected host, codes, and sessions at hosts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

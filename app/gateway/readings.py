@@ -59,7 +59,7 @@ def decoded(path: bytes) -> bytes:
 
 
 def _variants(path: bytes) -> list[bytes]:
-    """What one step of some application makes of the path."""
+    """The path after one step of an application's normalisation."""
     variants = [
         DOUBLED.sub(b"/", path),
         path.replace(b"\\", b"/"),

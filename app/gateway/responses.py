@@ -48,7 +48,7 @@ class BadAddress(Problem):
 
 
 def start_url(original: OriginalRequest, within: int | None) -> str:
-    """Where a browser begins to sign in at a host; it comes back to the requested page."""
+    """The address that starts a sign-in at a host and comes back to the requested page."""
     target = original.target
     if len(target) > MAX_NEXT_BYTES:
         target = target.partition("?")[0]

@@ -27,7 +27,7 @@ class Answer(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """What rules know of the client. `name` is None without a sign-in; `signed_in_at` is None for an API token."""
+    """A client, as rules see it. `name` is None without a sign-in; `signed_in_at` is None for an API token."""
 
     name: str | None = None
     email: str = ""
@@ -105,7 +105,7 @@ DOMAIN = N_("the e-mail address is of %(value)s")
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
-    """Who may pass: everybody, all signed-in users, or those that any of the lists names."""
+    """The allowed clients: everybody, all signed-in users, or those that any of the lists names."""
 
     everybody: bool = False
     signed_in: bool = False

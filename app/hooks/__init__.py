@@ -1,4 +1,4 @@
-"""What modules named in the setting `hooks` import: `from app.hooks import on, before, Refused`."""
+"""The interface of hook modules (setting `hooks`): `from app.hooks import on, before, Refused`."""
 
 from app.hooks.in_process import Refused, before, on
 

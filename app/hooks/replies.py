@@ -1,4 +1,4 @@
-"""Asks a webhook for the reply to an event, while whoever raised it waits."""
+"""Asks a webhook for the reply to an event, while the event's source waits."""
 
 from collections.abc import Callable, Sequence
 

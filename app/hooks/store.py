@@ -54,7 +54,7 @@ class HooksStore:
             await self.store.idempotent("ZREM", keys.HOOKS_PENDING, *members)
 
     async def raised(self, part: str, consumer: str) -> list[Entry]:
-        """Raised events that nobody has taken yet."""
+        """Raised events that no worker has claimed."""
         return _entries(await scripts.READ.run(self.store, [keys.raised(part)], consumer, BATCH))
 
     async def abandoned(self, part: str, consumer: str) -> list[Entry]:

@@ -1,4 +1,4 @@
-"""Which addresses are public (server-side request forgery: OWASP ASVS 5.0, 1.3.6). Pure."""
+"""Tells public addresses from others (server-side request forgery: OWASP ASVS 5.0, 1.3.6). Pure."""
 
 import ipaddress
 

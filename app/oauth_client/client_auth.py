@@ -1,4 +1,4 @@
-"""How the service authenticates at token endpoints (RFC 6749, 2.3; OpenID Connect Core 9)."""
+"""Client authentication at token endpoints (RFC 6749, 2.3; OpenID Connect Core 9)."""
 
 import base64
 from typing import Literal

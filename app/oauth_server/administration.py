@@ -1,4 +1,4 @@
-"""What administrators do with clients, the same for pages and the API; each act writes its audit entry."""
+"""The administration of clients, for pages and the API; each act writes its audit entry."""
 
 from dataclasses import replace
 from typing import Any

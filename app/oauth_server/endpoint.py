@@ -1,4 +1,4 @@
-"""What the endpoints for programs share: JSON, errors by code, other origins without credentials (CORS)."""
+"""The base of endpoints for programs: JSON, errors by code, other origins without credentials (CORS)."""
 
 from collections.abc import Awaitable, Callable
 from functools import wraps

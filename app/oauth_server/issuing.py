@@ -24,7 +24,7 @@ JWT_LIFETIME = 600
 
 @dataclass(frozen=True, slots=True)
 class LiveToken:
-    """A token that is good now, and whom it is about. `expires` is None for a refresh token."""
+    """A valid token and its user. `expires` is None for a refresh token."""
 
     family: Family
     client: Client
@@ -65,7 +65,7 @@ class Issuing:
         return await self._store.family(token.family) if token is not None and token.kind == REFRESH else None
 
     async def live(self, text: str) -> LiveToken | None:
-        """What a token stands for; None if it is not good (any more)."""
+        """The grant behind a token; None if it is not valid."""
         token = self.tokens.read(text)
         if token is None:
             return await self._live_jwt(text) if text.count(".") == 2 else None
@@ -157,7 +157,7 @@ class Issuing:
         return sessions.cached_by_root(root) is None and await sessions.by_root(root) is None
 
     async def grant(self, user_id: str, client: Client) -> Grant | None:
-        """What the user agreed to; not with a former client of the same id."""
+        """The user's grant; a former client's of the same id does not count."""
         grant = await self._store.grant(user_id, client.id)
         return None if grant is None or grant.last < client.created else grant
 

@@ -78,7 +78,7 @@ class AuthorizationRequest:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """What one sign-in to a client gave: its code, access tokens and refresh tokens live and die with it.
+    """One sign-in to a client: its code, access tokens and refresh tokens live and die together.
 
     `session` is the root of the session that began it; with `offline` the family outlives it. `generation` counts the
     refresh tokens; 0 is the code. Access tokens issued before `not_before` are revoked.

@@ -52,7 +52,7 @@ def is_registered(uri: str, registered: tuple[str, ...]) -> bool:
 
 
 def origin_of(uri: str) -> str:
-    """What names the URI's place in a Content-Security-Policy: an origin, or a scheme alone."""
+    """The URI's source in a Content-Security-Policy: an origin, or a scheme alone."""
     parts = urlsplit(uri)
     return f"{parts.scheme}://{parts.netloc}" if parts.netloc else f"{parts.scheme}:"
 

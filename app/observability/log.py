@@ -32,7 +32,7 @@ BUFFER = 256
 
 
 class LogFile:
-    """Where lines go: standard error, or a file that is opened again when something has moved it away."""
+    """The destination of lines: standard error, or a file that is opened again after it was moved away."""
 
     def __init__(self, path: Path | None) -> None:
         """Raises SettingsError where the file cannot be written."""

@@ -1,4 +1,4 @@
-"""What signals do (SIGTERM and SIGINT stop, SIGUSR1 drains, SIGHUP reopens the log); descriptors of children."""
+"""Signals (SIGTERM and SIGINT stop, SIGUSR1 drains, SIGHUP reopens the log); descriptors of children."""
 
 import asyncio
 import multiprocessing

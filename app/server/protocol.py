@@ -52,7 +52,7 @@ class WholeHead(tuple[Header, ...]):
     __slots__ = ()
 
     def append(self, trailer: Header) -> None:
-        """Drops it (RFC 9110, section 6.5.1, lets nobody take it for a header)."""
+        """Drops it: a trailer is no header (RFC 9110, section 6.5.1)."""
 
 
 class OneWriteProtocol(HttpToolsProtocol):

@@ -1,4 +1,4 @@
-"""What one request knows of its session."""
+"""The session of one request."""
 
 from dataclasses import dataclass, field
 

@@ -57,7 +57,7 @@ class LiveSettings:
         self.state |= rebuild(self.own)
 
     def locked(self) -> dict[str, Any]:
-        """What this process' own settings lock: a setting's name, or `oauth.<name>` for a table -> the value."""
+        """Values that this process' own sources lock: a setting's name, or `oauth.<name>` for a table -> the value."""
         found: dict[str, Any] = {}
         for name, value in self.own.model_dump(include=self.own.model_fields_set & set(RUNTIME)).items():
             found |= {f"{name}.{table}": value[table] for table in value} if name in BY_TABLE else {name: value}

@@ -1,4 +1,4 @@
-"""Where the values of settings come from: variables, `.env`, files of secrets, a TOML file."""
+"""The sources of settings: variables, `.env`, files of secrets, a TOML file."""
 
 import re
 import tomllib
@@ -70,7 +70,7 @@ def from_variables(variables: Mapping[str, str], names: Container[str], tables: 
 
 
 def _path(name: str, names: Container[str], tables: Container[str]) -> list[str] | None:
-    """Where the value goes: a setting, or a field in tables; None for an unknown name."""
+    """The path of the value: a setting, or a field in tables; None for an unknown name."""
     path = name.split("__")
     if name in names:
         return [name]

@@ -43,7 +43,7 @@ class SigningKey:
 
     @property
     def name(self) -> str:
-        """Where it is stored."""
+        """Its name in the store."""
         return f"{self.alg}:{self.number}"
 
     @property

@@ -1,4 +1,4 @@
-"""What features use: signing with the service's keys, its key set, their rotation."""
+"""The interface for features: signing with the service's keys, the key set, rotation."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""Who may see a site, and who may change it."""
+"""Rights at a site: to see it, and to change it."""
 
 import hashlib
 from enum import IntEnum

@@ -49,7 +49,7 @@ def badge(label: str, message: str, color: str, style: str) -> str:
 
 
 def endpoint(label: str, message: str, color: str, style: str) -> dict[str, object]:
-    """What shields.io's endpoint badge reads; it refuses keys that it does not know."""
+    """The JSON of shields.io's endpoint badge, which refuses unknown keys."""
     return {"schemaVersion": 1, "label": label, "message": message, "color": color.removeprefix("#"), "style": style}
 
 

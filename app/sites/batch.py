@@ -42,7 +42,7 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """What a hit is told: the hit's own numbers; of the page, of the site, and the site's visitors."""
+    """A hit's own numbers: of the page, of the site, and the site's visitors."""
 
     page: int
     site: int
@@ -181,7 +181,7 @@ class SitesBatch:
         self._open: dict[str, SlotCounts] = {}
 
     def slot_of(self, site: Site, slot: TimeSlot) -> SlotCounts:
-        """Where to count a hit of the site now."""
+        """The slot that counts a hit of the site now."""
         counts = self._open.get(site.id)
         if counts is None or counts.slot is not slot or counts.site is not site or counts.items >= MAX_ITEMS:
             counts = self._open[site.id] = SlotCounts(site, slot)

@@ -15,7 +15,7 @@ Count = Annotated[int, Field(ge=0)]
 
 
 class FirstValues(Body):
-    """What was counted before; `path` is empty for the site alone."""
+    """Numbers from before; `path` is empty for the site alone."""
 
     path: Annotated[str, Field(max_length=MAX_ADDRESS_LENGTH)]
     visits: Value

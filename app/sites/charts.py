@@ -19,7 +19,7 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """What a template draws: areas as SVG paths, lines and labels with their places."""
+    """A chart for a template: areas as SVG paths, lines and labels with their places."""
 
     visits: str
     visitors: str

@@ -13,7 +13,7 @@ MAX_NAMES = 100
 """Names of a list kept for a day; the others are counted together."""
 MAX_PAIRS = 600
 """Pairs of page and referrer kept for a month. Beyond 512 Redis indexes a hash: a full one costs no search."""
-RECENT_KEPT = 20
+MAX_RECENT_HITS = 20
 """Newest hits of a site."""
 PAGES_IN_BLOCK = 64
 """Pages whose counts of a month, or of all time, share a hash: Redis stores a small hash compactly, and searches it
@@ -35,8 +35,8 @@ CONSTANTS = {
     "EXACT_MOST": EXACT_VISITORS,
     "MAX_NAMES": MAX_NAMES,
     "MAX_PAIRS": MAX_PAIRS,
-    "MAX_RECENT": 3 * RECENT_KEPT,
-    "RECENT_KEPT": RECENT_KEPT,
+    "MAX_RECENT": 3 * MAX_RECENT_HITS,
+    "MAX_RECENT_HITS": MAX_RECENT_HITS,
     "DAY_BLOCK": PAGES_IN_DAY_BLOCK,
     "IN_BLOCK": PAGES_IN_BLOCK,
     "PACKED": PACKED,
@@ -240,11 +240,11 @@ local function count_hour(tag, id, reports, numbers)
   end
   for reason, n in pairs(sum.left_out) do add(p .. 'o:' .. month, sub(day, 7) .. reason, n) end
   local newest = {}
-  for i = math.max(1, #sum.recent - RECENT_KEPT + 1), #sum.recent do
+  for i = math.max(1, #sum.recent - MAX_RECENT_HITS + 1), #sum.recent do
     table.insert(newest, cjson.encode(sum.recent[i]))
   end
   if #newest > 0 and call('LPUSH', p .. 'recent', unpack(newest)) > MAX_RECENT then
-    call('LTRIM', p .. 'recent', 0, RECENT_KEPT - 1)
+    call('LTRIM', p .. 'recent', 0, MAX_RECENT_HITS - 1)
   end
   return path_ids
 end

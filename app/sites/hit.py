@@ -1,4 +1,4 @@
-"""What a request that reports a hit says, and whether it is one. Pure."""
+"""Parses reports of hits, and tells hits from prefetches, bots and others. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -72,7 +72,7 @@ class HitCounter:
         self._reports: dict[ReportKey, Report] = {}
 
     def query_report(self, site: Site, query: bytes, headers: Headers) -> Report:
-        """What a request's query and headers report. Raises BadHit."""
+        """The report in a request's query and headers. Raises BadHit."""
         key = (site.id, query, *map(headers.get, DECIDING))
         report = self._reports.get(key)
         if report is None or report.site is not site:

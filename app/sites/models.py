@@ -18,7 +18,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class Privacy(StrEnum):
-    """What is counted of a visitor who asks not to be tracked."""
+    """The counting of a visitor who asks not to be tracked."""
 
     TOTAL = "total"
     NOTHING = "nothing"
@@ -108,7 +108,7 @@ def site_from_hash(site_id: str, fields: Mapping[bytes, bytes]) -> Site:
 
 
 def settings_of(site: Site) -> dict[str, object]:
-    """What of a site its owner sets, as it is stored and exported."""
+    """The owner's settings of a site, as they are stored and exported."""
     return {
         "name": site.name,
         "hosts": list(site.hosts),

@@ -1,4 +1,4 @@
-"""How the API of sites is described."""
+"""The OpenAPI descriptions of sites."""
 
 from app.sites import bodies
 from app.sites.site_settings import NewSite, SiteChanges

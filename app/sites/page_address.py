@@ -44,7 +44,7 @@ class BadAddress(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class PathRules:
-    """How a site tells its pages apart."""
+    """A site's rules for telling its pages apart."""
 
     keep_query: frozenset[str] = frozenset()
     """The names of query parameters that make a page of its own; `*` stands for all."""

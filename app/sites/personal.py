@@ -1,4 +1,4 @@
-"""What sites keep of their users, for exports and for the removal of accounts."""
+"""Personal data of sites, for exports and for the removal of accounts."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Where a visitor came from, as one short name. Pure."""
+"""The short name of a referrer. Pure."""
 
 from collections.abc import Iterable
 

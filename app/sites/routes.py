@@ -17,7 +17,7 @@ SITE = "/api/sites/{id}"
 
 
 def collect_routes(collect_path: str) -> list[BaseRoute]:
-    """Where pages of other sites report hits."""
+    """The routes that pages of other sites report hits to."""
     methods = ["GET", "HEAD", "POST", "OPTIONS"]
     return [PolicyRoute(f"/{collect_path}/{{hit:path}}", Collect(), methods=methods, policy=FROM_ANYWHERE)]
 

@@ -40,7 +40,7 @@ class SiteStats:
         self.lists = TopLists(store, self.today)
 
     async def numbers(self, site: Site, path: str) -> Numbers:
-        """What a hit of the page would be told, without counting one."""
+        """The numbers that a hit of the page would get, without counting one."""
         totals, path_id = await self.store.totals(site), await self.store.path_id(site, path)
         page = await self.store.path_total(site, path_id) if path_id is not None else Count()
         return Numbers(page.visits, totals.get("visits", 0), totals.get("visitors", 0))

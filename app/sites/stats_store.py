@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from app.sites.counting_script import PACKED, PAGES_IN_BLOCK, PAGES_IN_DAY_BLOCK, RECENT_KEPT
+from app.sites.counting_script import MAX_RECENT_HITS, PACKED, PAGES_IN_BLOCK, PAGES_IN_DAY_BLOCK
 from app.sites.models import Site
 from app.sites.site_calendar import compact
 from app.store import keys
@@ -112,7 +112,7 @@ class StatsStore:
         return [_pair(reply) for reply in await self._all(commands)]
 
     async def known_paths(self, site: Site) -> int:
-        """How many paths are kept, and one for the others."""
+        """The number of kept paths, and one for the others."""
         return int(await self._get(site, "LLEN", "names"))
 
     async def path_names(self, site: Site, path_ids: Sequence[int]) -> list[str]:
@@ -148,7 +148,7 @@ class StatsStore:
 
     async def recent(self, site: Site) -> list[RecentHit]:
         """The newest hits, the newest first."""
-        hits = [orjson.loads(entry) for entry in await self._get(site, "LRANGE", "recent", 0, RECENT_KEPT - 1)]
+        hits = [orjson.loads(entry) for entry in await self._get(site, "LRANGE", "recent", 0, MAX_RECENT_HITS - 1)]
         return [RecentHit(at, path, tuple(names)) for at, path, *names in hits]
 
     async def read(self, site: Site, command: str, part: str, *arguments: str | int) -> Any:

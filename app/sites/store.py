@@ -114,7 +114,7 @@ class SiteStore:
         return removed
 
     async def set_owner(self, site: Site, user_id: str) -> bool:
-        """False where the site is gone. Whoever owned it has no right any more."""
+        """False where the site is gone. The former owner loses all rights."""
         await self.store.idempotent("SADD", keys.sites_of(user_id), site.id)
         if not await self.set_field(site, "owner", user_id):
             return False

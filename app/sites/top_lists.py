@@ -72,7 +72,7 @@ class TopLists:
         return _top((await self._lists(site, span)).get(LISTS[kind], {}), limit)
 
     async def referrers_of(self, site: Site, span: Range, path: str, limit: int) -> TopList:
-        """Where the visitors of a page came from: in whole months."""
+        """The referrers of a page, in whole months."""
         path_id = await self.store.path_id(site, path)
         pairs = await self.store.pairs(site, months(span.first, span.last))
         return _top({name: Count(n, 0) for (page, name), n in pairs.items() if page == path_id}, limit)
@@ -139,7 +139,7 @@ class TopLists:
         return past, span.first <= today <= span.last
 
     async def _kept(self, what: str, site: Site, span: Range, read: Callable[[Site, Range], Awaitable[T]]) -> T:
-        """What days that are over hold: kept for a minute, because they hardly change any more."""
+        """Lists of past days: cached for a minute, because they hardly change."""
         key, now = (what, site.id, site.revision, span), time.monotonic()
         kept = self._cache.get(key)
         if kept is not None and kept.until > now:

@@ -271,7 +271,7 @@ class NodeConnection:
 
 
 async def role(connection: AbstractConnection) -> bytes | None:
-    """What the server says that it is (master or slave); None where it may not be asked."""
+    """The server's own role (master or slave); None where it may not be asked."""
     await connection.send_command("ROLE")
     try:
         return bytes((await connection.read_response())[0])

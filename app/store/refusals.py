@@ -1,4 +1,4 @@
-"""What Redis answers but refuses: rights, passwords and writes that the operator has to give."""
+"""Refusals by Redis that an operator has to mend: rights, passwords, writes."""
 
 import time
 
@@ -21,7 +21,7 @@ FIRST_PAUSE, MAX_PAUSE = 0.2, 5.0
 
 
 class Refusals:
-    """What is refused now, by its part ("the connection", "the channel news"); one log line each."""
+    """The refusals of now, by part ("the connection", "the channel news"); one log line each."""
 
     def __init__(self) -> None:
         self._parts: dict[str, str] = {}
@@ -61,7 +61,7 @@ class Refusals:
 
 
 def reason_of(error: Exception) -> str | None:
-    """What is missing and what to do, in one line; None where the error is no refusal."""
+    """The missing part and the remedy, in one line; None where the error is no refusal."""
     if isinstance(error.__cause__, RedisError):  # redis-py wraps what was answered while connecting
         error = error.__cause__
     text = " ".join(str(error).split())[:200]

@@ -204,7 +204,7 @@ class RequestCycle:
             middleware._note(scope, self._started, self._status, self._size, self._id)
 
     async def _header(self) -> Mapping[str, Any]:
-        """What the header of an error's page shows of the user; nothing while Redis is away."""
+        """The user for the header of an error page; None while Redis is away."""
         try:
             header: Mapping[str, Any] = await self._scope["state"]["error_header"](self._scope)
             return header
@@ -212,7 +212,7 @@ class RequestCycle:
             return {}
 
     def _limited(self, receive: Receive) -> Receive:
-        """For a body whose length nobody has told. What it returns raises TooLarge."""
+        """Limits a body of unknown length: the returned `receive` raises TooLarge."""
         left = self._middleware.max_body_bytes(self._policy)
 
         async def limited() -> Message:

@@ -1,4 +1,4 @@
-"""What the middleware does otherwise for some routes: those that other sites' pages or proxies ask for."""
+"""Exceptions of the middleware for routes that other sites' pages or proxies use."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -70,7 +70,7 @@ class Pages:
         return self._environments[locale].get_template(name)
 
     def _owners(self, settings: Settings) -> dict[str, Any]:
-        """What the owner says on every page."""
+        """The owner's texts of every page."""
         return {
             "announcement": "",
             "environment_label": settings.environment_label,

@@ -1,4 +1,4 @@
-"""Which paths of WeChat's API a service may call. Pure."""
+"""The allow-list of paths of WeChat's API. Pure."""
 
 import re
 from collections.abc import Sequence

@@ -64,7 +64,7 @@ class Hubs:
         return self._authorized[key]
 
     def component_tokens(self) -> dict[str, Callable[[], Awaitable[str]]]:
-        """What tells the access token of each platform."""
+        """A function for each platform that returns its access token."""
         return {name: partial(_component_token, platform) for name, platform in self.platforms.items()}
 
     async def all(self) -> list[Hub]:

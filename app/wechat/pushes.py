@@ -13,7 +13,7 @@ MAX_BYTES = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class PushKeys:
-    """What pushes of an account are signed and encrypted with. With an AES key no plain push is accepted."""
+    """The keys of an account's pushes. With an AES key no plain push is accepted."""
 
     appid: str
     token: str = field(repr=False)

@@ -1,4 +1,4 @@
-"""Where a sign-in leads."""
+"""The page that follows a sign-in."""
 
 from starlette.requests import Request
 from starlette.responses import Response

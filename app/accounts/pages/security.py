@@ -30,7 +30,7 @@ NEW_CODES = Question(
     N_("Make new codes"),
     danger=False,
 )
-LAST = N_("Your account needs a second factor. Add another one before you remove this one.")
+LAST_FACTOR = N_("Your account needs a second factor. Add another one before you remove this one.")
 
 
 @enrolling_allowed
@@ -86,7 +86,7 @@ async def remove(request: Request[AccountState], user: User) -> Response:
     factors = state["second_factors"]
     count = len(await factors.passkeys(user.id)) + ("totp" in user.second_factors)
     if count == 1 and state["current_user"].requires_second_factor(user):
-        raise Conflict(LAST)
+        raise Conflict(LAST_FACTOR)
     match fields["factor"]:
         case "totp":
             removed = await factors.remove_totp(user.id)

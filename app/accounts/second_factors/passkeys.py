@@ -112,7 +112,7 @@ def challenge_of(response: dict[str, Any]) -> bytes:
 
 
 def user_handle_of(response: dict[str, Any]) -> str:
-    """The id of the user to whom the passkey says that it belongs. Raises BadPasskey."""
+    """The user id in the passkey's user handle. Raises BadPasskey."""
     try:
         handle = base64url_to_bytes(response["response"]["userHandle"]).decode("ascii")
     except (KeyError, TypeError, ValueError, AttributeError):

@@ -29,7 +29,7 @@ def step_of(secret: str, code: str, now: float) -> int | None:
 
 
 def provisioning_uri(secret: str, user: str, site: str) -> str:
-    """What the QR code holds."""
+    """The `otpauth:` URI of the QR code."""
     return pyotp.TOTP(secret).provisioning_uri(name=user, issuer_name=site)
 
 

@@ -181,7 +181,7 @@ def _fields(request: Request[ConfigState], namespace: Namespace, right: Right) -
 
 
 def _locked(request: Request[ConfigState], namespace: Namespace) -> list[str]:
-    """What a file, the environment or the command line sets: of Tallygate's own settings alone."""
+    """Settings that a file, the environment or the command line locks: in Tallygate's own namespace alone."""
     return sorted(request.state["live_settings"].locked()) if namespace.name == OWN else []
 
 

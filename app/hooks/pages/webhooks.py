@@ -39,7 +39,7 @@ QUESTIONS = {
         N_("Remove the old secret"),
     ),
 }
-SHOWN = 50
+MAX_SHOWN_DELIVERIES = 50
 
 
 @admin_required
@@ -127,7 +127,7 @@ async def _shown(request: Request[HooksState], admin: User, error: str | None = 
         error=error,
         webhook=webhook,
         new_secret=await shown_secret(request, admin),
-        deliveries=await request.state["hooks_store"].deliveries(webhook.id, None, SHOWN),
+        deliveries=await request.state["hooks_store"].deliveries(webhook.id, None, MAX_SHOWN_DELIVERIES),
     )
 
 

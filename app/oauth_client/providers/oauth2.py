@@ -1,4 +1,4 @@
-"""What providers that speak OAuth 2.0 without OpenID Connect share."""
+"""The base of providers that speak OAuth 2.0 without OpenID Connect."""
 
 from abc import abstractmethod
 from collections.abc import Mapping

@@ -188,7 +188,7 @@ def _interval(span: Range) -> str:
 
 
 def _label(at: str, interval: str) -> str:
-    """What stands under the chart: `14:00`, `11-28`, `2026-11`."""
+    """A label under the chart: `14:00`, `11-28`, `2026-11`."""
     return at[11:16] if interval == "hour" and len(at) > 10 else at if interval == "month" else at[5:]
 
 

@@ -19,7 +19,7 @@ SQL_NULL = r"\N"
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """How the site writes its pages and its days."""
+    """The site's rules for pages and days."""
 
     rules: PathRules
     place: ZoneInfo

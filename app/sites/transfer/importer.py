@@ -155,7 +155,7 @@ class Importer:
 
 
 def _pieces(summed: SummedFile, oldest: date) -> Iterator[list[list[list[object]]]]:
-    """What one script call adds: pages, the site's visitors, names of lists."""
+    """The additions of one script call: pages, the site's visitors, names of lists."""
     for rows in _batches(summed.pages()):
         detailed = [[day, path, visits, visitors, int(is_after(day, oldest))] for day, path, visits, visitors in rows]
         yield [detailed, [], []]

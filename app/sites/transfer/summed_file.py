@@ -1,4 +1,4 @@
-"""What a file says, summed up in a temporary database: a large file takes disk, and little memory."""
+"""Sums up a file in a temporary database: a large file takes disk, and little memory."""
 
 import sqlite3
 from collections.abc import Iterable, Iterator

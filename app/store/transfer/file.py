@@ -51,7 +51,7 @@ def write(file: IO[bytes], lines: Iterable[bytes]) -> Summary:
 
 
 def key_of(line: bytes) -> bytes:
-    """What the line shares with the other lines of its key."""
+    """The part of the line that all lines of its key share."""
     found = KEY.match(line)
     assert found is not None
     return found[0]
