@@ -5,8 +5,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.accounts.asking import problem, program, token_for, true_to_the_document
 from tests.accounts.conftest import Start
+from tests.helpers.api import problem, program, token_for, true_to_the_document
 from tests.helpers.cast import Cast, make_cast, signed_in
 from tests.helpers.clock import Clock
 from tests.helpers.service import Running

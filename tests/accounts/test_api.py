@@ -6,11 +6,12 @@ import httpx
 import orjson
 import pytest
 
-from tests.accounts.asking import problem, program, token_for, true_to_the_document
 from tests.accounts.conftest import Start
-from tests.accounts.pages.reading import same_browser, status, until, until_thrown_out
+from tests.accounts.pages.reading import same_browser, status, until_thrown_out
+from tests.helpers.api import problem, program, token_for, true_to_the_document
 from tests.helpers.cast import PASSWORD, Cast, make_cast, signed_in
 from tests.helpers.service import Running
+from tests.helpers.waiting import eventually
 
 DAY = 86_400
 __all__ = ["true_to_the_document"]
@@ -211,7 +212,7 @@ async def test_what_one_worker_remembers_is_what_redis_says(
         async def told(expected: bool = is_admin) -> bool:
             return (await there.get("/api/session")).json()["user"]["is_admin"] is expected
 
-        await until(told)
+        await eventually(told)
 
 
 async def test_sessions_in_cookies_work_as_well(start: Start) -> None:

@@ -6,7 +6,7 @@ from html import unescape
 
 import httpx
 
-from tests.accounts.asking import problem, program, token_for
+from tests.helpers.api import problem, program, token_for
 from tests.helpers.service import Running
 
 OPERATION = re.compile(

@@ -5,8 +5,8 @@ import re
 import httpx
 import pytest
 
-from tests.accounts.asking import problem, program, token_for, true_to_the_document
 from tests.accounts.pages.reading import status, until_thrown_out
+from tests.helpers.api import problem, program, token_for, true_to_the_document
 from tests.helpers.cast import Cast, signed_in
 from tests.helpers.clock import Clock
 from tests.helpers.service import Running

@@ -14,8 +14,9 @@ from starlette.routing import Mount, Route
 from app.routes import all_routes
 from tests.helpers.cast import PASSWORD
 from tests.helpers.service import process
-from tests.helpers.sockets import PATIENCE, until
+from tests.helpers.sockets import PATIENCE
 from tests.helpers.valkey import Valkey
+from tests.helpers.waiting import until
 
 SECONDS = 600.0
 """For thousands of requests, which take 20 where nothing else runs."""

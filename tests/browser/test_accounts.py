@@ -12,8 +12,8 @@ from app.web.i18n import Locales
 from tests.browser.conftest import LINK, Visitor, forgive, link_of
 from tests.helpers.cast import PASSWORD
 from tests.helpers.service import Process, process
-from tests.helpers.sockets import until
 from tests.helpers.valkey import Valkey
+from tests.helpers.waiting import until
 
 pytestmark = pytest.mark.browser
 Meet = Callable[..., Visitor]

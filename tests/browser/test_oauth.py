@@ -15,8 +15,9 @@ from dev.wechat.simulator import Simulator
 from tests.browser.conftest import Visitor, forgive
 from tests.helpers.cast import PASSWORD
 from tests.helpers.service import Process, process
-from tests.helpers.sockets import free_port, until
+from tests.helpers.sockets import free_port
 from tests.helpers.valkey import Valkey
+from tests.helpers.waiting import until
 
 pytestmark = pytest.mark.browser
 Meet = Callable[..., Visitor]

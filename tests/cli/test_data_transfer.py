@@ -17,8 +17,9 @@ from app.cli import back_up
 from app.cli.command import CommandError
 from app.cli.main import main
 from app.store.transfer import sorting
-from tests.helpers.sockets import free_port, until
+from tests.helpers.sockets import free_port
 from tests.helpers.valkey import Valkey, valkey
+from tests.helpers.waiting import until
 from tests.store.cluster import cluster
 
 Command = Callable[..., int]

@@ -13,7 +13,8 @@ import pytest
 
 from app.server.workers import START_LIMIT, STOP_LIMIT
 from tests.helpers.service import Process
-from tests.helpers.sockets import connected, exchange, get, streams, to_the_end, until
+from tests.helpers.sockets import connected, exchange, get, streams, to_the_end
+from tests.helpers.waiting import until
 
 Start = Callable[..., AbstractContextManager[Process]]
 ONE_AND_TWO = pytest.mark.parametrize("workers", ["1", "2"])

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.service import Process, process
-from tests.helpers.sockets import PATIENCE, free_port, get, until
+from tests.helpers.sockets import PATIENCE, free_port, get
+from tests.helpers.waiting import until
 
 AS_JSON = {"Accept": "application/json"}
 Start = Callable[..., AbstractContextManager[Process]]

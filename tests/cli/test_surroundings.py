@@ -14,8 +14,9 @@ import pytest
 
 from app.settings import Settings
 from tests.helpers.service import ROOT, process
-from tests.helpers.sockets import PATIENCE, connected, free_port, to_the_end, until
+from tests.helpers.sockets import PATIENCE, connected, free_port, to_the_end
 from tests.helpers.valkey import Valkey
+from tests.helpers.waiting import until
 
 
 def listens(url: str) -> bool:

@@ -10,7 +10,8 @@ import httpx
 import pytest
 
 from tests.helpers.service import ROOT, Process, process
-from tests.helpers.sockets import PATIENCE, connected, get, to_the_end, until
+from tests.helpers.sockets import PATIENCE, connected, get, to_the_end
+from tests.helpers.waiting import until
 
 UVICORN = ("-m", "uvicorn", "app.main:app", "--port", "0")
 SMUGGLED = b"GET /live HTTP/1.1\r\nHost: a\r\n\r\n"

@@ -7,8 +7,8 @@ import httpx
 import pytest
 
 from app.store import keys
-from tests.accounts.asking import problem, program, token_for
 from tests.config_service.conftest import PATCH, Office
+from tests.helpers.api import problem, program, token_for
 from tests.helpers.valkey import Valkey
 
 

@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from client.tallygate_config import Config, ConfigUnavailable
-from tests.accounts.asking import program, token_for
 from tests.config_service.conftest import Office
+from tests.helpers.api import program, token_for
 
 
 async def opened(office: Office, token: str, cache: Path) -> Config:

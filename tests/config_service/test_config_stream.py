@@ -10,8 +10,8 @@ import orjson
 import pytest
 
 from app.settings import Settings
-from tests.accounts.asking import program, token_for
 from tests.config_service.conftest import PATCH, Office
+from tests.helpers.api import program, token_for
 from tests.helpers.cast import make_cast, signed_in
 from tests.helpers.service import running
 from tests.helpers.valkey import valkey

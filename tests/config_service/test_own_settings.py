@@ -9,8 +9,8 @@ import pytest
 from app.settings import Settings
 from app.settings.live import RUNTIME
 from app.store import keys
-from tests.accounts.asking import problem
 from tests.config_service.conftest import PATCH, Office
+from tests.helpers.api import problem
 from tests.helpers.cast import make_cast, signed_in
 from tests.helpers.service import Running, running
 from tests.helpers.sockets import PATIENCE

@@ -9,8 +9,8 @@ from app.counter.store import CounterStore
 from app.settings import Settings
 from app.store.keys import HITS_TOTALS
 from tests.counter.conftest import stores
-from tests.counter.load import until
 from tests.helpers.service import running
+from tests.helpers.waiting import eventually
 from tests.store.cluster import Node, Nodes, cluster
 
 
@@ -45,7 +45,7 @@ async def test_durability_is_read_from_the_node_of_the_counters(nodes: Nodes, ke
             assert (await counter.facts()).history == client.info("replication")["master_replid"]
         keeper.ask("CONFIG SET", "appendfsync", "always")
         await counter.apply("w", 1, ["home", 1])
-        assert await until(lambda: held(counter), what="connections to every node asked, and a file that is written")
+        assert await eventually(lambda: held(counter), what="connections to every node asked, and a written file")
         keeper.ask("CONFIG SET", "appendfsync", "no")
         await counter.apply("w", 2, ["home", 1])
         assert not await held(counter)

@@ -14,10 +14,10 @@ from app.counter.durability import Durability
 from app.counter.store import CounterStore
 from app.store.client import Store
 from tests.counter.conftest import counting, stores
-from tests.counter.load import until
 from tests.counter.redis_side import totals
 from tests.helpers.proxy import proxy
 from tests.helpers.valkey import Valkey, valkey
+from tests.helpers.waiting import eventually
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ async def counter(own_server: Valkey) -> AsyncIterator[CounterStore]:
 async def follow(replica: Valkey, port: int) -> None:
     with replica.client as client:
         client.replicaof("127.0.0.1", str(port))
-        await until(lambda: client.info("replication")["master_link_status"] == "up", what="the replica")
+        await eventually(lambda: client.info("replication")["master_link_status"] == "up", what="the replica")
 
 
 async def test_server_info_gives_its_durability(counter: CounterStore, own_server: Valkey, replica: Valkey) -> None:
@@ -81,13 +81,13 @@ async def test_file_and_replica_settle_batches(counter: CounterStore, own_server
     async with proxy(own_server.socket) as link:
         await follow(replica, link.port)
         await counter.apply("w", 1, ["home", 1])
-        assert await until(lambda: settles(counter), what="the replica's acknowledgement")
+        assert await eventually(lambda: settles(counter), what="the replica's acknowledgement")
         link.freeze()
         await counter.apply("w", 2, ["home", 1])
         assert await counter.settled("w", file=True, replicas=True) == (2, False)
-        assert await until(lambda: settles(counter, replicas=False), what="the file that is written")
+        assert await eventually(lambda: settles(counter, replicas=False), what="the file that is written")
         link.thaw()
-        assert await until(lambda: settles(counter), what="the replica's acknowledgement")
+        assert await eventually(lambda: settles(counter), what="the replica's acknowledgement")
 
 
 async def settles(counter: CounterStore, *, replicas: bool = True) -> bool:
@@ -103,13 +103,13 @@ async def test_a_replica_that_has_gone_is_waited_for_for_a_while(
     async with proxy(own_server.socket) as link:
         await follow(replica, link.port)
         await counter.apply("w", 1, ["home", 1])
-        await until(lambda: held(server), what="the replica's acknowledgement")
+        await eventually(lambda: held(server), what="the replica's acknowledgement")
         replica.kill()
     with own_server.client as client:
-        await until(lambda: client.info("replication")["connected_slaves"] == 0, what="the replica's end")
+        await eventually(lambda: client.info("replication")["connected_slaves"] == 0, what="the replica's end")
     assert not await held(server)
     monkeypatch.setattr(module, "REPLICA_MEMORY", 0.0)
-    await until(lambda: held(server), what="the file that is written")
+    await eventually(lambda: held(server), what="the file that is written")
 
 
 async def held(server: Durability) -> bool:
@@ -134,7 +134,7 @@ async def test_barrier_on_a_new_connection_settles_nothing(own_server: Valkey) -
             if command[0] == "WAITAOF":
                 with own_server.client as client:
                     client.client_kill_filter(_type="normal", skipme=True)
-                await until(lambda: self.connections > before, what="a new connection")
+                await eventually(lambda: self.connections > before, what="a new connection")
             return await super().idempotent(*command, near=near)
 
     async with stores(own_server.url) as (store, barrier):
@@ -151,6 +151,6 @@ async def test_the_journal_is_emptied_as_the_server_writes_down(server: Valkey) 
         assert len(tally.journal) == 3
         for entry in tally.journal.after(0):
             entry.acknowledged = -math.inf
-        await until(lambda: len(tally.journal) == 0, what="an empty journal")
+        await eventually(lambda: len(tally.journal) == 0, what="an empty journal")
         assert await tally.hit("home") == 4
     assert totals(server) == {"home": 4}

@@ -13,10 +13,10 @@ from app.counter import live as module
 from app.counter.live import Live
 from app.settings import Settings
 from app.store.keys import HITS_CHANGED, HITS_TOTALS
-from tests.counter.load import until
-from tests.counter.streams import stream
+from tests.helpers.event_streams import stream
 from tests.helpers.service import Running, running
 from tests.helpers.valkey import Valkey
+from tests.helpers.waiting import eventually
 
 MakeSettings = Callable[..., Settings]
 
@@ -74,7 +74,7 @@ async def test_stream_ends_when_the_service_stops(service: Running) -> None:
         service.state["lifecycle"].stopping.set()
         for reader in (first, second):
             await reader.says("event: bye\ndata: {}\n\n")
-            await until(lambda: first.ended and second.ended, what="the end of the streams")
+            await eventually(lambda: first.ended and second.ended, what="the end of the streams")
     async with stream(service) as late:
         await late.says("event: bye")
 
@@ -97,7 +97,7 @@ async def test_more_streams_than_allowed_are_refused(make_settings: MakeSettings
             assert refused.status_code == 503
             assert int(refused.headers["retry-after"]) > 0
             assert "打开的实时连接过多" in refused.text
-        await until(lambda: live_of(service).watchers == 0, what="the streams' end")
+        await eventually(lambda: live_of(service).watchers == 0, what="the streams' end")
         async with stream(service) as next_one:
             await next_one.tells(0)
 
@@ -190,7 +190,7 @@ async def test_totals_are_not_read_without_streams(server: Valkey, service: Runn
         redis.config_resetstat()
         for announced in range(1, 5):
             await client.get("/")
-            await until(lambda announced=announced: calls("publish") == announced, what="the announcement")
+            await eventually(lambda announced=announced: calls("publish") == announced, what="the announcement")
         async with stream(service) as reader:
             await reader.tells(4)
         assert calls("hmget") <= 2

@@ -15,12 +15,12 @@ import redis
 
 from app.server.workers import STOP_LIMIT
 from app.store.embedded import Embedded
-from tests.counter.load import until
-from tests.counter.scenes import reckon, serving, times, total, under_load
+from tests.helpers.fault_scenarios import reckon, serving, times, total, under_load
 from tests.helpers.proxy import proxy
 from tests.helpers.service import Process
 from tests.helpers.sockets import PATIENCE
 from tests.helpers.valkey import Valkey, valkey
+from tests.helpers.waiting import eventually
 
 pytestmark = pytest.mark.faults
 AS_JSON = {"Accept": "application/json"}
@@ -68,7 +68,7 @@ async def test_kill_9_of_the_embedded_server_loses_and_doubles_nothing(tmp_path:
         embedded.hold()  # or it would end soon after the service
         await reckon(service, visits, client)
     embedded.release()
-    await until(lambda: not (data / "valkey.sock").exists(), what="the end of the embedded server")
+    await eventually(lambda: not (data / "valkey.sock").exists(), what="the end of the embedded server")
 
 
 def _pid(client: "redis.Redis") -> int:
@@ -108,7 +108,7 @@ async def test_answers_lost_on_the_way_count_once(tmp_path: Path, server: Valkey
         async with under_load(service) as visits:
             for lost in range(1, times(20, 100) + 1):
                 between.lose_answer_to(b"EVALSHA")
-                await until(lambda lost=lost: between.lost == lost, what="an answer to lose")
+                await eventually(lambda lost=lost: between.lost == lost, what="an answer to lose")
             await visits.told(1)
         visits.assert_distinct()
         await reckon(service, visits, server.client)
@@ -120,7 +120,7 @@ async def test_kill_9_of_a_worker_loses_no_number_that_was_told(service: Process
         for _ in range(times(2, 10)):
             victim = service.workers[0]
             os.kill(victim, signal.SIGKILL)
-            await until(lambda: len(set(service.workers) - {victim}) == 2, what="its successor")  # noqa: B023
+            await eventually(lambda: len(set(service.workers) - {victim}) == 2, what="its successor")  # noqa: B023
             await visits.told()
     visits.assert_distinct()
     counted = total(doomed.client)
@@ -151,7 +151,7 @@ async def test_a_stop_with_a_hundred_streams_open_is_quick(service: Process) -> 
             return text
 
         streams = [asyncio.create_task(stay()) for _ in range(100)]
-        await until(lambda: opened == 100, what="100 streams")
+        await eventually(lambda: opened == 100, what="100 streams")
         started = time.monotonic()
         assert await asyncio.to_thread(service.end) == 0
         seconds = time.monotonic() - started

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from app.counter.journal import MIN_KEEP_SECONDS
-from tests.counter.load import until
-from tests.counter.scenes import reckon, serving, times, under_load
+from tests.helpers.fault_scenarios import reckon, serving, times, under_load
 from tests.helpers.proxy import Proxy, proxy
 from tests.helpers.valkey import Valkey, valkey
+from tests.helpers.waiting import eventually
 
 pytestmark = pytest.mark.faults
 UNSYNCED = 0.8
@@ -96,7 +96,7 @@ async def fail_over(primary: Valkey, replica: Valkey, link: Proxy, front: Proxy)
 async def follow(replica: Valkey, link: Proxy) -> None:
     with replica.client as client:
         client.replicaof("127.0.0.1", str(link.port))
-    await until(lambda: _info(replica).get("master_link_status") == "up", what="the replica")
+    await eventually(lambda: _info(replica).get("master_link_status") == "up", what="the replica")
 
 
 def _info(server: Valkey) -> dict[str, Any]:

@@ -9,10 +9,10 @@ import pytest
 from app.counter import exactly_once
 from app.settings import Settings
 from app.store.keys import HITS_TOTALS
-from tests.counter.load import until
 from tests.counter.redis_side import totals
 from tests.helpers.service import running
 from tests.helpers.valkey import Valkey
+from tests.helpers.waiting import eventually
 
 AS_JSON = {"Accept": "application/json"}
 BROWSER = {
@@ -167,7 +167,7 @@ async def test_outage_shows_no_number_and_counts_later(
         assert int(api.headers["retry-after"]) > 0
         assert api.headers["content-type"] == "application/problem+json"
         own_server.start()
-        await until(lambda: service.state["tally"].waiting == 0, what="the visit to be counted")
+        await eventually(lambda: service.state["tally"].waiting == 0, what="the visit to be counted")
         assert (await client.get("/api/visits")).json() == {"visits": 1}
 
 

@@ -15,10 +15,10 @@ from app.counter.store import CounterStore
 from app.counter.tally import Tally
 from app.store.keys import HITS_TOTALS
 from tests.counter.conftest import counting
-from tests.counter.load import until
 from tests.counter.redis_side import roll_back, totals
 from tests.helpers.sockets import PATIENCE
 from tests.helpers.valkey import Valkey
+from tests.helpers.waiting import eventually
 
 
 async def test_concurrent_hits_get_distinct_consecutive_numbers(server: Valkey) -> None:
@@ -94,7 +94,7 @@ async def test_visit_during_an_outage_is_counted_later(
     finally:
         server.send(signal.SIGCONT)
     monkeypatch.setattr(module, "REPLY_TIMEOUT", PATIENCE)
-    await until(lambda: tally.waiting == 0, what="the visits to be counted")
+    await eventually(lambda: tally.waiting == 0, what="the visits to be counted")
     assert await tally.hit("home") == 7
     assert totals(server) == {"home": 7}
 
@@ -107,7 +107,7 @@ async def test_visits_past_the_bound_are_dropped_and_said_to_be(own_server: Valk
         assert [hit.result() for hit in hits[5:]] == [None] * 3
         assert (tally.waiting, tally.dropped) == (5, 3)
         own_server.start()
-        await until(lambda: tally.waiting == 0, what="the visits to be counted")
+        await eventually(lambda: tally.waiting == 0, what="the visits to be counted")
         assert await asyncio.gather(*hits[:5])
     assert totals(own_server) == {"home": 6}
 
@@ -151,7 +151,7 @@ async def test_numbers_are_withheld_after_a_redis_restart(
         own_server.kill()
         own_server.start()
         assert await tally.hit("home") is None
-        number = await until(lambda: tally.hit("home"), what="a number")
+        number = await eventually(lambda: tally.hit("home"), what="a number")
     assert totals(own_server) == {"home": number}
 
 
@@ -161,7 +161,7 @@ async def test_numbers_return_after_the_recovery_period(own_server: Valkey, monk
         assert await tally.hit("home") == 1
         own_server.kill()
         own_server.start()
-        await until(lambda: 0 < tally._recovering_until < time.monotonic(), what="the end of the silence")
+        await eventually(lambda: 0 < tally._recovering_until < time.monotonic(), what="the end of the silence")
         assert await tally.hit("home") == 2
 
 
@@ -183,5 +183,5 @@ async def test_lost_batches_are_replayed_without_a_new_visit(server: Valkey, tal
     for _ in range(5):
         await tally.hit("home")
     roll_back(server, batches=3)
-    await until(lambda: totals(server) == {"home": 5}, what="the lost visits")
+    await eventually(lambda: totals(server) == {"home": 5}, what="the lost visits")
     assert await tally.hit("home") == 6

@@ -13,9 +13,9 @@ from app.counter.tally import Tally
 from app.store.client import StoreUnavailable
 from app.store.keys import HITS_TOTALS
 from tests.counter.conftest import counting
-from tests.counter.load import until
 from tests.counter.redis_side import records, roll_back, totals
 from tests.helpers.valkey import Valkey, valkey
+from tests.helpers.waiting import eventually
 
 
 async def count(tally: Tally, visits: int) -> None:
@@ -29,7 +29,7 @@ async def test_expired_worker_record_doubles_nothing(server: Valkey, tally: Tall
     with server.client as client:
         client.delete(*records(server))
     assert await tally.hit("home") == 6
-    await until(lambda: tally.batches == 6 and len(records(server)) == 1, what="a new record")
+    await eventually(lambda: tally.batches == 6 and len(records(server)) == 1, what="a new record")
     assert totals(server) == {"home": 6}
 
 
@@ -37,7 +37,7 @@ async def test_expired_record_of_an_idle_worker_doubles_nothing(server: Valkey, 
     await count(tally, 5)
     with server.client as client:
         client.delete(*records(server))
-    await until(lambda: len(tally.journal) == 0, what="the new name")
+    await eventually(lambda: len(tally.journal) == 0, what="the new name")
     assert totals(server) == {"home": 5}
     assert await tally.hit("home") == 6
 
@@ -124,7 +124,7 @@ async def test_old_primary_is_not_restored(server: Valkey, own_server: Valkey) -
         await count(tally, 3)
         with own_server.client as client:
             asked = "cmdstat_hget"
-            await until(lambda: asked in client.info("commandstats"), what="a look at the other server")
+            await eventually(lambda: asked in client.info("commandstats"), what="a look at the other server")
         await count(tally, 3)
     assert totals(server) == {"home": 6}
     assert len(records(server)) == 1, "it went on under its name"
@@ -184,7 +184,7 @@ async def test_a_server_that_refuses_is_asked_until_it_is_mended(
             hits = [tally.hit("home") for _ in range(4)]
             assert [await hit for hit in hits] == [None] * 4
         mend()
-        await until(lambda: tally.waiting == 0, what="the visits to be counted")
+        await eventually(lambda: tally.waiting == 0, what="the visits to be counted")
         assert await tally.hit("home") == 8
     assert totals(own_server) == {"home": 8}
 
@@ -200,7 +200,7 @@ async def test_a_counter_that_cannot_be_added_to_keeps_the_others_of_its_batch_r
         assert [await hit for hit in hits] == [None] * 3
         assert client.hget(HITS_TOTALS, "home") in {None, b"0"}
         client.hset(HITS_TOTALS, "broken", 41)
-    await until(lambda: tally.waiting == 0, what="the visits to be counted")
+    await eventually(lambda: tally.waiting == 0, what="the visits to be counted")
     assert totals(server) == {"home": 1, "broken": 42, "about": 1}
 
 
@@ -213,5 +213,5 @@ async def test_a_refusal_is_logged_once(
         client.set(HITS_TOTALS, "no hash")
         assert await tally.hit("home") is None
         client.delete(HITS_TOTALS)
-    await until(lambda: tally.waiting == 0, what="the visit to be counted")
+    await eventually(lambda: tally.waiting == 0, what="the visit to be counted")
     assert "".join(capsys.readouterr()).count("Redis refuses to count") == 1

@@ -12,7 +12,8 @@ import redis
 from app.store.embedded import server_binary
 from app.store.redis_url import parse, with_password
 from tests.deploy.files import text, yaml_of
-from tests.helpers.sockets import PATIENCE, until
+from tests.helpers.sockets import PATIENCE
+from tests.helpers.waiting import until
 
 PASSWORD = "correct horse/@#'"
 Start = Callable[[Path, str], tuple[str, dict[str, str]]]

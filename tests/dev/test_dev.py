@@ -17,8 +17,9 @@ from dev.__main__ import PRESET
 from dev.openid import NodeMissing, installed_node
 from tests.helpers.oauth_flow import OAuthFlow, ProviderBrowser
 from tests.helpers.service import ROOT, Process, process
-from tests.helpers.sockets import PATIENCE, free_port, free_ports, until
+from tests.helpers.sockets import PATIENCE, free_port, free_ports
 from tests.helpers.valkey import Valkey
+from tests.helpers.waiting import until
 
 SERVE = (sys.executable, "-m", "uvicorn", "app.main:app", "--reload", "--reload-dir", str(ROOT / "app"), "--port")
 DEV = ("-m", "dev")

@@ -23,7 +23,8 @@ from websockets.sync.client import connect
 from tests.browser.conftest import CHROMIUMS, MILLISECONDS, QUIET
 from tests.helpers.cast import PASSWORD
 from tests.helpers.service import ROOT
-from tests.helpers.sockets import PATIENCE, free_ports, until
+from tests.helpers.sockets import PATIENCE, free_ports
+from tests.helpers.waiting import until
 
 PORTAL, WIKI, FILES = "https://sign-in.example.org", "https://wiki.example.com", "https://files.example.net"
 CLIENT = "127.0.0.2"

@@ -31,8 +31,9 @@ from tests.gateway.front import (
 )
 from tests.helpers.cast import PASSWORD, make_cast
 from tests.helpers.service import process, running
-from tests.helpers.sockets import PATIENCE, until
+from tests.helpers.sockets import PATIENCE
 from tests.helpers.valkey import Valkey, valkey
+from tests.helpers.waiting import until
 
 pytestmark = pytest.mark.slow
 RULES: list[dict[str, Any]] = [

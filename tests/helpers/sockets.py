@@ -2,8 +2,7 @@
 
 import random
 import socket
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from urllib.parse import urlsplit
 
@@ -28,14 +27,6 @@ def free_ports(count: int) -> list[int]:
                 held.enter_context(socket.create_server(("127.0.0.1", port)))
                 ports.append(port)
     return ports
-
-
-def until(true: Callable[[], bool], seconds: float = PATIENCE) -> None:
-    """Waits until it is so."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, f"not so within {seconds} s"
-        time.sleep(0.02)
 
 
 def get(url: str, headers: dict[str, str] | None = None) -> httpx.Response:

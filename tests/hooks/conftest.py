@@ -1,6 +1,5 @@
 """What the tests of hooks share: alice, who administers, and receivers at real sockets."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -10,11 +9,12 @@ import pytest
 from standardwebhooks import Webhook as Verifier
 
 from app.settings import Settings
-from tests.accounts.asking import true_to_the_document
+from tests.helpers.api import true_to_the_document
 from tests.helpers.cast import make_cast, signed_in
 from tests.helpers.clock import Clock
 from tests.helpers.receiver import OK, Received, Receiver, receiving
 from tests.helpers.service import Running, running
+from tests.helpers.waiting import eventually
 
 __all__ = ["OK", "true_to_the_document"]
 
@@ -67,12 +67,6 @@ class Desk:
 
         await eventually(attempted)
         return found[0]
-
-
-async def eventually(true: Callable[[], Any], seconds: float = 15) -> None:
-    async with asyncio.timeout(seconds):
-        while not await true():
-            await asyncio.sleep(0.02)
 
 
 def verified(secret: str, received: Received) -> dict[str, Any]:

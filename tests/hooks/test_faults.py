@@ -14,13 +14,14 @@ import pytest
 
 from app.settings import Settings
 from app.store import keys
-from tests.accounts.asking import program, token_for
+from tests.helpers.api import program, token_for
 from tests.helpers.cast import make_cast, signed_in
 from tests.helpers.receiver import OK, Receiver
 from tests.helpers.service import process, running
 from tests.helpers.sockets import PATIENCE
 from tests.helpers.valkey import valkey
-from tests.hooks.conftest import eventually, verified
+from tests.helpers.waiting import eventually
+from tests.hooks.conftest import verified
 from tests.sites.conftest import CHROME
 from tests.store.cluster import cluster
 

@@ -9,7 +9,7 @@ import pytest
 from app.hooks import in_process
 from app.hooks.in_process import InProcess
 from app.settings import Settings, SettingsError
-from tests.accounts.asking import problem
+from tests.helpers.api import problem
 from tests.helpers.cast import PASSWORD, make_cast, signed_in
 from tests.helpers.service import Running, running
 from tests.hooks import functions

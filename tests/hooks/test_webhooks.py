@@ -11,13 +11,14 @@ import pytest
 from app.events.catalogue import EVENTS
 from app.settings import Settings
 from app.store import keys
-from tests.accounts.asking import problem
+from tests.helpers.api import problem
 from tests.helpers.cast import make_cast, signed_in
 from tests.helpers.clock import Clock
 from tests.helpers.receiver import Receiver
 from tests.helpers.service import running
 from tests.helpers.valkey import Valkey
-from tests.hooks.conftest import OK, Desk, eventually, verified
+from tests.helpers.waiting import eventually
+from tests.hooks.conftest import OK, Desk, verified
 
 
 async def test_the_catalogue_is_told(desk: Desk) -> None:

@@ -15,8 +15,8 @@ from tests.helpers.cast import PASSWORD, make_cast, signed_in
 from tests.helpers.clock import Clock
 from tests.helpers.receiver import Receiver, receiving
 from tests.helpers.service import Running, running
+from tests.helpers.waiting import eventually
 from tests.oauth_server.conftest import RelyingParty, clients
-from tests.store.waiting import soon
 
 REFUSES = b"HTTP/1.1 501 Not Implemented\r\nContent-Length: 0\r\n\r\n"
 
@@ -43,7 +43,7 @@ async def app(service: Running) -> RelyingParty:
 
 async def told(service: Running, receiver: Receiver, number: int = 0) -> dict[str, Any]:
     """The claims of the logout token that came."""
-    await soon(lambda: len(receiver.received) > number)
+    await eventually(lambda: len(receiver.received) > number)
     headers, body = receiver.received[number]
     assert headers["content-type"] == "application/x-www-form-urlencoded"
     (token,) = parse_qs(body.decode())["logout_token"]

@@ -14,8 +14,9 @@ import pytest
 from app.oauth_server.store import REFRESH_GRACE
 from tests.helpers.cast import PASSWORD
 from tests.helpers.service import Process, process
-from tests.helpers.sockets import PATIENCE, free_port, until
+from tests.helpers.sockets import PATIENCE, free_port
 from tests.helpers.valkey import Valkey, valkey
+from tests.helpers.waiting import until
 from tests.oauth_server.conftest import BACK, CHALLENGE, SECRET, VERIFIER
 
 pytestmark = pytest.mark.slow

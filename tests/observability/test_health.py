@@ -11,7 +11,7 @@ import pytest
 
 from app.counter.tally import Tally
 from app.settings import Settings
-from tests.counter.streams import stream
+from tests.helpers.event_streams import stream
 from tests.helpers.service import Running, running
 from tests.helpers.sockets import PATIENCE
 from tests.helpers.valkey import Valkey, valkey

@@ -24,8 +24,9 @@ from app.settings import Settings, SettingsError
 from dev.serving import served
 from tests.helpers.logs import lines_of
 from tests.helpers.service import ROOT
-from tests.helpers.sockets import PATIENCE, connected, free_port, until
+from tests.helpers.sockets import PATIENCE, connected, free_port
 from tests.helpers.valkey import Valkey
+from tests.helpers.waiting import until
 
 SECRET = "hunter2-hunter2"
 

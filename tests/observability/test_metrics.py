@@ -16,8 +16,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from app.observability.metrics import BUCKETS, Metrics, Reading
 from app.settings import Settings, SettingsError
 from tests.helpers.service import ROOT, process, running
-from tests.helpers.sockets import PATIENCE, free_port, get, until
+from tests.helpers.sockets import PATIENCE, free_port, get
 from tests.helpers.valkey import Valkey
+from tests.helpers.waiting import until
 
 TOKEN = "a-token-of-the-tests"
 WITH_TOKEN = {"Authorization": f"Bearer {TOKEN}"}

@@ -13,8 +13,9 @@ import pytest
 
 from tests.helpers.npm import node_with_packages
 from tests.helpers.service import process
-from tests.helpers.sockets import free_ports, until
+from tests.helpers.sockets import free_ports
 from tests.helpers.valkey import Valkey
+from tests.helpers.waiting import until
 
 LINK = re.compile(r"/setup\?token=(\S+)")
 FOLDER = Path(__file__).parent

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -13,8 +13,8 @@ from app.store.client import Store, StoreUnavailable
 from app.store.topology import topology
 from app.store.tracking import Fields, TrackedHashes, Tracking
 from tests.helpers.proxy import proxy
-from tests.helpers.sockets import PATIENCE
 from tests.helpers.valkey import Valkey
+from tests.helpers.waiting import eventually
 
 Tracked = TrackedHashes[int]
 
@@ -37,16 +37,6 @@ async def opened(url: str, timeout: float = 10, limit: int = 20_000) -> AsyncIte
 async def pair(server: Valkey) -> AsyncIterator[tuple[Store, Tracked]]:
     async with opened(server.url) as pair:
         yield pair
-
-
-async def soon(condition: Callable[[], object] | Callable[[], Awaitable[object]], seconds: float = PATIENCE) -> None:
-    """Waits until the condition holds."""
-    async with asyncio.timeout(seconds):
-        while True:
-            holds = condition()
-            if await holds if isinstance(holds, Awaitable) else holds:
-                return
-            await asyncio.sleep(0.002)
 
 
 def tracking_clients(server: Valkey) -> list[int]:
@@ -75,7 +65,7 @@ async def test_missing_hash_is_cached_until_created(pair: tuple[Store, Tracked])
     async def there() -> bool:
         return await tracked.read("k") == 1
 
-    await soon(there)
+    await eventually(there)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +77,7 @@ async def test_every_change_invalidates(pair: tuple[Store, Tracked], command: tu
     await store.idempotent("HSET", "k", "n", 1)
     assert await tracked.read("k") == 1
     await store.idempotent(*command)
-    await soon(lambda: tracked.kept("k") is None)
+    await eventually(lambda: tracked.kept("k") is None)
     assert await tracked.read("k") == (2 if command[0] == "HSET" else None)
 
 
@@ -155,22 +145,22 @@ async def test_nothing_is_cached_without_the_tracking_connection(server: Valkey)
     async with opened(server.url) as (store, tracked):
         await store.idempotent("HSET", "k", "n", 1)
         assert await tracked.read("k") == 1
-        await soon(lambda: len(tracking_clients(server)) == 1)  # those of other tests may be about to go
+        await eventually(lambda: len(tracking_clients(server)) == 1)  # those of other tests may be about to go
         with server.client as client:
             (connection,) = tracking_clients(server)
             client.client_kill_filter(_id=connection)
-            await soon(lambda: tracked.kept("k") is None)
+            await eventually(lambda: tracked.kept("k") is None)
             client.hset("k", "n", 2)
         assert await tracked.read("k") == 2
-        await soon(lambda: tracking_clients(server))
+        await eventually(lambda: tracking_clients(server))
 
         async def kept_again() -> bool:
             await tracked.read("k")
             return tracked.kept("k") == 2
 
-        await soon(kept_again)
+        await eventually(kept_again)
         await store.idempotent("HSET", "k", "n", 3)
-        await soon(lambda: tracked.kept("k") is None)
+        await eventually(lambda: tracked.kept("k") is None)
 
 
 async def test_a_store_without_tracking_is_read_each_time(server: Valkey) -> None:
@@ -195,7 +185,7 @@ async def test_silent_network_leaves_no_stale_values(server: Valkey) -> None:
         await store.idempotent("HSET", "k", "n", 1)
         assert await tracked.read("k") == 1
         between.freeze()
-        await soon(lambda: tracked.kept("k") is None)
+        await eventually(lambda: tracked.kept("k") is None)
         with pytest.raises(StoreUnavailable):
             await tracked.read("k")
         with server.client as client:
@@ -208,7 +198,7 @@ async def test_silent_network_leaves_no_stale_values(server: Valkey) -> None:
             except StoreUnavailable:
                 return False
 
-        await soon(kept_again)
+        await eventually(kept_again)
 
 
 async def test_a_quiet_connection_stays(server: Valkey) -> None:
@@ -217,7 +207,7 @@ async def test_a_quiet_connection_stays(server: Valkey) -> None:
         assert await tracked.read("k") == 1
         with server.client as client:
             pings = client.info("commandstats")["cmdstat_ping"]["calls"]
-            await soon(lambda: client.info("commandstats")["cmdstat_ping"]["calls"] >= pings + 2)
+            await eventually(lambda: client.info("commandstats")["cmdstat_ping"]["calls"] >= pings + 2)
         assert tracked.kept("k") == 1
 
 
@@ -268,7 +258,7 @@ async def test_many_changes_leave_no_stale_values(server: Valkey, disturbed: boo
         await asyncio.gather(*work, *([storm.disturb(server)] if disturbed else []))
         for _, tracked in pairs:
             for key in keys:
-                await soon(lambda k=key, t=tracked: t.kept(k) in {None, storm.written[k]})
+                await eventually(lambda k=key, t=tracked: t.kept(k) in {None, storm.written[k]})
             # What is left after the last message was kept after the last change, so it stays right.
             assert [await tracked.read(key) for key in keys] == [storm.written[key] for key in keys]
             assert not tracked._reading

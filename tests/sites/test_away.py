@@ -7,11 +7,11 @@ import pytest
 
 from app.counter import exactly_once
 from app.settings import Settings
-from tests.counter.load import until
 from tests.helpers.cast import make_cast, signed_in
 from tests.helpers.clock import Clock
 from tests.helpers.service import running
 from tests.helpers.valkey import valkey
+from tests.helpers.waiting import eventually
 from tests.sites.conftest import CHROME, JSON, Desk
 
 PAGE = {"Referer": "https://blog.example/a"}
@@ -41,8 +41,8 @@ async def test_every_kind_of_hit_is_answered_and_counted_later(
             assert (await visitor.get(f"/c/{site}.js")).status_code == 200
             assert (await desk.owner.get(f"/api/sites/{site}/stats")).status_code == 503
             server.start()
-            await until(lambda: service.state["hit_counter"].senders.waiting == 0, what="the hits to be counted")
-            await until(lambda: service.state["store"].up, what="Redis")
+            await eventually(lambda: service.state["hit_counter"].senders.waiting == 0, what="the hits to be counted")
+            await eventually(lambda: service.state["store"].up, what="Redis")
             assert (await visitor.get(f"/c/{site}/count?p=/a")).json()["page"] == 6
 
 
@@ -67,8 +67,8 @@ async def test_hits_of_a_site_that_the_worker_has_not_seen_are_counted_later(
             assert (await visitor.get("/c/zzzzzzzzzz?p=/a")).status_code == 200
             assert len(other.state["postponed_hits"]) == 6
             server.start()
-            await until(lambda: not len(other.state["postponed_hits"]), what="the hits to be taken")
-            await until(lambda: other.state["hit_counter"].senders.waiting == 0, what="the hits to be counted")
+            await eventually(lambda: not len(other.state["postponed_hits"]), what="the hits to be taken")
+            await eventually(lambda: other.state["hit_counter"].senders.waiting == 0, what="the hits to be counted")
             assert (await visitor.get(f"/c/{site}/count?p=/a")).json()["page"] == 4
 
 
@@ -91,7 +91,7 @@ async def test_a_flood_on_one_site_leaves_room_for_the_others(
             senders = service.state["hit_counter"].senders
             assert senders.dropped >= 19
             server.start()
-            await until(lambda: senders.waiting == 0, what="the hits to be counted")
-            await until(lambda: service.state["store"].up, what="Redis")
+            await eventually(lambda: senders.waiting == 0, what="the hits to be counted")
+            await eventually(lambda: service.state["store"].up, what="Redis")
             assert (await desk.visitor().get(f"/c/{quiet}/count?p=/a")).json()["page"] == 2
             assert (await desk.visitor().get(f"/c/{flooded}/count?p=/a")).json()["page"] <= 12

@@ -7,9 +7,9 @@ import httpx
 import pytest
 
 from app.settings import Settings
-from tests.counter.load import until
 from tests.helpers.service import running
 from tests.helpers.valkey import valkey
+from tests.helpers.waiting import eventually
 
 
 @pytest.fixture
@@ -99,5 +99,5 @@ async def test_while_redis_is_away_nothing_is_counted_twice_and_the_status_is_50
             assert told.status_code == 200
             assert told.text.startswith('cb({"code":503,"value":null,')
             server.start()
-            await until(lambda: service.state["store"].up, what="Redis")
+            await eventually(lambda: service.state["store"].up, what="Redis")
             assert (await visitor.get("/countapi/hit/blog/first")).json() == {"value": 2}

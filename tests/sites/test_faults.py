@@ -23,13 +23,13 @@ from app.counter.journal import MIN_KEEP_SECONDS
 from app.sites.counting_script import PAGES_IN_BLOCK
 from app.sites.models import bucket_of
 from app.store import keys
-from tests.counter.load import until
-from tests.counter.scenes import serving, times
 from tests.counter.test_faults_rollback import AT_ONCE, UNSYNCED, fail_over, follow, sync
+from tests.helpers.fault_scenarios import serving, times
 from tests.helpers.proxy import proxy
 from tests.helpers.service import Process
 from tests.helpers.sockets import PATIENCE
 from tests.helpers.valkey import Valkey, valkey
+from tests.helpers.waiting import eventually
 from tests.sites.conftest import CHROME
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
@@ -70,7 +70,7 @@ class Hits:
 
     async def more(self, count: int = 300) -> None:
         enough = self.told + count
-        await until(lambda: self.told >= enough, what=f"{count} more numbers")
+        await eventually(lambda: self.told >= enough, what=f"{count} more numbers")
 
     def assert_distinct(self) -> None:
         for site, numbers in self.numbers.items():
@@ -132,7 +132,7 @@ async def reckon(service: Process, hits: Hits, server: Valkey) -> None:
     """Each answered hit is in every count once, when all is quiet and the service has ended."""
     hits.stopping = True
     answered = hits.answered.total()
-    await until(lambda: total(server.client) >= hits.answered.total(), what=f"{answered} hits")
+    await eventually(lambda: total(server.client) >= hits.answered.total(), what=f"{answered} hits")
     assert await asyncio.to_thread(service.end) == 0, service.output
     found = counted(server.client)
     for kind in ("pt", "d", "m"):
@@ -222,7 +222,7 @@ async def test_answers_lost_on_the_way_count_once(tmp_path: Path, server: Valkey
     ):
         for lost in range(1, times(10, 100) + 1):
             between.lose_answer_to(b"EVALSHA")
-            await until(lambda lost=lost: between.lost == lost, what="an answer to lose")
+            await eventually(lambda lost=lost: between.lost == lost, what="an answer to lose")
         await hits.more(10)
         hits.stopping = True
         hits.assert_distinct()
@@ -241,7 +241,7 @@ async def test_while_redis_is_away_hits_are_answered_at_once_and_counted_later(
             try:
                 await asyncio.sleep(times(4, 20))
                 before = hits.answered.total()
-                await until(lambda: hits.answered.total() > before, what="answers while Redis is frozen")
+                await eventually(lambda: hits.answered.total() > before, what="answers while Redis is frozen")
             finally:
                 server.send(signal.SIGCONT)
             await hits.more(50)

@@ -11,8 +11,9 @@ from app.sites.models import bucket_of
 from app.store import keys
 from tests.helpers.proxies import CADDY, NGINX, proxied
 from tests.helpers.service import ROOT, process
-from tests.helpers.sockets import PATIENCE, until
+from tests.helpers.sockets import PATIENCE
 from tests.helpers.valkey import Valkey
+from tests.helpers.waiting import until
 from tests.sites.conftest import CHROME
 
 pytestmark = pytest.mark.slow

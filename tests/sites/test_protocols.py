@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.sites.protocols import busuanzi
-from tests.accounts.asking import problem
+from tests.helpers.api import problem
 from tests.helpers.cast import signed_in
 from tests.sites.conftest import JSON, Desk
 

@@ -19,8 +19,9 @@ from app.sites.models import bucket_of
 from app.store import keys
 from tests.browser.conftest import CHROMIUMS, MILLISECONDS, chromium
 from tests.helpers.service import process
-from tests.helpers.sockets import PATIENCE, until
+from tests.helpers.sockets import PATIENCE
 from tests.helpers.valkey import Valkey
+from tests.helpers.waiting import until
 from tests.sites.conftest import CHROME
 from tests.sites.web import Web
 

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from app.store import keys
-from tests.accounts.asking import problem
+from tests.helpers.api import problem
 from tests.helpers.cast import signed_in
 from tests.helpers.valkey import Valkey
 from tests.sites.conftest import JSON, Desk

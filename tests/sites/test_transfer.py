@@ -10,7 +10,7 @@ import pytest
 
 from app.sites.transfer import importer
 from app.sites.transfer.unpack import BadFile
-from tests.accounts.asking import problem
+from tests.helpers.api import problem
 from tests.helpers.valkey import Valkey
 from tests.sites.conftest import Desk
 

@@ -7,8 +7,8 @@ import pytest
 
 from app.sites import salts
 from app.sites.visitors import CountedVisitors, visitor_hash
-from tests.counter.load import until
 from tests.helpers.valkey import Valkey
+from tests.helpers.waiting import eventually
 from tests.sites.conftest import CHROME, Desk
 
 
@@ -58,7 +58,7 @@ async def test_a_salt_ends_with_its_day_and_the_file_forgets_it(
         client.delete(key)
         assert await desk.service.state["site_store"].rewrite_file()
         assert not await desk.service.state["site_store"].rewrite_file(), "once is enough"
-        await until(
+        await eventually(
             lambda: (
                 client.info("persistence")["aof_rewrite_in_progress"] == 0
                 and client.info("persistence")["aof_last_bgrewrite_status"] == "ok"
@@ -68,7 +68,7 @@ async def test_a_salt_ends_with_its_day_and_the_file_forgets_it(
         client.config_get("dir")
     files = list(Path(server.folder).glob("appendonlydir/*"))
     assert files
-    await until(lambda: all(salt not in file.read_bytes() for file in files if file.exists()), what="no salt in a file")
+    await eventually(lambda: all(salt not in file.read_bytes() for file in files if file.exists()), what="no salt")
 
 
 def test_a_hash_depends_on_salt_site_address_and_agent() -> None:

@@ -8,7 +8,7 @@ from redis.crc import key_slot
 
 from tests.helpers.sockets import free_ports
 from tests.helpers.valkey import Valkey
-from tests.store.waiting import until
+from tests.helpers.waiting import until
 
 SLOTS = ((0, 5460), (5461, 10922), (10923, 16383))
 

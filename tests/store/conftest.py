@@ -12,10 +12,10 @@ import uvloop
 
 from app.store.client import Store
 from app.store.topology import topology
+from tests.helpers.embedded_users import deserted
 from tests.helpers.proxy import Proxy, proxy
 from tests.helpers.valkey import Valkey
-from tests.store.neighbours import deserted
-from tests.store.waiting import until
+from tests.helpers.waiting import until
 
 Opened = Callable[..., AbstractAsyncContextManager[Store]]
 

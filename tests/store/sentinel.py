@@ -9,7 +9,7 @@ import redis
 
 from app.store.embedded import server_binary
 from tests.helpers.sockets import PATIENCE, free_port
-from tests.store.waiting import until
+from tests.helpers.waiting import until
 
 SERVICE = "visits"
 PASSWORD = "of sentinel"

@@ -12,10 +12,10 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from app.store.client import ResponseError, Store
 from tests.helpers.sockets import free_port
 from tests.helpers.valkey import Valkey
+from tests.helpers.waiting import answers, eventually, refused
 from tests.store.cluster import Node, Nodes, cluster, keys_on
 from tests.store.conftest import Opened
 from tests.store.fake import fake
-from tests.store.waiting import answers, refused, soon
 
 
 @pytest.fixture(scope="module")
@@ -100,16 +100,16 @@ async def test_a_slot_moves_while_it_is_in_use(nodes: Nodes, opened: Opened) -> 
                 assert await store.once("INCR", key) == told
 
         counting = asyncio.gather(*(count(key) for key in keys))
-        await soon(lambda: store.commands > 200)
+        await eventually(lambda: store.commands > 200)
         await asyncio.to_thread(begin_move, tag, source, target)
         assert await store.once("INCR", f"{{{tag}}}:new") == 1  # only the node that is to have it may make it
         for key in keys:
             await asyncio.to_thread(move_keys, source, target, key)
-        await soon(lambda: errors(source, "ASK") > 20)
+        await eventually(lambda: errors(source, "ASK") > 20)
         await asyncio.to_thread(nodes.give, tag, target, source)
-        await soon(lambda: errors(source, "MOVED") > 0)
+        await eventually(lambda: errors(source, "MOVED") > 0)
         sent = store.commands
-        await soon(lambda: store.commands > sent + 200)
+        await eventually(lambda: store.commands > sent + 200)
         moved.set()
         await counting
         redirected = errors(source, "MOVED")
@@ -126,7 +126,7 @@ async def test_keys_that_are_half_moved_are_waited_for(nodes: Nodes, opened: Ope
         begin_move(tag, source, target)
         move_keys(source, target, there)
         both = asyncio.create_task(store.once("MSET", here, 3, there, 4))
-        await soon(lambda: errors(source, "TRYAGAIN") + errors(target, "TRYAGAIN") > 1)
+        await eventually(lambda: errors(source, "TRYAGAIN") + errors(target, "TRYAGAIN") > 1)
         assert not both.done()
         move_keys(source, target, here)
         nodes.give(tag, target, source)
@@ -206,4 +206,4 @@ async def test_removed_nodes_are_forgotten() -> None:
     async with Store(Wandering(), timeout=0.05) as store:
         for _ in range(6):
             assert "nobody is at place-" in str(await refused(store.idempotent("PING")))
-        await soon(lambda: sum(task.get_name().startswith("redis ") for task in asyncio.all_tasks()) <= 3)
+        await eventually(lambda: sum(task.get_name().startswith("redis ") for task in asyncio.all_tasks()) <= 3)

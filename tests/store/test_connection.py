@@ -10,8 +10,8 @@ from app.store.connection import NodeConnection
 from app.store.topology import topology
 from tests.helpers.sockets import PATIENCE
 from tests.helpers.valkey import Valkey
+from tests.helpers.waiting import eventually, refused
 from tests.store.conftest import Opened
-from tests.store.waiting import refused, soon
 
 
 def server_reads(server: Valkey) -> int:
@@ -86,7 +86,7 @@ async def test_more_commands_than_the_queue_holds_are_refused_at_once(server: Va
     with pytest.raises(StoreUnavailable, match="not connected yet"):
         wire.send("ECHO", "too early")
     running = asyncio.create_task(wire.run())
-    await soon(lambda: wire.up)
+    await eventually(lambda: wire.up)
     waiting = [wire.send("ECHO", n) for n in range(10)]
     with pytest.raises(StoreUnavailable, match="too many commands") as refusal:
         wire.send("ECHO", "one more")
@@ -117,14 +117,14 @@ async def test_a_store_that_was_closed_refuses(server: Valkey, opened: Opened) -
 async def test_waiting_commands_fail_when_the_store_closes(server: Valkey, opened: Opened) -> None:
     async with opened(server.url) as store:
         task = asyncio.create_task(store.once("BLPOP", "nothing", 0))
-        await soon(lambda: store.commands == 2)
+        await eventually(lambda: store.commands == 2)
     assert (await refused(task)).sent
 
 
 async def test_a_sibling_has_connections_of_its_own(server: Valkey, store: Store) -> None:
     async with store.sibling() as sibling:
         blocked = asyncio.create_task(sibling.once("BLPOP", "list", 5))
-        await soon(lambda: sibling.commands == 2)
+        await eventually(lambda: sibling.commands == 2)
         await store.once("RPUSH", "list", "here")
         assert await blocked == [b"list", b"here"]
 

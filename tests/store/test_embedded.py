@@ -15,9 +15,9 @@ from app.store import supervisor
 from app.store.client import Store
 from app.store.embedded import Embedded, EmbeddedError
 from app.store.topology import Single
+from tests.helpers.embedded_users import User, answered, client, deserted, kill, left_behind, only, users
 from tests.helpers.sockets import PATIENCE
-from tests.store.neighbours import User, answered, client, deserted, kill, left_behind, only, users
-from tests.store.waiting import answers, soon, until
+from tests.helpers.waiting import answers, eventually, until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc for what is left behind")
 
@@ -94,7 +94,7 @@ async def test_a_killed_supervisor_takes_its_server_along_and_both_are_revived(f
         before = set(left_behind(folder))
         kill(only(folder, "supervisor"))
         assert await answers(store, "GET", "n") == b"1"
-        await soon(lambda: complete(folder) and not before & set(left_behind(folder)))
+        await eventually(lambda: complete(folder) and not before & set(left_behind(folder)))
         assert await store.once("INCR", "n") == 2
     embedded.release()
 

@@ -16,9 +16,9 @@ from app.store.client import Store, StoreUnavailable
 from tests.helpers.proxy import Proxy
 from tests.helpers.sockets import PATIENCE, free_port
 from tests.helpers.valkey import Valkey, valkey
+from tests.helpers.waiting import answers, eventually, refused
 from tests.store.conftest import Opened
 from tests.store.fake import fake
-from tests.store.waiting import answers, refused, soon
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ async def test_idempotent_commands_survive_lost_connections(server: Valkey, stor
             before = written
             client.client_kill_filter(_type="normal", skipme=True)
             await asyncio.sleep(0.02)
-            await soon(lambda before=before: written > before or writers.done())  # type: ignore[misc]
+            await eventually(lambda before=before: written > before or writers.done())
     await writers
     assert store.connections > 2
     assert await store.idempotent("DBSIZE") == 3000
@@ -91,7 +91,7 @@ async def test_error_tells_whether_the_command_was_sent(own_server: Valkey, open
     async with opened(own_server.url, timeout=2) as store:
         own_server.send(signal.SIGSTOP)
         large = asyncio.create_task(store.once("SET", "large", "x" * 4_000_000))
-        await soon(lambda: store.commands == 2)
+        await eventually(lambda: store.commands == 2)
         await asyncio.sleep(0)
         behind = asyncio.create_task(store.once("INCR", "n"))  # the large one has filled every buffer on the way
         assert (await refused(large)).sent
@@ -129,7 +129,7 @@ async def test_a_demoted_primary_is_left_for_a_new_connection(server: Valkey, op
             client.replicaof("127.0.0.1", free_port())
             try:
                 away = await refused(store.once("SET", "once", "v"))
-                await soon(lambda: not store.up)
+                await eventually(lambda: not store.up)
             finally:
                 client.replicaof("NO", "ONE")
         assert not away.sent
@@ -144,7 +144,7 @@ async def test_unexpected_reply_closes_the_connection(opened: Opened) -> None:
 
     async with fake(twice) as redis, opened(redis.url) as store:
         assert await store.once("GET", "twice") == b"first"
-        await soon(lambda: redis.connections == 2)
+        await eventually(lambda: redis.connections == 2)
         assert await store.idempotent("GET", "other") == b"PONG"
 
 
@@ -182,7 +182,7 @@ async def test_a_server_that_closes_every_connection_is_not_asked_without_pause(
 async def test_commands_wait_for_a_reconnection(between: Proxy, opened: Opened) -> None:
     async with opened(between.url) as store:
         between.disconnect()
-        await soon(lambda: not store.up)
+        await eventually(lambda: not store.up)
         assert await store.once("INCR", "n") == 1
         assert store.connections == 2
 

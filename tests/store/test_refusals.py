@@ -12,10 +12,10 @@ from app.settings import Settings
 from tests.helpers.service import running
 from tests.helpers.sockets import PATIENCE
 from tests.helpers.valkey import valkey
+from tests.helpers.waiting import eventually, refused
 from tests.store.conftest import Opened
 from tests.store.fake import fake
 from tests.store.test_tracking import Diary
-from tests.store.waiting import refused, soon
 
 Answer = Callable[[list[bytes]], bytes | None]
 
@@ -49,7 +49,7 @@ async def test_wrong_password_is_named_until_it_is_right(opened: Opened, short_f
             assert "password" in str(store.refusals.current)
             client.execute_command("AUTH", "right")
             client.config_set("requirepass", "wrong")
-            await soon(lambda: store.up)
+            await eventually(lambda: store.up)
             assert store.refusals.current is None
     assert [line["event"] for line in lines] == ["Redis refuses", "Redis accepts"]
 
@@ -66,7 +66,7 @@ async def test_a_read_only_replica_is_named_and_asked_once_a_second(opened: Open
             assert store.connections == before
             assert "replica" in str(store.refusals.current)
             client.execute_command("REPLICAOF", "NO", "ONE")
-            await soon(lambda: store.up)
+            await eventually(lambda: store.up)
             assert await store.once("SET", "a", "1") == b"OK"
             assert store.refusals.current is None
 

@@ -13,9 +13,9 @@ import pytest
 
 from tests.helpers.sockets import PATIENCE, free_port, free_ports
 from tests.helpers.valkey import Valkey, valkey
+from tests.helpers.waiting import answers, refused, until
 from tests.store.conftest import Opened
 from tests.store.sentinel import PASSWORD, SERVICE, Sentinel, sentinel
-from tests.store.waiting import answers, refused, until
 
 
 @dataclass

@@ -8,9 +8,9 @@ from pathlib import Path
 from app.store.client import Store
 from tests.helpers.sockets import PATIENCE
 from tests.helpers.valkey import Valkey
+from tests.helpers.waiting import eventually
 from tests.store.conftest import Opened
 from tests.store.fake import fake
-from tests.store.waiting import soon
 
 SUBSCRIBED = b">3\r\n$9\r\nsubscribe\r\n$4\r\nnews\r\n:1\r\n"
 
@@ -53,7 +53,7 @@ async def test_a_quiet_channel_stays_subscribed(server: Valkey, opened: Opened) 
 
             before = pings()
             listening = asyncio.create_task(heard(messages))
-            await soon(lambda: pings() - before >= 2)
+            await eventually(lambda: pings() - before >= 2)
             client.publish("news", "still here")
         assert await listening == b"still here"
 
@@ -97,7 +97,7 @@ async def test_a_cluster_without_a_node_that_answers_is_waited_for(opened: Opene
         url = redis.url.replace("redis:", "redis+cluster:")
         async with opened(url, timeout=0.2) as store, aclosing(store.subscribe("news")) as messages:
             first = asyncio.create_task(heard(messages))
-            await soon(lambda: redis.connections > 3)
+            await eventually(lambda: redis.connections > 3)
             slots = b"*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$9\r\n127.0.0.1\r\n:%d\r\n" % redis.port
             assert await first is None
 
@@ -105,8 +105,8 @@ async def test_a_cluster_without_a_node_that_answers_is_waited_for(opened: Opene
 async def test_closing_a_subscription_closes_its_connection(server: Valkey, store: Store) -> None:
     async with aclosing(store.subscribe("news")) as messages:
         assert await heard(messages) is None
-        await soon(lambda: clients(server, "pubsub") == 1)  # those of other tests may be about to go
-    await soon(lambda: clients(server, "pubsub") == 0)
+        await eventually(lambda: clients(server, "pubsub") == 1)  # those of other tests may be about to go
+    await eventually(lambda: clients(server, "pubsub") == 0)
 
 
 async def test_cancelled_subscriber_closes_its_connection(server: Valkey, store: Store) -> None:
@@ -116,7 +116,7 @@ async def test_cancelled_subscriber_closes_its_connection(server: Valkey, store:
                 pass
 
     listening = asyncio.create_task(listen())
-    await soon(lambda: clients(server, "pubsub") == 1)
+    await eventually(lambda: clients(server, "pubsub") == 1)
     listening.cancel()
     await asyncio.gather(listening, return_exceptions=True)
-    await soon(lambda: clients(server, "pubsub") == 0)
+    await eventually(lambda: clients(server, "pubsub") == 0)

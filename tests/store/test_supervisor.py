@@ -14,11 +14,11 @@ import pytest
 
 from app.store import supervisor
 from app.store.embedded import Embedded, EmbeddedError, server_binary
+from tests.helpers.embedded_users import answered, client, deserted, kill, users
 from tests.helpers.service import ROOT
 from tests.helpers.sockets import PATIENCE
 from tests.helpers.valkey import valkey
-from tests.store.neighbours import answered, client, deserted, kill, users
-from tests.store.waiting import until
+from tests.helpers.waiting import until
 
 RUN = (
     "import sys, pathlib; from app.store.supervisor import main; sys.exit(main(pathlib.Path(sys.argv[1]), sys.argv[2]))"

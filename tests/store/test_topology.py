@@ -12,9 +12,9 @@ from app.store.client import ResponseError
 from app.store.topology import Cluster, Sentinel, Single, topology
 from tests.helpers.proxy import Proxy
 from tests.helpers.valkey import Valkey, valkey
+from tests.helpers.waiting import answers, eventually, refused
 from tests.store.conftest import Opened
 from tests.store.fake import fake
-from tests.store.waiting import answers, refused, soon
 
 
 @asynccontextmanager
@@ -132,7 +132,7 @@ async def test_a_server_that_loads_its_data_is_waited_for(short_folder: Path, op
             pipeline.execute()
         server.stop()
         starting = asyncio.create_task(asyncio.to_thread(server.start, "--key-load-delay", "50"))
-        await soon(server.socket.exists)
+        await eventually(server.socket.exists)
         async with opened(server.url) as store:
             assert await answers(store, "GET", "k2999") == b"2999"
         await starting

@@ -4,9 +4,9 @@ import pytest
 
 from tests.helpers.proxy import Proxy
 from tests.helpers.valkey import Valkey
+from tests.helpers.waiting import answers, eventually, refused
 from tests.store.conftest import Opened
 from tests.store.fake import fake
-from tests.store.waiting import answers, refused, soon
 
 
 class Diary:
@@ -30,9 +30,9 @@ async def test_a_change_of_a_key_that_was_read_is_told(server: Valkey, opened: O
         with server.client as client:
             client.hset("unwatched", "a", "1")
             client.hset("watched", "a", "1")
-            await soon(lambda: diary.changes)
+            await eventually(lambda: diary.changes)
             client.flushall()
-            await soon(lambda: diary.changes[1:])
+            await eventually(lambda: diary.changes[1:])
         assert diary.changes == [[b"watched"], None]
         assert diary.losses == 0
     assert diary.losses == 1
@@ -49,7 +49,7 @@ async def test_thousands_of_invalidations_keep_replies_in_order(server: Valkey, 
                 pipeline.set(f"k{number}", number)
             pipeline.execute()
         assert await store.idempotent("GET", "k1500") == b"1500"
-        await soon(lambda: len(diary.changes) == 3000)
+        await eventually(lambda: len(diary.changes) == 3000)
         assert store.connections == 1
 
 
@@ -58,10 +58,10 @@ async def test_reconnection_restarts_tracking(server: Valkey, opened: Opened) ->
     async with opened(server.url, tracker=diary) as store:
         with server.client as client:
             client.client_kill_filter(_type="normal", skipme=True)
-            await soon(lambda: diary.losses == 1)
+            await eventually(lambda: diary.losses == 1)
             await answers(store, "GET", "k")
             client.set("k", "v")
-        await soon(lambda: diary.changes == [[b"k"]])
+        await eventually(lambda: diary.changes == [[b"k"]])
 
 
 async def test_a_server_that_refuses_to_track_is_not_asked_without_pause(opened: Opened) -> None:
@@ -78,7 +78,7 @@ async def test_silent_peer_is_detected_on_an_idle_connection(between: Proxy, ope
     diary = Diary()
     async with opened(between.url, timeout=1, tracker=diary) as store:
         between.freeze()
-        await soon(lambda: diary.losses == 1)
+        await eventually(lambda: diary.losses == 1)
         assert not store.up
         between.thaw()
         assert await answers(store, "PING") == b"PONG"

@@ -8,7 +8,8 @@ import pytest
 
 from app.settings import Settings
 from tests.helpers.service import running
-from tests.helpers.sockets import connected, exchange, to_the_end, until
+from tests.helpers.sockets import connected, exchange, to_the_end
+from tests.helpers.waiting import until
 
 NAMES = ["tallygate.test", "localhost:8000", "127.0.0.1", "[::1]:8000", "xn--fiqs8s", "a_b.c-d", "UPPER.example."]
 NO_NAMES = [

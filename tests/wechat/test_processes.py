@@ -19,8 +19,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from dev.serving import served
 from dev.wechat.api import WeChatApi
 from tests.helpers.service import Process, process
-from tests.helpers.sockets import PATIENCE, until
+from tests.helpers.sockets import PATIENCE
 from tests.helpers.valkey import Valkey, valkey
+from tests.helpers.waiting import until
 from tests.wechat.conftest import APPID, SECRET, TOKEN, hashed
 
 pytestmark = pytest.mark.slow

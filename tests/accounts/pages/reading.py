@@ -1,15 +1,12 @@
 """What a page says, read as its reader does."""
 
-import asyncio
 import re
-import time
-from collections.abc import Awaitable, Callable
 from html import unescape
 
 import httpx
 
 from tests.helpers.service import Running
-from tests.helpers.sockets import PATIENCE
+from tests.helpers.waiting import eventually
 
 
 def error_at(page: httpx.Response, field: str) -> str | None:
@@ -60,14 +57,6 @@ def same_browser(client: httpx.AsyncClient, service: Running) -> httpx.AsyncClie
     return service.another_client(cookies=client.cookies)
 
 
-async def until(true: Callable[[], Awaitable[bool]]) -> None:
-    """Waits until it is so: what one worker does, another learns a moment later."""
-    deadline = time.monotonic() + PATIENCE
-    while not await true():
-        assert time.monotonic() < deadline, f"not so within {PATIENCE:g} s"
-        await asyncio.sleep(0.005)
-
-
 async def status(client: httpx.AsyncClient) -> int:
     """200 while the browser is signed in, 401 when it is not."""
     return (await client.get("/api/session")).status_code
@@ -77,4 +66,4 @@ async def until_thrown_out(client: httpx.AsyncClient) -> None:
     async def thrown_out() -> bool:
         return await status(client) == 401
 
-    await until(thrown_out)
+    await eventually(thrown_out)

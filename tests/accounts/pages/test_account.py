@@ -7,10 +7,11 @@ import pytest
 
 from app.store.tracking import Tracking
 from tests.accounts.conftest import Start
-from tests.accounts.pages.reading import error_at, message, same_browser, status, until, until_thrown_out
+from tests.accounts.pages.reading import error_at, message, same_browser, status, until_thrown_out
 from tests.helpers.cast import PASSWORD, make_cast, signed_in
 from tests.helpers.clock import Clock
 from tests.helpers.service import Running
+from tests.helpers.waiting import eventually
 
 NEW = "a lamp beside the harbour"
 
@@ -195,7 +196,7 @@ async def as_user(service: Running, other: httpx.AsyncClient, user_id: str) -> h
     async def turned() -> bool:
         return bool((await browser.get("/api/account")).json()["id"] == user_id)
 
-    await until(turned)
+    await eventually(turned)
     return browser
 
 

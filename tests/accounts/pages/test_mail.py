@@ -11,12 +11,13 @@ import pytest
 
 from app.settings import Settings
 from tests.accounts.conftest import Start
-from tests.accounts.pages.reading import error_at, message, status, until
+from tests.accounts.pages.reading import error_at, message, status
 from tests.fakes.smtp import SmtpFake, smtp_fake
 from tests.helpers.cast import PASSWORD, Cast, make_cast, signed_in
 from tests.helpers.clock import Clock
 from tests.helpers.service import Running
 from tests.helpers.sockets import PATIENCE
+from tests.helpers.waiting import eventually
 
 NEW = "seven quiet ferries"
 ADDRESS = "bob@example.com"
@@ -51,14 +52,14 @@ async def settled(service: Running) -> None:
     async def empty() -> bool:
         return not await service.state["store"].idempotent("HLEN", "{mail}:jobs")
 
-    await until(empty)
+    await eventually(empty)
 
 
 async def until_mails(fake: SmtpFake, number: int) -> EmailMessage:
     async def come() -> bool:
         return len(fake.mails) >= number
 
-    await until(come)
+    await eventually(come)
     assert len(fake.mails) == number
     return fake.mails[-1]
 
@@ -179,14 +180,14 @@ async def test_a_server_that_is_away_delays_the_mail(
     async def failed() -> bool:
         return bool(queue.failed)
 
-    await until(failed)
+    await eventually(failed)
     server_fake.answers.clear()
 
     async def come() -> bool:
         clock.move(61)  # past the next attempt, and past the lease of the first
         return len(server_fake.mails) == 1
 
-    await until(come)
+    await eventually(come)
     await settled(service)
     logged = "".join(capsys.readouterr())
     assert logged.count("the mail server does not take mails") == 1

@@ -4,8 +4,8 @@ import httpx
 import pytest
 
 from app.audit.log import Event
-from tests.accounts.asking import problem, program, token_for
 from tests.accounts.pages.reading import error_at, status, value_of
+from tests.helpers.api import problem, program, token_for
 from tests.helpers.cast import Cast, signed_in
 from tests.helpers.service import Running
 

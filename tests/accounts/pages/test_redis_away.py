@@ -12,11 +12,12 @@ import pytest
 from app.counter import exactly_once
 from app.store.client import StoreUnavailable
 from tests.accounts.conftest import Start
-from tests.accounts.pages.reading import status, until
+from tests.accounts.pages.reading import status
 from tests.helpers.cast import PASSWORD, Cast, make_cast, signed_in
 from tests.helpers.clock import Clock
 from tests.helpers.service import Running
 from tests.helpers.valkey import Valkey, valkey
+from tests.helpers.waiting import eventually
 
 PAGES = ("/account", "/account/devices", "/account/tokens", "/admin/users", "/admin/audit")
 
@@ -45,7 +46,7 @@ async def test_signed_in_pages_say_that_it_is_unavailable_and_afterwards_everybo
         async def gone() -> bool:
             return {await status(alice), await status(bob), await status(program)} == {503}
 
-        await until(gone)
+        await eventually(gone)
         for path in PAGES:
             page = await alice.get(path)
             assert (page.status_code, page.headers["retry-after"]) == (503, "2")
@@ -63,7 +64,7 @@ async def test_signed_in_pages_say_that_it_is_unavailable_and_afterwards_everybo
         async def back() -> bool:
             return {await status(alice), await status(bob), await status(program)} == {200}
 
-        await until(back)
+        await eventually(back)
         assert "alice" in (await alice.get("/")).text
         assert (await bob.get("/account")).status_code == 200
 

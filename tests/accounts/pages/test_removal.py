@@ -7,7 +7,7 @@ from app.accounts.identities import Identity
 from app.accounts.second_factors.passkeys import Passkey
 from app.accounts.second_factors.totp import new_totp_secret
 from app.oauth_server.models import Family, Grant
-from tests.accounts.asking import token_for
+from tests.helpers.api import token_for
 from tests.helpers.cast import Cast, signed_in
 from tests.helpers.service import Running
 from tests.helpers.valkey import Valkey

@@ -8,10 +8,11 @@ import pytest
 
 from app.audit.log import Event
 from app.settings import Settings
-from tests.accounts.pages.reading import error_at, message, rows, same_browser, status, until, value_of
+from tests.accounts.pages.reading import error_at, message, rows, same_browser, status, value_of
 from tests.helpers.cast import PASSWORD, Cast, make_cast, signed_in
 from tests.helpers.clock import Clock
 from tests.helpers.service import Running, running
+from tests.helpers.waiting import eventually
 
 
 async def rename(client: httpx.AsyncClient, name: str) -> httpx.Response:
@@ -44,7 +45,7 @@ async def test_every_worker_shows_it_at_once(bob: httpx.AsyncClient, elsewhere: 
     async def known() -> bool:
         return [await name_of(one) for one in (there, phone)] == ["robert"] * 2
 
-    await until(known)
+    await eventually(known)
     for one in (bob, there, phone):
         for path in ("/", "/account", "/api/account"):
             text = (await one.get(path)).text

@@ -12,11 +12,11 @@ from app.accounts.setup_link import setup_token
 from app.accounts.user_search import UserFilter
 from tests.accounts.conftest import Start
 from tests.accounts.pages.reading import error_at, status, value_of
-from tests.accounts.pages.reading import until as eventually
 from tests.helpers.cast import PASSWORD, make_cast
 from tests.helpers.service import Process, Running, process
-from tests.helpers.sockets import PATIENCE, until
+from tests.helpers.sockets import PATIENCE
 from tests.helpers.valkey import Valkey, valkey
+from tests.helpers.waiting import eventually, until
 
 LINK_WITHOUT_PORT = re.compile(r"/setup\?token=[0-9a-f]{64}\n")
 LINK = re.compile(r"make the administrator's account at (http://127\.0\.0\.1:\d+/setup\?token=[0-9a-f]{64})\n")

@@ -7,9 +7,10 @@ import httpx
 import pytest
 
 from tests.accounts.conftest import Start
-from tests.accounts.pages.reading import next_page, rows, shown_secret, status, until, until_thrown_out
+from tests.accounts.pages.reading import next_page, rows, shown_secret, status, until_thrown_out
 from tests.helpers.cast import PASSWORD, Cast, make_cast, signed_in
 from tests.helpers.service import Running
+from tests.helpers.waiting import eventually
 
 
 async def act(client: httpx.AsyncClient, user_id: str, action: str) -> httpx.Response:
@@ -184,7 +185,7 @@ async def test_an_administrator_is_made_and_unmade(
         async def answered(expected: int = allowed) -> bool:
             return (await bob.get("/admin/users")).status_code == expected
 
-        await until(answered)
+        await eventually(answered)
 
 
 @pytest.mark.parametrize("action", ["remove-admin", "disable"])

@@ -8,10 +8,10 @@ import pytest
 
 from app.accounts.setup_link import listening_at
 from app.settings import Settings
-from tests.accounts.asking import problem
 from tests.accounts.conftest import Start
 from tests.accounts.pages.reading import alert, value_of
 from tests.accounts.pages.test_sign_in_limits import exhaust
+from tests.helpers.api import problem
 from tests.helpers.cast import PASSWORD, Cast, make_cast
 from tests.helpers.service import Running
 

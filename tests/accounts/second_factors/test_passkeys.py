@@ -7,7 +7,6 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from tests.accounts.asking import problem
 from tests.accounts.conftest import Start
 from tests.accounts.pages.reading import alert
 from tests.accounts.second_factors.conftest import (
@@ -23,6 +22,7 @@ from tests.accounts.second_factors.conftest import (
     signed_in_as,
     visitor,
 )
+from tests.helpers.api import problem
 from tests.helpers.authenticator import USER_PRESENT, Authenticator
 from tests.helpers.cast import PASSWORD, Cast, make_cast, signed_in
 from tests.helpers.clock import Clock

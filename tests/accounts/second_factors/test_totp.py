@@ -6,7 +6,6 @@ import pytest
 
 from app.accounts.second_factors.totp import qr_code, step_of
 from app.sessions.flask_format import FlaskCookies
-from tests.accounts.asking import problem
 from tests.accounts.conftest import Start
 from tests.accounts.pages.reading import error_at, value_of
 from tests.accounts.second_factors.conftest import (
@@ -21,6 +20,7 @@ from tests.accounts.second_factors.conftest import (
     signed_in_as,
     visitor,
 )
+from tests.helpers.api import problem
 from tests.helpers.cast import PASSWORD, Cast, make_cast, signed_in
 from tests.helpers.clock import Clock
 from tests.helpers.service import Running

@@ -1,14 +1,11 @@
 """Visitors who come without pause, and what they were told."""
 
 import asyncio
-import inspect
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import Any
 from urllib.parse import urlsplit
 
-from tests.helpers.sockets import PATIENCE
+from tests.helpers.waiting import eventually
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: tallygate.test\r\nAccept: application/json\r\n\r\n"
 PAUSE = 0.02
@@ -74,7 +71,7 @@ class Load:
     async def told(self, more: int = 200) -> None:
         """Waits until so many more visitors were told a number."""
         enough = len(self.numbers) + more
-        await until(lambda: len(self.numbers) >= enough, what=f"{more} more numbers")
+        await eventually(lambda: len(self.numbers) >= enough, what=f"{more} more numbers")
 
     def assert_distinct(self) -> None:
         assert len(set(self.numbers)) == len(self.numbers), "a number was told twice"
@@ -90,16 +87,3 @@ async def load(url: str, visitors: int = 8) -> AsyncIterator[Load]:
     finally:
         visits.stop()
         await asyncio.gather(*coming)
-
-
-async def until(done: Callable[[], Any] | Callable[[], Awaitable[Any]], *, what: str, seconds: float = PATIENCE) -> Any:
-    """Asks again and again until the answer is true, and returns it; fails after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while True:
-        answer = done()
-        if inspect.isawaitable(answer):
-            answer = await answer
-        if answer:
-            return answer
-        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
-        await asyncio.sleep(0.01)

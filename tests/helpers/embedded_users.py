@@ -13,7 +13,7 @@ import redis
 
 from tests.helpers.service import ROOT
 from tests.helpers.sockets import PATIENCE
-from tests.store.waiting import until
+from tests.helpers.waiting import until
 
 PROGRAM = """
 import sys

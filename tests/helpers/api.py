@@ -8,7 +8,7 @@ import pytest
 
 from app.routes import all_routes
 from app.web.openapi import document
-from tests.accounts.conformity import Conformity
+from tests.helpers.openapi_conformity import Conformity
 from tests.helpers.service import Running
 
 

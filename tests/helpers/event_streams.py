@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from app.counter.live import HEARTBEAT
-from tests.counter.load import until
 from tests.helpers.service import Running
+from tests.helpers.waiting import eventually
 
 
 class Stream:
@@ -32,7 +32,7 @@ class Stream:
 
     async def says(self, text: str) -> None:
         """Waits until the stream has said this, for less than the time after which everything is read anew."""
-        await until(lambda: text in self.text, what=f"{text!r} in the stream", seconds=HEARTBEAT - 3)
+        await eventually(lambda: text in self.text, what=f"{text!r} in the stream", seconds=HEARTBEAT - 3)
 
     async def tells(self, total: int) -> None:
         await self.says(f'event: visits\ndata: {{"visits": {total}}}\n\n')
@@ -65,7 +65,7 @@ async def stream(service: Running, path: str = "/events/visits", method: str = "
     answering: Any = service.app(scope, reader.receive, reader.send)
     reading: asyncio.Task[None] = asyncio.create_task(answering)
     try:
-        await until(lambda: reader.status, what="an answer")
+        await eventually(lambda: reader.status, what="an answer")
         yield reader
     finally:
         reader.leaving.set()

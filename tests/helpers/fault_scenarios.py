@@ -9,8 +9,9 @@ from pathlib import Path
 import redis
 
 from app.store.keys import HITS_TOTALS
-from tests.counter.load import Load, load, until
+from tests.helpers.load import Load, load
 from tests.helpers.service import Process, process
+from tests.helpers.waiting import eventually
 
 FULL = os.environ.get("TALLYGATE_TEST_FAULTS") == "full"
 
@@ -46,7 +47,7 @@ async def under_load(service: Process, visitors: int = 8) -> AsyncIterator[Load]
 
 async def reckon(service: Process, visits: Load, client: "redis.Redis") -> None:
     """Every visit that was answered is in the total once, when all is quiet and the service has ended."""
-    await until(lambda: total_where_away(client) >= visits.answered, what=f"a total of {visits.answered}")
+    await eventually(lambda: total_where_away(client) >= visits.answered, what=f"a total of {visits.answered}")
     code = await asyncio.to_thread(service.end)
     counted = total(client)
     print(f"{visits.answered} visits answered ({visits.unknown} without a number), {counted} counted")

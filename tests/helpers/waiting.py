@@ -1,29 +1,37 @@
-"""Waiting for what is to come, with a deadline: nothing here takes longer than it has to."""
+"""Waits with a deadline."""
 
 import asyncio
+import inspect
 import time
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from app.store.client import Store, StoreUnavailable
 from tests.helpers.sockets import PATIENCE
 
 
 def until(condition: Callable[[], object], seconds: float = PATIENCE) -> float:
-    """Waits until the condition holds; how long that took, in seconds."""
+    """Blocks until the condition holds; returns the seconds that it took."""
     started = time.monotonic()
     while not condition():
-        assert time.monotonic() - started < seconds, "it did not come to that in time"
+        assert time.monotonic() - started < seconds, f"not within {seconds:g} s"
         time.sleep(0.005)
     return time.monotonic() - started
 
 
-async def soon(condition: Callable[[], object], seconds: float = PATIENCE) -> float:
-    """The same for what happens in this event loop."""
-    started = time.monotonic()
-    while not condition():
-        assert time.monotonic() - started < seconds, "it did not come to that in time"
+async def eventually(
+    condition: Callable[[], object] | Callable[[], Awaitable[object]], seconds: float = PATIENCE, *, what: str = "it"
+) -> Any:
+    """Waits until the condition, a function or a coroutine function, returns something true; returns that."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = condition()
+        if inspect.isawaitable(found):
+            found = await found
+        if found:
+            return found
+        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
         await asyncio.sleep(0.005)
-    return time.monotonic() - started
 
 
 async def answers(store: Store, *command: str | int) -> object:
