@@ -64,9 +64,7 @@ async def test_a_changed_address_is_not_verified(alice: httpx.AsyncClient, cast:
         ({"surprise": 1}, "surprise"),
     ],
 )
-async def test_bad_members_are_named_and_nothing_changes(
-    alice: httpx.AsyncClient, cast: Cast, body: dict[str, Any], field: str
-) -> None:
+async def test_bad_members_are_named(alice: httpx.AsyncClient, cast: Cast, body: dict[str, Any], field: str) -> None:
     path = f"/api/users/{cast.bob.id}"
     before = (await alice.get(path)).json()
     assert problem(await alice.patch(path, json={"disabled": True} | body), 400)["field"] == field
@@ -92,7 +90,7 @@ async def test_an_old_session_makes_no_administrators(start: Start, clock: Clock
         assert (await script.patch(f"/api/users/{cast.bob.id}", json={"groups": ["ops"]})).status_code == 200
 
 
-async def test_the_last_administrator_stays(alice: httpx.AsyncClient, cast: Cast) -> None:
+async def test_last_administrator_cannot_be_removed(alice: httpx.AsyncClient, cast: Cast) -> None:
     for change in ({"is_admin": False}, {"disabled": True}):
         problem(await alice.patch(f"/api/users/{cast.alice.id}", json=change), 409)
     problem(await alice.delete(f"/api/users/{cast.alice.id}"), 409)
@@ -124,7 +122,7 @@ async def test_groups_are_created_once_and_removed(alice: httpx.AsyncClient, cas
     assert (await alice.get(f"/api/users/{cast.bob.id}")).json()["groups"] == ["dev"]
 
 
-async def test_a_reset_link_is_made_for_a_user(service: Running, alice: httpx.AsyncClient, cast: Cast) -> None:
+async def test_administrator_creates_a_reset_link(service: Running, alice: httpx.AsyncClient, cast: Cast) -> None:
     made = await alice.post(f"/api/users/{cast.bob.id}/reset-link")
     assert made.status_code == 201
     page = await service.another_client().get(made.json()["url"])

@@ -27,7 +27,7 @@ FOR_WHO_IS_SIGNED_IN = [
 ]
 
 
-async def test_signing_in_tells_who_it_is_and_begins_a_session(client: httpx.AsyncClient, cast: Cast) -> None:
+async def test_api_sign_in_returns_the_user_and_a_session(client: httpx.AsyncClient, cast: Cast) -> None:
     answer = await client.post("/api/session", json=CREDENTIALS)
     assert answer.status_code == 200
     user = answer.json()["user"]
@@ -51,7 +51,7 @@ async def test_a_wrong_password_is_no_invitation_to_sign_in_elsewhere(client: ht
     assert "set-cookie" not in (await client.post("/api/session", json={"username": "b", "password": "no"})).headers
 
 
-async def test_signing_out_ends_the_session_and_may_be_said_twice(bob: httpx.AsyncClient, service: Running) -> None:
+async def test_api_sign_out_is_idempotent(bob: httpx.AsyncClient, service: Running) -> None:
     before = same_browser(bob, service)
     for _ in range(2):
         answer = await bob.delete("/api/session")
@@ -61,7 +61,7 @@ async def test_signing_out_ends_the_session_and_may_be_said_twice(bob: httpx.Asy
 
 
 @pytest.mark.parametrize(("method", "path"), FOR_WHO_IS_SIGNED_IN)
-async def test_who_is_not_signed_in_is_told_where_to(client: httpx.AsyncClient, method: str, path: str) -> None:
+async def test_unauthenticated_request_gets_the_sign_in_url(client: httpx.AsyncClient, method: str, path: str) -> None:
     answer = await client.request(method, path, json={"name": "x"} if method == "POST" else None)
     told = problem(answer, 401)
     assert told["sign_in_url"] == "/sign-in"
@@ -75,7 +75,7 @@ async def test_problems_are_in_the_readers_language(client: httpx.AsyncClient) -
     assert problem(answer, 401)["title"] == "请先登录"
 
 
-async def test_every_answer_that_depends_on_who_asks_says_so(bob: httpx.AsyncClient, service: Running) -> None:
+async def test_personal_responses_send_vary(bob: httpx.AsyncClient, service: Running) -> None:
     by_token = program(service, await token_for(bob))
     for method, path in FOR_WHO_IS_SIGNED_IN:
         for asking in (bob, by_token):
@@ -86,9 +86,7 @@ async def test_every_answer_that_depends_on_who_asks_says_so(bob: httpx.AsyncCli
                 assert {"cookie", "authorization"} <= set(re.split(", *", answer.headers["vary"].lower())), path
 
 
-async def test_a_session_is_ended_from_another_and_dead_at_once(
-    bob: httpx.AsyncClient, elsewhere: Running, service: Running
-) -> None:
+async def test_ended_session_is_refused_at_once(bob: httpx.AsyncClient, elsewhere: Running, service: Running) -> None:
     phone = await signed_in(elsewhere, "bob")
     sessions = (await bob.get("/api/account/sessions")).json()
     assert [each["current"] for each in sessions].count(True) == 1
@@ -100,7 +98,9 @@ async def test_a_session_is_ended_from_another_and_dead_at_once(
     assert await status(bob) == 200
 
 
-async def test_somebody_elses_session_and_token_are_not_found(bob: httpx.AsyncClient, alice: httpx.AsyncClient) -> None:
+async def test_session_and_token_of_another_user_are_not_found(
+    bob: httpx.AsyncClient, alice: httpx.AsyncClient
+) -> None:
     await token_for(alice)
     (session,) = (await alice.get("/api/account/sessions")).json()
     (token,) = (await alice.get("/api/account/tokens")).json()
@@ -140,9 +140,7 @@ NAMED = [
 
 
 @pytest.mark.parametrize(("path", "body", "field"), NAMED, ids=range(len(NAMED)))
-async def test_a_body_that_is_wrong_is_refused_with_the_field_named(
-    bob: httpx.AsyncClient, path: str, body: bytes, field: str
-) -> None:
+async def test_bad_body_names_the_field(bob: httpx.AsyncClient, path: str, body: bytes, field: str) -> None:
     answer = await bob.post(path, content=body, headers={"Content-Type": "application/json; charset=utf-8"})
     assert problem(answer, 400)["field"] == field
     assert not (await bob.get("/api/account/tokens")).json()
@@ -157,7 +155,7 @@ async def test_a_body_has_to_say_that_it_is_json(client: httpx.AsyncClient, cast
     assert await status(client) == 401
 
 
-async def test_a_body_that_is_too_large_is_refused(bob: httpx.AsyncClient) -> None:
+async def test_too_large_body_is_refused(bob: httpx.AsyncClient) -> None:
     for path in ("/api/session", "/api/account/tokens", "/sign-in"):
         answer = await bob.post(path, content=b" " * 1_048_577, headers={"Accept": "application/json"})
         problem(answer, 413)
@@ -174,21 +172,19 @@ async def test_a_body_that_is_too_large_is_refused(bob: httpx.AsyncClient) -> No
         ("PATCH", "/api/visits", "GET, HEAD"),
     ],
 )
-async def test_another_method_is_refused_and_the_right_ones_are_named(
-    bob: httpx.AsyncClient, method: str, path: str, allowed: str
-) -> None:
+async def test_wrong_method_gets_allow(bob: httpx.AsyncClient, method: str, path: str, allowed: str) -> None:
     answer = await bob.request(method, path)
     problem(answer, 405)
     assert answer.headers["allow"] == allowed
 
 
 @pytest.mark.parametrize("path", ["/api/nothing", "/api/", "/api/session/", "/api/account/sessions/", "/api/people"])
-async def test_what_there_is_not_is_not_found(bob: httpx.AsyncClient, path: str) -> None:
+async def test_unknown_path_is_not_found(bob: httpx.AsyncClient, path: str) -> None:
     problem(await bob.get(path), 404)
 
 
 @pytest.mark.parametrize("path", ["/api/session", "/api/account/sessions/x", "/api/account/tokens/x"])
-async def test_another_site_changes_nothing(bob: httpx.AsyncClient, path: str) -> None:
+async def test_cross_site_request_is_refused(bob: httpx.AsyncClient, path: str) -> None:
     for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}, {"Origin": "null"}):
         problem(await bob.delete(path, headers=headers), 403)
     assert await status(bob) == 200
@@ -200,7 +196,7 @@ async def test_head_asks_as_get_does(bob: httpx.AsyncClient, client: httpx.Async
         assert answer.status_code == expected
 
 
-async def test_what_one_worker_remembers_is_what_redis_says(
+async def test_cached_session_equals_redis(
     alice: httpx.AsyncClient, bob: httpx.AsyncClient, cast: Cast, elsewhere: Running
 ) -> None:
     """The answer is made once for a user, and anew when that user has changed."""
@@ -215,7 +211,7 @@ async def test_what_one_worker_remembers_is_what_redis_says(
         await eventually(told)
 
 
-async def test_sessions_in_cookies_work_as_well(start: Start) -> None:
+async def test_api_works_with_cookie_sessions(start: Start) -> None:
     async with start(session_store="cookie") as service:
         await make_cast(service)
         bob = await signed_in(service, "bob")

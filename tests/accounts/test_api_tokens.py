@@ -15,7 +15,7 @@ DAY = 86_400
 __all__ = ["true_to_the_document"]
 
 
-async def test_a_token_is_told_once(bob: httpx.AsyncClient, clock: Clock) -> None:
+async def test_token_is_shown_once(bob: httpx.AsyncClient, clock: Clock) -> None:
     answer = await bob.post("/api/account/tokens", json={"name": " backup ", "days": 30})
     assert answer.status_code == 201
     created = answer.json()
@@ -45,9 +45,7 @@ async def test_a_token_creates_no_tokens(bob: httpx.AsyncClient, service: Runnin
     assert len((await bob.get("/api/account/tokens")).json()) == 1
 
 
-async def test_who_has_found_the_browser_open_creates_no_token(
-    bob: httpx.AsyncClient, service: Running, clock: Clock
-) -> None:
+async def test_stale_session_creates_no_token(bob: httpx.AsyncClient, service: Running, clock: Clock) -> None:
     clock.move(600)
     answer = await bob.post("/api/account/tokens", json={"name": "backup"})
     assert problem(answer, 401)["sign_in_url"] == "/confirm?next=/account/tokens"
@@ -66,7 +64,7 @@ async def test_a_revoked_token_is_dead_at_once_on_every_worker(bob: httpx.AsyncC
     problem(await bob.delete(f"/api/account/tokens/{token['id']}"), 404)
 
 
-async def test_a_token_that_has_ended_is_nobody(bob: httpx.AsyncClient, service: Running, clock: Clock) -> None:
+async def test_expired_token_is_refused(bob: httpx.AsyncClient, service: Running, clock: Clock) -> None:
     there = program(service, await token_for(bob, days=1))
     clock.move(DAY - 1)
     assert await status(there) == 200
@@ -75,7 +73,7 @@ async def test_a_token_that_has_ended_is_nobody(bob: httpx.AsyncClient, service:
     assert not (await (await signed_in(service, "bob")).get("/api/account/tokens")).json()
 
 
-async def test_a_token_of_who_is_disabled_is_nobody(
+async def test_token_of_a_disabled_user_is_refused(
     alice: httpx.AsyncClient, bob: httpx.AsyncClient, cast: Cast, elsewhere: Running
 ) -> None:
     there = program(elsewhere, await token_for(bob))
@@ -86,7 +84,7 @@ async def test_a_token_of_who_is_disabled_is_nobody(
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
 @pytest.mark.parametrize("secret", ["", "tgt_", "tgt_" + "x" * 43, "x" * 43, "é", "a b", "tgt_" + "x" * 9000])
-async def test_garbage_is_nobody_even_beside_a_good_cookie(
+async def test_bad_token_beside_a_good_cookie_is_refused(
     bob: httpx.AsyncClient, service: Running, scheme: str, secret: str
 ) -> None:
     there = service.another_client(cookies=bob.cookies)
@@ -109,7 +107,7 @@ async def test_the_cookie_is_ignored_beside_a_token(
 @pytest.mark.parametrize(
     ("given", "who"), [("Basic Ym9iOm5v", "bob"), ("basic", "bob"), ("Digest x", None), ("", None)]
 )
-async def test_of_other_kinds_of_authorization_only_a_proxys_is_overlooked(
+async def test_only_basic_authorization_of_a_proxy_is_ignored(
     bob: httpx.AsyncClient, given: str, who: str | None
 ) -> None:
     for path in ("/api/session", "/api/account"):

@@ -10,7 +10,7 @@ from app.store.client import Store
 from tests.helpers.valkey import Valkey
 
 
-async def test_what_is_noted_is_read_again_with_its_time(store: Store) -> None:
+async def test_audit_entries_are_read_back_with_their_time(store: Store) -> None:
     audit = Audit(store)
     await audit.record(
         Event.ROLE_CHANGED, user="bob", actor="alice", address="192.0.2.1", request_id="r1", detail="administrator"
@@ -22,14 +22,14 @@ async def test_what_is_noted_is_read_again_with_its_time(store: Store) -> None:
     assert abs(entry.at - time.time()) < 60
 
 
-async def test_what_is_not_known_is_empty(store: Store) -> None:
+async def test_missing_audit_fields_are_empty(store: Store) -> None:
     audit = Audit(store)
     await audit.record(Event.SIGN_IN_FAILED)
     (entry,) = (await audit.page()).entries
     assert (entry.user, entry.actor, entry.address, entry.request_id, entry.detail) == ("", "", "", "", "")
 
 
-async def test_every_event_can_be_noted_and_is_named_as_redis_keeps_it(store: Store) -> None:
+async def test_every_audit_event_is_stored_by_name(store: Store) -> None:
     audit = Audit(store)
     for event in Event:
         await audit.record(event)
@@ -61,7 +61,7 @@ async def test_a_page_that_is_exactly_full_is_the_last(store: Store) -> None:
 @pytest.mark.parametrize(
     "before", ["", "x", "-", "+", "1", "1-2-3", "(1-2", "9" * 30 + "-1", "1-" + "9" * 30, "\ud800", "0-0", "00-000"]
 )
-async def test_before_nonsense_there_is_nothing(store: Store, before: str) -> None:
+async def test_malformed_cursor_gives_an_empty_page(store: Store, before: str) -> None:
     audit = Audit(store)
     await audit.record(Event.SIGN_IN)
     assert (await audit.page(before)).entries == ()
@@ -75,7 +75,7 @@ async def test_the_oldest_entries_are_dropped(store: Store, server: Valkey) -> N
     assert (await audit.page(limit=1)).entries[0].detail == "499"
 
 
-async def test_ten_thousand_entries_are_kept(store: Store, server: Valkey) -> None:
+async def test_audit_log_keeps_ten_thousand_entries(store: Store, server: Valkey) -> None:
     audit = Audit(store)
     with server.client as client:
         pipe = client.pipeline(transaction=False)
@@ -86,7 +86,7 @@ async def test_ten_thousand_entries_are_kept(store: Store, server: Valkey) -> No
         assert 10_000 <= client.xlen("{accounts}:audit") <= 10_200
 
 
-async def test_long_and_broken_texts_are_noted_in_part(store: Store) -> None:
+async def test_long_and_broken_audit_texts_are_cut(store: Store) -> None:
     audit = Audit(store)
     await audit.record(Event.SIGN_IN, address="\ud800", detail="x" * 1_000_000)
     (entry,) = (await audit.page()).entries

@@ -107,7 +107,7 @@ async def test_a_password_from_a_pipe_makes_the_administrator_and_a_second_one_i
 
 
 @pytest.mark.slow
-def test_on_a_terminal_it_asks_twice_and_shows_nothing(command: dict[str, str], tmp_path: Path) -> None:
+def test_terminal_prompt_asks_twice_without_echo(command: dict[str, str], tmp_path: Path) -> None:
     with terminal(command, tmp_path) as seen:
         seen.answer("Password: ", PASSWORD)
         seen.answer("Again: ", PASSWORD)
@@ -129,7 +129,7 @@ def test_two_different_passwords_are_refused(command: dict[str, str], tmp_path: 
         assert not list(client.scan_iter("*user*"))
 
 
-def test_ctrl_c_at_the_prompt_ends_it_in_one_line(command: dict[str, str], tmp_path: Path) -> None:
+def test_ctrl_c_at_the_prompt_prints_one_line(command: dict[str, str], tmp_path: Path) -> None:
     with terminal(command, tmp_path) as seen:
         seen.wait_for("Password: ")
         seen.process.send_signal(signal.SIGINT)
@@ -138,7 +138,7 @@ def test_ctrl_c_at_the_prompt_ends_it_in_one_line(command: dict[str, str], tmp_p
 
 
 @pytest.mark.slow
-def test_ctrl_d_at_the_prompt_ends_it_in_one_line(command: dict[str, str], tmp_path: Path) -> None:
+def test_ctrl_d_at_the_prompt_prints_one_line(command: dict[str, str], tmp_path: Path) -> None:
     with terminal(command, tmp_path) as seen:
         seen.wait_for("Password: ")
         os.write(seen._master, b"\x04")
@@ -146,7 +146,7 @@ def test_ctrl_d_at_the_prompt_ends_it_in_one_line(command: dict[str, str], tmp_p
 
 
 @pytest.mark.slow
-def test_taking_time_over_the_password_harms_nothing(command: dict[str, str], tmp_path: Path) -> None:
+def test_slow_typing_is_accepted(command: dict[str, str], tmp_path: Path) -> None:
     """Redis' answers wait, because nothing else runs while somebody types."""
     with terminal(command | {"TALLYGATE_REDIS_TIMEOUT": "1"}, tmp_path) as seen:
         seen.wait_for("Password: ")
@@ -167,7 +167,7 @@ def test_taking_time_over_the_password_harms_nothing(command: dict[str, str], tm
         ("a/b", PASSWORD.encode(), 'A name cannot contain / \\ : , ; < > ".'),
     ],
 )
-def test_what_cannot_be_is_refused_in_one_line(
+def test_bad_input_is_refused_in_one_line(
     command: dict[str, str], tmp_path: Path, server: Valkey, name: str, given: bytes, reason: str
 ) -> None:
     assert piped(command, tmp_path, given, "create-admin", name) == (2, reason)
@@ -176,7 +176,7 @@ def test_what_cannot_be_is_refused_in_one_line(
 
 
 @pytest.mark.slow
-def test_without_redis_it_says_so(command: dict[str, str], tmp_path: Path) -> None:
+def test_create_admin_without_redis_says_so(command: dict[str, str], tmp_path: Path) -> None:
     away = command | {"TALLYGATE_REDIS_URL": f"unix://{tmp_path}/nobody.sock", "TALLYGATE_REDIS_TIMEOUT": "0.2"}
     code, line = piped(away, tmp_path, PASSWORD.encode())
     assert code == 2

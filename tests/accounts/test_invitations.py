@@ -13,7 +13,7 @@ def invitations(store: Store, clock: Clock) -> Invitations:
     return Invitations(store, clock=clock)
 
 
-async def test_an_invitation_is_good_for_whoever_has_its_secret(invitations: Invitations) -> None:
+async def test_invitation_is_found_by_its_secret(invitations: Invitations) -> None:
     secret = await invitations.create("alice", lifetime=60)
     assert len(secret) == 43
     assert await invitations.peek(secret)
@@ -31,7 +31,7 @@ async def test_those_that_can_be_used_are_listed_the_next_to_end_first(invitatio
     assert await invitations.peek(later)
 
 
-async def test_an_old_invitation_is_good_for_nothing(invitations: Invitations, clock: Clock, server: Valkey) -> None:
+async def test_expired_invitation_is_refused(invitations: Invitations, clock: Clock, server: Valkey) -> None:
     secret = await invitations.create("alice", lifetime=60)
     clock.move(59.9)
     assert await invitations.peek(secret)
@@ -43,7 +43,7 @@ async def test_an_old_invitation_is_good_for_nothing(invitations: Invitations, c
         assert client.zcard("{accounts}:invitations") == 1
 
 
-async def test_a_withdrawn_invitation_is_good_for_nothing(invitations: Invitations) -> None:
+async def test_withdrawn_invitation_is_refused(invitations: Invitations) -> None:
     secret = await invitations.create("alice", lifetime=60)
     (invitation,) = await invitations.list()
     assert await invitations.withdraw(invitation.id)
@@ -52,7 +52,7 @@ async def test_a_withdrawn_invitation_is_good_for_nothing(invitations: Invitatio
 
 
 @pytest.mark.parametrize("secret", ["", "x", "x" * 43, "é" * 43, "\ud800", "x" * 1_000_000])
-async def test_what_is_no_invitation_is_good_for_nothing(invitations: Invitations, secret: str) -> None:
+async def test_malformed_invitation_is_refused(invitations: Invitations, secret: str) -> None:
     await invitations.create("alice", lifetime=60)
     assert not await invitations.peek(secret)
 
@@ -63,7 +63,7 @@ async def test_an_invitation_cannot_be_used_by_its_id(invitations: Invitations) 
     assert not await invitations.peek(invitation.id)
 
 
-async def test_redis_never_sees_the_secret_and_forgets_what_is_over(invitations: Invitations, server: Valkey) -> None:
+async def test_invitation_secret_is_hashed_and_expires(invitations: Invitations, server: Valkey) -> None:
     secret = await invitations.create("alice", lifetime=60)
     (invitation,) = await invitations.list()
     with server.client as client:
@@ -72,7 +72,7 @@ async def test_redis_never_sees_the_secret_and_forgets_what_is_over(invitations:
         assert 0 < client.ttl(f"{{accounts}}:invitation:{invitation.id}") <= 60
 
 
-async def test_an_invitation_is_made_once_though_asked_for_twice(stammering: Store, clock: Clock) -> None:
+async def test_repeated_creation_makes_one_invitation(stammering: Store, clock: Clock) -> None:
     invitations = Invitations(stammering, clock=clock)
     await invitations.create("alice", lifetime=60)
     assert len(await invitations.list()) == 1

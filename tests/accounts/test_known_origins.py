@@ -20,14 +20,14 @@ async def lock_out_strangers(service: Running) -> None:
     assert statuses[-1] == 429
 
 
-async def test_a_known_address_is_not_locked_by_strangers(service: Running, cast: Cast) -> None:
+async def test_known_address_is_not_locked_by_others(service: Running, cast: Cast) -> None:
     await signed_in(service, "bob", client=HOME)
     await lock_out_strangers(service)
     assert (await attempt(service, OFFICE, PASSWORD)).status_code == 429
     assert (await attempt(service, HOME, PASSWORD)).status_code == 200
 
 
-async def test_a_known_browser_is_not_locked_by_strangers_at_any_address(service: Running, cast: Cast) -> None:
+async def test_known_browser_is_not_locked_by_others(service: Running, cast: Cast) -> None:
     device = (await signed_in(service, "bob", client=HOME)).cookies[COOKIE]
     await signed_in(service, "charlie", client=("192.0.2.77", 1))
     await lock_out_strangers(service)
@@ -36,7 +36,7 @@ async def test_a_known_browser_is_not_locked_by_strangers_at_any_address(service
     assert (await attempt(service, OFFICE, PASSWORD)).status_code == 200  # known from now on
 
 
-async def test_a_browser_is_known_for_the_users_who_signed_in_with_it_alone(service: Running, cast: Cast) -> None:
+async def test_browser_is_known_only_for_its_users(service: Running, cast: Cast) -> None:
     shared = await signed_in(service, "charlie", client=HOME)
     charlies = shared.cookies[COOKIE]
     await lock_out_strangers(service)
@@ -47,14 +47,14 @@ async def test_a_browser_is_known_for_the_users_who_signed_in_with_it_alone(serv
         assert (answer.status_code, answer.cookies[COOKIE]) == (200, charlies)
 
 
-async def test_a_known_origin_has_ten_tries_of_its_own(service: Running, cast: Cast) -> None:
+async def test_known_origin_has_its_own_limit(service: Running, cast: Cast) -> None:
     await signed_in(service, "bob", client=HOME)
     statuses = [(await attempt(service, HOME, f"wrong {number}")).status_code for number in range(11)]
     assert statuses == [401] * 10 + [429]
     assert (await attempt(service, OFFICE, PASSWORD)).status_code == 200
 
 
-async def test_a_refused_sign_in_makes_nothing_known(service: Running, cast: Cast) -> None:
+async def test_refused_sign_in_makes_no_known_origin(service: Running, cast: Cast) -> None:
     assert COOKIE not in (await attempt(service, HOME, "wrong")).cookies
     await lock_out_strangers(service)
     assert (await attempt(service, HOME, PASSWORD)).status_code == 429

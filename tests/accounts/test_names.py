@@ -10,7 +10,7 @@ from app.accounts.names import MAX_NAME_LENGTH, BadName, compare_key, normal
 @pytest.mark.parametrize(
     "name", ["alice", "Alice", "alice@example.org", "o'brien", "李伟", "Ольга", "a", "a_b-c.d+e", "x" * 64]
 )
-def test_ordinary_names_and_addresses_are_kept_as_they_are(name: str) -> None:
+def test_ordinary_names_and_addresses_are_unchanged(name: str) -> None:
     assert normal(name) == name
 
 
@@ -34,7 +34,7 @@ def test_wide_letters_and_ligatures_become_plain_ones() -> None:
         "a/b", "a\\b", "a:b", "a,b", "a;b", "<b>", 'a"b', "a／b", "℀",
     ],
 )  # fmt: skip
-def test_what_is_empty_long_invisible_or_means_something_elsewhere_is_refused(name: str) -> None:
+def test_unsafe_names_are_refused(name: str) -> None:
     with pytest.raises(BadName) as refused:
         normal(name)
     assert refused.value.reason
@@ -61,12 +61,12 @@ def test_different_names_do_not(one: str, other: str) -> None:
 @example("\u0345\u0301α")
 @example("İ")
 @example("\ud800")
-def test_comparing_refuses_nothing_and_changes_nothing_the_second_time(text: str) -> None:
+def test_compare_key_is_total_and_idempotent(text: str) -> None:
     assert compare_key(compare_key(text)) == compare_key(text)
 
 
 @given(st.text(max_size=80))
-def test_a_name_that_is_kept_is_short_visible_and_the_same_when_kept_again(text: str) -> None:
+def test_accepted_name_is_normal(text: str) -> None:
     try:
         name = normal(text)
     except BadName:

@@ -49,7 +49,7 @@ async def test_hashes_are_argon2id_with_the_parameters_that_owasp_recommends() -
     passwords.close()
 
 
-async def test_a_hash_of_other_parameters_verifies_and_asks_to_be_made_again(passwords: PasswordHashing) -> None:
+async def test_hash_with_other_parameters_needs_a_rehash(passwords: PasswordHashing) -> None:
     stronger = PasswordHashing(memory=128, rounds=1)
     stored = await passwords.hash("correct horse")
     assert await stronger.verify(stored, "correct horse")
@@ -64,7 +64,7 @@ async def test_a_password_is_the_same_however_the_keyboard_composes_it(passwords
     assert not await passwords.verify(stored, "Zoe größer")
 
 
-async def test_no_character_of_a_long_password_is_ignored(passwords: PasswordHashing) -> None:
+async def test_every_character_of_a_long_password_counts(passwords: PasswordHashing) -> None:
     password = "é" * 256
     stored = await passwords.hash(password)
     assert await passwords.verify(stored, password)
@@ -73,17 +73,17 @@ async def test_no_character_of_a_long_password_is_ignored(passwords: PasswordHas
     assert not await passwords.verify(stored, "é" * 1_000_000)
 
 
-async def test_nobody_has_a_password(passwords: PasswordHashing) -> None:
+async def test_unknown_user_has_no_password(passwords: PasswordHashing) -> None:
     for password in ("", "x", "correct horse"):
         assert not await passwords.verify(None, password)
 
 
 @pytest.mark.parametrize("stored", ["nonsense", "$2b$12$abcdefghijklmnopqrstuv", "pbkdf2_sha256$1$x$y"])
-async def test_the_hash_of_another_scheme_is_nobodys(passwords: PasswordHashing, stored: str) -> None:
+async def test_foreign_hash_scheme_does_not_verify(passwords: PasswordHashing, stored: str) -> None:
     assert not await passwords.verify(stored, "correct horse")
 
 
-async def test_a_password_that_is_no_valid_unicode_is_a_password(passwords: PasswordHashing) -> None:
+async def test_lone_surrogates_in_a_password_are_accepted(passwords: PasswordHashing) -> None:
     stored = await passwords.hash("\ud800 and\x00more")
     assert await passwords.verify(stored, "\ud800 and\x00more")
     assert not await passwords.verify(stored, "\ud800 and")
@@ -124,7 +124,7 @@ def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             goes_on.set()
 
 
-async def test_more_than_may_wait_are_refused_and_later_ones_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_full_hashing_queue_refuses_and_recovers(monkeypatch: pytest.MonkeyPatch) -> None:
     passwords = PasswordHashing(threads=1, waiting=2, **QUICK)
     with held(monkeypatch):
         hashing = [asyncio.create_task(passwords.hash("correct horse")) for _ in range(5)]
@@ -135,7 +135,7 @@ async def test_more_than_may_wait_are_refused_and_later_ones_are_not(monkeypatch
     passwords.close()
 
 
-async def test_whoever_gives_up_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_cancelled_hash_frees_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
     passwords = PasswordHashing(threads=1, waiting=1, **QUICK)
     with held(monkeypatch):
         working, waiting = (asyncio.create_task(passwords.hash("correct horse")) for _ in range(2))
@@ -151,7 +151,7 @@ async def test_whoever_gives_up_makes_room(monkeypatch: pytest.MonkeyPatch) -> N
     passwords.close()
 
 
-async def test_the_event_loop_goes_on_while_passwords_are_hashed() -> None:
+async def test_hashing_does_not_block_the_event_loop() -> None:
     passwords = PasswordHashing(threads=1, **SLOW)
     deadline = time.monotonic() + PATIENCE
     turns = 0
@@ -177,7 +177,7 @@ async def test_hashing_steps_back_behind_requests(passwords: PasswordHashing) ->
     assert os.getpriority(os.PRIO_PROCESS, 0) == before
 
 
-async def test_closing_ends_the_threads() -> None:
+async def test_close_ends_the_hashing_threads() -> None:
     others = hashing_threads()
     passwords = PasswordHashing(threads=2, **QUICK)
     await asyncio.gather(*(passwords.hash("correct horse") for _ in range(4)))

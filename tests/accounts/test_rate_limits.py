@@ -38,9 +38,7 @@ async def allowed(spend: Callable[[], Awaitable[int]], tries: int) -> int:
         (lambda limits: limits.inviting("alice's id"), 50, 3600),
     ],
 )
-async def test_each_rule_allows_so_many_at_once_and_gives_them_back_evenly(
-    limits: RateLimits, spend: Spend, times: int, seconds: int
-) -> None:
+async def test_rate_limit_rule_refills_evenly(limits: RateLimits, spend: Spend, times: int, seconds: int) -> None:
     assert await allowed(lambda: spend(limits), times + 2) == times
     wait = await spend(limits)
     assert 0 < wait <= seconds / times
@@ -50,7 +48,7 @@ async def test_each_rule_allows_so_many_at_once_and_gives_them_back_evenly(
     assert await allowed(lambda: spend(limits), times + 2) == times
 
 
-async def test_an_address_may_try_fifty_sign_ins_whatever_the_accounts(limits: RateLimits) -> None:
+async def test_address_limit_counts_all_accounts(limits: RateLimits) -> None:
     waits = [await limits.sign_in(f"user{number}", "192.0.2.1") for number in range(52)]
     assert waits.count(0) == 50
     assert 0 < waits[-1] <= 6
@@ -63,14 +61,14 @@ async def test_an_account_is_limited_whatever_the_addresses(limits: RateLimits) 
     assert await limits.sign_in("bob", "192.0.2.11") == 0
 
 
-async def test_a_refused_try_costs_nothing(limits: RateLimits) -> None:
+async def test_refused_attempt_spends_nothing(limits: RateLimits) -> None:
     await allowed(lambda: limits.sign_in("alice", "192.0.2.1"), 100)
     assert await allowed(lambda: limits.sign_in("bob", "192.0.2.1"), 10) == 10
     limits.limiter.ahead += 30
     assert await limits.sign_in("alice", "192.0.2.1") == 0
 
 
-async def test_the_right_password_makes_the_account_whole_again_but_not_the_address(limits: RateLimits) -> None:
+async def test_right_password_resets_the_account_limit_only(limits: RateLimits) -> None:
     assert await allowed(lambda: limits.sign_in("alice", "192.0.2.1"), 11) == 10
     await limits.signed_in("alice")
     assert await allowed(lambda: limits.sign_in("alice", "192.0.2.1"), 11) == 10
@@ -80,13 +78,13 @@ async def test_the_right_password_makes_the_account_whole_again_but_not_the_addr
     assert await limits.sign_in("alice", "192.0.2.1") > 0
 
 
-async def test_workers_share_what_is_allowed(store: Store) -> None:
+async def test_workers_share_rate_limits(store: Store) -> None:
     workers = [RateLimits(RateLimiter(store)) for _ in range(4)]
     waits = await asyncio.gather(*(worker.sign_up("192.0.2.1") for worker in workers for _ in range(10)))
     assert waits.count(0) == 10
 
 
-async def test_redis_keeps_no_name_address_or_secret_and_nothing_for_ever(limits: RateLimits, server: Valkey) -> None:
+async def test_rate_limits_store_no_names_and_expire(limits: RateLimits, server: Valkey) -> None:
     await limits.sign_in("my-password-in-the-wrong-field", "192.0.2.77")
     await limits.sign_in("\ud800", "")
     await limits.invitation("the-secret")
@@ -126,5 +124,5 @@ def test_a_network_of_64_bits_is_one_address(address: IPv6Address, host: int) ->
 
 
 @given(st.text())
-def test_every_text_stands_for_somebody(text: str) -> None:
+def test_every_limited_text_has_a_key(text: str) -> None:
     assert address_key(text)

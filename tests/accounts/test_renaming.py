@@ -41,7 +41,7 @@ async def test_the_name_before_is_free(accounts: AccountStore) -> None:
     assert await accounts.by_name("bob") == another
 
 
-async def test_another_spelling_of_the_own_name_is_allowed(accounts: AccountStore, server: Valkey) -> None:
+async def test_own_name_in_another_spelling_is_allowed(accounts: AccountStore, server: Valkey) -> None:
     strasse = await accounts.create("Straße", None)
     assert await accounts.rename(strasse.id, "STRASSE") == "Straße"
     found = await accounts.by_name("straße")
@@ -59,7 +59,7 @@ async def test_the_same_name_again_is_no_change(accounts: AccountStore, server: 
 
 
 @pytest.mark.parametrize(("name", "error"), [("ＡLICE", NameTaken), ("a/b", BadName), ("", BadName)])
-async def test_what_cannot_be_the_name_changes_nothing(
+async def test_bad_name_changes_nothing(
     accounts: AccountStore, server: Valkey, name: str, error: type[Exception]
 ) -> None:
     alice, bob = await accounts.create("alice", None), await accounts.create("bob", None)
@@ -68,9 +68,7 @@ async def test_what_cannot_be_the_name_changes_nothing(
     assert await names(accounts, server) == {"alice": alice, "bob": bob}
 
 
-async def test_who_is_renamed_in_the_middle_of_a_search_is_no_error(
-    accounts: AccountStore, store: Store, server: Valkey
-) -> None:
+async def test_rename_during_a_search_is_no_error(accounts: AccountStore, store: Store, server: Valkey) -> None:
     alice = await accounts.create("alice", None)
     await accounts.create("bob", None)
     with server.client as client:  # what the search has found is nobody's name any more
@@ -78,7 +76,7 @@ async def test_who_is_renamed_in_the_middle_of_a_search_is_no_error(
     assert (await UserSearch(store).find(UserFilter())).users == (alice,)
 
 
-async def test_nobody_is_renamed_to_nothing(accounts: AccountStore, server: Valkey) -> None:
+async def test_rename_to_an_empty_name_is_refused(accounts: AccountStore, server: Valkey) -> None:
     with pytest.raises(NoSuchUser):
         await accounts.rename("nobody", "bob")
     assert await names(accounts, server) == {}
@@ -86,9 +84,7 @@ async def test_nobody_is_renamed_to_nothing(accounts: AccountStore, server: Valk
         assert not client.exists("{accounts}:user:nobody")
 
 
-async def test_of_several_who_want_one_name_at_the_same_moment_one_gets_it(
-    accounts: AccountStore, store: Store, server: Valkey
-) -> None:
+async def test_concurrent_renames_to_one_name_leave_one(accounts: AccountStore, store: Store, server: Valkey) -> None:
     users = [await accounts.create(name, None) for name in ("alice", "bob", "charlie", "dora")]
     places = (accounts, AccountStore(store)) * 2
     wanted = [place.rename(user.id, "robert") for place, user in zip(places, users, strict=True)]
@@ -99,7 +95,7 @@ async def test_of_several_who_want_one_name_at_the_same_moment_one_gets_it(
     assert set(await names(accounts, server)) == {*kept, "robert"}
 
 
-async def test_of_several_names_for_one_user_at_the_same_moment_the_user_has_one(store: Store, server: Valkey) -> None:
+async def test_concurrent_renames_of_one_user_leave_one_name(store: Store, server: Valkey) -> None:
     accounts = AccountStore(store)
     bob = await accounts.create("bob", None)
     before = await asyncio.gather(*(accounts.rename(bob.id, f"bob{number}") for number in range(6)))

@@ -16,7 +16,7 @@ def tokens(store: Store, clock: Clock) -> ApiTokens:
     return ApiTokens(store, clock=clock)
 
 
-async def test_a_token_is_known_by_its_secret(tokens: ApiTokens, clock: Clock) -> None:
+async def test_token_is_found_by_its_secret(tokens: ApiTokens, clock: Clock) -> None:
     secret, token = await tokens.create("alice", "backup", lifetime=60)
     assert re.fullmatch(r"tgt_[A-Za-z0-9_-]{43}", secret)
     assert token == TokenInfo(token.id, "alice", "backup", clock(), clock() + 60)
@@ -40,7 +40,7 @@ async def test_redis_never_sees_the_secret(tokens: ApiTokens, server: Valkey) ->
     "secret",
     ["", "tgt_", "tgt_" + "x" * 43, "x" * 47, "tgt_" + "x" * 42 + "\n", "\ud800", "tgt_" + "é" * 43, "x" * 1_000_000],
 )
-async def test_what_is_no_token_is_nobodys(tokens: ApiTokens, secret: str) -> None:
+async def test_malformed_token_is_refused(tokens: ApiTokens, secret: str) -> None:
     await tokens.create("alice", "backup")
     assert await tokens.by_secret(secret) is None
 
@@ -51,7 +51,7 @@ async def test_a_token_id_is_not_its_secret(tokens: ApiTokens) -> None:
     assert await tokens.by_secret("tgt_" + token.id[:43]) is None
 
 
-async def test_a_token_ends_with_its_lifetime(tokens: ApiTokens, clock: Clock, server: Valkey) -> None:
+async def test_token_expires(tokens: ApiTokens, clock: Clock, server: Valkey) -> None:
     secret, token = await tokens.create("alice", "backup", lifetime=60)
     clock.move(59.9)
     assert await tokens.by_secret(secret) == token
@@ -62,7 +62,7 @@ async def test_a_token_ends_with_its_lifetime(tokens: ApiTokens, clock: Clock, s
         assert 0 < client.ttl(f"{{accounts}}:token:{token.id}") <= 60
 
 
-async def test_a_token_without_a_lifetime_stays(tokens: ApiTokens, clock: Clock, server: Valkey) -> None:
+async def test_token_without_a_lifetime_does_not_expire(tokens: ApiTokens, clock: Clock, server: Valkey) -> None:
     secret, token = await tokens.create("alice", "backup")
     clock.move(10 * 365 * 86_400)
     assert await tokens.by_secret(secret) == token
@@ -83,7 +83,7 @@ async def test_a_revoked_token_is_dead_and_the_others_live(tokens: ApiTokens, cl
     assert not await tokens.revoke("alice", first_info.id)
 
 
-async def test_nobody_revokes_the_token_of_another(tokens: ApiTokens) -> None:
+async def test_token_of_another_user_cannot_be_revoked(tokens: ApiTokens) -> None:
     secret, token = await tokens.create("alice", "backup")
     assert not await tokens.revoke("bob", token.id)
     assert not await tokens.revoke("alice", "nonsense")
@@ -102,7 +102,7 @@ async def test_a_user_has_fifty_tokens_at_most(tokens: ApiTokens, clock: Clock) 
     assert len(await tokens.list("alice")) == 1
 
 
-async def test_a_token_is_made_once_though_asked_for_twice(stammering: Store, clock: Clock) -> None:
+async def test_repeated_creation_makes_one_token(stammering: Store, clock: Clock) -> None:
     tokens = ApiTokens(stammering, clock=clock)
     made = [(await tokens.create("alice", str(number)))[1] for number in range(MAX_TOKENS)]
     assert {token.id for token in await tokens.list("alice")} == {token.id for token in made}
@@ -110,7 +110,7 @@ async def test_a_token_is_made_once_though_asked_for_twice(stammering: Store, cl
         await tokens.create("alice", "one too many")
 
 
-async def test_long_and_broken_names_are_kept_in_part(tokens: ApiTokens) -> None:
+async def test_long_and_broken_names_are_cut(tokens: ApiTokens) -> None:
     secret, token = await tokens.create("alice", "\ud800" + "x" * 1000)
     assert token.name == "?" + "x" * 99
     assert await tokens.by_secret(secret) == token

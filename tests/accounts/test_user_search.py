@@ -25,7 +25,7 @@ async def test_a_search_finds_any_part_of_a_name_page_by_page(accounts: AccountS
     assert seen[0] == await accounts.by_name("joanna0")
 
 
-async def test_a_search_looks_at_a_bounded_number_of_users_and_goes_on_from_there(
+async def test_search_reads_a_bounded_number_of_users_per_page(
     accounts: AccountStore, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(user_search, "MAX_SEARCHED", 4)
@@ -38,7 +38,7 @@ async def test_a_search_looks_at_a_bounded_number_of_users_and_goes_on_from_ther
     assert [user.name for user in second.users] == ["user8"]
 
 
-async def test_a_search_for_nothing_finds_everybody_in_order(accounts: AccountStore, store: Store) -> None:
+async def test_empty_search_lists_all_users_in_order(accounts: AccountStore, store: Store) -> None:
     for name in ["Zoe", "ann", "李伟", "Bob"]:
         await accounts.create(name, None)
     page = await UserSearch(store).find(UserFilter())
@@ -48,7 +48,7 @@ async def test_a_search_for_nothing_finds_everybody_in_order(accounts: AccountSt
 
 
 @pytest.mark.parametrize("text", ["nobody", "\ud800", "[", "(", "-", "+", "\x00", "x" * 10_000])
-async def test_a_search_for_what_nobody_is_called_finds_nobody(accounts: AccountStore, store: Store, text: str) -> None:
+async def test_search_without_a_match_is_empty(accounts: AccountStore, store: Store, text: str) -> None:
     await accounts.create("alice", None)
     assert await UserSearch(store).find(UserFilter(text)) == UserPage((), 0, None)
     assert (await UserSearch(store).find(UserFilter("a"), "\ud800")).after is None

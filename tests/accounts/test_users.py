@@ -38,14 +38,14 @@ async def test_a_user_without_a_password_has_none(accounts: AccountStore) -> Non
 
 
 @pytest.mark.parametrize("name", ["nobody", "", "x" * 10_000, "\ud800", "a b"])
-async def test_a_name_that_nobody_has_finds_nobody(accounts: AccountStore, name: str) -> None:
+async def test_unknown_name_finds_no_user(accounts: AccountStore, name: str) -> None:
     await accounts.create("somebody", "a hash")
     assert await accounts.by_name(name) is None
     assert await accounts.credentials(name) == (None, None)
     assert await accounts.by_id("nobody") is None
 
 
-async def test_an_impossible_name_is_refused_and_leaves_nothing(accounts: AccountStore, server: Valkey) -> None:
+async def test_impossible_name_is_refused(accounts: AccountStore, server: Valkey) -> None:
     with pytest.raises(BadName):
         await accounts.create("a/b", "a hash")
     assert not user_keys(server)
@@ -62,7 +62,7 @@ async def test_a_name_that_compares_equal_is_taken_and_its_owner_untouched(
     assert not await accounts.has_admin()
 
 
-async def test_of_many_who_want_one_name_at_the_same_moment_one_gets_it(
+async def test_concurrent_creations_of_one_name_make_one_user(
     accounts: AccountStore, store: Store, server: Valkey
 ) -> None:
     elsewhere = AccountStore(store)
@@ -96,7 +96,7 @@ async def test_the_first_administrator_cannot_take_over_a_user(accounts: Account
     assert not await accounts.has_admin()
 
 
-async def test_what_the_setup_link_comes_from_stays_the_same_until_there_is_an_administrator(
+async def test_setup_nonce_is_stable_until_there_is_an_administrator(
     accounts: AccountStore, store: Store, server: Valkey
 ) -> None:
     nonces = await asyncio.gather(*(place.setup_nonce() for place in (accounts, AccountStore(store), accounts)))
@@ -111,14 +111,14 @@ async def test_what_the_setup_link_comes_from_stays_the_same_until_there_is_an_a
         assert not client.exists("{accounts}:setup:nonce")
 
 
-async def test_a_service_that_starts_again_empty_has_another_setup_link(accounts: AccountStore, server: Valkey) -> None:
+async def test_emptied_store_has_another_setup_link(accounts: AccountStore, server: Valkey) -> None:
     before = await accounts.setup_nonce()
     with server.client as client:
         client.flushall()
     assert await accounts.setup_nonce() != before
 
 
-async def test_one_of_the_workers_that_start_together_prints_the_link(accounts: AccountStore, server: Valkey) -> None:
+async def test_one_worker_prints_the_setup_link(accounts: AccountStore, server: Valkey) -> None:
     workers = ["one", "two", "three", "four"]
     prints = await asyncio.gather(*(accounts.first_to_print("a start", worker) for worker in workers))
     assert prints.count(True) == 1
@@ -129,7 +129,7 @@ async def test_one_of_the_workers_that_start_together_prints_the_link(accounts: 
     assert await accounts.first_to_print("the start after it", "one")
 
 
-async def test_what_is_set_is_read_again(accounts: AccountStore) -> None:
+async def test_changed_fields_are_read_back(accounts: AccountStore) -> None:
     bob = await accounts.create("bob", None)
     await accounts.set_password(bob.id, "a hash")
     await accounts.set_locale(bob.id, "zh")
@@ -144,7 +144,7 @@ async def test_what_is_set_is_read_again(accounts: AccountStore) -> None:
     assert await accounts.by_id(bob.id) == User(bob.id, "bob", False, False, None, bob.created, True)
 
 
-async def test_setting_something_of_nobody_makes_nobody(accounts: AccountStore, server: Valkey) -> None:
+async def test_change_of_an_unknown_user_creates_nothing(accounts: AccountStore, server: Valkey) -> None:
     for attempt in (
         accounts.set_password("nobody", "a hash"), accounts.set_locale("nobody", "zh"),
         accounts.set_admin("nobody", True), accounts.set_disabled("nobody", True),
@@ -165,7 +165,7 @@ async def test_a_rehash_never_brings_an_old_password_back(accounts: AccountStore
     assert await accounts.password_hash(alice.id) == "new"
 
 
-async def test_the_last_administrator_stays_one(accounts: AccountStore) -> None:
+async def test_last_administrator_keeps_the_role(accounts: AccountStore) -> None:
     alice = await accounts.create_first_admin("alice", "a hash")
     await accounts.create("bob", "a hash")
     with pytest.raises(LastAdmin):
@@ -191,7 +191,7 @@ async def test_a_disabled_administrator_does_not_count_as_the_other_one(accounts
     assert await accounts.has_admin()
 
 
-async def test_who_is_made_administrator_while_disabled_counts_from_being_enabled(accounts: AccountStore) -> None:
+async def test_disabled_administrator_counts_once_enabled(accounts: AccountStore) -> None:
     alice = await accounts.create_first_admin("alice", "a hash")
     bob = await accounts.create("bob", "a hash")
     await accounts.set_disabled(bob.id, True)
@@ -202,7 +202,7 @@ async def test_who_is_made_administrator_while_disabled_counts_from_being_enable
     await accounts.set_disabled(alice.id, True)
 
 
-async def test_of_two_administrators_who_remove_each_other_one_stays(accounts: AccountStore, store: Store) -> None:
+async def test_concurrent_removals_leave_one_administrator(accounts: AccountStore, store: Store) -> None:
     alice = await accounts.create_first_admin("alice", "a hash")
     bob = await accounts.create("bob", "a hash", is_admin=True)
     results = await asyncio.gather(
@@ -214,9 +214,7 @@ async def test_of_two_administrators_who_remove_each_other_one_stays(accounts: A
     assert await accounts.has_admin()
 
 
-async def test_an_invitation_makes_one_user_and_is_kept_while_the_name_is_taken(
-    accounts: AccountStore, store: Store, clock: Clock
-) -> None:
+async def test_invitation_survives_a_taken_name(accounts: AccountStore, store: Store, clock: Clock) -> None:
     invitations = Invitations(store, clock=clock)
     secret = await invitations.create("alice", lifetime=60)
     await accounts.create("bob", None)
@@ -231,7 +229,7 @@ async def test_an_invitation_makes_one_user_and_is_kept_while_the_name_is_taken(
     assert await accounts.by_name("dave") is None
 
 
-async def test_of_many_with_one_invitation_one_gets_in(accounts: AccountStore, store: Store, clock: Clock) -> None:
+async def test_concurrent_sign_ups_use_an_invitation_once(accounts: AccountStore, store: Store, clock: Clock) -> None:
     secret = await Invitations(store, clock=clock).create("alice", lifetime=60)
     elsewhere = AccountStore(store, clock=clock)
     winners, losers = await outcomes(
@@ -243,9 +241,7 @@ async def test_of_many_with_one_invitation_one_gets_in(accounts: AccountStore, s
 
 
 @pytest.mark.parametrize("secret", ["", "x", "x" * 43, "\ud800"])
-async def test_without_a_good_invitation_nobody_learns_which_names_are_taken(
-    accounts: AccountStore, secret: str
-) -> None:
+async def test_bad_invitation_hides_taken_names(accounts: AccountStore, secret: str) -> None:
     await accounts.create("bob", None)
     for name in ("bob", "carol"):
         with pytest.raises(BadInvitation):

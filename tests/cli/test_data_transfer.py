@@ -111,9 +111,7 @@ def exported(run: Command, server: Valkey, bare: Path, monkeypatch: pytest.Monke
     return bare / "export.gz"
 
 
-def test_what_is_imported_is_exported_again_byte_for_byte(
-    run: Command, exported: Path, short_folder: Path, server: Valkey
-) -> None:
+def test_import_and_export_are_byte_equal(run: Command, exported: Path, short_folder: Path, server: Valkey) -> None:
     with valkey(short_folder / "target") as target:
         assert run("import-data", str(exported), store=target.url) == 0
         assert run("export-data", "again.gz", store=target.url) == 0
@@ -154,14 +152,14 @@ def test_data_moves_from_valkey_to_redis_to_a_cluster_to_the_embedded_store(
     assert Path("from-embedded.gz").read_bytes() == exported.read_bytes()
 
 
-def test_without_sessions_everybody_signs_in_again(run: Command, exported: Path, server: Valkey) -> None:
+def test_export_without_sessions_signs_users_out(run: Command, exported: Path, server: Valkey) -> None:
     assert run("export-data", "--without-sessions", "less.gz", store=server.url) == 0
     left_out = {json.loads(line)[0] for line in set(lines_of(exported)[1:-1]) - set(lines_of(Path("less.gz")))}
     assert left_out == {"session:1", "session-origin:1"}
     assert json.loads(lines_of(Path("less.gz"))[-1])["keys"] == json.loads(lines_of(exported)[-1])["keys"] - 2
 
 
-def test_a_store_that_is_not_empty_is_left_as_it_is(
+def test_import_refuses_a_store_with_data(
     run: Command, exported: Path, server: Valkey, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with server.client as client:
@@ -201,7 +199,7 @@ BROKEN: list[tuple[Callable[[bytes], bytes], str]] = [
 ]
 
 
-def test_half_a_file_is_refused_with_nothing_written(
+def test_truncated_file_is_refused(
     run: Command, exported: Path, server: Valkey, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with server.client as client:
@@ -226,7 +224,7 @@ def test_half_a_file_is_refused_with_nothing_written(
         (("import-data", "missing.gz"), "cannot be read (No such file or directory)"),
     ],
 )
-def test_what_is_missing_is_said_in_one_line(
+def test_missing_file_or_store_prints_one_line(
     run: Command, server: Valkey, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], reason: str
 ) -> None:
     assert run(*arguments, store=server.url) == 2
@@ -234,9 +232,7 @@ def test_what_is_missing_is_said_in_one_line(
     assert reason in line
 
 
-def test_a_store_that_is_away_leaves_the_former_export(
-    run: Command, exported: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_failed_export_keeps_the_former_file(run: Command, exported: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = exported.read_bytes()
     assert run("export-data", str(exported), store="redis://127.0.0.1:1") == 2
     assert "Redis does not answer" in capsys.readouterr().err

@@ -158,7 +158,7 @@ def test_production_accepts_a_key_of_its_own(bare: Path) -> None:
     assert main(["check-config", "--environment", "production", "--secret-key", KEY]) == 0
 
 
-def test_a_machine_without_a_server_to_embed_is_told_so(
+def test_missing_embedded_server_is_named(
     bare: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)

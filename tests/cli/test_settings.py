@@ -51,7 +51,7 @@ def test_config_on_the_command_line_beats_the_one_in_the_environment(
     assert load_settings(config="one.toml").port == 1
 
 
-def test_the_config_may_be_named_in_dotenv(bare: Path) -> None:
+def test_config_file_may_be_named_in_dotenv(bare: Path) -> None:
     (bare / "server.toml").write_text("port = 1")
     (bare / ".env").write_text("TALLYGATE_CONFIG=server.toml")
     assert load_settings().port == 1
@@ -92,7 +92,7 @@ def test_the_end_of_a_secret_files_line_is_no_part_of_the_secret(bare: Path, mon
         ("TALLYGATE_DNS_PORT_53_UDP_PROTO", "udp"),
     ],
 )
-def test_what_kubernetes_tells_every_pod_about_its_services_is_ignored(
+def test_kubernetes_service_variables_are_ignored(
     name: str, value: str, bare: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(name, value)
@@ -116,7 +116,7 @@ def test_a_percent_sign_in_a_description_does_not_break_the_help(monkeypatch: py
     assert ended.value.code == 0
 
 
-def test_check_config_says_that_all_is_well_and_starts_nothing(bare: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_config_succeeds_without_starting(bare: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check-config", "--port", "9000", "--redis-url", "redis://redis.internal:6379/0"]) == 0
     assert capsys.readouterr().out == "tallygate: the settings are good\n"
     assert list(bare.iterdir()) == []
@@ -137,14 +137,14 @@ def test_every_kind_of_redis_url_is_accepted(url: str, bare: Path) -> None:
     assert main(["check-config", "--redis-url", url]) == 0
 
 
-def test_the_manual_is_what_docs_settings_says(capsys: pytest.CaptureFixture[str]) -> None:
+def test_settings_manual_equals_docs(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["settings"]) == 0
     printed = capsys.readouterr().out
     assert printed == settings_manual()
     assert printed == (ROOT / "docs" / "settings.md").read_text("utf-8"), "run `make docs`"
 
 
-def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--version"])
     assert capsys.readouterr().out.startswith("tallygate ")
@@ -161,7 +161,7 @@ def test_the_examples_of_the_manual_are_accepted(bare: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_module_run_as_a_program_ends_with_the_commands_code(bare: Path) -> None:
+def test_module_exits_with_the_commands_code(bare: Path) -> None:
     command = [sys.executable, "-m", "app", "check-config", "--port", "none"]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert (ended.returncode, ended.stdout) == (2, "")
@@ -217,7 +217,7 @@ def test_a_bad_table_of_providers_is_refused_in_one_line(
     assert "\n" not in str(refused.value)
 
 
-def test_both_commands_know_the_namespace_of_tallygate(
+def test_settings_and_check_config_read_the_own_namespace(
     bare: Path, server: Valkey, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("TALLYGATE_REDIS_URL", server.url)

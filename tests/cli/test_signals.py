@@ -28,7 +28,7 @@ def paths_in(log: Path) -> list[str]:
 
 @pytest.mark.slow
 @ONE_AND_TWO
-def test_sigterm_ends_it_at_once_with_a_hundred_streams_open(workers: str, start: Start) -> None:
+def test_sigterm_ends_with_a_hundred_open_streams(workers: str, start: Start) -> None:
     with start("--workers", workers, log_level="warning") as service, streams(service.url(), 100) as opened:
         began = time.monotonic()
         assert service.end() == 0
@@ -45,7 +45,7 @@ def said(service: Process) -> list[str]:
 
 @pytest.mark.slow
 @ONE_AND_TWO
-def test_ctrl_c_is_a_success_and_says_nothing(workers: str, start: Start) -> None:
+def test_ctrl_c_exits_silently_with_success(workers: str, start: Start) -> None:
     with start("--workers", workers, log_level="warning") as service:
         service.url()
         os.killpg(service.process.pid, signal.SIGINT)  # a terminal tells everybody,
@@ -62,7 +62,7 @@ def test_sigterm_before_it_has_started_is_a_success(start: Start) -> None:
         assert "Traceback" not in service.output
 
 
-def test_what_is_in_flight_is_finished(start: Start) -> None:
+def test_requests_in_flight_are_finished(start: Start) -> None:
     with start() as service:
         url = service.url()
         body = b"locale=zh&next=/"
@@ -99,7 +99,7 @@ def serve(service: Process, workers: int) -> None:
 @pytest.mark.slow
 @ONE_AND_TWO
 @on_linux
-def test_sighup_goes_on_in_a_new_log_file(workers: str, start: Start, tmp_path: Path) -> None:
+def test_sighup_reopens_the_log_file(workers: str, start: Start, tmp_path: Path) -> None:
     log, old = tmp_path / "service.log", tmp_path / "service.log.1"
     with start("--log-file", str(log), "--workers", workers) as service:
         url = service.url()
@@ -143,7 +143,7 @@ def test_sighup_keeps_the_old_file_where_a_new_one_cannot_be_opened(start: Start
 
 
 @pytest.mark.slow
-def test_sighup_without_a_log_file_and_while_starting_changes_nothing(start: Start) -> None:
+def test_sighup_without_a_log_file_is_ignored(start: Start) -> None:
     with start() as service:
         until(lambda: "http://" in service.output)
         for _ in range(5):
@@ -156,7 +156,7 @@ def test_sighup_without_a_log_file_and_while_starting_changes_nothing(start: Sta
 
 
 @pytest.mark.slow
-def test_sigusr1_asks_for_no_more_requests_but_answers_them(start: Start) -> None:
+def test_sigusr1_drains(start: Start) -> None:
     with start("--workers", "2") as service:
         url = service.url()
         serve(service, 2)
@@ -189,7 +189,7 @@ def test_a_worker_that_dies_silently_is_replaced_at_once(start: Start) -> None:
 @pytest.mark.slow
 @ONE_AND_TWO
 @on_linux
-def test_no_descriptor_reaches_a_child(workers: str, start: Start, tmp_path: Path) -> None:
+def test_children_inherit_no_descriptors(workers: str, start: Start, tmp_path: Path) -> None:
     """A child that inherits the listening socket keeps the port after the service has gone."""
     with start("--log-file", str(tmp_path / "service.log"), "--workers", workers) as service, streams(service.url(), 5):
         # Another worker may be starting still.

@@ -31,7 +31,7 @@ def refused(folder: Path, *arguments: str, **settings: str) -> str:
 
 
 @pytest.mark.slow
-def test_one_command_starts_a_service_that_counts_and_keeps_its_data(short_folder: Path) -> None:
+def test_one_command_starts_a_counting_service(short_folder: Path) -> None:
     folder = short_folder / "one"
     for expected in (1, 2):
         with process(folder, port="0") as service:
@@ -75,12 +75,12 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("host", ["192.0.2.9", "2001:db8::9", "no.such.host.invalid", "bü..cher"])
-def test_a_host_that_is_not_ours_is_named(host: str, tmp_path: Path) -> None:
+def test_unavailable_host_is_named(host: str, tmp_path: Path) -> None:
     assert refused(tmp_path, host=host, port="0").startswith(f"port: cannot listen on {host}:0 (")
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_a_metrics_port_that_is_taken_is_named(workers: str, tmp_path: Path) -> None:
+def test_taken_metrics_port_is_named(workers: str, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         line = refused(tmp_path, metrics_port=str(port), port="0", workers=workers)
@@ -89,7 +89,7 @@ def test_a_metrics_port_that_is_taken_is_named(workers: str, tmp_path: Path) -> 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_a_metrics_port_of_another_tallygate_is_taken(workers: str, short_folder: Path) -> None:
+def test_metrics_port_of_another_instance_is_taken(workers: str, short_folder: Path) -> None:
     """Its workers share the port; the metrics of two services by turns would be nobody's."""
     settings = {"metrics_port": str(free_port()), "port": "0", "workers": workers}
     with process(short_folder / "one", **settings) as one:
@@ -127,7 +127,7 @@ def test_a_metrics_file_that_cannot_be_written_is_named(tmp_path: Path, start: S
 
 
 @pytest.mark.slow
-def test_workers_without_a_temporary_folder_are_told_what_to_set(short_folder: Path) -> None:
+def test_missing_temporary_folder_names_the_setting(short_folder: Path) -> None:
     """As in a container with a read-only root."""
     program = "import sys, tempfile, app.__main__ as m; tempfile.tempdir = '/nowhere'; sys.exit(m.main())"
     with process(short_folder / "readonly", command=("-c", program), port="0", workers="2") as service:
@@ -136,7 +136,7 @@ def test_workers_without_a_temporary_folder_are_told_what_to_set(short_folder: P
 
 
 @pytest.mark.slow
-def test_the_service_starts_and_stays_without_redis(tmp_path: Path) -> None:
+def test_service_starts_without_redis(tmp_path: Path) -> None:
     with process(tmp_path, port="0", redis_url="redis://127.0.0.1:1", redis_timeout="0.2") as service:
         url = service.url()
         assert get(f"{url}/ready").status_code == 503
@@ -145,7 +145,7 @@ def test_the_service_starts_and_stays_without_redis(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_it_listens_at_ipv6_where_there_is_some(start: Start) -> None:
+def test_service_listens_on_ipv6(start: Start) -> None:
     try:
         socket.create_server(("::1", 0), family=socket.AF_INET6).close()
     except OSError:

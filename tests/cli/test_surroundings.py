@@ -76,7 +76,7 @@ def test_too_few_descriptors_are_logged_and_free_ones_are_used_again(server: Val
 
 
 @pytest.mark.slow
-def test_an_idle_connection_is_kept_for_as_long_as_the_setting_says(server: Valkey, tmp_path: Path) -> None:
+def test_keep_alive_follows_the_setting(server: Valkey, tmp_path: Path) -> None:
     with process(tmp_path, port="0", redis_url=server.url, keep_alive="1") as service:
         with connected(service.url()) as connection:
             connection.sendall(b"GET /live HTTP/1.1\r\nHost: tallygate.test\r\n\r\n")

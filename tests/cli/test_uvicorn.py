@@ -28,7 +28,7 @@ def visit(url: str) -> int:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_it_counts_with_its_own_server_and_leaves_the_data(workers: str, short_folder: Path) -> None:
+def test_uvicorn_uses_the_embedded_server(workers: str, short_folder: Path) -> None:
     folder = short_folder / f"uvicorn-{workers}"
     with process(folder, "--workers", workers, command=UVICORN) as service:
         url = service.url()
@@ -47,7 +47,7 @@ def test_it_counts_with_its_own_server_and_leaves_the_data(workers: str, short_f
 
 
 @pytest.mark.slow
-def test_it_reloads_and_goes_on_counting(short_folder: Path) -> None:
+def test_reload_keeps_counting(short_folder: Path) -> None:
     folder = short_folder / "reload"
     shutil.copytree(ROOT / "app", folder / "app", ignore=shutil.ignore_patterns("__pycache__"))
     with process(folder, "--reload", command=UVICORN, source=folder) as service:

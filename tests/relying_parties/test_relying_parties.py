@@ -102,7 +102,7 @@ def test_authlib_in_flask(provider: Provider) -> None:
     assert token["refresh_token"] != claims["refresh_token"]
 
 
-def test_mod_auth_openidc_signs_in_and_is_told_of_the_sign_out(provider: Provider, tmp_path: Path) -> None:
+def test_mod_auth_openidc_signs_in_and_out(provider: Provider, tmp_path: Path) -> None:
     with apache(provider, tmp_path), httpx.Client(base_url=provider.back) as visitor:
         asked = visitor.get("/")
         assert asked.status_code == 302

@@ -28,7 +28,7 @@ async def knows(service: Running, name: str, password: str) -> bool:
     return answer.status_code == 200
 
 
-async def test_the_page_tells_who_it_is(alice: httpx.AsyncClient, bob: httpx.AsyncClient) -> None:
+async def test_account_page_shows_the_user(alice: httpx.AsyncClient, bob: httpx.AsyncClient) -> None:
     page = await bob.get("/account")
     assert page.status_code == 200
     assert '<p class="name">bob</p>' in page.text
@@ -36,12 +36,12 @@ async def test_the_page_tells_who_it_is(alice: httpx.AsyncClient, bob: httpx.Asy
     assert "Administrator" in (await alice.get("/account")).text
 
 
-async def test_only_who_is_signed_in_sees_it(client: httpx.AsyncClient) -> None:
+async def test_account_page_needs_a_session(client: httpx.AsyncClient) -> None:
     answer = await client.get("/account")
     assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in?next=/account")
 
 
-async def test_the_language_is_chosen_for_every_device(bob: httpx.AsyncClient, service: Running) -> None:
+async def test_language_follows_the_user(bob: httpx.AsyncClient, service: Running) -> None:
     answer = await bob.post("/account", data={"locale": "zh"})
     assert (answer.status_code, answer.headers["location"]) == (303, "/account")
     page = await bob.get("/account")
@@ -67,7 +67,7 @@ async def test_the_worker_that_has_changed_something_shows_it_at_once(
     assert (await bob.get("/api/account")).json()["name"] == "robert"
 
 
-async def test_who_sets_a_first_password_is_asked_for_it_from_then_on(
+async def test_first_password_is_needed_from_then_on(
     bob: httpx.AsyncClient, service: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     browser = await as_user(service, bob, (await service.state["accounts"].create("dora", None)).id)
@@ -84,7 +84,7 @@ async def test_a_language_that_there_is_not_is_refused(bob: httpx.AsyncClient) -
     assert (await bob.get("/api/account")).json()["locale"] is None
 
 
-async def test_the_new_password_is_the_one_that_counts(bob: httpx.AsyncClient, service: Running) -> None:
+async def test_new_password_replaces_the_old(bob: httpx.AsyncClient, service: Running) -> None:
     answer = await change(bob)
     assert (answer.status_code, answer.headers["location"]) == (303, "/account")
     assert message(await bob.get("/account")) == "Your password has been changed."
@@ -121,7 +121,7 @@ async def test_a_weak_password_is_refused_at_its_field(
     assert await knows(service, "bob", PASSWORD)
 
 
-async def test_this_session_goes_on_under_a_new_id(bob: httpx.AsyncClient, service: Running) -> None:
+async def test_password_change_rotates_the_session_id(bob: httpx.AsyncClient, service: Running) -> None:
     before = same_browser(bob, service)
     await change(bob, end_others=False)
     assert same_browser(bob, service).cookies.get("tallygate") != before.cookies.get("tallygate")
@@ -129,7 +129,7 @@ async def test_this_session_goes_on_under_a_new_id(bob: httpx.AsyncClient, servi
     assert await status(before) == 401
 
 
-async def test_the_others_end_on_every_worker_where_that_is_chosen(bob: httpx.AsyncClient, elsewhere: Running) -> None:
+async def test_password_change_ends_other_sessions_if_chosen(bob: httpx.AsyncClient, elsewhere: Running) -> None:
     phone, laptop = await signed_in(elsewhere, "bob"), await signed_in(elsewhere, "bob")
     charlie = await signed_in(elsewhere, "charlie")
     assert [await status(phone), await status(laptop)] == [200, 200]
@@ -141,14 +141,14 @@ async def test_the_others_end_on_every_worker_where_that_is_chosen(bob: httpx.As
     assert await status(charlie) == 200
 
 
-async def test_the_others_stay_where_that_is_chosen(bob: httpx.AsyncClient, elsewhere: Running) -> None:
+async def test_password_change_keeps_other_sessions_if_chosen(bob: httpx.AsyncClient, elsewhere: Running) -> None:
     phone = await signed_in(elsewhere, "bob")
     await change(bob, end_others=False)
     assert await status(phone) == 200
     assert await knows(elsewhere, "bob", NEW)
 
 
-async def test_of_two_changes_at_the_same_moment_one_counts_and_the_other_is_told(
+async def test_concurrent_password_changes_apply_one(
     bob: httpx.AsyncClient, service: Running, elsewhere: Running
 ) -> None:
     phone = await signed_in(elsewhere, "bob")
@@ -170,7 +170,7 @@ async def test_guessing_the_current_password_is_limited(bob: httpx.AsyncClient, 
     assert await knows(service, "bob", PASSWORD)
 
 
-async def test_who_has_no_password_yet_sets_one(bob: httpx.AsyncClient, clock: Clock, service: Running) -> None:
+async def test_user_without_a_password_sets_one(bob: httpx.AsyncClient, clock: Clock, service: Running) -> None:
     dora = await service.state["accounts"].create("dora", None)
     await service.state["sessions"].end_all(dora.id)
     browser = await as_user(service, bob, dora.id)

@@ -16,7 +16,7 @@ QUESTIONS = {
 
 
 @pytest.mark.parametrize("action", QUESTIONS)
-async def test_the_users_page_leads_to_a_question_that_changes_nothing(
+async def test_question_about_a_user_changes_nothing(
     alice: httpx.AsyncClient, bob: httpx.AsyncClient, service: Running, cast: Cast, action: str
 ) -> None:
     path = f"/admin/users/{cast.bob.id}/{action}"
@@ -47,9 +47,7 @@ async def test_an_administrator_is_warned_of_their_own_account(alice: httpx.Asyn
         ("remove-admin", "The account is no longer an administrator."),
     ],
 )
-async def test_what_was_done_is_said_on_the_list_where_it_was(
-    alice: httpx.AsyncClient, cast: Cast, action: str, said: str
-) -> None:
+async def test_result_is_shown_on_the_list(alice: httpx.AsyncClient, cast: Cast, action: str, said: str) -> None:
     place = "/admin/users?q=b"
     answer = await alice.post(f"/admin/users/{cast.bob.id}", data={"action": action, "next": place})
     assert (answer.status_code, answer.headers["location"]) == (303, place)
@@ -58,7 +56,7 @@ async def test_what_was_done_is_said_on_the_list_where_it_was(
     assert [row.split()[0] for row in rows(page)] == ["bob"]
 
 
-async def test_a_question_leads_back_to_where_it_was_asked(alice: httpx.AsyncClient, cast: Cast) -> None:
+async def test_question_returns_to_its_page(alice: httpx.AsyncClient, cast: Cast) -> None:
     place = "/admin/users?q=user&amp;after=user049"
     question = await alice.get(f"/admin/users/{cast.bob.id}/disable", params={"next": place.replace("&amp;", "&")})
     assert f'<a class="button secondary" href="{place}">Cancel</a>' in question.text
@@ -68,7 +66,7 @@ async def test_a_question_leads_back_to_where_it_was_asked(alice: httpx.AsyncCli
 @pytest.mark.parametrize(
     "target", ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)"]
 )
-async def test_neither_answer_leads_to_another_site(alice: httpx.AsyncClient, cast: Cast, target: str) -> None:
+async def test_answers_stay_on_this_site(alice: httpx.AsyncClient, cast: Cast, target: str) -> None:
     question = await alice.get(f"/admin/users/{cast.bob.id}/end-sessions", params={"next": target})
     assert '<a class="button secondary" href="/admin/users">Cancel</a>' in question.text
     answer = await alice.post(f"/admin/users/{cast.bob.id}", data={"action": "end-sessions", "next": target})

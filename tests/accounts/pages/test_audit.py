@@ -32,9 +32,7 @@ async def events(alice: httpx.AsyncClient) -> list[str]:
     return [row.rpartition(" 192.0.2.1 ")[0] for row in rows(page)]
 
 
-async def test_it_tells_what_happened_to_whom_by_whom_newest_first(
-    alice: httpx.AsyncClient, service: Running, cast: Cast
-) -> None:
+async def test_audit_page_lists_entries_newest_first(alice: httpx.AsyncClient, service: Running, cast: Cast) -> None:
     bob = await signed_in(service, "bob")
     await service.client.post("/sign-in", data={"username": "bob", "password": "not that"})
     await service.client.post("/sign-in", data={"username": "nobody", "password": "not that"})
@@ -68,7 +66,7 @@ async def test_it_tells_what_happened_to_whom_by_whom_newest_first(
     ]
 
 
-async def test_new_accounts_are_noted_with_how_they_came(start: Start) -> None:
+async def test_audit_log_has_the_source_of_new_accounts(start: Start) -> None:
     async with start(registration="open") as service:
         alice, dora = service.another_client(), service.another_client()
         form = {"token": await token_of(service), "username": "alice", "password": PASSWORD}
@@ -82,7 +80,7 @@ async def test_new_accounts_are_noted_with_how_they_came(start: Start) -> None:
         ]
 
 
-async def test_a_session_that_its_owner_ends_is_noted(alice: httpx.AsyncClient, service: Running) -> None:
+async def test_ended_session_is_audited(alice: httpx.AsyncClient, service: Running) -> None:
     phone = await signed_in(service, "alice")
     (key,) = [each["id"] for each in (await alice.get("/api/account/sessions")).json() if not each["current"]]
     await alice.delete(f"/api/account/sessions/{key}")
@@ -104,13 +102,13 @@ async def test_older_events_come_by_the_page(alice: httpx.AsyncClient, service: 
 
 
 @pytest.mark.parametrize("before", ["", "0", "x", "-", "%00", "99999999999999999999-0"])
-async def test_an_odd_place_to_begin_shows_nothing(alice: httpx.AsyncClient, before: str) -> None:
+async def test_malformed_audit_cursor_shows_nothing(alice: httpx.AsyncClient, before: str) -> None:
     page = await alice.get(f"/admin/audit?before={before}")
     assert page.status_code == 200
     assert not rows(page)
 
 
-async def test_it_is_in_the_readers_language(alice: httpx.AsyncClient) -> None:
+async def test_audit_page_is_in_the_readers_language(alice: httpx.AsyncClient) -> None:
     page = await alice.get("/admin/audit", headers={"Accept-Language": "zh"})
     assert "审计日志" in page.text
     assert rows(page)[0].startswith("登录 使用密码 alice")
@@ -184,9 +182,7 @@ async def test_the_readers_of_the_log_are_no_way_to_guess(alice: httpx.AsyncClie
     assert typed not in (await alice.get("/admin/audit")).text
 
 
-async def test_it_is_filtered_and_leads_to_what_was_touched(
-    alice: httpx.AsyncClient, service: Running, cast: Cast
-) -> None:
+async def test_audit_page_filters_and_links(alice: httpx.AsyncClient, service: Running, cast: Cast) -> None:
     await signed_in(service, "bob")
     await alice.post(f"/admin/users/{cast.bob.id}", data={"action": "make-admin"})
     by_bob = await alice.get("/admin/audit", params={"user": "BOB"})
@@ -200,7 +196,7 @@ async def test_it_is_filtered_and_leads_to_what_was_touched(
         assert not rows(await alice.get(f"/admin/audit?{nothing}"))
 
 
-async def test_it_is_exported_and_told_by_the_api(alice: httpx.AsyncClient, service: Running, cast: Cast) -> None:
+async def test_audit_log_is_exported_and_in_the_api(alice: httpx.AsyncClient, service: Running, cast: Cast) -> None:
     for number in range(120):
         await service.state["audit"].record(Event.RENAMED, user=cast.bob.id, detail=f"=cmd{number}")
     first = (await alice.get("/api/audit", params={"event": "renamed"})).json()

@@ -45,7 +45,7 @@ async def old(start: Start, clock: Clock) -> Any:
 
 
 @pytest.mark.parametrize(("path", "fields"), ACTS)
-async def test_an_old_session_is_asked_before_each_act(
+async def test_stale_session_reauthenticates_before_each_act(
     old: tuple[Running, httpx.AsyncClient, dict[str, str]], path: str, fields: dict[str, str]
 ) -> None:
     service, browser, names = old
@@ -57,7 +57,7 @@ async def test_an_old_session_is_asked_before_each_act(
     assert (await service.state["accounts"].by_name("bob")).is_admin is False
 
 
-async def test_the_form_goes_through_with_the_password(
+async def test_kept_form_is_sent_after_the_password(
     old: tuple[Running, httpx.AsyncClient, dict[str, str]],
 ) -> None:
     _, browser, _ = old
@@ -89,7 +89,7 @@ async def test_a_wrong_password_asks_again_and_is_limited(
     assert [entry.detail for entry in entries if entry.event == "sign_in_failed"] == ["confirm"] * 10
 
 
-async def test_the_page_by_itself_leads_on(old: tuple[Running, httpx.AsyncClient, dict[str, str]]) -> None:
+async def test_confirm_page_without_a_form_redirects(old: tuple[Running, httpx.AsyncClient, dict[str, str]]) -> None:
     _, browser, _ = old
     page = await browser.get("/confirm?next=/account/tokens")
     assert page.status_code == 200
@@ -112,7 +112,7 @@ async def test_a_form_that_waits_is_its_users_only(old: tuple[Running, httpx.Asy
         assert (await browser.get(f"/confirm/resume?form={bad}")).status_code == 404
 
 
-async def test_a_provider_of_nobody_is_refused(old: tuple[Running, httpx.AsyncClient, dict[str, str]]) -> None:
+async def test_unknown_provider_is_refused(old: tuple[Running, httpx.AsyncClient, dict[str, str]]) -> None:
     _, browser, _ = old
     answer = await browser.post("/confirm/elsewhere", data={"confirm_provider": "corp", "confirm_action": "/account"})
     assert answer.status_code == 400

@@ -24,9 +24,7 @@ def keys_on(page: httpx.Response) -> list[str]:
     return re.findall(r'end\?key=([^"]+)"', page.text)
 
 
-async def test_each_is_shown_with_when_where_from_and_which_browser(
-    bob: httpx.AsyncClient, service: Running, clock: Clock
-) -> None:
+async def test_devices_show_time_address_and_browser(bob: httpx.AsyncClient, service: Running, clock: Clock) -> None:
     await device(service, PHONE, "2001:db8::7")
     clock.move(120)
     laptop = await device(service, LAPTOP, "198.51.100.4")
@@ -45,7 +43,7 @@ async def test_each_is_shown_with_when_where_from_and_which_browser(
     assert len(keys_on(page)) == 2
 
 
-async def test_one_is_ended_and_dead_at_once_on_every_worker(
+async def test_ended_device_is_signed_out_on_every_worker(
     bob: httpx.AsyncClient, service: Running, elsewhere: Running
 ) -> None:
     phone = await device(elsewhere, PHONE)
@@ -65,7 +63,7 @@ async def test_one_is_ended_and_dead_at_once_on_every_worker(
     assert len(rows(await bob.get("/account/devices"))) == 2
 
 
-async def test_all_others_are_ended(bob: httpx.AsyncClient, elsewhere: Running) -> None:
+async def test_all_other_sessions_are_ended(bob: httpx.AsyncClient, elsewhere: Running) -> None:
     others = [await device(elsewhere, agent) for agent in (PHONE, LAPTOP, "")]
     assert "End all other sessions" in (await bob.get("/account/devices")).text
     answer = await bob.post("/account/devices/end-others")
@@ -88,7 +86,7 @@ async def test_ending_this_one_signs_out(bob: httpx.AsyncClient) -> None:
     assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in?next=/account/devices")
 
 
-async def test_somebody_elses_cannot_be_ended(bob: httpx.AsyncClient, alice: httpx.AsyncClient) -> None:
+async def test_session_of_another_user_cannot_be_ended(bob: httpx.AsyncClient, alice: httpx.AsyncClient) -> None:
     (own,) = (await alice.get("/api/account/sessions")).json()
     assert (await bob.post("/account/devices/end", data={"key": own["id"]})).status_code == 404
     assert (await bob.delete(f"/api/account/sessions/{own['id']}")).status_code == 404
@@ -98,7 +96,7 @@ async def test_somebody_elses_cannot_be_ended(bob: httpx.AsyncClient, alice: htt
 
 
 @pytest.mark.parametrize("key", ["", "nothing", "\x00", "é", "*", "x" * 2048])
-async def test_what_is_no_session_is_not_found(bob: httpx.AsyncClient, key: str) -> None:
+async def test_malformed_session_id_is_not_found(bob: httpx.AsyncClient, key: str) -> None:
     assert (await bob.post("/account/devices/end", data={"key": key})).status_code == 404
     assert await status(bob) == 200
 
@@ -126,7 +124,7 @@ async def test_sessions_in_cookies_cannot_be_listed_and_the_page_says_so(start: 
         assert await status(bob) == 200
 
 
-async def test_odd_user_agents_are_shown_harmlessly(service: Running, bob: httpx.AsyncClient) -> None:
+async def test_user_agents_are_escaped(service: Running, bob: httpx.AsyncClient) -> None:
     await device(service, "<script>alert(1)</script> Chrome")
     page = await bob.get("/account/devices")
     assert "<script>" not in page.text.partition("<main")[2]

@@ -45,7 +45,7 @@ async def only(alice: httpx.AsyncClient) -> str:
     return path
 
 
-async def test_the_link_of_a_withdrawn_invitation_signs_nobody_up(alice: httpx.AsyncClient, service: Running) -> None:
+async def test_withdrawn_invitation_does_not_sign_up(alice: httpx.AsyncClient, service: Running) -> None:
     wrong = await invite(alice)
     path = await only(alice)
     right = await invite(alice)
@@ -59,7 +59,7 @@ async def test_the_link_of_a_withdrawn_invitation_signs_nobody_up(alice: httpx.A
     assert await sign_up(service, "dora", right) == 303
 
 
-async def test_they_are_listed_with_who_made_them_and_until_when_the_next_to_expire_first(
+async def test_invitations_are_listed_by_expiry(
     alice: httpx.AsyncClient, service: Running, cast: Cast, clock: Clock
 ) -> None:
     assert "Open invitations" not in (await alice.get("/admin/invitations")).text
@@ -77,7 +77,7 @@ async def test_they_are_listed_with_who_made_them_and_until_when_the_next_to_exp
     assert "You" in text.partition("alice")[2]
 
 
-async def test_a_question_says_which_one_it_is_and_changes_nothing(alice: httpx.AsyncClient, service: Running) -> None:
+async def test_question_about_an_invitation_changes_nothing(alice: httpx.AsyncClient, service: Running) -> None:
     secret = await invite(alice)
     path = await only(alice)
     page = await alice.get(path, params={"next": "/admin/users?q=b"})
@@ -89,14 +89,14 @@ async def test_a_question_says_which_one_it_is_and_changes_nothing(alice: httpx.
     assert await sign_up(service, "dora", secret) == 303
 
 
-async def test_no_page_tells_the_secret_again(alice: httpx.AsyncClient) -> None:
+async def test_invitation_secret_is_not_shown_again(alice: httpx.AsyncClient) -> None:
     secret = await invite(alice)
     for path in ("/admin/invitations", await only(alice), "/admin/audit"):
         assert secret not in (await alice.get(path)).text
 
 
 @pytest.mark.parametrize("target", ["https://evil.example/", "//evil.example", "javascript:alert(1)"])
-async def test_neither_answer_leads_to_another_site(alice: httpx.AsyncClient, target: str) -> None:
+async def test_answers_stay_on_this_site(alice: httpx.AsyncClient, target: str) -> None:
     await invite(alice)
     path = await only(alice)
     assert "evil.example" not in (await alice.get(path, params={"next": target})).text
@@ -104,7 +104,7 @@ async def test_neither_answer_leads_to_another_site(alice: httpx.AsyncClient, ta
     assert answer.headers["location"] == "/admin/invitations"
 
 
-async def test_only_administrators_are_asked_and_withdraw(
+async def test_withdrawing_needs_an_administrator(
     alice: httpx.AsyncClient, bob: httpx.AsyncClient, client: httpx.AsyncClient, service: Running
 ) -> None:
     secret = await invite(alice)
@@ -116,7 +116,7 @@ async def test_only_administrators_are_asked_and_withdraw(
     assert await sign_up(service, "dora", secret) == 303
 
 
-async def test_what_is_used_withdrawn_or_over_is_not_there(
+async def test_used_withdrawn_and_expired_invitations_are_not_listed(
     alice: httpx.AsyncClient, service: Running, clock: Clock
 ) -> None:
     gone = []
@@ -137,28 +137,26 @@ async def test_what_is_used_withdrawn_or_over_is_not_there(
 
 
 @pytest.mark.parametrize("odd", ["nobody", "%00", "%ff", "0" * 64, "x" * 3000])
-async def test_what_is_no_invitation_is_not_there(alice: httpx.AsyncClient, odd: str) -> None:
+async def test_unknown_invitation_is_not_found(alice: httpx.AsyncClient, odd: str) -> None:
     assert (await alice.get(f"/admin/invitations/{odd}/withdraw")).status_code == 404
     assert (await alice.post(f"/admin/invitations/{odd}/withdraw")).status_code == 404
 
 
-async def test_of_two_who_withdraw_at_the_same_moment_one_has_done_it(alice: httpx.AsyncClient) -> None:
+async def test_concurrent_withdrawals_succeed_once(alice: httpx.AsyncClient) -> None:
     await invite(alice)
     path = await only(alice)
     answers = await asyncio.gather(alice.post(path), alice.post(path))
     assert sorted(answer.status_code for answer in answers) == [303, 404]
 
 
-async def test_the_audit_log_tells_whose_it_was_and_who_withdrew_it(
-    alice: httpx.AsyncClient, service: Running, cast: Cast
-) -> None:
+async def test_withdrawn_invitation_is_audited(alice: httpx.AsyncClient, service: Running, cast: Cast) -> None:
     await service.state["accounts"].set_admin(cast.bob.id, True)
     await invite(await signed_in(service, "bob"))
     await alice.post(await only(alice))
     assert rows(await alice.get("/admin/audit"))[0].startswith("Invitation withdrawn bob by alice ")
 
 
-async def test_of_very_many_the_hundred_that_expire_first_are_shown(alice: httpx.AsyncClient, service: Running) -> None:
+async def test_first_hundred_invitations_are_shown(alice: httpx.AsyncClient, service: Running) -> None:
     invitations = service.state["invitations"]
     await asyncio.gather(*(invitations.create("somebody", DAY + number) for number in range(99)))
     page = await alice.get("/admin/invitations")

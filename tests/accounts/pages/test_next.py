@@ -62,9 +62,7 @@ async def sign_in(service: Running, target: str) -> httpx.Response:
 
 
 @pytest.mark.parametrize("target", EVIL)
-async def test_a_target_that_is_not_a_page_of_this_site_becomes_the_home_page(
-    service: Running, cast: Cast, target: str
-) -> None:
+async def test_unsafe_next_becomes_the_home_page(service: Running, cast: Cast, target: str) -> None:
     answer = await sign_in(service, target)
     assert (answer.status_code, answer.headers["location"]) == (303, "/")
     form = await service.client.get(f"/sign-in?next={quote(target, safe='')}")
@@ -73,7 +71,7 @@ async def test_a_target_that_is_not_a_page_of_this_site_becomes_the_home_page(
 
 
 @pytest.mark.parametrize("target", GOOD)
-async def test_a_page_of_this_site_is_where_it_goes(service: Running, cast: Cast, target: str) -> None:
+async def test_safe_next_is_followed(service: Running, cast: Cast, target: str) -> None:
     answer = await sign_in(service, target)
     assert (answer.status_code, answer.headers["location"]) == (303, target)
 
@@ -81,7 +79,7 @@ async def test_a_page_of_this_site_is_where_it_goes(service: Running, cast: Cast
 @settings(max_examples=150)
 @given(target=ASKED)
 @example(target="/%2509/evil.example")
-async def test_no_target_leads_away_from_here(service: Running, cast: Cast, target: str) -> None:
+async def test_fuzzed_next_stays_on_this_site(service: Running, cast: Cast, target: str) -> None:
     await service.state["limits"].signed_in("bob")
     service.state["rate_limiter"].ahead += 300  # every example has the address's whole allowance
     answer = await sign_in(service, target)
@@ -91,7 +89,7 @@ async def test_no_target_leads_away_from_here(service: Running, cast: Cast, targ
 
 @settings(max_examples=150)
 @given(query=st.one_of(ASKED.map(lambda text: quote(text, safe="/%")), st.binary(max_size=30).map(quote)))
-async def test_nor_does_any_link_for_who_is_signed_in_already(bob: httpx.AsyncClient, query: str) -> None:
+async def test_fuzzed_next_stays_on_this_site_when_signed_in(bob: httpx.AsyncClient, query: str) -> None:
     answer = await bob.get(f"/sign-in?next={query}")
     assert answer.status_code == 303
     assert stays(answer.headers["location"]), answer.headers["location"]

@@ -23,7 +23,7 @@ async def test_a_user_changes_the_own_name_and_address(bob: httpx.AsyncClient, s
     assert (wrong.status_code, error_at(wrong, "email")) == (400, "This is not an e-mail address.")
 
 
-async def test_a_user_exports_what_is_kept(bob: httpx.AsyncClient, service: Running, cast: Cast) -> None:
+async def test_user_exports_own_data(bob: httpx.AsyncClient, service: Running, cast: Cast) -> None:
     secret = await token_for(bob, name="backup")
     site = (await bob.post("/api/sites", json={"name": "Harbour", "hosts": ["harbour.example"]})).json()
     answer = await bob.post("/account/export")
@@ -50,7 +50,7 @@ async def test_a_user_removes_the_own_account(bob: httpx.AsyncClient, service: R
     assert (newest.event, newest.user, newest.detail) == (Event.USER_REMOVED, cast.bob.id, "bob")
 
 
-async def test_the_last_administrator_stays_and_tokens_remove_nobody(
+async def test_last_administrator_and_token_callers_cannot_remove_the_account(
     alice: httpx.AsyncClient, service: Running, cast: Cast
 ) -> None:
     assert (await alice.post("/account/remove", data={"name": "alice"})).status_code == 409
@@ -73,7 +73,7 @@ async def test_the_last_administrator_stays_and_tokens_remove_nobody(
         (["config:read"], [("GET", "/api/config")], [("GET", "/api/account"), ("GET", "/api/session")]),
     ],
 )
-async def test_a_tokens_scopes_limit_what_it_may_do(
+async def test_token_scopes_limit_operations(
     bob: httpx.AsyncClient,
     service: Running,
     scopes: list[str],
@@ -90,9 +90,7 @@ async def test_a_tokens_scopes_limit_what_it_may_do(
         assert "scope" in problem(answer, 403), (method, path)
 
 
-async def test_a_tokens_page_tells_scopes_last_use_and_what_expires_soon(
-    bob: httpx.AsyncClient, service: Running
-) -> None:
+async def test_token_page_shows_scopes_last_use_and_expiry(bob: httpx.AsyncClient, service: Running) -> None:
     form = {"name": "backup", "days": "1", "scope": ["sites:read"]}
     page = await bob.post("/account/tokens", data=form, follow_redirects=True)
     assert "<code>sites:read</code>" in page.text

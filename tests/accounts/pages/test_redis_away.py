@@ -81,7 +81,7 @@ async def nobody_gets_in(visitor: httpx.AsyncClient) -> None:
     assert not visitor.cookies
 
 
-async def test_a_sign_in_that_cannot_be_noted_does_not_take_place(
+async def test_sign_in_fails_if_it_cannot_be_audited(
     service: Running, cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def away(*_: object, **__: object) -> None:
@@ -95,7 +95,7 @@ async def test_a_sign_in_that_cannot_be_noted_does_not_take_place(
     assert not await service.state["sessions"].of_user(cast.bob.id)
 
 
-async def test_a_sign_in_that_redis_leaves_in_the_middle_leaves_nobody_in(start: Start, fragile: Valkey) -> None:
+async def test_sign_in_interrupted_by_redis_starts_no_session(start: Start, fragile: Valkey) -> None:
     """After the right password, before the session: there is none, and no cookie that would name one."""
     async with start(redis_url=fragile.url) as service:
         await make_cast(service)
@@ -117,9 +117,7 @@ async def test_a_sign_in_that_redis_leaves_in_the_middle_leaves_nobody_in(start:
 
 
 @pytest.mark.parametrize("setting", ["maxmemory", "min-replicas-to-write"])
-async def test_a_redis_that_cannot_write_is_as_good_as_away_for_who_wants_to_come_in(
-    start: Start, fragile: Valkey, setting: str, clock: Clock
-) -> None:
+async def test_read_only_redis_refuses_sign_ins(start: Start, fragile: Valkey, setting: str, clock: Clock) -> None:
     """A full memory; missing replicas answer as a full disk does."""
     async with start(redis_url=fragile.url) as service:
         await make_cast(service)
@@ -137,7 +135,7 @@ async def test_a_redis_that_cannot_write_is_as_good_as_away_for_who_wants_to_com
 
 
 @pytest.mark.parametrize("missing", ["the second look at the password", "the end of the session"])
-async def test_nobody_is_in_while_redis_cannot_say_whether_they_were_thrown_out_meanwhile(
+async def test_sessions_are_refused_while_redis_is_away(
     service: Running, cast: Cast, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, missing: str
 ) -> None:
     accounts, sessions, looks = service.state["accounts"], service.state["sessions"], []

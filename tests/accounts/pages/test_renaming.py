@@ -75,7 +75,7 @@ async def test_sessions_and_tokens_stay(bob: httpx.AsyncClient, service: Running
         ("x" * 65, "A name has at most 64 characters."),
     ],
 )
-async def test_what_cannot_be_the_name_is_refused_at_its_field(
+async def test_bad_name_is_shown_at_its_field(
     bob: httpx.AsyncClient, service: Running, cast: Cast, name: str, reason: str
 ) -> None:
     page = await rename(bob, name)
@@ -87,21 +87,19 @@ async def test_what_cannot_be_the_name_is_refused_at_its_field(
     assert (await bob.get("/account")).text.count(reason) == 0
 
 
-async def test_what_is_no_field_of_a_form_is_refused_by_name(bob: httpx.AsyncClient, cast: Cast) -> None:
+async def test_unknown_form_field_is_named(bob: httpx.AsyncClient, cast: Cast) -> None:
     answer = await bob.post("/account/name", data={"username": "x" * 3000}, headers={"Accept": "application/json"})
     assert (answer.status_code, answer.json()["field"]) == (400, "username")
 
 
-async def test_of_two_who_want_one_name_at_the_same_moment_one_is_told(
-    bob: httpx.AsyncClient, elsewhere: Running
-) -> None:
+async def test_concurrent_rename_shows_that_the_name_is_taken(bob: httpx.AsyncClient, elsewhere: Running) -> None:
     charlie = await signed_in(elsewhere, "charlie")
     answers = await asyncio.gather(rename(bob, "robert"), rename(charlie, "Robert"))
     assert sorted(answer.status_code for answer in answers) == [303, 400]
     assert [error_at(page, "username") for page in answers if page.status_code == 400] == ["This name is taken."]
 
 
-async def test_it_needs_a_fresh_sign_in(bob: httpx.AsyncClient, clock: Clock) -> None:
+async def test_renaming_needs_reauthentication(bob: httpx.AsyncClient, clock: Clock) -> None:
     clock.move(601)
     answer = await rename(bob, "robert")
     assert answer.status_code == 401
@@ -109,7 +107,7 @@ async def test_it_needs_a_fresh_sign_in(bob: httpx.AsyncClient, clock: Clock) ->
     assert await name_of(bob) == "bob"
 
 
-async def test_it_needs_somebody(client: httpx.AsyncClient) -> None:
+async def test_renaming_needs_a_user(client: httpx.AsyncClient) -> None:
     answer = await rename(client, "robert")
     assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in")
 
@@ -121,7 +119,7 @@ async def test_asking_which_names_are_taken_is_limited(bob: httpx.AsyncClient) -
     assert await name_of(bob) == "bob"
 
 
-async def test_it_is_noted_with_the_name_before(
+async def test_renaming_is_audited_with_the_former_name(
     alice: httpx.AsyncClient, bob: httpx.AsyncClient, service: Running, cast: Cast
 ) -> None:
     await rename(bob, "robert")
@@ -135,7 +133,7 @@ async def test_it_is_noted_with_the_name_before(
     assert rows(page)[0].startswith("用户名已修改 原名 bob robert ")
 
 
-async def test_nobody_is_renamed_while_old_cookies_tell_who_somebody_is(make_settings: Callable[..., Settings]) -> None:
+async def test_renaming_is_refused_with_legacy_cookies(make_settings: Callable[..., Settings]) -> None:
     """Whoever got a name that was given up would be signed in by the cookie of who had it."""
     async with running(make_settings(legacy_flask_secret="flask")) as service:
         await make_cast(service)

@@ -32,7 +32,7 @@ async def alice(service: Running, cast: Cast) -> httpx.AsyncClient:
     return await signed_in(service, "alice")
 
 
-async def test_a_link_sets_the_password_and_ends_all_sessions(
+async def test_reset_link_sets_the_password_and_ends_all_sessions(
     service: Running, cast: Cast, alice: httpx.AsyncClient
 ) -> None:
     bob = await signed_in(service, "bob")
@@ -50,7 +50,7 @@ async def test_a_link_sets_the_password_and_ends_all_sessions(
     assert refused.status_code == 401
 
 
-async def test_it_is_shown_once(cast: Cast, alice: httpx.AsyncClient) -> None:
+async def test_reset_link_is_shown_once(cast: Cast, alice: httpx.AsyncClient) -> None:
     answer = await alice.post(f"/admin/users/{cast.bob.id}/reset-link")
     assert answer.status_code == 303
     place = answer.headers["location"]
@@ -66,13 +66,13 @@ async def test_it_works_once(service: Running, cast: Cast, alice: httpx.AsyncCli
     await signed_in(service, "bob", NEW)
 
 
-async def test_it_ends_after_another_password_change(service: Running, cast: Cast, alice: httpx.AsyncClient) -> None:
+async def test_reset_link_ends_with_a_password_change(service: Running, cast: Cast, alice: httpx.AsyncClient) -> None:
     first, second = await link_for(alice, cast.bob.id), await link_for(alice, cast.bob.id)
     assert (await use(service, first)).status_code == 303
     assert (await use(service, second, "another fine password")).status_code == 404
 
 
-async def test_it_ends_after_a_day(start: Start, clock: Clock) -> None:
+async def test_reset_link_ends_after_a_day(start: Start, clock: Clock) -> None:
     async with start() as service:
         cast = await make_cast(service)
         link = await link_for(await signed_in(service, "alice"), cast.bob.id)

@@ -53,7 +53,7 @@ async def test_once_there_is_an_administrator_the_link_is_dead(client: httpx.Asy
 
 
 @pytest.mark.parametrize("query", ["", "?token=", "?token=" + "0" * 64, "?token=%00", "?token=%C3%A9", "?token=%ff"])
-async def test_a_wrong_token_finds_nothing(client: httpx.AsyncClient, service: Running, query: str) -> None:
+async def test_wrong_setup_token_is_not_found(client: httpx.AsyncClient, service: Running, query: str) -> None:
     right = await token_of(service)
     assert (await client.get(f"/setup{query}")).status_code == 404
     assert (await set_up(client, query.removeprefix("?token="))).status_code == 404
@@ -69,7 +69,7 @@ async def test_a_wrong_token_finds_nothing(client: httpx.AsyncClient, service: R
         ("alice", "short", "password", "A password has at least 8 characters."),
     ],
 )
-async def test_a_mistake_is_said_at_its_field_and_the_link_stays_good(
+async def test_mistake_is_shown_at_its_field_and_the_link_stays_valid(
     client: httpx.AsyncClient, service: Running, name: str, password: str, field: str, reason: str
 ) -> None:
     await service.state["accounts"].create("bob", None)
@@ -82,9 +82,7 @@ async def test_a_mistake_is_said_at_its_field_and_the_link_stays_good(
     assert (await set_up(client, token)).status_code == 303
 
 
-async def test_of_two_who_open_the_link_at_the_same_moment_one_is_the_administrator(
-    service: Running, elsewhere: Running
-) -> None:
+async def test_concurrent_setups_make_one_administrator(service: Running, elsewhere: Running) -> None:
     token = await token_of(service)
     browsers = [one.another_client() for one in (service, elsewhere) * 2]
     answers = await asyncio.gather(
@@ -94,9 +92,7 @@ async def test_of_two_who_open_the_link_at_the_same_moment_one_is_the_administra
     assert (await service.state["user_search"].find(UserFilter())).total == 1
 
 
-async def test_guessing_is_limited_and_locks_nobody_out_who_has_the_link(
-    client: httpx.AsyncClient, service: Running
-) -> None:
+async def test_guessing_setup_tokens_is_limited(client: httpx.AsyncClient, service: Running) -> None:
     token = await token_of(service)
     answers = [(await client.get(f"/setup?token={number}")).status_code for number in range(11)]
     assert answers == [404] * 10 + [429]
@@ -105,7 +101,7 @@ async def test_guessing_is_limited_and_locks_nobody_out_who_has_the_link(
     assert (await set_up(client, token)).status_code == 303
 
 
-async def test_another_key_makes_another_link(start: Start, service: Running) -> None:
+async def test_other_secret_key_makes_another_link(start: Start, service: Running) -> None:
     async with start(secret_key="another key than that of the tests") as other:
         assert await token_of(other) != await token_of(service)
 
@@ -118,7 +114,7 @@ def link_in(service: Process) -> str:
 
 
 @pytest.mark.slow
-def test_each_start_prints_one_link_until_there_is_an_administrator(tmp_path: Path, server: Valkey) -> None:
+def test_start_prints_the_setup_link_until_there_is_an_administrator(tmp_path: Path, server: Valkey) -> None:
     settings = {"redis_url": server.url, "port": "0"}
     for _ in range(2):  # also where one start follows close on another
         with process(tmp_path, **settings, log_file=str(tmp_path / "log")) as service:
@@ -152,7 +148,7 @@ def test_each_start_prints_one_link_until_there_is_an_administrator(tmp_path: Pa
         assert "/setup" not in service.output
 
 
-async def test_the_link_is_printed_as_soon_as_redis_can_be_asked(
+async def test_setup_link_is_printed_once_redis_answers(
     start: Start, short_folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with valkey(short_folder / "late") as late:
@@ -170,7 +166,7 @@ async def test_the_link_is_printed_as_soon_as_redis_can_be_asked(
             await eventually(printed)
 
 
-async def test_no_link_is_good_where_there_is_an_administrator(service: Running, client: httpx.AsyncClient) -> None:
+async def test_setup_link_is_invalid_with_an_administrator(service: Running, client: httpx.AsyncClient) -> None:
     token = await token_of(service)
     await make_cast(service)
     assert (await client.get(f"/setup?token={token}")).status_code == 404

@@ -30,7 +30,7 @@ async def test_the_form_asks_for_a_name_and_a_password(client: httpx.AsyncClient
     assert "set-cookie" not in page.headers
 
 
-async def test_who_knows_the_password_is_in_and_is_greeted_once(client: httpx.AsyncClient, cast: Cast) -> None:
+async def test_right_password_signs_in_with_one_greeting(client: httpx.AsyncClient, cast: Cast) -> None:
     answer = await post(client, "bob", target="/account/devices")
     assert answer.status_code == 303
     assert answer.headers["location"] == "/account/devices"
@@ -52,12 +52,12 @@ async def test_the_message_waits_for_a_page_that_shows_it(client: httpx.AsyncCli
     assert message(await client.get("/account")) is None
 
 
-async def test_a_name_may_be_spelled_in_any_way_that_is_the_same_name(client: httpx.AsyncClient, cast: Cast) -> None:
+async def test_name_spelling_does_not_matter_at_sign_in(client: httpx.AsyncClient, cast: Cast) -> None:
     assert (await post(client, " ＢＯＢ ")).status_code == 303
     assert await status(client) == 200
 
 
-async def test_who_is_signed_in_already_goes_on_at_once(bob: httpx.AsyncClient) -> None:
+async def test_signed_in_user_skips_the_form(bob: httpx.AsyncClient) -> None:
     answer = await bob.get("/sign-in", params={"next": "/account"})
     assert (answer.status_code, answer.headers["location"]) == (303, "/account")
     answer = await bob.get("/sign-in", params={"next": "/sign-in"})
@@ -70,7 +70,7 @@ def without_name(page: httpx.Response, name: str) -> str:
     return page.text.replace(f'value="{name}"', "")
 
 
-async def test_wrong_unknown_and_disabled_get_the_same_answer_for_the_same_work(
+async def test_wrong_unknown_and_disabled_look_the_same(
     service: Running, cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await service.state["accounts"].set_disabled(cast.charlie.id, True)
@@ -96,9 +96,7 @@ async def test_wrong_unknown_and_disabled_get_the_same_answer_for_the_same_work(
     assert all(answer == answers[0] for answer in answers[1:])
 
 
-async def test_a_wrong_password_is_said_at_its_field_and_the_name_is_kept(
-    client: httpx.AsyncClient, cast: Cast
-) -> None:
+async def test_wrong_password_keeps_the_name(client: httpx.AsyncClient, cast: Cast) -> None:
     page = await post(client, 'bo"b', "not that", "/account")
     assert page.status_code == 401
     assert error_at(page, "password") == "The username or password is wrong."
@@ -109,7 +107,7 @@ async def test_a_wrong_password_is_said_at_its_field_and_the_name_is_kept(
     assert await status(client) == 401
 
 
-async def test_a_page_for_who_is_signed_in_comes_after_signing_in(client: httpx.AsyncClient, cast: Cast) -> None:
+async def test_sign_in_redirects_to_the_requested_page(client: httpx.AsyncClient, cast: Cast) -> None:
     answer = await client.get("/admin/users?q=b&after=a")
     assert answer.status_code == 303
     form = await client.get(answer.headers["location"])
@@ -121,19 +119,19 @@ async def test_a_page_for_who_is_signed_in_comes_after_signing_in(client: httpx.
 
 
 @pytest.mark.parametrize("kind", [{"Accept": "application/json"}, {"Sec-Fetch-Mode": "cors", "Accept": "*/*"}])
-async def test_a_script_is_told_instead_of_sent_to_sign_in(client: httpx.AsyncClient, kind: dict[str, str]) -> None:
+async def test_script_gets_401_instead_of_a_redirect(client: httpx.AsyncClient, kind: dict[str, str]) -> None:
     answer = await client.get("/account", headers=kind)
     assert answer.status_code == 401
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["sign_in_url"] == "/sign-in"
 
 
-async def test_a_form_of_who_was_thrown_out_leads_to_signing_in(client: httpx.AsyncClient) -> None:
+async def test_form_of_an_ended_session_leads_to_sign_in(client: httpx.AsyncClient) -> None:
     answer = await client.post("/account/password", data={"current": PASSWORD, "new": PASSWORD})
     assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in")
 
 
-async def test_answers_that_depend_on_who_asks_are_not_kept(bob: httpx.AsyncClient, client: httpx.AsyncClient) -> None:
+async def test_personal_responses_are_not_cacheable(bob: httpx.AsyncClient, client: httpx.AsyncClient) -> None:
     for browser in (bob, client):
         for path in ("/", "/sign-in", "/account", "/account/devices", "/account/tokens", "/admin/users", "/api"):
             answer = await browser.get(path)
@@ -143,16 +141,14 @@ async def test_answers_that_depend_on_who_asks_are_not_kept(bob: httpx.AsyncClie
     assert answer.headers["cache-control"] == "no-store"
 
 
-async def test_signing_in_again_begins_another_session_and_ends_the_old_one(
-    bob: httpx.AsyncClient, service: Running
-) -> None:
+async def test_second_sign_in_replaces_the_session(bob: httpx.AsyncClient, service: Running) -> None:
     before = same_browser(bob, service)
     await post(bob, "bob")
     assert await status(bob) == 200
     assert await status(before) == 401
 
 
-async def test_signing_out_kills_the_session(bob: httpx.AsyncClient, service: Running) -> None:
+async def test_sign_out_ends_the_session(bob: httpx.AsyncClient, service: Running) -> None:
     before = same_browser(bob, service)
     answer = await bob.post("/sign-out")
     assert (answer.status_code, answer.headers["location"]) == (303, "/")
@@ -162,20 +158,20 @@ async def test_signing_out_kills_the_session(bob: httpx.AsyncClient, service: Ru
     assert (await bob.post("/sign-out")).status_code == 303
 
 
-async def test_signing_out_removes_a_cookie_that_was_no_good_any_more(client: httpx.AsyncClient) -> None:
+async def test_sign_out_deletes_a_dead_cookie(client: httpx.AsyncClient) -> None:
     client.cookies.set("tallygate", "no good", domain="tallygate.test")
     await client.post("/sign-out")
     assert not client.cookies
 
 
-async def test_signing_out_is_no_link(bob: httpx.AsyncClient) -> None:
+async def test_sign_out_by_get_is_refused(bob: httpx.AsyncClient) -> None:
     answer = await bob.get("/sign-out")
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
     assert await status(bob) == 200
 
 
 @pytest.mark.parametrize("path", ["/sign-in", "/sign-out", "/account/password", "/api/session"])
-async def test_another_site_can_neither_sign_in_nor_out(bob: httpx.AsyncClient, path: str) -> None:
+async def test_cross_site_sign_in_and_out_are_refused(bob: httpx.AsyncClient, path: str) -> None:
     for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}, {"Origin": "null"}):
         answer = await bob.post(path, data={"username": "alice", "password": PASSWORD}, headers=headers)
         assert answer.status_code == 403
@@ -193,12 +189,12 @@ async def test_another_site_can_neither_sign_in_nor_out(bob: httpx.AsyncClient, 
         {"data": {"username": "bob", "password": "x" * 300}},
     ],
 )
-async def test_an_odd_form_signs_nobody_in(client: httpx.AsyncClient, cast: Cast, sent: dict[str, Any]) -> None:
+async def test_malformed_form_does_not_sign_in(client: httpx.AsyncClient, cast: Cast, sent: dict[str, Any]) -> None:
     assert (await client.post("/sign-in", **sent)).status_code == 401
 
 
 @pytest.mark.parametrize("field", ["username", "password", "next"])
-async def test_a_field_that_is_too_long_or_a_file_is_named(client: httpx.AsyncClient, field: str) -> None:
+async def test_long_field_or_file_is_named(client: httpx.AsyncClient, field: str) -> None:
     long = await client.post("/sign-in", data={field: "x" * 2049})
     assert long.status_code == 400
     assert f"{field}: must be a text of at most 2048 characters" in long.text
@@ -227,7 +223,7 @@ async def test_the_way_to_an_account_is_shown_where_there_is_one(start: Start, r
         assert ('href="/sign-up?next=/"' in page.text) is link
 
 
-async def test_who_changed_the_password_at_this_moment_has_thrown_out_this_sign_in_as_well(
+async def test_concurrent_password_change_ends_the_sign_in(
     service: Running, cast: Cast, client: httpx.AsyncClient
 ) -> None:
     """Between the look at the old password and the new session is time enough to change it and end all sessions."""
@@ -246,7 +242,7 @@ async def test_who_changed_the_password_at_this_moment_has_thrown_out_this_sign_
     assert not await service.state["sessions"].of_user(cast.bob.id)
 
 
-async def test_two_tabs_may_sign_in_at_the_same_moment(service: Running, cast: Cast) -> None:
+async def test_two_tabs_sign_in_at_once(service: Running, cast: Cast) -> None:
     tabs = await asyncio.gather(*(signed_in(service, "bob") for _ in range(4)))
     assert [await status(tab) for tab in tabs] == [200] * 4
 
@@ -263,7 +259,7 @@ async def test_an_older_hash_is_renewed_when_its_owner_signs_in(
     assert (await post(client, "bob")).status_code == 303
 
 
-async def test_a_hash_that_cannot_be_renewed_at_this_moment_keeps_nobody_out(
+async def test_failed_rehash_does_not_block_sign_in(
     service: Running, cast: Cast, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def busy(password: str) -> str:

@@ -38,7 +38,7 @@ async def test_an_account_takes_ten_wrong_passwords_then_not_even_the_right_one(
     assert await attempt(service.client, "charlie", PASSWORD) == 200
 
 
-async def test_an_account_that_nobody_has_is_limited_like_any_other(service: Running, cast: Cast) -> None:
+async def test_unknown_account_is_limited_too(service: Running, cast: Cast) -> None:
     answers = [await attempt(service.client, "nobody") for _ in range(11)]
     assert answers == [401] * 10 + [429]
 
@@ -58,33 +58,33 @@ async def test_the_api_says_in_its_own_way_when_to_try_again(service: Running, c
     assert problem["title"] == "Too many attempts"
 
 
-async def test_the_right_password_makes_the_accounts_allowance_whole_again(service: Running, cast: Cast) -> None:
+async def test_right_password_resets_the_account_limit(service: Running, cast: Cast) -> None:
     for _ in range(2):
         assert [await attempt(service.client, "bob") for _ in range(9)] == [401] * 9
         assert await attempt(service.client, "bob", PASSWORD) == 200
 
 
-async def test_what_is_refused_is_tried_again_when_the_time_has_passed(service: Running, cast: Cast) -> None:
+async def test_retry_after_tells_when_to_try_again(service: Running, cast: Cast) -> None:
     for _ in range(11):
         last = await service.client.post("/sign-in", data={"username": "bob", "password": "not that"})
     service.state["rate_limiter"].ahead = int(last.headers["retry-after"])
     assert await attempt(service.client, "bob", PASSWORD) == 200
 
 
-async def test_an_address_may_not_try_one_account_after_the_other(service: Running, cast: Cast) -> None:
+async def test_address_limit_stops_password_spraying(service: Running, cast: Cast) -> None:
     await exhaust(service, "198.51.100.1")
     assert await attempt(visitor(service, "198.51.100.1"), "bob", PASSWORD) == 429
     assert await attempt(visitor(service, "198.51.100.2"), "bob", PASSWORD) == 200
 
 
-async def test_a_network_of_ipv6_addresses_counts_as_one(service: Running, cast: Cast) -> None:
+async def test_ipv6_network_counts_as_one_address(service: Running, cast: Cast) -> None:
     await exhaust(service, "2001:db8:0:1::1")
     assert await attempt(visitor(service, "2001:db8:0:1:ffff::2"), "bob", PASSWORD) == 429
     assert await attempt(visitor(service, "2001:db8:0:2::1"), "bob", PASSWORD) == 200
 
 
 @pytest.mark.parametrize("header", ["X-Forwarded-For", "X-Real-IP", "Forwarded", "CF-Connecting-IP"])
-async def test_a_forged_header_changes_nothing(service: Running, cast: Cast, header: str) -> None:
+async def test_forged_forwarded_header_is_ignored(service: Running, cast: Cast, header: str) -> None:
     await exhaust(service, "198.51.100.1")
     value = "for=203.0.113.9" if header == "Forwarded" else "203.0.113.9"
     assert await attempt(visitor(service, "198.51.100.1", **{header: value}), "bob", PASSWORD) == 429
@@ -104,7 +104,7 @@ async def test_behind_a_trusted_proxy_each_client_has_an_allowance_of_its_own(st
         assert await attempt(stranger, "bob", PASSWORD) == 429
 
 
-async def test_a_flood_of_refused_attempts_does_not_wash_out_the_audit_log(service: Running, cast: Cast) -> None:
+async def test_refused_attempts_do_not_flood_the_audit_log(service: Running, cast: Cast) -> None:
     alice = await signed_in(service, "alice")
     await exhaust(service, "198.51.100.1")
     flood = visitor(service, "198.51.100.1")

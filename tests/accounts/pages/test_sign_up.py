@@ -36,7 +36,7 @@ def secret_of(link: str) -> str:
     return link.partition("invitation=")[2]
 
 
-async def test_it_is_closed_unless_the_settings_open_it(client: httpx.AsyncClient) -> None:
+async def test_sign_up_is_closed_by_default(client: httpx.AsyncClient) -> None:
     for answer in (await client.get("/sign-up"), await sign_up(client, "dora"), await sign_up(client, "dora")):
         assert answer.status_code == 403
         assert "Sign-up is closed." in answer.text
@@ -52,7 +52,7 @@ async def test_an_invitation_is_no_way_in_where_it_is_closed(start: Start) -> No
         assert answer.status_code == 403
 
 
-async def test_where_it_is_open_everybody_makes_an_account_and_is_in(start: Start) -> None:
+async def test_open_sign_up_creates_an_account(start: Start) -> None:
     async with start(registration="open") as service:
         client = service.client
         page = await client.get("/sign-up?next=/account")
@@ -67,7 +67,7 @@ async def test_where_it_is_open_everybody_makes_an_account_and_is_in(start: Star
         assert await status(await signed_in(service, "dora", NEW)) == 200
 
 
-async def test_an_open_service_needs_no_invitation_and_minds_no_odd_one(start: Start) -> None:
+async def test_open_sign_up_ignores_bad_invitations(start: Start) -> None:
     async with start(registration="open") as service:
         assert (await sign_up(service.client, "dora", invitation="odd")).status_code == 303
 
@@ -86,7 +86,7 @@ async def test_an_open_service_needs_no_invitation_and_minds_no_odd_one(start: S
         ("ALICE", NEW, "username", "This name is taken."),
     ],
 )
-async def test_what_is_wrong_is_said_at_its_field_and_nothing_is_made(
+async def test_mistake_at_sign_up_creates_nothing(
     start: Start, name: str, password: str, field: str, reason: str
 ) -> None:
     async with start(registration="open") as service:
@@ -117,7 +117,7 @@ async def test_an_invitation_makes_one_account(start: Start) -> None:
         assert await status(late) == 401
 
 
-async def test_a_mistake_costs_nobody_the_invitation(start: Start) -> None:
+async def test_mistake_does_not_use_up_the_invitation(start: Start) -> None:
     async with start(registration="invitation") as service:
         secret = secret_of(await invitation(service))
         assert (await sign_up(service.client, "alice", invitation=secret)).status_code == 400
@@ -140,13 +140,13 @@ async def test_an_invitation_ends(start: Start, clock: Clock) -> None:
 @pytest.mark.parametrize(
     "link", ["/sign-up", "/sign-up?invitation=", "/sign-up?invitation=%00", f"/sign-up?invitation={'x' * 43}"]
 )
-async def test_nothing_but_an_invitation_will_do(start: Start, link: str) -> None:
+async def test_sign_up_by_invitation_needs_a_valid_one(start: Start, link: str) -> None:
     async with start(registration="invitation") as service:
         assert (await service.client.get(link)).status_code == 403
         assert (await sign_up(service.client, "dora", invitation=secret_of(link))).status_code == 403
 
 
-async def test_of_two_who_use_one_invitation_at_the_same_moment_one_is_in(start: Start) -> None:
+async def test_concurrent_sign_ups_use_the_invitation_once(start: Start) -> None:
     async with start(registration="invitation") as service, start(registration="invitation") as elsewhere:
         secret = secret_of(await invitation(service))
         guests = [one.another_client() for one in (service, elsewhere) * 2]
@@ -158,7 +158,7 @@ async def test_of_two_who_use_one_invitation_at_the_same_moment_one_is_in(start:
         assert (await service.state["user_search"].find(UserFilter("dora"))).total == 1
 
 
-async def test_of_two_who_want_one_name_at_the_same_moment_one_has_it_and_the_other_is_told(start: Start) -> None:
+async def test_concurrent_sign_ups_for_one_name_create_one(start: Start) -> None:
     async with start(registration="open") as service, start(registration="open") as elsewhere:
         guests = [one.another_client() for one in (service, elsewhere) * 2]
         names = ["dora", "Dora", "DORA", "ｄｏｒａ"]
@@ -169,7 +169,7 @@ async def test_of_two_who_want_one_name_at_the_same_moment_one_has_it_and_the_ot
         assert sorted([await status(guest) for guest in guests]) == [200, 401, 401, 401]
 
 
-async def test_an_address_makes_ten_accounts_an_hour(start: Start) -> None:
+async def test_sign_up_is_limited_to_ten_an_hour(start: Start) -> None:
     async with start(registration="open") as service:
         for number in range(10):
             assert (await sign_up(service.another_client(), f"dora{number}")).status_code == 303
@@ -180,7 +180,7 @@ async def test_an_address_makes_ten_accounts_an_hour(start: Start) -> None:
         assert (await sign_up(elsewhere, "one-more")).status_code == 303
 
 
-async def test_one_invitation_is_not_good_for_asking_after_names_from_many_addresses(start: Start) -> None:
+async def test_name_probing_with_one_invitation_is_limited(start: Start) -> None:
     async with start(registration="invitation") as service:
         secret = secret_of(await invitation(service))
         answers = []
@@ -190,7 +190,7 @@ async def test_one_invitation_is_not_good_for_asking_after_names_from_many_addre
         assert answers == [400] * 20 + [429]
 
 
-async def test_more_passwords_at_once_than_can_be_hashed_are_put_off_and_nothing_is_made(start: Start) -> None:
+async def test_full_hashing_queue_postpones_sign_ups(start: Start) -> None:
     async with start(registration="invitation") as service:
         secret = secret_of(await invitation(service))
         service.state["passwords"] = PasswordHashing(threads=1, waiting=-1)
@@ -200,7 +200,7 @@ async def test_more_passwords_at_once_than_can_be_hashed_are_put_off_and_nothing
         assert (await sign_up(service.client, "dora", invitation=secret)).status_code == 303
 
 
-async def test_the_next_page_is_one_of_this_site(start: Start) -> None:
+async def test_sign_up_redirects_within_this_site(start: Start) -> None:
     async with start(registration="open") as service:
         answer = await service.client.post(
             "/sign-up", data={"username": "dora", "password": NEW, "next": "//evil.example"}
@@ -208,7 +208,7 @@ async def test_the_next_page_is_one_of_this_site(start: Start) -> None:
         assert answer.headers["location"] == "/"
 
 
-async def test_who_makes_another_account_leaves_the_first_one(start: Start) -> None:
+async def test_sign_up_ends_the_former_session(start: Start) -> None:
     async with start(registration="open") as service:
         await make_cast(service)
         bob = await signed_in(service, "bob")
@@ -219,7 +219,7 @@ async def test_who_makes_another_account_leaves_the_first_one(start: Start) -> N
         assert message(await bob.get("/")) is None
 
 
-async def test_a_hash_from_another_app_cannot_be_signed_up_with(start: Start) -> None:
+async def test_password_hash_as_password_is_refused(start: Start) -> None:
     """A password is what is hashed, not its hash: nobody is in who knows the hash only."""
     async with start(registration="open") as service:
         await make_cast(service)

@@ -49,7 +49,7 @@ async def test_a_revoked_token_is_dead_at_once_on_every_worker(
     assert (await bob.post("/account/tokens/revoke", data={"id": token["id"]})).status_code == 404
 
 
-async def test_somebody_elses_token_cannot_be_revoked(bob: httpx.AsyncClient, service: Running) -> None:
+async def test_token_of_another_user_cannot_be_revoked(bob: httpx.AsyncClient, service: Running) -> None:
     await create(bob)
     (token,) = (await bob.get("/api/account/tokens")).json()
     charlie = await signed_in(service, "charlie")
@@ -58,7 +58,7 @@ async def test_somebody_elses_token_cannot_be_revoked(bob: httpx.AsyncClient, se
     assert len(rows(await bob.get("/account/tokens"))) == 1
 
 
-async def test_a_token_ends_when_it_was_said_to(bob: httpx.AsyncClient, service: Running, clock: Clock) -> None:
+async def test_token_expires_as_chosen(bob: httpx.AsyncClient, service: Running, clock: Clock) -> None:
     short, endless = shown_secret(await create(bob, days="30")), shown_secret(await create(bob, "ever", "0"))
     clock.move(30 * DAY - 1)
     assert await status(program(service, short)) == 200
@@ -85,14 +85,14 @@ async def test_a_token_ends_when_it_was_said_to(bob: httpx.AsyncClient, service:
         ("backup", "30\n", "days"),
     ],
 )
-async def test_what_is_wrong_is_said_at_its_field(bob: httpx.AsyncClient, name: str, days: str, field: str) -> None:
+async def test_mistake_is_shown_at_its_field(bob: httpx.AsyncClient, name: str, days: str, field: str) -> None:
     page = await create(bob, name, days)
     assert page.status_code == 400
     assert error_at(page, field)
     assert not rows(page)
 
 
-async def test_one_user_has_at_most_fifty(bob: httpx.AsyncClient, service: Running) -> None:
+async def test_user_has_at_most_fifty_tokens(bob: httpx.AsyncClient, service: Running) -> None:
     user = (await bob.get("/api/account")).json()
     for number in range(50):
         await service.state["tokens"].create(user["id"], f"token {number}")
@@ -104,7 +104,7 @@ async def test_one_user_has_at_most_fifty(bob: httpx.AsyncClient, service: Runni
     assert len(rows(await bob.get("/account/tokens"))) == 50
 
 
-async def test_the_name_is_shown_as_it_is(bob: httpx.AsyncClient) -> None:
+async def test_token_name_is_escaped(bob: httpx.AsyncClient) -> None:
     page = await create(bob, "<b>nightly</b> & co")
     assert "&lt;b&gt;nightly&lt;/b&gt; &amp; co" in page.text
     assert "<b>nightly" not in page.text

@@ -17,7 +17,7 @@ async def act(client: httpx.AsyncClient, user_id: str, action: str) -> httpx.Res
     return await client.post(f"/admin/users/{user_id}", data={"action": action})
 
 
-async def test_everybody_is_listed_with_what_they_are(alice: httpx.AsyncClient, cast: Cast) -> None:
+async def test_users_are_listed_with_role_and_state(alice: httpx.AsyncClient, cast: Cast) -> None:
     await act(alice, cast.charlie.id, "disable")
     page = await alice.get("/admin/users")
     assert page.status_code == 200
@@ -140,7 +140,7 @@ async def test_only_administrators_change_anything(
     assert await service.state["accounts"].by_id(cast.bob.id) == cast.bob
 
 
-async def test_who_is_disabled_is_out_at_once_on_every_worker_and_cannot_come_back(
+async def test_disabled_user_is_signed_out_on_every_worker(
     alice: httpx.AsyncClient, elsewhere: Running, cast: Cast
 ) -> None:
     phone = await signed_in(elsewhere, "bob")
@@ -157,7 +157,7 @@ async def test_who_is_disabled_is_out_at_once_on_every_worker_and_cannot_come_ba
     assert again.status_code == 401
 
 
-async def test_who_is_enabled_signs_in_again_but_no_old_session_lives(
+async def test_enabled_user_signs_in_anew(
     alice: httpx.AsyncClient, service: Running, elsewhere: Running, cast: Cast
 ) -> None:
     phone = await signed_in(elsewhere, "bob")
@@ -167,7 +167,9 @@ async def test_who_is_enabled_signs_in_again_but_no_old_session_lives(
     assert await status(await signed_in(service, "bob")) == 200
 
 
-async def test_all_of_a_users_sessions_are_ended(alice: httpx.AsyncClient, elsewhere: Running, cast: Cast) -> None:
+async def test_administrator_ends_all_sessions_of_a_user(
+    alice: httpx.AsyncClient, elsewhere: Running, cast: Cast
+) -> None:
     phone, laptop = await signed_in(elsewhere, "bob"), await signed_in(elsewhere, "bob")
     await act(alice, cast.bob.id, "end-sessions")
     await until_thrown_out(phone)
@@ -176,7 +178,7 @@ async def test_all_of_a_users_sessions_are_ended(alice: httpx.AsyncClient, elsew
     assert await status(await signed_in(elsewhere, "bob")) == 200
 
 
-async def test_an_administrator_is_made_and_unmade(
+async def test_administrator_role_is_granted_and_taken(
     alice: httpx.AsyncClient, bob: httpx.AsyncClient, cast: Cast
 ) -> None:
     for action, allowed in (("make-admin", 200), ("remove-admin", 403)):
@@ -189,14 +191,14 @@ async def test_an_administrator_is_made_and_unmade(
 
 
 @pytest.mark.parametrize("action", ["remove-admin", "disable"])
-async def test_the_last_administrator_stays(alice: httpx.AsyncClient, cast: Cast, action: str) -> None:
+async def test_last_administrator_cannot_be_removed(alice: httpx.AsyncClient, cast: Cast, action: str) -> None:
     page = await act(alice, cast.alice.id, action)
     assert page.status_code == 409
     assert "This is the last administrator." in page.text
     assert (await alice.get("/admin/users")).status_code == 200
 
 
-async def test_of_two_administrators_who_remove_each_other_one_stays(
+async def test_concurrent_removals_leave_one_administrator(
     alice: httpx.AsyncClient, elsewhere: Running, service: Running, cast: Cast
 ) -> None:
     await service.state["accounts"].set_admin(cast.bob.id, True)
@@ -207,7 +209,7 @@ async def test_of_two_administrators_who_remove_each_other_one_stays(
     assert 303 in {answer.status_code for answer in answers}
 
 
-async def test_what_there_is_not_is_refused(alice: httpx.AsyncClient, cast: Cast) -> None:
+async def test_unknown_user_or_action_is_refused(alice: httpx.AsyncClient, cast: Cast) -> None:
     assert (await act(alice, "nobody", "disable")).status_code == 404
     assert (await act(alice, "%00", "disable")).status_code == 404
     for action in ("", "delete", "DISABLE"):
@@ -219,12 +221,12 @@ async def test_what_there_is_not_is_refused(alice: httpx.AsyncClient, cast: Cast
 
 
 @pytest.mark.parametrize("query", ["after=%00", "after=%ff%fe", "q=%00", "q=%ed%a0%80", "q=" + "x" * 3000, "after=zzz"])
-async def test_an_odd_search_finds_what_it_finds(alice: httpx.AsyncClient, query: str) -> None:
+async def test_malformed_search_is_answered(alice: httpx.AsyncClient, query: str) -> None:
     assert (await alice.get(f"/admin/users?{query}")).status_code == 200
 
 
 @pytest.mark.parametrize("days", ["1", "7", "30"])
-async def test_an_invitations_link_leads_here_and_is_shown_once(start: Start, days: str) -> None:
+async def test_invitation_link_is_shown_once(start: Start, days: str) -> None:
     async with start(registration="invitation") as service:
         await make_cast(service)
         alice = await signed_in(service, "alice")
@@ -250,7 +252,7 @@ async def test_invitations_are_limited(alice: httpx.AsyncClient, cast: Cast, ser
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example/x", "evil.example, tallygate.test", ""])
-async def test_no_host_but_an_allowed_one_gets_into_an_invitations_link(start: Start, host: str) -> None:
+async def test_invitation_link_has_an_allowed_host(start: Start, host: str) -> None:
     async with start(allowed_hosts="tallygate.test") as service:
         await make_cast(service)
         alice = await signed_in(service, "alice")
@@ -263,9 +265,7 @@ async def test_no_host_but_an_allowed_one_gets_into_an_invitations_link(start: S
 
 
 @pytest.mark.parametrize(("registration", "offered"), [("closed", False), ("invitation", True), ("open", True)])
-async def test_nobody_is_invited_where_the_link_would_lead_nowhere(
-    start: Start, registration: str, offered: bool
-) -> None:
+async def test_invitations_need_open_sign_up_or_invitations(start: Start, registration: str, offered: bool) -> None:
     async with start(registration=registration) as service:
         await make_cast(service)
         page = await (await signed_in(service, "alice")).get("/admin/invitations")

@@ -41,9 +41,7 @@ async def test_programs_find_their_files(client: httpx.AsyncClient) -> None:
     assert (icon.status_code, icon.headers["content-type"]) == (200, "image/svg+xml")
 
 
-async def test_an_error_page_has_the_whole_header_and_leads_back(
-    alice: httpx.AsyncClient, client: httpx.AsyncClient
-) -> None:
+async def test_error_page_has_the_header_and_links_back(alice: httpx.AsyncClient, client: httpx.AsyncClient) -> None:
     came_from = {"Referer": "http://tallygate.test/admin/users?q=b"}
     page = await alice.get("/nowhere", headers=came_from)
     assert page.status_code == 404
@@ -71,7 +69,7 @@ async def test_too_many_attempts_leave_the_other_ways_in(start: Start) -> None:
         assert "Too many attempts" in page.text
 
 
-async def test_the_only_provider_is_where_sign_in_leads(start: Start) -> None:
+async def test_only_provider_redirects_sign_in(start: Start) -> None:
     async with start(oauth={"github": GITHUB}, only_provider="github") as service:
         answer = await service.client.get("/sign-in?next=/account")
         assert (answer.status_code, answer.headers["location"]) == (303, "/oauth/github/start?next=%2Faccount")
@@ -108,9 +106,7 @@ async def test_the_welcome_names_three_next_steps(alice: httpx.AsyncClient, bob:
         ),
     ],
 )
-def test_the_setup_link_leads_to_where_the_service_listens(
-    argv: list[str], environ: dict[str, str], origin: str
-) -> None:
+def test_setup_link_has_the_listening_address(argv: list[str], environ: dict[str, str], origin: str) -> None:
     assert listening_at(Settings(port=9000), argv, environ) == origin
     published = listening_at(Settings(port=9000, published_port=8443), argv, environ)
     assert published == f"{origin.rpartition(':')[0]}:8443"
@@ -136,7 +132,7 @@ async def test_a_wrong_token_has_a_sentence_of_its_own(service: Running, cast: C
     assert problem(await service.client.get("/api/account"), 401)["detail"] == "Please sign in to see this page."
 
 
-async def test_times_are_told_in_the_readers_language_and_in_utc(alice: httpx.AsyncClient) -> None:
+async def test_times_are_localised_in_utc(alice: httpx.AsyncClient) -> None:
     page = await alice.get("/account")
     assert " UTC</time>" in page.text
     chinese = (await alice.get("/account", headers={"Accept-Language": "zh"})).text

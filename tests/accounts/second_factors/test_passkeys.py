@@ -91,9 +91,7 @@ async def test_the_api_signs_in_with_a_passkey(service: Running, key: Authentica
     ],
     ids=["origin", "scheme", "rp-id", "unverified", "absent", "signature", "id", "no-user", "another-user"],
 )
-async def test_what_is_not_the_passkey_of_this_site_is_refused(
-    service: Running, key: Authenticator, spoil: Spoil
-) -> None:
+async def test_foreign_passkey_is_refused(service: Running, key: Authenticator, spoil: Spoil) -> None:
     spoil(key)
     browser = visitor(service)
     answer = await by_passkey(browser, key)
@@ -104,7 +102,7 @@ async def test_what_is_not_the_passkey_of_this_site_is_refused(
 
 @pytest.mark.parametrize("text", ["", "x", "[]", "{}", '{"id": "x", "response": {}}', '{"id": 1, "response": {}}',
                                   '{"id": "x", "response": {"clientDataJSON": "!"}}', "[" * 5000])  # fmt: skip
-async def test_what_is_no_response_is_refused(service: Running, bob: httpx.AsyncClient, text: str) -> None:
+async def test_malformed_passkey_response_is_refused(service: Running, bob: httpx.AsyncClient, text: str) -> None:
     answer = await visitor(service).post("/sign-in/passkey", data={"credential": text})
     assert (answer.status_code, alert(answer)) == (401, REFUSED)
     answer = await bob.post("/account/passkeys/new", data={"credential": text, "name": "x"})
@@ -113,7 +111,7 @@ async def test_what_is_no_response_is_refused(service: Running, bob: httpx.Async
     assert too_long.status_code == 400
 
 
-async def test_a_challenge_is_good_once_soon_and_for_its_purpose(
+async def test_challenge_is_bound_to_time_use_and_purpose(
     service: Running, bob: httpx.AsyncClient, key: Authenticator
 ) -> None:
     options = await sign_in_options(bob)
@@ -183,7 +181,7 @@ async def test_passkeys_are_renamed_and_removed(
     assert (await password(visitor(service))).headers["location"] == "/"
 
 
-async def test_a_passkey_confirms_who_it_is(
+async def test_passkey_reauthenticates(
     service: Running, bob: httpx.AsyncClient, key: Authenticator, clock: Clock
 ) -> None:
     clock.move(601)
@@ -232,7 +230,7 @@ async def test_public_url_is_the_origin(start: Start) -> None:
         assert (await by_passkey(service.another_client(base_url="http://10.0.0.7"), key)).status_code == 401
 
 
-async def test_where_browsers_make_no_passkeys_the_page_says_so(service: Running, cast: Cast) -> None:
+async def test_page_without_secure_context_explains_passkeys(service: Running, cast: Cast) -> None:
     for url in ("http://127.0.0.1:8000", "http://sign-in.example.com"):
         browser = await signed_in(service, "bob", base_url=url)
         page = await browser.get("/account/security")

@@ -66,7 +66,7 @@ async def test_a_password_alone_does_not_sign_in(service: Running, bob: httpx.As
     assert await failures(service) == ["code"]
 
 
-async def test_a_code_is_good_once(service: Running, bob: httpx.AsyncClient, clock: Clock) -> None:
+async def test_code_is_used_once(service: Running, bob: httpx.AsyncClient, clock: Clock) -> None:
     app, _ = await set_up_app(bob, clock)
     first, second = visitor(service), visitor(service)
     for browser in (first, second):
@@ -115,9 +115,7 @@ async def test_the_step_is_bound_to_the_browser_and_to_the_password(
     assert await signed_in_as(browser) is None
 
 
-async def test_codes_are_limited_and_a_right_password_resets_nothing(
-    service: Running, bob: httpx.AsyncClient, clock: Clock
-) -> None:
+async def test_code_limit_survives_a_right_password(service: Running, bob: httpx.AsyncClient, clock: Clock) -> None:
     app, codes = await set_up_app(bob, clock)
     clock.move(30)
     browser = visitor(service)
@@ -135,7 +133,7 @@ async def test_codes_are_limited_and_a_right_password_resets_nothing(
     assert (await code(browser, codes[0])).status_code == 429
 
 
-async def test_the_api_names_what_is_needed(service: Running, bob: httpx.AsyncClient, clock: Clock) -> None:
+async def test_api_names_the_missing_factor(service: Running, bob: httpx.AsyncClient, clock: Clock) -> None:
     app, codes = await set_up_app(bob, clock)
     clock.move(30)
     browser = visitor(service)
@@ -169,7 +167,7 @@ async def test_the_secret_is_encrypted_and_codes_are_hashed(
 
 
 @pytest.mark.parametrize("sealed", ["", "x", "A" * 80])
-async def test_a_secret_that_was_not_made_here_is_refused(bob: httpx.AsyncClient, sealed: str) -> None:
+async def test_foreign_totp_secret_is_refused(bob: httpx.AsyncClient, sealed: str) -> None:
     page = await bob.post("/account/totp/new", data={"sealed": sealed, "code": "123456"})
     assert page.status_code == 200
     assert value_of(page, "sealed")
@@ -228,7 +226,7 @@ async def test_an_administrator_takes_second_factors_away(
 
 
 @pytest.mark.parametrize(("required", "concerned"), [("everybody", "bob"), ("administrators", "alice")])
-async def test_who_has_to_have_a_second_factor_can_do_nothing_else(
+async def test_user_without_a_required_factor_can_only_enrol(
     start: Start, clock: Clock, required: str, concerned: str
 ) -> None:
     async with start(second_factor=required) as service:
