@@ -13,7 +13,7 @@ from tornado.web import create_signed_value
 
 from app.audit.log import Event
 from app.settings import Settings
-from tests.helpers.cast import Cast
+from tests.helpers.cast import PASSWORD, Cast
 from tests.helpers.clock import Clock
 from tests.helpers.service import Running, running
 from tests.sessions.opened import HTTPS, asked, check, opened
@@ -149,7 +149,8 @@ async def test_legacy_cookie_of_an_unknown_user_is_ignored(service: Running, cas
 
 async def test_ending_all_sessions_ends_legacy_cookies(service: Running, cast: Cast, app: str) -> None:
     browser = browser_with(service, await the_old_cookie(app))
-    assert (await browser.post("/account/devices/end-others")).status_code == 303
+    proof = {"confirm_password": PASSWORD}
+    assert (await browser.post("/account/devices/end-others", data=proof)).status_code == 303
     assert await check(service, await the_old_cookie(app, device=2)) == 401
     assert await check(service, await the_old_cookie(app, "charlie")) == 200
 

@@ -30,13 +30,16 @@ ASKED = {
 HARMLESS = {
     "/account", "/account/export", "/account/identities/{provider}", "/account/name", "/account/passkeys/new",
     "/account/passkeys/rename", "/account/password", "/account/profile", "/account/security/continue",
-    "/account/tokens", "/account/totp/new", "/admin/clients", "/admin/clients/registration", "/admin/clients/{id}",
+    "/account/tokens", "/account/totp/new", "/account/verify-email", "/admin/clients",
+    "/admin/clients/registration", "/admin/clients/{id}",
     "/admin/invitations", "/admin/services", "/admin/services/{id}/grants", "/admin/services/{id}/tokens",
     "/admin/users/{id}/profile", "/admin/users/{id}/reset-link", "/admin/webhooks", "/admin/wechat/{account}/refresh",
     "/config", "/config/{ns}", "/config/{ns}/access", "/config/{ns}/rollback", "/config/{ns}/schema",
-    "/config/{ns}/values", "/confirm", "/confirm/elsewhere", "/device", "/language", "/oauth2/consent",
+    "/config/{ns}/values", "/confirm", "/confirm/elsewhere", "/device", "/forgot-password", "/language",
+    "/oauth2/consent",
     "/oauth2/sign-out", "/reset", "/setup", "/sign-in", "/sign-in/passkey", "/sign-in/second-factor", "/sign-out",
-    "/sign-up", "/sites", "/sites/{id}/people", "/sites/{id}/settings", "/sites/{id}/shares", "/.tallygate/sign-out",
+    "/sign-up", "/sites", "/sites/{id}/people", "/sites/{id}/settings", "/sites/{id}/shares", "/verify-email",
+    "/.tallygate/sign-out",
 }  # fmt: skip
 """They add, or what they change can be changed back, or they are the end of a sign-in."""
 PROGRAMS = re.compile(
