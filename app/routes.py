@@ -1,4 +1,4 @@
-"""Every URL of the service, on one page. The first matching route handles a request, so hot routes come first."""
+"""The routes of all features, in order: the first that matches handles a request, so hot routes come first."""
 
 from starlette.routing import BaseRoute, Mount, Route
 

@@ -5,12 +5,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from app.accounts.keys import email_link
 from app.accounts.profile import email_key
 from app.accounts.secret import digest, looks_like_secret, new_secret
 from app.accounts.user_store import EmailTaken
 from app.store import keys
 from app.store.client import Store
+from app.store.keys.accounts import email_link
 from app.store.scripts import Script
 
 LIFETIME = 86_400

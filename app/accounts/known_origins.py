@@ -9,10 +9,10 @@ import hashlib
 
 from starlette.types import Scope
 
-from app.accounts import keys
 from app.accounts.secret import looks_like_secret, new_secret
 from app.sessions.context import SESSION_CONTEXT, SessionContext
 from app.store.client import Store
+from app.store.keys import accounts as keys
 from app.store.rate_limit import address_key
 from app.web.cookies import cookie_header, full_name, read_cookie, set_cookie
 

@@ -6,7 +6,7 @@ from app.events import catalogue
 from app.events.event import Event
 
 Facts = dict[str, str]
-EVENTS: dict[str, Callable[[Facts], Event]] = {
+EVENT_OF_ENTRY: dict[str, Callable[[Facts], Event]] = {
     "sign_in": lambda f: catalogue.SessionBegan(user=f["user"], auth_method=f["detail"], address=f["address"]),
     "moved_over": lambda f: catalogue.SessionBegan(user=f["user"], auth_method="legacy", address=f["address"]),
     "sign_in_failed": lambda f: catalogue.SignInRefused(user=f["user"], address=f["address"], detail=f["detail"]),
@@ -26,5 +26,5 @@ EVENTS: dict[str, Callable[[Facts], Event]] = {
 
 
 def event_of(audited: str, **facts: str) -> Event | None:
-    make = EVENTS.get(audited)
+    make = EVENT_OF_ENTRY.get(audited)
     return None if make is None else make(facts)

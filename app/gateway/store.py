@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
-from app.gateway import keys
 from app.gateway.models import CODE_LIFETIME, HANDOFF_LIFETIME, Handoff, HostSession, TakenCode
 from app.store.client import Store, StoreUnavailable
+from app.store.keys import gateway as keys
 from app.store.scripts import Script
 from app.store.tracking import Fields, Pin, TrackedHashes, Tracking
 

@@ -1,4 +1,4 @@
-"""The three endpoints that reverse proxies ask."""
+"""The endpoints that reverse proxies ask: three forms of the question, and the page of a refusal."""
 
 import time
 from typing import cast

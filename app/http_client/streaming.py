@@ -60,13 +60,13 @@ class Pool:
     def __init__(self, connector: Connector, address: Address) -> None:
         self.address = address
         self._connector = connector
-        self._free = asyncio.Semaphore(MAX_CONNECTIONS)
+        self._slots = asyncio.Semaphore(MAX_CONNECTIONS)
         self._idle: list[UpstreamConnection] = []
         self._sweep: asyncio.TimerHandle | None = None
 
     async def take(self, *, fresh: bool = False) -> tuple[UpstreamConnection, bool]:
         """(a connection, whether it was used before)."""
-        await self._free.acquire()
+        await self._slots.acquire()
         try:
             while self._idle and not fresh:
                 connection = self._idle.pop()
@@ -74,12 +74,12 @@ class Pool:
                     return connection, True
             return await self._connector.connect(self.address), False
         except BaseException:
-            self._free.release()
+            self._slots.release()
             raise
 
     def give_back(self, connection: UpstreamConnection) -> None:
         """Keeps it for the next call if that is possible."""
-        self._free.release()
+        self._slots.release()
         if not connection.reusable:
             connection.close()
             return
@@ -105,13 +105,15 @@ class Pool:
 
 
 class StreamingClient:
-    """`timeout` bounds reaching the upstream, and each wait for a part of a body, in seconds. Raises SettingsError."""
+    """An HTTP/1.1 client. `timeout`, in seconds, bounds the wait for a connection, and each part of a response.
+    `private` allows private addresses. Raises SettingsError for a bad `ca_file`.
+    """
 
     def __init__(
         self, *, timeout: float, private: bool, ca_file: Path | None = None, proxy: SecretStr | None = None
     ) -> None:
-        through = proxy.get_secret_value() if proxy is not None else None
-        self._connector = Connector(trusted(ca_file), private=private, timeout=timeout, proxy=through)
+        proxy_url = proxy.get_secret_value() if proxy is not None else None
+        self._connector = Connector(trusted(ca_file), private=private, timeout=timeout, proxy=proxy_url)
         self._timeout = timeout
         self._pools: dict[str, Pool] = {}
 

@@ -9,7 +9,6 @@ from typing import Any
 import orjson
 import structlog
 
-from app.mail import keys
 from app.mail.models import Composer, Job, Mail
 from app.mail.smtp import MailError, send
 from app.server.attempts import Attempts
@@ -17,6 +16,7 @@ from app.sessions.signing import signing_keys
 from app.settings import Settings
 from app.store.client import Store
 from app.store.encryption import Encryption
+from app.store.keys import mail as keys
 from app.store.scripts import Script
 
 MAX_JOBS = 10_000

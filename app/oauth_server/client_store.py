@@ -8,8 +8,8 @@ import orjson
 
 from app.accounts.secret import digest
 from app.oauth_server.models import Client
-from app.store import provider_keys as keys
 from app.store.client import Store
+from app.store.keys import oauth_server as keys
 from app.store.tracking import Fields, TrackedHashes, Tracking
 
 REGISTRATION_LIFETIME = 7 * 86_400

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import orjson
 
 from app.accounts.secret import digest
-from app.store import provider_keys as keys
 from app.store.client import Store
+from app.store.keys import oauth_server as keys
 from app.store.scripts import Script
 
 DEVICE_LIFETIME = 600

@@ -6,8 +6,8 @@ from typing import Any
 
 import orjson
 
-from app.store import provider_keys as keys
 from app.store.client import Store
+from app.store.keys import oauth_server as keys
 from app.store.scripts import Script
 
 MAX_MESSAGES = 100_000

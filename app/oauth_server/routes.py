@@ -12,7 +12,7 @@ from app.oauth_server import (
     par,
     registration,
     resources,
-    token,
+    token_endpoint,
     userinfo,
 )
 from app.oauth_server.pages import clients
@@ -23,7 +23,7 @@ routes: list[BaseRoute] = [
     *introspection.routes,
     *resources.routes,
     # /oauth2/token
-    *token.routes,
+    *token_endpoint.routes,
     # /oauth2/par, /oauth2/device_authorization and its page /device, /oauth2/register
     *par.routes,
     *device.routes,

@@ -11,8 +11,8 @@ import orjson
 from app.accounts.secret import digest
 from app.oauth_server.models import AuthorizationRequest, Family, Grant
 from app.oauth_server.parameters import Parameters
-from app.store import provider_keys as keys
 from app.store.client import Store
+from app.store.keys import oauth_server as keys
 from app.store.scripts import Script
 from app.store.tracking import Fields, TrackedHashes, Tracking
 

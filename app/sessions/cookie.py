@@ -1,4 +1,7 @@
-"""The session cookie: its name, its value in a request, and the Set-Cookie headers that set and delete it."""
+"""The session cookie: its name, its value in a request, and the Set-Cookie headers that set and delete it.
+
+The store signs the value (redis_store.py, cookie_store.py); service.py adds the header; app/web/cookies.py writes it.
+"""
 
 from starlette.types import Scope
 

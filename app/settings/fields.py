@@ -1,4 +1,5 @@
-"""Every setting: its name, its default and what it is for.
+"""Every setting: its name, its default and what it is for. Groups of them are in hook_fields, mail_fields, page_fields,
+runtime_fields and session_fields.
 
 A value is taken from, in this order: the command line, `TALLYGATE_<NAME>` in the environment, `.env`,
 `TALLYGATE_<NAME>_FILE` (a file that holds the value: a mounted secret), the TOML file, the default.

@@ -15,7 +15,7 @@ from app.sites.user_agents import UserAgents
 from app.sites.visitors import CountedVisitors, visitor_hash
 from app.web.prefetch import is_prefetch
 
-MAX_MEMORY = 8192
+MAX_CACHED_REPORTS = 8192
 """Of reports that are remembered, because many visitors send the same."""
 MAX_REMEMBERED_BYTES = 2048
 """Of a report's headers and query; a longer one is not remembered."""
@@ -112,7 +112,7 @@ class HitCounter:
     async def count(
         self, report: Report, address: str, at: float | None = None, *, numbers: bool = False
     ) -> NumbersFuture:
-        """Counts a report, also one of a former hour; whose visitors of a former day it had is not known any more."""
+        """Counts a report, also of a former hour. A former day's salt is gone: it has no visitor then."""
         site = report.site
         now = self._clock()
         slot = self._calendar.slot(site.time_zone, now)
@@ -173,7 +173,7 @@ class HitCounter:
         return Shape(shape.path, (*shape.names, f"{COUNTRY}:{country}")) if country else shape
 
     def _remember(self, key: ReportKey, report: Report) -> None:
-        if len(self._reports) >= MAX_MEMORY:
-            for oldest in list(self._reports)[: MAX_MEMORY // 8]:
+        if len(self._reports) >= MAX_CACHED_REPORTS:
+            for oldest in list(self._reports)[: MAX_CACHED_REPORTS // 8]:
                 del self._reports[oldest]
         self._reports[key] = report

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import orjson
 from prometheus_client.core import CounterMetricFamily, Metric
 
-from app.store import wechat_keys
 from app.store.client import ResponseError, Store, StoreUnavailable
+from app.store.keys import wechat as wechat_keys
 from app.store.scripts import Script
 
 INTERVAL = 1.0

@@ -8,9 +8,10 @@ from app.accounts.secret import digest
 from app.events.catalogue import WechatMessage
 from app.events.event import Record, new_record
 from app.events.stream import RAISE
-from app.store import keys, wechat_keys
+from app.store import keys
 from app.store.client import Store
 from app.store.encryption import Encryption
+from app.store.keys import wechat as wechat_keys
 from app.store.scripts import Script
 
 REPEAT_SECONDS = 600

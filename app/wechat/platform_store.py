@@ -4,8 +4,8 @@ import secrets
 from dataclasses import dataclass, field
 
 from app.accounts.secret import digest
-from app.store import wechat_keys
 from app.store.encryption import Encryption
+from app.store.keys import wechat as wechat_keys
 from app.store.scripts import Script
 from app.store.tracking import Fields, TrackedHashes, Tracking
 

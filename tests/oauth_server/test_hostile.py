@@ -10,7 +10,7 @@ from app.oauth_server.client_config import BadClient, from_toml
 from app.oauth_server.pkce import verifies
 from app.oauth_server.tokens import TokenFormat
 from app.settings import Settings
-from app.store import provider_keys
+from app.store.keys import oauth_server as provider_keys
 from tests.helpers.cast import Cast, signed_in
 from tests.helpers.clock import Clock
 from tests.helpers.service import Running, running

@@ -6,14 +6,17 @@ import re
 import pytest
 from redis.crc import key_slot
 
-from app.store import keys, provider_keys, wechat_keys
+from app.store import keys
+from app.store.keys import accounts, gateway, mail, oauth_server, wechat
 
-PAGES = (keys, provider_keys, wechat_keys)
+PAGES = (keys, accounts, gateway, mail, oauth_server, wechat)
 TABLES = "".join(page.__doc__ or "" for page in PAGES)
 ROWS = re.findall(r"^\| `([^`]+)` \| ([^|]+) \| [^|]+ \| ([^|]+) \|$", TABLES, re.MULTILINE)
 PATTERNS = [pattern for pattern, *_ in ROWS]
-NAMES = {name: value for page in PAGES for name, value in vars(page).items()}
-CONSTANTS = {name: value for name, value in NAMES.items() if name.isupper() and isinstance(value, str)}
+NAMES = {f"{page.__name__}.{name}": value for page in PAGES for name, value in vars(page).items()}
+CONSTANTS = {
+    name: value for name, value in NAMES.items() if name.rpartition(".")[2].isupper() and isinstance(value, str)
+}
 MAKERS = {name: value for name, value in NAMES.items() if inspect.isfunction(value)}
 
 

@@ -27,8 +27,10 @@ NOTICES = {
     "password-reset": N_("Your password has been set. Please sign in."),
 }
 """Messages of redirects to the sign-in page."""
-FOR_A_SITE = "/gateway/authorize?"
-"""Begins a `next` on the way to a protected page, whose fragment only a page with a script can pass on."""
+GATEWAY_AUTHORIZE = "/gateway/authorize?"
+"""A `next` that begins so comes from a protected host. A redirect would lose the URL's fragment: a page with a script
+passes it on.
+"""
 
 
 async def show(request: Request[AccountState]) -> Response:
@@ -43,7 +45,7 @@ async def show(request: Request[AccountState]) -> Response:
     only = [option for option in request.state["sign_in_options"] if option.name == settings.only_provider]
     if only and not {"password", "notice"} & request.query_params.keys():
         url = f"/oauth/{only[0].name}/start?next={quote(target, safe='')}"
-        if target.startswith(FOR_A_SITE):
+        if target.startswith(GATEWAY_AUTHORIZE):
             return await page(request, "accounts/onward.html", url=url, site=only[0].label)
         return see_other(url)
     return await form(request, target, username=request.query_params.get("username", ""))

@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass
 
 import orjson
 
-from app.accounts import keys as own_keys
 from app.accounts.second_factors.passkeys import Passkey
 from app.accounts.secret import digest, looks_like_secret, new_secret
 from app.sessions.signing import signing_keys
@@ -18,6 +17,7 @@ from app.settings import Settings
 from app.store import keys
 from app.store.client import Store
 from app.store.encryption import Encryption
+from app.store.keys import accounts as own_keys
 from app.store.scripts import Script
 
 CHALLENGE_LIFETIME = 300

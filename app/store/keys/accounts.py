@@ -1,4 +1,4 @@
-"""Keys of accounts in Redis, beside app/store/keys.py.
+"""Keys of accounts in Redis: second factors, known origins, e-mail links.
 
 | key | type | holds | lifetime |
 |---|---|---|---|

@@ -1,4 +1,4 @@
-"""Every key in Redis: this page is the schema. WeChat's keys are in `wechat_keys.py`.
+"""The keys in Redis: with the other modules of this package the schema, a table in each.
 
 A part in braces is a Redis Cluster hash tag: keys that one script touches share it, so that one node holds them.
 

@@ -1,4 +1,4 @@
-"""The keys of the OpenID provider in Redis; the others are in keys.py.
+"""Keys of the OpenID provider in Redis.
 
 | key | type | holds | lifetime |
 |---|---|---|---|

@@ -1,4 +1,4 @@
-"""The gateway's keys in Redis, beside app/store/keys.py.
+"""Keys of the gateway in Redis.
 
 | key | type | holds | lifetime |
 |---|---|---|---|

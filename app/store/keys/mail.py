@@ -1,4 +1,4 @@
-"""Keys of mails in Redis, beside app/store/keys.py.
+"""Keys of mails in Redis.
 
 | key | type | holds | lifetime |
 |---|---|---|---|

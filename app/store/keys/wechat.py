@@ -1,4 +1,4 @@
-"""The keys of WeChat in Redis, as those of `keys.py`.
+"""Keys of WeChat in Redis.
 
 | key | type | holds | lifetime |
 |---|---|---|---|
