@@ -120,6 +120,7 @@ def test_start_prints_the_setup_link_until_there_is_an_administrator(tmp_path: P
         with process(tmp_path, **settings, log_file=str(tmp_path / "log")) as service:
             first = link_in(service)
             assert first.startswith(service.url())
+            assert httpx.get(first, timeout=PATIENCE).status_code == 200
     with process(tmp_path, "--workers", "2", **settings) as service:
         url = service.url()
         workers: set[str] = set()
