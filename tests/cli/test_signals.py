@@ -103,7 +103,8 @@ def test_sighup_reopens_the_log_file(workers: str, start: Start, tmp_path: Path)
     log, old = tmp_path / "service.log", tmp_path / "service.log.1"
     with start("--log-file", str(log), "--workers", workers) as service:
         url = service.url()
-        until(lambda: "/live" in paths_in(log))
+        get(f"{url}/before")
+        until(lambda: "/before" in paths_in(log))
         serve(service, int(workers))
         pids = service.workers
         log.rename(old)
