@@ -29,6 +29,15 @@ def mounted_secret(documents: list[Document]) -> str:
     return str(name)
 
 
+def secrets(workload: Document) -> set[str]:
+    """The names of all Secrets that a workload's pods mount or read variables from."""
+    pod = workload["spec"].get("jobTemplate", workload)["spec"]["template"]["spec"]
+    variables = [variable.get("valueFrom", {}) for c in pod["containers"] for variable in c.get("env", [])]
+    return {volume["secret"]["secretName"] for volume in pod.get("volumes", []) if "secret" in volume} | {
+        source["secretKeyRef"]["name"] for source in variables if "secretKeyRef" in source
+    }
+
+
 def test_the_secret_may_be_there_already_or_come_from_a_vault_or_from_a_file(
     k8s: Path, production: list[Document]
 ) -> None:
@@ -42,6 +51,16 @@ def test_the_secret_may_be_there_already_or_come_from_a_vault_or_from_a_file(
     secret = the("Secret", "tallygate-secrets", from_file)
     assert secret["data"].keys() == {"secret-key"}
     assert secret["metadata"]["name"] == mounted_secret(from_file)
+
+
+def test_an_existing_secret_reaches_every_workload(k8s: Path) -> None:
+    documents = valid(with_components(k8s, "back-up", "existing-secret"))
+    workloads = [d for d in documents if d["kind"] in ("Deployment", "StatefulSet", "CronJob")]
+    assert {d["kind"]: secrets(d) for d in workloads} == {
+        "Deployment": {"tallygate"},
+        "StatefulSet": {"tallygate"},
+        "CronJob": {"tallygate"},
+    }
 
 
 def test_a_back_up_runs_a_command_that_exists_and_reaches_the_store_alone(k8s: Path) -> None:
