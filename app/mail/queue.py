@@ -134,5 +134,7 @@ class MailQueue:
 
     def _opened(self, job_id: str, text: bytes) -> Job | None:
         plain = self._encryption.decrypt(text, job_id)
+        if plain is None:
+            self._log.warning("a mail is dropped: it cannot be decrypted with the secret keys of now")
         fields: dict[str, Any] | None = None if plain is None else orjson.loads(plain)
         return None if fields is None else Job(**fields)

@@ -8,6 +8,7 @@ from email.utils import format_datetime, localtime, make_msgid, parseaddr
 import aiosmtplib
 from aiosmtplib.errors import SMTPException, SMTPRecipientsRefused, SMTPResponseException
 
+from app.http_client.tls import trusted
 from app.mail.models import Mail
 from app.settings import Settings
 from app.settings.smtp_url import SmtpServer
@@ -21,14 +22,14 @@ class MailError(Exception):
         self.final = final
 
 
-async def send(settings: Settings, mail: Mail, context: ssl.SSLContext | None = None) -> None:
-    """Raises MailError."""
+async def send(settings: Settings, mail: Mail) -> None:
+    """Raises MailError, and SettingsError for a bad `oauth_ca_file`."""
     server = settings.smtp_server
     if server is None:
         raise MailError("smtp_url is not set", final=True)
     try:
         async with asyncio.timeout(settings.smtp_timeout):
-            await _send(server, _message(settings.mail_from, mail), context)
+            await _send(server, _message(settings.mail_from, mail), trusted(settings.oauth_ca_file))
     except SMTPResponseException as error:
         raise MailError(_said(error.code, error.message), final=_final(error)) from None
     except SMTPRecipientsRefused as error:
@@ -40,7 +41,7 @@ async def send(settings: Settings, mail: Mail, context: ssl.SSLContext | None = 
         raise MailError(_one_line(str(error)) or type(error).__name__) from None
 
 
-async def _send(server: SmtpServer, message: EmailMessage, context: ssl.SSLContext | None) -> None:
+async def _send(server: SmtpServer, message: EmailMessage, context: ssl.SSLContext) -> None:
     await aiosmtplib.send(
         message,
         hostname=server.host,

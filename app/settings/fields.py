@@ -96,8 +96,8 @@ class Settings(SessionSettings, HookSettings, MailSettings, PageSettings, Runtim
     )
     oauth_ca_file: Path | None = Field(
         None,
-        description="PEM file of certificate authorities to trust beside the public ones: for providers whose "
-        "certificates are of one of your own.",
+        description="PEM file of certificate authorities to trust beside the public ones: for providers and "
+        "mail servers whose certificates are of one of your own.",
     )
     services: Annotated[dict[str, dict[str, Any]], NoDecode] = Field(
         {}, repr=False, description="Services, each a table `[services.<name>]` of hashes of tokens and grants."

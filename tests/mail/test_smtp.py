@@ -73,10 +73,9 @@ async def test_a_silent_server_and_none_at_all() -> None:
 async def test_starttls_is_demanded_and_the_certificate_checked(authority: Path) -> None:
     server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     server.load_cert_chain(authority / "cert.pem", authority / "key.pem")
-    trusted = ssl.create_default_context(cafile=str(authority / "ca.pem"))
     async with smtp_fake(server) as fake:
         url = f"smtp://ann:{PASSWORD}@localhost:{fake.port}"
-        await send(settings(url), MAIL, trusted)
+        await send(settings(url, oauth_ca_file=authority / "ca.pem"), MAIL)
         assert len(fake.mails) == 1
         with pytest.raises(MailError):
             await send(settings(url), MAIL)

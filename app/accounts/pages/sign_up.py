@@ -1,5 +1,6 @@
 """The sign-up page; the setting `registration` decides whether it is open, by invitation, or closed."""
 
+from contextlib import suppress
 from typing import Any
 
 from starlette.requests import Request
@@ -10,9 +11,11 @@ from app.accounts.helpers import address_of, audit, page, raise_if_limited, see_
 from app.accounts.lifespan import AccountState
 from app.accounts.names import BadName
 from app.accounts.pages.landing import landing
+from app.accounts.pages.verify_email import send_verification
 from app.accounts.password_policy import WeakPassword
 from app.accounts.store import BadInvitation, NameTaken
 from app.audit.log import Event
+from app.store.client import StoreUnavailable
 from app.web.body import form_fields
 from app.web.errors import Forbidden, TooMany
 from app.web.i18n import N_
@@ -54,6 +57,9 @@ async def send(request: Request[AccountState]) -> Response:
     else:
         await audit(request, Event.USER_CREATED, user=user, detail="sign-up")
         await authentication.start_session(request, user, "sign-up", amr=("pwd",))
+        if user.email and not user.email_verified:  # whoever made the invitation has seen its link, too
+            with suppress(StoreUnavailable):  # the account page sends another one
+                await send_verification(request, user.id, user.email)
         return see_other(await landing(request, user, safe_path(fields["next"])))
     return await _form(request, fields["next"], invitation, name, error=reason, field=field, status_code=400)
 

@@ -276,6 +276,9 @@ async def test_an_invitation_is_sent_to_its_address(start: Start, server_fake: S
         mail = await until_mails(server_fake, 1)
         assert mail["To"] == "new@example.com"
         assert link_in(mail) in page.text
+        form = {"username": "newcomer", "password": PASSWORD, "invitation": link_in(mail).partition("invitation=")[2]}
+        assert (await service.another_client().post("/sign-up", data=form)).status_code == 303
+        assert "/verify-email?" in link_in(await until_mails(server_fake, 2))
         refused = await alice.post("/api/invitations", json={"send": True})
         assert (refused.status_code, refused.json()["field"]) == (400, "email")
 
