@@ -1,4 +1,4 @@
-"""Spans of outgoing calls, for whoever makes them. Free of OpenTelemetry, which is optional (tracing.py)."""
+"""Spans of outgoing calls. This module does not import OpenTelemetry, which is optional (tracing.py)."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext

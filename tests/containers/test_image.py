@@ -72,7 +72,7 @@ def test_an_idle_worker_is_small_and_so_is_the_parent_of_several(image: str, sto
         resident = sorted(int(found) / 1000 for found in re.findall(r"VmRSS:\s+(\d+) kB", sizes))
         print(f"resident with {workers} workers:", ", ".join(f"{size:.0f} MB" for size in resident))
         assert len([size for size in resident if size > 40]) == workers + (workers > 1)
-        assert resident[-1] <= 120
+        assert resident[-1] <= 80
 
 
 def test_the_engine_finds_it_healthy(service: Container) -> None:

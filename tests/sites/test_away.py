@@ -64,12 +64,14 @@ async def test_hits_of_a_site_that_the_worker_has_not_seen_are_counted_later(
             assert (await visitor.head(f"/c/{site}?p=/a")).status_code == 200
             assert (await visitor.get("/busuanzi", params={"jsonpCallback": "cb"}, headers=PAGE)).status_code == 200
             assert (await visitor.get(f"/g/{site}/count?p=/a")).status_code == 200
+            assert (await visitor.get(f"/g/{site}/count?p=/a&q=%00")).status_code == 200
             assert (await visitor.get("/c/zzzzzzzzzz?p=/a")).status_code == 200
-            assert len(other.state["postponed_hits"]) == 6
+            assert len(other.state["postponed_hits"]) == 7
             server.start()
             await eventually(lambda: not len(other.state["postponed_hits"]), what="the hits to be taken")
             await eventually(lambda: other.state["hit_counter"].senders.waiting == 0, what="the hits to be counted")
             assert (await visitor.get(f"/c/{site}/count?p=/a")).json()["page"] == 4
+            assert (await visitor.get(f"/g/{site}/count?p=/a&q=%00")).status_code == 400
 
 
 async def test_a_flood_on_one_site_leaves_room_for_the_others(

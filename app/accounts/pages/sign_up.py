@@ -57,7 +57,7 @@ async def send(request: Request[AccountState]) -> Response:
     else:
         await audit(request, Event.USER_CREATED, user=user, detail="sign-up")
         await authentication.start_session(request, user, "sign-up", amr=("pwd",))
-        if user.email and not user.email_verified:  # whoever made the invitation has seen its link, too
+        if user.email and not user.email_verified:  # the link is no proof: the administrator saw it
             with suppress(StoreUnavailable):  # the account page sends another one
                 await send_verification(request, user.id, user.email)
         return see_other(await landing(request, user, safe_path(fields["next"])))

@@ -150,7 +150,10 @@ def _hit(values: Values, site: Site, headers: Mapping[bytes, bytes]) -> tuple[Hi
     if is_event:
         hit = replace(hit, event=event_name(path[:200]))
     if not hit.referrer and values.get("q"):
-        campaign = page_address("/?" + values["q"].lstrip("?")[:2000], site.rules).campaign
+        try:
+            campaign = page_address("/?" + values["q"].lstrip("?")[:2000], site.rules).campaign
+        except BadAddress as bad:
+            raise BadHit(f"q: {bad}") from None
         hit = replace(hit, referrer=campaign[:56])
     return hit, int(code) != 0
 
