@@ -33,7 +33,7 @@ def test_data_survives_the_killing_of_everything(compose: Project) -> None:
     assert compose.app.visit() == 4
 
 
-def test_the_service_waits_for_a_store_that_goes_and_comes(compose: Project) -> None:
+def test_service_survives_a_store_restart(compose: Project) -> None:
     compose.up()
     assert compose.app.visit() == 1
     compose("stop", "redis")

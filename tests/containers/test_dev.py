@@ -64,7 +64,7 @@ def dev(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevC
         run(*compose, "down", "--volumes", "--timeout", "1")
 
 
-def test_it_opens_with_everything_installed(dev: DevContainer) -> None:
+def test_dev_container_opens_installed(dev: DevContainer) -> None:
     assert dev.started["remoteUser"] == "dev"
     assert dev.started["remoteWorkspaceFolder"] == "/home/dev/tallygate"
     said = dev.exec("sh", "-c", "id -u; which python; make /home/dev/venv/dev.done; sudo id -u").stdout
@@ -88,7 +88,7 @@ def test_make_test_works_at_once(dev: DevContainer) -> None:
     assert "failed" not in done.stdout, done.stdout
 
 
-def test_a_file_that_is_edited_is_served_within_two_seconds(dev: DevContainer) -> None:
+def test_edited_file_is_served_within_two_seconds(dev: DevContainer) -> None:
     """The best of three: what else this machine does is not the dev container's doing."""
     command = ("docker", "exec", "--user", "dev", "--workdir", dev.started["remoteWorkspaceFolder"], dev.id)
     server = subprocess.Popen([*command, "make", "dev"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -34,7 +34,7 @@ def test_our_layers_are_small(image: str) -> None:
     assert 0 < ours < 160 * MEGABYTE
 
 
-def test_nothing_that_builds_or_installs_is_in_it(image: str) -> None:
+def test_image_has_no_build_tools(image: str) -> None:
     found = docker(
         "run", "--rm", image, "sh", "-c", "command -v pip gcc make git curl; python -m ensurepip", check=False
     )
@@ -42,12 +42,12 @@ def test_nothing_that_builds_or_installs_is_in_it(image: str) -> None:
     assert "pip" not in docker("run", "--rm", image, "ls", "/usr/local/lib/python3.13/site-packages")
 
 
-def test_only_what_runs_is_in_it(image: str) -> None:
+def test_image_has_only_the_application(image: str) -> None:
     assert docker("run", "--rm", image, "ls").split() == ["app"]
     assert docker("run", "--rm", image, "id", "-u") == "10001"
 
 
-def test_it_starts_with_few_rights_and_is_ready_within_two_seconds(service: Container) -> None:
+def test_container_starts_unprivileged(service: Container) -> None:
     """The best of three, without what it waited for a processor: what else this machine does is not its doing."""
     service.ready()
     taken = []
@@ -79,7 +79,7 @@ def test_the_engine_finds_it_healthy(service: Container) -> None:
     until(lambda: service.inspect("{{.State.Health.Status}}") == "healthy", "it is healthy", seconds=40, pause=0.5)
 
 
-def test_it_stops_on_sigterm_with_every_visit_counted(image: str, store: str) -> None:
+def test_sigterm_counts_every_visit(image: str, store: str) -> None:
     with container(image, "--network", store, *PRODUCTION) as service:
         service.ready()
         numbers = [service.visit() for _ in range(5)]
@@ -94,7 +94,7 @@ def test_it_stops_on_sigterm_with_every_visit_counted(image: str, store: str) ->
         assert service.visits() == max(numbers) == 5
 
 
-def test_it_leaves_in_two_steps_as_kubernetes_does_it(service: Container) -> None:
+def test_container_drains_and_stops(service: Container) -> None:
     service.ready()
     service.exec("/bin/sh", "-c", "kill -USR1 1")
     until(lambda: service.status("/ready") == 503, "/ready says 503")
@@ -102,7 +102,7 @@ def test_it_leaves_in_two_steps_as_kubernetes_does_it(service: Container) -> Non
     assert service.visit() == 1, "who comes late is still served"
 
 
-def test_without_a_secret_it_ends_with_one_line_that_names_the_setting(image: str) -> None:
+def test_missing_secret_names_the_setting(image: str) -> None:
     done = run("docker", "run", "--rm", image, check=False)
     assert done.returncode == 2
     (line,) = (done.stdout + done.stderr).strip().splitlines()
@@ -118,7 +118,7 @@ def test_without_a_secret_it_ends_with_one_line_that_names_the_setting(image: st
     ],
     ids=["unknown", "bad", "unwritable"],
 )
-def test_what_has_to_be_changed_is_said_in_one_line(image: str, wrong: str, named: str) -> None:
+def test_insecure_setting_prints_one_line(image: str, wrong: str, named: str) -> None:
     """An empty redis_url asks for the embedded Valkey, whose folder a read-only root cannot hold without a volume."""
     done = run("docker", "run", "--rm", *PRODUCTION, "--env", wrong, image, check=False)
     assert done.returncode == 2
@@ -126,7 +126,7 @@ def test_what_has_to_be_changed_is_said_in_one_line(image: str, wrong: str, name
     assert named in line
 
 
-def test_a_port_that_is_taken_is_said_in_one_line(service: Container) -> None:
+def test_taken_port_prints_one_line(service: Container) -> None:
     service.ready()
     done = service.exec("python", "-m", "app", check=False)
     assert done.returncode == 2
@@ -134,7 +134,7 @@ def test_a_port_that_is_taken_is_said_in_one_line(service: Container) -> None:
     assert len(done.stderr.strip().splitlines()) == 1
 
 
-def test_without_its_store_it_is_alive_but_not_ready_and_is_not_restarted(image: str) -> None:
+def test_container_without_a_store_is_alive_and_not_ready(image: str) -> None:
     with container(image, *PRODUCTION, "--env", "TALLYGATE_REDIS_TIMEOUT=0.5", "--restart", "always") as service:
         until(lambda: service.status("/live") == 200, "/live says 200")
         assert service.status("/ready") == 503
@@ -142,7 +142,7 @@ def test_without_its_store_it_is_alive_but_not_ready_and_is_not_restarted(image:
         assert service.inspect("{{.RestartCount}}") == "0"
 
 
-def test_the_embedded_valkey_is_there_when_asked_for_and_keeps_what_it_counted(image: str) -> None:
+def test_image_can_embed_valkey(image: str) -> None:
     with (
         volume() as data,
         container(image, *PRODUCTION, "--env", "TALLYGATE_REDIS_URL=", "--volume", f"{data}:/data") as service,

@@ -49,7 +49,7 @@ def played(image: str, tmp_path: Path) -> Iterator[tuple[Container, str, Path]]:
             run("podman", "kube", "down", "--force", file, check=False)  # it misses the volumes of unused ConfigMaps
 
 
-def test_the_manifests_run_and_keep_what_they_counted(played: tuple[Container, str, Path]) -> None:
+def test_manifests_run_and_keep_counts(played: tuple[Container, str, Path]) -> None:
     service, name, file = played
     service.ready()
     assert [service.visit() for _ in range(3)] == [1, 2, 3]
@@ -62,7 +62,7 @@ def test_the_manifests_run_and_keep_what_they_counted(played: tuple[Container, s
     assert service.visit() == 4
 
 
-def test_the_manifests_commands_do_what_they_are_there_for(played: tuple[Container, str, Path]) -> None:
+def test_manifest_commands_work(played: tuple[Container, str, Path]) -> None:
     service, _, file = played
     documents = {document["kind"]: document for document in yaml.safe_load_all(file.read_text("utf-8"))}
     (redis,) = documents["Pod"]["spec"]["containers"]

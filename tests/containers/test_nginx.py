@@ -48,7 +48,7 @@ def test_the_static_folder_cannot_be_written(compose: Project, static: Path) -> 
     assert [path.name for path in static.iterdir()] == ["hello.txt"]
 
 
-def test_an_event_stream_comes_through_at_once(compose: Project) -> None:
+def test_event_stream_is_not_buffered(compose: Project) -> None:
     with httpx.stream("GET", f"{compose.nginx.url}/events/visits", timeout=10, verify=False) as stream:
         events = (int(found[1]) for line in stream.iter_lines() if (found := re.search(r'"visits": (\d+)', line)))
         before = next(events)
@@ -70,13 +70,13 @@ def client_of(path: str, compose: Project) -> str:
     return client
 
 
-def test_the_service_sees_who_really_asks_and_a_forged_header_changes_nothing(compose: Project) -> None:
+def test_client_address_comes_from_nginx_only(compose: Project) -> None:
     ask = 'hostname -i; curl -sS --output /dev/null --header "X-Forwarded-For: 203.0.113.9" http://nginx:8080/through'
     address = docker("run", "--rm", "--network", f"{compose.name}_front", NGINX, "sh", "-c", ask)
     assert client_of("/through", compose) == address
 
 
-def test_who_comes_past_nginx_is_not_believed(compose: Project) -> None:
+def test_direct_clients_are_not_trusted_proxies(compose: Project) -> None:
     httpx.get(f"{compose.app.url}/past", headers={"X-Forwarded-For": "203.0.113.9"}, verify=False)
     assert client_of("/past", compose) != "203.0.113.9"
 
@@ -91,7 +91,7 @@ def test_the_service_knows_its_public_name_and_port(compose: Project) -> None:
     assert (same.status_code, other.status_code) == (303, 403)
 
 
-def test_a_body_that_is_too_large_is_refused(compose: Project) -> None:
+def test_too_large_body_is_refused(compose: Project) -> None:
     answer = httpx.post(f"{compose.nginx.url}/language", content=b"x" * 1_100_000, headers=AS_JSON, verify=False)
     assert answer.status_code == 413
 

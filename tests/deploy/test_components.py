@@ -38,9 +38,7 @@ def secrets(workload: Document) -> set[str]:
     }
 
 
-def test_the_secret_may_be_there_already_or_come_from_a_vault_or_from_a_file(
-    k8s: Path, production: list[Document]
-) -> None:
+def test_secret_comes_from_kubernetes_a_vault_or_a_file(k8s: Path, production: list[Document]) -> None:
     assert mounted_secret(production) == "tallygate-secrets"
     assert mounted_secret(valid(with_components(k8s, "existing-secret"))) == "tallygate"
     external = valid(with_components(k8s, "external-secret"))
@@ -108,7 +106,7 @@ async def test_alerts_and_dashboard_ask_for_metrics_that_exist(
 
 
 @pytest.mark.parametrize("metric", ["process_open_fds", "process_max_fds", "process_resident_memory_bytes"])
-async def test_the_process_tells_its_own_numbers(make_settings: Callable[..., Settings], metric: str) -> None:
+async def test_process_metrics_are_exported(make_settings: Callable[..., Settings], metric: str) -> None:
     async with running(make_settings(metrics_token="t")) as service:
         answer = await service.client.get("/metrics", headers={"Authorization": "Bearer t"})
     (value,) = re.findall(rf"^{metric} (\S+)$", answer.text, re.MULTILINE)

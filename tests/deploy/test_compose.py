@@ -45,7 +45,7 @@ def test_every_image_is_pinned_or_ours(compose: dict[str, Any]) -> None:
     assert [image for image in images - OURS if not PINNED.fullmatch(image)] == []
 
 
-def test_every_setting_that_is_named_exists() -> None:
+def test_named_settings_exist() -> None:
     assert [name for name in VARIABLE.findall(text("compose.yaml")) if not is_setting(name)] == []
 
 
@@ -53,7 +53,7 @@ def test_plain_up_is_the_service_and_its_store(compose: dict[str, Any]) -> None:
     assert {name for name, service in compose["services"].items() if "profiles" not in service} == {"app", "redis"}
 
 
-def test_each_starts_when_what_it_needs_is_healthy(compose: dict[str, Any]) -> None:
+def test_compose_services_wait_for_health(compose: dict[str, Any]) -> None:
     for service in compose["services"].values():
         for name, needed in service.get("depends_on", {}).items():
             assert needed == {"condition": "service_healthy"}
@@ -67,7 +67,7 @@ def test_the_health_check_asks_a_route_that_exists(compose: dict[str, Any]) -> N
     assert path in {route.path for route in health.routes}
 
 
-def test_nothing_is_open_to_other_machines_unless_it_is_asked_for(compose: dict[str, Any]) -> None:
+def test_compose_ports_are_local_by_default(compose: dict[str, Any]) -> None:
     """In development, which is the default, everybody knows the secret key."""
     ports = [(name, plain(port)) for name, s in compose["services"].items() for port in s.get("ports", [])]
     assert [name for name, port in ports if not port.startswith("127.0.0.1:")] == []
@@ -82,7 +82,7 @@ def test_ports_agree(compose: dict[str, Any]) -> None:
     assert f"listen {inside};" in text("deploy/nginx/tallygate.conf")
 
 
-def test_the_store_keeps_every_write_in_a_named_volume_and_nobody_else_reaches_it(compose: dict[str, Any]) -> None:
+def test_store_is_durable_and_private(compose: dict[str, Any]) -> None:
     redis = compose["services"]["redis"]
     assert "appendonly yes" in redis["command"][-1].splitlines()
     assert redis["volumes"] == ["redis_data:/data"]
@@ -92,14 +92,14 @@ def test_the_store_keeps_every_write_in_a_named_volume_and_nobody_else_reaches_i
 
 
 @pytest.mark.parametrize("name", ["app", "redis", "nginx"])
-def test_what_runs_in_production_may_do_little(compose: dict[str, Any], name: str) -> None:
+def test_production_containers_have_few_rights(compose: dict[str, Any], name: str) -> None:
     service = compose["services"][name]
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
 
 
-def test_the_only_proxy_that_is_believed_is_nginx(compose: dict[str, Any]) -> None:
+def test_only_nginx_is_a_trusted_proxy(compose: dict[str, Any]) -> None:
     believed = plain(compose["services"]["app"]["environment"]["TALLYGATE_TRUSTED_PROXIES"])
     assert believed == "dns:nginx"
     assert "nginx" in compose["services"]

@@ -33,7 +33,7 @@ def test_every_file_exists(page: str) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_link_leads_somewhere(page: str) -> None:
+def test_links_in_documents_exist(page: str) -> None:
     links = [link for link in re.findall(r"\]\(([^)#]+)\)", text(page)) if "://" not in link]
     assert [link for link in links if not (ROOT / page).parent.joinpath(link).exists()] == []
 

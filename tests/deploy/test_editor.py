@@ -52,7 +52,7 @@ def test_the_dev_container_is_the_dev_stage_and_its_user_is_not_root(
     assert PurePosixPath("/home", user) in PurePosixPath(devcontainer["workspaceFolder"]).parents
 
 
-def test_redis_is_beside_it_and_the_one_of_production(workspace: dict[str, Any]) -> None:
+def test_dev_container_uses_the_production_redis(workspace: dict[str, Any]) -> None:
     services = yaml_of(".devcontainer/compose.yaml")["services"]
     assert services["redis"] == {"extends": {"file": "../compose.yaml", "service": "redis"}}
     assert workspace["depends_on"] == {"redis": {"condition": "service_healthy"}}
@@ -67,12 +67,12 @@ def test_clones_side_by_side_share_no_name_and_no_port(workspace: dict[str, Any]
     assert all(re.fullmatch(r"127\.0\.0\.1::\d+", port) for port in workspace["ports"])
 
 
-def test_nothing_runs_on_the_host_before_the_container(devcontainer: dict[str, Any]) -> None:
+def test_dev_container_runs_nothing_on_the_host(devcontainer: dict[str, Any]) -> None:
     """Its shell would be cmd.exe on Windows."""
     assert "initializeCommand" not in devcontainer
 
 
-def test_the_dev_containers_command_is_one_of_make(devcontainer: dict[str, Any]) -> None:
+def test_dev_container_command_is_a_make_target(devcontainer: dict[str, Any]) -> None:
     program, target = devcontainer["postCreateCommand"].split()
     assert program == "make"
     assert target in make_targets()
@@ -91,7 +91,7 @@ def test_tasks_are_commands_of_make() -> None:
     assert tasks.keys() <= make_targets()
 
 
-def test_what_is_launched_can_be_imported(launches: dict[str, dict[str, Any]]) -> None:
+def test_launch_configurations_import(launches: dict[str, dict[str, Any]]) -> None:
     modules = [entry["module"] for entry in launches.values() if entry["request"] == "launch"]
     assert modules == ["uvicorn", "pytest"]
     assert all(importlib.util.find_spec(module) for module in [*modules, "debugpy"])
@@ -137,7 +137,7 @@ def test_the_settings_find_the_tests_and_the_environment() -> None:
     assert settings["editor.formatOnSave"] is True
 
 
-def test_every_extension_that_is_used_is_recommended(devcontainer: dict[str, Any]) -> None:
+def test_used_extensions_are_recommended(devcontainer: dict[str, Any]) -> None:
     recommended = set(jsonc(".vscode/extensions.json")["recommendations"])
     assert all(EXTENSION.fullmatch(name) for name in recommended)
     assert set(devcontainer["customizations"]["vscode"]["extensions"]) <= recommended

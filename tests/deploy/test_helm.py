@@ -59,11 +59,11 @@ def _plain_all(value: Any) -> Any:
     return value
 
 
-def test_it_gives_what_the_overlay_production_gives(production: list[Document]) -> None:
+def test_helm_equals_the_production_overlay(production: list[Document]) -> None:
     assert comparable(chart()) == comparable(production)
 
 
-def test_it_gives_what_the_components_give(k8s: Path, by_ingress: list[Document]) -> None:
+def test_helm_equals_the_components(k8s: Path, by_ingress: list[Document]) -> None:
     made = comparable(chart('wayIn={"kind":"Ingress","namespace":"ingress-nginx"}', "serviceMonitor.enabled=true"))
     assert ("HTTPRoute", "tallygate") not in made
     expected = comparable(by_ingress) | comparable(with_components(k8s, "monitoring"))
@@ -77,7 +77,7 @@ def test_it_gives_what_the_components_give(k8s: Path, by_ingress: list[Document]
     assert made["NetworkPolicy", "tallygate"] == comparable(by_ingress)["NetworkPolicy", "tallygate"]
 
 
-def test_an_external_redis_brings_none_of_ours(k8s: Path) -> None:
+def test_external_redis_deploys_no_redis(k8s: Path) -> None:
     rule = '[{"to":[{"ipBlock":{"cidr":"10.0.0.0/8"}}],"ports":[{"port":6379},{"port":6380},{"port":26379}]}]'
     made = chart("redis.enabled=false", f"redis.egress={rule}")
     external = kustomize(k8s / "overlays" / "external-redis")
@@ -113,12 +113,12 @@ def test_values_reach_the_pods() -> None:
         "typo=1",
     ],
 )
-def test_values_that_mean_nothing_are_refused(value: str) -> None:
+def test_unknown_helm_values_are_refused(value: str) -> None:
     done = helm("template", "tallygate", str(CHART), "--kube-version", "1.33.0", "--set-json", value)
     assert done.returncode != 0
     assert "values.schema.json" in done.stderr or "don't meet the specifications of the schema" in done.stderr
 
 
-def test_lint_finds_nothing() -> None:
+def test_helm_lint_passes() -> None:
     done = helm("lint", "--strict", str(CHART))
     assert done.returncode == 0, done.stdout

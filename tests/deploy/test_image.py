@@ -30,7 +30,7 @@ def only(stage: str, instruction: str) -> str:
     return arguments
 
 
-def test_its_stages_are_known_and_production_is_the_default() -> None:
+def test_production_is_the_default_stage() -> None:
     stages = [arguments.partition(" AS ")[2] for name, arguments in instructions() if name == "FROM"]
     assert {"base", "dev"} < set(stages)
     assert stages[-1] == PRODUCTION
@@ -52,7 +52,7 @@ def test_packages_are_installed_by_hash_in_a_layer_that_depends_on_the_lock_file
     assert "--require-hashes" in install
 
 
-def test_production_runs_as_a_fixed_user_who_is_not_root() -> None:
+def test_production_runs_as_a_fixed_non_root_user() -> None:
     assert re.fullmatch(r"[1-9]\d{4}:[1-9]\d{4}", only(PRODUCTION, "USER"))
 
 
@@ -67,7 +67,7 @@ def test_production_asks_itself_for_a_route_that_exists_and_needs_no_redis() -> 
     assert "/live" in {route.path for route in health.routes}
 
 
-def test_production_is_told_what_it_is_by_settings_that_exist() -> None:
+def test_image_settings_exist() -> None:
     given = dict(word.split("=", 1) for word in only(PRODUCTION, "ENV").split())
     assert [name for name in given if VARIABLE.fullmatch(name) and not is_setting(name)] == []
     assert given["TALLYGATE_ENVIRONMENT"] == "production"
@@ -75,12 +75,12 @@ def test_production_is_told_what_it_is_by_settings_that_exist() -> None:
     assert given["TALLYGATE_REDIS_URL"], "else the embedded Valkey would be on"
 
 
-def test_no_secret_comes_with_the_image() -> None:
+def test_image_has_no_secret() -> None:
     names = [a for name, a in instructions() if name in ("ENV", "ARG")]
     assert not re.search(r"secret|token|password|_key", " ".join(names), flags=re.IGNORECASE)
 
 
-def test_only_what_is_copied_reaches_the_builder() -> None:
+def test_build_context_is_minimal() -> None:
     first, *rules = [line for line in text(".dockerignore").splitlines() if line and not line.startswith("#")]
     assert first == "*"
     allowed = [rule.removeprefix("!/") for rule in rules if rule.startswith("!")]

@@ -48,7 +48,7 @@ def test_no_service_link_can_set_a_setting(overlay: list[Document]) -> None:
     assert all(pod["enableServiceLinks"] is False for pod in pods(overlay))
 
 
-def test_probes_ask_what_answers(overlay: list[Document]) -> None:
+def test_probes_use_existing_paths(overlay: list[Document]) -> None:
     container = _container(overlay)
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
     settings = the("ConfigMap", "tallygate-settings", overlay)["data"]
@@ -68,7 +68,7 @@ def test_a_missing_redis_makes_pods_unready_and_restarts_none(overlay: list[Docu
     assert container["readinessProbe"]["httpGet"]["path"] == "/ready"
 
 
-def test_a_service_leads_to_the_pods_and_to_a_port_that_they_have(overlay: list[Document]) -> None:
+def test_services_match_pods_and_ports(overlay: list[Document]) -> None:
     services = [document for document in overlay if document["kind"] == "Service"]
     for service in services:
         (workload,) = (
@@ -94,7 +94,7 @@ def test_a_pod_leaves_by_saying_so_first(overlay: list[Document]) -> None:
     assert pod["terminationGracePeriodSeconds"] >= seconds + 10
 
 
-def test_every_setting_that_is_named_exists(overlay: list[Document]) -> None:
+def test_named_settings_exist(overlay: list[Document]) -> None:
     settings = the("ConfigMap", "tallygate-settings", overlay)["data"]
     assert [name for name in settings if not is_setting(name)] == []
 
@@ -104,7 +104,7 @@ def test_every_image_is_pinned(overlay: list[Document]) -> None:
     assert [image for image in images if not PINNED.fullmatch(image)] == []
 
 
-def test_what_a_pod_mounts_exists(overlay: list[Document]) -> None:
+def test_mounted_volumes_exist(overlay: list[Document]) -> None:
     for pod in pods(overlay):
         volumes = {volume["name"] for volume in pod.get("volumes", [])}
         for mount in pod["containers"][0]["volumeMounts"]:
@@ -192,7 +192,7 @@ def test_nas_gives_each_application_a_folder_of_its_own(k8s: Path) -> None:
     assert sorted(folders) == ["redis", "tallygate"]
 
 
-def test_external_redis_brings_none_of_ours_and_its_url_as_a_secret(k8s: Path) -> None:
+def test_external_redis_uses_a_secret_url(k8s: Path) -> None:
     external = kustomize(k8s / "overlays" / "external-redis")
     assert not [d for d in external if "redis" in d["metadata"]["name"]]
     settings = the("ConfigMap", "tallygate-settings", external)["data"]

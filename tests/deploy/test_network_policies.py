@@ -10,7 +10,7 @@ NAMESPACE = "kubernetes.io/metadata.name"
 GITHUB, GITHUB_BY_IPV6 = "140.82.112.3", "2606:50c0:8000::64"
 
 
-def test_nothing_may_talk_unless_a_policy_allows_it(overlay: list[Document]) -> None:
+def test_network_policies_deny_by_default(overlay: list[Document]) -> None:
     deny = the("NetworkPolicy", "default-deny", overlay)["spec"]
     assert deny == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     for policy in (document["spec"] for document in overlay if document["kind"] == "NetworkPolicy"):
@@ -26,12 +26,12 @@ def test_the_service_reaches_providers_by_https_alone(overlay: list[Document], a
 
 
 @pytest.mark.parametrize("address", ["169.254.169.254", "fd00:ec2::254", "10.0.0.1", "192.168.1.1", "fe80::1"])
-def test_it_reaches_nothing_private_by_https(overlay: list[Document], address: str) -> None:
+def test_egress_https_excludes_private_networks(overlay: list[Document], address: str) -> None:
     """Such as a cloud's metadata, where a provider's address that resolves to it could lead."""
     assert not _reaches(the("NetworkPolicy", "tallygate", overlay), address, 443)
 
 
-def test_it_may_ask_for_names(overlay: list[Document]) -> None:
+def test_egress_allows_dns(overlay: list[Document]) -> None:
     (ports,) = (
         rule["ports"]
         for rule in the("NetworkPolicy", "tallygate", overlay)["spec"]["egress"]
@@ -40,7 +40,7 @@ def test_it_may_ask_for_names(overlay: list[Document]) -> None:
     assert ports == [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]
 
 
-def test_it_alone_reaches_redis_which_reaches_nothing(production: list[Document]) -> None:
+def test_only_the_service_reaches_redis(production: list[Document]) -> None:
     redis = the("NetworkPolicy", "redis", production)["spec"]
     service = {"podSelector": {"matchLabels": {"app.kubernetes.io/name": "tallygate"}}}
     assert redis["ingress"] == [{"from": [service], "ports": [{"port": "redis"}]}]
@@ -50,7 +50,7 @@ def test_it_alone_reaches_redis_which_reaches_nothing(production: list[Document]
     assert {"to": [there], "ports": [{"port": 6379}]} in the("NetworkPolicy", "tallygate", production)["spec"]["egress"]
 
 
-def test_who_makes_the_certificate_is_reached_by_the_way_in(by_ingress: list[Document]) -> None:
+def test_acme_solver_is_reachable(by_ingress: list[Document]) -> None:
     """By HTTP-01, a pod of cert-manager in this namespace has to answer what comes in for the host."""
     solver = the("NetworkPolicy", "acme-solver", by_ingress)["spec"]
     assert solver["podSelector"] == {"matchLabels": {"acme.cert-manager.io/http01-solver": "true"}}

@@ -26,7 +26,7 @@ def probe(path: str, port: str) -> tuple[int, str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
-def test_the_probe_says_what_the_service_says(tmp_path: Path, server: Valkey, host: str) -> None:
+def test_probe_exits_as_the_service_answers(tmp_path: Path, server: Valkey, host: str) -> None:
     with process(tmp_path, host=host, port="0", redis_url=server.url) as service:
         port = service.url().rpartition(":")[2]
         assert probe("/ready", port) == (0, '{"status":"ready"}')

@@ -51,7 +51,7 @@ def visits(folder: Path, server: Valkey, more: int) -> int:
 
 
 @pytest.mark.slow
-def test_a_restored_store_has_what_was_backed_up_and_keeps_what_comes_after(short_folder: Path, tools: Path) -> None:
+def test_restored_store_has_the_back_up(short_folder: Path, tools: Path) -> None:
     folder = short_folder / "restored"
     with valkey(folder) as server:
         assert visits(folder / "app", server, 3) == 3
@@ -81,9 +81,7 @@ def test_a_restored_store_has_what_was_backed_up_and_keeps_what_comes_after(shor
     ],
     ids=["empty", "html", "half", "newer"],
 )
-def test_what_is_no_back_up_for_this_server_changes_nothing(
-    tmp_path: Path, tools: Path, wrong: bytes, reason: bytes
-) -> None:
+def test_foreign_back_up_is_refused(tmp_path: Path, tools: Path, wrong: bytes, reason: bytes) -> None:
     kept = tmp_path / "appendonlydir" / "appendonly.aof.manifest"
     kept.parent.mkdir()
     kept.write_text("as it was", "utf-8")

@@ -71,9 +71,7 @@ class Load:
 
 
 @pytest.mark.slow
-async def test_a_rolling_update_under_load_loses_no_request_and_no_visit_and_signs_nobody_out(
-    tmp_path: Path, server: Valkey
-) -> None:
+async def test_rolling_update_loses_nothing(tmp_path: Path, server: Valkey) -> None:
     with ExitStack() as pods:
         old = [pods.enter_context(_pod(tmp_path / f"old-{n}", server)) for n in range(REPLICAS)]
         async with balancer() as service:

@@ -37,7 +37,7 @@ def test_the_example_gateway_lets_the_route_in(k8s: Path, production: list[Docum
     assert allowed["selector"]["matchLabels"][INGRESS_NAMESPACE] == "tallygate"
 
 
-def test_a_head_with_the_largest_cookie_comes_through(by_ingress: list[Document]) -> None:
+def test_nginx_accepts_the_largest_cookie(by_ingress: list[Document]) -> None:
     """The head of an answer has to fit into 4 KB unless nginx is told otherwise: to a larger one it answers 502."""
     annotations = the("Ingress", "tallygate", by_ingress)["metadata"]["annotations"]
     told = annotations["nginx.ingress.kubernetes.io/proxy-buffer-size"]
@@ -59,7 +59,7 @@ def test_the_http_route_sends_every_path_of_its_host_to_the_service(production: 
     assert 80 in _ports(production).values()
 
 
-def test_only_the_chosen_way_in_may_reach_the_pods(
+def test_network_policy_admits_only_the_ingress(
     k8s: Path, production: list[Document], by_ingress: list[Document]
 ) -> None:
     by_traefik = with_components(k8s, "traefik", of="base")

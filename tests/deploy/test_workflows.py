@@ -33,7 +33,7 @@ def test_every_action_is_pinned_to_a_commit_and_says_its_version(workflow: str) 
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS)
-def test_a_workflow_may_read_and_no_more_unless_a_job_says_so(workflow: str) -> None:
+def test_workflow_permissions_are_read_only(workflow: str) -> None:
     assert yaml_of(workflow)["permissions"] == {"contents": "read"}
     for step in steps(workflow):
         if step.get("uses", "").startswith("actions/checkout@"):
@@ -45,13 +45,13 @@ def test_the_commands_of_make_that_ci_calls_exist() -> None:
     assert {"check", "test", "test-containers"} <= called <= make_targets()
 
 
-def test_the_tests_run_on_every_python_that_is_promised() -> None:
+def test_workflow_tests_every_supported_python() -> None:
     versions = yaml_of(".github/workflows/ci.yml")["jobs"]["test"]["strategy"]["matrix"]["python"]
     assert versions == ["3.11", "3.12", "3.13", "3.14"]
     assert f'requires-python = ">={versions[0]}"' in text("pyproject.toml")
 
 
-def test_what_is_baked_exists() -> None:
+def test_baked_targets_exist() -> None:
     baked = set(re.findall(r'^target "(\w+)"', text("docker-bake.hcl"), flags=re.MULTILINE))
     asked = {step["with"]["targets"] for w in WORKFLOWS for step in steps(w) if "bake-action" in step.get("uses", "")}
     assert asked <= baked
@@ -59,7 +59,7 @@ def test_what_is_baked_exists() -> None:
     assert all(f" AS {stage}\n" in text("Dockerfile") for stage in built)
 
 
-def test_one_version_is_said_everywhere() -> None:
+def test_version_is_the_same_everywhere() -> None:
     assert f'version = "{__version__}"' in text("pyproject.toml")
     assert f"ARG VERSION={__version__}\n" in text("Dockerfile")
     assert f'default = "{__version__}"' in text("docker-bake.hcl")
@@ -85,7 +85,7 @@ def test_a_release_waits_for_the_tests_and_has_the_version_of_its_source() -> No
 @pytest.mark.parametrize(
     ("tag", "latest"), [("v1.10.0", "true"), ("v1.9.1", "false"), ("v2.0.0-rc.1", "false"), ("v1.2.0", "false")]
 )
-def test_latest_is_the_newest_version_that_is_no_candidate(tmp_path: Path, tag: str, latest: str) -> None:
+def test_latest_is_the_newest_release(tmp_path: Path, tag: str, latest: str) -> None:
     (tmp_path / "deploy").mkdir()
     shutil.copy(ROOT / "deploy" / "release.sh", tmp_path / "deploy")
     git = ["git", "-C", str(tmp_path), "-c", "user.name=t", "-c", "user.email=t@example.com"]
