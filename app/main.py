@@ -15,10 +15,10 @@ from pydantic import SecretStr
 from starlette.types import ASGIApp
 from uvicorn.config import STARTUP_FAILURE
 
+from app.accounts.email.mails import account_mails
+from app.accounts.invitations.setup_link import print_setup_link
 from app.accounts.lifespan import open_accounts
-from app.accounts.mails import account_mails
-from app.accounts.rate_limits import unknown_limits
-from app.accounts.setup_link import print_setup_link
+from app.accounts.sign_in.rate_limits import unknown_limits
 from app.config_service.lifespan import ConfigState, open_config_service
 from app.config_service.personal import personal_roles
 from app.counter.lifespan import CounterState, open_counter

@@ -1,4 +1,5 @@
-"""Adds Django's list of common passwords to app/accounts/common_passwords.txt: those of eight characters and more.
+"""Adds Django's list of common passwords, those of eight characters and more, to the file of
+app/accounts/passwords/policy.py.
 
 uv pip install --target /tmp/django --no-deps django
 python -m dev.common_passwords /tmp/django/django/contrib/auth/common-passwords.txt.gz
@@ -9,7 +10,7 @@ import sys
 import textwrap
 from pathlib import Path
 
-from app.accounts.password_policy import COMMON_FILE, MIN_LENGTH, SUFFIXES, folded, words_of
+from app.accounts.passwords.policy import COMMON_FILE, MIN_LENGTH, SUFFIXES, folded, words_of
 
 HEADER = """\
 # Passwords that are refused, folded. A word stands for itself and for itself with digits and signs behind it.

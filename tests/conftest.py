@@ -17,7 +17,7 @@ from jinja2 import BytecodeCache, Environment
 from jinja2.bccache import Bucket
 
 from app.accounts import lifespan as accounts
-from app.accounts.password_hashing import PasswordHashing
+from app.accounts.passwords.hashing import PasswordHashing
 from app.counter import exactly_once
 from app.settings import Settings
 from app.web import templating

@@ -9,15 +9,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
-from app.accounts import authentication
-from app.accounts.current_user import api_secret
+from app.accounts.api_tokens.scopes import SCOPES
+from app.accounts.api_tokens.tokens import DAY, MAX_TOKEN_DAYS, MAX_TOKEN_NAME_LENGTH, TooManyTokens
 from app.accounts.guards import fresh, sign_in_required, user_of
 from app.accounts.helpers import audit
 from app.accounts.lifespan import AccountState
 from app.accounts.models import User
 from app.accounts.pages.devices import device_page, end_device
-from app.accounts.token_scopes import SCOPES
-from app.accounts.tokens import DAY, MAX_TOKEN_DAYS, MAX_TOKEN_NAME_LENGTH, TooManyTokens
+from app.accounts.sign_in import authentication
+from app.accounts.sign_in.current_user import api_secret
 from app.audit.log import Event
 from app.web.body import Body, Text, json_body
 from app.web.errors import Conflict, Forbidden, NotFound, WrongPassword

@@ -9,10 +9,10 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.accounts.current_user import api_secret
 from app.accounts.lifespan import S
 from app.accounts.models import User
-from app.accounts.reauthentication import confirm
+from app.accounts.sign_in.current_user import api_secret
+from app.accounts.sign_in.reauthentication import confirm
 from app.web.errors import Forbidden, FreshSignInRequired, SecondFactorSetUpRequired, SignInRequired, WrongToken
 from app.web.i18n import N_
 from app.web.negotiate import prefers_json

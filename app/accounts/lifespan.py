@@ -8,23 +8,23 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, TypedDict, TypeVar
 
-from app.accounts.current_user import CurrentUser, parse_user
-from app.accounts.email_links import EmailLinks
-from app.accounts.identities import Identities
-from app.accounts.invitations import Invitations
-from app.accounts.known_origins import KnownOrigins
-from app.accounts.legacy_users import LegacyUsers
+from app.accounts.api_tokens.tokens import ApiTokens, parse_token
+from app.accounts.email.verification_links import EmailLinks
+from app.accounts.invitations.invitations import Invitations
 from app.accounts.models import SignInOption, User
-from app.accounts.password_hashing import PasswordHashing
-from app.accounts.rate_limits import RateLimits, apply_limits
-from app.accounts.reset_links import ResetLinks
+from app.accounts.passwords.hashing import PasswordHashing
+from app.accounts.passwords.reset_links import ResetLinks
 from app.accounts.second_factors.store import PendingSignIn, SecondFactors
-from app.accounts.services import Services
-from app.accounts.store import AccountStore
-from app.accounts.tokens import ApiTokens, parse_token
-from app.accounts.user_search import UserSearch
-from app.accounts.user_store import UserStore
-from app.accounts.waiting_forms import WaitingForms
+from app.accounts.services.services import Services
+from app.accounts.sign_in.current_user import CurrentUser, parse_user
+from app.accounts.sign_in.known_origins import KnownOrigins
+from app.accounts.sign_in.rate_limits import RateLimits, apply_limits
+from app.accounts.sign_in.waiting_forms import WaitingForms
+from app.accounts.users.identities import Identities
+from app.accounts.users.legacy_users import LegacyUsers
+from app.accounts.users.profile_store import UserStore
+from app.accounts.users.search import UserSearch
+from app.accounts.users.store import AccountStore
 from app.audit.log import Audit
 from app.mail.lifespan import MailState
 from app.sessions.cookie_store import CookieSessions

@@ -2,15 +2,10 @@
 
 from starlette.routing import BaseRoute
 
-from app.accounts import (
-    admin_api,
-    api,
-    audit_api,
-    invitations_api,
-    own_data_api,
-    second_factors_api,
-    services_api,
-)
+from app.accounts import api
+from app.accounts.administration import api as administration_api
+from app.accounts.administration import audit_api
+from app.accounts.invitations import api as invitations_api
 from app.accounts.pages import (
     account,
     admin,
@@ -34,6 +29,9 @@ from app.accounts.pages import (
     users,
     verify_email,
 )
+from app.accounts.second_factors import api as second_factors_api
+from app.accounts.services import api as services_api
+from app.accounts.users import own_data_api
 
 routes: list[BaseRoute] = [
     # API: /api/session, /api/account...
@@ -42,7 +40,7 @@ routes: list[BaseRoute] = [
     *second_factors_api.routes,
     *own_data_api.routes,
     # administration: /api/users, /api/groups, /api/invitations, /api/audit
-    *admin_api.routes,
+    *administration_api.routes,
     *invitations_api.routes,
     *audit_api.routes,
     # services: /api/services

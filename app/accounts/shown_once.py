@@ -8,7 +8,7 @@ from starlette.responses import Response
 from app.accounts.helpers import see_other
 from app.accounts.lifespan import S
 from app.accounts.models import User
-from app.accounts.waiting_forms import WaitingForm
+from app.accounts.sign_in.waiting_forms import WaitingForm
 
 SECRET = "secret"  # noqa: S105  a field's name
 

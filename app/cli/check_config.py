@@ -2,7 +2,7 @@
 
 import sys
 
-from app.accounts.user_store import UserStore
+from app.accounts.users.profile_store import UserStore
 from app.cli.command import Command, Invocation
 from app.cli.own_namespace import NOT_READ, asked, own_values
 from app.config_service.models import OWN

@@ -7,10 +7,10 @@ from argparse import ArgumentParser
 from collections.abc import Iterable
 from functools import partial
 
-from app.accounts.names import BadName, normal
-from app.accounts.password_hashing import PasswordHashing
-from app.accounts.password_policy import WeakPassword, check_password, service_words
-from app.accounts.store import AccountStore, AdminExists, NameTaken
+from app.accounts.passwords.hashing import PasswordHashing
+from app.accounts.passwords.policy import WeakPassword, check_password, service_words
+from app.accounts.users.names import BadName, normal
+from app.accounts.users.store import AccountStore, AdminExists, NameTaken
 from app.audit.log import Audit, Event
 from app.cli.command import Command, CommandError, Invocation, with_store
 from app.store.client import Store

@@ -4,7 +4,7 @@ import argparse
 import time
 from typing import Any
 
-from app.accounts.store import AccountStore
+from app.accounts.users.store import AccountStore
 from app.cli.command import Command, CommandError, Invocation, with_store
 from app.cli.own_namespace import own_values
 from app.gateway.explain import Explanation, explain, is_address

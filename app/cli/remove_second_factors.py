@@ -1,7 +1,7 @@
 """`python -m app remove-second-factors NAME`: for who has lost them, and the recovery codes as well."""
 
 from app.accounts.second_factors.store import SecondFactors
-from app.accounts.store import AccountStore
+from app.accounts.users.store import AccountStore
 from app.audit.log import Audit, Event
 from app.cli.command import Command, CommandError, Invocation, with_store
 from app.cli.reset_password import end_sessions

@@ -1,8 +1,8 @@
 """`python -m app reset-password NAME`: sets a user's password, and ends the user's sessions."""
 
-from app.accounts.password_hashing import PasswordHashing
-from app.accounts.password_policy import WeakPassword, check_password, service_words
-from app.accounts.store import AccountStore
+from app.accounts.passwords.hashing import PasswordHashing
+from app.accounts.passwords.policy import WeakPassword, check_password, service_words
+from app.accounts.users.store import AccountStore
 from app.audit.log import Audit, Event
 from app.cli.command import Command, CommandError, Invocation, with_store
 from app.cli.create_admin import ask_password

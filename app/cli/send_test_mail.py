@@ -3,7 +3,7 @@
 import argparse
 import asyncio
 
-from app.accounts.profile import BadProfile, email_of
+from app.accounts.users.profile import BadProfile, email_of
 from app.cli.command import Command, CommandError, Invocation
 from app.mail.lifespan import mail_mistakes
 from app.mail.models import Mail

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, StrictInt, StringConstraints
 
-from app.accounts.services import ConfigGrant
+from app.accounts.services.services import ConfigGrant
 from app.config_service.models import MAX_WHY, NAMESPACE
 from app.web.body import Body
 from app.web.openapi import ResponseModel

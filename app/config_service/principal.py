@@ -8,11 +8,11 @@ from typing import cast
 
 from starlette.types import Scope
 
-from app.accounts.current_user import CurrentUser, api_secret, raise_unless_allowed
+from app.accounts.api_tokens.tokens import ApiTokens, TokenInfo
 from app.accounts.secret import digest
-from app.accounts.services import PREFIX as SERVICE_PREFIX
-from app.accounts.services import ConfigGrant, Service, Services
-from app.accounts.tokens import ApiTokens, TokenInfo
+from app.accounts.services.services import PREFIX as SERVICE_PREFIX
+from app.accounts.services.services import ConfigGrant, Service, Services
+from app.accounts.sign_in.current_user import CurrentUser, api_secret, raise_unless_allowed
 from app.config_service.models import OWN, Namespace, Right, Role
 from app.store import keys
 from app.store.client import StoreUnavailable

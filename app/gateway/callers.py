@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from itsdangerous import BadSignature
 from starlette.types import Scope
 
-from app.accounts.current_user import CurrentUser
+from app.accounts.api_tokens.tokens import PREFIX, ApiTokens
 from app.accounts.models import User
-from app.accounts.tokens import PREFIX, ApiTokens
+from app.accounts.sign_in.current_user import CurrentUser
 from app.gateway.models import HostSession
 from app.gateway.store import GatewayStore, digest
 from app.sessions.service import Sessions

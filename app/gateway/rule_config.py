@@ -6,7 +6,7 @@ from functools import partial
 from ipaddress import ip_network
 from typing import Any
 
-from app.accounts.names import compare_key
+from app.accounts.users.names import compare_key
 from app.gateway.original_request import AUTHORITY, METHOD, split_authority
 from app.gateway.readings import AMBIGUOUS, BadPath, decoded
 from app.gateway.rules import EVERY_PATH, Allowed, HostPattern, PathPattern, Rule, Rules

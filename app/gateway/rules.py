@@ -7,7 +7,7 @@ from functools import cached_property, lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import NamedTuple
 
-from app.accounts.names import compare_key
+from app.accounts.users.names import compare_key
 from app.gateway.readings import readings
 from app.web.i18n import N_
 

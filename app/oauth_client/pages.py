@@ -7,14 +7,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app.accounts.asking import Question, ask
-from app.accounts.authentication import NeedsSecondFactor
 from app.accounts.guards import fresh_sign_in_required, sign_in_required
 from app.accounts.helpers import audit, flash_message, in_the_language_of, redirect_page, see_other
-from app.accounts.identities import LastWayIn
 from app.accounts.lifespan import S
 from app.accounts.models import User
 from app.accounts.pages import account, second_step, sign_in
 from app.accounts.pages.landing import landing
+from app.accounts.sign_in.authentication import NeedsSecondFactor
+from app.accounts.users.identities import LastWayIn
 from app.audit.log import Event
 from app.oauth_client import flow
 from app.oauth_client.errors import BadCallback, Denied, OAuthProblem

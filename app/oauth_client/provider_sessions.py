@@ -8,8 +8,8 @@ from typing import Self
 
 import orjson
 
-from app.accounts.identities import Identities, Identity
 from app.accounts.secret import digest
+from app.accounts.users.identities import Identities, Identity
 from app.oauth_client.errors import BadCallback
 from app.oauth_client.models import LogoutRequest, Tokens
 from app.sessions.service import Sessions

@@ -7,17 +7,17 @@ from dataclasses import replace
 
 from starlette.requests import Request
 
-from app.accounts import authentication
-from app.accounts.authentication import NeedsSecondFactor
 from app.accounts.helpers import audit
-from app.accounts.identities import Identity, IdentityTaken
 from app.accounts.models import User
-from app.accounts.names import FORBIDDEN, MAX_NAME_LENGTH, MAX_TYPED_LENGTH, BadName, normal, without_invisible
-from app.accounts.profile import MAX_DISPLAY_NAME_LENGTH, BadProfile, display_name_of, email_of
 from app.accounts.second_factors.checking import stamp_of
 from app.accounts.second_factors.store import PendingSignIn
-from app.accounts.store import BadInvitation, NameTaken
-from app.accounts.user_store import EmailTaken
+from app.accounts.sign_in import authentication
+from app.accounts.sign_in.authentication import NeedsSecondFactor
+from app.accounts.users.identities import Identity, IdentityTaken
+from app.accounts.users.names import FORBIDDEN, MAX_NAME_LENGTH, MAX_TYPED_LENGTH, BadName, normal, without_invisible
+from app.accounts.users.profile import MAX_DISPLAY_NAME_LENGTH, BadProfile, display_name_of, email_of
+from app.accounts.users.profile_store import EmailTaken
+from app.accounts.users.store import BadInvitation, NameTaken
 from app.audit.log import Event
 from app.oauth_client.claims import groups_of
 from app.oauth_client.errors import BadCallback, SignUpNotAllowed

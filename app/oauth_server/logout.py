@@ -6,9 +6,9 @@ from urllib.parse import urlencode, urlsplit
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from app.accounts import authentication
 from app.accounts.helpers import page, redirect_page
 from app.accounts.lifespan import AccountState
+from app.accounts.sign_in import authentication
 from app.oauth_server.endpoint import BROWSERS, FORM, issuer_of
 from app.oauth_server.errors import OAuthError
 from app.oauth_server.lifespan import OAuthServerState

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlencode
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from app.accounts.services import Service
+from app.accounts.services.services import Service
 from app.http_client.client import HttpClientError, TimedOut
 from app.http_client.streaming import StreamedResponse
 from app.store.client import StoreUnavailable

@@ -8,10 +8,10 @@ from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.accounts.current_user import api_secret
 from app.accounts.guards import admin_required
 from app.accounts.models import User
-from app.accounts.services import PREFIX
+from app.accounts.services.services import PREFIX
+from app.accounts.sign_in.current_user import api_secret
 from app.web.body import Body, Text, json_body
 from app.web.errors import BadRequest, Forbidden, SignInRequired
 from app.web.i18n import N_

@@ -2,7 +2,7 @@
 
 from starlette.requests import Request
 
-from app.accounts.services import Service
+from app.accounts.services.services import Service
 from app.store.rate_limit import Rule
 from app.web.errors import Forbidden, TooMany
 from app.wechat.api_paths import is_allowed

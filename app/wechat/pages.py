@@ -9,7 +9,7 @@ from starlette.routing import Route
 from app.accounts.guards import admin_required
 from app.accounts.helpers import flash_message, page, see_other
 from app.accounts.models import User
-from app.accounts.reauthentication import confirm
+from app.accounts.sign_in.reauthentication import confirm
 from app.web.errors import NotFound
 from app.web.i18n import N_
 from app.wechat.errors import WeChatProblem

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from app.accounts.models import User
-from app.accounts.store import AccountStore
+from app.accounts.users.store import AccountStore
 from app.settings import Settings
 from app.store.client import Store
 from app.store.connection import Argument, Reply

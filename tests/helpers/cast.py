@@ -8,7 +8,7 @@ import httpx
 from argon2 import PasswordHasher
 
 from app.accounts.models import User
-from app.accounts.password_hashing import LANES, MEMORY, ROUNDS, prepared
+from app.accounts.passwords.hashing import LANES, MEMORY, ROUNDS, prepared
 from tests.helpers.service import Running
 
 PASSWORD = "paper lantern over the river"

@@ -7,7 +7,7 @@ import httpx
 import pyotp
 import pytest
 
-from app.accounts.identities import Identity
+from app.accounts.users.identities import Identity
 from app.settings import Settings
 from tests.accounts.pages.reading import error_at
 from tests.fakes.openid import FakeOpenId

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.accounts.identities import Identity
+from app.accounts.users.identities import Identity
 from app.audit.log import Event
 from app.settings import Settings
 from app.store.client import StoreUnavailable

@@ -8,10 +8,10 @@ import httpx
 import pytest
 from starlette.routing import Route
 
-from app.accounts.identities import Identity
 from app.accounts.second_factors.passkeys import Passkey
 from app.accounts.second_factors.totp import new_totp_secret
-from app.accounts.user_search import UserFilter
+from app.accounts.users.identities import Identity
+from app.accounts.users.search import UserFilter
 from app.oauth_server.models import Grant
 from app.routes import all_routes
 from app.settings import Settings

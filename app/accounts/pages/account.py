@@ -4,15 +4,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.accounts import authentication
 from app.accounts.guards import fresh_sign_in_required, sign_in_required
 from app.accounts.helpers import audit, flash_message, page, raise_if_limited, see_other
 from app.accounts.lifespan import AccountState, S
 from app.accounts.models import User
-from app.accounts.names import BadName
-from app.accounts.password_policy import WeakPassword
-from app.accounts.reauthentication import confirmation
-from app.accounts.store import NameTaken
+from app.accounts.passwords.policy import WeakPassword
+from app.accounts.sign_in import authentication
+from app.accounts.sign_in.reauthentication import confirmation
+from app.accounts.users.names import BadName
+from app.accounts.users.store import NameTaken
 from app.audit.log import Event
 from app.web.body import form_fields
 from app.web.errors import BadRequest, Forbidden

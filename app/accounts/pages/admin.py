@@ -4,14 +4,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.accounts import administration
+from app.accounts.administration import actions
 from app.accounts.asking import Question, ask
 from app.accounts.guards import admin_required
 from app.accounts.helpers import flash_message, see_other
 from app.accounts.lifespan import AccountState
 from app.accounts.models import User
-from app.accounts.reauthentication import confirm
-from app.accounts.store import LastAdmin
+from app.accounts.sign_in.reauthentication import confirm
+from app.accounts.users.store import LastAdmin
 from app.web.body import form_fields
 from app.web.errors import BadRequest, Conflict, NotFound
 from app.web.i18n import N_
@@ -66,7 +66,7 @@ QUESTIONS = {
 @admin_required
 async def ask_to_act(request: Request[AccountState], admin: User) -> Response:
     """`GET /admin/users/{id}/{action}?next=`."""
-    subject, action = await administration.subject(request), request.path_params["action"]
+    subject, action = await actions.subject(request), request.path_params["action"]
     if action not in QUESTIONS:
         raise NotFound
     back = safe_path(request.query_params.get("next"), USERS)
@@ -89,7 +89,7 @@ async def act(request: Request[AccountState], admin: User) -> Response:
     remove-factors) and `next`.
     """
     fields = await form_fields(request, "action", "next")
-    subject = await administration.subject(request)
+    subject = await actions.subject(request)
     try:
         await _do(request, admin, subject, fields["action"])
     except LastAdmin:
@@ -101,13 +101,13 @@ async def act(request: Request[AccountState], admin: User) -> Response:
 async def _do(request: Request[AccountState], admin: User, user: User, action: str) -> None:
     match action:
         case "disable" | "enable":
-            await administration.set_disabled(request, admin, user, action == "disable")
+            await actions.set_disabled(request, admin, user, action == "disable")
         case "end-sessions":
-            await administration.end_sessions(request, admin, user)
+            await actions.end_sessions(request, admin, user)
         case "remove-factors":
-            await administration.remove_second_factors(request, admin, user)
+            await actions.remove_second_factors(request, admin, user)
         case "make-admin" | "remove-admin":
-            await administration.set_admin(request, admin, user, action == "make-admin")
+            await actions.set_admin(request, admin, user, action == "make-admin")
         case _:
             raise BadRequest("action: there is no such action", field="action")
 

@@ -4,12 +4,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.accounts.audit_query import filter_of
+from app.accounts.administration.audit_query import filter_of
 from app.accounts.guards import admin_required
 from app.accounts.helpers import page
 from app.accounts.lifespan import AccountState
 from app.accounts.models import User
-from app.accounts.user_names import names_of
+from app.accounts.users.name_lookup import names_of
 from app.audit.log import Event
 
 FILTERS = ("user", "event", "since", "until")

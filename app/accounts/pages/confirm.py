@@ -9,8 +9,8 @@ from app.accounts.guards import enrolling_allowed
 from app.accounts.helpers import page, see_other
 from app.accounts.lifespan import AccountState
 from app.accounts.models import User
-from app.accounts.reauthentication import confirmation, form, kept_fields, providers_of
-from app.accounts.waiting_forms import WaitingForm
+from app.accounts.sign_in.reauthentication import confirmation, form, kept_fields, providers_of
+from app.accounts.sign_in.waiting_forms import WaitingForm
 from app.web.body import form_fields
 from app.web.errors import BadRequest, NotFound
 from app.web.i18n import N_

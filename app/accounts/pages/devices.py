@@ -11,7 +11,7 @@ from app.accounts.guards import sign_in_required
 from app.accounts.helpers import audit, flash_message, page, see_other
 from app.accounts.lifespan import AccountState
 from app.accounts.models import User
-from app.accounts.reauthentication import confirm
+from app.accounts.sign_in.reauthentication import confirm
 from app.audit.log import Event
 from app.sessions.session import Session
 from app.web.body import form_fields

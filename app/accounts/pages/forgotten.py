@@ -4,11 +4,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from app.accounts.email.mails import NO_MAIL
 from app.accounts.helpers import address_of, page, raise_if_limited, see_other
 from app.accounts.lifespan import AccountState
-from app.accounts.mails import NO_MAIL
-from app.accounts.names import BadName, compare_key, normal
-from app.accounts.profile import BadProfile, email_of
+from app.accounts.users.names import BadName, compare_key, normal
+from app.accounts.users.profile import BadProfile, email_of
 from app.web.body import Body, Text, form_fields, json_body
 from app.web.errors import BadRequest, Conflict
 from app.web.i18n import N_

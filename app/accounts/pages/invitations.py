@@ -7,17 +7,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.accounts import administration
+from app.accounts.administration import actions
 from app.accounts.asking import Question, ask
 from app.accounts.guards import admin_required
 from app.accounts.helpers import flash_message, page, see_other
-from app.accounts.invitations import MAX_LISTED_INVITATIONS, Invitation
+from app.accounts.invitations.invitations import MAX_LISTED_INVITATIONS, Invitation
 from app.accounts.lifespan import AccountState
 from app.accounts.models import User
-from app.accounts.profile import BadProfile
-from app.accounts.reauthentication import confirm
 from app.accounts.shown_once import redirect_with_secret, shown_secret
-from app.accounts.user_names import names_of
+from app.accounts.sign_in.reauthentication import confirm
+from app.accounts.users.name_lookup import names_of
+from app.accounts.users.profile import BadProfile
 from app.web.body import form_fields
 from app.web.errors import BadRequest
 from app.web.i18n import N_
@@ -49,7 +49,7 @@ async def invite(request: Request[AccountState], admin: User) -> Response:
     if fields["role"] not in ROLES:
         raise BadRequest("role: must be one of user, admin", field="role")
     try:
-        link, _ = await administration.invite(
+        link, _ = await actions.invite(
             request,
             admin,
             int(fields["days"]),
@@ -67,7 +67,7 @@ async def invite(request: Request[AccountState], admin: User) -> Response:
 @admin_required
 async def ask_to_withdraw(request: Request[AccountState], admin: User) -> Response:
     """`GET /admin/invitations/{id}/withdraw?next=`."""
-    (invitation,) = await _named(request, [await administration.invitation_of(request)])
+    (invitation,) = await _named(request, [await actions.invitation_of(request)])
     back = safe_path(request.query_params.get("next"), INVITATIONS)
     return await ask(request, WITHDRAW, back=back, template="accounts/ask_invitation.html", invitation=invitation)
 
@@ -77,7 +77,7 @@ async def ask_to_withdraw(request: Request[AccountState], admin: User) -> Respon
 async def withdraw(request: Request[AccountState], admin: User) -> Response:
     """`POST /admin/invitations/{id}/withdraw` with `next`: invalidates the link."""
     fields = await form_fields(request, "next")
-    await administration.withdraw_invitation(request, admin, await administration.invitation_of(request))
+    await actions.withdraw_invitation(request, admin, await actions.invitation_of(request))
     await flash_message(request, N_("The invitation has been withdrawn."))
     return see_other(safe_path(fields["next"], INVITATIONS))
 

@@ -5,7 +5,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.accounts import administration, own_data
+from app.accounts.administration import actions
 from app.accounts.asking import Question, ask
 from app.accounts.guards import sign_in_required
 from app.accounts.helpers import audit, flash_message, raise_if_limited, see_other
@@ -13,9 +13,10 @@ from app.accounts.lifespan import AccountState
 from app.accounts.models import User
 from app.accounts.pages import account
 from app.accounts.pages.verify_email import send_verification
-from app.accounts.profile import BadProfile, display_name_of, email_of
-from app.accounts.reauthentication import confirm, confirmation
-from app.accounts.store import LastAdmin
+from app.accounts.sign_in.reauthentication import confirm, confirmation
+from app.accounts.users import own_data
+from app.accounts.users.profile import BadProfile, display_name_of, email_of
+from app.accounts.users.store import LastAdmin
 from app.audit.log import Event
 from app.web.body import form_fields
 from app.web.errors import Conflict
@@ -84,7 +85,7 @@ async def remove(request: Request[AccountState], user: User) -> Response:
 async def remove_own(request: Request[AccountState], user: User) -> None:
     """Raises Conflict for the last administrator."""
     try:
-        await administration.remove(request, user, user)
+        await actions.remove(request, user, user)
     except LastAdmin:
         raise Conflict(N_("You are the last administrator. Make another one first.")) from None
     await request.state["sessions"].end(request.scope)

@@ -4,11 +4,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.accounts import authentication
 from app.accounts.helpers import address_of, audit, page, raise_if_limited, see_other
 from app.accounts.lifespan import AccountState
 from app.accounts.models import User
-from app.accounts.password_policy import WeakPassword
+from app.accounts.passwords.policy import WeakPassword
+from app.accounts.sign_in import authentication
 from app.audit.log import Event
 from app.web.body import form_fields
 from app.web.errors import NotFound

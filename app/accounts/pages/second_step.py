@@ -5,12 +5,12 @@ from urllib.parse import quote
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.accounts import authentication
 from app.accounts.helpers import page, see_other, with_limit
 from app.accounts.lifespan import AccountState, S
 from app.accounts.pages.landing import landed
 from app.accounts.second_factors.checking import relying_party
 from app.accounts.second_factors.store import PENDING_LIFETIME, PendingSignIn
+from app.accounts.sign_in import authentication
 from app.web.body import form_fields
 from app.web.cookies import cookie_header, delete_cookie, full_name, read_cookie, set_cookie
 from app.web.errors import TooMany, WrongCode

@@ -8,13 +8,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.accounts import authentication
 from app.accounts.helpers import page, redirect_page, see_other, with_limit
 from app.accounts.lifespan import AccountState, S
 from app.accounts.pages import second_step
 from app.accounts.pages.landing import landed, landing
 from app.accounts.second_factors.checking import relying_party
 from app.accounts.second_factors.form import credential_of
+from app.accounts.sign_in import authentication
 from app.store.client import StoreUnavailable
 from app.web.body import form_fields
 from app.web.errors import TooMany

@@ -6,14 +6,14 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.accounts import authentication
 from app.accounts.helpers import address_of, audit, page, raise_if_limited, see_other, with_limit
 from app.accounts.lifespan import AccountState
-from app.accounts.names import BadName
 from app.accounts.pages.landing import landing
 from app.accounts.pages.verify_email import send_verification
-from app.accounts.password_policy import WeakPassword
-from app.accounts.store import BadInvitation, NameTaken
+from app.accounts.passwords.policy import WeakPassword
+from app.accounts.sign_in import authentication
+from app.accounts.users.names import BadName
+from app.accounts.users.store import BadInvitation, NameTaken
 from app.audit.log import Event
 from app.store.client import StoreUnavailable
 from app.web.body import form_fields

@@ -7,15 +7,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from app.accounts.api_tokens.scopes import FEATURES, SCOPES, BadScope, scopes_of
+from app.accounts.api_tokens.tokens import DAY, MAX_TOKEN_DAYS, MAX_TOKEN_NAME_LENGTH, TooManyTokens
 from app.accounts.asking import Question, ask
 from app.accounts.guards import sign_in_required
 from app.accounts.helpers import audit, flash_message, page, see_other
 from app.accounts.lifespan import AccountState
 from app.accounts.models import User
-from app.accounts.reauthentication import confirm
 from app.accounts.shown_once import redirect_with_secret, shown_secret
-from app.accounts.token_scopes import FEATURES, SCOPES, BadScope, scopes_of
-from app.accounts.tokens import DAY, MAX_TOKEN_DAYS, MAX_TOKEN_NAME_LENGTH, TooManyTokens
+from app.accounts.sign_in.reauthentication import confirm
 from app.audit.log import Event
 from app.web.body import form_fields, form_of
 from app.web.errors import BadRequest, NotFound

@@ -4,17 +4,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.accounts import administration
+from app.accounts.administration import actions
 from app.accounts.asking import Question, ask
 from app.accounts.guards import admin_required
 from app.accounts.helpers import flash_message, page, see_other
 from app.accounts.lifespan import AccountState
 from app.accounts.models import User
-from app.accounts.profile import BadProfile, display_name_of, email_of, groups_of
-from app.accounts.reauthentication import confirm
 from app.accounts.shown_once import redirect_with_secret, shown_secret
-from app.accounts.store import LastAdmin
-from app.accounts.user_store import EmailTaken
+from app.accounts.sign_in.reauthentication import confirm
+from app.accounts.users.profile import BadProfile, display_name_of, email_of, groups_of
+from app.accounts.users.profile_store import EmailTaken
+from app.accounts.users.store import LastAdmin
 from app.web.body import form_fields
 from app.web.errors import Conflict
 from app.web.i18n import N_
@@ -43,7 +43,7 @@ async def show(request: Request[AccountState], admin: User) -> Response:
 async def change(request: Request[AccountState], admin: User) -> Response:
     """`POST /admin/users/{id}/profile` with `display_name`, `email`, `email_verified` (on) and `groups`."""
     fields = await form_fields(request, "display_name", "email", "email_verified", "groups")
-    subject = await administration.subject(request)
+    subject = await actions.subject(request)
     try:
         changes = {
             "display_name": display_name_of(fields["display_name"]),
@@ -51,7 +51,7 @@ async def change(request: Request[AccountState], admin: User) -> Response:
             "email_verified": bool(fields["email_verified"]),
             "groups": groups_of(fields["groups"].replace(",", " ").split()),
         }
-        await administration.change(request, admin, subject, changes)
+        await actions.change(request, admin, subject, changes)
     except BadProfile as bad:
         return await _page(request, admin, error=bad.reason, field=bad.field, typed=fields)
     except EmailTaken:
@@ -65,28 +65,28 @@ async def change(request: Request[AccountState], admin: User) -> Response:
 @confirm(N_("You are about to make a link that sets the password of another account."), USERS)
 async def make_reset_link(request: Request[AccountState], admin: User) -> Response:
     """`POST /admin/users/{id}/reset-link`: the user's page shows the link, once."""
-    subject = await administration.subject(request)
-    url, _ = await administration.reset_link(request, admin, subject)
+    subject = await actions.subject(request)
+    url, _ = await actions.reset_link(request, admin, subject)
     return await redirect_with_secret(request, admin, f"{USERS}/{subject.id}", url)
 
 
 @admin_required
 async def ask_to_remove(request: Request[AccountState], admin: User) -> Response:
     """`GET /admin/users/{id}/remove`."""
-    return await _ask(request, await administration.subject(request))
+    return await _ask(request, await actions.subject(request))
 
 
 @admin_required
 @confirm(N_("You are about to remove an account."), USERS)
 async def remove(request: Request[AccountState], admin: User) -> Response:
     """`POST /admin/users/{id}/remove` with the user's name as `name`."""
-    subject = await administration.subject(request)
+    subject = await actions.subject(request)
     if (await form_fields(request, "name"))["name"] != subject.name:
         return await _ask(request, subject, N_("This is not the name of this user."))
     if subject.id == admin.id:
         raise Conflict(N_("Remove your own account on your account page."))
     try:
-        await administration.remove(request, admin, subject)
+        await actions.remove(request, admin, subject)
     except LastAdmin:
         raise Conflict(N_("This is the last administrator.")) from None
     await flash_message(request, N_("The account has been removed."))
@@ -105,7 +105,7 @@ async def _page(
     field: str | None = None,
     typed: dict[str, str] | None = None,
 ) -> Response:
-    subject, state = await administration.subject(request), request.state
+    subject, state = await actions.subject(request), request.state
     return await page(
         request,
         "accounts/user.html",

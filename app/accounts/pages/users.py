@@ -4,17 +4,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.accounts import administration
-from app.accounts.administration import BulkChange
+from app.accounts.administration import actions
+from app.accounts.administration.actions import BulkChange
+from app.accounts.administration.user_overview import overviews
 from app.accounts.asking import Question, ask
 from app.accounts.guards import admin_required
 from app.accounts.helpers import flash_message, page, see_other
 from app.accounts.lifespan import AccountState
 from app.accounts.models import User
-from app.accounts.profile import BadProfile, group_of
-from app.accounts.reauthentication import confirm
-from app.accounts.user_overview import overviews
-from app.accounts.user_search import UserFilter
+from app.accounts.sign_in.reauthentication import confirm
+from app.accounts.users.profile import BadProfile, group_of
+from app.accounts.users.search import UserFilter
 from app.web.body import form_fields
 from app.web.errors import BadRequest
 from app.web.i18n import N_
@@ -96,7 +96,7 @@ async def act(request: Request[AccountState], admin: User) -> Response:
     ids = fields["users"].split()
     if not 1 <= len(ids) <= PAGE_SIZE:
         raise BadRequest(f"users: must name 1 to {PAGE_SIZE} users", field="users")
-    left = await administration.change_many(request, admin, ids, _change(fields["action"], fields["group"]))
+    left = await actions.change_many(request, admin, ids, _change(fields["action"], fields["group"]))
     await flash_message(
         request,
         N_("Saved, but some accounts stay as they are: your own, and the last administrator's.")

@@ -4,13 +4,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.accounts.email_links import EmailLink
+from app.accounts.email.mails import NO_MAIL
+from app.accounts.email.verification_links import EmailLink
 from app.accounts.guards import sign_in_required
 from app.accounts.helpers import address_of, audit, flash_message, page, raise_if_limited, see_other
 from app.accounts.lifespan import AccountState
-from app.accounts.mails import NO_MAIL
 from app.accounts.models import User
-from app.accounts.user_store import EmailTaken
+from app.accounts.users.profile_store import EmailTaken
 from app.audit.log import Event
 from app.web.body import form_fields
 from app.web.errors import Conflict, NotFound

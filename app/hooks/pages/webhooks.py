@@ -8,8 +8,8 @@ from app.accounts.asking import Question, ask
 from app.accounts.guards import admin_required
 from app.accounts.helpers import flash_message, page, see_other
 from app.accounts.models import User
-from app.accounts.reauthentication import confirm
 from app.accounts.shown_once import redirect_with_secret, shown_secret
+from app.accounts.sign_in.reauthentication import confirm
 from app.events.catalogue import EVENTS
 from app.hooks import editing
 from app.hooks.api import in_order, send_again

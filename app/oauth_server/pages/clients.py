@@ -10,8 +10,8 @@ from app.accounts.asking import Question, ask
 from app.accounts.guards import admin_required
 from app.accounts.helpers import flash_message, page, see_other
 from app.accounts.models import User
-from app.accounts.reauthentication import confirm
 from app.accounts.shown_once import redirect_with_secret, shown_secret
+from app.accounts.sign_in.reauthentication import confirm
 from app.oauth_server import administration
 from app.oauth_server.clients_api import page_of_clients
 from app.oauth_server.lifespan import OAuthServerState

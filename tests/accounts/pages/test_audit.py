@@ -11,7 +11,7 @@ import httpx
 import orjson
 import pytest
 
-from app.accounts.setup_link import setup_token
+from app.accounts.invitations.setup_link import setup_token
 from app.audit.log import Event
 from tests.accounts.conftest import Start
 from tests.accounts.pages.reading import next_page, rows, shown_secret

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.accounts.waiting_forms import WaitingForm
+from app.accounts.sign_in.waiting_forms import WaitingForm
 from tests.accounts.conftest import Start
 from tests.accounts.pages.reading import error_at, shown_secret
 from tests.helpers.cast import PASSWORD, make_cast, signed_in

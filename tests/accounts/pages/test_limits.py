@@ -3,9 +3,9 @@
 import httpx
 import pytest
 
-from app.accounts.rate_limits import RateLimits
 from app.accounts.second_factors.passkeys import Passkey
 from app.accounts.second_factors.totp import new_totp_secret
+from app.accounts.sign_in.rate_limits import RateLimits
 from tests.accounts.conftest import Start
 from tests.accounts.pages.reading import value_of
 from tests.helpers.cast import PASSWORD, make_cast, signed_in

@@ -3,9 +3,9 @@
 import httpx
 from redis import Redis
 
-from app.accounts.identities import Identity
 from app.accounts.second_factors.passkeys import Passkey
 from app.accounts.second_factors.totp import new_totp_secret
+from app.accounts.users.identities import Identity
 from app.oauth_server.models import Family, Grant
 from tests.helpers.api import token_for
 from tests.helpers.cast import Cast, signed_in

@@ -8,8 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.accounts.setup_link import setup_token
-from app.accounts.user_search import UserFilter
+from app.accounts.invitations.setup_link import setup_token
+from app.accounts.users.search import UserFilter
 from tests.accounts.conftest import Start
 from tests.accounts.pages.reading import error_at, status, value_of
 from tests.helpers.cast import PASSWORD, make_cast

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from argon2 import PasswordHasher
 
-from app.accounts.password_hashing import Busy
+from app.accounts.passwords.hashing import Busy
 from tests.accounts.conftest import Start
 from tests.accounts.pages.reading import error_at, message, rows, same_browser, status, value_of
 from tests.helpers.cast import PASSWORD, Cast, signed_in

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from app.accounts.password_hashing import PasswordHashing
+from app.accounts.passwords.hashing import PasswordHashing
 from tests.accounts.conftest import Start
 from tests.accounts.pages.reading import status
 from tests.helpers.cast import PASSWORD, Cast, make_cast, signed_in

@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from app.accounts.password_hashing import PasswordHashing
-from app.accounts.user_search import UserFilter
+from app.accounts.passwords.hashing import PasswordHashing
+from app.accounts.users.search import UserFilter
 from tests.accounts.conftest import Start
 from tests.accounts.pages.reading import error_at, message, shown_secret, status, value_of
 from tests.helpers.cast import PASSWORD, make_cast, signed_in

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.accounts.setup_link import listening_at
+from app.accounts.invitations.setup_link import listening_at
 from app.settings import Settings
 from tests.accounts.conftest import Start
 from tests.accounts.pages.reading import alert, value_of

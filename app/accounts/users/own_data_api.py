@@ -1,0 +1,81 @@
+"""The API of a user's own profile and data."""
+
+from typing import Annotated
+
+from pydantic import Field
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.accounts.guards import fresh, fresh_or_token, sign_in_required
+from app.accounts.helpers import audit
+from app.accounts.lifespan import AccountState
+from app.accounts.models import User
+from app.accounts.pages.own_data import remove_own
+from app.accounts.users import own_data
+from app.accounts.users.profile import BadProfile, display_name_of
+from app.audit.log import Event
+from app.web.body import Body, Text, json_body
+from app.web.errors import BadRequest
+from app.web.openapi import ApiRoute, Operation
+from app.web.responses import json_response
+
+BACK = "/account"
+
+
+class ChangeAccount(Body):
+    display_name: Annotated[Text, Field(description="May be empty.")]
+
+
+@sign_in_required
+async def change(request: Request[AccountState], user: User) -> Response:
+    """`PATCH /api/account`."""
+    body = await json_body(request, ChangeAccount)
+    try:
+        name = display_name_of(body.display_name)
+    except BadProfile as bad:
+        raise BadRequest(f"{bad.field}: {bad.reason}", field=bad.field) from None
+    await request.state["users"].set_display_name(user.id, name)
+    await audit(request, Event.PROFILE_CHANGED, user=user, detail="display_name")
+    return json_response({"display_name": name})
+
+
+@sign_in_required
+async def export(request: Request[AccountState], user: User) -> Response:
+    """`GET /api/account/export`."""
+    await fresh_or_token(request, BACK)
+    return json_response(await own_data.export(request, user))
+
+
+@sign_in_required
+async def remove(request: Request[AccountState], user: User) -> Response:
+    """`DELETE /api/account`: not by a token."""
+    await fresh(request, BACK)
+    await remove_own(request, user)
+    return Response(status_code=204)
+
+
+CHANGE = Operation(
+    summary="Change the own display name",
+    tag="account",
+    body=ChangeAccount,
+    responses={200: ("The name.", ChangeAccount)},
+    guarded=True,
+)
+EXPORT = Operation(
+    summary="Everything that is kept of the user; requires recent authentication",
+    tag="account",
+    responses={200: ("The data.", {"type": "object"})},
+    guarded=True,
+)
+REMOVE = Operation(
+    summary="Remove the own account; requires recent authentication. Audit entries stay",
+    tag="account",
+    responses={204: ("Removed.", None)},
+    problems=[409],
+    guarded=True,
+)
+routes = [
+    ApiRoute("PATCH", "/api/account", change, CHANGE, name="change_account"),
+    ApiRoute("GET", "/api/account/export", export, EXPORT, name="export_account"),
+    ApiRoute("DELETE", "/api/account", remove, REMOVE, name="remove_account"),
+]

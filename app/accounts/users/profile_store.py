@@ -1,0 +1,164 @@
+"""The profiles of users and their groups in Redis."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from app.accounts.models import User
+from app.accounts.users.profile import email_key
+from app.accounts.users.store import NoSuchUser
+from app.store import keys
+from app.store.client import Store
+from app.store.scripts import Script
+
+# KEYS from the third are the sets of the groups that the user leaves or joins.
+SET_GROUPS = Script("""
+local user, groups = unpack(KEYS, 1, 2)
+local id, before, now, joined, left = unpack(ARGV, 1, 5)
+if redis.call('EXISTS', user) == 0 then return 'unknown' end
+local after = ARGV[6]
+local present = redis.call('HGET', user, 'groups') or ''
+if present == after then return 'same' end
+if present ~= before then return 'changed' end
+for n = 1, tonumber(joined) do
+  redis.call('HSETNX', groups, ARGV[6 + n], now)
+  redis.call('SADD', KEYS[2 + n], id)
+end
+for n = joined + 1, joined + left do redis.call('SREM', KEYS[2 + n], id) end
+redis.call('HSET', user, 'groups', after)
+return 'set'
+""")
+SET_EMAIL = Script("""
+local user, emails = unpack(KEYS)
+local id, email, key, verified = unpack(ARGV)
+if redis.call('EXISTS', user) == 0 then return 'unknown' end
+if verified == '1' then
+  local owner = redis.call('HGET', emails, key)
+  if owner and owner ~= id then return 'taken' end
+end
+local before = string.lower(redis.call('HGET', user, 'email') or '')
+if redis.call('HGET', emails, before) == id then redis.call('HDEL', emails, before) end
+redis.call('HSET', user, 'email', email, 'email_verified', verified)
+if verified == '1' then redis.call('HSET', emails, key, id) end
+return 'set'
+""")
+SET_NAME = Script("""
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+redis.call('HSET', KEYS[1], 'display_name', ARGV[1])
+return 1
+""")
+
+
+SIGNED_IN = Script("""
+if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], 'signed_in', ARGV[1]) end
+""")
+
+
+class EmailTaken(Exception):
+    """Another user has verified this address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """`created` is Unix seconds; `members` counts users."""
+
+    name: str
+    created: float
+    members: int
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        return self.name, self.name
+
+
+class UserStore:
+    """Raises StoreUnavailable. `changed` is called with the key of each written user."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        changed: Callable[[str], None] = lambda key: None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._changed = changed
+        self._clock = clock
+
+    async def signed_in(self, user_id: str) -> None:
+        """Notes when the user signed in last."""
+        await SIGNED_IN.run(self._store, [keys.user(user_id)], f"{self._clock():.3f}")
+        self._changed(keys.user(user_id))
+
+    async def set_display_name(self, user_id: str, name: str) -> None:
+        """Raises NoSuchUser."""
+        if not await SET_NAME.run(self._store, [keys.user(user_id)], name):
+            raise NoSuchUser
+        self._changed(keys.user(user_id))
+
+    async def set_email(self, user_id: str, email: str, *, verified: bool) -> None:
+        """Raises EmailTaken, NoSuchUser."""
+        verified = verified and bool(email)
+        touched = (keys.user(user_id), keys.ACCOUNT_EMAILS)
+        match await SET_EMAIL.run(self._store, touched, user_id, email, email_key(email), int(verified)):
+            case b"taken":
+                raise EmailTaken
+            case b"unknown":
+                raise NoSuchUser
+        self._changed(keys.user(user_id))
+
+    async def by_email(self, email: str) -> str | None:
+        """The id of the user who has verified the address."""
+        owner = await self._store.idempotent("HGET", keys.ACCOUNT_EMAILS, email_key(email))
+        return owner.decode() if owner is not None else None
+
+    async def set_groups(self, user_id: str, groups: tuple[str, ...]) -> tuple[str, ...]:
+        """Returns the groups before; a group is made at its first use. Raises NoSuchUser."""
+        while True:
+            fields = await self._store.idempotent("HGETALL", keys.user(user_id))
+            if not fields:
+                raise NoSuchUser
+            before = User.from_hash(user_id, fields).groups
+            joined, left = sorted(set(groups) - set(before)), sorted(set(before) - set(groups))
+            touched = (keys.user(user_id), keys.ACCOUNT_GROUPS, *map(keys.group, (*joined, *left)))
+            outcome = await SET_GROUPS.run(
+                self._store, touched, user_id, ",".join(before), repr(self._clock()), len(joined), len(left),
+                ",".join(groups), *joined,
+            )  # fmt: skip
+            match outcome:
+                case b"set" | b"same":
+                    self._changed(keys.user(user_id))
+                    return before
+                case b"unknown":
+                    raise NoSuchUser
+
+    async def create_group(self, name: str) -> bool:
+        """Whether the group is new."""
+        return bool(await self._store.idempotent("HSETNX", keys.ACCOUNT_GROUPS, name, repr(self._clock())))
+
+    async def groups(self) -> tuple[Group, ...]:
+        """All groups in order of their names."""
+        found = await self._store.idempotent("HGETALL", keys.ACCOUNT_GROUPS)
+        names = sorted(name.decode() for name in found)
+        counts = await asyncio.gather(*(self._store.idempotent("SCARD", keys.group(name)) for name in names))
+        return tuple(Group(name, float(found[name.encode()]), count) for name, count in zip(names, counts, strict=True))
+
+    async def members(self, group: str) -> list[str]:
+        """The ids of the group's members."""
+        return sorted(one.decode() for one in await self._store.idempotent("SMEMBERS", keys.group(group)))
+
+    async def remove_group(self, name: str) -> bool:
+        """Takes all members out and removes the group. Returns whether there was one."""
+        if not await self._store.idempotent("HEXISTS", keys.ACCOUNT_GROUPS, name):
+            return False
+        await self._store.idempotent("HDEL", keys.ACCOUNT_GROUPS, name)
+        for user_id in await self.members(name):
+            await self._leave(user_id, name)
+        return True
+
+    async def _leave(self, user_id: str, group: str) -> None:
+        fields = await self._store.idempotent("HGETALL", keys.user(user_id))
+        if fields:
+            kept: Iterable[str] = (each for each in User.from_hash(user_id, fields).groups if each != group)
+            await self.set_groups(user_id, tuple(kept))
