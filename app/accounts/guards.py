@@ -13,6 +13,7 @@ from app.accounts.lifespan import S
 from app.accounts.models import User
 from app.accounts.sign_in.current_user import api_secret
 from app.accounts.sign_in.reauthentication import confirm
+from app.web.body import form_of
 from app.web.errors import Forbidden, FreshSignInRequired, SecondFactorSetUpRequired, SignInRequired, WrongToken
 from app.web.i18n import N_
 from app.web.negotiate import prefers_json
@@ -37,7 +38,10 @@ def enrolling_allowed(handler: UserHandler[S]) -> Handler[S]:
     @wraps(handler)
     async def guarded(request: Request[S]) -> Response:
         enrolling = await request.state["current_user"].enrolling(request.scope)
-        return await handler(request, enrolling or await user_of(request))
+        if enrolling is None:
+            return await handler(request, await user_of(request))
+        await _check_form(request)
+        return await handler(request, enrolling)
 
     return guarded
 
@@ -73,7 +77,7 @@ async def fresh_or_token(request: Request[Any], back: str) -> None:
 
 
 async def user_of(request: Request[Any]) -> User:
-    """The request's user. Raises SignInRequired."""
+    """The request's user. Raises SignInRequired, FormOfAnotherUser."""
     user: User | None = await request.state["current_user"].get(request.scope)
     if user is None and api_secret(request.scope) is not None:
         raise WrongToken
@@ -81,7 +85,14 @@ async def user_of(request: Request[Any]) -> User:
         if await request.state["current_user"].enrolling(request.scope) is not None:
             raise SecondFactorSetUpRequired
         raise SignInRequired(_back(request))
+    await _check_form(request)
     return user
+
+
+async def _check_form(request: Request[Any]) -> None:
+    """For handlers that read no form. The API reads bodies of any type, some of them in pieces."""
+    if request.method == "POST" and not request.url.path.startswith("/api/"):
+        await form_of(request)
 
 
 def _back(request: Request[Any]) -> str | None:

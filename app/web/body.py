@@ -8,7 +8,8 @@ from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData
 from starlette.requests import Request
 
-from app.web.errors import BadRequest
+from app.web.errors import BadRequest, FormOfAnotherUser
+from app.web.templating import FORM_USER
 
 MAX_FIELD_LENGTH = 2048
 """Of one field."""
@@ -17,7 +18,7 @@ KINDS = {str: "a text", bool: "true or false", int: "a whole number", list: "a l
 
 
 async def form_of(request: Request[Any], max_fields: int = MAX_FORM_FIELDS) -> FormData:
-    """A form without files. Raises BadRequest.
+    """A form without files. Raises BadRequest; FormOfAnotherUser for a page that stayed open while the user changed.
 
     Only UTF-8 is accepted: Python also knows codecs that are no charsets, such as `undefined`, or `unicode_escape`,
     which produces lone surrogates.
@@ -25,7 +26,14 @@ async def form_of(request: Request[Any], max_fields: int = MAX_FORM_FIELDS) -> F
     kind, options = parse_options_header(request.headers.get("content-type"))
     if kind == b"multipart/form-data" and options.get(b"charset", b"utf-8").lower() != b"utf-8":
         raise BadRequest("Content-Type: a form must be in UTF-8", field="Content-Type")
-    return await request.form(max_files=0, max_fields=max_fields)
+    form = await request.form(max_files=0, max_fields=max_fields + 1)
+    if FORM_USER not in form:
+        return form
+    users = request.state["current_user"]
+    user = await users.get(request.scope) or await users.enrolling(request.scope)
+    if user is not None and user.id != form[FORM_USER]:
+        raise FormOfAnotherUser
+    return FormData([(name, value) for name, value in form.multi_items() if name != FORM_USER])
 
 
 async def form_fields(request: Request[Any], *names: str) -> dict[str, str]:

@@ -14,6 +14,7 @@ Problem                 status, title, detail; any handler may raise it
 ├── NotFound            404
 ├── MethodNotAllowed    405, with the methods that are allowed
 ├── Conflict            409
+│   └── FormOfAnotherUser
 ├── PreconditionFailed  412
 ├── TooLarge            413
 ├── UnsupportedMedia    415
@@ -160,6 +161,11 @@ class TooLarge(Problem):
 class Conflict(Problem):
     status = 409
     title = N_("Conflict")
+
+
+class FormOfAnotherUser(Conflict):
+    title = N_("Another user is signed in now")
+    detail = N_("This page was opened by another user. Nothing was changed. Please open it again.")
 
 
 class PreconditionFailed(Problem):

@@ -1,5 +1,6 @@
 """Pages: Jinja2 templates in the reader's language."""
 
+import re
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 from babel.dates import format_date, format_time
 from babel.numbers import format_decimal
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from jinja2.ext import Extension
 from starlette.responses import HTMLResponse
 from starlette.types import Scope
 
@@ -19,6 +21,18 @@ from app.web.static import versions
 FORMATS = {"en": "en_GB"}
 """Locales of dates and numbers, where not the language's own."""
 TEMPLATES = Path(__file__).parent.parent / "templates"
+FORM_USER = "form_user"
+"""The field of a form that holds the id of the user whom its page was made for."""
+POST_FORM = re.compile(r'<form\b(?=[^>]*method="post")(?![^>]*action="/(?:language|sign-out)")[^>]*>')
+"""Forms that change something for their user. Changing the language and signing out do so for whoever is there."""
+
+
+class FormUser(Extension):
+    """Adds the user whom a page was made for to its forms: `form_of` refuses them from another one."""
+
+    def preprocess(self, source: str, name: str | None, filename: str | None = None) -> str:
+        field = f'<input type="hidden" name="{FORM_USER}" value="{{{{ user.id }}}}">'
+        return POST_FORM.sub(rf"\g<0>{{% if user %}}{field}{{% endif %}}", source)
 
 
 class Pages:
@@ -37,7 +51,7 @@ class Pages:
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
-            extensions=["jinja2.ext.i18n"],
+            extensions=["jinja2.ext.i18n", FormUser],
         )
         catalog = self._locales.catalogs[locale]
         environment.install_gettext_callables(  # type: ignore[attr-defined]  # added by the extension

@@ -11,8 +11,9 @@ from app.oauth_server.pkce import verifies
 from app.oauth_server.tokens import TokenFormat
 from app.settings import Settings
 from app.store.keys import oauth_server as provider_keys
-from tests.helpers.cast import Cast, signed_in
+from tests.helpers.cast import PASSWORD, Cast, signed_in
 from tests.helpers.clock import Clock
+from tests.helpers.forms import Forms
 from tests.helpers.service import Running, running
 from tests.oauth_server.conftest import BACK, CHALLENGE, SECRET, VERIFIER, RelyingParty, answer
 
@@ -222,3 +223,29 @@ def test_a_wrong_client_is_refused_by_its_field(table: dict[str, object], field:
     with pytest.raises(BadClient) as refused:
         from_toml("app", table)
     assert refused.value.field == field
+
+
+async def test_a_question_of_one_user_is_not_answered_by_another(service: Running, cast: Cast) -> None:
+    app = RelyingParty(await signed_in(service, "bob"), "asks")
+    questions = [await app.authorize(prompt=prompt) for prompt in ("consent", "select_account")]
+    begun = await app.browser.post("/oauth2/device_authorization", data={"scope": "openid"}, auth=("tv", SECRET))
+    questions.append(await app.browser.post("/device", data={"user_code": begun.json()["user_code"]}))
+    questions.append(await app.browser.get("/oauth2/end-session"))
+    forms = [
+        form for page in questions for form in Forms(page.text).forms if form.action not in {"/language", "/sign-out"}
+    ]
+    assert len(forms) == 4
+    credentials = {"username": "charlie", "password": PASSWORD}
+    assert (await app.browser.post("/api/session", json=credentials)).status_code == 200
+    for page in questions[:2]:  # the second user sees the same question in another tab
+        request_id = page.text.split('name="request" value="')[1].partition('"')[0]
+        assert "charlie" in (await app.browser.get("/oauth2/continue", params={"request": request_id})).text
+    for form in forms:
+        assert (await app.browser.post(form.action, data=form.fields | {"answer": "allow"})).status_code == 409
+    assert (await app.browser.get("/api/account/grants")).json() == []
+    assert (await app.browser.get("/api/session")).json()["user"]["name"] == "charlie"
+
+
+async def test_the_form_that_goes_to_the_client_does_not_tell_the_users_id(app: RelyingParty, cast: Cast) -> None:
+    page = await app.authorize(response_mode="form_post")
+    assert cast.bob.id not in page.text
