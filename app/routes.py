@@ -52,7 +52,8 @@ def all_routes(collect_path: str = "c") -> list[BaseRoute]:
         Mount("/static", Static()),
     ]
     # the API's manual: /api/openapi.json, /api
-    return [*routes, *manual_routes(routes)]
+    document, page = manual_routes(routes)
+    return [*routes, document, sites.heir_or(page)]
 
 
 def with_metrics(routes: list[BaseRoute], metrics: Metrics, settings: Settings) -> list[BaseRoute]:

@@ -6,13 +6,22 @@ STYLES = ("flat", "flat-square", "for-the-badge")
 COLORS = {
     "brightgreen": "#4c1",
     "green": "#97ca00",
+    "yellowgreen": "#a4a61d",
     "yellow": "#dfb317",
     "orange": "#fe7d37",
     "red": "#e05d44",
     "blue": "#007ec6",
     "grey": "#555",
+    "gray": "#555",
     "lightgrey": "#9f9f9f",
+    "lightgray": "#9f9f9f",
+    "success": "#4c1",
+    "important": "#fe7d37",
+    "critical": "#e05d44",
+    "informational": "#007ec6",
+    "inactive": "#9f9f9f",
 }
+"""As shields.io names them."""
 MAX_LABEL_LENGTH = 60
 NARROW, WIDE = frozenset("iljtfr.,:;|!'()[] "), frozenset("mwMW@%")
 

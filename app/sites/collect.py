@@ -10,10 +10,9 @@ from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from app.sites.batch import Numbers
-from app.sites.hit import BadHit, Hit, body_values, hit_of, query_values
+from app.sites.hit import BadHit, Hit, body_values, hit_of, page_of, query_values
 from app.sites.lifespan import SitesState
 from app.sites.models import Site
-from app.sites.page_address import BadAddress, page_address
 from app.store.client import StoreUnavailable
 from app.web.fast_path import Deferred, FastEndpoint, FastResponse, StaticHeaders, respond
 from app.web.headers import headers_of
@@ -167,11 +166,12 @@ def _postpone(state: SitesState, scope: Scope, site_id: str, values: Mapping[str
 
 
 async def _read(state: SitesState, site: Site, query: bytes) -> FastResponse:
-    """`GET /c/{site}/count?p=`: the numbers of a page, without counting."""
+    """`GET /c/{site}/count?p=` (or `u=`): the numbers of a page, without counting."""
     try:
-        path = page_address(query_values(query).get("p") or "/", site.rules).path
-    except (BadHit, BadAddress) as error:
-        return bad_hit(BadHit(f"p: {error}") if isinstance(error, BadAddress) else error)
+        values = query_values(query)
+        path = page_of("p", values.get("p") or values.get("u") or "/", site).path
+    except BadHit as error:
+        return bad_hit(error)
     try:
         await state["site_store"].count_pending(site)
         numbers = await state["site_stats"].numbers(site, path)

@@ -4,10 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+from io import BytesIO
 from types import MappingProxyType
 from urllib.parse import unquote_to_bytes
 
 import orjson
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import Field, parse_form
 
 from app.sites.models import Site
 from app.sites.page_address import CONTROL, MAX_ADDRESS_LENGTH, BadAddress, PageAddress, host_of, page_address
@@ -54,7 +57,7 @@ def hit_of(values: Mapping[str, str], site: Site, referer: bytes, origin: bytes 
         address, name = header, "Referer"
     if not address:
         raise BadHit("u or p: the page is missing, and there is no Referer")
-    page = _page(name, address, site)
+    page = page_of(name, address, site)
     host = page.host or host_of(origin.decode("latin-1")) or host_of(header)
     return Hit(
         page,
@@ -65,7 +68,8 @@ def hit_of(values: Mapping[str, str], site: Site, referer: bytes, origin: bytes 
     )
 
 
-def _page(name: str, address: str, site: Site) -> PageAddress:
+def page_of(name: str, address: str, site: Site) -> PageAddress:
+    """The page of the field `name`. Raises BadHit."""
     try:
         return page_address(address, site.rules)
     except BadAddress as error:
@@ -122,8 +126,10 @@ def query_values(query: bytes) -> Mapping[str, str]:
 
 def body_values(body: bytes, content_type: bytes) -> Mapping[str, str]:
     """The fields of a form, of JSON, or of either as plain text. Raises BadHit."""
-    body = body.strip()
     kind = content_type.partition(b";")[0].strip().lower()
+    if kind == b"multipart/form-data":
+        return _multipart_values(body, content_type)
+    body = body.strip()
     if kind == b"application/json" or body.startswith(b"{"):
         try:
             document = orjson.loads(body or b"{}")
@@ -135,16 +141,34 @@ def body_values(body: bytes, content_type: bytes) -> Mapping[str, str]:
     return query_values(body)
 
 
+def _multipart_values(body: bytes, content_type: bytes) -> Mapping[str, str]:
+    """The fields of a `FormData` that a script sends; files are passed over."""
+    fields: list[Field] = []
+    try:
+        parse_form({"Content-Type": content_type}, BytesIO(body), fields.append, lambda _: None)
+    except FormParserError:
+        raise BadHit("body: is no valid multipart form") from None
+    values: dict[str, str] = {}
+    for field in fields[:MAX_FIELDS]:
+        name = _decoded(field.field_name or b"", "the name of a field")
+        values.setdefault(name, _decoded(field.value or b"", name[:20]))
+    return values
+
+
 def _member(name: str, value: object) -> str:
     if isinstance(value, str):
         return value
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
     raise BadHit(f"{name[:20]}: must be a text")
 
 
 def _text(raw: bytes, name: str) -> str:
+    return _decoded(unquote_to_bytes(raw.replace(b"+", b" ")), name)
+
+
+def _decoded(raw: bytes, name: str) -> str:
     try:
-        return unquote_to_bytes(raw.replace(b"+", b" ")).decode()
+        return raw.decode()
     except UnicodeDecodeError:
         raise BadHit(f"{name}: must be in UTF-8") from None

@@ -76,6 +76,13 @@ def page_address(text: str, rules: PathRules) -> PageAddress:
     return PageAddress(host_name(parts), path.lower() if rules.lower_case else path, _campaign(parts.query))
 
 
+def asked_path(text: str, rules: PathRules) -> str:
+    """The path that a URL of ours names; in it, bytes that are not UTF-8 are U+FFFD already. Raises BadAddress."""
+    if "\ufffd" in text:
+        raise BadAddress("must be in UTF-8")
+    return page_address(text, rules).path
+
+
 @lru_cache(maxsize=2048)
 def host_of(url: str) -> str:
     """The host of an absolute URL in its compare form; empty for anything else."""

@@ -1,9 +1,12 @@
 """Every URL of sites."""
 
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from app.sites import api, badge_routes, openapi, people_api, stats_api
 from app.sites.collect import Collect
+from app.sites.lifespan import SitesState
 from app.sites.pages import dashboard, manage
 from app.sites.protocols import busuanzi, countapi, goatcounter
 from app.sites.transfer import api as transfer
@@ -22,9 +25,22 @@ def collect_routes(collect_path: str) -> list[BaseRoute]:
     return [PolicyRoute(f"/{collect_path}/{{hit:path}}", Collect(), methods=methods, policy=FROM_ANYWHERE)]
 
 
+def heir_or(page: Route) -> Route:
+    """`GET /api` is a page of ours; with the header of Busuanzi's heirs it is theirs."""
+
+    async def answer(request: Request[SitesState]) -> Response:
+        wanted = busuanzi.heir if "x-bsz-referer" in request.headers else page.endpoint
+        response: Response = await wanted(request)
+        return response
+
+    return Route(page.path, answer, methods=["GET"])
+
+
 protocol_routes: list[BaseRoute] = [
     PolicyRoute("/busuanzi", busuanzi.jsonp, methods=["GET"], policy=FROM_ANYWHERE),
-    PolicyRoute("/busuanzi/api", busuanzi.heir, methods=["GET", "POST", "OPTIONS"], policy=FROM_ANYWHERE),
+    PolicyRoute("/busuanzi/api", busuanzi.heir, methods=["GET", "POST", "PUT", "OPTIONS"], policy=FROM_ANYWHERE),
+    PolicyRoute("/api", busuanzi.heir, methods=["POST", "PUT", "OPTIONS"], policy=FROM_ANYWHERE),
+    PolicyRoute("/js", busuanzi.heirs_script, methods=["GET"], policy=FROM_ANYWHERE),
     PolicyRoute("/busuanzi/2.3/busuanzi.pure.mini.js", busuanzi.script, methods=["GET"], policy=FROM_ANYWHERE),
     PolicyRoute(
         "/countapi/{what}/{names:path}", countapi.answer, methods=["GET", "POST", "OPTIONS"], policy=FROM_ANYWHERE

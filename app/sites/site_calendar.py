@@ -7,6 +7,8 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 HOUR = 3600
+FIRST_YEAR, LAST_YEAR = 1900, 2999
+"""Of days that are asked for or imported: beyond them a calendar has no months before or after."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +69,19 @@ def day_of(now: float, place: tzinfo) -> date:
 
 def parse_day(text: str) -> date:
     """YYYY-MM-DD. Raises ValueError."""
-    if len(text) != 10:
-        raise ValueError("must be a day, such as 2026-11-28")
     try:
-        return date.fromisoformat(text)
+        if len(text) == 10:
+            return usual_day(date.fromisoformat(text))
     except ValueError:
-        raise ValueError("must be a day, such as 2026-11-28") from None
+        pass
+    raise ValueError("must be a day, such as 2026-11-28")
+
+
+def usual_day(day: date) -> date:
+    """Raises ValueError for a day that is beyond FIRST_YEAR and LAST_YEAR."""
+    if not FIRST_YEAR <= day.year <= LAST_YEAR:
+        raise ValueError(f"must be between {FIRST_YEAR} and {LAST_YEAR}")
+    return day
 
 
 def compact(day: date) -> str:

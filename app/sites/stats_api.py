@@ -9,7 +9,7 @@ from starlette.responses import Response
 from app.sites.access import visible_site
 from app.sites.lifespan import SitesState
 from app.sites.models import Site
-from app.sites.page_address import BadAddress, page_address
+from app.sites.page_address import BadAddress, asked_path
 from app.sites.site_calendar import parse_day
 from app.sites.stats import DEFAULT_DAYS, INTERVALS, MAX_DAYS, MAX_HOUR_DAYS, SiteStats
 from app.sites.top_lists import LISTS, Range
@@ -92,7 +92,7 @@ def path_of(request: Request[SitesState], site: Site) -> str | None:
     if not path:
         return None
     try:
-        return page_address(path, site.rules).path
+        return asked_path(path, site.rules)
     except BadAddress as error:
         raise BadRequest(f"path: {error}", field="path") from None
 

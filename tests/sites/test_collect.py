@@ -47,7 +47,12 @@ async def test_each_hit_is_told_numbers_of_its_own(desk: Desk) -> None:
         (b"u=https%3A%2F%2Fblog.example%2Fa&r=https%3A%2F%2Fnews.example%2Fx", "application/x-www-form-urlencoded"),
         (b"u=https%3A%2F%2Fblog.example%2Fa&r=https%3A%2F%2Fnews.example%2Fx", "text/plain;charset=UTF-8"),
         (b'{"u": "https://blog.example/a", "r": "https://news.example/x", "w": 800}', "application/json"),
-        (b'{"u": "https://blog.example/a", "r": "https://news.example/x", "w": 800}', "text/plain"),
+        (b'{"u": "https://blog.example/a", "r": "https://news.example/x", "w": 800.5}', "text/plain"),
+        (
+            b'--x\r\nContent-Disposition: form-data; name="u"\r\n\r\nhttps://blog.example/a\r\n'
+            b'--x\r\nContent-Disposition: form-data; name="r"\r\n\r\nhttps://news.example/x\r\n--x--\r\n',
+            "multipart/form-data; boundary=x",
+        ),
     ],
 )
 async def test_a_hit_may_be_posted_from_other_sites(desk: Desk, body: bytes, kind: str) -> None:
@@ -95,10 +100,28 @@ async def test_a_malformed_hit_is_refused_with_the_reason_and_stores_nothing(des
     assert (stats["visits"], set(stats["left_out"].values())) == (0, {0})
 
 
-@pytest.mark.parametrize("body", [b'{"u": ', b"[1]", b'{"u": ["a"]}', b"a" * 20_000])
-async def test_a_malformed_body_is_refused(desk: Desk, body: bytes) -> None:
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (b'{"u": ', "application/json"),
+        (b"[1]", "application/json"),
+        (b'{"u": ["a"]}', "application/json"),
+        (b'{"u": true}', "application/json"),
+        (b'{"u": "/\\u0000"}', "application/json"),
+        (b'{"u": "/\xff"}', "application/json"),
+        (b"a" * 20_000, "application/json"),
+        ("p=/a".encode("utf-16"), "text/plain"),
+        (b"--x", "multipart/form-data"),
+        (b"nothing", "multipart/form-data; boundary=x"),
+        (
+            b'--x\r\nContent-Disposition: form-data; name="p"\r\n\r\n/\xff\r\n--x--\r\n',
+            "multipart/form-data; boundary=x",
+        ),
+    ],
+)
+async def test_a_malformed_body_is_refused(desk: Desk, body: bytes, kind: str) -> None:
     site = await desk.site()
-    answer = await desk.visitor().post(f"/c/{site}", content=body, headers={"Content-Type": "application/json"})
+    answer = await desk.visitor().post(f"/c/{site}", content=body, headers={"Content-Type": kind})
     assert answer.status_code == 400
     assert answer.headers["x-tally-error"]
 
@@ -188,8 +211,9 @@ async def test_numbers_are_read_without_counting(desk: Desk) -> None:
     site = await desk.site()
     await desk.visitor().get(f"/c/{site}?p=/a")
     for _ in range(2):
-        answer = await desk.visitor().get(f"/c/{site}/count?p=/a/")
-        assert answer.json() == {"page": 1, "site": 1, "visitors": 1}
+        for query in ("p=/a/", "u=https://blog.example/a"):
+            answer = await desk.visitor().get(f"/c/{site}/count?{query}")
+            assert answer.json() == {"page": 1, "site": 1, "visitors": 1}
     assert (await desk.visitor().get(f"/c/{site}/count?p=/other")).json()["page"] == 0
 
 

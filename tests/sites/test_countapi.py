@@ -72,16 +72,36 @@ async def test_a_callback_always_succeeds_with_the_status_inside(visitor: httpx.
         "hit/" + "a" * 65,
         "hit/a/b/c/d",
         "update/blog/first?value=x",
+        "update/blog/first?amount=1e3",
+        "update/blog/first?amount=1.5",
         "set/blog/first",
+        "set/blog/first?value=",
+        "set/blog/first?value=9007199254740993",
+        "create/blog/first?initializer=x",
+        "create/blog/first?initializer=",
     ],
 )
 async def test_wrong_names_and_numbers_are_refused(visitor: httpx.AsyncClient, path: str) -> None:
     assert (await visitor.get(f"/countapi/{path}")).status_code == 400
 
 
+async def test_a_head_request_counts_and_changes_nothing(visitor: httpx.AsyncClient) -> None:
+    await visitor.get("/countapi/hit/blog/first")
+    assert (await visitor.head("/countapi/hit/blog/first")).status_code == 200
+    for path in ("create/blog/second", "stream/blog/first", "delete/blog/first", "set/blog/first?value=1"):
+        assert (await visitor.head(f"/countapi/{path}")).status_code == 405
+    assert (await visitor.get("/countapi/get/blog/first")).json() == {"value": 1}
+    assert (await visitor.get("/countapi/get/blog/second")).status_code == 404
+
+
 async def test_making_names_is_limited(visitor: httpx.AsyncClient) -> None:
     statuses = [(await visitor.get(f"/countapi/hit/blog/name{number}")).status_code for number in range(121)]
     assert statuses == [200] * 120 + [429]
+    limited = await visitor.get("/countapi/create/blog/another")
+    assert int(limited.headers["retry-after"]) > 0
+    assert limited.headers["access-control-allow-origin"] == "*"
+    inside = await visitor.get("/countapi/hit/blog/another?callback=cb")
+    assert (inside.status_code, inside.text[:13]) == (200, 'cb({"code":42')
     assert (await visitor.get("/countapi/hit/blog/name1")).status_code == 200
 
 

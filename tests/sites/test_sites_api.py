@@ -253,3 +253,33 @@ async def test_the_api_answers_to_tokens(desk: Desk) -> None:
     made = await program.post("/api/sites", json={"name": "a", "hosts": ["a.example"]})
     assert made.status_code == 201
     assert (await program.get(f"/api/sites/{made.json()['id']}/stats")).json()["visits"] == 0
+
+
+async def test_first_values_are_added_once(desk: Desk) -> None:
+    site = await desk.site()
+    for _ in range(2):
+        answer = await desk.owner.put(
+            f"/api/sites/{site}/values", json={"path": "/old/", "visits": 1000, "visitors": 300}
+        )
+        assert answer.status_code == 204
+    told = await desk.visitor().get(f"/c/{site}?p=/old", headers=JSON)
+    assert told.json() == {"page": 1001, "site": 1001, "visitors": 301}
+    await desk.owner.put(f"/api/sites/{site}/values", json={"path": "/old", "visits": 10})
+    assert (await desk.stats(site, **{"from": "all"}))["visits"] == 11
+    assert (await desk.stats(site))["visits"] == 1
+    assert await desk.top(site, "pages", **{"from": "all"}) == [("/old", 11, 1)]
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"path": "/a", "visits": -1}, "visits"),
+        ({"path": "/a", "visits": "1"}, "visits"),
+        ({"path": "/a", "visits": 1, "visitors": 2}, "visitors"),
+        ({"path": "/a"}, "visits"),
+        ({"path": "/%FF", "visits": 1}, "path"),
+    ],
+)
+async def test_wrong_first_values_are_named(desk: Desk, fields: dict[str, Any], field: str) -> None:
+    site = await desk.site()
+    assert problem(await desk.owner.put(f"/api/sites/{site}/values", json=fields), 400)["field"] == field

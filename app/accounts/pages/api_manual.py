@@ -40,7 +40,7 @@ class Manual:
     def __init__(self, routes: Sequence[BaseRoute]) -> None:
         self._own = ApiRoute("GET", "/api/openapi.json", self.as_json, MANUAL, name="manual")
         self._documented = [*routes, self._own]
-        self.routes: list[BaseRoute] = [self._own, Route("/api", self.as_page, methods=["GET"])]
+        self.routes = self._own, Route("/api", self.as_page, methods=["GET"])
 
     @cached_property
     def document(self) -> dict[str, Any]:
@@ -59,7 +59,7 @@ class Manual:
         return await page(request, "accounts/api.html", info=self.document["info"], groups=self.groups)
 
 
-def manual_routes(routes: Sequence[BaseRoute]) -> list[BaseRoute]:
+def manual_routes(routes: Sequence[BaseRoute]) -> tuple[Route, Route]:
     """`/api/openapi.json` and `/api`, which document the ApiRoutes among `routes` and themselves."""
     return Manual(routes).routes
 

@@ -1,4 +1,4 @@
-"""Busuanzi's protocol, byte for byte: tools cut numbers out of its answers by position."""
+"""Busuanzi's protocol, byte for byte: tools cut numbers out of its answers by position. And that of its heirs."""
 
 import re
 from collections.abc import Mapping
@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import cast
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -15,26 +14,26 @@ from app.sites.hit import BadHit, Hit, hit_of
 from app.sites.lifespan import SitesState
 from app.sites.models import Site
 from app.sites.page_address import host_of
+from app.sites.protocols.cross_origin import HEADERS, json_answer
 from app.store.client import StoreUnavailable
 
 CALLBACK = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]{0,63}")
-HEADERS = {
-    "Cache-Control": "no-store",
-    "Access-Control-Allow-Origin": "*",
-    "Cross-Origin-Resource-Policy": "cross-origin",
-    "Content-Security-Policy": "default-src 'none'",
-}
 SCRIPT_TYPE = "text/javascript; charset=utf-8"
-SCRIPT = (Path(__file__).parent / "busuanzi.js").read_bytes()
+SCRIPT, HEIRS_SCRIPT = ((Path(__file__).parent / name).read_bytes() for name in ("busuanzi.js", "busuanzi_heir.js"))
+PREFLIGHT = HEADERS | {
+    "Access-Control-Allow-Methods": "GET, POST, PUT",
+    "Access-Control-Allow-Headers": "x-bsz-referer, Authorization, Content-Type",
+    "Access-Control-Max-Age": "86400",
+}
 
 
 async def jsonp(request: Request[SitesState]) -> Response:
-    """`GET /busuanzi?jsonpCallback=`: counts the page of the Referer."""
+    """`GET /busuanzi?jsonpCallback=`: counts the page of the Referer. HEAD counts nothing."""
     callback = request.query_params.get("jsonpCallback", "")
     referer = request.headers.get("referer", "")
     if not CALLBACK.fullmatch(callback):
         return _refused("jsonpCallback: must be a name", 400)
-    if not host_of(referer):
+    if not referer:
         return _refused("Referer: is missing", 400)
     try:
         found = await _count(request, referer)
@@ -52,39 +51,41 @@ async def jsonp(request: Request[SitesState]) -> Response:
 
 
 async def heir(request: Request[SitesState]) -> Response:
-    """`GET` and `POST /busuanzi/api` with the header `x-bsz-referer`, as soxft's busuanzi has it."""
-    referer = request.headers.get("x-bsz-referer") or request.headers.get("referer", "")
-    headers = HEADERS | {"Access-Control-Allow-Headers": "x-bsz-referer, Authorization, Content-Type"}
+    """`/api` and `/busuanzi/api` with the header `x-bsz-referer`, as soxft's busuanzi has them: `GET`, `POST` and `PUT`
+    count a visit, `PUT` tells no numbers.
+    """
     if request.method == "OPTIONS":
-        return Response(status_code=204, headers=headers | {"Access-Control-Allow-Methods": "GET, POST"})
+        return Response(status_code=204, headers=PREFLIGHT)
     try:
-        numbers, page_visitors = await _heirs_numbers(request, referer)
+        numbers, page_visitors = await _heirs_numbers(request, request.headers.get("x-bsz-referer", ""))
     except (BadHit, StoreUnavailable):
-        numbers = None
+        numbers, page_visitors = None, 0
+    if request.method == "PUT":
+        return Response(status_code=204, headers=HEADERS)
     if numbers is None:
-        body: dict[str, object] = {"success": False, "message": "there are no numbers for this page"}
-    else:
-        body = {
-            "success": True,
-            "message": "ok",
-            "data": {
-                "site_pv": numbers.site,
-                "site_uv": numbers.visitors,
-                "page_pv": numbers.page,
-                "page_uv": page_visitors,
-            },
-        }
-    return Response(orjson.dumps(body), media_type="application/json", headers=headers)
+        return json_answer({"success": False, "message": "there are no numbers for this page"})
+    data = {
+        "site_pv": numbers.site,
+        "site_uv": numbers.visitors,
+        "page_pv": numbers.page,
+        "page_uv": page_visitors,
+    }
+    return json_answer({"success": True, "message": "ok", "data": data})
 
 
 async def script(_: Request[SitesState]) -> Response:
     """`/busuanzi/2.3/busuanzi.pure.mini.js`, as themes load it."""
-    return Response(SCRIPT, media_type=SCRIPT_TYPE, headers=HEADERS | {"Cache-Control": "public, max-age=3600"})
+    return _script(SCRIPT, "public, max-age=3600")
+
+
+async def heirs_script(_: Request[SitesState]) -> Response:
+    """`/js`, as the themes of its heirs load it."""
+    return _script(HEIRS_SCRIPT, "public, max-age=3600")
 
 
 async def _heirs_numbers(request: Request[SitesState], referer: str) -> tuple[Numbers | None, int]:
     """The numbers of a counted visit, and the page's visitors. Raises BadHit, StoreUnavailable."""
-    found = await _count(request, referer) if host_of(referer) else None
+    found = await _count(request, referer or request.headers.get("referer", ""))
     if found is None or found[0] is None:
         return None, 0
     numbers, hit, site = found
@@ -96,34 +97,35 @@ async def _heirs_numbers(request: Request[SitesState], referer: str) -> tuple[Nu
 async def _count(request: Request[SitesState], referer: str) -> tuple[Numbers | None, Hit, Site] | None:
     """Counts a visit; None where no site has the host. Raises BadHit, StoreUnavailable."""
     state = request.state
+    host = host_of(referer)
+    if not host:
+        raise BadHit("Referer: must be the http or https URL of a page, at most 2048 characters long")
     headers = cast(dict[bytes, bytes], dict(request.scope["headers"]))
     address = request.client.host if request.client else ""
-    values = {"u": referer}
-    site_of = partial(state["hosts"].site_of, host_of(referer))
+    values = {"referer": referer}
+    site_of = partial(state["hosts"].site_of, host)
     try:
         site = await site_of()
     except StoreUnavailable:
-        state["postponed_hits"].add(site_of, _page_hit, values, headers, address)
+        if request.method != "HEAD":
+            state["postponed_hits"].add(site_of, _page_hit, values, headers, address)
         raise
     if site is None:
         return None
     hit = _page_hit(values, site, headers)
+    if request.method == "HEAD":
+        return None, hit, site
     report = state["hit_counter"].report(site, hit, headers)
     return await (await state["hit_counter"].count(report, address, numbers=True)), hit, site
 
 
 def _page_hit(values: Mapping[str, str], site: Site, _: Mapping[bytes, bytes]) -> Hit:
-    return hit_of(values, site, b"")
+    return hit_of({}, site, values["referer"].encode("latin-1", "replace"))
 
 
-def _script(text: str) -> Response:
-    return Response(text, media_type=SCRIPT_TYPE, headers=HEADERS)
+def _script(text: str | bytes, cache_control: str = "no-store") -> Response:
+    return Response(text, media_type=SCRIPT_TYPE, headers=HEADERS | {"Cache-Control": cache_control})
 
 
 def _refused(reason: str, status: int) -> Response:
-    return Response(
-        f"// {reason}\n",
-        status,
-        media_type=SCRIPT_TYPE,
-        headers=HEADERS | {"X-Tally-Error": reason.encode().decode("latin-1")},
-    )
+    return Response(f"// {reason}\n", status, HEADERS | {"X-Tally-Error": reason}, SCRIPT_TYPE)

@@ -7,7 +7,7 @@ import asyncio
 import hashlib
 import re
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import orjson
@@ -20,20 +20,15 @@ from app.sites.collect import GIF
 from app.sites.lifespan import SitesState
 from app.sites.protocols.busuanzi import CALLBACK
 from app.sites.protocols.countapi_store import MOST
+from app.sites.protocols.cross_origin import HEADERS, json_answer
 from app.store.client import StoreUnavailable
 from app.store.rate_limit import Rule, address_key
-from app.web.errors import NotFound, Unavailable
+from app.web.errors import BadRequest, MethodNotAllowed, NotFound, Problem, Unavailable
 from app.web.i18n import N_
 
 NAME = re.compile(r"[A-Za-z0-9_\-.]{3,64}")
 CREATION = Rule("countapi-creation", 120, 3600)
 """120 names an hour from an address."""
-HEADERS = {
-    "Cache-Control": "no-store",
-    "Access-Control-Allow-Origin": "*",
-    "Cross-Origin-Resource-Policy": "cross-origin",
-    "Content-Security-Policy": "default-src 'none'",
-}
 REFUSALS = {
     "exists": (409, "Key already exists"),
     "missing": (404, "Key not found"),
@@ -42,6 +37,8 @@ REFUSALS = {
 }
 INTERVAL = 1.0
 CHANGES = frozenset({"set", "update", "reset", "delete"})
+READS = frozenset({"hit", "get", "info"})
+"""What HEAD may ask for: it counts nothing."""
 
 
 async def answer(request: Request[SitesState]) -> Response:
@@ -50,9 +47,11 @@ async def answer(request: Request[SitesState]) -> Response:
         raise NotFound
     try:
         return await _answer(request)
+    except Problem as error:
+        return _json(request, error.status, {"value": None, "error": error.detail or error.title}, error.headers)
     except StoreUnavailable:
         reason = "Redis is away: the change may have been made or not"
-        return _json(request, 503, {"value": None, "error": reason})
+        return _json(request, 503, {"value": None, "error": reason}, {"Retry-After": "1"})
 
 
 async def _answer(request: Request[SitesState]) -> Response:
@@ -60,6 +59,8 @@ async def _answer(request: Request[SitesState]) -> Response:
         more = {"Access-Control-Allow-Methods": "GET, POST", "Access-Control-Allow-Headers": "Authorization"}
         return Response(status_code=204, headers=HEADERS | more)
     what, names = request.path_params["what"], request.path_params["names"].split("/")
+    if request.method == "HEAD" and what not in READS:
+        raise MethodNotAllowed("GET, POST")
     shield = names[-1] == "shield" and len(names) == 3
     if what == "create" and names == [""]:
         names = [
@@ -87,7 +88,7 @@ async def _answer(request: Request[SitesState]) -> Response:
 async def _value(request: Request[SitesState], what: str, namespace: str, name: str, *, shield: bool) -> Response:
     store = request.state["countapi"]
     value = await store.get(namespace, name)
-    if what == "hit":
+    if what == "hit" and request.method != "HEAD":
         if value is None:
             await _spend(request)
         changed = await store.change("hit", namespace, name, request.state["clock"]())
@@ -120,7 +121,7 @@ async def _info(request: Request[SitesState], namespace: str, name: str) -> Resp
 
 
 async def _create(request: Request[SitesState], namespace: str, name: str) -> Response:
-    number = _number(request, "initializer", "value") or 0
+    number = _number(request, "initializer", "value", missing="0")
     await _spend(request)
     key = secrets.token_urlsafe(24)
     changed = await request.state["countapi"].change(
@@ -133,8 +134,6 @@ async def _create(request: Request[SitesState], namespace: str, name: str) -> Re
 
 async def _change(request: Request[SitesState], what: str, namespace: str, name: str) -> Response:
     number = 0 if what in {"reset", "delete"} else _number(request, "value", "amount")
-    if number is None:
-        return _json(request, 400, {"value": None, "error": "value: must be a whole number"})
     scheme, _, secret = request.headers.get("authorization", "").partition(" ")
     token = secret.strip() if scheme.lower() == "bearer" else request.query_params.get("token", "")
     changed = await request.state["countapi"].change(
@@ -174,10 +173,12 @@ async def _spend(request: Request[SitesState]) -> None:
     raise_if_limited(wait)
 
 
-def _number(request: Request[Any], *names: str) -> int | None:
-    text = next((request.query_params[name] for name in names if name in request.query_params), "")
+def _number(request: Request[Any], *names: str, missing: str = "") -> int:
+    """The first of the parameters that is there. Raises BadRequest."""
+    name = next((name for name in names if name in request.query_params), names[0])
+    text = request.query_params.get(name, missing)
     if not re.fullmatch(r"-?[0-9]{1,16}", text) or abs(int(text)) > MOST:
-        return None
+        raise BadRequest(f"{name}: must be a whole number", field=name)
     return int(text)
 
 
@@ -186,15 +187,15 @@ def _refused(request: Request[Any], word: str) -> Response:
     return _json(request, status, {"value": None, "error": reason})
 
 
-def _json(request: Request[Any], status: int, document: dict[str, object]) -> Response:
+def _json(
+    request: Request[Any], status: int, document: dict[str, object], headers: Mapping[str, str] | None = None
+) -> Response:
     """JSON, or a call of `callback`: that always succeeds, with the status in it, because a script sees no other."""
     callback = request.query_params.get("callback")
     if callback is None:
-        return Response(orjson.dumps(document), status, HEADERS, media_type="application/json")
+        return json_answer(document, status, headers)
     if not CALLBACK.fullmatch(callback):
-        return Response(
-            orjson.dumps({"error": "callback: must be a name"}), 400, HEADERS, media_type="application/json"
-        )
+        return json_answer({"error": "callback: must be a name"}, 400)
     text = f"{callback}({orjson.dumps({'code': status, **document}).decode()})"
     return Response(text, headers=HEADERS, media_type="text/javascript")
 

@@ -4,31 +4,30 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
-from html import escape
 from pathlib import Path
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
-import orjson
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
 from app.sites.access import Right, right_of
 from app.sites.badges import badge
 from app.sites.collect import GIF
-from app.sites.hit import BadHit, Hit, LeftOut, event_name, hit_of
+from app.sites.hit import BadHit, Hit, LeftOut, event_name, hit_of, query_values
 from app.sites.lifespan import SitesState
 from app.sites.models import Site
-from app.sites.page_address import BadAddress, page_address
+from app.sites.page_address import BadAddress, asked_path, page_address
+from app.sites.protocols import cross_origin
+from app.sites.protocols.cross_origin import errors_as_json, json_answer
 from app.sites.site_calendar import parse_day
 from app.sites.top_lists import Range
 from app.store.client import StoreUnavailable
+from app.web.body import first_mistake
 from app.web.errors import BadRequest, Forbidden, NotFound, TooLarge
 
-HEADERS = {
-    "Cache-Control": "no-store, no-cache, must-revalidate, max-age=0",
-    "Access-Control-Allow-Origin": "*",
+HEADERS = cross_origin.HEADERS | {
     "Access-Control-Expose-Headers": "X-Goatcounter",
-    "Cross-Origin-Resource-Policy": "cross-origin",
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors *",
 }
 SCRIPT = (Path(__file__).parent / "goatcounter.js").read_bytes()
@@ -42,38 +41,59 @@ SENT_BY_API = b"Mozilla/5.0 (API)"
 Values = Mapping[str, str]
 
 
+class ApiHit(BaseModel):
+    """A hit that a server reports; what a visitor has not told may be left out, or null."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
+    path: Annotated[str, Field(min_length=1, max_length=LIMITS["p"])]
+    event: bool | None = None
+    ref: Annotated[str, Field(max_length=LIMITS["r"])] | None = None
+    query: Annotated[str, Field(max_length=LIMITS["q"])] | None = None
+    user_agent: Annotated[str, Field(max_length=2048)] | None = None
+    ip: Annotated[str, Field(max_length=100)] | None = None
+    session: Annotated[str, Field(max_length=200)] | None = None
+    """Who it was, where the reporting server tells its visitors apart."""
+    created_at: datetime | None = None
+
+
+class ApiHits(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True)
+    hits: Annotated[list[ApiHit], Field(min_length=1)]
+    no_sessions: bool | None = None
+    """No visitors are counted, only visits."""
+
+
 async def count(request: Request[SitesState]) -> Response:
     """`GET` and `POST /g/{site}/count`: a pixel, whatever happens; the reason of a 400 is in `X-Goatcounter`."""
     headers = cast(dict[bytes, bytes], dict(request.scope["headers"]))
     address = request.client.host if request.client else ""
-    site_id = request.path_params["site"]
+    known, site_id, counts = request.state["known_sites"], request.path_params["site"], request.method != "HEAD"
     try:
-        site = await request.state["known_sites"].get_to_count(site_id)
-    except StoreUnavailable:
-        if request.method != "HEAD":
-            find = partial(request.state["known_sites"].get, site_id)
-            request.state["postponed_hits"].add(find, _people_hit, dict(request.query_params), headers, address)
-        return _pixel()
-    if site is None:
-        return _pixel(404, "there is no such site")
-    if request.method == "HEAD":
-        return _pixel()
-    try:
-        hit, is_bot = _hit(request.query_params, site, headers)
+        values = query_values(request.scope["query_string"])
+        site = await known.get_to_count(site_id)
+        if site is None:
+            return _pixel(404, "there is no such site")
+        hit, is_bot = _hit(values, site, headers)
     except BadHit as error:
         return _pixel(400, str(error))
-    report = request.state["hit_counter"].report(site, hit, headers)
-    if is_bot:
-        report = replace(report, left_out=LeftOut.BOTS)
-    await (await request.state["hit_counter"].count(report, address))
-    return _pixel()
+    except StoreUnavailable:
+        if counts:
+            request.state["postponed_hits"].add(partial(known.get, site_id), _people_hit, values, headers, address)
+        return _pixel()
+    if counts:
+        report = request.state["hit_counter"].report(site, hit, headers)
+        if is_bot:
+            report = replace(report, left_out=LeftOut.BOTS)
+        await (await request.state["hit_counter"].count(report, address))
+    return _pixel(202, "the address is ignored") if site.ignores(address) else _pixel()
 
 
+@errors_as_json
 async def counter(request: Request[SitesState]) -> Response:
     """`GET /g/{site}/counter/<path>.json`, `.svg` or `.html`."""
     site = await request.state["known_sites"].get(request.path_params["site"])
     if site is None:
-        raise NotFound
+        raise NotFound("there is no such site")
     text, _, kind = request.path_params["path"].rpartition(".")
     if kind not in {"json", "svg", "html"}:
         raise BadRequest("path: must end with .json, .svg or .html", field="path")
@@ -82,12 +102,10 @@ async def counter(request: Request[SitesState]) -> Response:
     shown = f"{number or 0:,}".replace(",", THIN_SPACE)
     status = 200 if number is not None else 404
     if kind == "json":
-        return Response(
-            orjson.dumps({"count": shown, "count_unique": shown}), status, HEADERS, media_type="application/json"
-        )
+        return json_answer({"count_unique": shown, "count": shown}, status)
     if kind == "svg":
         return Response(badge("visitors", shown, "#9a15a4", "flat"), status, HEADERS, media_type="image/svg+xml")
-    style = escape(request.query_params.get("style", "")[:MAX_STYLE_LENGTH]).replace("@import", "")
+    style = request.query_params.get("style", "")[:MAX_STYLE_LENGTH].replace("<", r"\3c ")
     brand = "" if request.query_params.get("no_branding") else "<small>Tallygate</small>"
     html = (
         f'<!doctype html><meta charset="utf-8"><title>Visitors</title><style>{style}</style>'
@@ -96,41 +114,42 @@ async def counter(request: Request[SitesState]) -> Response:
     return Response(html, status, HEADERS, media_type="text/html")
 
 
+@errors_as_json
 async def script(request: Request[SitesState]) -> Response:
     """`GET /g/{site}/count.js`."""
     if await request.state["known_sites"].get_to_count(request.path_params["site"]) is None:
-        raise NotFound
+        raise NotFound("there is no such site")
     headers = HEADERS | {"Cache-Control": "public, max-age=3600"}
     return Response(SCRIPT, media_type="text/javascript; charset=utf-8", headers=headers)
 
 
+@errors_as_json
 async def api_count(request: Request[SitesState]) -> Response:
     """`POST /g/{site}/api/v0/count` with a user's API token: up to 500 hits, also of former days; 202."""
     site = await _site_of_token(request)
     if site is None:
-        answer = {"error": "the API token is missing or wrong"}
-        return Response(orjson.dumps(answer), 401, HEADERS, media_type="application/json")
+        return json_answer({"error": "the API token is missing or wrong"}, 401)
     try:
-        document = orjson.loads(await request.body())
-        hits = document["hits"]
-    except (orjson.JSONDecodeError, KeyError, TypeError):
-        raise BadRequest("hits: must be a list", field="hits") from None
-    if not isinstance(hits, list) or not hits:
-        raise BadRequest("hits: must be a list with at least one hit", field="hits")
-    if len(hits) > MAX_HITS:
-        raise TooLarge
-    parsed = [_api_hit(number, each, site) for number, each in enumerate(hits)]
-    numbers = [
-        await request.state["hit_counter"].count(
-            replace(request.state["hit_counter"].report(site, hit, {b"user-agent": agent})),
-            address,
-            at=created,
-        )
-        for hit, agent, address, created in parsed
-    ]
+        body = ApiHits.model_validate_json(await request.body())
+    except ValidationError as error:
+        name, message = first_mistake(error)
+        raise BadRequest(f"{name}: {message}", field=name) from None
+    if len(body.hits) > MAX_HITS:
+        raise TooLarge(f"hits: must be at most {MAX_HITS}")
+    parsed = [_api_hit(number, each, site) for number, each in enumerate(body.hits)]
+    counter, numbers = request.state["hit_counter"], []
+    for hit, each in zip(parsed, body.hits, strict=True):
+        report = counter.report(site, hit, {b"user-agent": (each.user_agent or "").encode() or SENT_BY_API})
+        address = each.ip or ""
+        if each.session:
+            report = replace(report, agent=b"session " + each.session.encode())
+            address = address if site.ignores(address) else ""
+        if body.no_sessions:
+            report = replace(report, is_private=True)
+        numbers.append(await counter.count(report, address, _timestamp(each.created_at)))
     for future in numbers:
         await future
-    return Response(orjson.dumps({"status": "ok"}), 202, media_type="application/json")
+    return json_answer({"status": "ok"}, 202)
 
 
 def _hit(values: Values, site: Site, headers: Mapping[bytes, bytes]) -> tuple[Hit, bool]:
@@ -166,22 +185,17 @@ def _people_hit(values: Values, site: Site, headers: Mapping[bytes, bytes]) -> H
     return hit
 
 
-def _api_hit(number: int, each: object, site: Site) -> tuple[Hit, bytes, str, float | None]:
-    """(hit, User-Agent, address, when). Raises BadRequest that names the hit."""
+def _api_hit(number: int, each: ApiHit, site: Site) -> Hit:
+    """Raises BadRequest that names the hit."""
+    values = {"p": each.path, "r": each.ref or "", "q": each.query or "", "e": "1" if each.event else ""}
     try:
-        if not isinstance(each, dict):
-            raise BadHit("must be an object")
-        texts = {name: each.get(name) or "" for name in ("path", "ref", "query", "user_agent", "ip")}
-        if not all(isinstance(text, str) for text in texts.values()):
-            raise BadHit("path, ref, query, user_agent and ip must be texts")
-        values = {"p": texts["path"], "r": texts["ref"], "q": texts["query"], "e": "1" if each.get("event") else ""}
-        hit, _ = _hit(values, site, {})
-        created = each.get("created_at")
-        at = datetime.fromisoformat(str(created)) if created else None
-        when = (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() if at else None
-    except (BadHit, BadAddress, ValueError) as error:
+        return _hit(values, site, {})[0]
+    except BadHit as error:
         raise BadRequest(f"hits.{number}: {error}", field=f"hits.{number}") from None
-    return hit, texts["user_agent"].encode() or SENT_BY_API, texts["ip"], when
+
+
+def _timestamp(moment: datetime | None) -> float | None:
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() if moment else None
 
 
 async def _site_of_token(request: Request[SitesState]) -> Site | None:
@@ -210,7 +224,7 @@ async def _number(request: Request[SitesState], site: Site, text: str) -> int | 
             return (await stats.store.totals(site)).get("visits", 0)
         return (await stats.figures(site, span, "day")).visits
     try:
-        path = page_address(text, site.rules).path
+        path = asked_path(text, site.rules)
     except BadAddress as error:
         raise BadRequest(f"path: {error}", field="path") from None
     path_id = await stats.store.path_id(site, path)

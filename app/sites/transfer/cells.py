@@ -10,7 +10,7 @@ import orjson
 
 from app.sites.page_address import BadAddress, PathRules, page_address
 from app.sites.referrers import cut
-from app.sites.site_calendar import parse_day
+from app.sites.site_calendar import parse_day, usual_day
 from app.sites.transfer.unpack import BadFile, Upload
 
 MAX_COUNT = 10**12
@@ -86,7 +86,7 @@ def day_of_moment(line: int, text: str, context: Context) -> date:
     """The site's day of a moment in UTC."""
     try:
         moment = datetime.fromisoformat(text.strip())
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(context.place).date()
+        return usual_day((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(context.place).date())
     except (ValueError, OverflowError):
         raise BadFile(f"line {line}: the date is none, such as 2026-11-28T12:00:00Z: {text[:40]!r}") from None
 

@@ -1,0 +1,39 @@
+"""What the protocols of other counters share: the headers of responses that pages of other sites read."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import wraps
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.sites.lifespan import SitesState
+from app.store.client import StoreUnavailable
+from app.web.errors import Problem
+
+HEADERS = {
+    "Cache-Control": "no-store, no-cache, must-revalidate, max-age=0",
+    "Access-Control-Allow-Origin": "*",
+    "Cross-Origin-Resource-Policy": "cross-origin",
+    "Content-Security-Policy": "default-src 'none'",
+}
+Handler = Callable[[Request[SitesState]], Awaitable[Response]]
+
+
+def json_answer(document: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(orjson.dumps(document), status, HEADERS | dict(headers or {}), media_type="application/json")
+
+
+def errors_as_json(handler: Handler) -> Handler:
+    """`{"error": ...}`: these programs know no other form, and a browser shows them no answer without our headers."""
+
+    @wraps(handler)
+    async def answer(request: Request[SitesState]) -> Response:
+        try:
+            return await handler(request)
+        except Problem as error:
+            return json_answer({"error": error.detail or error.title}, error.status, error.headers)
+        except StoreUnavailable:
+            return json_answer({"error": "the counter is away"}, 503, {"Retry-After": "1"})
+
+    return answer
