@@ -8,6 +8,7 @@ import multiprocessing
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -18,18 +19,18 @@ from uvicorn.config import STARTUP_FAILURE
 from app.accounts.email.mails import account_mails
 from app.accounts.invitations.setup_link import print_setup_link
 from app.accounts.lifespan import open_accounts
-from app.accounts.sign_in.rate_limits import unknown_limits
+from app.accounts.sign_in.rate_limits import rate_limit_errors
 from app.config_service.lifespan import ConfigState, open_config_service
 from app.config_service.personal import personal_roles
 from app.counter.lifespan import CounterState, open_counter
-from app.gateway.lifespan import GatewayState, gateway_mistakes, open_gateway
+from app.gateway.lifespan import GatewayState, gateway_errors, open_gateway
 from app.hooks.lifespan import HooksState, open_hooks
 from app.hooks.personal import personal_webhooks
-from app.mail.lifespan import mail_mistakes, open_mail
+from app.mail.lifespan import mail_errors, open_mail
 from app.oauth_client.lifespan import OAuthState, open_oauth_client
-from app.oauth_client.provider_config import provider_mistakes
-from app.oauth_client.provisioning import finish_elsewhere
-from app.oauth_server.clients import client_mistakes
+from app.oauth_client.provider_config import provider_errors
+from app.oauth_client.provisioning import finish_provider_sign_in
+from app.oauth_server.clients import client_errors
 from app.oauth_server.lifespan import OAuthServerState, open_oauth_server
 from app.oauth_server.personal import personal_grants
 from app.observability.health import PROBES, HealthChecks
@@ -62,14 +63,27 @@ from app.wechat.lifespan import WeChatState, open_wechat
 if TYPE_CHECKING:
     from app.observability.tracing import Tracing
 
-SETTINGS_CHECKS = (unknown_limits, gateway_mistakes, provider_mistakes, client_mistakes, mail_mistakes)
-"""What features demand of settings: a line for each mistake."""
+SETTINGS_CHECKS = (rate_limit_errors, gateway_errors, provider_errors, client_errors, mail_errors)
+"""What features check of settings: each returns a line for each error."""
 LOG_INTERVAL = 0.2
 """Seconds between two writes of the access log."""
 
 
 class State(ConfigState, CounterState, GatewayState, OAuthState, OAuthServerState, SitesState, HooksState, WeChatState):
     """The request state of all features together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the application is made of before its lifespan opens anything. `clock` returns Unix seconds."""
+
+    live: LiveSettings
+    pages: Pages
+    proxies: Proxies
+    metrics: Metrics
+    access: AccessLog
+    clock: Callable[[], float]
+    tracing: "Tracing | None"
 
 
 def create_app(settings: Settings, clock: Callable[[], float] = time.time) -> ASGIApp:
@@ -82,10 +96,8 @@ def create_app(settings: Settings, clock: Callable[[], float] = time.time) -> AS
     proxies = Proxies(settings.trusted_proxies)
     routes = all_routes(settings.collect_path)
     metrics = Metrics(templates_of(routes), settings.metrics_file)
-    router = ExactRouter(
-        with_metrics(routes, metrics, settings),
-        lifespan=partial(lifespan, live, pages, proxies, metrics, access, clock, tracing),
-    )
+    parts = Parts(live, pages, proxies, metrics, access, clock, tracing)
+    router = ExactRouter(with_metrics(routes, metrics, settings), lifespan=lambda app: lifespan(parts))
     app = Middleware(router, live, pages, proxies, metrics, access)
     return app if tracing is None else tracing.around(app)
 
@@ -101,75 +113,83 @@ def open_tracing(access: AccessLog) -> "Tracing":
 
 
 @contextlib.asynccontextmanager
-async def lifespan(
-    live: LiveSettings,
-    pages: Pages,
-    proxies: Proxies,
-    metrics: Metrics,
-    access: AccessLog,
-    clock: Callable[[], float],
-    tracing: "Tracing | None",
-    _: object,
-) -> AsyncIterator[State]:
+async def lifespan(parts: Parts) -> AsyncIterator[State]:
     """Opens what requests use, in the order in which it is needed, and closes it in reverse."""
-    settings = live.own
     async with contextlib.AsyncExitStack() as stack:
-        lifecycle = _open_log(settings, access, stack)
-        keep_descriptors_private()
-        nodes = open_topology(settings, stack)
-        store = await stack.enter_async_context(
-            Store(nodes, settings.redis_timeout, connect=NodeConnection if tracing is None else tracing.connection)
-        )
-        metrics.add(*_store_readings(store), *process_readings(lifecycle.descriptors.limit))
-        stack.callback(metrics.close)
-        web = WebState(
-            settings=settings,
-            live_settings=live,
-            store=store,
-            pages=pages,
-            rate_limiter=RateLimiter(store),
-            tracking=await stack.enter_async_context(Tracking(store)),
-            lifecycle=lifecycle,
-            health=HealthChecks(),
-        )
-        web["health"].refused = lambda: store.refusals.current
-        oauth = await stack.enter_async_context(open_oauth_client(live, store, clock))
-        oauth["finish_elsewhere"] = finish_elsewhere
-        recheck = oauth["refresher"].recheck
-        accounts = await stack.enter_async_context(open_accounts(web, recheck, clock))
-        mail = await stack.enter_async_context(open_mail(web, account_mails(web, accounts), metrics, clock))
-        signing = await stack.enter_async_context(open_signing_keys(web, clock))
-        oauth_server = await stack.enter_async_context(open_oauth_server(web, accounts, signing, clock))
-        await stack.enter_async_context(own_port(metrics, settings))
-        await stack.enter_async_context(
-            background(
-                lifecycle,
-                _every(LOG_INTERVAL, access.flush, metrics.gather),
-                proxies.follow_names(),
-                print_setup_link(accounts["accounts"], settings),
-            )
-        )
-        counter = await stack.enter_async_context(open_counter(web, metrics))
-        sites = await stack.enter_async_context(open_sites(web, metrics, clock))
-        hooks = await stack.enter_async_context(open_hooks(web, metrics, clock))
-        wechat = await stack.enter_async_context(
-            open_wechat(web, metrics, hooks["hooks_replies"].ask, hooks["hooks_delivery"].outcomes, clock)
-        )
-        oauth["component_tokens"].update(wechat["wechat"].component_tokens())
-        gateway = await stack.enter_async_context(open_gateway(web, accounts, signing, clock))
-        config = await stack.enter_async_context(open_config_service(web, accounts, clock))
-        accounts["personal_data"].update(
-            sites=personal_sites(sites),
-            services=personal_grants(oauth_server["oauth_server"].store),
-            webhooks=personal_webhooks(hooks["hooks_store"]),
-            roles=personal_roles(config["config_store"], config["config_editor"]),
-        )
-        stack.callback(lifecycle.stopping.set)
-        if store.up:
+        web = await _open_core(parts, stack)
+        state = await _open_features(parts, web, stack)
+        _connect_features(state)
+        await _run_in_background(parts, state, stack)
+        stack.callback(web["lifecycle"].stopping.set)
+        if web["store"].up:
             await web["health"].failure()  # so that a loss of Redis before the first probe is one after it was reached
         _freeze_garbage()
-        features = {**oauth_server, **counter, **sites, **config, **hooks, **wechat, **gateway}
-        yield cast(State, {**web, **accounts, **mail, **oauth, **signing, **features})
+        yield state
+
+
+async def _open_core(parts: Parts, stack: contextlib.AsyncExitStack) -> WebState:
+    """The log, Redis and the metrics, which every feature needs."""
+    settings, metrics = parts.live.own, parts.metrics
+    lifecycle = _open_log(settings, parts.access, stack)
+    keep_descriptors_private()
+    connect = NodeConnection if parts.tracing is None else parts.tracing.connection
+    store = await stack.enter_async_context(
+        Store(open_topology(settings, stack), settings.redis_timeout, connect=connect)
+    )
+    metrics.add(*_store_readings(store), *process_readings(lifecycle.descriptors.limit))
+    stack.callback(metrics.close)
+    health = HealthChecks()
+    health.refused = lambda: store.refusals.current
+    return WebState(
+        settings=settings,
+        live_settings=parts.live,
+        store=store,
+        pages=parts.pages,
+        rate_limiter=RateLimiter(store),
+        tracking=await stack.enter_async_context(Tracking(store)),
+        lifecycle=lifecycle,
+        health=health,
+    )
+
+
+async def _open_features(parts: Parts, web: WebState, stack: contextlib.AsyncExitStack) -> State:
+    """A feature gets only what stands above it in this list."""
+    clock, metrics, open_ = parts.clock, parts.metrics, stack.enter_async_context
+    oauth = await open_(open_oauth_client(parts.live, web["store"], clock))
+    accounts = await open_(open_accounts(web, oauth["refresher"].recheck, clock))
+    mail = await open_(open_mail(web, account_mails(web, accounts), metrics, clock))
+    signing = await open_(open_signing_keys(web, clock))
+    oauth_server = await open_(open_oauth_server(web, accounts, signing, clock))
+    counter = await open_(open_counter(web, metrics))
+    sites = await open_(open_sites(web, metrics, clock))
+    hooks = await open_(open_hooks(web, metrics, clock))
+    wechat = await open_(open_wechat(web, metrics, hooks["hooks_replies"].ask, hooks["hooks_delivery"].outcomes, clock))
+    gateway = await open_(open_gateway(web, accounts, signing, clock))
+    config = await open_(open_config_service(web, accounts, clock))
+    features = {**counter, **sites, **hooks, **wechat, **gateway, **config}
+    return cast(State, {**web, **accounts, **oauth, **mail, **signing, **oauth_server, **features})
+
+
+def _connect_features(state: State) -> None:
+    """Registers what features need of each other, which they do not import."""
+    state["finish_provider_sign_in"] = finish_provider_sign_in
+    state["component_tokens"].update(state["wechat"].component_tokens())
+    state["personal_data"].update(
+        sites=personal_sites(state),
+        services=personal_grants(state["oauth_server"].store),
+        webhooks=personal_webhooks(state["hooks_store"]),
+        roles=personal_roles(state["config_store"], state["config_editor"]),
+    )
+
+
+async def _run_in_background(parts: Parts, state: State, stack: contextlib.AsyncExitStack) -> None:
+    await stack.enter_async_context(own_port(parts.metrics, state["settings"]))
+    work = (
+        _every(LOG_INTERVAL, parts.access.flush, parts.metrics.gather),
+        parts.proxies.follow_names(),
+        print_setup_link(state["accounts"], state["settings"]),
+    )
+    await stack.enter_async_context(background(state["lifecycle"], *work))
 
 
 def _open_log(settings: Settings, access: AccessLog, stack: contextlib.AsyncExitStack) -> Lifecycle:

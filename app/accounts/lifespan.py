@@ -53,19 +53,19 @@ class SignOutRedirect(Protocol):
         """The URL to send the browser to, which leads back to `home`; None if there is none."""
 
 
-class FinishElsewhere(Protocol):
+class FinishProviderSignIn(Protocol):
     """Finishes a sign-in at a provider after the second factor."""
 
     async def __call__(self, request: Any, user: User, pending: PendingSignIn, amr: tuple[str, ...]) -> None:
         """Starts the session. Raises Forbidden for an identity that is no longer the user's."""
 
 
-class SignInElsewhere(TypedDict):
+class ProviderSignIn(TypedDict):
     """Filled by the feature that knows OAuth providers."""
 
     sign_in_options: Sequence[SignInOption]
     sign_out_redirect: SignOutRedirect
-    finish_elsewhere: FinishElsewhere
+    finish_provider_sign_in: FinishProviderSignIn
 
 
 class BeforeSignIn(Protocol):
@@ -105,7 +105,7 @@ class Accounts(TypedDict):
     waiting_forms: WaitingForms
 
 
-class AccountState(WebState, Accounts, SignInElsewhere, SignInChecks, MailState):
+class AccountState(WebState, Accounts, ProviderSignIn, SignInChecks, MailState):
     """The request state of handlers that know users."""
 
 

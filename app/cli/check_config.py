@@ -14,19 +14,19 @@ from app.store.client import Store
 
 
 def run(invocation: Invocation) -> int:
-    """Raises SettingsError, with a line for each mistake."""
+    """Raises SettingsError, with a line for each error."""
     settings = invocation.settings()
-    mistakes = [line for check in SETTINGS_CHECKS for line in check(settings)]
+    errors = [line for check in SETTINGS_CHECKS for line in check(settings)]
     values = own_values(settings)
     live = LiveSettings(settings, SETTINGS_CHECKS)
     unfit = live.apply(values or {})
-    mistakes += [f"namespace {OWN}: {each}" for each in unfit if each.rule != "locked"]
-    mistakes += unreachable_rules(read_rules(live.current.rules)[0])
+    errors += [f"namespace {OWN}: {each}" for each in unfit if each.rule != "locked"]
+    errors += unreachable_rules(read_rules(live.current.rules)[0])
     unknown = _unknown_groups(live.current)
     if not live.current.oauth:  # the groups of providers are known only when users come
-        mistakes += unknown
-    if mistakes:  # the service itself starts without a provider whose table is wrong
-        raise SettingsError("\ntallygate: ".join(mistakes))
+        errors += unknown
+    if errors:  # the service itself starts without a provider whose table is wrong
+        raise SettingsError("\ntallygate: ".join(errors))
     for each in unfit:
         print(f"tallygate: namespace {OWN}: {each}; the value there is not used")
     for line in unknown if live.current.oauth else ():

@@ -5,7 +5,7 @@ import asyncio
 
 from app.accounts.users.profile import BadProfile, email_of
 from app.cli.command import Command, CommandError, Invocation
-from app.mail.lifespan import mail_mistakes
+from app.mail.lifespan import mail_errors
 from app.mail.models import Mail
 from app.mail.smtp import MailError, send
 from app.settings import SettingsError
@@ -20,8 +20,8 @@ def run(invocation: Invocation) -> int:
     settings = invocation.settings()
     if settings.smtp_url is None:
         raise SettingsError("smtp_url: is not set, so no mail is sent")
-    if mistakes := mail_mistakes(settings):
-        raise SettingsError("\ntallygate: ".join(mistakes))
+    if errors := mail_errors(settings):
+        raise SettingsError("\ntallygate: ".join(errors))
     try:
         to = email_of(invocation.options.address)
     except BadProfile:

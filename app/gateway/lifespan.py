@@ -66,13 +66,13 @@ def with_rules(gateway: Gateway, settings: Settings) -> GatewayPart:
     return GatewayPart(gateway=replace(gateway, rules=parse_rules(settings.rules), fingerprints=fingerprints))
 
 
-def gateway_mistakes(settings: Settings) -> list[str]:
-    """A line for each mistake."""
-    _, mistakes = read_rules(settings.rules)
+def gateway_errors(settings: Settings) -> list[str]:
+    """A line for each error."""
+    _, errors = read_rules(settings.rules)
     try:
         check_gateway(settings)
     except SettingsError as error:
-        return mistakes or [str(error)]
+        return errors or [str(error)]
     return []
 
 

@@ -1,4 +1,4 @@
-"""Reads `[[rules]]` of the settings. Every mistake is one line that names the rule and the key. Pure."""
+"""Reads `[[rules]]` of the settings. Every error is one line that names the rule and the key. Pure."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -24,24 +24,24 @@ class BadRule(Exception):
 
 
 def parse_rules(tables: Sequence[Mapping[str, Any]]) -> Rules:
-    """Raises BadRule for the first mistake."""
-    rules, mistakes = read_rules(tables)
-    if mistakes:
-        raise BadRule(mistakes[0])
+    """Raises BadRule for the first error."""
+    rules, errors = read_rules(tables)
+    if errors:
+        raise BadRule(errors[0])
     return rules
 
 
 def read_rules(tables: Sequence[Mapping[str, Any]]) -> tuple[Rules, list[str]]:
-    """The good rules and a line for each mistake."""
-    rules, mistakes = [], []
+    """The good rules and a line for each error."""
+    rules, errors = [], []
     if len(tables) > MAX_RULES:
         return Rules(()), [f"rules: there may be {MAX_RULES} at most"]
     for number, table in enumerate(tables, 1):
         try:
             rules.append(_rule(table))
         except BadRule as error:
-            mistakes.append(f"rules: rule {number}: {error}")
-    return Rules(tuple(rules)), mistakes
+            errors.append(f"rules: rule {number}: {error}")
+    return Rules(tuple(rules)), errors
 
 
 def unreachable_rules(rules: Rules) -> list[str]:

@@ -33,7 +33,7 @@ async def open_mail(
         await queue.finish()
 
 
-def mail_mistakes(settings: Settings) -> list[str]:
+def mail_errors(settings: Settings) -> list[str]:
     """What a mail server needs beside its address."""
     wanted = {"mail_from": settings.mail_from, "public_url": settings.public_url}
     if settings.smtp_url is None:

@@ -95,7 +95,7 @@ async def _finish(
     if auth_request.provider != provider.name:
         raise BadCallback(f"the authorization request is for {auth_request.provider}")
     await provider.check_answer(answer)
-    raise_if_limited(await request.state["limits"].elsewhere(address_of(request)))
+    raise_if_limited(await request.state["limits"].provider_sign_in(address_of(request)))
     if not await attempts.take(state):
         return await _duplicate_callback(request, auth_request), []
     outcome = Outcome()
@@ -231,7 +231,7 @@ def client_info(request: Request[OAuthState], provider: Provider) -> ClientInfo:
 def log_failure(request: Request[OAuthState], provider: Provider, problem: Problem) -> None:
     why = problem.why if isinstance(problem, OAuthProblem) else ""
     structlog.get_logger("app").warning(
-        "sign-in elsewhere failed",
+        "sign-in at the provider failed",
         provider=provider.name,
         why=why,
         status=problem.status,

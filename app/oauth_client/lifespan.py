@@ -8,14 +8,14 @@ from typing import Any, cast
 
 import structlog
 
-from app.accounts.lifespan import AccountState, SignInElsewhere
+from app.accounts.lifespan import AccountState, ProviderSignIn
 from app.accounts.models import SignInOption
 from app.http_client.client import SafeHttpClient
 from app.oauth_client.auth_requests import AuthRequests
 from app.oauth_client.errors import OAuthProblem
 from app.oauth_client.metadata_cache import MetadataCache
 from app.oauth_client.provider import ComponentToken, Provider, ProviderContext
-from app.oauth_client.provider_config import configured, provider_mistakes
+from app.oauth_client.provider_config import configured, provider_errors
 from app.oauth_client.provider_http import ProviderHttp
 from app.oauth_client.provider_sessions import ProviderSessions
 from app.oauth_client.refresh import Refresher
@@ -25,7 +25,7 @@ from app.settings.live import LiveSettings
 from app.store.client import Store
 
 
-class OAuthClient(SignInElsewhere):
+class OAuthClient(ProviderSignIn):
     """Filled by `open_oauth_client`."""
 
     auth_requests: AuthRequests
@@ -54,8 +54,8 @@ async def open_oauth_client(
         http = ProviderHttp(client)
         tokens: dict[str, ComponentToken] = {}
         context = ProviderContext(http, MetadataCache(store, http, clock), clock, settings.private_providers, tokens)
-        for mistake in provider_mistakes(settings):
-            structlog.get_logger("app").error("a provider is left out", why=mistake)
+        for error in provider_errors(settings):
+            structlog.get_logger("app").error("a provider is left out", why=error)
         provider_sessions = ProviderSessions(settings, store)
         opened = Providers(context)
 
@@ -109,5 +109,7 @@ async def sign_out_url(
             provider_session.tokens.id_token if provider_session is not None else "", home
         )
     except OAuthProblem as problem:
-        structlog.get_logger("app").warning("signing out elsewhere failed", provider=provider.name, why=problem.why)
+        structlog.get_logger("app").warning(
+            "the sign-out URL of the provider is unknown", provider=provider.name, why=problem.why
+        )
         return None

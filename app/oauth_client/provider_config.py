@@ -1,4 +1,4 @@
-"""Reads the tables of providers, each on its own: a mistake in one must not disable the others."""
+"""Reads the tables of providers, each on its own: an error in one must not disable the others."""
 
 from collections.abc import Callable
 
@@ -15,16 +15,16 @@ Make = Callable[[ProviderContext], Provider]
 def configured(settings: Settings) -> tuple[dict[str, Make], list[str]]:
     """(a factory for each valid table, a line for each invalid one)."""
     good: dict[str, Make] = {}
-    mistakes = []
+    errors = []
     for name, table in settings.oauth.items():
         try:
             good[name] = _make(name, table, settings)
-        except Misconfigured as mistake:
-            mistakes.append(str(mistake))
-    return good, mistakes
+        except Misconfigured as error:
+            errors.append(str(error))
+    return good, errors
 
 
-def provider_mistakes(settings: Settings) -> list[str]:
+def provider_errors(settings: Settings) -> list[str]:
     return configured(settings)[1]
 
 

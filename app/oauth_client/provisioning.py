@@ -57,11 +57,11 @@ async def sign_in(
     return await _begin(request, user, provider.name, provider_session, auth_time=profile.auth_time, brief=brief)
 
 
-async def finish_elsewhere(
+async def finish_provider_sign_in(
     request: Request[OAuthState], user: User, pending: PendingSignIn, amr: tuple[str, ...]
 ) -> None:
     """Starts the session of a sign-in that waited for the second factor. Raises SignUpNotAllowed."""
-    opened = request.state["provider_sessions"].unseal(user.id, pending.elsewhere)
+    opened = request.state["provider_sessions"].unseal(user.id, pending.provider_sign_in)
     if opened is None:
         raise SignUpNotAllowed("the key of waiting sign-ins has changed", N_("Please sign in again."))
     name, auth_time, provider_session = opened

@@ -32,18 +32,18 @@ class Clients:
 
 
 def configured_clients(settings: Settings) -> tuple[dict[str, Client], list[str]]:
-    """(the clients of the settings, a line for each wrong table). A mistake disables that client alone."""
+    """(the clients of the settings, a line for each wrong table). An error disables that client alone."""
     clients: dict[str, Client] = {}
-    mistakes = []
+    errors = []
     for client_id, table in settings.clients.items():
         try:
             clients[client_id] = from_toml(client_id, _plain(table), any_http=not settings.production)
         except BadClient as bad:
-            mistakes.append(f"clients.{client_id}.{bad}")
-    return clients, mistakes
+            errors.append(f"clients.{client_id}.{bad}")
+    return clients, errors
 
 
-def client_mistakes(settings: Settings) -> list[str]:
+def client_errors(settings: Settings) -> list[str]:
     return configured_clients(settings)[1]
 
 

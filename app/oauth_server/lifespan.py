@@ -13,7 +13,7 @@ from app.http_client.client import SafeHttpClient
 from app.oauth_server.backchannel import TIMEOUT, BackChannel
 from app.oauth_server.client_auth import ClientAuthentication
 from app.oauth_server.client_store import ClientStore
-from app.oauth_server.clients import Clients, client_mistakes, configured_clients
+from app.oauth_server.clients import Clients, client_errors, configured_clients
 from app.oauth_server.device_store import DeviceStore
 from app.oauth_server.issuing import Issuing
 from app.oauth_server.kept_answers import KeptAnswers
@@ -62,8 +62,8 @@ async def open_oauth_server(
     settings = web["settings"]
     issuer = settings.public_url
     store = OAuthStore(web["store"], web["tracking"], clock)
-    for mistake in client_mistakes(settings):
-        structlog.get_logger("app").error("a client is left out", why=mistake)
+    for error in client_errors(settings):
+        structlog.get_logger("app").error("a client is left out", why=error)
     clients = Clients(ClientStore(web["store"], web["tracking"]), configured_clients(settings)[0])
     audiences = frozenset({issuer, f"{issuer}/oauth2/token"} if issuer else ())
     issuing = Issuing(

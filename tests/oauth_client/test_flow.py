@@ -280,7 +280,7 @@ async def test_no_code_token_or_secret_is_in_a_log(
     provider.instead["/token"] = lambda: JSONResponse(described, 401)
     await refused(flow, await flow.authorize(await flow.start()), 502)
     said = "".join(capfd.readouterr()) + caplog.text
-    assert "sign-in elsewhere failed" in said
+    assert "sign-in at the provider failed" in said
     secrets = [dict(parse_qsl(urlsplit(callback).query))[name] for name in ("code", "state")]
     secrets += [one.form["code_verifier"] for one in provider.asked if one.path == "/token"]
     assert "no client has the secret ..." in said

@@ -35,7 +35,7 @@ HARMLESS = {
     "/admin/invitations", "/admin/services", "/admin/services/{id}/grants", "/admin/services/{id}/tokens",
     "/admin/users/{id}/profile", "/admin/users/{id}/reset-link", "/admin/webhooks", "/admin/wechat/{account}/refresh",
     "/config", "/config/{ns}", "/config/{ns}/access", "/config/{ns}/rollback", "/config/{ns}/schema",
-    "/config/{ns}/values", "/confirm", "/confirm/elsewhere", "/device", "/forgot-password", "/language",
+    "/config/{ns}/values", "/confirm", "/confirm/provider", "/device", "/forgot-password", "/language",
     "/oauth2/consent",
     "/oauth2/sign-out", "/reset", "/setup", "/sign-in", "/sign-in/passkey", "/sign-in/second-factor", "/sign-out",
     "/sign-up", "/sites", "/sites/{id}/people", "/sites/{id}/settings", "/sites/{id}/shares", "/verify-email",

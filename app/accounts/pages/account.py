@@ -116,7 +116,7 @@ async def form(
         with_mail=request.state["settings"].sends_mail,
         revocable=request.state["sessions"].revocable,
         identities=await request.state["identities"].of_user(user.id),
-        elsewhere=request.state["sign_in_options"],
+        providers=request.state["sign_in_options"],
     )
 
 

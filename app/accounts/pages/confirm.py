@@ -39,8 +39,8 @@ async def send(request: Request[AccountState], user: User) -> Response:
 
 
 @enrolling_allowed
-async def elsewhere(request: Request[AccountState], user: User) -> Response:
-    """`POST /confirm/elsewhere` with `confirm_provider`, `confirm_action` and a form's fields, which wait."""
+async def to_provider(request: Request[AccountState], user: User) -> Response:
+    """`POST /confirm/provider` with `confirm_provider`, `confirm_action` and a form's fields, which wait."""
     own = await form_fields(request, "confirm_provider", "confirm_action")
     fields = await kept_fields(request)
     provider = next((each for each in await providers_of(request, user) if each.name == own["confirm_provider"]), None)
@@ -66,6 +66,6 @@ async def resume(request: Request[AccountState], user: User) -> Response:
 routes = [
     PolicyRoute("/confirm", show, methods=["GET"], policy=IN_POPUP),
     PolicyRoute("/confirm", send, methods=["POST"], policy=IN_POPUP),
-    PolicyRoute("/confirm/elsewhere", elsewhere, methods=["POST"], policy=IN_POPUP),
+    PolicyRoute("/confirm/provider", to_provider, methods=["POST"], policy=IN_POPUP),
     PolicyRoute("/confirm/resume", resume, methods=["GET"], policy=IN_POPUP),
 ]

@@ -70,7 +70,7 @@ async def _form(
         wait=wait,
         next=target,
         stay=pending.brief is False,
-        elsewhere=bool(pending.elsewhere),
+        at_provider=bool(pending.provider_sign_in),
         passkeys=relying_party(request).possible,
         kinds=user.second_factors if user is not None else (),
     )

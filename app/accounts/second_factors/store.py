@@ -131,13 +131,14 @@ class Cloned(Exception):
 class PendingSignIn:
     """A user who has made the first step. `password` is a hash of the password's hash: a new one ends the waiting.
 
-    `elsewhere` is empty after a password; after a sign-in at a provider it is sealed by the feature that knows it.
+    `provider_sign_in` is empty after a password. After a sign-in at a provider it holds the result, encrypted by that
+    feature.
     """
 
     user: str
     password: str
     brief: bool | None
-    elsewhere: str = ""
+    provider_sign_in: str = ""
 
 
 class SecondFactors:

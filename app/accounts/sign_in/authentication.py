@@ -72,8 +72,8 @@ async def finish(request: Request[AccountState], pending: PendingSignIn, code: s
     origin = await limit(request, user.name)
     method = await check_code(request, user, code)
     await state["limits"].signed_in(compare_key(user.name), origin)
-    if pending.elsewhere:
-        await state["finish_elsewhere"](request, user, pending, AMR[method][1:])
+    if pending.provider_sign_in:
+        await state["finish_provider_sign_in"](request, user, pending, AMR[method][1:])
         return user
 
     async def unchanged(stored_now: str | None) -> bool:

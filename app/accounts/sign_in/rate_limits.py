@@ -14,7 +14,7 @@ SETUP = Rule("setup", 10, 3600)
 PASSWORD_CHANGE = Rule("password-change", 10, 3600)
 RENAMING = Rule("renaming", 10, 3600)
 INVITATION = Rule("invitation", 20, 3600)
-ELSEWHERE = Rule("elsewhere", 600, 300)
+PROVIDER_SIGN_IN = Rule("elsewhere", 600, 300)
 INVITING = Rule("inviting", 50, 3600)
 CONFIRMING = Rule("confirming", 10, 300)
 SECOND_FACTOR = Rule("second-factor", 10, 3600)
@@ -26,14 +26,14 @@ NAMES = frozenset(
     rule.name
     for rule in (
         SIGN_IN_ACCOUNT, SIGN_IN_ADDRESS, SIGN_IN_NOTED, SIGN_UP, SETUP, PASSWORD_CHANGE, RENAMING, INVITATION,
-        ELSEWHERE, INVITING, CONFIRMING,
+        PROVIDER_SIGN_IN, INVITING, CONFIRMING,
         FORGOTTEN, VERIFYING,
     )
 )  # fmt: skip
 """The limits that the setting `rate_limits` may change."""
 
 
-def unknown_limits(settings: Settings) -> list[str]:
+def rate_limit_errors(settings: Settings) -> list[str]:
     return [
         f"rate_limits.{name}: there is no such limit; there are {', '.join(sorted(NAMES))}"
         for name in settings.rate_limits
@@ -112,9 +112,9 @@ class RateLimits:
         """20 an hour with one invitation."""
         return await self.limiter.spend((INVITATION, secret))
 
-    async def elsewhere(self, address: str) -> int:
+    async def provider_sign_in(self, address: str) -> int:
         """600 in 5 minutes from an address, which may be an office's: each sends a request to a provider."""
-        return await self.limiter.spend((ELSEWHERE, address_key(address)))
+        return await self.limiter.spend((PROVIDER_SIGN_IN, address_key(address)))
 
     async def inviting(self, user_id: str) -> int:
         """50 invitations an hour by a user."""

@@ -115,5 +115,5 @@ async def test_a_form_that_waits_is_its_users_only(old: tuple[Running, httpx.Asy
 
 async def test_unknown_provider_is_refused(old: tuple[Running, httpx.AsyncClient, dict[str, str]]) -> None:
     _, browser, _ = old
-    answer = await browser.post("/confirm/elsewhere", data={"confirm_provider": "corp", "confirm_action": "/account"})
+    answer = await browser.post("/confirm/provider", data={"confirm_provider": "corp", "confirm_action": "/account"})
     assert answer.status_code == 400
