@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import Scope
 
+from app.accounts.email.mails import CHANGES
 from app.accounts.lifespan import S
 from app.accounts.models import User
 from app.audit.log import Event
@@ -88,12 +89,6 @@ def with_limit(request: Request[S], limited: TooMany, response: Response) -> Res
     return response
 
 
-TOLD_BY_MAIL = frozenset(
-    {Event.PASSWORD_CHANGED, Event.PASSWORD_RESET, Event.FACTOR_ADDED, Event.FACTOR_REMOVED, Event.EMAIL_CHANGED}
-)
-"""Changes of how a user signs in: the owner of the account learns of them (OWASP ASVS 5.0, 6.3.7)."""
-
-
 async def audit(
     request: Request[S], event: Event, *, user: User | str, by: User | None = None, detail: str = ""
 ) -> None:
@@ -108,7 +103,7 @@ async def audit(
         request_id=request.scope["state"]["request_id"],
         detail=detail,
     )
-    if event in TOLD_BY_MAIL and isinstance(user, User) and user.email_verified:
+    if event in CHANGES and isinstance(user, User) and user.email_verified:
         locale = user.locale or request.state["pages"].locale_of(request.scope)
         await request.state["mail"].enqueue(
             "notice", to=user.email, name=user.name, event=event.value, detail=detail, locale=locale

@@ -1,16 +1,20 @@
 """A real Chromium, the system's own, and a service for it to visit."""
 
+import asyncio
 import os
+import queue
 import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
+from tests.fakes.smtp import SmtpFake, smtp_fake
 from tests.helpers.service import Process, process
 from tests.helpers.sockets import PATIENCE
 from tests.helpers.valkey import Valkey
@@ -125,3 +129,22 @@ def meet(chromium: Browser) -> Iterator[Callable[..., Visitor]]:
         one.context.close()
         # "Confirm it's you" is a page with status 401, which the console reports.
         assert [said for said in one.complaints if "status of 401" not in said] == []
+
+
+@pytest.fixture(scope="module")
+def mail_server() -> Iterator[SmtpFake]:
+    """A mail server in a thread of its own: Playwright keeps this one busy."""
+    started: queue.Queue[tuple[SmtpFake, asyncio.AbstractEventLoop, asyncio.Event]] = queue.Queue()
+
+    async def serve() -> None:
+        async with smtp_fake() as fake:
+            stop = asyncio.Event()
+            started.put((fake, asyncio.get_running_loop(), stop))
+            await stop.wait()
+
+    thread = Thread(target=asyncio.run, args=[serve()])
+    thread.start()
+    fake, loop, stop = started.get(timeout=PATIENCE)
+    yield fake
+    loop.call_soon_threadsafe(stop.set)
+    thread.join(PATIENCE)

@@ -1,16 +1,21 @@
 """What axe finds wrong with the pages, and what small screens and fingers need."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Visitor, forgive, link_of
+from tests.browser.conftest import LINK, Visitor, forgive, link_of
+from tests.fakes.smtp import SmtpFake
 from tests.helpers.cast import PASSWORD
-from tests.helpers.service import Process
+from tests.helpers.service import Process, process
+from tests.helpers.sockets import free_port
+from tests.helpers.valkey import Valkey
+from tests.helpers.waiting import until
 
 pytestmark = pytest.mark.browser
 LOOKS: dict[str, dict[str, Any]] = {
@@ -29,6 +34,26 @@ TOO_SMALL = """least => [...document.querySelectorAll("a, button, input:not([typ
   .map((each) => each.outerHTML)"""
 
 
+@pytest.fixture
+def fresh(short_folder: Path, server: Valkey, mail_server: SmtpFake) -> Iterator[Process]:
+    """A service with a mail server that nobody administers yet."""
+    port = free_port()
+    mail = {"smtp_url": mail_server.url, "mail_from": "ann@example.com", "public_url": f"http://127.0.0.1:{port}"}
+    with process(short_folder / "accounts", port=str(port), redis_url=server.url, **mail) as service:
+        until(lambda: LINK.search(service.output) is not None)
+        service.url()
+        yield service
+
+
+def mailed(mail_server: SmtpFake, path: str) -> str:
+    """The path and query of the last mail's link, once it is there."""
+    found = re.compile(rf"{path}\?\S+")
+    until(lambda: bool(mail_server.mails) and found.search(mail_server.mails[-1].get_content()) is not None)
+    link = found.search(mail_server.mails[-1].get_content())
+    assert link is not None
+    return link[0]
+
+
 def check(page: Page, look: str) -> None:
     page.wait_for_load_state()
     found = Axe().run(page, options={"runOnly": RULES})
@@ -43,7 +68,9 @@ def check(page: Page, look: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("look", LOOKS)
-def test_everybody_can_use_every_page(meet: Callable[..., Visitor], fresh: Process, look: str) -> None:
+def test_everybody_can_use_every_page(
+    meet: Callable[..., Visitor], fresh: Process, mail_server: SmtpFake, look: str
+) -> None:
     alice = meet(reduced_motion="reduce", **LOOKS[look])
     page = alice.tab(link_of(fresh))
     check(page, look)
@@ -72,9 +99,27 @@ def test_everybody_can_use_every_page(meet: Callable[..., Visitor], fresh: Proce
         "/admin/gateway",
         "/api",
         "/sign-in?again=1",
+        "/forgot-password",
+        "/forgot-password?sent",
     ):
         page.goto(f"{fresh.url()}{path}")
         check(page, look)
+    page.goto(f"{fresh.url()}/account")
+    page.locator("#email").fill("alice@example.com")
+    page.locator("#email").press("Enter")
+    link = mailed(mail_server, "/verify-email")
+    expect(page.locator("form[action='/account/verify-email']")).to_be_visible()
+    check(page, look)
+    page.goto(f"{fresh.url()}{link}")
+    check(page, look)
+    page.get_by_role("main").get_by_role("button").click()
+    expect(page.get_by_role("status")).to_be_visible()
+    check(page, look)
+    page.goto(f"{fresh.url()}/forgot-password")
+    page.locator("#login").fill("alice")
+    page.get_by_role("main").get_by_role("button").click()
+    page.goto(f"{fresh.url()}{mailed(mail_server, '/reset')}")
+    check(page, look)
     page.goto(f"{fresh.url()}/admin/users")
     page.locator("td a[href^='/admin/users/']").click()
     expect(page).to_have_title(re.compile("alice"))

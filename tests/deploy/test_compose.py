@@ -30,6 +30,20 @@ def compose() -> dict[str, Any]:
     return content
 
 
+def test_secrets_are_read_from_files_that_are_mounted(compose: dict[str, Any]) -> None:
+    for name in ("app", "back-up"):
+        service = compose["services"][name]
+        files = {key: value for key, value in service["environment"].items() if key.endswith("_FILE")}
+        wanted = {
+            f"TALLYGATE_{each.upper()}_FILE": f"${{{each.upper()}_FILE:+/run/secrets/{each}}}"
+            for each in service["secrets"]
+        }
+        assert files == wanted
+    for secret in compose["services"]["app"]["secrets"]:
+        assert compose["secrets"][secret] == {"file": f"${{{secret.upper()}_FILE:-./deploy/no-secret}}"}
+    assert "smtp_password" in compose["services"]["app"]["secrets"]
+
+
 @pytest.mark.parametrize("profile", ["", "nginx", "tools", "debug"])
 def test_compose_itself_accepts_the_file(profile: str) -> None:
     docker = shutil.which("docker")

@@ -9,7 +9,10 @@ from email.message import EmailMessage
 
 
 class SmtpFake:
-    """`answers` are replies by command, such as {"RCPT": "550 5.1.1 no such user"}; `silent`: it never greets."""
+    """`answers` are replies by command, such as {"RCPT": "550 5.1.1 no such user"}.
+
+    `silent`: it never greets; while not `ready`: not yet.
+    """
 
     def __init__(self, context: ssl.SSLContext | None = None) -> None:
         self.mails: list[EmailMessage] = []
@@ -18,7 +21,9 @@ class SmtpFake:
         self.silent = False
         self.port = 0
         self._context = context
-        self._connections: set[asyncio.Task[None]] = set()
+        self.ready = asyncio.Event()
+        self.ready.set()
+        self.connections: set[asyncio.Task[None]] = set()
 
     @property
     def url(self) -> str:
@@ -27,8 +32,8 @@ class SmtpFake:
     async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        self._connections.add(task)
-        task.add_done_callback(self._connections.discard)
+        self.connections.add(task)
+        task.add_done_callback(self.connections.discard)
         try:
             await self._talk(reader, writer)
         except (OSError, asyncio.CancelledError):
@@ -37,13 +42,14 @@ class SmtpFake:
             writer.close()
 
     def cut(self) -> None:
-        for task in self._connections:
+        for task in self.connections:
             task.cancel()
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self.silent:
             await reader.read()
             return
+        await self.ready.wait()
         writer.write(b"220 fake ESMTP\r\n")
         while line := await reader.readline():
             text = line.decode().strip()
@@ -68,9 +74,12 @@ class SmtpFake:
 
 
 @asynccontextmanager
-async def smtp_fake(context: ssl.SSLContext | None = None, port: int = 0) -> AsyncIterator[SmtpFake]:
+async def smtp_fake(
+    context: ssl.SSLContext | None = None, *, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[SmtpFake]:
+    """`context` is that of STARTTLS; with `tls` the connection is encrypted from the start."""
     fake = SmtpFake(context)
-    server = await asyncio.start_server(fake.connected, "127.0.0.1", port)
+    server = await asyncio.start_server(fake.connected, "127.0.0.1", 0, ssl=tls)
     fake.port = server.sockets[0].getsockname()[1]
     try:
         yield fake

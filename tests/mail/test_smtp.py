@@ -70,6 +70,23 @@ async def test_a_silent_server_and_none_at_all() -> None:
     assert not (await failure(fake)).final
 
 
+async def test_smtps_is_encrypted_from_the_start_and_the_certificate_checked(authority: Path) -> None:
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    server.load_cert_chain(authority / "cert.pem", authority / "key.pem")
+    async with smtp_fake(tls=server) as fake:
+        own = {"oauth_ca_file": authority / "ca.pem"}
+        await send(settings(f"smtps://ann:{PASSWORD}@localhost:{fake.port}", **own), MAIL)
+        assert len(fake.mails) == 1
+        assert not [each for each in fake.commands if "STARTTLS" in each]
+        for wrong in (settings(f"smtps://localhost:{fake.port}"), settings(f"smtps://127.0.0.1:{fake.port}", **own)):
+            with pytest.raises(MailError, match="certificate"):
+                await send(wrong, MAIL)
+    async with smtp_fake() as plain:
+        with pytest.raises(MailError):
+            await send(settings(f"smtps://ann:{PASSWORD}@localhost:{plain.port}"), MAIL)
+        assert not [each for each in plain.commands if "AUTH" in each]
+
+
 async def test_starttls_is_demanded_and_the_certificate_checked(authority: Path) -> None:
     server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     server.load_cert_chain(authority / "cert.pem", authority / "key.pem")

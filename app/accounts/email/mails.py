@@ -44,7 +44,12 @@ CHANGES = {
     Event.EMAIL_CHANGED: N_("the e-mail address was changed. This address is no longer used."),
     Event.FACTOR_ADDED: N_("a way to sign in was added."),
     Event.FACTOR_REMOVED: N_("a way to sign in was removed."),
+    Event.RECOVERY_CODE_USED: N_("a recovery code was used to sign in."),
+    Event.IDENTITY_LINKED: N_("an account of another service was linked: it signs in here, too."),
+    Event.IDENTITY_UNLINKED: N_("an account of another service was unlinked."),
+    Event.RENAMED: N_("the username was changed."),
 }
+"""What the owner of an account is told of, because it changes who can sign in (OWASP ASVS 5.0, 6.3.7)."""
 FACTORS = {
     (Event.FACTOR_ADDED, "passkey"): N_("a passkey was added."),
     (Event.FACTOR_ADDED, "totp"): N_("an authenticator app was added."),

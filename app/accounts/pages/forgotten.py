@@ -55,6 +55,11 @@ async def send_api(request: Request[AccountState]) -> Response:
     return Response(status_code=202)
 
 
+async def link_gone(request: Request[AccountState]) -> Response:
+    """The page of a reset link that is used or too old: it says so, and asks for a new one."""
+    return await _page(request, gone=True)
+
+
 async def _ask(request: Request[AccountState], login: str) -> None:
     """Queues the mail, for anybody: who it is, is looked up when it is sent. Raises BadLogin, TooMany."""
     login = _checked(login)
@@ -79,17 +84,18 @@ def _checked(login: str) -> str:
 
 
 async def _page(
-    request: Request[AccountState], *, login: str = "", sent: bool = False, error: str | None = None
+    request: Request[AccountState], *, login: str = "", sent: bool = False, error: str | None = None, gone: bool = False
 ) -> Response:
     enabled = request.state["mail"].enabled
     return await page(
         request,
         "accounts/forgotten.html",
-        status_code=404 if not enabled else 400 if error else 200,
+        status_code=404 if gone or not enabled else 400 if error else 200,
         login=login,
         sent=sent and enabled,
         with_mail=enabled,
         error=error,
+        gone=gone,
     )
 
 

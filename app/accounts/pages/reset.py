@@ -7,22 +7,19 @@ from starlette.routing import Route
 from app.accounts.helpers import address_of, audit, page, raise_if_limited, see_other
 from app.accounts.lifespan import AccountState
 from app.accounts.models import User
+from app.accounts.pages.forgotten import link_gone
 from app.accounts.passwords.policy import WeakPassword
 from app.accounts.sign_in import authentication
 from app.audit.log import Event
 from app.web.body import form_fields
-from app.web.errors import NotFound
-from app.web.i18n import N_
-
-GONE = N_(
-    "This link is no longer valid: it works once, for a limited time, until the password changes. Ask for a new one."
-)
 
 
 async def show(request: Request[AccountState]) -> Response:
     """`GET /reset?token=`."""
     token = request.query_params.get("token", "")
     user = await _user(request, token)
+    if user is None:
+        return await link_gone(request)
     return await page(request, "accounts/reset.html", token=token, username=user.name, field=None)
 
 
@@ -30,6 +27,8 @@ async def send(request: Request[AccountState]) -> Response:
     """`POST /reset` with `token` and `password`: sets the password and ends all sessions of the user."""
     fields, state = await form_fields(request, "token", "password"), request.state
     user = await _user(request, fields["token"])
+    if user is None:
+        return await link_gone(request)
     try:
         password_hash = await authentication.new_password(request, user.name, fields["password"])
     except WeakPassword as weak:
@@ -43,19 +42,18 @@ async def send(request: Request[AccountState]) -> Response:
             status_code=400,
         )
     if not await state["reset_links"].use(fields["token"], user.id, password_hash):
-        raise NotFound(GONE)
+        return await link_gone(request)
     await state["sessions"].end_all(user.id)
     await audit(request, Event.PASSWORD_RESET, user=user)
     return see_other("/sign-in?notice=password-reset")
 
 
-async def _user(request: Request[AccountState], token: str) -> User:
-    """The user whose password the link sets. Raises NotFound."""
+async def _user(request: Request[AccountState], token: str) -> User | None:
+    """The user whose password the link sets. Raises TooMany."""
     user_id = await request.state["reset_links"].user_of(token)
     user = await request.state["accounts"].by_id(user_id) if user_id is not None else None
     if user is None:
         raise_if_limited(await request.state["limits"].setup(address_of(request)))
-        raise NotFound(GONE)
     return user
 
 
