@@ -1,9 +1,7 @@
 """E-mail: a forgotten password, verified addresses, notices, invitations. The mail server is a fake on a socket."""
 
-import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
 from email.message import EmailMessage
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,9 +12,7 @@ import pytest
 from app.settings import Settings
 from tests.accounts.conftest import Start
 from tests.accounts.pages.reading import error_at, message, status
-from tests.accounts.second_factors.conftest import LOCALHOST, add_passkey, code, password, set_up_app, visitor
 from tests.fakes.smtp import SmtpFake, smtp_fake
-from tests.helpers.authenticator import Authenticator
 from tests.helpers.cast import PASSWORD, Cast, make_cast, signed_in
 from tests.helpers.clock import Clock
 from tests.helpers.service import Running
@@ -221,53 +217,6 @@ async def test_a_mail_survives_a_restart(
     clock.move(3 * PATIENCE)
     async with start(**mail_settings(server_fake.url)):
         assert (await until_mails(server_fake, 1))["To"] == ADDRESS
-
-
-async def test_a_stop_waits_for_mails_under_way(start: Start, server_fake: SmtpFake) -> None:
-    async with AsyncExitStack() as stack:
-        service = await stack.enter_async_context(start(**mail_settings(server_fake.url)))
-        cast = await make_cast(service)
-        await service.state["users"].set_email(cast.bob.id, ADDRESS, verified=True)
-        server_fake.ready.clear()
-        await forgotten(service, "bob")
-
-        async def under_way() -> bool:
-            return bool(server_fake.connections)
-
-        await eventually(under_way)
-        asyncio.get_running_loop().call_later(0.2, server_fake.ready.set)
-    assert [each["To"] for each in server_fake.mails] == [ADDRESS]
-    async with start() as later:
-        assert not await later.state["store"].idempotent("HLEN", "{mail}:jobs")
-
-
-async def test_the_owner_is_told_of_each_change_of_the_ways_in(
-    start: Start, server_fake: SmtpFake, clock: Clock
-) -> None:
-    async with start(**mail_settings(server_fake.url) | {"public_url": LOCALHOST}) as service:
-        cast = await make_cast(service)
-        await service.state["users"].set_email(cast.bob.id, ADDRESS, verified=True)
-        alice, bob = [await signed_in(service, name, base_url=LOCALHOST) for name in ("alice", "bob")]
-        _, codes = await set_up_app(bob, clock)
-        await add_passkey(bob, Authenticator())
-        browser = visitor(service)
-        await password(browser)
-        assert (await code(browser, codes[0])).status_code == 303
-        assert (await bob.post("/account/security/remove", data={"factor": "totp"})).status_code == 303
-        assert (await alice.delete(f"/api/users/{cast.bob.id}/second-factors")).is_success
-        assert (await bob.post("/account/name", data={"username": "robert"})).status_code == 303
-        await settled(service)
-    told = sorted(each.get_content().splitlines()[0].partition(": ")[2] for each in server_fake.mails)
-    assert told == [
-        "a passkey was added.",
-        "a recovery code was used to sign in.",
-        "an administrator removed all second factors.",
-        "an authenticator app was added.",
-        "new recovery codes were made.",
-        "the authenticator app was removed.",
-        "the username was changed.",
-    ]
-    assert {each["To"] for each in server_fake.mails} == {ADDRESS}
 
 
 async def test_an_address_is_verified_by_its_link_once(
