@@ -35,7 +35,7 @@ test-all: $(VENV)/dev.done ## Run all tests, with coverage: what CI runs
 	@$(BIN)/coverage combine --quiet && $(BIN)/coverage report $(if $(ARGS),--fail-under=0)
 
 faults: $(VENV)/dev.done ## Run the fault tests in full: kill, cut, fail over, for some ten minutes
-	@TALLYGATE_TEST_FAULTS=full $(BIN)/pytest -m faults $(ARGS)
+	@TALLYGATE_TEST_FAULTS=full $(BIN)/pytest -m faults -o faulthandler_timeout=1800 $(ARGS)
 
 test-containers: $(VENV)/dev.done ## Build and run the images, the compose file and the dev container (needs an engine)
 	@TALLYGATE_TEST_CONTAINERS=1 $(BIN)/pytest tests/containers $(ARGS)

@@ -21,8 +21,12 @@ from its beginning.
 """
 PAGES_IN_DAY_BLOCK = 256
 """The same for a day, where fewer pages are visited."""
-PACKED = 2**27
-"""Visits and visitors of a name in one number: visits + PACKED * visitors."""
+PACKED = 2**32
+"""Visits and visitors of a name on one day in one number: visits + PACKED * visitors. To overflow, one name would need
+49,000 visits a second all day, more than a server of Redis counts; what imports add is bounded (MAX_OF_LIST).
+"""
+MAX_OF_LIST = 2 * 10**7
+"""Visits of a list on one day that an import may add: 200 imports of them fit below PACKED."""
 
 PENDING = 32
 """Small reports of a site that wait to be counted together."""
@@ -190,7 +194,7 @@ local function count_hour(tag, id, reports, numbers)
   end
   if today then gained = today.gained() end
 
-  local list = p .. 'l:' .. day
+  local list = p .. 'top:' .. day
   if visits > 0 then
     local total = add(p .. 'totals', 'visits', visits)
     raise_reached(tag .. ':raised', 'site.reached', 'site', id, 'visits', total - visits, total, numbers)

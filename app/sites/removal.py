@@ -13,7 +13,7 @@ from app.store.client import Store
 
 BATCH_SIZE = 500
 OF_SITE = ("totals", "ids", "months", "recent", "values", "imports", "pending")
-OF_DAY = ("hours", "l", "v", "s", "h", "f")
+OF_DAY = ("hours", "top", "v", "s", "h", "f")
 
 
 async def remove_counts(store: Store, site: Site, now: float) -> None:
@@ -35,7 +35,7 @@ async def apply_retention(store: Store, site: Site, now: float) -> None:
         return
     for day in await stats.days(site, min(counted), day_of(now, place)):
         ends = day_begins(day, place) + (site.retention_days + 1) * 86_400
-        parts = (f"l:{compact(day)}", *(f"d:{compact(day)}:{block}" for block in range(blocks)))
+        parts = (f"top:{compact(day)}", *(f"d:{compact(day)}:{block}" for block in range(blocks)))
         names = [keys.site_counts(site.bucket, site.id, part) for part in parts]
         if site.retention_days:
             await asyncio.gather(*(store.idempotent("EXPIREAT", name, int(ends)) for name in names))

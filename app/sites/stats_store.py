@@ -85,7 +85,7 @@ class StatsStore:
     async def lists(self, site: Site, days: Sequence[date]) -> dict[str, dict[str, Count]]:
         """The names of each list in these days; "" for those that were counted together."""
         found: dict[str, dict[str, Count]] = {}
-        for reply in await self._all([("HGETALL", self._key(site, f"l:{compact(day)}")) for day in days]):
+        for reply in await self._all([("HGETALL", self._key(site, f"top:{compact(day)}")) for day in days]):
             for field, number in reply.items():
                 kind, _, name = field.decode().partition(":")
                 if not kind.startswith("#"):

@@ -93,7 +93,7 @@ def counted(web: Web, **expected: int) -> None:
 def event_counted(web: Web, name: str) -> None:
     def known() -> bool:
         pages(web)
-        return any(client.hexists(key, f"e:{name}") for key in client.keys(web.key("l:*")))
+        return any(client.hexists(key, f"e:{name}") for key in client.keys(web.key("top:*")))
 
     with web.server.client as client:
         until(known)

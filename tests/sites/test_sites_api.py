@@ -225,7 +225,7 @@ async def test_another_retention_holds_for_what_was_counted_before(desk: Desk, s
     for days, kept in ((30, 31 * 86_400), (0, -1)):
         await desk.owner.patch(f"/api/sites/{site}", json={"retention_days": days})
         with server.client as client:
-            details = [key for key in client.keys(f"*{site}:*") if b":d:" in key or b":l:" in key]
+            details = [key for key in client.keys(f"*{site}:*") if b":d:" in key or b":top:" in key]
             assert len(details) == 2
             assert all(client.ttl(key) <= kept for key in details)
             assert (client.ttl(details[0]) > 0) == (days > 0)

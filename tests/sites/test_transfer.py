@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from app.sites.counting_script import MAX_OF_LIST, PACKED
 from app.sites.transfer import importer
 from app.sites.transfer.unpack import BadFile
 from tests.helpers.api import problem
@@ -51,12 +52,15 @@ PLAUSIBLE = zipped(
         "date,visitors,pageviews,bounces,visits,visit_duration\n2026-01-01,2,5,0,3,10\n2026-01-02,1,1,0,1,1\n"
     ),
     imported_browsers_20260101_20260102__csv="date,browser,visitors,visits,pageviews\n2026-01-01,Firefox,2,3,5\n",
+    imported_devices_20260101_20260102__csv="date,device,visitors,visits,pageviews\n2026-01-01,Mobile,2,3,5\n",
+    imported_custom_events_20260101_20260102__csv="date,name,link_url,path,visitors,events\n2026-01-01,buy,,,1,3\n",
     imported_sources_20260101_20260102__csv="date,source,visitors,visits,pageviews\n2026-01-01,Google,1,1,2\n",
 )
 GOATCOUNTER_ZIP = zipped(
     paths__jsonl='{"id": 1, "path": "/a", "event": 0}\n{"id": 2, "path": "x", "event": 1}\n',
     hit_stats__jsonl='{"hour": "2026-01-01T10:00:00Z", "path_id": 1, "ref_id": 1, "count": 4}\n',
 )
+UMAMI_CLOUD_ZIP = zipped(website_event__csv=UMAMI, session_data__csv="website_id\n")
 UMAMI_ZIP = zipped(pages__csv="x,y\n/a,7\n/b,2\n")
 PLAIN = "path,visits,visitors,date\n/a,10,4,2026-02-01\n/b/,3,,2026-02-02\n/a,5,1,\n"
 
@@ -83,6 +87,7 @@ async def everything(desk: Desk, site: str) -> dict[str, Any]:
         ("goatcounter", gzip.compress(GOATCOUNTER.encode()), 3, 2, None, ("2020-12-02", (1, 1))),
         ("goatcounter", GOATCOUNTER_ZIP, 4, 4, [("/a", 4, 4)], ("2026-01-01", (4, 4))),
         ("umami", UMAMI.encode(), 3, 2, [("/a", 2, 2), ("/b", 1, 1)], ("2026-03-01", (2, 1))),
+        ("umami", UMAMI_CLOUD_ZIP, 3, 2, [("/a", 2, 2), ("/b", 1, 1)], ("2026-03-02", (1, 1))),
         ("umami", UMAMI_ZIP, 9, 9, [("/a", 7, 7), ("/b", 2, 2)], None),
         ("plausible", PLAUSIBLE, 6, 3, [("/a", 5, 2), ("/b", 1, 1)], ("2026-01-01", (5, 2))),
         ("plain", PLAIN.encode(), 18, 5, [("/a", 15, 5), ("/b", 3, 0)], ("2026-02-01", (10, 4))),
@@ -130,6 +135,28 @@ async def test_the_lists_of_an_export_come_along(desk: Desk) -> None:
     assert await desk.top(site, "referrers", **ALL) == [("reddit.com", 1, 1)]
     assert await desk.top(site, "browsers", **ALL) == [("Chrome", 2, 1), ("Firefox", 1, 1)]
     assert [row[:2] for row in await desk.top(site, "events", **ALL)] == [("click", 1)]
+    plausible = await desk.site()
+    await send(desk, plausible, PLAUSIBLE)
+    assert await desk.top(plausible, "screens", **ALL) == [("phone", 5, 2)]
+    assert await desk.top(plausible, "events", **ALL) == [("buy", 3, 1)]
+    assert await desk.top(plausible, "referrers", **ALL) == [("google", 2, 1)]
+
+
+async def test_a_name_may_have_many_visits_on_a_day_and_no_more_than_can_be_counted(desk: Desk) -> None:
+    site = await desk.site()
+    row = '{"list": "b", "name": "Firefox", "visits": %d, "visitors": %d, "date": "2026-02-01", "n": %d}\n'
+    for number in range(20):
+        assert (await send(desk, site, row % (MAX_OF_LIST, MAX_OF_LIST, number))).status_code == 201
+    assert await desk.top(site, "browsers", **ALL) == [("Firefox", 20 * MAX_OF_LIST, 20 * MAX_OF_LIST)]
+    assert 200 * MAX_OF_LIST < PACKED
+    for visits, visitors in ((MAX_OF_LIST + 1, 0), (0, 10**12)):
+        assert "Firefox" in problem(await send(desk, site, row % (visits, visitors, 0)), 400)["detail"]
+    page = f"/a,{10**12},0,2026-02-01\n"
+    assert "visits" in problem(await send(desk, site, "path,visits,visitors,date\n" + page * 1001), 400)["detail"]
+    assert (await desk.stats(site, **ALL))["visits"] == 0
+    assert (await send(desk, site, "path,visits,visitors,date\n" + page)).status_code == 201
+    await desk.visitor().get(f"/c/{site}?p=/a")
+    assert await desk.top(site, "pages", **ALL) == [("/a", 10**12 + 1, 1)]
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl"])
@@ -161,6 +188,8 @@ async def test_our_own_export_can_be_imported_again(desk: Desk, kind: str) -> No
         (b"path,visits\n/a,1,1\n", "line 2"),
         (b"path,visits,visitors\n/a,1,2\n", "line 2"),
         (b"path,visits,date\n/a,1,yesterday\n", "line 2"),
+        (b"path,visits,date\n/a,1,9999-12-31\n", "line 2"),
+        (GOATCOUNTER.replace("2020-12-01T00:07:10Z", "0001-01-01T00:00:00Z").encode(), "line 2"),
         (b"path,visits\n/a\xff,1\n", "line 2"),
         ("path,visits\n/a,1\n".encode("utf-16"), "line 1"),
         (b"path,visits\n/%FF,1\n", "line 2"),

@@ -39,6 +39,8 @@ class Row:
     """Who it was, where the file has a row for each visit: the visitors are then counted from it."""
 
 
+UMAMI_MEMBERS = frozenset({"pages.csv", "website_event.csv"})
+PLAUSIBLE_DEVICES = {"mobile": "phone"}
 Reader = Callable[[Upload, Context], Iterator[Row]]
 Cells = Mapping[str, str]
 
@@ -50,7 +52,7 @@ def detect(upload: Upload) -> str:
             return "plausible"
         if any(_base(name) == "paths.jsonl" for name in upload.names):
             return "goatcounter"
-        if any(_base(name) == "pages.csv" for name in upload.names):
+        if any(_base(name) in UMAMI_MEMBERS for name in upload.names):
             return "umami"
         raise BadFile("the ZIP is no export that is known")
     _, first = next(upload.lines(""), (0, ""))
@@ -96,14 +98,17 @@ def goatcounter(upload: Upload, context: Context) -> Iterator[Row]:
 
 
 def umami(upload: Upload, context: Context) -> Iterator[Row]:
-    """Its cloud's CSV, an event a row; or the ZIP of a self-hosted one, which has visitors only and no days."""
-    if upload.names != [""]:
-        name = next(name for name in upload.names if _base(name) == "pages.csv")
+    """Its cloud's CSV, an event a row, also in a ZIP; or the ZIP of a self-hosted one: visitors only, no days."""
+    member = next((name for name in upload.names if not name or _base(name) == "website_event.csv"), None)
+    if member is None:
+        name = next((name for name in upload.names if _base(name) == "pages.csv"), None)
+        if name is None:
+            raise BadFile("the ZIP has no pages.csv and no website_event.csv")
         for number, cells in table_rows(upload, name, ("x", "y")):
             visitors = number_of(number, "y", cells["y"])
             yield Row(None, path_of(number, cells["x"] or "/", context), visitors, visitors)
         return
-    for number, cells in table_rows(upload, "", ("url_path", "event_type", "created_at", "session_id")):
+    for number, cells in table_rows(upload, member, ("url_path", "event_type", "created_at", "session_id")):
         day = day_of_moment(number, cells["created_at"], context)
         if cells["event_type"] == "2":
             yield Row(day, "", 0, 0, (f"e:{cut(cells.get('event_name', '') or 'event')}",))
@@ -140,12 +145,17 @@ def plausible(upload: Upload, context: Context) -> Iterator[Row]:
         ("browsers", "browser", "b"),
         ("operating_systems", "operating_system", "s"),
         ("locations", "country", "c"),
+        ("devices", "device", "w"),
+        ("custom_events", "name", "e"),
     ):
         if table in tables:
             for number, cells in table_rows(upload, tables[table], ("date", column, "visitors")):
-                visits = number_of(number, "pageviews", cells.get("pageviews") or cells["visitors"])
+                visits = number_of(
+                    number, "pageviews", cells.get("pageviews") or cells.get("events") or cells["visitors"]
+                )
                 visitors = number_of(number, "visitors", cells["visitors"])
-                names = list_names((kind, cells[column].lower() if kind == "r" else cells[column]))
+                text = cells[column].lower() if kind in "rw" else cells[column]
+                names = list_names((kind, PLAUSIBLE_DEVICES.get(text, text) if kind == "w" else text))
                 if names:
                     yield Row(day_of_text(number, cells["date"]), "", visits, visitors, names, "list")
 

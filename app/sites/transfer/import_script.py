@@ -1,11 +1,12 @@
 """The script that adds, or takes back, one piece of an import: each exactly once, in order."""
 
 from app.events.stream import RAISE_REACHED
-from app.sites.counting_script import MAX_NAMES, PACKED, PAGES_IN_BLOCK, PAGES_IN_DAY_BLOCK
+from app.sites.counting_script import MAX_NAMES, PAGES_IN_BLOCK, PAGES_IN_DAY_BLOCK
 from app.store.scripts import Script
 
 # KEYS: the site's record, the tag, the raised events. ARGV: site, import, piece, sign, most paths, the piece as JSON:
-# [[day, path, visits, visitors, whether the day's detail is kept]], [[day, visitors]], [[day, name, visits, visitors]];
+# [[day, path, visits, visitors, whether the day's detail is kept]], [[day, visitors]],
+# [[day, name, visits and visitors in one number]];
 # the totals that raise `site.reached`.
 # Answers 1; 0 where the piece is done already, -1 where the site or the import is gone.
 APPLY_PIECE = Script(
@@ -75,13 +76,15 @@ for _, row in ipairs(data[2]) do
   end
 end
 for _, row in ipairs(data[3]) do
-  local key, name, by = p .. 'l:' .. row[1], row[2], row[3] + row[4] * PACKED
+  local key, name, by = p .. 'top:' .. row[1], row[2], sign > 0 and row[3] or '-' .. row[3]
   local kind = string.sub(name, 1, 2)
   local count = tonumber(call('HGET', key, '#' .. kind) or '0')
   local known = call('HEXISTS', key, name) == 1
   if not known and (sign < 0 or count >= MAX_NAMES) then name = kind end
-  local value, days, month = add(key, name, by), p .. 'days:' .. string.sub(row[1], 1, 4), string.sub(row[1], 1, 6)
-  if name ~= kind and (sign > 0 and value == by or sign < 0 and value == 0) then
+  local value = call('HINCRBY', key, name, by)
+  local days, month = p .. 'days:' .. string.sub(row[1], 1, 4), string.sub(row[1], 1, 6)
+  if value == 0 then call('HDEL', key, name) end
+  if name ~= kind and (sign > 0 and not known or sign < 0 and value == 0) then
     if call('HINCRBY', key, '#' .. kind, sign) == 0 then call('HDEL', key, '#' .. kind) end
   end
   touch(days, string.sub(row[1], 5))
@@ -96,5 +99,4 @@ return 1
 """.replace("DAY_BLOCK", str(PAGES_IN_DAY_BLOCK))
     .replace("IN_BLOCK", str(PAGES_IN_BLOCK))
     .replace("MAX_NAMES", str(MAX_NAMES))
-    .replace("PACKED", str(PACKED))
 )

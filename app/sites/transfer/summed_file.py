@@ -7,8 +7,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from app.sites.site_calendar import compact
+from app.sites.counting_script import MAX_OF_LIST, PACKED
+from app.sites.site_calendar import compact, from_compact
 from app.sites.transfer.formats import Row
+from app.sites.transfer.unpack import BadFile
 
 TABLES = """
 PRAGMA journal_mode = OFF;
@@ -31,7 +33,13 @@ ADD_VISITORS = (
     "INSERT INTO visitors VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET "
     "said = said + excluded.said, summed = summed + excluded.summed"
 )
+TOO_MUCH = (
+    "SELECT day, name FROM lists WHERE day > '' GROUP BY day, SUBSTR(name, 1, 2) "
+    "HAVING MAX(TOTAL(visits), TOTAL(visitors)) > ? LIMIT 1"
+)
 UNDATED = ""
+MAX_VISITS = 10**15
+"""Of a file: scripts in Redis count exactly up to 2**53."""
 SUMMED = frozenset({"-", "list"})
 """Sessions of rows that are sums themselves."""
 
@@ -76,7 +84,10 @@ class SummedFile:
         return self._base.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (day, who)).rowcount
 
     def totals(self) -> tuple[int, int]:
-        """(visits, pages)."""
+        """(visits, pages). Raises BadFile for more than can be counted."""
+        (most,) = self._base.execute("SELECT MAX(TOTAL(visits), TOTAL(visitors)) FROM pages").fetchone()
+        if most > MAX_VISITS:
+            raise BadFile(f"it has more than {MAX_VISITS:,} visits")
         query = "SELECT COALESCE(SUM(visits), 0), COUNT(DISTINCT NULLIF(path, '')) FROM pages"
         visits, pages = self._base.execute(query).fetchone()
         return int(visits), int(pages)
@@ -85,8 +96,14 @@ class SummedFile:
         """(day, path, visits, visitors); the day is YYYYMMDD or ""."""
         yield from self._base.execute("SELECT day, path, visits, visitors FROM pages ORDER BY day, path")
 
-    def lists(self) -> Iterator[tuple[str, str, int, int]]:
-        yield from self._base.execute("SELECT day, name, visits, visitors FROM lists WHERE day > '' ORDER BY day")
+    def lists(self) -> Iterator[tuple[str, str, str]]:
+        """(day, name, visits and visitors in one number). Raises BadFile for more than fits in."""
+        for day, name in self._base.execute(TOO_MUCH, (MAX_OF_LIST,)):
+            raise BadFile(f"the list of {name[2:]!r} has more than {MAX_OF_LIST:,} visits on {from_compact(day)}")
+        rows = self._base.execute("SELECT day, name, visits, visitors FROM lists WHERE day > '' ORDER BY day")
+        for day, name, visits, visitors in rows:
+            if visits or visitors:
+                yield day, name, str(visits + PACKED * visitors)
 
     def visitors(self) -> Iterator[tuple[str, int]]:
         """(day, the site's visitors): what the file says of the site, else the sum of its pages."""
