@@ -90,7 +90,7 @@ async def _ask(origin: str, requests: list[Request]) -> list[float]:
         await asyncio.sleep(due - loop.time())
         method, target, body, expected = request
         response = await client.send(method, origin, target, {}, body)
-        answer = b"".join([piece async for piece in response.pieces()])
+        answer = b"".join([piece async for piece in response.iter_body()])
         if response.status != 200 or not answer.startswith(expected):
             raise BenchError(f"{method} {target} was answered {response.status}: {answer!r}")
         return loop.time() - due

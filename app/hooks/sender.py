@@ -59,7 +59,7 @@ def _headers(response: StreamedResponse) -> dict[str, str]:
 
 async def _first(response: StreamedResponse, most: int) -> str:
     body = b""
-    async for piece in response.pieces():
+    async for piece in response.iter_body():
         body += piece
         if len(body) >= most:
             break

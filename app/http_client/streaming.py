@@ -20,12 +20,14 @@ from app.observability.spans import client_span
 
 MAX_CONNECTIONS, IDLE_SECONDS = 100, 30.0
 """To one upstream; seconds that an unused one is kept."""
-OWN_HEADERS = "Accept-Encoding: identity\r\nUser-Agent: tallygate\r\n"
+MAX_POOLS = 100
+"""Upstreams whose connections are kept. Beyond, the pool that was used longest ago is closed."""
+OWN_HEADERS = ("Accept-Encoding: identity", "User-Agent: tallygate")
 FAILURES = (BrokenConnection, OSError, httpx.HTTPError, httpcore.ConnectError)
 
 
 class StreamedResponse:
-    """A response whose head is there. Read it to its end, or close it."""
+    """A response whose head has arrived. Read its body to the end, or close it."""
 
     def __init__(self, name: str, connection: UpstreamConnection, pool: "Pool") -> None:
         self.status = connection.status
@@ -35,11 +37,11 @@ class StreamedResponse:
         self._pool = pool
         self._open = True
 
-    async def pieces(self) -> AsyncIterator[bytes]:
+    async def iter_body(self) -> AsyncIterator[bytes]:
         """The body. Raises Unreachable, TimedOut."""
         try:
-            async for piece in self._connection.pieces():
-                yield piece
+            async for data in self._connection.iter_body():
+                yield data
         except TimeoutError:
             raise TimedOut(f"{self._name}: no answer in time") from None
         except FAILURES as error:
@@ -51,11 +53,11 @@ class StreamedResponse:
         """Keeps the connection for the next call if the response was read to its end."""
         if self._open:
             self._open = False
-            self._pool.give_back(self._connection)
+            self._pool.release(self._connection)
 
 
 class Pool:
-    """Connections to one upstream."""
+    """Connections to one upstream. Each that `acquire` returns is given to `release` or to `discard`, once."""
 
     def __init__(self, connector: Connector, address: Address) -> None:
         self.address = address
@@ -63,9 +65,10 @@ class Pool:
         self._slots = asyncio.Semaphore(MAX_CONNECTIONS)
         self._idle: list[UpstreamConnection] = []
         self._sweep: asyncio.TimerHandle | None = None
+        self._closed = False
 
-    async def take(self, *, fresh: bool = False) -> tuple[UpstreamConnection, bool]:
-        """(a connection, whether it was used before)."""
+    async def acquire(self, *, fresh: bool = False) -> tuple[UpstreamConnection, bool]:
+        """(a connection, whether it was used before). Waits while MAX_CONNECTIONS are in use."""
         await self._slots.acquire()
         try:
             while self._idle and not fresh:
@@ -77,23 +80,31 @@ class Pool:
             self._slots.release()
             raise
 
-    def give_back(self, connection: UpstreamConnection) -> None:
-        """Keeps it for the next call if that is possible."""
-        self._slots.release()
-        if not connection.reusable:
-            connection.close()
+    def release(self, connection: UpstreamConnection) -> None:
+        """Keeps the connection for the next request, or closes it if it cannot be used again."""
+        if self._closed or not connection.reusable:
+            self.discard(connection)
             return
+        self._slots.release()
         loop = asyncio.get_running_loop()
         connection.idle_since = loop.time()
         self._idle.append(connection)
         if self._sweep is None:
             self._sweep = loop.call_later(IDLE_SECONDS, self._close_unused)
 
+    def discard(self, connection: UpstreamConnection) -> None:
+        """Closes the connection."""
+        self._slots.release()
+        connection.close()
+
     def close(self) -> None:
+        """Closes unused connections now, and each other one when it is released."""
+        self._closed = True
         if self._sweep is not None:
             self._sweep.cancel()
         for connection in self._idle:
             connection.close()
+        self._idle.clear()
 
     def _close_unused(self) -> None:
         loop = asyncio.get_running_loop()
@@ -132,14 +143,13 @@ class StreamingClient:
 
         Raises Unreachable, TimedOut, with no query in their texts.
         """
-        pool = self._pools.get(origin)
-        if pool is None:
-            pool = self._pools[origin] = Pool(self._connector, Address.of(origin))
+        pool = self._pool_of(origin)
         name = f"{method} {origin}{target.partition('?')[0]}"
         try:
             with client_span(method, pool.address.host) as span:
-                head, chunked = _head(method, pool.address.netloc, target, {**headers, **span.headers}, body)
-                connection = await self._exchange(pool, method, head, body, chunked)
+                framed = _with_framing(method, {**headers, **span.headers}, body)
+                head = _request_head(method, pool.address.netloc, target, framed)
+                connection = await self._exchange(pool, method, head, body, "transfer-encoding" in framed)
                 span.respond(connection.status)
         except TimeoutError:
             raise TimedOut(f"{name}: no answer within {self._timeout:g} s") from None
@@ -147,34 +157,44 @@ class StreamingClient:
             raise Unreachable(f"{name}: {type(error).__name__}") from None
         return StreamedResponse(name, connection, pool)
 
+    def _pool_of(self, origin: str) -> Pool:
+        pool = self._pools.pop(origin, None) or Pool(self._connector, Address.of(origin))
+        self._pools[origin] = pool  # behind the others: the first one was used longest ago
+        if len(self._pools) > MAX_POOLS:
+            self._pools.pop(next(iter(self._pools))).close()
+        return pool
+
     async def _exchange(self, pool: Pool, method: str, head: bytes, body: Body, chunked: bool) -> UpstreamConnection:
         fresh = False
         while True:
             async with asyncio.timeout(self._timeout):
-                connection, used = await pool.take(fresh=fresh)
+                connection, used = await pool.acquire(fresh=fresh)
             try:
                 await connection.request(method, head, body, chunked=chunked)
                 return connection
             except BaseException as error:
-                connection.close()
-                pool.give_back(connection)
+                pool.discard(connection)
                 lost = isinstance(error, BrokenConnection) and used and not connection.answered
                 if not (lost and method == "GET" and isinstance(body, bytes)):
                     raise
                 fresh = True
 
 
-def _head(method: str, host: str, target: str, headers: dict[str, str], body: Body) -> tuple[bytes, bool]:
-    """(the head of a request, whether its body is sent in chunks)."""
-    chunked = False
-    if isinstance(body, bytes):
-        headers = {name: value for name, value in headers.items() if name != "content-length"}
-        if body or method not in {"GET", "HEAD"}:
-            headers["content-length"] = str(len(body))
-    elif "content-length" not in headers:
-        headers, chunked = headers | {"transfer-encoding": "chunked"}, True
-    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-    text = f"{method} {target} HTTP/1.1\r\nHost: {host}\r\n{OWN_HEADERS}{lines}\r\n"
-    if text.count("\n") != len(headers) + 5 or text.count("\r") != len(headers) + 5:
+def _with_framing(method: str, headers: dict[str, str], body: Body) -> dict[str, str]:
+    """The headers, with the one that says where the body ends (RFC 9112, 6)."""
+    if not isinstance(body, bytes):
+        return headers if "content-length" in headers else headers | {"transfer-encoding": "chunked"}
+    headers = {name: value for name, value in headers.items() if name != "content-length"}
+    if body or method not in {"GET", "HEAD"}:
+        headers["content-length"] = str(len(body))
+    return headers
+
+
+def _request_head(method: str, host: str, target: str, headers: dict[str, str]) -> bytes:
+    """Raises ValueError for a line break in a value: another header would begin there."""
+    lines = [f"{method} {target} HTTP/1.1", f"Host: {host}", *OWN_HEADERS]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    text = "\r\n".join([*lines, "", ""])
+    if text.count("\r") + text.count("\n") != 2 * (len(lines) + 1):
         raise ValueError("a header with a line break")
-    return text.encode("latin-1"), chunked
+    return text.encode("latin-1")

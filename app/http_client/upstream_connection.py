@@ -56,7 +56,7 @@ class UpstreamConnection(asyncio.Protocol):
             while not self._has_head:
                 await self._change()
 
-    async def pieces(self) -> AsyncIterator[bytes]:
+    async def iter_body(self) -> AsyncIterator[bytes]:
         """The body of the response, as it comes."""
         while True:
             if self._pieces:

@@ -194,7 +194,7 @@ async def _call(
     state = request.state
     try:
         response = await state["wechat_http"].send(request.method, hub.account.api_url, target, headers, content)
-        pieces = response.pieces()
+        pieces = response.iter_body()
         try:
             async with asyncio.timeout(state["settings"].wechat_timeout):
                 first, document = await _first_piece(response, pieces)

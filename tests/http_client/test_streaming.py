@@ -63,7 +63,7 @@ class Upstream:
 @pytest.fixture
 async def upstream() -> AsyncIterator[Upstream]:
     upstream = Upstream()
-    server = await asyncio.start_server(upstream.serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(upstream.serve, "0.0.0.0", 0)
     upstream.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     yield upstream
     server.close()
@@ -78,7 +78,15 @@ async def client() -> AsyncIterator[StreamingClient]:
 
 async def ask(client: StreamingClient, upstream: Upstream, method: str = "GET", body: bytes = b"") -> bytes:
     response = await client.send(method, upstream.url, "/x?secret", {}, body)
-    return b"".join([piece async for piece in response.pieces()])
+    return b"".join([piece async for piece in response.iter_body()])
+
+
+async def hung_up(upstream: Upstream, number: int = 0) -> None:
+    """Waits until the client has closed this connection."""
+    task = list(upstream.running)[number]
+    assert task is not None
+    async with asyncio.timeout(PATIENCE):
+        await asyncio.shield(task)
 
 
 async def pieces() -> AsyncIterator[bytes]:
@@ -129,10 +137,7 @@ async def test_unused_connection_is_closed(
     monkeypatch.setattr(streaming, "IDLE_SECONDS", 0.01)
     upstream.answers = [OK + b"{}"]
     assert await ask(client, upstream) == b"{}"
-    (task,) = upstream.running
-    assert task is not None
-    async with asyncio.timeout(PATIENCE):
-        await asyncio.shield(task)  # it ends when the client hangs up
+    await hung_up(upstream)
 
 
 async def test_connections_are_bounded(upstream: Upstream, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,6 +146,30 @@ async def test_connections_are_bounded(upstream: Upstream, monkeypatch: pytest.M
     async with StreamingClient(timeout=PATIENCE, private=True) as client:
         assert await asyncio.gather(*(ask(client, upstream) for _ in range(10))) == [b"{}"] * 10
     assert upstream.connections == 2
+
+
+async def test_connection_released_after_the_client_is_closed_is_closed(upstream: Upstream) -> None:
+    upstream.answers = [OK + b"{}"]
+    async with StreamingClient(timeout=PATIENCE, private=True) as client:
+        response = await client.send("GET", upstream.url, "/", {}, b"")
+    assert [data async for data in response.iter_body()] == [b"{}"]
+    await hung_up(upstream)
+
+
+async def test_only_the_pools_used_last_are_kept(
+    client: StreamingClient, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streaming, "MAX_POOLS", 2)
+    upstream.answers = [OK + b"{}"] * 10
+    first, second, third = (upstream.url.replace("127.0.0.1", f"127.0.0.{number}") for number in (1, 2, 3))
+    for origin in (first, second, first, third, first):  # the third one replaces the second
+        response = await client.send("GET", origin, "/", {}, b"")
+        assert [data async for data in response.iter_body()] == [b"{}"]
+    assert upstream.connections == 3
+    await hung_up(upstream, number=1)
+    response = await client.send("GET", second, "/", {}, b"")
+    response.close()
+    assert upstream.connections == 4
 
 
 async def test_unread_response_closes_the_connection(client: StreamingClient, upstream: Upstream) -> None:
@@ -201,7 +230,7 @@ async def test_a_body_is_streamed(
     upstream.answers = [OK + b"{}"] * 2
     for _ in range(2):
         response = await client.send("POST", upstream.url, "/", headers, pieces())
-        assert [piece async for piece in response.pieces()] == [b"{}"]
+        assert [piece async for piece in response.iter_body()] == [b"{}"]
     assert upstream.requests[0].endswith(b"\r\n\r\n" + sent)
     assert upstream.connections == 1
 
@@ -215,7 +244,7 @@ async def test_a_response_before_the_end_of_the_request_is_told(client: Streamin
     upstream.early, upstream.answers = True, [b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n", OK + b"{}"]
     response = await client.send("POST", upstream.url, "/", {}, endless())
     assert response.status == 413
-    assert [piece async for piece in response.pieces()] == []
+    assert [piece async for piece in response.iter_body()] == []
     upstream.early = False
     assert await ask(client, upstream) == b"{}"
     assert upstream.connections == 2
