@@ -5,16 +5,15 @@ from collections.abc import AsyncGenerator
 
 import orjson
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from app.config_service.lifespan import ConfigState
 from app.config_service.models import Namespace, Role
 from app.config_service.requests import allowed
 from app.config_service.watch import Namespaces, Snapshot
-from app.web.errors import Unavailable
+from app.web.streams import admit, event_stream
 
 HEARTBEAT = 15.0
-HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
 async def stream(request: Request[ConfigState]) -> Response:
@@ -22,13 +21,12 @@ async def stream(request: Request[ConfigState]) -> Response:
     version comes first.
     """
     snapshot, _, _ = await allowed(request, Role.READ)
-    if request.state["config_namespaces"].waiting >= request.state["settings"].max_streams:
-        raise Unavailable
+    admit(request.state["config_namespaces"].waiting, request.state["settings"])
     last = request.headers.get("last-event-id", "")
     known = int(last) if last.isascii() and last.isdigit() and len(last) < 16 else 0
     namespace = snapshot.namespace
     seen = known if 0 < known <= namespace.version else 0
-    return StreamingResponse(_events(request, namespace, seen), media_type="text/event-stream", headers=HEADERS)
+    return event_stream(request, _events(request, namespace, seen))
 
 
 async def _events(request: Request[ConfigState], namespace: Namespace, seen: int) -> AsyncGenerator[bytes]:

@@ -13,9 +13,9 @@ from app.config_service.models import Right, Role
 from app.config_service.preconditions import if_none_match
 from app.config_service.requests import DIGITS, age, allowed, number
 from app.config_service.watch import Snapshot
-from app.web.errors import Unavailable
 from app.web.fast_path import Deferred, FastEndpoint, FastResponse, StaticHeaders
 from app.web.headers import headers_of
+from app.web.streams import admit
 
 PREFIX = "/api/config/"
 MAX_WAIT = 60
@@ -67,8 +67,7 @@ class ConfigValues(FastEndpoint):
     async def _changed(self, request: Request[ConfigState], snapshot: Snapshot, seconds: int) -> tuple[Snapshot, Right]:
         """What may be read at the end of a wait: the right may have been taken away meanwhile."""
         namespaces, name = request.state["config_namespaces"], snapshot.namespace.name
-        if namespaces.waiting >= request.state["settings"].max_streams:
-            raise Unavailable
+        admit(namespaces.waiting, request.state["settings"])
         await namespaces.wait(name, seconds)
         request.scope.pop("tallygate.user", None)
         snapshot, _, right = await allowed(request, Role.READ)

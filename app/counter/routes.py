@@ -5,15 +5,14 @@ from contextlib import aclosing
 
 from pydantic import NonNegativeInt
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import Route
 
 from app.counter.home import Home
 from app.counter.lifespan import HOME, CounterState
-from app.web.errors import Unavailable
-from app.web.i18n import N_
 from app.web.openapi import ApiRoute, Operation, ResponseModel
 from app.web.responses import json_response
+from app.web.streams import admit, event_stream
 
 
 class Visits(ResponseModel):
@@ -29,12 +28,8 @@ async def visits(request: Request[CounterState]) -> Response:
 async def visit_events(request: Request[CounterState]) -> Response:
     """`GET /events/visits`: server-sent events, `visits` with the total as JSON: now, and after each change."""
     state = request.state
-    if state["live"].watchers >= state["settings"].max_streams:
-        raise Unavailable(N_("Too many streams are open. Please try again in a moment."), retry_after=30)
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    if request.method == "HEAD":
-        return Response(media_type="text/event-stream", headers=headers)
-    return StreamingResponse(_events(state), media_type="text/event-stream", headers=headers)
+    admit(state["live"].watchers, state["settings"])
+    return event_stream(request, _events(state))
 
 
 async def _events(state: CounterState) -> AsyncIterator[str]:

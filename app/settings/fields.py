@@ -157,7 +157,10 @@ class Settings(SessionSettings, HookSettings, MailSettings, PageSettings, Runtim
         1_048_576, ge=1024, le=TEBIBYTE, description="Largest request body, in bytes; more is answered 413."
     )
     max_streams: int = Field(
-        10_000, ge=1, le=1_000_000, description="Event streams a worker keeps open; more are answered 503."
+        10_000,
+        ge=1,
+        le=1_000_000,
+        description="Streams of visits, of sites, of configuration that a worker keeps open; more are answered 503.",
     )
     max_queued_hits: int = Field(
         1_000_000,

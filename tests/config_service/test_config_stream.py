@@ -9,11 +9,13 @@ from typing import Any
 import orjson
 import pytest
 
+from app.config_service.watch import Namespaces
 from app.settings import Settings
 from tests.config_service.conftest import PATCH, Office
 from tests.helpers.api import program, token_for
 from tests.helpers.cast import make_cast, signed_in
 from tests.helpers.service import running
+from tests.helpers.sockets import PATIENCE
 from tests.helpers.valkey import valkey
 
 
@@ -109,3 +111,12 @@ async def test_a_stream_tells_changes_as_they_come(office: Office) -> None:
     await office.patch(path, {"price": 1})
     assert await reading == [("1", {"version": 1, "keys": []}), ("2", {"version": 2, "keys": ["price"]})]
     assert (await office.bob.get("/events/config/shop", headers={"Accept": "application/json"})).status_code == 404
+
+
+async def test_more_streams_and_waits_than_allowed_are_refused(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = await office.namespace()
+    monkeypatch.setattr(Namespaces, "waiting", 10_000)
+    for more, headers in ((path.replace("/api/", "/events/"), {}), (f"{path}?wait=30", {"If-None-Match": '"1"'})):
+        async with asyncio.timeout(PATIENCE):
+            refused = await office.alice.get(more, headers=headers)
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "30")

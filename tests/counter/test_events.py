@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack, aclosing
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,6 +15,7 @@ from app.counter.live import Live
 from app.settings import Settings
 from app.store.keys import HITS_CHANGED, HITS_TOTALS
 from tests.helpers.event_streams import stream
+from tests.helpers.logs import lines_of
 from tests.helpers.service import Running, running
 from tests.helpers.valkey import Valkey
 from tests.helpers.waiting import eventually
@@ -89,14 +91,17 @@ async def test_slow_reader_gets_only_the_newest_total(service: Running, client: 
         assert await anext(slow) == 5
 
 
-async def test_more_streams_than_allowed_are_refused(make_settings: MakeSettings) -> None:
-    async with running(make_settings(max_streams=2)) as service:
+async def test_more_streams_than_allowed_are_refused(make_settings: MakeSettings, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    async with running(make_settings(max_streams=2, log_file=log)) as service:
         async with stream(service), stream(service) as second:
             await second.tells(0)
             refused = await service.client.get("/events/visits", headers={"Accept-Language": "zh"})
             assert refused.status_code == 503
             assert int(refused.headers["retry-after"]) > 0
             assert "打开的实时连接过多" in refused.text
+            (told,) = (line for line in lines_of(log) if line["level"] == "warning")
+            assert (told["event"], told["max_streams"]) == ("a stream is refused: max_streams are open", 2)
         await eventually(lambda: live_of(service).watchers == 0, what="the streams' end")
         async with stream(service) as next_one:
             await next_one.tells(0)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from app.accounts.guards import sign_in_required
 from app.accounts.helpers import page
@@ -22,8 +22,9 @@ from app.sites.site_calendar import days
 from app.sites.stats import Figures, SiteStats
 from app.sites.stats_api import path_of, range_of
 from app.sites.top_lists import LISTS, Range, TopList
-from app.web.errors import NotFound, SignInRequired, Unavailable
+from app.web.errors import NotFound, SignInRequired
 from app.web.i18n import N_
+from app.web.streams import admit, event_stream
 
 PERIODS = {"today": 1, "7d": 7, "30d": 30, "365d": 365}
 DEFAULT_PERIOD = "30d"
@@ -152,13 +153,8 @@ def _chart(figures: Figures, interval: str) -> Chart:
 async def events(request: Request[SitesState]) -> Response:
     """`GET /events/sites/{id}`: server-sent events, `site` with today's figures and the newest hits."""
     site, _ = await visible_site(request)
-    live = request.state["live_sites"]
-    if live.watchers >= request.state["settings"].max_streams:
-        raise Unavailable(N_("Too many streams are open. Please try again in a moment."), retry_after=30)
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    if request.method == "HEAD":
-        return Response(media_type="text/event-stream", headers=headers)
-    return StreamingResponse(_events(request, site), media_type="text/event-stream", headers=headers)
+    admit(request.state["live_sites"].watchers, request.state["settings"])
+    return event_stream(request, _events(request, site))
 
 
 async def _events(request: Request[SitesState], site: Site) -> AsyncIterator[bytes]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from app.accounts.helpers import address_of, raise_if_limited
 from app.sites.badges import badge
@@ -23,8 +23,9 @@ from app.sites.protocols.countapi_store import MOST
 from app.sites.protocols.cross_origin import HEADERS, json_answer
 from app.store.client import StoreUnavailable
 from app.store.rate_limit import Rule, address_key
-from app.web.errors import BadRequest, MethodNotAllowed, NotFound, Problem, Unavailable
-from app.web.i18n import N_
+from app.web.errors import BadRequest, MethodNotAllowed, NotFound, Problem
+from app.web.streams import HEADERS as STREAM_HEADERS
+from app.web.streams import admit, event_stream
 
 NAME = re.compile(r"[A-Za-z0-9_\-.]{3,64}")
 CREATION = Rule("countapi-creation", 120, 3600)
@@ -146,11 +147,8 @@ async def _change(request: Request[SitesState], what: str, namespace: str, name:
 
 
 async def _stream(request: Request[SitesState], namespace: str, name: str) -> Response:
-    live = request.state["live_sites"]
-    if live.watchers >= request.state["settings"].max_streams:
-        raise Unavailable(N_("Too many streams are open. Please try again in a moment."), retry_after=30)
-    headers = HEADERS | {"X-Accel-Buffering": "no"}
-    return StreamingResponse(_values(request, namespace, name), media_type="text/event-stream", headers=headers)
+    admit(request.state["live_sites"].watchers, request.state["settings"])
+    return event_stream(request, _values(request, namespace, name), HEADERS | STREAM_HEADERS)
 
 
 async def _values(request: Request[SitesState], namespace: str, name: str) -> AsyncIterator[str]:
