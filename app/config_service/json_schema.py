@@ -3,9 +3,14 @@ them (server-side request forgery).
 """
 
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from jsonschema_rs import Draft202012Validator, ReferencingError, ValidationError
+from app.lazy import LazyModule
+
+if TYPE_CHECKING:
+    import jsonschema_rs
+else:
+    jsonschema_rs = LazyModule("jsonschema_rs")
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
@@ -38,8 +43,10 @@ class Schema:
         _refuse_outward(document)
         self.document = document
         try:
-            self._validator = Draft202012Validator(document, mask=MASK, retriever=_no_retrieval, validate_formats=True)
-        except (ValidationError, ReferencingError, ValueError) as error:
+            self._validator = jsonschema_rs.Draft202012Validator(
+                document, mask=MASK, retriever=_no_retrieval, validate_formats=True
+            )
+        except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
             raise BadSchema(f"is no valid JSON Schema of 2020-12: {str(error).splitlines()[0][:200]}") from None
 
     def check(self, values: Mapping[str, Any]) -> None:
@@ -49,7 +56,7 @@ class Schema:
             raise DoesNotFit(_key(error), str(error.schema_path[-1]), error.message[:300])
 
 
-def _key(error: ValidationError) -> str:
+def _key(error: "jsonschema_rs.ValidationError") -> str:
     if error.instance_path:
         return str(error.instance_path[0])
     unexpected = getattr(error.kind, "unexpected", None)

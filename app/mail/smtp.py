@@ -2,16 +2,22 @@
 
 import asyncio
 import ssl
-from email.message import EmailMessage
 from email.utils import format_datetime, localtime, make_msgid, parseaddr
-
-import aiosmtplib
-from aiosmtplib.errors import SMTPException, SMTPRecipientsRefused, SMTPResponseException
+from typing import TYPE_CHECKING
 
 from app.http_client.tls import trusted
+from app.lazy import LazyModule
 from app.mail.models import Mail
 from app.settings import Settings
 from app.settings.smtp_url import SmtpServer
+
+if TYPE_CHECKING:
+    from email import message as messages
+
+    import aiosmtplib
+else:
+    aiosmtplib = LazyModule("aiosmtplib")
+    messages = LazyModule("email.message")
 
 
 class MailError(Exception):
@@ -30,18 +36,18 @@ async def send(settings: Settings, mail: Mail) -> None:
     try:
         async with asyncio.timeout(settings.smtp_timeout):
             await _send(server, _message(settings.mail_from, mail), trusted(settings.oauth_ca_file))
-    except SMTPResponseException as error:
+    except aiosmtplib.SMTPResponseException as error:
         raise MailError(_said(error.code, error.message), final=_final(error)) from None
-    except SMTPRecipientsRefused as error:
+    except aiosmtplib.SMTPRecipientsRefused as error:
         first = error.recipients[0]
         raise MailError(_said(first.code, first.message), final=first.code >= 500) from None
     except TimeoutError:
         raise MailError(f"no answer in {settings.smtp_timeout:g} s") from None
-    except (SMTPException, OSError, ValueError) as error:
+    except (aiosmtplib.SMTPException, OSError, ValueError) as error:
         raise MailError(_one_line(str(error)) or type(error).__name__) from None
 
 
-async def _send(server: SmtpServer, message: EmailMessage, context: ssl.SSLContext) -> None:
+async def _send(server: SmtpServer, message: "messages.EmailMessage", context: ssl.SSLContext) -> None:
     await aiosmtplib.send(
         message,
         hostname=server.host,
@@ -55,8 +61,8 @@ async def _send(server: SmtpServer, message: EmailMessage, context: ssl.SSLConte
     )
 
 
-def _message(sender: str, mail: Mail) -> EmailMessage:
-    message = EmailMessage()
+def _message(sender: str, mail: Mail) -> "messages.EmailMessage":
+    message = messages.EmailMessage()
     message["From"], message["To"], message["Subject"] = sender, mail.to, mail.subject
     message["Date"] = format_datetime(localtime())
     message["Message-ID"] = make_msgid(domain=parseaddr(sender)[1].partition("@")[2])
@@ -65,7 +71,7 @@ def _message(sender: str, mail: Mail) -> EmailMessage:
     return message
 
 
-def _final(error: SMTPResponseException) -> bool:
+def _final(error: "aiosmtplib.SMTPResponseException") -> bool:
     """RFC 5321, 4.2.1: 5yz is permanent. Of a wrong password the owner is told and sets another one: mails wait."""
     return error.code >= 500 and not isinstance(error, aiosmtplib.SMTPAuthenticationError)
 

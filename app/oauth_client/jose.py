@@ -2,10 +2,16 @@
 
 import json
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from joserfc import jwk, jws
-from joserfc.errors import BadSignatureError, JoseError, SecurityWarning
+from app.lazy import LazyModule
+
+if TYPE_CHECKING:
+    from joserfc import errors, jwk, jws
+
+    Key = jwk.RSAKey | jwk.ECKey | jwk.OKPKey | jwk.OctKey
+else:
+    errors, jwk, jws = LazyModule("joserfc.errors"), LazyModule("joserfc.jwk"), LazyModule("joserfc.jws")
 
 EC_CURVES = {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521"}
 RSA_ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
@@ -21,7 +27,7 @@ HMAC_ALGORITHMS = frozenset({"HS256", "HS384", "HS512"})
 MAX_TRIED_KEYS = 16
 """Keys tried for a token that names none."""
 MAX_TOKEN_LENGTH = 64 * 1024
-Key = jwk.RSAKey | jwk.ECKey | jwk.OKPKey | jwk.OctKey
+MAX_HEADER_LENGTH = 8192
 
 
 class BadToken(Exception):
@@ -34,11 +40,6 @@ class BadToken(Exception):
 
 class UnknownKey(BadToken):
     """None of the keys verifies the token: the provider may have rotated them, even under the same `kid`."""
-
-
-class _Registry(jws.JWSRegistry):
-    max_header_length = 8192
-    max_payload_length = MAX_TOKEN_LENGTH
 
 
 def verified(token: str, key_set: Any, *, only: str | None = None) -> dict[str, Any]:
@@ -69,20 +70,23 @@ def verified_with_secret(token: str, algorithm: str, secret: str) -> dict[str, A
     if algorithm not in HMAC_ALGORITHMS or header.get("alg") != algorithm:
         raise BadToken(f"alg {str(header.get('alg'))[:16]!r} is not {algorithm}")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SecurityWarning)  # the provider chooses the length of the secret
+        warnings.simplefilter("ignore", errors.SecurityWarning)  # the provider chooses the length of the secret
         return _claims(_payload(token, algorithm, jwk.OctKey.import_key(secret)))
 
 
-def _payload(token: str, algorithm: str, key: Key) -> bytes:
+def _payload(token: str, algorithm: str, key: "Key") -> bytes:
     """Raises UnknownKey if the key does not verify the token."""
-    registry = _Registry(algorithms=[algorithm], strict_check_header=False)
+    registry = jws.JWSRegistry(algorithms=[algorithm], strict_check_header=False)
+    registry.max_header_length, registry.max_payload_length = MAX_HEADER_LENGTH, MAX_TOKEN_LENGTH
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SecurityWarning)  # `EdDSA` has a new name, which providers do not use yet
+            warnings.simplefilter(
+                "ignore", errors.SecurityWarning
+            )  # `EdDSA` has a new name, which providers do not use yet
             return jws.deserialize_compact(token, key, registry=registry).payload
-    except (BadSignatureError, ValueError, TypeError):  # the last two: a key of another curve
+    except (errors.BadSignatureError, ValueError, TypeError):  # the last two: a key of another curve
         raise UnknownKey("cannot be verified with the keys that the provider publishes") from None
-    except (JoseError, RecursionError) as error:
+    except (errors.JoseError, RecursionError) as error:
         raise BadToken(f"cannot be verified ({type(error).__name__})") from None
 
 
@@ -103,7 +107,7 @@ def _header(token: str) -> dict[str, Any]:
         if token.count(".") != 2 or not token.isascii():
             raise BadToken("is not a signed token")
         header = dict(jws.extract_compact(token.encode()).headers())
-    except (JoseError, ValueError, TypeError, RecursionError):
+    except (errors.JoseError, ValueError, TypeError, RecursionError):
         raise BadToken("has a header that cannot be read") from None
     if "crit" in header:
         raise BadToken("has critical headers that are unknown here")
@@ -120,14 +124,14 @@ def _candidates(header: dict[str, Any], algorithm: str, key_set: Any) -> list[di
     return named or [entry for entry in fitting if "kid" not in entry]
 
 
-def _imported(entry: dict[str, Any]) -> Key:
+def _imported(entry: dict[str, Any]) -> "Key":
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error", SecurityWarning)  # RSA with less than 2,048 bits (RFC 7518, 3.3)
+            warnings.simplefilter("error", errors.SecurityWarning)  # RSA with less than 2,048 bits (RFC 7518, 3.3)
             key = jwk.import_key(entry)
-    except (JoseError, LookupError, ValueError, TypeError, SecurityWarning):
+    except (errors.JoseError, LookupError, ValueError, TypeError, errors.SecurityWarning):
         raise BadToken("is signed with a key that is too short, or cannot be read") from None
-    if not isinstance(key, Key):
+    if not isinstance(key, (jwk.RSAKey, jwk.ECKey, jwk.OKPKey, jwk.OctKey)):
         raise BadToken("is signed with a key of another type")
     return key
 

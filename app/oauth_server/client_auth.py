@@ -4,19 +4,22 @@ import base64
 import binascii
 import hmac
 from collections.abc import Callable
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote_plus
 
 import orjson
-from joserfc import jws
-from joserfc.errors import JoseError
-from joserfc.jwk import KeySet
 
 from app.accounts.secret import digest
+from app.lazy import LazyModule
 from app.oauth_server.clients import Clients
 from app.oauth_server.errors import InvalidClient, OAuthError
 from app.oauth_server.models import Client
 from app.oauth_server.parameters import Parameters
+
+if TYPE_CHECKING:
+    from joserfc import errors, jwk, jws
+else:
+    errors, jwk, jws = LazyModule("joserfc.errors"), LazyModule("joserfc.jwk"), LazyModule("joserfc.jws")
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ASSERTION_ALGORITHMS = ["ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "Ed25519"]
@@ -115,9 +118,9 @@ def _unverified(assertion: str) -> dict[str, Any]:
 
 
 def _verified(assertion: str, client: Client) -> dict[str, Any]:
-    keys = KeySet.import_key_set(cast(Any, client.jwks))
+    keys = jwk.KeySet.import_key_set(cast(Any, client.jwks))
     try:
         claims = orjson.loads(jws.deserialize_compact(assertion, keys, algorithms=ASSERTION_ALGORITHMS).payload)
-    except (JoseError, ValueError, TypeError, LookupError):
+    except (errors.JoseError, ValueError, TypeError, LookupError):
         raise InvalidClient("the assertion is not signed with a key of the client") from None
     return claims if isinstance(claims, dict) else {}

@@ -2,17 +2,21 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
-from joserfc.errors import JoseError
-from joserfc.jwk import KeySet
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from app.accounts.secret import digest
+from app.lazy import LazyModule
 from app.oauth_server.models import Client
 from app.oauth_server.redirect_uris import BadUri, check
 from app.oauth_server.scopes import SCOPES
 from app.web.body import first_mistake
+
+if TYPE_CHECKING:
+    from joserfc import errors, jwk
+else:
+    errors, jwk = LazyModule("joserfc.errors"), LazyModule("joserfc.jwk")
 
 CLIENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,63}")
 MAX_URIS = 50
@@ -49,8 +53,8 @@ def _jwks(value: dict[str, Any] | None) -> dict[str, Any] | None:
     if value is None:
         return None
     try:
-        keys = KeySet.import_key_set(cast(Any, value)).keys
-    except (JoseError, ValueError, TypeError, KeyError, AttributeError):
+        keys = jwk.KeySet.import_key_set(cast(Any, value)).keys
+    except (errors.JoseError, ValueError, TypeError, KeyError, AttributeError):
         keys = []
     if not keys or any(key.is_private or key.key_type not in {"EC", "RSA", "OKP"} for key in keys):
         raise ValueError("must be a key set with public keys")

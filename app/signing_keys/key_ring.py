@@ -6,12 +6,16 @@ Connect Core 10.1.1), and after its successor signs for as long as tokens live t
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import orjson
-from joserfc import jws
-from joserfc.errors import JoseError
-from joserfc.jwk import ECKey, RSAKey
+
+from app.lazy import LazyModule
+
+if TYPE_CHECKING:
+    from joserfc import errors, jwk, jws
+else:
+    errors, jwk, jws = LazyModule("joserfc.errors"), LazyModule("joserfc.jwk"), LazyModule("joserfc.jws")
 
 DAY = 86_400
 ALGORITHMS = ("ES256", "RS256")
@@ -39,7 +43,7 @@ class SigningKey:
     number: int
     created: float
     signs_from: float
-    pair: ECKey | RSAKey
+    pair: "jwk.ECKey | jwk.RSAKey"
 
     @property
     def name(self) -> str:
@@ -53,14 +57,14 @@ class SigningKey:
     @classmethod
     def new(cls, alg: str, number: int, created: float, signs_from: float) -> Self:
         """Takes a tenth of a second for RSA: run it in a thread."""
-        pair = ECKey.generate_key("P-256") if alg == "ES256" else RSAKey.generate_key(2048)
+        pair = jwk.ECKey.generate_key("P-256") if alg == "ES256" else jwk.RSAKey.generate_key(2048)
         return cls(alg, number, created, signs_from, pair)
 
     @classmethod
     def load(cls, name: str, plain: bytes) -> Self:
         """Raises ValueError, KeyError for what `dump` has not written."""
         fields, (alg, number) = orjson.loads(plain), name.split(":")
-        pair = ECKey.import_key(fields["jwk"]) if alg == "ES256" else RSAKey.import_key(fields["jwk"])
+        pair = jwk.ECKey.import_key(fields["jwk"]) if alg == "ES256" else jwk.RSAKey.import_key(fields["jwk"])
         return cls(alg, int(number), fields["created"], fields["signs_from"], pair)
 
     def dump(self) -> bytes:
@@ -127,7 +131,7 @@ class KeyRing:
             if key is None or header.get("alg") != key.alg or header.get("typ") != typ:
                 raise BadToken
             claims = orjson.loads(jws.deserialize_compact(token, key.pair, algorithms=[key.alg]).payload)
-        except (JoseError, ValueError, TypeError):
+        except (errors.JoseError, ValueError, TypeError):
             raise BadToken from None
         if not isinstance(claims, dict):
             raise BadToken

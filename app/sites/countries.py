@@ -1,10 +1,15 @@
 """Countries of addresses, where the operator names a database of them (MaxMind's format)."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import maxminddb
-
+from app.lazy import LazyModule
 from app.settings import SettingsError
+
+if TYPE_CHECKING:
+    import maxminddb
+else:
+    maxminddb = LazyModule("maxminddb")
 
 
 class Countries:

@@ -2,13 +2,21 @@
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
 
-from crawlerdetect import CrawlerDetect
-from ua_parser import Parser
-from ua_parser.loaders import load_builtins
-from ua_parser.regex import Resolver
-
+from app.lazy import LazyModule
 from app.sites.referrers import cut
+
+if TYPE_CHECKING:
+    import crawlerdetect
+    import ua_parser
+    from ua_parser import loaders, regex
+else:
+    crawlerdetect = LazyModule("crawlerdetect")
+    ua_parser = LazyModule("ua_parser")
+    loaders = LazyModule("ua_parser.loaders")
+    regex = LazyModule("ua_parser.regex")
 
 MAX_AGENT_BYTES = 512
 """Of a User-Agent that are looked at: patterns are slow on long ones."""
@@ -37,13 +45,19 @@ BOT = Agent(is_bot=True)
 
 
 class UserAgents:
-    """`classify` answers from memory for agents seen lately; the parser is loaded with the first one."""
+    """`classify` answers from memory for agents seen lately."""
 
     def __init__(self, limit: int = MAX_REMEMBERED) -> None:
         self._limit = limit
         self._remembered: dict[bytes, Agent] = {}
-        self._parser: Parser | None = None
-        self._crawlers = CrawlerDetect()
+
+    @cached_property
+    def _crawlers(self) -> "crawlerdetect.CrawlerDetect":
+        return crawlerdetect.CrawlerDetect()
+
+    @cached_property
+    def _parser(self) -> "ua_parser.Parser":
+        return ua_parser.Parser(regex.Resolver(loaders.load_builtins()))
 
     def __len__(self) -> int:
         return len(self._remembered)
@@ -64,8 +78,6 @@ class UserAgents:
     def _classify(self, text: str) -> Agent:
         if not text or self._is_bot(text):
             return BOT
-        if self._parser is None:
-            self._parser = Parser(Resolver(load_builtins()))
         browser, system = self._parser.parse_user_agent(text), self._parser.parse_os(text)
         return Agent(
             is_bot=False,

@@ -5,8 +5,17 @@ import binascii
 import hashlib
 import hmac
 import os
+from typing import TYPE_CHECKING
 
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from app.lazy import LazyModule
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives import ciphers
+    from cryptography.hazmat.primitives.ciphers import algorithms, modes
+else:
+    ciphers = LazyModule("cryptography.hazmat.primitives.ciphers")
+    algorithms = LazyModule("cryptography.hazmat.primitives.ciphers.algorithms")
+    modes = LazyModule("cryptography.hazmat.primitives.ciphers.modes")
 
 BLOCK = 32
 RANDOM, LENGTH = 16, 4
@@ -63,6 +72,6 @@ def decrypt(encoding_aes_key: str, appid: str, encrypted: str) -> bytes:
     return plain[LENGTH : LENGTH + length]
 
 
-def _cipher(encoding_aes_key: str) -> Cipher[modes.CBC]:
+def _cipher(encoding_aes_key: str) -> "ciphers.Cipher[modes.CBC]":
     key = base64.b64decode(encoding_aes_key + "=")
-    return Cipher(algorithms.AES(key), modes.CBC(key[:16]))
+    return ciphers.Cipher(algorithms.AES(key), modes.CBC(key[:16]))

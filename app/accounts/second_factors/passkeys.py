@@ -4,20 +4,21 @@ import ipaddress
 import json
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import webauthn
-from webauthn.helpers import base64url_to_bytes, bytes_to_base64url, options_to_json
-from webauthn.helpers.exceptions import WebAuthnException
-from webauthn.helpers.structs import (
-    AuthenticatorSelectionCriteria,
-    PublicKeyCredentialDescriptor,
-    ResidentKeyRequirement,
-    UserVerificationRequirement,
-)
-
 from app.accounts.models import User
+from app.lazy import LazyModule
+
+if TYPE_CHECKING:
+    import webauthn
+    from webauthn import helpers
+    from webauthn.helpers import exceptions, structs
+else:
+    webauthn = LazyModule("webauthn")
+    helpers = LazyModule("webauthn.helpers")
+    exceptions = LazyModule("webauthn.helpers.exceptions")
+    structs = LazyModule("webauthn.helpers.structs")
 
 MAX_CREDENTIAL_LENGTH = 8192
 """Characters of a response of the browser as JSON."""
@@ -73,20 +74,23 @@ def registration_options(party: RelyingParty, user: User, challenge: bytes, know
         user_name=user.name,
         user_display_name=user.label,
         challenge=challenge,
-        authenticator_selection=AuthenticatorSelectionCriteria(
-            resident_key=ResidentKeyRequirement.REQUIRED, user_verification=UserVerificationRequirement.REQUIRED
+        authenticator_selection=structs.AuthenticatorSelectionCriteria(
+            resident_key=structs.ResidentKeyRequirement.REQUIRED,
+            user_verification=structs.UserVerificationRequirement.REQUIRED,
         ),
-        exclude_credentials=[PublicKeyCredentialDescriptor(id=base64url_to_bytes(one.id)) for one in known],
+        exclude_credentials=[
+            structs.PublicKeyCredentialDescriptor(id=helpers.base64url_to_bytes(one.id)) for one in known
+        ],
     )
-    return options_to_json(options)
+    return helpers.options_to_json(options)
 
 
 def sign_in_options(party: RelyingParty, challenge: bytes) -> str:
     """The options of `navigator.credentials.get`, as JSON, for any user's passkey."""
     options = webauthn.generate_authentication_options(
-        rp_id=party.id, challenge=challenge, user_verification=UserVerificationRequirement.REQUIRED
+        rp_id=party.id, challenge=challenge, user_verification=structs.UserVerificationRequirement.REQUIRED
     )
-    return options_to_json(options)
+    return helpers.options_to_json(options)
 
 
 def parsed(text: str) -> dict[str, Any]:
@@ -105,8 +109,8 @@ def parsed(text: str) -> dict[str, Any]:
 def challenge_of(response: dict[str, Any]) -> bytes:
     """The challenge that the response answers. Raises BadPasskey."""
     try:
-        client_data = json.loads(base64url_to_bytes(response["response"]["clientDataJSON"]))
-        return base64url_to_bytes(client_data["challenge"])
+        client_data = json.loads(helpers.base64url_to_bytes(response["response"]["clientDataJSON"]))
+        return helpers.base64url_to_bytes(client_data["challenge"])
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
         raise BadPasskey("the response names no challenge") from None
 
@@ -114,7 +118,7 @@ def challenge_of(response: dict[str, Any]) -> bytes:
 def user_handle_of(response: dict[str, Any]) -> str:
     """The user id in the passkey's user handle. Raises BadPasskey."""
     try:
-        handle = base64url_to_bytes(response["response"]["userHandle"]).decode("ascii")
+        handle = helpers.base64url_to_bytes(response["response"]["userHandle"]).decode("ascii")
     except (KeyError, TypeError, ValueError, AttributeError):
         raise BadPasskey("the response names no user") from None
     if not USER_ID.fullmatch(handle):
@@ -132,10 +136,12 @@ def registered(party: RelyingParty, response: dict[str, Any], challenge: bytes, 
             expected_origin=party.origin,
             require_user_verification=True,
         )
-    except (WebAuthnException, ValueError, KeyError, TypeError) as error:
+    except (exceptions.WebAuthnException, ValueError, KeyError, TypeError) as error:
         raise BadPasskey(str(error)) from None
-    public_key, synced = bytes_to_base64url(found.credential_public_key), found.credential_backed_up
-    return Passkey(bytes_to_base64url(found.credential_id), name, public_key, found.sign_count, now, synced=synced)
+    public_key, synced = helpers.bytes_to_base64url(found.credential_public_key), found.credential_backed_up
+    return Passkey(
+        helpers.bytes_to_base64url(found.credential_id), name, public_key, found.sign_count, now, synced=synced
+    )
 
 
 def verified_count(party: RelyingParty, response: dict[str, Any], challenge: bytes, passkey: Passkey) -> int:
@@ -146,10 +152,10 @@ def verified_count(party: RelyingParty, response: dict[str, Any], challenge: byt
             expected_challenge=challenge,
             expected_rp_id=party.id,
             expected_origin=party.origin,
-            credential_public_key=base64url_to_bytes(passkey.public_key),
+            credential_public_key=helpers.base64url_to_bytes(passkey.public_key),
             credential_current_sign_count=0,
             require_user_verification=True,
         )
-    except (WebAuthnException, ValueError, KeyError, TypeError) as error:
+    except (exceptions.WebAuthnException, ValueError, KeyError, TypeError) as error:
         raise BadPasskey(str(error)) from None
     return found.new_sign_count

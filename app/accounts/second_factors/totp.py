@@ -2,9 +2,16 @@
 
 import hmac
 import io
+from typing import TYPE_CHECKING
 
 import pyotp
-import segno
+
+from app.lazy import LazyModule
+
+if TYPE_CHECKING:
+    import segno
+else:
+    segno = LazyModule("segno")
 
 PERIOD = 30
 """Seconds of a time step."""

@@ -3,18 +3,22 @@
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from joserfc import jwk, jwt
-from joserfc.errors import JoseError
 from pydantic import Field, SecretStr, field_validator
 
+from app.lazy import LazyModule
 from app.oauth_client.addresses import WebAddress
 from app.oauth_client.client_auth import AuthMethod
 from app.oauth_client.models import AuthRequest, ExternalProfile, text
 from app.oauth_client.oidc_settings import OidcSettings
 from app.oauth_client.provider import ClientInfo, Words
 from app.oauth_client.providers.oidc import Oidc
+
+if TYPE_CHECKING:
+    from joserfc import errors, jwk, jwt
+else:
+    errors, jwk, jwt = LazyModule("joserfc.errors"), LazyModule("joserfc.jwk"), LazyModule("joserfc.jwt")
 
 SECRET_LIFETIME = 300
 """Seconds that a client secret lives: each request has its own."""
@@ -57,10 +61,10 @@ class Apple(Oidc):
         return replace(profile, name=name, names=(*profile.names, name)) if name else profile
 
 
-def imported(key: SecretStr) -> jwk.ECKey:
+def imported(key: SecretStr) -> "jwk.ECKey":
     try:
         return jwk.ECKey.import_key(key.get_secret_value().replace("\\n", "\n"))
-    except (JoseError, ValueError, TypeError):
+    except (errors.JoseError, ValueError, TypeError):
         raise ValueError("is no private key of an elliptic curve in PEM form") from None
 
 

@@ -1,16 +1,21 @@
 """Sums up a file in a temporary database: a large file takes disk, and little memory."""
 
-import sqlite3
 from collections.abc import Iterable, Iterator
 from datetime import date
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
+from app.lazy import LazyModule
 from app.sites.counting_script import MAX_OF_LIST, PACKED
 from app.sites.site_calendar import compact, from_compact
 from app.sites.transfer.formats import Row
 from app.sites.transfer.unpack import BadFile
+
+if TYPE_CHECKING:
+    import sqlite3
+else:
+    sqlite3 = LazyModule("sqlite3")
 
 TABLES = """
 PRAGMA journal_mode = OFF;

@@ -1,0 +1,26 @@
+"""Libraries that are imported at their first use.
+
+An idle worker holds what every request needs. What a feature needs that may never be used (passkeys, signatures, JSON
+Schema, imports of other counters) costs no memory, and no time of the start, until then.
+"""
+
+import importlib
+from typing import Any
+
+
+class LazyModule:
+    """A module that the first access to one of its attributes imports.
+
+        if TYPE_CHECKING:
+            import webauthn
+        else:
+            webauthn = LazyModule("webauthn")
+
+    An import that fails is tried again by the next access.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, attribute: str) -> Any:
+        return getattr(importlib.import_module(self._name), attribute)
