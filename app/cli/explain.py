@@ -12,7 +12,7 @@ from app.gateway.lifespan import check_gateway
 from app.gateway.original_request import BadOriginalRequest
 from app.gateway.readings import BadPath
 from app.gateway.rule_config import parse_rules
-from app.gateway.rules import Visitor
+from app.gateway.rules import Subject
 from app.main import SETTINGS_CHECKS
 from app.settings import Settings
 from app.settings.live import LiveSettings
@@ -28,8 +28,8 @@ def run(invocation: Invocation) -> int:
     if options.address is not None and not is_address(options.address):
         raise CommandError(f"--from: {options.address}: must be an IP address")
     try:
-        visitor = _visitor(settings, options)
-        found = explain(parse_rules(_rules(settings)), options.url, options.method, visitor, time.time())
+        subject = _subject(settings, options)
+        found = explain(parse_rules(_rules(settings)), options.url, options.method, subject, time.time())
     except (BadOriginalRequest, BadPath) as error:
         raise CommandError(f"the request gets 400: {error}") from None
     print("\n".join(_lines(found)))
@@ -43,18 +43,18 @@ def _rules(settings: Settings) -> tuple[dict[str, Any], ...]:
     return live.current.rules
 
 
-def _visitor(settings: Settings, options: argparse.Namespace) -> Visitor:
-    """The visitor, as if just signed in. Raises CommandError."""
+def _subject(settings: Settings, options: argparse.Namespace) -> Subject:
+    """The subject, as if just signed in. Raises CommandError."""
     if options.user is None:
-        return Visitor(address=options.address)
+        return Subject(address=options.address)
 
-    async def find(store: Store) -> Visitor:
+    async def find(store: Store) -> Subject:
         user = await AccountStore(store).by_name(options.user)
         if user is None or user.disabled:
             raise CommandError(f"--user: {options.user}: there is no such user, or the account is disabled")
         groups = frozenset(user.groups) | frozenset(filter(None, options.groups.split(",")))
         email = user.email if user.email_verified else ""
-        return Visitor(user.name, email, groups, time.time(), options.address)
+        return Subject(user.name, email, groups, time.time(), options.address)
 
     return with_store(settings, find)
 

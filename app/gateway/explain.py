@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 from app.gateway.original_request import OriginalRequest, from_auth_request
-from app.gateway.rules import Answer, Decision, Reason, Rules, Visitor
+from app.gateway.rules import Answer, Decision, Reason, Rules, Subject
 from app.web.i18n import N_
 
 ANSWERS = {
@@ -13,9 +13,9 @@ ANSWERS = {
     Answer.SIGN_IN: N_("sent to sign in"),
     Answer.REFUSE: N_("refused"),
 }
-NOT_ALLOWED = N_("the rule does not allow this visitor")
+NOT_ALLOWED = N_("the rule does not allow this subject")
 NOT_SIGNED_IN = N_("nobody is signed in, and the rule asks who it is")
-TOO_LONG_AGO = N_("the visitor signed in more than %(value)s seconds ago")
+TOO_LONG_AGO = N_("the subject signed in more than %(value)s seconds ago")
 NO_RULE = N_("no rule is for this request")
 NO_HOST = N_("no rule names the host %(value)s")
 
@@ -34,14 +34,14 @@ class Explanation:
         return ANSWERS[self.decision.answer]
 
 
-def explain(rules: Rules, url: str, method: str, visitor: Visitor, now: float) -> Explanation:
+def explain(rules: Rules, url: str, method: str, subject: Subject, now: float) -> Explanation:
     """Raises BadOriginalRequest, BadPath."""
     fields = ((b"x-original-url", url), (b"x-original-method", method))
     original = from_auth_request([(name, text.encode("utf-8", "replace")) for name, text in fields])
-    decision = rules.decide(original.host, original.port, method, original.path, visitor, now)
+    decision = rules.decide(original.host, original.port, method, original.path, subject, now)
     named = [number for number, _ in rules.of_host(original.host, original.port)]
     passed_over = tuple(number for number in named if number < decision.rule or not decision.rule)
-    return Explanation(original, decision, _reason(rules, original, decision, visitor), passed_over)
+    return Explanation(original, decision, _reason(rules, original, decision, subject), passed_over)
 
 
 def is_address(text: str) -> bool:
@@ -52,12 +52,12 @@ def is_address(text: str) -> bool:
     return True
 
 
-def _reason(rules: Rules, original: OriginalRequest, decision: Decision, visitor: Visitor) -> Reason:
+def _reason(rules: Rules, original: OriginalRequest, decision: Decision, subject: Subject) -> Reason:
     if not decision.rule:
         return Reason(NO_RULE) if rules.of_host(original.host, original.port) else Reason(NO_HOST, original.host)
     match decision.answer:
         case Answer.ALLOW:
-            return rules.rules[decision.rule - 1].allow.reason(visitor) or Reason(NOT_ALLOWED)
+            return rules.rules[decision.rule - 1].allow.reason(subject) or Reason(NOT_ALLOWED)
         case Answer.SIGN_IN_AGAIN:
             return Reason(TOO_LONG_AGO, str(decision.within))
         case Answer.SIGN_IN:

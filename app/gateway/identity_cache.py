@@ -15,7 +15,7 @@ from app.gateway.identity import (
     identity_headers,
     size_of,
 )
-from app.gateway.rules import Visitor
+from app.gateway.rules import Subject
 from app.gateway.signed_in import signed_in_at
 from app.sessions.session import Session
 from app.signing_keys.key_ring import KeyRing, NoKey
@@ -32,7 +32,7 @@ class KnownIdentity:
 
     user: User
     session: Session | None
-    visitor: Visitor
+    subject: Subject
     head: StaticHeaders
     renew_at: float
 
@@ -77,14 +77,14 @@ class IdentityCache:
 
     def _made(self, caller: Caller, host: str, ring: KeyRing) -> KnownIdentity:
         identity = identity_of(caller)
-        visitor = Visitor(
+        subject = Subject(
             name=identity.name,
             email=identity.email,
             groups=frozenset(identity.groups),
             signed_in_at=_signed_in_at(caller),
         )
         head = StaticHeaders(*self._headers(identity, host, ring), NO_STORE, security=False)
-        known = KnownIdentity(caller.user, caller.session, visitor, head, self._clock() + TOKEN_RENEWAL)
+        known = KnownIdentity(caller.user, caller.session, subject, head, self._clock() + TOKEN_RENEWAL)
         if len(self._kept) >= self._limit:
             self._kept.clear()
         self._kept[_place(caller, host)] = known

@@ -3,7 +3,7 @@
 from starlette.routing import BaseRoute, Route
 
 from app.gateway.pages import admin, handoff, site
-from app.gateway.verify import AuthRequest, ExtAuthz, ForwardAuth, Refused
+from app.gateway.verify import EnvoyExtAuthz, ForwardAuth, NginxAuthRequest, Refused
 from app.web.policy import PolicyRoute, RoutePolicy
 
 QUESTION = RoutePolicy(cross_site=True, any_host=True, security_headers=False, max_body_bytes=2**63)
@@ -13,9 +13,9 @@ ANY_METHOD = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 routes: list[BaseRoute] = [
     # proxies ask: may this request pass, and who is it?
-    PolicyRoute("/verify/auth-request", AuthRequest(), policy=QUESTION, methods=ANY_METHOD),
+    PolicyRoute("/verify/auth-request", NginxAuthRequest(), policy=QUESTION, methods=ANY_METHOD),
     PolicyRoute("/verify/forward-auth", ForwardAuth(), policy=QUESTION, methods=ANY_METHOD),
-    PolicyRoute("/verify/ext-authz/{path:path}", ExtAuthz(), policy=QUESTION),
+    PolicyRoute("/verify/ext-authz/{path:path}", EnvoyExtAuthz(), policy=QUESTION),
     # at protected hosts: sign in and out, the page of a refused request, its files
     PolicyRoute("/.tallygate/start", handoff.start, policy=SITE),
     PolicyRoute("/.tallygate/finish", handoff.finish, policy=SITE),

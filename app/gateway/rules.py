@@ -26,7 +26,7 @@ class Answer(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Visitor:
+class Subject:
     """A client, as rules see it. `name` is None without a sign-in; `signed_in_at` is None for an API token."""
 
     name: str | None = None
@@ -86,7 +86,7 @@ EVERY_PATH = (PathPattern(b"/"),)
 
 
 class Reason(NamedTuple):
-    """Why a visitor may pass: an English sentence with `%(value)s`, and the value."""
+    """Why a subject may pass: an English sentence with `%(value)s`, and the value."""
 
     sentence: str
     value: str = ""
@@ -114,22 +114,22 @@ class Allowed:
     domains: frozenset[str] = frozenset()
     networks: Networks = ()
 
-    def reason(self, visitor: Visitor) -> Reason | None:
-        """Why the visitor may pass; None if not."""
+    def reason(self, subject: Subject) -> Reason | None:
+        """Why the subject may pass; None if not."""
         if self.everybody:
             return EVERYBODY
-        if self.networks and visitor.address is not None and _is_within(visitor.address, self.networks):
-            return Reason(ADDRESS, visitor.address)
-        if visitor.name is None:
+        if self.networks and subject.address is not None and _is_within(subject.address, self.networks):
+            return Reason(ADDRESS, subject.address)
+        if subject.name is None:
             return None
         if self.signed_in:
             return SIGNED_IN
-        if compare_key(visitor.name) in self.users:
-            return Reason(USER, visitor.name)
-        if common := self.groups & visitor.groups:
+        if compare_key(subject.name) in self.users:
+            return Reason(USER, subject.name)
+        if common := self.groups & subject.groups:
             return Reason(GROUP, min(common))
-        if self.domains and domain_of(visitor.email) in self.domains:
-            return Reason(DOMAIN, domain_of(visitor.email))
+        if self.domains and domain_of(subject.email) in self.domains:
+            return Reason(DOMAIN, domain_of(subject.email))
         return None
 
     @property
@@ -154,14 +154,14 @@ class Rule:
             return False
         return self.paths is EVERY_PATH or any(path.matches(reading) for path in self.paths)
 
-    def answer(self, visitor: Visitor, now: float) -> Answer:
-        if self.allow.reason(visitor) is None:
-            return Answer.SIGN_IN if visitor.name is None and self.allow.by_user else Answer.REFUSE
+    def answer(self, subject: Subject, now: float) -> Answer:
+        if self.allow.reason(subject) is None:
+            return Answer.SIGN_IN if subject.name is None and self.allow.by_user else Answer.REFUSE
         if self.within is None:
             return Answer.ALLOW
-        if visitor.name is None:
+        if subject.name is None:
             return Answer.SIGN_IN
-        is_recent = visitor.signed_in_at is not None and now - visitor.signed_in_at <= self.within
+        is_recent = subject.signed_in_at is not None and now - subject.signed_in_at <= self.within
         return Answer.ALLOW if is_recent else Answer.SIGN_IN_AGAIN
 
     def covers(self, other: "Rule") -> bool:
@@ -207,10 +207,10 @@ class Rules:
             self._by_host[host, port] = found
         return found
 
-    def decide(self, host: str, port: int | None, method: str, path: bytes, visitor: Visitor, now: float) -> Decision:
+    def decide(self, host: str, port: int | None, method: str, path: bytes, subject: Subject, now: float) -> Decision:
         """The strictest answer over all readings of the path. Raises BadPath."""
         rules = self.of_host(host, port)
-        decisions = [first_match(rules, method, reading, visitor, now) for reading in readings(path)]
+        decisions = [first_match(rules, method, reading, subject, now) for reading in readings(path)]
         return max(decisions, key=lambda decision: (decision.answer, decision.rule, decision.reading))
 
     def unreachable(self) -> list[tuple[int, int]]:
@@ -233,10 +233,10 @@ class Rules:
         return frozenset().union(*(rule.allow.groups for rule in self.rules))
 
 
-def first_match(rules: Iterable[NumberedRule], method: str, reading: bytes, visitor: Visitor, now: float) -> Decision:
+def first_match(rules: Iterable[NumberedRule], method: str, reading: bytes, subject: Subject, now: float) -> Decision:
     for number, rule in rules:
         if rule.matches(method, reading):
-            return Decision(rule.answer(visitor, now), number, rule.within, reading)
+            return Decision(rule.answer(subject, now), number, rule.within, reading)
     return Decision(Answer.REFUSE, reading=reading)
 
 

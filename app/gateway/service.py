@@ -11,7 +11,7 @@ from starlette.types import Scope
 from app.gateway.callers import Caller, Callers
 from app.gateway.identity_cache import IdentityCache, KnownIdentity
 from app.gateway.original_request import OriginalRequest
-from app.gateway.rules import Answer, Decision, Rules, Visitor
+from app.gateway.rules import Answer, Decision, Rules, Subject
 from app.gateway.signed_in import signed_in_at
 from app.gateway.store import GatewayStore
 from app.store.tracking import Pin
@@ -20,7 +20,7 @@ from app.web.fast_path import StaticHeaders
 from app.web.headers import headers_of
 from app.web.proxies import FORWARDED_CLIENT
 
-ANONYMOUS = Visitor()
+ANONYMOUS = Subject()
 Question = tuple[object, ...]
 MAX_REMEMBERED, MAX_REMEMBERED_BYTES = 10_000, 4096
 """Questions whose answers a worker remembers, and the longest in bytes: clients choose both."""
@@ -120,11 +120,11 @@ class Gateway:
     def _verdict(
         self, scope: Scope, original: OriginalRequest, caller: Caller | None, known: KnownIdentity | None
     ) -> Verdict:
-        visitor, head = (ANONYMOUS, self.identities.anonymous) if known is None else (known.visitor, known.head)
+        subject, head = (ANONYMOUS, self.identities.anonymous) if known is None else (known.subject, known.head)
         address = self.address_of(scope)
         if address is not None:
-            visitor = replace(visitor, address=address)
+            subject = replace(subject, address=address)
         decision = self.rules.decide(
-            original.host, original.port, original.method, original.path, visitor, self.clock()
+            original.host, original.port, original.method, original.path, subject, self.clock()
         )
         return Verdict(decision, head, caller, inf if known is None else known.renew_at)

@@ -120,7 +120,7 @@ class Verify(FastEndpoint):
             )
 
 
-class AuthRequest(Verify):
+class NginxAuthRequest(Verify):
     """`/verify/auth-request`, for nginx."""
 
     redirects = False
@@ -141,7 +141,7 @@ class ForwardAuth(Verify):
         return from_forward_auth(scope["headers"])
 
 
-class ExtAuthz(Verify):
+class EnvoyExtAuthz(Verify):
     """`/verify/ext-authz/<path>`, for Envoy."""
 
     prefix = b"/verify/ext-authz"

@@ -32,14 +32,14 @@ from app.web.i18n import N_
 from app.web.language import remember
 from app.web.policy import IN_POPUP, PolicyRoute
 
-AuthRequest = Request[OAuthServerState]
+AuthorizeRequest = Request[OAuthServerState]
 GONE = N_("This sign-in has waited too long, or was started in another browser. Please start again at the service.")
 MAX_HINT_LENGTH = 100
 ALLOWED_LENGTH = 12_000
 """Characters of the query that a POST is turned into."""
 
 
-async def authorize(request: AuthRequest) -> Response:
+async def authorize(request: AuthorizeRequest) -> Response:
     """`GET /oauth2/authorize`."""
     issuer_of(request)
     provider = request.state["oauth_server"]
@@ -62,7 +62,7 @@ async def authorize(request: AuthRequest) -> Response:
         return await fail(request, back, error)
 
 
-async def authorize_by_form(request: AuthRequest) -> Response:
+async def authorize_by_form(request: AuthorizeRequest) -> Response:
     """`POST /oauth2/authorize` becomes a GET: the session's cookie does not come along with another site's form."""
     body = await request.body()
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM or len(body) > ALLOWED_LENGTH:
@@ -71,7 +71,7 @@ async def authorize_by_form(request: AuthRequest) -> Response:
     return RedirectResponse(f"/oauth2/authorize?{query}", 303, {"Cache-Control": "no-store"})
 
 
-async def go_on(request: AuthRequest) -> Response:
+async def go_on(request: AuthorizeRequest) -> Response:
     """`GET /oauth2/continue?request=`: after signing in."""
     request_id = request.query_params.get("request", "")
     client, waiting = await _waiting(request, request_id)
@@ -81,7 +81,7 @@ async def go_on(request: AuthRequest) -> Response:
         return await fail(request, waiting, error, after_form=True)
 
 
-async def decide(request: AuthRequest) -> Response:
+async def decide(request: AuthorizeRequest) -> Response:
     """`POST /oauth2/consent` with `request` and `answer` (allow or deny)."""
     fields = await form_fields(request, "request", "answer")
     client, waiting = await _waiting(request, fields["request"])
@@ -97,7 +97,7 @@ async def decide(request: AuthRequest) -> Response:
 
 
 async def _begun(
-    request: AuthRequest, client: Client, checked_request: AuthorizationRequest, parameters: Parameters
+    request: AuthorizeRequest, client: Client, checked_request: AuthorizationRequest, parameters: Parameters
 ) -> AuthorizationRequest:
     """The request with what is known as it begins. Raises OAuthError."""
     provider, hint = request.state["oauth_server"], None
@@ -117,7 +117,7 @@ async def _begun(
 
 
 async def _proceed(
-    request: AuthRequest, client: Client, waiting: AuthorizationRequest, request_id: str | None = None
+    request: AuthorizeRequest, client: Client, waiting: AuthorizationRequest, request_id: str | None = None
 ) -> Response:
     """The next step: signing in, the question, or the way back. Raises OAuthError."""
     provider = request.state["oauth_server"]
@@ -143,7 +143,7 @@ async def _proceed(
 
 
 async def _must_sign_in(
-    request: AuthRequest, client: Client, waiting: AuthorizationRequest, user: User, session: Session
+    request: AuthorizeRequest, client: Client, waiting: AuthorizationRequest, user: User, session: Session
 ) -> bool:
     if waiting.hint_subject is not None:
         subject = await request.state["oauth_server"].issuing.subject(user.id, client)
@@ -162,7 +162,7 @@ def _asks(client: Client, waiting: AuthorizationRequest, grant: Grant | None) ->
 
 
 async def _sign_in(
-    request: AuthRequest, waiting: AuthorizationRequest, request_id: str | None, *, again: bool
+    request: AuthorizeRequest, waiting: AuthorizationRequest, request_id: str | None, *, again: bool
 ) -> Response:
     request_id, cookie = await _kept(request, waiting, request_id)
     query = {"next": f"/oauth2/continue?request={request_id}"} | ({"again": "1"} if again else {})
@@ -175,7 +175,7 @@ async def _sign_in(
 
 
 async def _question(
-    request: AuthRequest, client: Client, waiting: AuthorizationRequest, request_id: str | None
+    request: AuthorizeRequest, client: Client, waiting: AuthorizationRequest, request_id: str | None
 ) -> Response:
     first, (request_id, cookie) = request_id is None, await _kept(request, waiting, request_id)
     going_on = f"/oauth2/continue?request={request_id}"
@@ -198,7 +198,7 @@ async def _question(
     return response
 
 
-def _speak(request: AuthRequest, response: Response, waiting: AuthorizationRequest) -> bool:
+def _speak(request: AuthorizeRequest, response: Response, waiting: AuthorizationRequest) -> bool:
     """Whether the response sets the language that the client asks for: not against a choice of the person."""
     if waiting.locale is None or read_cookie(cookie_header(request.scope), LANGUAGE.encode()):
         return False
@@ -206,14 +206,14 @@ def _speak(request: AuthRequest, response: Response, waiting: AuthorizationReque
     return True
 
 
-async def _refused(request: AuthRequest, client: Client, waiting: AuthorizationRequest) -> Response:
+async def _refused(request: AuthorizeRequest, client: Client, waiting: AuthorizationRequest) -> Response:
     error = {"error": "access_denied", "error_description": "the user may not use this client"}
     url = with_query(waiting, error, request.state["oauth_server"].issuer)
     return await page(request, "oauth_server/refused.html", status_code=403, client=client, back=url)
 
 
 async def _finish(
-    request: AuthRequest, client: Client, waiting: AuthorizationRequest, user: User, session: Session,
+    request: AuthorizeRequest, client: Client, waiting: AuthorizationRequest, user: User, session: Session,
     grant: Grant | None, *, after_form: bool,
 ) -> Response:  # fmt: skip
     provider = request.state["oauth_server"]
@@ -236,7 +236,7 @@ async def _finish(
 
 
 async def _kept(
-    request: AuthRequest, waiting: AuthorizationRequest, request_id: str | None
+    request: AuthorizeRequest, waiting: AuthorizationRequest, request_id: str | None
 ) -> tuple[str, tuple[bytes, bytes]]:
     """(the id under which the request waits, the cookie that binds it to this browser)."""
     store = request.state["oauth_server"].store
@@ -249,7 +249,7 @@ async def _kept(
     return request_id, cookie
 
 
-async def _waiting(request: AuthRequest, request_id: str) -> tuple[Client, AuthorizationRequest]:
+async def _waiting(request: AuthorizeRequest, request_id: str) -> tuple[Client, AuthorizationRequest]:
     """The client and its request that this browser started. Raises NotFound."""
     issuer_of(request)
     provider, browser = request.state["oauth_server"], _browser(request)
@@ -260,13 +260,13 @@ async def _waiting(request: AuthRequest, request_id: str) -> tuple[Client, Autho
     return client, waiting
 
 
-def _browser(request: AuthRequest) -> str | None:
+def _browser(request: AuthorizeRequest) -> str | None:
     name = full_name(_cookie_name(request), request.scope)
     value = read_cookie(cookie_header(request.scope), name.encode())
     return value if value and len(value) <= 64 else None
 
 
-def _cookie_name(request: AuthRequest) -> str:
+def _cookie_name(request: AuthorizeRequest) -> str:
     return f"{request.state['settings'].session_cookie}-authorize"
 
 

@@ -1,4 +1,4 @@
-"""Hits on their way: what to count, summed up by site and hour, and the visitors who wait for numbers. Pure."""
+"""A batch of hits, summed by site and hour, and the requests that await totals. Pure."""
 
 import asyncio
 from collections import deque
@@ -41,15 +41,15 @@ class Shape:
 
 
 @dataclass(frozen=True, slots=True)
-class Numbers:
-    """A hit's own numbers: of the page, of the site, and the site's visitors."""
+class HitTotals:
+    """The totals after a hit: visits of the page, visits of the site, visitors of the site."""
 
     page: int
     site: int
     visitors: int
 
 
-NumbersFuture = asyncio.Future[Numbers | None]
+TotalsFuture = asyncio.Future[HitTotals | None]
 
 
 class SlotCounts:
@@ -78,17 +78,17 @@ class SlotCounts:
         self.left_out: dict[str, int] = {}
         self.events: dict[str, list[str]] = {}
         self.recent: deque[tuple[float, Shape]] = deque(maxlen=MAX_RECENT)
-        self.waiting: list[tuple[str, bool, NumbersFuture]] = []
-        """(path, whether the hit is counted there, who waits for its numbers)."""
+        self.waiting: list[tuple[str, bool, TotalsFuture]] = []
+        """(path, whether the hit is a visit of it, the request that awaits totals)."""
         self._paths: list[str] = []
         self.items = 0
         self.count = 0
         """Hits of every kind."""
-        self.acknowledged: NumbersFuture | None = None
-        """Done when Redis has the hits: for whoever asks for no numbers."""
+        self.acknowledged: TotalsFuture | None = None
+        """Done when Redis has the hits: for requests that want no totals."""
 
     def visit(self, shape: Shape, visitor: str, now: float) -> None:
-        """One visit; `visitor` is empty where they are known to be counted already, or not to be counted."""
+        """Adds one visit; `visitor` is empty if the visitor is counted already, or must not be."""
         self.count += 1
         count = self.shapes.get(shape, 0)
         self.shapes[shape] = count + 1
@@ -100,7 +100,7 @@ class SlotCounts:
         if shape.names:
             self.recent.append((now, shape))
 
-    def leave_out(self, reason: str) -> None:
+    def exclude(self, reason: str) -> None:
         self.count += 1
         self.left_out[reason] = self.left_out.get(reason, 0) + 1
 
@@ -117,7 +117,7 @@ class SlotCounts:
     def report(self, now: float) -> bytes:
         """The slot as the script reads it."""
         site, slot = self.site, self.slot
-        numbers = {shape: number for number, shape in enumerate(self.shapes, 1)}
+        indexes = {shape: number for number, shape in enumerate(self.shapes, 1)}
         self._paths = list({path: None for path, _, _ in self.waiting if path})
         forgotten = max(slot.day_ends, now) + GRACE
         ends = slot.day_ends + site.retention_days * 86_400 if site.retention_days else 0
@@ -129,10 +129,10 @@ class SlotCounts:
             slot.ends + HOUR_RETENTION,
             site.max_paths,
             b",".join([b"[%d,%b" % (count, shape.json) for shape, count in self.shapes.items()]),
-            b",".join([b'["%b",%d]' % (visitor.encode(), numbers[shape]) for visitor, shape in self.visitors]),
+            b",".join([b'["%b",%d]' % (visitor.encode(), indexes[shape]) for visitor, shape in self.visitors]),
             orjson.dumps(list(self.left_out.items())) if self.left_out else b"[]",
             self._events() if self.events else b"[]",
-            b",".join([b"[%d,%d]" % (when, numbers[shape]) for when, shape in self.recent]),
+            b",".join([b"[%d,%d]" % (when, indexes[shape]) for when, shape in self.recent]),
             orjson.dumps(self._paths) if self._paths else b"[]",
         )
 
@@ -157,11 +157,11 @@ class SlotCounts:
             if is_counted:
                 site_next += 1
                 page_next[path] += 1
-                numbers = Numbers(page_next[path], site_next, visitors)
+                totals = HitTotals(page_next[path], site_next, visitors)
             else:
-                numbers = Numbers(after.get(path, 0), total, visitors)
+                totals = HitTotals(after.get(path, 0), total, visitors)
             if not future.done():
-                future.set_result(numbers)
+                future.set_result(totals)
 
     def give_up(self) -> None:
         for _, _, future in self.waiting:
@@ -174,7 +174,7 @@ class SlotCounts:
 
 
 class SitesBatch:
-    """Hits of sites, in the order of their coming."""
+    """Hits of sites, in order of arrival."""
 
     def __init__(self) -> None:
         self.slots: list[SlotCounts] = []

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from app.sites.hit import LeftOut
+from app.sites.hit import Exclusion
 from app.sites.page_address import MAX_ADDRESS_LENGTH
 from app.web.body import Body, Text
 from app.web.openapi import ResponseModel
@@ -79,7 +79,7 @@ class Stats(ResponseModel):
     time_zone: str
     series: list[Point]
     before: Before
-    left_out: dict[LeftOut, Count]
+    left_out: dict[Exclusion, Count]
 
 
 class TopRow(ResponseModel):

@@ -9,7 +9,7 @@ from typing import cast
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from app.sites.batch import Numbers
+from app.sites.batch import HitTotals
 from app.sites.hit import BadHit, Hit, body_values, hit_of, page_of, query_values
 from app.sites.lifespan import SitesState
 from app.sites.models import Site
@@ -66,11 +66,11 @@ class Collect(FastEndpoint):
             report = counter.query_report(site, scope["query_string"], headers)
         except BadHit:
             return None
-        wants_numbers = _wants_numbers(headers)
-        future = counter.count_now(report, _address(scope), numbers=wants_numbers)
+        want_totals = _wants_totals(headers)
+        future = counter.count_now(report, _address(scope), want_totals=want_totals)
         if future is None:
             return None
-        return Deferred(future, _numbers if wants_numbers else _gif)
+        return Deferred(future, _totals_response if want_totals else _gif)
 
     async def handle(self, scope: Scope) -> FastResponse:
         """GET and HEAD."""
@@ -89,7 +89,7 @@ class Collect(FastEndpoint):
                 return bad_hit(error)
             if scope["method"] == "GET" and rest != "count":
                 _postpone(state, scope, site_id, values)
-            return _numbers(None) if _wants_numbers(headers_of(scope)) else _gif(None)
+            return _totals_response(None) if _wants_totals(headers_of(scope)) else _gif(None)
         if site is None:
             return UNKNOWN_SITE, GIF
         if is_script:
@@ -99,13 +99,13 @@ class Collect(FastEndpoint):
         if scope["method"] == "HEAD":
             return GIF_HEADERS, GIF
         headers = headers_of(scope)
-        wants_numbers = _wants_numbers(headers)
+        want_totals = _wants_totals(headers)
         try:
             report = state["hit_counter"].query_report(site, scope["query_string"], headers)
         except BadHit as error:
             return bad_hit(error)
-        numbers = await (await state["hit_counter"].count(report, _address(scope), numbers=wants_numbers))
-        return _numbers(numbers) if wants_numbers else _gif(None)
+        totals = await (await state["hit_counter"].count(report, _address(scope), want_totals=want_totals))
+        return _totals_response(totals) if want_totals else _gif(None)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] in {"GET", "HEAD"}:
@@ -120,7 +120,7 @@ class Collect(FastEndpoint):
     async def _post(self, scope: Scope, receive: Receive) -> FastResponse:
         state = cast(SitesState, scope["state"])
         headers = headers_of(scope)
-        wants_numbers = _wants_numbers(headers)
+        want_totals = _wants_totals(headers)
         site_id = scope["path"].split("/", 3)[2]
         try:
             values = await _posted_values(scope, receive, headers)
@@ -132,10 +132,10 @@ class Collect(FastEndpoint):
             return bad_hit(error)
         except StoreUnavailable:
             _postpone(state, scope, site_id, values)
-            return _numbers(None) if wants_numbers else (EMPTY_HEADERS, b"")
+            return _totals_response(None) if want_totals else (EMPTY_HEADERS, b"")
         report = state["hit_counter"].report(site, hit, headers)
-        numbers = await (await state["hit_counter"].count(report, _address(scope), numbers=wants_numbers))
-        return _numbers(numbers) if wants_numbers else (EMPTY_HEADERS, b"")
+        totals = await (await state["hit_counter"].count(report, _address(scope), want_totals=want_totals))
+        return _totals_response(totals) if want_totals else (EMPTY_HEADERS, b"")
 
 
 def bad_hit(error: Exception) -> FastResponse:
@@ -174,10 +174,10 @@ async def _read(state: SitesState, site: Site, query: bytes) -> FastResponse:
         return bad_hit(error)
     try:
         await state["site_store"].count_pending(site)
-        numbers = await state["site_stats"].numbers(site, path)
+        totals = await state["site_stats"].totals(site, path)
     except StoreUnavailable:
-        return _numbers(None)
-    return _numbers(numbers)
+        return _totals_response(None)
+    return _totals_response(totals)
 
 
 def _script(site_id: str, headers: dict[bytes, bytes]) -> FastResponse:
@@ -205,7 +205,7 @@ def _is_special(rest: str) -> bool:
     return rest == "count" or rest.endswith(".js")
 
 
-def _wants_numbers(headers: dict[bytes, bytes]) -> bool:
+def _wants_totals(headers: dict[bytes, bytes]) -> bool:
     return b"application/json" in headers.get(b"accept", b"")[:200]
 
 
@@ -214,11 +214,11 @@ def _address(scope: Scope) -> str:
     return client[0] if client else ""
 
 
-def _gif(_: Numbers | None) -> FastResponse:
+def _gif(_: HitTotals | None) -> FastResponse:
     return GIF_HEADERS, GIF
 
 
-def _numbers(numbers: Numbers | None) -> FastResponse:
-    if numbers is None:
+def _totals_response(totals: HitTotals | None) -> FastResponse:
+    if totals is None:
         return JSON_HEADERS, UNKNOWN
-    return JSON_HEADERS, b'{"page":%d,"site":%d,"visitors":%d}' % (numbers.page, numbers.site, numbers.visitors)
+    return JSON_HEADERS, b'{"page":%d,"site":%d,"visitors":%d}' % (totals.page, totals.site, totals.visitors)

@@ -22,7 +22,7 @@ WIDEST = "desktop"
 MAX_FIELDS = 20
 
 
-class LeftOut(StrEnum):
+class Exclusion(StrEnum):
     """Why a hit is counted apart."""
 
     BOTS = "bots"

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from app.sites.batch import BROWSER, COUNTRY, LANGUAGE, REFERRER, SCREEN, SYSTEM, NumbersFuture, Shape
+from app.sites.batch import BROWSER, COUNTRY, LANGUAGE, REFERRER, SCREEN, SYSTEM, Shape, TotalsFuture
 from app.sites.countries import Countries
-from app.sites.hit import Hit, LeftOut, asks_for_privacy, hit_of, language, query_values
+from app.sites.hit import Exclusion, Hit, asks_for_privacy, hit_of, language, query_values
 from app.sites.hit_senders import HitSenders
 from app.sites.models import Privacy, Site
 from app.sites.referrers import is_spam
@@ -16,10 +16,10 @@ from app.sites.visitors import CountedVisitors, visitor_hash
 from app.web.prefetch import is_prefetch
 
 MAX_CACHED_REPORTS = 8192
-"""Of reports that are remembered, because many visitors send the same."""
-MAX_REMEMBERED_BYTES = 2048
-"""Of a report's headers and query; a longer one is not remembered."""
-DECIDING = (
+"""Parsed reports that are cached: many visitors send the same one."""
+MAX_CACHED_BYTES = 2048
+"""Bytes of a report's headers and query; a longer one is not cached."""
+REPORT_HEADERS = (
     b"user-agent",
     b"referer",
     b"origin",
@@ -31,23 +31,23 @@ DECIDING = (
     b"sec-gpc",
     b"dnt",
 )
-"""The headers that decide what a report counts as."""
+"""Request headers that a report depends on."""
 Headers = Mapping[bytes, bytes]
 ReportKey = tuple[str | bytes | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A hit, and what it counts as wherever it comes from."""
+    """A parsed hit: everything about it that does not depend on the client's address and the time."""
 
     site: Site
     hit: Hit
     agent: bytes
-    left_out: LeftOut | None
+    exclusion: Exclusion | None
     is_private: bool
     shape: Shape
     number: int
-    """Another one for each report: with it and an address a visit is recognised without hashing."""
+    """Unique: with the address it identifies a repeated visit without hashing."""
 
 
 class HitCounter:
@@ -73,13 +73,13 @@ class HitCounter:
 
     def query_report(self, site: Site, query: bytes, headers: Headers) -> Report:
         """The report in a request's query and headers. Raises BadHit."""
-        key = (site.id, query, *map(headers.get, DECIDING))
+        key = (site.id, query, *map(headers.get, REPORT_HEADERS))
         report = self._reports.get(key)
         if report is None or report.site is not site:
             hit = hit_of(query_values(query), site, headers.get(b"referer", b""), headers.get(b"origin", b""))
             report = self.report(site, hit, headers)
-            if sum(len(part) for part in key if part is not None) <= MAX_REMEMBERED_BYTES:
-                self._remember(key, report)
+            if sum(len(part) for part in key if part is not None) <= MAX_CACHED_BYTES:
+                self._cache(key, report)
         return report
 
     def report(self, site: Site, hit: Hit, headers: Headers) -> Report:
@@ -97,22 +97,22 @@ class HitCounter:
                 (LANGUAGE, tongue),
             )
             shape = Shape(hit.page.path, tuple(f"{kind}:{name}" for kind, name in names if name))
-        left_out = self._left_out(site, hit, headers, is_bot=known.is_bot, is_private=is_private)
+        exclusion = self._exclusion(site, hit, headers, is_bot=known.is_bot, is_private=is_private)
         self._number += 1
-        return Report(site, hit, agent, left_out, is_private, shape, self._number)
+        return Report(site, hit, agent, exclusion, is_private, shape, self._number)
 
-    def count_now(self, report: Report, address: str, *, numbers: bool) -> NumbersFuture | None:
-        """Counts a report; None, with nothing done, where Redis has to be asked first."""
+    def count_now(self, report: Report, address: str, *, want_totals: bool) -> TotalsFuture | None:
+        """Counts a report; None, with nothing done, if the day's salt has to be read from Redis first."""
         site = report.site
         now = self._clock()
         slot = self._calendar.slot(site.time_zone, now)
         salt = self._salts.cached(site.time_zone, slot)
-        return None if salt is None else self._count(report, address, slot, salt, now, numbers=numbers)
+        return None if salt is None else self._count(report, address, slot, salt, now, want_totals=want_totals)
 
     async def count(
-        self, report: Report, address: str, at: float | None = None, *, numbers: bool = False
-    ) -> NumbersFuture:
-        """Counts a report, also of a former hour. A former day's salt is gone: it has no visitor then."""
+        self, report: Report, address: str, at: float | None = None, *, want_totals: bool = False
+    ) -> TotalsFuture:
+        """Counts a report, also of a former hour. One of a former day has no visitor: that salt is deleted."""
         site = report.site
         now = self._clock()
         slot = self._calendar.slot(site.time_zone, now)
@@ -121,21 +121,23 @@ class HitCounter:
             if former.day != slot.day:
                 report = replace(report, is_private=True)
             return self._count(
-                report, address, former, await self._salts.get(site.time_zone, slot), at, numbers=numbers
+                report, address, former, await self._salts.get(site.time_zone, slot), at, want_totals=want_totals
             )
-        return self._count(report, address, slot, await self._salts.get(site.time_zone, slot), now, numbers=numbers)
+        return self._count(
+            report, address, slot, await self._salts.get(site.time_zone, slot), now, want_totals=want_totals
+        )
 
     def _count(
-        self, report: Report, address: str, slot: TimeSlot, salt: bytes, now: float, *, numbers: bool
-    ) -> NumbersFuture:
-        site, event, reason = report.site, report.hit.event, report.left_out
-        counts = self.senders.open(site, slot)
+        self, report: Report, address: str, slot: TimeSlot, salt: bytes, now: float, *, want_totals: bool
+    ) -> TotalsFuture:
+        site, event, reason = report.site, report.hit.event, report.exclusion
+        counts = self.senders.reserve(site, slot)
         if counts is None:
-            return self.senders.unknown()
+            return self.senders.without_totals()
         if reason is None and site.networks and site.ignores(address):
-            reason = LeftOut.OWN
+            reason = Exclusion.OWN
         if reason is not None:
-            counts.leave_out(reason)
+            counts.exclude(reason)
         elif event:
             counts.event(event, "" if report.is_private else visitor_hash(salt, site.id, address, report.agent))
         elif report.is_private:
@@ -144,10 +146,10 @@ class HitCounter:
             shape = self._with_country(report.shape, address) if self._countries.known else report.shape
             counts.visit(shape, self._new_visitor(report, address, slot, salt), now)
         is_visit = reason is None and not event
-        return self.senders.wait(site, counts, report.shape.path, counted=is_visit, numbers=numbers)
+        return self.senders.enqueue(site, counts, report.shape.path, counted=is_visit, want_totals=want_totals)
 
     def _new_visitor(self, report: Report, address: str, slot: TimeSlot, salt: bytes) -> str:
-        """The visitor's hash; empty where they are counted already, on this page in this hour."""
+        """The visitor's hash; empty if the visitor is counted already, on this page in this hour."""
         if not self._counted.first((report.number, address, slot.begins)):
             return ""
         site = report.site
@@ -155,24 +157,24 @@ class HitCounter:
         first = self._counted.first((site.id, site.revision, slot.begins, report.shape.path, visitor))
         return visitor if first else ""
 
-    def _left_out(self, site: Site, hit: Hit, headers: Headers, *, is_bot: bool, is_private: bool) -> LeftOut | None:
+    def _exclusion(self, site: Site, hit: Hit, headers: Headers, *, is_bot: bool, is_private: bool) -> Exclusion | None:
         if is_prefetch(headers):
-            return LeftOut.PREFETCH
+            return Exclusion.PREFETCH
         if is_bot:
-            return LeftOut.BOTS
+            return Exclusion.BOTS
         if hit.elsewhere:
-            return LeftOut.ELSEWHERE
+            return Exclusion.ELSEWHERE
         if hit.referrer and is_spam(hit.referrer, self._spam):
-            return LeftOut.SPAM
+            return Exclusion.SPAM
         if is_private and site.privacy is Privacy.NOTHING:
-            return LeftOut.PRIVATE
+            return Exclusion.PRIVATE
         return None
 
     def _with_country(self, shape: Shape, address: str) -> Shape:
         country = self._countries.of(address)
         return Shape(shape.path, (*shape.names, f"{COUNTRY}:{country}")) if country else shape
 
-    def _remember(self, key: ReportKey, report: Report) -> None:
+    def _cache(self, key: ReportKey, report: Report) -> None:
         if len(self._reports) >= MAX_CACHED_REPORTS:
             for oldest in list(self._reports)[: MAX_CACHED_REPORTS // 8]:
                 del self._reports[oldest]

@@ -1,20 +1,20 @@
-"""Hits of all sites on their way to Redis: one exact sender, or in a cluster one for each bucket."""
+"""Sends the hits of all sites to Redis, each exactly once: one sender, or in a cluster one for each bucket."""
 
 import asyncio
 import time
 from collections.abc import Sequence
 
 from app.counter.exactly_once import MAX_JOURNAL_BATCHES, ExactSender
-from app.sites.batch import NumbersFuture, SitesBatch, SlotCounts
+from app.sites.batch import SitesBatch, SlotCounts, TotalsFuture
 from app.sites.models import BUCKETS, Site
 from app.sites.site_calendar import TimeSlot
 from app.sites.store import Reply, SitesBatchStore
 from app.store.client import Store
 
-SPACING = 0.05
-"""Seconds for which hits that come one by one wait for company."""
+BATCH_DELAY = 0.05
+"""Seconds for which a hit waits for others of its batch."""
 DURABILITY_INTERVAL = 1.0
-SHARE = 4
+SITE_SHARE = 4
 """One site may fill a quarter of the queue: a flood on it leaves room for the others."""
 
 
@@ -43,7 +43,7 @@ class SitesQueue:
 
 
 class SlotsBatch:
-    """Hits on their way."""
+    """Hits that are sent, and await their reply."""
 
     def __init__(self, slots: Sequence[SlotCounts]) -> None:
         self._slots = slots
@@ -55,11 +55,11 @@ class SlotsBatch:
         return self._arguments
 
     def tell(self, reply: Reply) -> None:
-        for counts, numbers in zip(self._slots, reply, strict=True):
-            if numbers is None:
+        for counts, totals in zip(self._slots, reply, strict=True):
+            if totals is None:
                 counts.give_up()
             else:
-                counts.tell(numbers)
+                counts.tell(totals)
 
     def give_up(self) -> None:
         for counts in self._slots:
@@ -67,16 +67,16 @@ class SlotsBatch:
 
 
 class HitSenders:
-    """Counts hits of sites, each exactly once. `run` has to run for as long as hits are to be counted."""
+    """Counts hits while `run` runs."""
 
-    def __init__(self, store: Store, barrier: Store, *, most_waiting: int, reached: Sequence[int] = ()) -> None:
+    def __init__(self, store: Store, barrier: Store, *, max_queued: int, reached: Sequence[int] = ()) -> None:
         count = BUCKETS if store.sharded else 1
         self._queues = [SitesQueue() for _ in range(count)]
         self._senders = [
             ExactSender(
                 SitesBatchStore(store, barrier, bucket, reached),
                 queue,
-                spacing=SPACING,
+                spacing=BATCH_DELAY,
                 confirm=DURABILITY_INTERVAL,
                 journal_limit=MAX_JOURNAL_BATCHES // count,
             )
@@ -84,7 +84,7 @@ class HitSenders:
         ]
         self._started: set[int] = set()
         self._start: asyncio.Queue[int] = asyncio.Queue()
-        self._most_waiting = most_waiting
+        self._max_queued = max_queued
         self.dropped = 0
         self._loop = asyncio.get_running_loop()
 
@@ -105,7 +105,7 @@ class HitSenders:
         return sum(len(sender.journal) for sender in self._senders)
 
     async def run(self) -> None:
-        """A sender starts with its first hit."""
+        """Starts each sender with its first hit."""
         async with asyncio.TaskGroup() as tasks:
             while True:
                 tasks.create_task(self._senders[await self._start.get()].run())
@@ -116,20 +116,20 @@ class HitSenders:
                 if sender.waiting:
                     tasks.create_task(sender.flush(seconds))
 
-    def open(self, site: Site, slot: TimeSlot) -> SlotCounts | None:
-        """Where to count a hit, which `wait` has to follow; None where the queue is full."""
+    def reserve(self, site: Site, slot: TimeSlot) -> SlotCounts | None:
+        """The counts to add a hit to, before `enqueue`; None if the queue is full."""
         at = site.bucket % len(self._senders)
         queue, sender = self._queues[at], self._senders[at]
         waiting = queue.waiting_of.get(site.id, 0)
-        if sender.waiting >= self._most_waiting or waiting >= self._most_waiting // SHARE:
+        if sender.waiting >= self._max_queued or waiting >= self._max_queued // SITE_SHARE:
             self.dropped += 1
             return None
         queue.waiting_of[site.id] = waiting + 1
         return queue.batch.slot_of(site, slot)
 
-    def wait(self, site: Site, counts: SlotCounts, path: str, *, counted: bool, numbers: bool) -> NumbersFuture:
-        """Until Redis has the hit. The future then holds the hit's `numbers`, or None where they are not asked for, or
-        cannot be known in time.
+    def enqueue(self, site: Site, counts: SlotCounts, path: str, *, counted: bool, want_totals: bool) -> TotalsFuture:
+        """Sends what was added to `counts`. The future is done when Redis has the hit. It holds the totals, or None if
+        they are not wanted or Redis is away.
         """
         at = site.bucket % len(self._senders)
         sender = self._senders[at]
@@ -138,16 +138,17 @@ class HitSenders:
             self._start.put_nowait(at)
         sender.added()
         if sender.away:
-            return self.unknown()
-        if numbers:
-            future: NumbersFuture = self._loop.create_future()
+            return self.without_totals()
+        if want_totals:
+            future: TotalsFuture = self._loop.create_future()
             counts.waiting.append((path, counted, future))
             return future
         if counts.acknowledged is None:
             counts.acknowledged = self._loop.create_future()
         return counts.acknowledged
 
-    def unknown(self) -> NumbersFuture:
-        future: NumbersFuture = self._loop.create_future()
+    def without_totals(self) -> TotalsFuture:
+        """A future that is done, with None."""
+        future: TotalsFuture = self._loop.create_future()
         future.set_result(None)
         return future

@@ -59,7 +59,7 @@ async def open_sites(web: WebState, metrics: Metrics, clock: Callable[[], float]
         countries = Countries(settings.geoip_file)
         stack.callback(countries.close)
         site_store = SiteStore(store, settings.site_reached)
-        senders = HitSenders(store, barrier, most_waiting=settings.max_queued_hits, reached=settings.site_reached)
+        senders = HitSenders(store, barrier, max_queued=settings.max_queued_hits, reached=settings.site_reached)
         salts = Salts(site_store)
         counter = HitCounter(senders, salts, UserAgents(), countries, frozenset(settings.referrer_spam), clock)
         postponed = PostponedHits(counter, clock)

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from app.sites.hit import BadHit, Hit
-from app.sites.hit_counter import DECIDING, HitCounter
+from app.sites.hit_counter import REPORT_HEADERS, HitCounter
 from app.sites.models import Site
 from app.store.client import ResponseError, StoreUnavailable
 
@@ -51,7 +51,7 @@ class PostponedHits:
         headers: Headers,
         address: str,
     ) -> None:
-        headers = {name: headers[name] for name in DECIDING if name in headers}
+        headers = {name: headers[name] for name in REPORT_HEADERS if name in headers}
         size = sum(map(len, values.values())) + sum(map(len, headers.values()))
         if len(self._hits) >= MAX_POSTPONED or size > MAX_POSTPONED_BYTES:
             self.dropped += 1

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-from app.sites.batch import Numbers
-from app.sites.hit import LeftOut
+from app.sites.batch import HitTotals
+from app.sites.hit import Exclusion
 from app.sites.models import Site
 from app.sites.site_calendar import HOUR, cached_zone, day_begins, day_of, days, from_compact, months
 from app.sites.stats_store import Count, StatsStore
@@ -39,11 +39,11 @@ class SiteStats:
         self._clock = clock
         self.lists = TopLists(store, self.today)
 
-    async def numbers(self, site: Site, path: str) -> Numbers:
-        """The numbers that a hit of the page would get, without counting one."""
+    async def totals(self, site: Site, path: str) -> HitTotals:
+        """The totals of a page and its site, without counting a hit."""
         totals, path_id = await self.store.totals(site), await self.store.path_id(site, path)
         page = await self.store.path_total(site, path_id) if path_id is not None else Count()
-        return Numbers(page.visits, totals.get("visits", 0), totals.get("visitors", 0))
+        return HitTotals(page.visits, totals.get("visits", 0), totals.get("visitors", 0))
 
     def today(self, site: Site) -> date:
         return day_of(self._clock(), cached_zone(site.time_zone))
@@ -80,7 +80,7 @@ class SiteStats:
         return _sum((await self.store.days(site, before.first, before.last)).values()).visits
 
     async def _left_out(self, site: Site, span: Range) -> dict[str, int]:
-        left_out = dict.fromkeys((reason.value for reason in LeftOut), 0)
+        left_out = dict.fromkeys((reason.value for reason in Exclusion), 0)
         for (day, reason), number in (await self.store.left_out(site, months(span.first, span.last))).items():
             if span.first <= day <= span.last and reason in left_out:
                 left_out[reason] += number

@@ -77,7 +77,7 @@ class Embedded:
 
     def revive(self) -> None:
         """Starts a supervisor if none runs: the first, or the next after one was killed. Does not wait for it."""
-        lock = supervisor.lock_file(self._folder / "keeper.lock")
+        lock = supervisor.lock_file(self._folder / "supervisor.lock")
         try:
             if not supervisor.taken(lock):
                 return

@@ -2,8 +2,8 @@
 
 Runs as a detached script on the standard library alone: `python supervisor.py FOLDER SERVER`. Three locks in the folder
 tell which processes exist: each user of the server shares `users.lock`, for whose exclusive lock the supervisor waits;
-the supervisor holds `keeper.lock`; the server inherits `server.lock`. The kernel drops the locks of a killed process,
-so that none goes stale.
+the supervisor holds `supervisor.lock`; the server inherits `server.lock`. The kernel drops the locks of a killed
+process, so that none goes stale.
 """
 
 import ctypes
@@ -35,7 +35,7 @@ NEXT_COMMAND = re.compile(rb"\r\n\*\d+\r\n\$\d+\r\n")
 
 def main(folder: Path, server: str) -> int:
     os.umask(0o077)
-    if not taken(lock_file(folder / "keeper.lock"), within=4 * TICK):
+    if not taken(lock_file(folder / "supervisor.lock"), within=4 * TICK):
         return 0  # another supervisor was faster; `revive` holds this lock only for a moment
     users, data = lock_file(folder / "users.lock"), lock_file(folder / "server.lock")
     (folder / "failed").unlink(missing_ok=True)

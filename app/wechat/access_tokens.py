@@ -36,7 +36,7 @@ Fetch = Callable[[bool], Awaitable[tuple[str, float]]]
 """Asks WeChat for a token, by force or not. Returns (the token, its seconds). Raises Refused, WeChatProblem."""
 
 
-class TokenKeeper:
+class TokenCache:
     """One kind of token of one account."""
 
     def __init__(

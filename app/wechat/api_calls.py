@@ -9,7 +9,7 @@ import orjson
 
 from app.http_client.client import HttpClientError, SafeHttpClient, TimedOut
 from app.web.i18n import N_
-from app.wechat.access_tokens import Refused, TokenKeeper
+from app.wechat.access_tokens import Refused, TokenCache
 from app.wechat.errcodes import BUSY, DEAD_TOKEN, errcode_of, parse_json
 from app.wechat.errors import NoToken, WeChatProblem, WeChatTimeout
 
@@ -44,31 +44,30 @@ class WeChatApi:
 
 
 async def with_token(
-    keeper: TokenKeeper,
+    cache: TokenCache,
     ask: Callable[[str], Awaitable[R]],
     code: Callable[[R], int],
     *,
     reads: bool,
-    again: bool = True,
+    repeatable: bool = True,
 ) -> R:
-    """Asks with the keeper's token. A dead one is replaced, and the call repeated, once; `again` is False for a call
-    that cannot be repeated. A busy WeChat is asked again for a call that `reads`. Without another token the answer
-    stands. Raises NoToken.
+    """Calls with the cached token. Replaces an invalid token, and repeats a `repeatable` call, once. Repeats a call
+    that `reads` while WeChat is busy. Without another token it returns the answer as it is. Raises NoToken.
     """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + BUSY_DEADLINE
     waits = list(BUSY_WAITS) if reads else []
-    token, replaced = await keeper.get(), False
+    token, replaced = await cache.get(), False
     answer = await ask(token.value)
     while True:
         if code(answer) in DEAD_TOKEN and not replaced:
             try:
-                token, replaced = await keeper.replace(token.value), True
+                token, replaced = await cache.replace(token.value), True
             except NoToken as problem:
                 if problem.errcode:
                     raise
                 return answer
-            if not again:
+            if not repeatable:
                 return answer
         elif code(answer) == BUSY and waits and loop.time() + waits[0] < deadline:
             await asyncio.sleep(waits.pop(0))

@@ -171,7 +171,7 @@ async def _passed_on(
 
     small = isinstance(body, bytes)
     reads = small and request.method == "GET"
-    answer = await with_token(hub.access_token, ask, _errcode, reads=reads, again=small)
+    answer = await with_token(hub.access_token, ask, _errcode, reads=reads, repeatable=small)
     hub.count(path, answer.errcode)
     return answer.response
 

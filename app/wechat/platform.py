@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 from app.store.rate_limit import RateLimiter
 from app.web.i18n import N_
-from app.wechat.access_tokens import Refused, TokenKeeper
+from app.wechat.access_tokens import Refused, TokenCache
 from app.wechat.api_calls import WeChatApi, token_of, with_token
 from app.wechat.errcodes import errcode_of
 from app.wechat.errors import NoToken, WeChatProblem
@@ -39,7 +39,7 @@ class Platform:
         self.store = store
         self._clock = clock
         own = tokens.of(f"platform:{name}", "access_token")
-        self.access_token = TokenKeeper(f"platform {name}", own, self._fetch, limiter, clock, MARGIN)
+        self.access_token = TokenCache(f"platform {name}", own, self._fetch, limiter, clock, MARGIN)
 
     async def close(self) -> None:
         await self.access_token.close()

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from app.gateway.readings import BadPath, readings
 from app.gateway.rule_config import BadRule, parse_rules, unreachable_rules
-from app.gateway.rules import Allowed, Answer, Rules, Visitor, domain_of, first_match
+from app.gateway.rules import Allowed, Answer, Rules, Subject, domain_of, first_match
 
 HOST = "wiki.example.com"
-ALICE = Visitor("Alice", "alice@corp.com", frozenset({"staff"}), signed_in_at=1000.0, address="192.0.2.7")
-NOBODY = Visitor()
+ALICE = Subject("Alice", "alice@corp.com", frozenset({"staff"}), signed_in_at=1000.0, address="192.0.2.7")
+NOBODY = Subject()
 
 
 def rules_of(*tables: dict[str, Any]) -> Rules:
@@ -21,9 +21,9 @@ def rules_of(*tables: dict[str, Any]) -> Rules:
 
 
 def ask(
-    rules: Rules, path: str = "/", visitor: Visitor = ALICE, *, host: str = HOST, method: str = "GET", now: float = 1000
+    rules: Rules, path: str = "/", subject: Subject = ALICE, *, host: str = HOST, method: str = "GET", now: float = 1000
 ) -> Answer:
-    return rules.decide(host, None, method, path.encode("latin-1"), visitor, now).answer
+    return rules.decide(host, None, method, path.encode("latin-1"), subject, now).answer
 
 
 def test_the_first_match_decides_and_without_a_match_the_request_is_refused() -> None:
@@ -90,9 +90,9 @@ def test_paths_are_prefixes_at_a_segments_boundary_or_exact(pattern: str, path: 
 
 def test_methods_are_all_or_those_listed() -> None:
     rules = rules_of({"methods": ["GET", "HEAD"], "allow": "everybody"}, {"allow": "signed-in"})
-    assert ask(rules, visitor=NOBODY, method="HEAD") == Answer.ALLOW
-    assert ask(rules, visitor=NOBODY, method="POST") == Answer.SIGN_IN
-    assert ask(rules, visitor=NOBODY, method="get") == Answer.SIGN_IN
+    assert ask(rules, subject=NOBODY, method="HEAD") == Answer.ALLOW
+    assert ask(rules, subject=NOBODY, method="POST") == Answer.SIGN_IN
+    assert ask(rules, subject=NOBODY, method="get") == Answer.SIGN_IN
 
 
 @pytest.mark.parametrize(
@@ -119,11 +119,11 @@ def test_a_signed_in_user_whom_no_list_names_is_refused(allow: dict[str, list[st
 
 def test_a_network_lets_pass_without_a_sign_in_and_alone_asks_for_none() -> None:
     rules = rules_of({"allow": {"networks": ["192.0.2.0/24", "2001:db8::/32"]}})
-    assert ask(rules, visitor=Visitor(address="192.0.2.9")) == Answer.ALLOW
-    assert ask(rules, visitor=Visitor(address="::ffff:192.0.2.9")) == Answer.ALLOW
-    assert ask(rules, visitor=Visitor(address="2001:db8::5")) == Answer.ALLOW
-    assert ask(rules, visitor=NOBODY) == Answer.REFUSE
-    assert ask(rules_of({"allow": {"networks": ["192.0.2.0/24"], "users": ["a"]}}), visitor=NOBODY) == Answer.SIGN_IN
+    assert ask(rules, subject=Subject(address="192.0.2.9")) == Answer.ALLOW
+    assert ask(rules, subject=Subject(address="::ffff:192.0.2.9")) == Answer.ALLOW
+    assert ask(rules, subject=Subject(address="2001:db8::5")) == Answer.ALLOW
+    assert ask(rules, subject=NOBODY) == Answer.REFUSE
+    assert ask(rules_of({"allow": {"networks": ["192.0.2.0/24"], "users": ["a"]}}), subject=NOBODY) == Answer.SIGN_IN
 
 
 @pytest.mark.parametrize(
@@ -139,8 +139,8 @@ def test_within_asks_for_a_recent_sign_in() -> None:
     rules = rules_of({"allow": "signed-in", "within": 600})
     assert ask(rules, now=1600) == Answer.ALLOW
     assert ask(rules, now=1601) == Answer.SIGN_IN_AGAIN
-    assert ask(rules, visitor=NOBODY) == Answer.SIGN_IN
-    assert ask(rules, visitor=Visitor("alice")) == Answer.SIGN_IN_AGAIN, "a token has no time of sign-in"
+    assert ask(rules, subject=NOBODY) == Answer.SIGN_IN
+    assert ask(rules, subject=Subject("alice")) == Answer.SIGN_IN_AGAIN, "a token has no time of sign-in"
 
 
 TRAPS = [

@@ -35,7 +35,7 @@ async def test_uniques_are_exact_up_to_thousands_and_close_beyond(desk: Desk) ->
     report = counter.query_report(known, b"p=/a", {b"user-agent": CHROME.encode()})
     for start in range(0, 12_000, 500):
         addresses = [f"10.0.{n // 250}.{n % 250}" for n in range(start, start + 500)]
-        hits = [await counter.count(report, address, numbers=True) for address in addresses]
+        hits = [await counter.count(report, address, want_totals=True) for address in addresses]
         numbers = [number for number in await asyncio.gather(*hits) if number is not None]
         if start + 500 <= 4500:
             assert max(number.visitors for number in numbers) == start + 500

@@ -123,7 +123,7 @@ def test_leftovers_of_a_crash_are_ignored(folder: Path) -> None:
     folder.mkdir()
     with socket.socket(socket.AF_UNIX) as stale:
         stale.bind(str(folder / "valkey.sock"))
-    for name in ("keeper.lock", "users.lock", "server.lock"):
+    for name in ("supervisor.lock", "users.lock", "server.lock"):
         (folder / name).write_text("4711")
     (folder / "failed").write_text("a reason of last week")
     (folder / "failed.new").write_text("half of")

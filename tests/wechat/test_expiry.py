@@ -33,8 +33,8 @@ async def refreshed(clock: Clock, *workers: Running) -> None:
     """Waits until each worker knows a token that has more than its margin left."""
     async with asyncio.timeout(PATIENCE):
         for worker in workers:
-            keeper = (await worker.state["wechat"].get("shop")).access_token
-            while (await keeper.status()).expires - clock() <= MARGIN:
+            token_cache = (await worker.state["wechat"].get("shop")).access_token
+            while (await token_cache.status()).expires - clock() <= MARGIN:
                 await asyncio.sleep(0.01)
 
 

@@ -32,7 +32,7 @@ async def show(request: Request[AccountState], user: User) -> Response:
 
 
 @enrolling_allowed
-async def send(request: Request[AccountState], user: User) -> Response:
+async def submit(request: Request[AccountState], user: User) -> Response:
     """`POST /confirm` with `next` and a proof."""
     question = await confirmation(request, user, REASON, "/")
     return question or see_other(safe_path((await form_fields(request, "next"))["next"]))
@@ -65,7 +65,7 @@ async def resume(request: Request[AccountState], user: User) -> Response:
 
 routes = [
     PolicyRoute("/confirm", show, methods=["GET"], policy=IN_POPUP),
-    PolicyRoute("/confirm", send, methods=["POST"], policy=IN_POPUP),
+    PolicyRoute("/confirm", submit, methods=["POST"], policy=IN_POPUP),
     PolicyRoute("/confirm/provider", to_provider, methods=["POST"], policy=IN_POPUP),
     PolicyRoute("/confirm/resume", resume, methods=["GET"], policy=IN_POPUP),
 ]

@@ -31,7 +31,7 @@ async def show(request: Request[AccountState]) -> Response:
     return await _page(request, sent="sent" in request.query_params)
 
 
-async def send(request: Request[AccountState]) -> Response:
+async def submit(request: Request[AccountState]) -> Response:
     """`POST /forgot-password` with `login`, a username or an e-mail address."""
     login = (await form_fields(request, "login"))["login"]
     if not request.state["mail"].enabled:
@@ -110,5 +110,5 @@ ASK = Operation(
 routes = [
     ApiRoute("POST", "/api/password-reset", send_api, ASK),
     Route(PATH, show, methods=["GET"]),
-    Route(PATH, send, methods=["POST"]),
+    Route(PATH, submit, methods=["POST"]),
 ]

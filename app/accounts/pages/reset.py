@@ -23,7 +23,7 @@ async def show(request: Request[AccountState]) -> Response:
     return await page(request, "accounts/reset.html", token=token, username=user.name, field=None)
 
 
-async def send(request: Request[AccountState]) -> Response:
+async def submit(request: Request[AccountState]) -> Response:
     """`POST /reset` with `token` and `password`: sets the password and ends all sessions of the user."""
     fields, state = await form_fields(request, "token", "password"), request.state
     user = await _user(request, fields["token"])
@@ -59,5 +59,5 @@ async def _user(request: Request[AccountState], token: str) -> User | None:
 
 routes = [
     Route("/reset", show, methods=["GET"]),
-    Route("/reset", send, methods=["POST"]),
+    Route("/reset", submit, methods=["POST"]),
 ]

@@ -39,7 +39,7 @@ async def show(request: Request[AccountState]) -> Response:
     return await _form(request, pending, target)
 
 
-async def send(request: Request[AccountState]) -> Response:
+async def submit(request: Request[AccountState]) -> Response:
     """`POST /sign-in/second-factor` with `code` and `next`."""
     fields, factors = await form_fields(request, "code", "next"), request.state["second_factors"]
     target, secret = safe_path(fields["next"]), _secret(request)
@@ -89,5 +89,5 @@ def _start_again(target: str) -> Response:
 
 routes = [
     PolicyRoute(PATH, show, methods=["GET"], policy=IN_POPUP),
-    PolicyRoute(PATH, send, methods=["POST"], policy=IN_POPUP),
+    PolicyRoute(PATH, submit, methods=["POST"], policy=IN_POPUP),
 ]

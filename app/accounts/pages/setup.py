@@ -29,7 +29,7 @@ async def show(request: Request[AccountState]) -> Response:
     return await page(request, "accounts/setup.html", token=token, username="", field=None)
 
 
-async def send(request: Request[AccountState]) -> Response:
+async def submit(request: Request[AccountState]) -> Response:
     """`POST /setup` with `token`, `username` and `password`: makes the administrator and signs in."""
     fields = await form_fields(request, "token", "username", "password")
     await _check(request, fields["token"])
@@ -75,5 +75,5 @@ async def _check(request: Request[AccountState], token: str) -> None:
 routes = [
     Route("/welcome", welcome, methods=["GET"]),
     Route("/setup", show, methods=["GET"]),
-    Route("/setup", send, methods=["POST"]),
+    Route("/setup", submit, methods=["POST"]),
 ]

@@ -10,6 +10,7 @@ from starlette.routing import Route
 
 from app.accounts.helpers import page, redirect_page, see_other, with_limit
 from app.accounts.lifespan import AccountState, S
+from app.accounts.models import SignInOption
 from app.accounts.pages import second_step
 from app.accounts.pages.landing import landed, landing
 from app.accounts.second_factors.checking import relying_party
@@ -33,7 +34,7 @@ passes it on.
 """
 
 
-async def show(request: Request[AccountState]) -> Response:
+async def sign_in_form(request: Request[AccountState]) -> Response:
     """`GET /sign-in?next=&again=&username=`: the form. A signed-in user goes to `next`, unless `again` is set."""
     target = safe_path(request.query_params.get("next"))
     if "again" not in request.query_params and await request.state["current_user"].get(request.scope) is not None:
@@ -41,17 +42,16 @@ async def show(request: Request[AccountState]) -> Response:
     enrolling = await request.state["current_user"].enrolling(request.scope)
     if enrolling is not None:
         return see_other(await landing(request, enrolling, target))
-    settings = request.state["settings"]
-    only = [option for option in request.state["sign_in_options"] if option.name == settings.only_provider]
-    if only and not {"password", "notice"} & request.query_params.keys():
-        url = f"/oauth/{only[0].name}/start?next={quote(target, safe='')}"
+    provider = _only_provider(request)
+    if provider is not None and "notice" not in request.query_params:
+        url = f"/oauth/{provider.name}/start?next={quote(target, safe='')}"
         if target.startswith(GATEWAY_AUTHORIZE):
-            return await page(request, "accounts/onward.html", url=url, site=only[0].label)
+            return await page(request, "accounts/onward.html", url=url, site=provider.label)
         return see_other(url)
     return await form(request, target, username=request.query_params.get("username", ""))
 
 
-async def send(request: Request[AccountState]) -> Response:
+async def sign_in(request: Request[AccountState]) -> Response:
     """`POST /sign-in` with `username`, `password`, `next` and `stay` (on)."""
     fields = await form_fields(request, "username", "password", "next", "stay")
     target = safe_path(fields["next"])
@@ -67,7 +67,7 @@ async def send(request: Request[AccountState]) -> Response:
     return await landed(request, user, target)
 
 
-async def send_passkey(request: Request[AccountState]) -> Response:
+async def sign_in_with_passkey(request: Request[AccountState]) -> Response:
     """`POST /sign-in/passkey` with `credential` (the browser's response as JSON), `next` and `stay` (on)."""
     fields = await form_fields(request, "next", "stay")
     target, credential = safe_path(fields["next"]), await credential_of(request)
@@ -80,12 +80,12 @@ async def send_passkey(request: Request[AccountState]) -> Response:
     return await landed(request, user, target)
 
 
-async def leave(request: Request[AccountState]) -> Response:
+async def sign_out(request: Request[AccountState]) -> Response:
     """`POST /sign-out`: signs out, and redirects to the provider's sign-out page if the session has one."""
     session = await request.state["sessions"].open(request.scope)
     # Concurrently, and in this order at Redis: a slow provider does not keep the session alive.
-    farewell = request.state["sign_out_redirect"](session, str(request.base_url))
-    url, _ = await asyncio.gather(farewell, authentication.sign_out(request))
+    redirect = request.state["sign_out_redirect"](session, str(request.base_url))
+    url, _ = await asyncio.gather(redirect, authentication.sign_out(request))
     return see_other("/") if url is None else await redirect_page(request, url)
 
 
@@ -102,9 +102,7 @@ async def form(
     wait: int = 0,
 ) -> Response:
     """The sign-in page; `reference` is the request id of a logged error, `wait` the seconds that a limit tells."""
-    settings, query = request.state["settings"], request.query_params
-    options = request.state["sign_in_options"]
-    only = settings.only_provider in {option.name for option in options} and "password" not in query
+    settings = request.state["settings"]
     return await page(
         request,
         "accounts/sign_in.html",
@@ -116,13 +114,21 @@ async def form(
         registration=settings.registration,
         reference=reference,
         notice=notice or _notice(request),
-        providers=options,
-        with_password=not only or request.method == "POST",
+        providers=request.state["sign_in_options"],
+        with_password=_only_provider(request) is None or request.method == "POST",
         has_admin=await _has_admin(request),
         wait=wait,
         with_mail=settings.sends_mail,
         passkeys=relying_party(request).possible,
     )
+
+
+def _only_provider(request: Request[S]) -> SignInOption | None:
+    """The provider that replaces the password form; `?password` shows the form all the same."""
+    if "password" in request.query_params:
+        return None
+    name = request.state["settings"].only_provider
+    return next((option for option in request.state["sign_in_options"] if option.name == name), None)
 
 
 async def _limited(request: Request[S], target: str, limited: TooMany, username: str = "") -> Response:
@@ -143,8 +149,8 @@ def _notice(request: Request[S]) -> str:
 
 
 routes = [
-    PolicyRoute("/sign-in", show, methods=["GET"], policy=IN_POPUP),
-    PolicyRoute("/sign-in", send, methods=["POST"], policy=IN_POPUP),
-    PolicyRoute("/sign-in/passkey", send_passkey, methods=["POST"], policy=IN_POPUP),
-    Route("/sign-out", leave, methods=["POST"]),
+    PolicyRoute("/sign-in", sign_in_form, methods=["GET"], policy=IN_POPUP),
+    PolicyRoute("/sign-in", sign_in, methods=["POST"], policy=IN_POPUP),
+    PolicyRoute("/sign-in/passkey", sign_in_with_passkey, methods=["POST"], policy=IN_POPUP),
+    Route("/sign-out", sign_out, methods=["POST"]),
 ]

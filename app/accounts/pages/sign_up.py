@@ -30,7 +30,7 @@ async def show(request: Request[AccountState]) -> Response:
     return await _form(request, request.query_params.get("next"), invitation)
 
 
-async def send(request: Request[AccountState]) -> Response:
+async def submit(request: Request[AccountState]) -> Response:
     """`POST /sign-up` with `username`, `password`, `next` and perhaps `invitation`: makes the account and signs in."""
     fields = await form_fields(request, "username", "password", "next", "invitation")
     state, name, invitation = request.state, fields["username"], fields["invitation"] or None
@@ -96,5 +96,5 @@ def _uninvited() -> str:
 
 routes = [
     PolicyRoute("/sign-up", show, methods=["GET"], policy=IN_POPUP),
-    PolicyRoute("/sign-up", send, methods=["POST"], policy=IN_POPUP),
+    PolicyRoute("/sign-up", submit, methods=["POST"], policy=IN_POPUP),
 ]

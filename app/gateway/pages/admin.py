@@ -13,7 +13,7 @@ from app.gateway.explain import Explanation, explain, is_address
 from app.gateway.lifespan import GatewayState
 from app.gateway.original_request import BadOriginalRequest
 from app.gateway.readings import BadPath
-from app.gateway.rules import Answer, Rule, Visitor
+from app.gateway.rules import Answer, Rule, Subject
 from app.web.errors import BadRequest
 from app.web.i18n import N_
 
@@ -33,39 +33,39 @@ async def rules(request: Request[GatewayState], admin: User) -> Response:
     asked = {name: request.query_params.get(name, "").strip() for name in ("url", "user", "method", "from")}
     asked["method"] = asked["method"] or "GET"
     error: str | None = None
-    explanation, visitor = None, Visitor()
+    explanation, subject = None, Subject()
     if asked["url"]:
         try:
-            visitor = await _visitor(request, asked)
-            explanation = _explained(request, asked, visitor)
+            subject = await _subject(request, asked)
+            explanation = _explained(request, asked, subject)
         except BadRequest as problem:
             error = problem.detail
     counted = await _counted(request)
     status = 200 if error is None else 400
-    context = {"rules": counted, "asked": asked, "found": explanation, "groups": sorted(visitor.groups)}
+    context = {"rules": counted, "asked": asked, "found": explanation, "groups": sorted(subject.groups)}
     return await page(request, "gateway/rules.html", status_code=status, error=error, **context)
 
 
-async def _visitor(request: Request[GatewayState], asked: dict[str, str]) -> Visitor:
-    """The visitor, as if just signed in, with the groups of all present sessions. Raises BadRequest."""
+async def _subject(request: Request[GatewayState], asked: dict[str, str]) -> Subject:
+    """The subject, as if just signed in, with the groups of all present sessions. Raises BadRequest."""
     gateway, name, address = request.state["gateway"], asked["user"], asked["from"]
     if address and not is_address(address):
         raise BadRequest(N_("The client's address must be an IP address."), field="from")
     if not name:
-        return Visitor(address=address or None)
+        return Subject(address=address or None)
     user = await request.state["accounts"].by_name(name)
     if user is None or user.disabled:
         raise BadRequest(N_("No user has that name."), field="user")
     sessions = await request.state["sessions"].of_user(user.id)
     groups = frozenset(user.groups).union(*(session.groups for session in sessions))
-    return Visitor(user.name, user.email if user.email_verified else "", groups, gateway.clock(), address or None)
+    return Subject(user.name, user.email if user.email_verified else "", groups, gateway.clock(), address or None)
 
 
-def _explained(request: Request[GatewayState], asked: dict[str, str], visitor: Visitor) -> Explanation:
+def _explained(request: Request[GatewayState], asked: dict[str, str], subject: Subject) -> Explanation:
     """Raises BadRequest."""
     gateway = request.state["gateway"]
     try:
-        return explain(gateway.rules, asked["url"], asked["method"], visitor, gateway.clock())
+        return explain(gateway.rules, asked["url"], asked["method"], subject, gateway.clock())
     except (BadOriginalRequest, BadPath):
         raise BadRequest(
             N_("Such a request gets 400: the address must be an absolute http or https URL, and the method HTTP's."),

@@ -9,7 +9,7 @@ from typing import cast
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.sites.batch import Numbers
+from app.sites.batch import HitTotals
 from app.sites.hit import BadHit, Hit, hit_of
 from app.sites.lifespan import SitesState
 from app.sites.models import Site
@@ -43,10 +43,10 @@ async def jsonp(request: Request[SitesState]) -> Response:
         return _script(f"try{{{callback}(null);}}catch(e){{}}")
     if found is None:
         return _refused("there is no site with this host", 404)
-    numbers = found[0]
-    if numbers is None:
+    totals = found[0]
+    if totals is None:
         return _script(f"try{{{callback}(null);}}catch(e){{}}")
-    values = f'{{"site_uv":{numbers.visitors},"page_pv":{numbers.page},"version":2.4,"site_pv":{numbers.site}}}'
+    values = f'{{"site_uv":{totals.visitors},"page_pv":{totals.page},"version":2.4,"site_pv":{totals.site}}}'
     return _script(f"try{{{callback}({values});}}catch(e){{}}")
 
 
@@ -57,17 +57,17 @@ async def heir(request: Request[SitesState]) -> Response:
     if request.method == "OPTIONS":
         return Response(status_code=204, headers=PREFLIGHT)
     try:
-        numbers, page_visitors = await _heirs_numbers(request, request.headers.get("x-bsz-referer", ""))
+        totals, page_visitors = await _heirs_totals(request, request.headers.get("x-bsz-referer", ""))
     except (BadHit, StoreUnavailable):
-        numbers, page_visitors = None, 0
+        totals, page_visitors = None, 0
     if request.method == "PUT":
         return Response(status_code=204, headers=HEADERS)
-    if numbers is None:
+    if totals is None:
         return json_answer({"success": False, "message": "there are no numbers for this page"})
     data = {
-        "site_pv": numbers.site,
-        "site_uv": numbers.visitors,
-        "page_pv": numbers.page,
+        "site_pv": totals.site,
+        "site_uv": totals.visitors,
+        "page_pv": totals.page,
         "page_uv": page_visitors,
     }
     return json_answer({"success": True, "message": "ok", "data": data})
@@ -83,18 +83,18 @@ async def heirs_script(_: Request[SitesState]) -> Response:
     return _script(HEIRS_SCRIPT, "public, max-age=3600")
 
 
-async def _heirs_numbers(request: Request[SitesState], referer: str) -> tuple[Numbers | None, int]:
+async def _heirs_totals(request: Request[SitesState], referer: str) -> tuple[HitTotals | None, int]:
     """The numbers of a counted visit, and the page's visitors. Raises BadHit, StoreUnavailable."""
     found = await _count(request, referer or request.headers.get("referer", ""))
     if found is None or found[0] is None:
         return None, 0
-    numbers, hit, site = found
+    totals, hit, site = found
     store = request.state["site_stats"].store
     path_id = await store.path_id(site, hit.page.path)
-    return numbers, (await store.path_total(site, path_id)).visitors if path_id is not None else 0
+    return totals, (await store.path_total(site, path_id)).visitors if path_id is not None else 0
 
 
-async def _count(request: Request[SitesState], referer: str) -> tuple[Numbers | None, Hit, Site] | None:
+async def _count(request: Request[SitesState], referer: str) -> tuple[HitTotals | None, Hit, Site] | None:
     """Counts a visit; None where no site has the host. Raises BadHit, StoreUnavailable."""
     state = request.state
     host = host_of(referer)
@@ -116,7 +116,7 @@ async def _count(request: Request[SitesState], referer: str) -> tuple[Numbers | 
     if request.method == "HEAD":
         return None, hit, site
     report = state["hit_counter"].report(site, hit, headers)
-    return await (await state["hit_counter"].count(report, address, numbers=True)), hit, site
+    return await (await state["hit_counter"].count(report, address, want_totals=True)), hit, site
 
 
 def _page_hit(values: Mapping[str, str], site: Site, _: Mapping[bytes, bytes]) -> Hit:

@@ -19,7 +19,7 @@ from app.sites.badges import badge
 from app.sites.collect import GIF
 from app.sites.lifespan import SitesState
 from app.sites.protocols.busuanzi import CALLBACK
-from app.sites.protocols.countapi_store import MOST
+from app.sites.protocols.countapi_store import MAX_VALUE
 from app.sites.protocols.cross_origin import HEADERS, json_answer
 from app.store.client import StoreUnavailable
 from app.store.rate_limit import Rule, address_key
@@ -175,7 +175,7 @@ def _number(request: Request[Any], *names: str, missing: str = "") -> int:
     """The first of the parameters that is there. Raises BadRequest."""
     name = next((name for name in names if name in request.query_params), names[0])
     text = request.query_params.get(name, missing)
-    if not re.fullmatch(r"-?[0-9]{1,16}", text) or abs(int(text)) > MOST:
+    if not re.fullmatch(r"-?[0-9]{1,16}", text) or abs(int(text)) > MAX_VALUE:
         raise BadRequest(f"{name}: must be a whole number", field=name)
     return int(text)
 

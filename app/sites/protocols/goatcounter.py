@@ -14,7 +14,7 @@ from starlette.responses import Response
 from app.sites.access import Right, right_of
 from app.sites.badges import badge
 from app.sites.collect import GIF
-from app.sites.hit import BadHit, Hit, LeftOut, event_name, hit_of, query_values
+from app.sites.hit import BadHit, Exclusion, Hit, event_name, hit_of, query_values
 from app.sites.lifespan import SitesState
 from app.sites.models import Site
 from app.sites.page_address import BadAddress, asked_path, page_address
@@ -83,7 +83,7 @@ async def count(request: Request[SitesState]) -> Response:
     if counts:
         report = request.state["hit_counter"].report(site, hit, headers)
         if is_bot:
-            report = replace(report, left_out=LeftOut.BOTS)
+            report = replace(report, exclusion=Exclusion.BOTS)
         await (await request.state["hit_counter"].count(report, address))
     return _pixel(202, "the address is ignored") if site.ignores(address) else _pixel()
 
