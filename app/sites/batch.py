@@ -18,6 +18,8 @@ MAX_RECENT = 10
 """Newest hits of a batch that are shown live."""
 SMALL_REPORT = 16
 """Shapes and visitors of a slot that may wait, in Redis, to be counted together with others of the site."""
+MAX_WAITING_NAMES = 1000
+"""CountAPI's names with hits that wait: nobody limits how many are made while Redis is away."""
 MAX_ITEMS = 500
 """Shapes and visitors that one script call handles: a script blocks Redis while it runs."""
 
@@ -50,6 +52,7 @@ class HitTotals:
 
 
 TotalsFuture = asyncio.Future[HitTotals | None]
+ValueFuture = asyncio.Future[int | None]
 
 
 class SlotCounts:
@@ -62,6 +65,7 @@ class SlotCounts:
         "events",
         "items",
         "left_out",
+        "owner",
         "recent",
         "shapes",
         "site",
@@ -71,6 +75,7 @@ class SlotCounts:
     )
 
     def __init__(self, site: Site, slot: TimeSlot) -> None:
+        self.owner = site.id
         self.site = site
         self.slot = slot
         self.shapes: dict[Shape, int] = {}
@@ -173,12 +178,45 @@ class SlotCounts:
         self.acknowledged = None
 
 
+class NameCounts:
+    """Hits of one of CountAPI's counters."""
+
+    owner = "countapi"
+    """All of them share one site's room in the queue."""
+    items = 1
+
+    def __init__(self, bucket: int, name: str) -> None:
+        self.name = name
+        self.count = 0
+        self.waiting: list[ValueFuture] = []
+        self._bucket = bucket
+
+    def head(self) -> str:
+        return f"{keys.sites_bucket(self._bucket)} {self.name} n"
+
+    def report(self, now: float) -> bytes:
+        return b"%d %d" % (self.count, now)
+
+    def tell(self, reply: Sequence[int]) -> None:
+        """`reply` is the value after these hits."""
+        for value, future in enumerate(self.waiting, reply[0] - len(self.waiting) + 1):
+            if not future.done():
+                future.set_result(value)
+
+    def give_up(self) -> None:
+        for future in self.waiting:
+            if not future.done():
+                future.set_result(None)
+        self.waiting.clear()
+
+
 class SitesBatch:
-    """Hits of sites, in order of arrival."""
+    """Hits of sites and of CountAPI's counters, in order of arrival."""
 
     def __init__(self) -> None:
-        self.slots: list[SlotCounts] = []
+        self.slots: list[SlotCounts | NameCounts] = []
         self._open: dict[str, SlotCounts] = {}
+        self._names: dict[str, NameCounts] = {}
 
     def slot_of(self, site: Site, slot: TimeSlot) -> SlotCounts:
         """The slot that counts a hit of the site now."""
@@ -188,7 +226,15 @@ class SitesBatch:
             self.slots.append(counts)
         return counts
 
-    def take(self) -> list[SlotCounts]:
+    def name_of(self, bucket: int, name: str) -> NameCounts | None:
+        """What counts a hit of the counter now; None where too many counters wait."""
+        counts = self._names.get(name)
+        if counts is None and len(self._names) < MAX_WAITING_NAMES:
+            counts = self._names[name] = NameCounts(bucket, name)
+            self.slots.append(counts)
+        return counts
+
+    def take(self) -> "list[SlotCounts | NameCounts]":
         """The first slots, as many as one script call handles."""
         taken, items = 0, 0
         while taken < len(self.slots) and (not taken or items + self.slots[taken].items < MAX_ITEMS):
@@ -196,8 +242,10 @@ class SitesBatch:
             taken += 1
         first, self.slots = self.slots[:taken], self.slots[taken:]
         for counts in first:
-            if self._open.get(counts.site.id) is counts:
-                del self._open[counts.site.id]
+            if isinstance(counts, NameCounts):
+                del self._names[counts.name]
+            elif self._open.get(counts.owner) is counts:
+                del self._open[counts.owner]
         return first
 
     def give_up(self) -> None:

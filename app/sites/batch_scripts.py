@@ -4,9 +4,10 @@ from app.sites.counting_script import COUNT, lua
 from app.store.scripts import Script
 
 # KEYS: the worker's record. ARGV: the sequence number, the record's lifetime, numbers whose reaching is an event, and
-# for each report its head (the tag, the site, and whether it is to be counted now) and the report.
+# for each report its head (the tag, the site, and whether it is to be counted now) and the report; for hits of one of
+# CountAPI's counters the tag, its name and `n`, and how many and when.
 # A report is answered with "visits visitors" and the total of each path that is waited for; with "" where it waits to
-# be counted with others (COUNT_PENDING), and with "-" where the site is gone.
+# be counted with others (COUNT_PENDING), and with "-" where the site is gone. A counter's is its value.
 COUNT_BATCH = Script(
     COUNT
     + lua("""
@@ -18,8 +19,17 @@ elseif seq ~= last + 1 then
   return last
 end
 
+local function hit_name(key, text)
+  local hits, time = string.match(text, '^(%d+) (%d+)$')
+  if add(key, 'value', 0) + hits > MOST_OF_NAME then return '-' end
+  call('HSETNX', key, 'created', time)
+  call('EXPIRE', key, NAME_LIFETIME)
+  return string.format('%.0f', add(key, 'value', hits))
+end
+
 local function take(head, text)
-  local tag, id, now = string.match(head, '^(%S+) (%S+) (%d)$')
+  local tag, id, now = string.match(head, '^(%S+) (%S+) (%w)$')
+  if now == 'n' then return hit_name(tag .. ':countapi:' .. id, text) end
   if call('EXISTS', tag .. ':site:' .. id) == 0 then return '-' end
   local p, report = tag .. ':' .. id .. ':', nil
   if now == '0' then

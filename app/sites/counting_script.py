@@ -33,7 +33,14 @@ PENDING = 32
 SETTLED_AT_ONCE = 16
 """Sites whose waiting reports one script call counts."""
 
+MAX_OF_COUNTER = 2**53 - 1
+"""The value of one of CountAPI's counters: beyond, JavaScript does not count exactly."""
+COUNTER_LIFETIME = 365 * 86_400
+"""Seconds for which a counter that nobody uses is kept."""
+
 CONSTANTS = {
+    "MOST_OF_NAME": MAX_OF_COUNTER,
+    "NAME_LIFETIME": COUNTER_LIFETIME,
     "SEEN_BITS": SEEN_BITS,
     "SEEN_MOST": SEEN,
     "EXACT_MOST": EXACT_VISITORS,

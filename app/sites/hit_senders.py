@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 
 from app.counter.exactly_once import MAX_JOURNAL_BATCHES, ExactSender
-from app.sites.batch import SitesBatch, SlotCounts, TotalsFuture
+from app.sites.batch import NameCounts, SitesBatch, SlotCounts, TotalsFuture, ValueFuture
 from app.sites.models import BUCKETS, Site
 from app.sites.site_calendar import TimeSlot
 from app.sites.store import Reply, SitesBatchStore
@@ -31,11 +31,11 @@ class SitesQueue:
     def take(self) -> "SlotsBatch":
         slots = self.batch.take()
         for counts in slots:
-            left = self.waiting_of.get(counts.site.id, 0) - counts.count
+            left = self.waiting_of.get(counts.owner, 0) - counts.count
             if left > 0:
-                self.waiting_of[counts.site.id] = left
+                self.waiting_of[counts.owner] = left
             else:
-                self.waiting_of.pop(counts.site.id, None)
+                self.waiting_of.pop(counts.owner, None)
         return SlotsBatch(slots)
 
     def give_up(self) -> None:
@@ -45,7 +45,7 @@ class SitesQueue:
 class SlotsBatch:
     """Hits that are sent, and await their reply."""
 
-    def __init__(self, slots: Sequence[SlotCounts]) -> None:
+    def __init__(self, slots: Sequence[SlotCounts | NameCounts]) -> None:
         self._slots = slots
         self.hits = sum(counts.count for counts in slots)
         now = time.time()
@@ -119,24 +119,24 @@ class HitSenders:
     def reserve(self, site: Site, slot: TimeSlot) -> SlotCounts | None:
         """The counts to add a hit to, before `enqueue`; None if the queue is full."""
         at = site.bucket % len(self._senders)
-        queue, sender = self._queues[at], self._senders[at]
-        waiting = queue.waiting_of.get(site.id, 0)
-        if sender.waiting >= self._max_queued or waiting >= self._max_queued // SITE_SHARE:
-            self.dropped += 1
+        if not self._has_room(at, site.id):
             return None
-        queue.waiting_of[site.id] = waiting + 1
+        queue = self._queues[at]
+        queue.waiting_of[site.id] = queue.waiting_of.get(site.id, 0) + 1
         return queue.batch.slot_of(site, slot)
+
+    def _has_room(self, at: int, owner: str) -> bool:
+        waiting = self._queues[at].waiting_of.get(owner, 0)
+        if self._senders[at].waiting < self._max_queued and waiting < self._max_queued // SITE_SHARE:
+            return True
+        self.dropped += 1
+        return False
 
     def enqueue(self, site: Site, counts: SlotCounts, path: str, *, counted: bool, want_totals: bool) -> TotalsFuture:
         """Sends what was added to `counts`. The future is done when Redis has the hit. It holds the totals, or None if
         they are not wanted or Redis is away.
         """
-        at = site.bucket % len(self._senders)
-        sender = self._senders[at]
-        if at not in self._started:
-            self._started.add(at)
-            self._start.put_nowait(at)
-        sender.added()
+        sender = self._added(site.bucket % len(self._senders))
         if sender.away:
             return self.without_totals()
         if want_totals:
@@ -146,6 +146,37 @@ class HitSenders:
         if counts.acknowledged is None:
             counts.acknowledged = self._loop.create_future()
         return counts.acknowledged
+
+    def is_away(self, bucket: int) -> bool:
+        """Whether hits of the bucket are answered without totals."""
+        return self._senders[bucket % len(self._senders)].away
+
+    def hit_named(self, bucket: int, name: str) -> ValueFuture:
+        """Counts a hit of a counter of CountAPI. The future holds its value, or None if Redis is away."""
+        at = bucket % len(self._senders)
+        queue, unknown = self._queues[at], self._loop.create_future()
+        unknown.set_result(None)
+        if not self._has_room(at, NameCounts.owner):
+            return unknown
+        counts = queue.batch.name_of(bucket, name)
+        if counts is None:
+            self.dropped += 1
+            return unknown
+        queue.waiting_of[NameCounts.owner] = queue.waiting_of.get(NameCounts.owner, 0) + 1
+        counts.count += 1
+        if self._added(at).away:
+            return unknown
+        future: ValueFuture = self._loop.create_future()
+        counts.waiting.append(future)
+        return future
+
+    def _added(self, at: int) -> ExactSender[Reply]:
+        """The sender, which starts with its first hit."""
+        if at not in self._started:
+            self._started.add(at)
+            self._start.put_nowait(at)
+        self._senders[at].added()
+        return self._senders[at]
 
     def without_totals(self) -> TotalsFuture:
         """A future that is done, with None."""

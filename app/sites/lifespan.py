@@ -80,7 +80,7 @@ async def open_sites(web: WebState, metrics: Metrics, clock: Callable[[], float]
                     importer=Importer(
                         store, lambda: web["live_settings"].current.max_import_bytes, settings.site_reached
                     ),
-                    countapi=CountApiStore(store),
+                    countapi=CountApiStore(store, senders),
                     clock=clock,
                 )
             finally:

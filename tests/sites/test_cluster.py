@@ -18,7 +18,7 @@ async def test_sites_of_all_buckets_count_import_and_are_removed(
 ) -> None:
     clock = Clock()
     with cluster(short_folder / "sites") as nodes:
-        async with running(make_settings(redis_url=nodes.url), clock) as service:
+        async with running(make_settings(redis_url=nodes.url, countapi=True), clock) as service:
             await make_cast(service)
             desk = Desk(service, await signed_in(service, "bob"), clock)
             sites = [await desk.site() for _ in range(12)]
@@ -32,6 +32,9 @@ async def test_sites_of_all_buckets_count_import_and_are_removed(
             added = await desk.owner.post(f"/api/sites/{sites[0]}/imports", content=file)
             assert added.status_code == 201
             assert (await desk.stats(sites[0], **{"from": "all"}))["visits"] == 6
+            for name in ("first", "second", "third"):
+                for value in (1, 2):
+                    assert (await desk.visitor().get(f"/countapi/hit/{name}")).json() == {"value": value}
             for site in sites:
                 assert (await desk.owner.delete(f"/api/sites/{site}")).status_code == 204
         for site in sites:

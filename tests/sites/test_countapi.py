@@ -1,12 +1,15 @@
 """CountAPI's and abacus' protocol."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import httpx
 import pytest
 
+from app.counter import exactly_once
 from app.settings import Settings
+from app.sites import batch
 from tests.helpers.service import running
 from tests.helpers.valkey import valkey
 from tests.helpers.waiting import eventually
@@ -76,7 +79,7 @@ async def test_a_callback_always_succeeds_with_the_status_inside(visitor: httpx.
         "update/blog/first?amount=1.5",
         "set/blog/first",
         "set/blog/first?value=",
-        "set/blog/first?value=9007199254740993",
+        "set/blog/first?value=9007199254740992",
         "create/blog/first?initializer=x",
         "create/blog/first?initializer=",
     ],
@@ -105,19 +108,52 @@ async def test_making_names_is_limited(visitor: httpx.AsyncClient) -> None:
     assert (await visitor.get("/countapi/hit/blog/name1")).status_code == 200
 
 
-async def test_while_redis_is_away_nothing_is_counted_twice_and_the_status_is_503(
-    make_settings: Callable[..., Settings], short_folder: Path
+async def test_hits_at_once_are_told_values_of_their_own(visitor: httpx.AsyncClient) -> None:
+    answers = await asyncio.gather(*(visitor.get(f"/countapi/hit/blog/{name}") for name in ("first", "second") * 20))
+    assert sorted(answer.json()["value"] for answer in answers) == sorted([*range(1, 21)] * 2)
+    full = (await visitor.get("/countapi/create/blog/full?initializer=9007199254740990")).json()
+    assert (await visitor.get("/countapi/hit/blog/full")).json() == {"value": 2**53 - 1}
+    assert (await visitor.get("/countapi/hit/blog/full")).status_code == 400
+    changed = await visitor.get(f"/countapi/update/blog/full?amount=1&token={full['admin_key']}")
+    assert changed.status_code == 400
+
+
+async def test_hits_while_redis_is_away_have_no_value_and_are_counted_later(
+    make_settings: Callable[..., Settings], short_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(exactly_once, "REPLY_TIMEOUT", 0.2)
     with valkey(short_folder / "countapi") as server:
         async with running(make_settings(countapi=True, redis_url=server.url)) as service:
             visitor = service.client
-            assert (await visitor.get("/countapi/hit/blog/first")).json() == {"value": 1}
+            made = (await visitor.get("/countapi/create/blog/first?initializer=1")).json()
             server.kill()
-            away = await visitor.get("/countapi/hit/blog/first")
-            assert (away.status_code, away.json()["value"]) == (503, None)
-            told = await visitor.get("/countapi/hit/blog/first?callback=cb")
-            assert told.status_code == 200
-            assert told.text.startswith('cb({"code":503,"value":null,')
+            for path, text in (
+                ("blog/first", '{"value":null}'),
+                ("blog/first?callback=cb", 'cb({"code":200,"value":null})'),
+                ("blog/new", '{"value":null}'),
+            ):
+                away = await visitor.get(f"/countapi/hit/{path}")
+                assert (away.status_code, away.text) == (200, text)
+            assert ">?<" in (await visitor.get("/countapi/hit/blog/first/shield")).text
+            changed = await visitor.get(f"/countapi/set/blog/first?value=9&token={made['admin_key']}")
+            assert (changed.status_code, changed.headers["retry-after"]) == (503, "1")
+            assert (await visitor.get("/countapi/get/blog/first")).status_code == 503
             server.start()
+            await eventually(lambda: service.state["hit_counter"].senders.waiting == 0, what="the hits to be counted")
             await eventually(lambda: service.state["store"].up, what="Redis")
-            assert (await visitor.get("/countapi/hit/blog/first")).json() == {"value": 2}
+            assert (await visitor.get("/countapi/get/blog/first")).json() == {"value": 4}
+            assert (await visitor.get("/countapi/get/blog/new")).json() == {"value": 1}
+
+
+async def test_counters_that_wait_for_redis_are_bounded(
+    make_settings: Callable[..., Settings], short_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exactly_once, "REPLY_TIMEOUT", 0.2)
+    monkeypatch.setattr(batch, "MAX_WAITING_NAMES", 5)
+    with valkey(short_folder / "many") as server:
+        async with running(make_settings(countapi=True, redis_url=server.url)) as service:
+            await service.client.get("/countapi/hit/blog/first")
+            server.kill()
+            for number in range(8):
+                assert (await service.client.get(f"/countapi/hit/blog/{number:03}")).json() == {"value": None}
+            assert service.state["hit_counter"].senders.dropped >= 2

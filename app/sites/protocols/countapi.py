@@ -17,9 +17,9 @@ from starlette.responses import Response
 from app.accounts.helpers import address_of, raise_if_limited
 from app.sites.badges import badge
 from app.sites.collect import GIF
+from app.sites.counting_script import MAX_OF_COUNTER
 from app.sites.lifespan import SitesState
 from app.sites.protocols.busuanzi import CALLBACK
-from app.sites.protocols.countapi_store import MAX_VALUE
 from app.sites.protocols.cross_origin import HEADERS, json_answer
 from app.store.client import StoreUnavailable
 from app.store.rate_limit import Rule, address_key
@@ -71,47 +71,54 @@ async def _answer(request: Request[SitesState]) -> Response:
     namespace, name = (["default", *names] if len(names) == 1 else names[:2])[:2]
     if len(names) > 3 or (len(names) == 3 and not shield) or not (NAME.fullmatch(namespace) and NAME.fullmatch(name)):
         return _json(request, 400, {"value": None, "error": "Names have 3 to 64 letters, digits, _ - ."})
+    counter = f"{namespace}:{name}"
     match what:
         case "hit" | "get":
-            return await _value(request, what, namespace, name, shield=shield)
+            return await _value(request, what, counter, shield=shield)
         case "info":
-            return await _info(request, namespace, name)
+            return await _info(request, counter)
         case "create":
-            return await _create(request, namespace, name)
+            return await _create(request, counter)
         case "stream":
-            return await _stream(request, namespace, name)
+            return await _stream(request, counter)
         case _ if what in CHANGES:
-            return await _change(request, what, namespace, name)
+            return await _change(request, what, counter)
         case _:
             raise NotFound
 
 
-async def _value(request: Request[SitesState], what: str, namespace: str, name: str, *, shield: bool) -> Response:
+async def _value(request: Request[SitesState], what: str, counter: str, *, shield: bool) -> Response:
     store = request.state["countapi"]
-    value = await store.get(namespace, name)
-    if what == "hit" and request.method != "HEAD":
-        if value is None:
+    counts = what == "hit" and request.method != "HEAD"
+    try:
+        value = None if counts and store.is_away(counter) else await store.get(counter)
+        if counts and value is None and not store.is_away(counter):
             await _spend(request)
-        changed = await store.change("hit", namespace, name, request.state["clock"]())
-        if isinstance(changed, str):
-            return _refused(request, changed)
-        value = changed[1]
+    except StoreUnavailable:
+        if not counts:
+            raise
+        value = None
+    if counts:
+        if value is not None and value >= MAX_OF_COUNTER:
+            return _refused(request, "full")
+        value = await store.hit(counter)
     if shield:
-        picture = badge("hits", f"{value or 0:,}", "#007ec6", "flat")
+        picture = badge("hits", "?" if counts and value is None else f"{value or 0:,}", "#007ec6", "flat")
         return Response(picture, headers=HEADERS, media_type="image/svg+xml")
     if "img" in request.query_params:
         return Response(GIF, headers=HEADERS, media_type="image/gif")
-    if value is None:
+    if value is None and not counts:
         return _json(request, 404, {"value": None, "error": "Key not found"})
     return _json(request, 200, {"value": value})
 
 
-async def _info(request: Request[SitesState], namespace: str, name: str) -> Response:
-    found = await request.state["countapi"].info(namespace, name)
+async def _info(request: Request[SitesState], counter: str) -> Response:
+    found = await request.state["countapi"].info(counter)
     value, expires, is_genuine = found or (-1, -1, False)
+    namespace, _, name = counter.partition(":")
     told = {
         "value": value,
-        "full_key": f"{namespace}:{name}",
+        "full_key": counter,
         "namespace": namespace,
         "key": name,
         "is_genuine": is_genuine,
@@ -121,24 +128,23 @@ async def _info(request: Request[SitesState], namespace: str, name: str) -> Resp
     return _json(request, 200 if found else 404, told)
 
 
-async def _create(request: Request[SitesState], namespace: str, name: str) -> Response:
+async def _create(request: Request[SitesState], counter: str) -> Response:
     number = _number(request, "initializer", "value", missing="0")
     await _spend(request)
     key = secrets.token_urlsafe(24)
-    changed = await request.state["countapi"].change(
-        "create", namespace, name, request.state["clock"](), number, _hash(key)
-    )
+    changed = await request.state["countapi"].change("create", counter, request.state["clock"](), number, _hash(key))
     if isinstance(changed, str):
         return _refused(request, changed)
+    namespace, _, name = counter.partition(":")
     return _json(request, 201, {"namespace": namespace, "key": name, "value": number, "admin_key": key})
 
 
-async def _change(request: Request[SitesState], what: str, namespace: str, name: str) -> Response:
+async def _change(request: Request[SitesState], what: str, counter: str) -> Response:
     number = 0 if what in {"reset", "delete"} else _number(request, "value", "amount")
     scheme, _, secret = request.headers.get("authorization", "").partition(" ")
     token = secret.strip() if scheme.lower() == "bearer" else request.query_params.get("token", "")
     changed = await request.state["countapi"].change(
-        "set" if what == "reset" else what, namespace, name, request.state["clock"](), number, _hash(token)
+        "set" if what == "reset" else what, counter, request.state["clock"](), number, _hash(token)
     )
     if isinstance(changed, str):
         return _refused(request, changed)
@@ -146,17 +152,17 @@ async def _change(request: Request[SitesState], what: str, namespace: str, name:
     return _json(request, 200, {"status": "ok"} if what == "delete" else {"old_value": old, "value": new})
 
 
-async def _stream(request: Request[SitesState], namespace: str, name: str) -> Response:
+async def _stream(request: Request[SitesState], counter: str) -> Response:
     admit(request.state["live_sites"].watchers, request.state["settings"])
-    return event_stream(request, _values(request, namespace, name), HEADERS | STREAM_HEADERS)
+    return event_stream(request, _values(request, counter), HEADERS | STREAM_HEADERS)
 
 
-async def _values(request: Request[SitesState], namespace: str, name: str) -> AsyncIterator[str]:
+async def _values(request: Request[SitesState], counter: str) -> AsyncIterator[str]:
     live, stopping, told, quiet = request.state["live_sites"], request.state["lifecycle"].stopping, None, 0.0
     live.watchers += 1
     try:
         while not stopping.is_set():
-            value = await request.state["countapi"].get(namespace, name)
+            value = await request.state["countapi"].get(counter)
             quiet += INTERVAL
             if value != told or quiet >= 15:
                 yield f'data: {{"value":{"null" if value is None else value}}}\n\n'
@@ -175,7 +181,7 @@ def _number(request: Request[Any], *names: str, missing: str = "") -> int:
     """The first of the parameters that is there. Raises BadRequest."""
     name = next((name for name in names if name in request.query_params), names[0])
     text = request.query_params.get(name, missing)
-    if not re.fullmatch(r"-?[0-9]{1,16}", text) or abs(int(text)) > MAX_VALUE:
+    if not re.fullmatch(r"-?[0-9]{1,16}", text) or abs(int(text)) > MAX_OF_COUNTER:
         raise BadRequest(f"{name}: must be a whole number", field=name)
     return int(text)
 

@@ -16,7 +16,7 @@ A part in braces is a Redis Cluster hash tag: keys that one script touches share
 | `sites:hosts` | hash | a host name -> the site that named it first | for ever |
 | `{sites:salts}:rewritten` | string | the append-only file was rewritten, so that old salts are gone | 20 h |
 | `{sites:salts}:<zone>:<day>` | string | the salt of the hashes of a day's visitors in a time zone | the day's |
-| `countapi:<namespace>:<name>` | hash | a counter of CountAPI: value, key (its hash), created | a year unused |
+| `{sites:<bucket>}:countapi:<counter>` | hash | a counter of CountAPI: value, key (its hash), created | a year unused |
 | `sites-of:<user>` | set | ids of the sites that a user may see | for ever |
 | `session:<key>` | hash | a session: user, created, seen, auth method, device, address, its data | idle timeout |
 | `session-current:<root>` | hash | `k`: the key of a session that has authenticated again | absolute timeout |
@@ -160,8 +160,8 @@ def sites_salt(zone: str, day: str) -> str:
     return f"{{sites:salts}}:{zone}:{day}"
 
 
-def countapi(namespace: str, name: str) -> str:
-    return f"countapi:{namespace}:{name}"
+def countapi(bucket: int, counter: str) -> str:
+    return f"{{sites:{bucket}}}:countapi:{counter}"
 
 
 def sites_of(user_id: str) -> str:
