@@ -37,10 +37,13 @@ MANY: list[Rule] = [
     {"hosts": [f"host{number % 99}.example.com"], "paths": [f"/{number}/"], "allow": "everybody"}
     for number in range(195)
 ]
-SHAPES = {
-    "5 rules": [*FEW, STAFF],
-    "200 rules over 100 hosts": [*MANY, *FEW, STAFF],
+SHAPES: dict[str, tuple[list[Rule], int]] = {
+    "5 rules": ([*FEW, STAFF], 1),
+    "200 rules over 100 hosts": ([*MANY, *FEW, STAFF], 1),
+    "200 rules, 1,000 pages": ([*MANY, *FEW, STAFF], 1_000),
+    "200 rules, 100,000 pages": ([*MANY, *FEW, STAFF], 100_000),
 }
+"""The rules, and about how many pages is asked."""
 
 
 def main() -> int:
@@ -52,13 +55,13 @@ def main() -> int:
     with arena() as place, ExitStack() as stack:
         asyncio.run(make_users(place.valkey.url))
         hello = stack.enter_context(place.serve(HELLO))
-        asked = {"hello world": (hello, hello.url, dict[str, str]())}
-        for name, rules in SHAPES.items():
-            asked[name] = stack.enter_context(_protected(place, rules))
+        asked = {"hello world": (hello, hello.url, dict[str, str](), 1)}
+        for name, (rules, pages) in SHAPES.items():
+            asked[name] = (*stack.enter_context(_protected(place, rules)), pages)
         found: dict[str, list[float]] = {name: [] for name in asked}
         for _ in range(options.rounds):
-            for name, (server, url, headers) in asked.items():
-                found[name].append(_measured(place, server, url, headers, options.seconds))
+            for name, (server, url, headers, pages) in asked.items():
+                found[name].append(_measured(place, server, url, headers, options.seconds, pages))
     least = statistics.median(found["hello world"])
     for name, every in found.items():
         print(f"{name}: {statistics.median(every):.1f} us ({least / statistics.median(every):.2f} of hello)")
@@ -93,10 +96,10 @@ def _site_cookie(url: str) -> str:
         return browser.cookies["tallygate-site"]
 
 
-def _measured(place: Arena, server: Server, url: str, headers: dict[str, str], seconds: int) -> float:
+def _measured(place: Arena, server: Server, url: str, headers: dict[str, str], seconds: int, pages: int) -> float:
     """Microseconds of the server's CPU per answer."""
     before = server.process.usage().cpu
-    answers = load(url, headers, seconds, place.cores.others)
+    answers = load(url, headers, seconds, place.cores.others, pages=pages)
     if not answers.count or answers.refused:
         raise BenchError(f"{answers.refused} of {answers.count} answers refused")
     return (server.process.usage().cpu - before) / answers.count * 1e6

@@ -12,6 +12,7 @@ from bench.machine import BenchError, on_core
 
 CONNECTIONS = 64
 POST = Path(__file__).with_name("post.lua")
+URIS = Path(__file__).with_name("uris.lua")
 LONGEST = 3600
 """Seconds after which a load that waits for something ends anyway."""
 
@@ -38,11 +39,15 @@ def wrk_version() -> str:
     return words[1] if len(words) > 1 else "unknown"
 
 
-def load(url: str, headers: Mapping[str, str], seconds: int, core: int | None, form: str | None = None) -> Answers:
-    """Ask for a URL over 64 connections for so many seconds, or POST a form to it."""
+def load(
+    url: str, headers: Mapping[str, str], seconds: int, core: int | None, form: str | None = None, pages: int = 1
+) -> Answers:
+    """Ask for a URL over 64 connections for so many seconds, POST a form to it, or ask as a proxy about many pages."""
     command = _command(url, headers, seconds)
     if form is not None:
         command += ["-s", str(POST), "--", form]
+    elif pages > 1:
+        command += ["-s", str(URIS), "--", str(pages)]
     with on_core(core):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     return _parse(done.stdout, done.stderr)

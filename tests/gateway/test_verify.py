@@ -267,6 +267,6 @@ async def test_the_page_of_a_refused_request_is_shown_for_nginx(browser: Browser
     await browser.enter()
     denied = await wiki.get("/.tallygate/refused", headers=asked | {"X-Original-URL": f"https://{WIKI}/bob"})
     assert denied.status_code == 403
-    assert "Not allowed" in denied.text
+    assert "Not allowed – Tallygate</title>" in denied.text
     late = await wiki.get("/.tallygate/refused", headers=asked)
     assert late.status_code == 503, "never 200, which would look like the application's page"

@@ -65,6 +65,7 @@ async def ask_to_revoke(request: Request[AccountState], user: User) -> Response:
 
 
 @sign_in_required
+@confirm(REVOKE.effect, TOKENS)
 async def revoke(request: Request[AccountState], user: User) -> Response:
     """`POST /account/tokens/revoke` with the token's `id`."""
     fields = await form_fields(request, "id")

@@ -18,6 +18,7 @@ from tests.helpers.service import Running
 TITLE = "Confirm it's you, {}"
 ACTS: list[tuple[str, dict[str, Any]]] = [
     ("/account/tokens", {"name": "backup", "days": "30"}),
+    ("/account/tokens/revoke", {"id": "x"}),
     ("/account/name", {"username": "alicia"}),
     ("/account/identities/unlink", {"id": "x"}),
     ("/account/devices/end", {"key": "x"}),
