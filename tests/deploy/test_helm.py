@@ -1,38 +1,15 @@
 """The Helm chart gives the objects that kustomize gives."""
 
 import re
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
-import kubernetes_validate  # type: ignore[import-untyped]  # it carries no types
 import pytest
-import yaml
 
-from tests.deploy.files import CUSTOM, Document, kustomize, the, with_components
-from tests.helpers.service import ROOT
+from tests.deploy.files import Document, kustomize, the, with_components
+from tests.deploy.helm import CHART, chart, helm
 
-CHART = ROOT / "deploy" / "helm"
 GENERATED = re.compile(r"^(tallygate-settings|redis-config)-[a-z0-9]{10}$")
-
-
-def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
-    program = shutil.which("helm")
-    if program is None:
-        pytest.skip("there is no helm here: go install helm.sh/helm/v3/cmd/helm@latest")
-    return subprocess.run([program, *arguments], capture_output=True, text=True, timeout=60, check=False)
-
-
-def chart(*values: str) -> list[Document]:
-    options = [option for value in values for option in ("--set-json", value)]
-    made = helm("template", "tallygate", str(CHART), "--kube-version", "1.33.0", *options)
-    assert made.returncode == 0, made.stderr
-    documents = [document for document in yaml.safe_load_all(made.stdout) if document]
-    for document in documents:
-        if not document["apiVersion"].startswith(CUSTOM):
-            kubernetes_validate.validate(document, "1.33", strict=True)
-    return documents
 
 
 def comparable(documents: list[Document]) -> dict[tuple[str, str], Any]:
