@@ -1,6 +1,5 @@
 """Mails that wait in Redis and are sent beside the requests, by any worker. A restart loses none."""
 
-import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from functools import partial
@@ -15,9 +14,9 @@ from app.server.attempts import Attempts
 from app.sessions.signing import signing_keys
 from app.settings import Settings
 from app.store.client import Store
+from app.store.delayed_queue import DelayedQueue
 from app.store.encryption import Encryption
 from app.store.keys import mail as keys
-from app.store.scripts import Script
 
 MAX_JOBS = 10_000
 """Mails that wait; further ones are dropped."""
@@ -27,30 +26,6 @@ RETRIES = (10, 60, 300, 900, 3600, 10_800, 21_600)
 """Seconds between the attempts: after half a day a mail is given up."""
 STOP_TIMEOUT = 5.0
 """Seconds for which a stop waits for attempts under way."""
-ENQUEUE = Script("""
-local due, jobs = KEYS[1], KEYS[2]
-if redis.call('HLEN', jobs) >= tonumber(ARGV[1]) then return 0 end
-if redis.call('HSETNX', jobs, ARGV[3], ARGV[4]) == 1 then redis.call('ZADD', due, ARGV[2], ARGV[3]) end
-return 1
-""")
-# What is claimed is due again after the lease: the worker may have died.
-CLAIM = Script("""
-local due, jobs = KEYS[1], KEYS[2]
-local found = {}
-for _, id in ipairs(redis.call('ZRANGE', due, '-inf', ARGV[1], 'BYSCORE', 'LIMIT', 0, ARGV[3])) do
-  redis.call('ZADD', due, ARGV[2], id)
-  found[#found + 1] = id
-  found[#found + 1] = redis.call('HGET', jobs, id) or ''
-end
-return found
-""")
-RETRY = Script("""
-if redis.call('HEXISTS', KEYS[2], ARGV[1]) == 0 then return end
-redis.call('HSET', KEYS[2], ARGV[1], ARGV[3])
-redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])
-""")
-SETTLE = Script("redis.call('HDEL', KEYS[2], ARGV[1]) redis.call('ZREM', KEYS[1], ARGV[1])")
-QUEUE = [keys.DUE, keys.JOBS]
 
 
 class MailQueue:
@@ -60,7 +35,7 @@ class MailQueue:
         self, settings: Settings, store: Store, composers: Mapping[str, Composer], clock: Callable[[], float]
     ) -> None:
         self._settings = settings
-        self._store = store
+        self._queue = DelayedQueue(store, (keys.DUE, keys.JOBS), MAX_JOBS)
         self._composers = composers
         self._clock = clock
         self._encryption = Encryption(signing_keys(settings), "mail")
@@ -77,9 +52,8 @@ class MailQueue:
         """Does nothing where no mail can be sent. Raises StoreUnavailable."""
         if not self.enabled:
             return
-        job_id = secrets.token_hex(8)
-        text = self._sealed(job_id, Job(kind, facts))
-        if not await ENQUEUE.run(self._store, QUEUE, MAX_JOBS, self._clock(), job_id, text):
+        job_id = self._queue.new_id()
+        if not await self._queue.enqueue(job_id, self._sealed(job_id, Job(kind, facts)), self._clock()):
             self._log.warning("a mail is dropped: too many wait", kind=kind)
         self._attempts.wake()
 
@@ -94,20 +68,17 @@ class MailQueue:
         await self._attempts.finish(STOP_TIMEOUT)
 
     async def _start_due(self) -> None:
-        room, now = 0 if self._stopping else self._attempts.room, self._clock()
-        lease = 2 * self._settings.smtp_timeout
-        found: list[bytes] = await CLAIM.run(self._store, QUEUE, now, now + lease, room) if room else []
-        for each, text in zip(found[::2], found[1::2], strict=True):
-            job_id = each.decode()
+        room = 0 if self._stopping else self._attempts.room
+        for job_id, text in await self._queue.claim(self._clock(), 2 * self._settings.smtp_timeout, room):
             self._attempts.start("mail", partial(self._deliver, job_id, self._opened(job_id, text)))
 
     async def _deliver(self, job_id: str, job: Job | None) -> None:
         mail = await self._composers[job.kind](job) if job is not None and job.kind in self._composers else None
         if job is not None and mail is not None and not await self._sends(job, mail):
             due = self._clock() + RETRIES[job.tries]
-            await RETRY.run(self._store, QUEUE, job_id, due, self._sealed(job_id, replace(job, tries=job.tries + 1)))
+            await self._queue.retry(job_id, self._sealed(job_id, replace(job, tries=job.tries + 1)), due)
         else:
-            await SETTLE.run(self._store, QUEUE, job_id)
+            await self._queue.settle(job_id)
 
     async def _sends(self, job: Job, mail: Mail) -> bool:
         """Whether the job is settled: sent, or given up. One line is logged when the server goes away or is back."""

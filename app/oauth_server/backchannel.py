@@ -59,8 +59,7 @@ class BackChannel:
         await self._attempts.run(self._start_due)
 
     async def _start_due(self) -> None:
-        room = self._attempts.room
-        for message_id, message in await self.store.claim(self._clock(), LEASE, room) if room else []:
+        for message_id, message in await self.store.claim(self._clock(), LEASE, self._attempts.room):
             if self._attempts.to[message.client] >= MAX_PER_CLIENT:
                 await self.store.retry(message_id, message, self._clock() + TIMEOUT)
             else:
