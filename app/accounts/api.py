@@ -1,6 +1,7 @@
 """The API of accounts."""
 
 from dataclasses import asdict
+from functools import partial
 from typing import Annotated, Any, Literal, cast
 
 import orjson
@@ -201,62 +202,41 @@ def user_json(user: User) -> dict[str, Any]:
     return UserModel.model_validate(user).model_dump()
 
 
-SIGN_IN = Operation(
-    summary="Sign in with a password, and a code if the user has a second factor",
-    tag="session",
+_session = partial(Operation, tag="session")
+_account = partial(Operation, tag="account", guarded=True)
+_tokens = partial(Operation, tag="tokens", guarded=True)
+SIGN_IN = _session(
+    "Sign in with a password, and a code if the user has a second factor",
+    {200: ("Signed in; the cookie is set.", CurrentUserModel)},
     body=SignIn,
-    responses={200: ("Signed in; the cookie is set.", CurrentUserModel)},
     problems=[401, 429],
 )
-SIGN_OUT = Operation(summary="Sign out", tag="session", responses={204: ("Signed out.", None)})
-CURRENT = Operation(
-    summary="The signed-in user", tag="session", responses={200: ("The user.", CurrentUserModel)}, guarded=True
-)
-ACCOUNT = Operation(
-    summary="The user's account", tag="account", responses={200: ("The user.", UserModel)}, guarded=True
-)
-SESSIONS = Operation(
-    summary="The user's sessions",
-    tag="account",
+SIGN_OUT = _session("Sign out", {204: ("Signed out.", None)})
+CURRENT = Operation("The signed-in user", {200: ("The user.", CurrentUserModel)}, tag="session", guarded=True)
+ACCOUNT = _account("The user's account", {200: ("The user.", UserModel)})
+SESSIONS = _account(
+    "The user's sessions",
+    {200: ("The sessions, begun last first.", list[SessionModel])},
     query={
         "offset": Query(
             "How many sessions to skip: a page has 50, and `Link` names the next one (RFC 8288).",
             {"type": "integer", "minimum": 0, "maximum": 999_999},
         )
     },
-    responses={200: ("The sessions, begun last first.", list[SessionModel])},
     problems=[400],
-    guarded=True,
 )
-END_SESSION = Operation(
-    summary="End one session",
-    tag="account",
-    parameters={"id": "The session's id."},
-    responses={204: ("Ended.", None)},
-    problems=[404],
-    guarded=True,
+END_SESSION = _account(
+    "End one session", {204: ("Ended.", None)}, parameters={"id": "The session's id."}, problems=[404]
 )
-TOKENS = Operation(
-    summary="The user's API tokens",
-    tag="tokens",
-    responses={200: ("The tokens, newest first.", list[TokenModel])},
-    guarded=True,
-)
-CREATE_TOKEN = Operation(
-    summary="Create an API token; requires recent authentication",
-    tag="tokens",
+TOKENS = _tokens("The user's API tokens", {200: ("The tokens, newest first.", list[TokenModel])})
+CREATE_TOKEN = _tokens(
+    "Create an API token; requires recent authentication",
+    {201: ("The token, shown only once.", NewTokenModel)},
     body=CreateToken,
-    responses={201: ("The token, shown only once.", NewTokenModel)},
     problems=[409],
-    guarded=True,
 )
-REVOKE_TOKEN = Operation(
-    summary="Revoke an API token",
-    tag="tokens",
-    parameters={"id": "The token's id."},
-    responses={204: ("Revoked.", None)},
-    problems=[404],
-    guarded=True,
+REVOKE_TOKEN = _tokens(
+    "Revoke an API token", {204: ("Revoked.", None)}, parameters={"id": "The token's id."}, problems=[404]
 )
 
 routes = [

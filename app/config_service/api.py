@@ -16,9 +16,7 @@ from app.config_service.models import Item, Namespace, Right, Role, Version
 from app.config_service.preconditions import if_none_match
 from app.config_service.principal import Principal, right_of
 from app.config_service.requests import MERGE_PATCH, age, allowed, flag, json_body, model_body, number, tag, why
-from app.config_service.store import NamespaceExists, TooManyNamespaces
-from app.web.errors import BadRequest, Conflict, NotFound
-from app.web.i18n import N_
+from app.web.errors import BadRequest, NotFound
 from app.web.responses import json_response
 
 MAX_HISTORY = 200
@@ -34,12 +32,7 @@ async def create(request: Request[ConfigState], user: User) -> Response:
 async def create_namespace(request: Request[ConfigState], user: User, new: NewNamespace) -> Namespace:
     """Raises BadRequest, Conflict."""
     by = Principal(user.id, user.name, user.is_admin)
-    try:
-        return await request.state["config_editor"].create(new.name, new.json_schema, new.require_if_match, by)
-    except NamespaceExists:
-        raise Conflict(N_("There is a namespace of this name.")) from None
-    except TooManyNamespaces:
-        raise Conflict(N_("There are too many namespaces.")) from None
+    return await request.state["config_editor"].create(new.name, new.json_schema, new.require_if_match, by)
 
 
 async def listed(request: Request[ConfigState]) -> Response:

@@ -37,6 +37,10 @@ class Access(Body):
     ]
 
 
+class AccessModel(ResponseModel):
+    users: dict[str, Any]
+
+
 class Rollback(Body):
     version: Annotated[StrictInt, Field(ge=1)]
     why: Annotated[str, Field(max_length=MAX_WHY)] = ""

@@ -1,10 +1,19 @@
 """The OpenAPI descriptions of the configuration service."""
 
-from typing import Any
+from functools import partial
 
-from app.config_service.bodies import Access, Changed, History, NamespaceModel, Namespaces, NewNamespace, Rollback
+from app.config_service.bodies import (
+    Access,
+    AccessModel,
+    Changed,
+    History,
+    NamespaceModel,
+    Namespaces,
+    NewNamespace,
+    Rollback,
+)
 from app.config_service.requests import MERGE_PATCH
-from app.web.openapi import Operation, Schema, Shape, obj
+from app.web.openapi import Operation, Schema
 
 ANY: Schema = {"description": "Any JSON value."}
 NS = {"ns": "The namespace's name."}
@@ -14,10 +23,7 @@ VALUES: Schema = {"type": "object"}
 EDITED = (401, 403, 404, 412, 415, 422, 428)
 
 
-def _config(summary: str, responses: dict[int, tuple[str, Shape | None]], **more: Any) -> Operation:
-    described: dict[str, Any] = {"parameters": NS, "problems": (403, 404), "guarded": True} | more
-    return Operation(summary=summary, tag="configuration", responses=responses, **described)
-
+_config = partial(Operation, tag="configuration", parameters=NS, problems=(403, 404), guarded=True)
 
 CREATE = _config(
     "Create a namespace",
@@ -60,7 +66,7 @@ SCHEMA = _config("The schema", {200: ("The JSON Schema, or null.", ANY)})
 PUT_SCHEMA = _config(
     "Set the schema", {204: ("Every later change has to fit it.", None)}, body=ANY, problems=(*EDITED, 409)
 )
-ACCESS_OF = _config("Who may do what", {200: ("Roles by name.", obj(users=VALUES))})
+ACCESS_OF = _config("Who may do what", {200: ("Roles by name.", AccessModel)})
 PUT_ACCESS = _config(
     "Say who may do what",
     {204: ("These roles take the place of all former ones.", None)},

@@ -10,6 +10,8 @@ from app.events.stream import RAISE
 from app.store import keys
 from app.store.client import Store
 from app.store.scripts import Script
+from app.web.errors import Conflict
+from app.web.i18n import N_
 
 MAX_NAMESPACES = 1000
 MAX_VERSIONS = 1000
@@ -39,12 +41,12 @@ return 'written'
 )
 
 
-class NamespaceExists(Exception):
-    """There is a namespace of this name."""
+class NamespaceExists(Conflict):
+    detail = N_("There is a namespace of this name.")
 
 
-class TooManyNamespaces(Exception):
-    """There are MAX_NAMESPACES namespaces."""
+class TooManyNamespaces(Conflict):
+    detail = N_("There are too many namespaces.")
 
 
 class Stale(Exception):

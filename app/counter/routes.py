@@ -40,11 +40,7 @@ async def _events(state: CounterState) -> AsyncIterator[str]:
     yield "event: bye\ndata: {}\n\n"
 
 
-VISITS = Operation(
-    summary="The home page's visits, without counting one",
-    tag="visits",
-    responses={200: ("The total.", Visits)},
-)
+VISITS = Operation("The home page's visits, without counting one", {200: ("The total.", Visits)}, tag="visits")
 
 routes = [
     Route("/", Home(), methods=["GET"]),

@@ -57,6 +57,18 @@ class CreatedWebhook(WebhookModel):
     secret: str
 
 
+class NewSecret(ResponseModel):
+    secret: str
+
+
+class SentDelivery(ResponseModel):
+    id: str
+
+
+class SentSince(ResponseModel):
+    deliveries: Annotated[int, Field(ge=0)]
+
+
 class Webhooks(ResponseModel):
     webhooks: list[WebhookModel]
 

@@ -1,6 +1,6 @@
 """Every URL of hooks."""
 
-from typing import Any
+from functools import partial
 
 from starlette.routing import BaseRoute
 
@@ -9,31 +9,29 @@ from app.hooks.bodies import (
     Catalogue,
     CreatedWebhook,
     Deliveries,
+    NewSecret,
     NewWebhook,
     SendSince,
+    SentDelivery,
+    SentSince,
     WebhookChange,
     WebhookModel,
     Webhooks,
 )
 from app.hooks.pages import webhooks
-from app.web.openapi import COUNT, TEXT, ApiRoute, Operation, Shape, obj
+from app.web.openapi import ApiRoute, Operation
 
 HOOK = {"id": "The webhook's id."}
 
 
-def _hook(summary: str, responses: dict[int, tuple[str, Shape | None]], **more: Any) -> Operation:
-    described: dict[str, Any] = {"parameters": HOOK, "problems": (403, 404), "guarded": True} | more
-    return Operation(summary=summary, tag="webhooks", responses=responses, **described)
-
-
+_hook = partial(Operation, tag="webhooks", parameters=HOOK, problems=(403, 404), guarded=True)
 W = "/api/webhooks/{id}"
-SECRET = obj(secret=TEXT)
 routes: list[BaseRoute] = [
     *webhooks.routes,
     ApiRoute(
         "GET", "/api/events", api.events,
-        Operation(summary="The catalogue of events", tag="webhooks",
-                  responses={200: ("Each with its schema and an example.", Catalogue)}),
+        Operation("The catalogue of events", {200: ("Each with its schema and an example.", Catalogue)},
+                  tag="webhooks"),
     ),
     ApiRoute(
         "POST", "/api/webhooks", api.create,
@@ -51,10 +49,10 @@ routes: list[BaseRoute] = [
              name="change_webhook"),
     ApiRoute("DELETE", W, api.remove, _hook("Remove a webhook", {204: ("It is gone.", None)}), name="remove_webhook"),
     ApiRoute("POST", f"{W}/test", api.test,
-             _hook("Send webhook.test", {202: ("The delivery's id.", obj(id=TEXT))}, problems=(403, 404, 409)),
+             _hook("Send webhook.test", {202: ("The delivery's id.", SentDelivery)}, problems=(403, 404, 409)),
              name="test_webhook"),
     ApiRoute("POST", f"{W}/secret", api.new_secret,
-             _hook("A new secret; both sign until the old one is removed", {201: ("The secret.", SECRET)}),
+             _hook("A new secret; both sign until the old one is removed", {201: ("The secret.", NewSecret)}),
              name="new_webhook_secret"),
     ApiRoute("DELETE", f"{W}/secret/old", api.remove_old_secret,
              _hook("Remove the old secret", {204: ("Only the new one signs.", None)}), name="remove_webhook_secret"),
@@ -68,7 +66,7 @@ routes: list[BaseRoute] = [
                    parameters=HOOK | {"delivery": "The delivery's id or sequence number."}),
              name="send_webhook_delivery"),
     ApiRoute("POST", f"{W}/send-since", api.send_since,
-             _hook("Send all events since a time", {202: ("How many are sent.", obj(deliveries=COUNT))},
+             _hook("Send all events since a time", {202: ("How many are sent.", SentSince)},
                    body=SendSince, problems=(403, 404, 409)),
              name="send_webhook_since"),
 ]  # fmt: skip

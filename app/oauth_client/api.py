@@ -1,5 +1,7 @@
 """The API of OAuth sign-in."""
 
+from functools import partial
+
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -39,17 +41,13 @@ async def start(request: Request[OAuthState]) -> Response:
     return response
 
 
-PROVIDERS = Operation(
-    summary="List the providers",
-    tag="session",
-    responses={200: ("The providers.", list[ProviderOption])},
-)
-START = Operation(
-    summary="Start a sign-in with a provider",
-    tag="session",
+_session = partial(Operation, tag="session")
+PROVIDERS = _session("List the providers", {200: ("The providers.", list[ProviderOption])})
+START = _session(
+    "Start a sign-in with a provider",
+    {200: ("The URL to send the browser to; it returns to `next`, signed in.", Started)},
     parameters={"provider": "The provider's name."},
     body=Start,
-    responses={200: ("The URL to send the browser to; it returns to `next`, signed in.", Started)},
     problems=[403, 404, 413, 502],
 )
 

@@ -1,5 +1,6 @@
 """The API of the administration: clients. A secret is shown once; two are valid while it is changed."""
 
+from functools import partial
 from typing import Any
 
 from starlette.requests import Request
@@ -112,29 +113,30 @@ def _json(client: Client) -> dict[str, Any]:
 
 
 ID = {"id": "The client's id."}
+_clients = partial(Operation, tag="clients", guarded=True)
+LIST = _clients(
+    "The services that sign people in here",
+    {200: ("The clients.", ClientList)},
+    query={"page": "From 1, of 50 each."},
+    problems=[403],
+)
+CREATE = _clients("Create a client", {201: ("The client.", NewClient)}, body=ClientBody, problems=[409])
+SHOW = _clients("A client", {200: ("The client.", ShownClient)}, parameters=ID, problems=[403, 404])
+CHANGE = _clients(
+    "Change a client", {200: ("The client.", ShownClient)}, parameters=ID, body=ClientFields, problems=[404, 409]
+)
+ADD_SECRET = _clients(
+    "A new secret; the last one stays valid beside it",
+    {201: ("The secret, shown this once.", NewSecret)},
+    parameters=ID,
+    problems=[404, 409],
+)
+REMOVE = _clients("Remove a client", {204: ("Removed; its tokens are dead.", None)}, parameters=ID, problems=[404, 409])
 routes: list[BaseRoute] = [
-    ApiRoute("GET", "/api/clients", list_clients, Operation(
-        summary="The services that sign people in here", tag="clients", query={"page": "From 1, of 50 each."},
-        responses={200: ("The clients.", ClientList)}, problems=[403], guarded=True,
-    )),
-    ApiRoute("POST", "/api/clients", create_client, Operation(
-        summary="Create a client", tag="clients", body=ClientBody,
-        responses={201: ("The client.", NewClient)}, problems=[409], guarded=True,
-    )),
-    ApiRoute("GET", "/api/clients/{id}", show_client, Operation(
-        summary="A client", tag="clients", parameters=ID, responses={200: ("The client.", ShownClient)},
-        problems=[403, 404], guarded=True,
-    )),
-    ApiRoute("PATCH", "/api/clients/{id}", change_client, Operation(
-        summary="Change a client", tag="clients", parameters=ID, body=ClientFields,
-        responses={200: ("The client.", ShownClient)}, problems=[404, 409], guarded=True,
-    )),
-    ApiRoute("POST", "/api/clients/{id}/secrets", add_secret, Operation(
-        summary="A new secret; the last one stays valid beside it", tag="clients", parameters=ID,
-        responses={201: ("The secret, shown this once.", NewSecret)}, problems=[404, 409], guarded=True,
-    )),
-    ApiRoute("DELETE", "/api/clients/{id}", remove_client, Operation(
-        summary="Remove a client", tag="clients", parameters=ID,
-        responses={204: ("Removed; its tokens are dead.", None)}, problems=[404, 409], guarded=True,
-    )),
-]  # fmt: skip
+    ApiRoute("GET", "/api/clients", list_clients, LIST),
+    ApiRoute("POST", "/api/clients", create_client, CREATE),
+    ApiRoute("GET", "/api/clients/{id}", show_client, SHOW),
+    ApiRoute("PATCH", "/api/clients/{id}", change_client, CHANGE),
+    ApiRoute("POST", "/api/clients/{id}/secrets", add_secret, ADD_SECRET),
+    ApiRoute("DELETE", "/api/clients/{id}", remove_client, REMOVE),
+]

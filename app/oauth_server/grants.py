@@ -1,6 +1,6 @@
 """The services that a user has signed in to: a page and the API; withdrawing one ends its tokens."""
 
-from typing import Any
+from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,7 +16,7 @@ from app.oauth_server.scopes import SCOPES
 from app.web.body import form_fields
 from app.web.errors import NotFound
 from app.web.i18n import N_
-from app.web.openapi import NUMBER, TEXT, ApiRoute, Operation, array, obj
+from app.web.openapi import ApiRoute, Operation, ResponseModel
 from app.web.responses import json_response
 
 SERVICES = "/account/services"
@@ -25,7 +25,16 @@ WITHDRAW = Question(
     N_("Its tokens stop working at once. It has to ask you again before it can use your account."),
     N_("Withdraw"),
 )
-GRANT = obj(id=TEXT, name=TEXT, scopes=array(TEXT), first=NUMBER, last=NUMBER)
+
+
+class GrantModel(ResponseModel):
+    """`first` and `last` use are Unix seconds."""
+
+    id: str
+    name: str
+    scopes: list[str]
+    first: float
+    last: float
 
 
 @sign_in_required
@@ -55,9 +64,8 @@ async def ask_to_withdraw(request: Request[OAuthServerState], user: User) -> Res
     """`GET /account/services/withdraw?id=`."""
     wanted = request.query_params.get("id")
     for grant in await _grants(request, user):
-        if grant["id"] == wanted:
-            fields = {"id": grant["id"]}
-            return await ask(request, WITHDRAW, to=SERVICES, back=SERVICES, name=grant["name"], fields=fields)
+        if grant.id == wanted:
+            return await ask(request, WITHDRAW, to=SERVICES, back=SERVICES, name=grant.name, fields={"id": grant.id})
     raise NotFound
 
 
@@ -77,7 +85,7 @@ async def _withdraw(request: Request[OAuthServerState], user: User, client_id: s
     await audit(request, Event.CONSENT_WITHDRAWN, user=user, detail=client_id)
 
 
-async def _grants(request: Request[OAuthServerState], user: User) -> list[dict[str, Any]]:
+async def _grants(request: Request[OAuthServerState], user: User) -> list[GrantModel]:
     """The last used first."""
     provider = request.state["oauth_server"]
     found = []
@@ -85,23 +93,19 @@ async def _grants(request: Request[OAuthServerState], user: User) -> list[dict[s
         client = await provider.clients.get(grant.client)
         name = client.name if client is not None else grant.client
         scopes = list(grant.scopes)
-        found.append({"id": grant.client, "name": name, "scopes": scopes, "first": grant.first, "last": grant.last})
-    return sorted(found, key=lambda each: each["last"], reverse=True)
+        found.append(GrantModel(id=grant.client, name=name, scopes=scopes, first=grant.first, last=grant.last))
+    return sorted(found, key=lambda each: each.last, reverse=True)
 
 
-LIST = Operation(
-    summary="The services that the user has signed in to",
-    tag="account",
-    responses={200: ("The services, the last used first.", array(GRANT))},
-    guarded=True,
+_account = partial(Operation, tag="account", guarded=True)
+LIST = _account(
+    "The services that the user has signed in to", {200: ("The services, the last used first.", list[GrantModel])}
 )
-WITHDRAWAL = Operation(
-    summary="Withdraw a service's access",
-    tag="account",
+WITHDRAWAL = _account(
+    "Withdraw a service's access",
+    {204: ("Withdrawn; its tokens are dead.", None)},
     parameters={"id": "The service's id."},
-    responses={204: ("Withdrawn; its tokens are dead.", None)},
     problems=[404],
-    guarded=True,
 )
 routes: list[BaseRoute] = [
     ApiRoute("GET", "/api/account/grants", list_grants, LIST),

@@ -23,11 +23,18 @@ from app.oauth_server.errors import OAuthError
 from app.oauth_server.lifespan import OAuthServerState
 from app.oauth_server.models import Client
 from app.oauth_server.userinfo import bad_token
-from app.web.openapi import NUMBER, TEXT, ApiRoute, Operation, obj
+from app.web.openapi import ApiRoute, Operation, ResponseModel
 from app.web.responses import json_response
 
 RegistrationRequest = Request[OAuthServerState]
 PATH = "/oauth2/register"
+
+
+class RegistrationToken(ResponseModel):
+    """`expires_in` is in seconds."""
+
+    token: str
+    expires_in: int
 
 
 @admin_required
@@ -140,14 +147,19 @@ def _refused() -> OAuthError:
     return bad_token("invalid_token", "the token is missing, wrong, expired or of another client")
 
 
+CREATE_TOKEN = Operation(
+    "Create a token with which clients register for a week",
+    {201: ("The token, shown this once.", RegistrationToken)},
+    tag="clients",
+    problems=[403],
+    guarded=True,
+)
 routes: list[BaseRoute] = [
     *open_routes(PATH, register, "POST"),
     *open_routes(f"{PATH}/{{id}}", read, "GET"),
     *open_routes(f"{PATH}/{{id}}", change, "PUT")[:1],
     *open_routes(f"{PATH}/{{id}}", remove, "DELETE")[:1],
-    ApiRoute("POST", "/api/registration-tokens", create_registration_token, Operation(
-        summary="Create a token with which clients register for a week", tag="clients",
-        responses={201: ("The token, shown this once.", obj(token=TEXT, expires_in=NUMBER))}, problems=[403],
-        guarded=True,
-    ), name="create_registration_token"),
-]  # fmt: skip
+    ApiRoute(
+        "POST", "/api/registration-tokens", create_registration_token, CREATE_TOKEN, name="create_registration_token"
+    ),
+]

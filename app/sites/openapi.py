@@ -1,8 +1,10 @@
 """The OpenAPI descriptions of sites."""
 
+from functools import partial
+
 from app.sites import bodies
 from app.sites.site_settings import NewSite, SiteChanges
-from app.web.openapi import TEXT, Operation, Query, Shape
+from app.web.openapi import Operation, Query
 
 SITE_PARAMETER = {"id": "The site's id."}
 RANGE = {
@@ -12,20 +14,15 @@ RANGE = {
 }
 
 
-def _site(summary: str, responses: dict[int, tuple[str, Shape | None]], **more: object) -> Operation:
-    described = {"parameters": SITE_PARAMETER, "problems": (403, 404), "guarded": True} | more
-    return Operation(summary=summary, tag="sites", responses=responses, **described)  # type: ignore[arg-type]
-
-
-CREATE = Operation(
-    summary="Creates a site: 60 an hour from an address",
-    tag="sites",
-    responses={201: ("The site, and the address of its script and of its hits.", bodies.SiteDocument)},
+_sites = partial(Operation, tag="sites", guarded=True)
+_site = partial(_sites, parameters=SITE_PARAMETER, problems=(403, 404))
+CREATE = _sites(
+    "Creates a site: 60 an hour from an address",
+    {201: ("The site, and the address of its script and of its hits.", bodies.SiteDocument)},
     body=NewSite,
     problems=(429,),
-    guarded=True,
 )
-LIST = Operation(summary="The user's sites", tag="sites", responses={200: ("By name.", bodies.Sites)}, guarded=True)
+LIST = _sites("The user's sites", {200: ("By name.", bodies.Sites)})
 GET = _site("A site", {200: ("The site.", bodies.SiteDocument)})
 CHANGE = _site(
     "Changes settings of a site", {200: ("The site.", bodies.SiteDocument)}, body=SiteChanges, problems=(403, 404, 409)
@@ -54,13 +51,11 @@ REMOVE_PERSON = _site("Takes a user's right away", {204: ("It is gone.", None)},
 GIVE_SITE = _site(
     "Gives the site to another user: by its owner or an administrator", {204: ("It is so.", None)}, body=bodies.NewOwner
 )
-LIST_ALL = Operation(
-    summary="Sites of all users, 500 at a time: for administrators",
-    tag="sites",
-    responses={200: ("In the order of their making; `owner` is null where the user is removed.", bodies.OwnedSites)},
+LIST_ALL = _sites(
+    "Sites of all users, 500 at a time: for administrators",
+    {200: ("In the order of their making; `owner` is null where the user is removed.", bodies.OwnedSites)},
     query={"after": "The id of the last site of the page before."},
     problems=(403,),
-    guarded=True,
 )
 GET_STATS = _site(
     "Visits and visitors in a range of days",
@@ -92,14 +87,11 @@ IMPORT = _site(
     },
     query={"format": "goatcounter, umami, plausible or plain; found out by default.", "preview": "1: only looks."},
 )
-LIST_IMPORTS = _site(
-    "What was imported",
-    {200: ("The imports.", bodies.Imports)},
-)
+LIST_IMPORTS = _site("What was imported", {200: ("The imports.", bodies.Imports)})
 UNDO_IMPORT = _site("Takes an import of the last 30 days back", {204: ("It is gone.", None)}, parameters=IMPORTS)
 EXPORT = _site(
     "Everything that was counted, as CSV or JSON lines, which can be imported again",
-    {200: ("The export, streamed.", TEXT)},
+    {200: ("The export, streamed.", str)},
     media=("text/csv; charset=utf-8", "application/jsonl; charset=utf-8"),
     query={"format": Query("csv by default.", {"type": "string", "enum": ["csv", "jsonl"]})},
 )

@@ -14,7 +14,6 @@ from app.web.templating import FORM_USER
 MAX_FIELD_LENGTH = 2048
 """Of one field."""
 MAX_FORM_FIELDS = 20
-KINDS = {str: "a text", bool: "true or false", int: "a whole number", list: "a list"}
 
 
 async def form_of(request: Request[Any], max_fields: int = MAX_FORM_FIELDS) -> FormData:
@@ -101,28 +100,3 @@ async def json_object(request: Request[Any]) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise BadRequest("body: must be a JSON object", field="body")
     return document
-
-
-async def json_fields(request: Request[Any], required: dict[str, type], optional: dict[str, type] | None = None) -> Any:
-    """The members of a JSON object, each of its type; a missing or null optional member is None.
-
-    Raises BadRequest. The Content-Type must be `application/json`, which a form of another site cannot send.
-    """
-    document = await json_object(request)
-    kinds = required | (optional or {})
-    for name in document:
-        if name not in kinds:
-            raise BadRequest(f"{name[:64]}: there is no such field", field=name[:64])
-    return {name: _checked(name, document.get(name), kind, name in required) for name, kind in kinds.items()}
-
-
-def _checked(name: str, value: object, kind: type, required: bool) -> object:
-    if value is None and not required:
-        return None
-    if type(value) is not kind:
-        raise BadRequest(f"{name}: must be {KINDS[kind]}", field=name)
-    if isinstance(value, str) and len(value) > MAX_FIELD_LENGTH:
-        raise BadRequest(f"{name}: must be at most {MAX_FIELD_LENGTH} characters long", field=name)
-    if isinstance(value, int) and abs(value) > 2**53:
-        raise BadRequest(f"{name}: is too large", field=name)
-    return value

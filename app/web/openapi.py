@@ -1,7 +1,7 @@
 """The OpenAPI document, made of the API's routes. Pydantic models give schema, validation and documentation at once."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
@@ -59,13 +59,14 @@ class Query:
     schema: Schema
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Operation:
     """Describes one method of one path. `parameters` are in the path; `guarded`: it requires authentication."""
 
     summary: str
-    tag: str
     responses: dict[int, tuple[str, Shape | None]]
+    _: KW_ONLY
+    tag: str
     body: Shape | None = None
     accepts: str = "application/json"
     """The type of the body."""
@@ -129,30 +130,6 @@ def document(routes: Iterable[BaseRoute]) -> dict[str, Any]:
             },
         },
     }
-
-
-def obj(**properties: Schema) -> Schema:
-    """An object's schema in which every property is required."""
-    return {
-        "type": "object",
-        "required": list(properties),
-        "properties": properties,
-        "additionalProperties": False,
-    }
-
-
-def array(items: Schema) -> Schema:
-    return {"type": "array", "items": items}
-
-
-TEXT: Schema = {"type": "string"}
-NUMBER: Schema = {"type": "number"}
-COUNT: Schema = {"type": "integer", "minimum": 0}
-FLAG: Schema = {"type": "boolean"}
-
-
-def nullable(schema: Schema) -> Schema:
-    return {"anyOf": [schema, {"type": "null"}]}
 
 
 def schema_of(shape: Shape, schemas: dict[str, Schema], mode: Literal["validation", "serialization"]) -> Schema:

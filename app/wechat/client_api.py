@@ -1,6 +1,7 @@
 """The client functions and the state of accounts: `/api/wechat`."""
 
 import secrets
+from functools import partial
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -153,55 +154,29 @@ def _good(answer: JSON) -> JSON:
 
 ACCOUNT = {"account": "The account's name."}
 ANSWER: dict[int, tuple[str, Any]] = {200: ("WeChat's answer.", JSON)}
-LIST = Operation(
-    summary="The WeChat accounts and their tokens' state",
-    tag="wechat",
-    responses={200: ("The accounts.", list[AccountStatus])},
-    problems=[403],
-    guarded=True,
+_wechat = partial(Operation, tag="wechat", guarded=True)
+LIST = _wechat(
+    "The WeChat accounts and their tokens' state", {200: ("The accounts.", list[AccountStatus])}, problems=[403]
 )
-REFRESH = Operation(
-    summary="Replace the access token",
-    tag="wechat",
-    parameters=ACCOUNT,
-    responses={200: ("The account.", AccountStatus)},
-    problems=[404, 502],
-    guarded=True,
+REFRESH = _wechat(
+    "Replace the access token", {200: ("The account.", AccountStatus)}, parameters=ACCOUNT, problems=[404, 502]
 )
 JSSDK = Operation(
-    summary="The JS-SDK's signature of a page",
+    "The JS-SDK's signature of a page",
+    {200: ("The signature.", JsSdkModel)},
     tag="wechat",
     parameters=ACCOUNT,
     query={"url": "The page's URL."},
-    responses={200: ("The signature.", JsSdkModel)},
     problems=[404, 502],
 )
-USER = Operation(
-    summary="A user of a service account",
-    tag="wechat",
+USER = _wechat(
+    "A user of a service account",
+    ANSWER,
     parameters=ACCOUNT | {"openid": "The user's openid."},
-    responses=ANSWER,
     problems=[403, 404, 502],
-    guarded=True,
 )
-TEMPLATE = Operation(
-    summary="Send a template message",
-    tag="wechat",
-    parameters=ACCOUNT,
-    body=TemplateMessage,
-    responses=ANSWER,
-    problems=[404, 502],
-    guarded=True,
-)
-QRCODE = Operation(
-    summary="Create a QR code with a scene",
-    tag="wechat",
-    parameters=ACCOUNT,
-    body=QrCode,
-    responses=ANSWER,
-    problems=[404, 502],
-    guarded=True,
-)
+TEMPLATE = _wechat("Send a template message", ANSWER, parameters=ACCOUNT, body=TemplateMessage, problems=[404, 502])
+QRCODE = _wechat("Create a QR code with a scene", ANSWER, parameters=ACCOUNT, body=QrCode, problems=[404, 502])
 ACCOUNT_PATH = "/api/wechat/{account}"
 JSSDK_PATH = f"{ACCOUNT_PATH}/jssdk"
 

@@ -1,10 +1,10 @@
 """The API of the administration: users and groups."""
 
-from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -14,14 +14,12 @@ from app.accounts.api import UserModel, user_json
 from app.accounts.guards import admin_required, fresh_or_token
 from app.accounts.lifespan import AccountState
 from app.accounts.models import User
-from app.accounts.users.profile import BadProfile, display_name_of, email_of, group_of, groups_of
-from app.accounts.users.profile_store import EmailTaken
+from app.accounts.users.profile import display_name_of, email_of, group_of, groups_of
 from app.accounts.users.search import UserFilter
-from app.accounts.users.store import LastAdmin
-from app.web.body import Body, Text, json_body, json_fields
-from app.web.errors import BadRequest, Conflict, NotFound
+from app.web.body import Body, Text, json_body
+from app.web.errors import Conflict, NotFound
 from app.web.i18n import N_
-from app.web.openapi import COUNT, FLAG, NUMBER, TEXT, ApiRoute, Operation, array, nullable, obj, schema_of
+from app.web.openapi import ApiRoute, Operation, ResponseModel
 from app.web.responses import json_response
 
 PAGE_SIZE = 50
@@ -44,10 +42,53 @@ class ChangeUsers(Body):
     leave: Annotated[Text | None, Field(description="A group that they leave.")] = None
 
 
-MANAGED = schema_of(ManagedUser, {}, "serialization")
-GROUP = obj(name=TEXT, created=NUMBER, members=COUNT)
-GROUP_NAME = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9.:@_-]{0,63}$"}
-EMAIL = {"type": "string", "pattern": "^([a-z0-9.]{1,64}@[a-z0-9]{1,63}\\.[a-z]{2,9})?$", "description": "Empty: none."}
+PLAIN_NAME = Field(json_schema_extra={"pattern": "^[A-Za-z ]{0,100}$"})
+PLAIN_EMAIL = Field(json_schema_extra={"pattern": r"^([a-z0-9.]{1,64}@[a-z0-9]{1,63}\.[a-z]{2,9})?$"})
+PLAIN_GROUP = Field(json_schema_extra={"pattern": "^[A-Za-z0-9][A-Za-z0-9.:@_-]{0,63}$"})
+"""Patterns that describe values that are always accepted."""
+Groups = Annotated[
+    tuple[Annotated[str, PLAIN_GROUP], ...],
+    Field(strict=False, json_schema_extra={"maxItems": 100}),
+    AfterValidator(groups_of),
+]
+
+
+class ChangeUser(Body):
+    """What is left out, or null, stays as it is."""
+
+    display_name: Annotated[Text, AfterValidator(display_name_of), PLAIN_NAME] | None = None
+    email: Annotated[Text, AfterValidator(email_of), PLAIN_EMAIL, Field(description="Empty: none.")] | None = None
+    email_verified: Annotated[bool, Field(description="Whether the address is the user's.")] | None = None
+    groups: Groups | None = None
+    is_admin: bool | None = None
+    disabled: bool | None = None
+
+
+class NewGroup(Body):
+    name: Annotated[Text, AfterValidator(partial(group_of, field="name")), PLAIN_GROUP]
+
+
+class UsersPage(ResponseModel):
+    users: list[ManagedUser]
+    total: Annotated[int, Field(ge=0)] | None
+    after: str | None
+
+
+class Unchanged(ResponseModel):
+    unchanged: list[str]
+
+
+class ResetLinkModel(ResponseModel):
+    url: str
+    expires: float
+
+
+class GroupModel(ResponseModel):
+    name: str
+    created: float
+    members: Annotated[int, Field(ge=0)]
+
+
 BACK = "/admin/users"
 
 
@@ -65,10 +106,8 @@ async def change_users(request: Request[AccountState], admin: User) -> Response:
     """`PATCH /api/users`: the same change of many users."""
     await fresh_or_token(request, BACK)
     body = await json_body(request, ChangeUsers)
-    try:
-        join, leave = (group_of(name) if name else None for name in (body.join, body.leave))
-    except BadProfile as bad:
-        raise BadRequest(f"join, leave: {bad.reason}", field="join" if body.join else "leave") from None
+    join = group_of(body.join, "join") if body.join else None
+    leave = group_of(body.leave, "leave") if body.leave else None
     change = actions.BulkChange(body.disabled, join, leave)
     left = await actions.change_many(request, admin, body.users, change)
     return json_response({"unchanged": left})
@@ -85,24 +124,8 @@ async def change_user(request: Request[AccountState], admin: User) -> Response:
     """`PATCH /api/users/{id}`: the members that are given. All are checked before the first is stored."""
     await fresh_or_token(request, BACK)
     subject = await actions.subject(request)
-    fields = await json_fields(
-        request,
-        {},
-        {
-            "display_name": str,
-            "email": str,
-            "email_verified": bool,
-            "groups": list,
-            "is_admin": bool,
-            "disabled": bool,
-        },
-    )
-    try:
-        await actions.change(request, admin, subject, _checked(fields))
-    except LastAdmin:
-        raise Conflict(N_("This is the last administrator.")) from None
-    except EmailTaken:
-        raise Conflict(N_("Another account has verified this address.")) from None
+    fields = (await json_body(request, ChangeUser)).model_dump(exclude_none=True)
+    await actions.change(request, admin, subject, fields)
     return json_response(_managed(await overview(request, await actions.subject(request))))
 
 
@@ -111,10 +134,7 @@ async def remove_user(request: Request[AccountState], admin: User) -> Response:
     """`DELETE /api/users/{id}`."""
     await fresh_or_token(request, BACK)
     subject = await actions.subject(request)
-    try:
-        await actions.remove(request, admin, subject)
-    except LastAdmin:
-        raise Conflict(N_("This is the last administrator.")) from None
+    await actions.remove(request, admin, subject)
     return Response(status_code=204)
 
 
@@ -136,11 +156,7 @@ async def list_groups(request: Request[AccountState], admin: User) -> Response:
 async def create_group(request: Request[AccountState], admin: User) -> Response:
     """`POST /api/groups` with `name`."""
     await fresh_or_token(request, BACK)
-    fields = await json_fields(request, {"name": str})
-    try:
-        name = group_of(fields["name"])
-    except BadProfile as bad:
-        raise BadRequest(f"name: {bad.reason}", field="name") from None
+    name = (await json_body(request, NewGroup)).name
     if not await actions.create_group(request, admin, name):
         raise Conflict(N_("There is a group of this name."))
     (group,) = (each for each in await request.state["users"].groups() if each.name == name)
@@ -156,31 +172,22 @@ async def remove_group(request: Request[AccountState], admin: User) -> Response:
     return Response(status_code=204)
 
 
-def _checked(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The given members in normal form. Raises BadRequest."""
-    checked = {name: value for name, value in fields.items() if value is not None}
-    if not all(isinstance(name, str) for name in checked.get("groups", ())):
-        raise BadRequest("groups: must be a list of texts", field="groups")
-    try:
-        if "display_name" in checked:
-            checked["display_name"] = display_name_of(checked["display_name"])
-        if "email" in checked:
-            checked["email"] = email_of(checked["email"])
-        if "groups" in checked:
-            checked["groups"] = groups_of(checked["groups"])
-    except BadProfile as bad:
-        raise BadRequest(f"{bad.field}: {bad.reason}", field=bad.field) from None
-    return checked
-
-
 def _managed(seen: UserOverview) -> dict[str, Any]:
     managed = {"disabled": seen.user.disabled, "last_seen": seen.last_seen, "ways": seen.ways}
     return user_json(seen.user) | managed
 
 
-LIST_USERS = Operation(
-    summary="The users, in order of their names",
-    tag="users",
+_users = partial(Operation, tag="users", guarded=True)
+ID = {"id": "The user's id."}
+_groups = partial(Operation, tag="groups", guarded=True)
+LIST_USERS = _users(
+    "The users, in order of their names",
+    {
+        200: (
+            "A page of users; `total` is null where there are more users than one request looks at.",
+            UsersPage,
+        )
+    },
     query={
         "q": "A part of a name or an e-mail address.",
         "role": "`admin` or `user`.",
@@ -189,84 +196,40 @@ LIST_USERS = Operation(
         "never_signed_in": "`true`: only who never signed in.",
         "after": "The cursor of the next page.",
     },
-    responses={
-        200: (
-            "A page of users; `total` is null where there are more users than one request looks at.",
-            obj(users=array(MANAGED), total=nullable(COUNT), after=nullable(TEXT)),
-        )
-    },
     problems=[403],
-    guarded=True,
 )
-CHANGE_USERS = Operation(
-    summary="Disable or enable up to 50 users, or change a group of theirs",
-    tag="users",
+CHANGE_USERS = _users(
+    "Disable or enable up to 50 users, or change a group of theirs",
+    {200: ("Ids of users that stay as they are.", Unchanged)},
     body=ChangeUsers,
-    responses={200: ("Ids of users that stay as they are.", obj(unchanged=array(TEXT)))},
-    guarded=True,
 )
-SHOW_USER = Operation(
-    summary="One user",
-    tag="users",
-    parameters={"id": "The user's id."},
-    responses={200: ("The user.", MANAGED)},
-    problems=[403, 404],
-    guarded=True,
-)
-CHANGE_USER = Operation(
-    summary="Change a user: the members that are given",
-    tag="users",
-    parameters={"id": "The user's id."},
-    body={
-        "type": "object",
-        "additionalProperties": False,
-        "properties": {
-            "display_name": nullable({"type": "string", "pattern": "^[A-Za-z ]{0,100}$"}),
-            "email": nullable(EMAIL),
-            "email_verified": nullable({"type": "boolean", "description": "Whether the address is the user's."}),
-            "groups": nullable(array(GROUP_NAME) | {"maxItems": 100}),
-            "is_admin": nullable(FLAG),
-            "disabled": nullable(FLAG),
-        },
-    },
-    responses={200: ("The user.", MANAGED)},
+SHOW_USER = _users("One user", {200: ("The user.", ManagedUser)}, parameters=ID, problems=[403, 404])
+CHANGE_USER = _users(
+    "Change a user: the members that are given",
+    {200: ("The user.", ManagedUser)},
+    parameters=ID,
+    body=ChangeUser,
     problems=[404, 409],
-    guarded=True,
 )
-REMOVE_USER = Operation(
-    summary="Remove a user with everything that belongs to it; audit entries stay",
-    tag="users",
-    parameters={"id": "The user's id."},
-    responses={204: ("Removed.", None)},
+REMOVE_USER = _users(
+    "Remove a user with everything that belongs to it; audit entries stay",
+    {204: ("Removed.", None)},
+    parameters=ID,
     problems=[404, 409],
-    guarded=True,
 )
-CREATE_RESET_LINK = Operation(
-    summary="Create a link that sets a user's password once, within a day, and ends the user's sessions",
-    tag="users",
-    parameters={"id": "The user's id."},
-    responses={201: ("The link, shown this once.", obj(url=TEXT, expires=NUMBER))},
+CREATE_RESET_LINK = _users(
+    "Create a link that sets a user's password once, within a day, and ends the user's sessions",
+    {201: ("The link, shown this once.", ResetLinkModel)},
+    parameters=ID,
     problems=[404],
-    guarded=True,
 )
-LIST_GROUPS = Operation(
-    summary="The groups", tag="groups", responses={200: ("The groups.", array(GROUP))}, problems=[403], guarded=True
-)
-CREATE_GROUP = Operation(
-    summary="Create a group",
-    tag="groups",
-    body=obj(name=GROUP_NAME),
-    responses={201: ("The group.", GROUP)},
-    problems=[409],
-    guarded=True,
-)
-REMOVE_GROUP = Operation(
-    summary="Remove a group; its members stay",
-    tag="groups",
+LIST_GROUPS = _groups("The groups", {200: ("The groups.", list[GroupModel])}, problems=[403])
+CREATE_GROUP = _groups("Create a group", {201: ("The group.", GroupModel)}, body=NewGroup, problems=[409])
+REMOVE_GROUP = _groups(
+    "Remove a group; its members stay",
+    {204: ("Removed.", None)},
     parameters={"name": "The group's name."},
-    responses={204: ("Removed.", None)},
     problems=[404],
-    guarded=True,
 )
 
 routes = [

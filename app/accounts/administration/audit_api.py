@@ -17,14 +17,34 @@ from app.accounts.models import User
 from app.accounts.users.name_lookup import names_of
 from app.audit.log import AuditEntry
 from app.web.errors import BadRequest
-from app.web.openapi import NUMBER, TEXT, ApiRoute, Operation, Query, array, nullable, obj
+from app.web.openapi import ApiRoute, Operation, Query, ResponseModel
 from app.web.responses import json_response
 
 PAGE_SIZE = 100
-COLUMNS = ("id", "at", "event", "user", "user_name", "actor", "actor_name", "address", "request_id", "detail")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """A spreadsheet runs a cell that begins with one of these (CSV injection)."""
 MEDIA = {"csv": "text/csv; charset=utf-8", "jsonl": "application/jsonl"}
+
+
+class EntryModel(ResponseModel):
+    id: str
+    at: float
+    event: str
+    user: str
+    user_name: str
+    actor: str
+    actor_name: str
+    address: str
+    request_id: str
+    detail: str
+
+
+class AuditPage(ResponseModel):
+    entries: list[EntryModel]
+    before: str | None
+
+
+COLUMNS = tuple(EntryModel.model_fields)
 
 
 @admin_required
@@ -71,9 +91,9 @@ def _cell(value: object) -> object:
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
-ENTRY = obj(**{name: NUMBER if name == "at" else TEXT for name in COLUMNS})
 LIST_ENTRIES = Operation(
-    summary="The audit log, newest first",
+    "The audit log, newest first",
+    {200: ("A page of entries.", AuditPage)},
     tag="audit",
     query={
         "user": "The id or the name of the user concerned, or of the acting one.",
@@ -85,7 +105,6 @@ LIST_ENTRIES = Operation(
             "`json`: one page; `csv` or `jsonl`: all entries, streamed.", {"type": "string", "enum": ["json", *MEDIA]}
         ),
     },
-    responses={200: ("A page of entries.", obj(entries=array(ENTRY), before=nullable(TEXT)))},
     media=("application/json", "text/csv", "application/jsonl"),
     problems=[403],
     guarded=True,

@@ -1,7 +1,8 @@
 """The API of invitations."""
 
 from dataclasses import asdict
-from typing import Annotated, Any
+from functools import partial
+from typing import Annotated
 
 from pydantic import Field
 from starlette.requests import Request
@@ -9,12 +10,9 @@ from starlette.responses import Response
 
 from app.accounts.administration import actions
 from app.accounts.guards import admin_required, fresh_or_token
-from app.accounts.invitations.invitations import Invitation
 from app.accounts.lifespan import AccountState
 from app.accounts.models import User
-from app.accounts.users.profile import BadProfile
 from app.web.body import Body, Text, json_body
-from app.web.errors import BadRequest
 from app.web.openapi import ApiRoute, Operation, ResponseModel
 from app.web.responses import json_response
 
@@ -48,7 +46,7 @@ class Invite(Body):
 @admin_required
 async def list_invitations(request: Request[AccountState], admin: User) -> Response:
     """`GET /api/invitations`."""
-    return json_response([_json(each) for each in await request.state["invitations"].list()])
+    return json_response([asdict(each) for each in await request.state["invitations"].list()])
 
 
 @admin_required
@@ -56,12 +54,8 @@ async def invite(request: Request[AccountState], admin: User) -> Response:
     """`POST /api/invitations`: the response holds the link, which is never shown again."""
     await fresh_or_token(request, BACK)
     body = await json_body(request, Invite)
-    given = body.model_dump(exclude={"days"})
-    try:
-        url, invitation = await actions.invite(request, admin, body.days, **given)
-    except BadProfile as bad:
-        raise BadRequest(f"{bad.field}: {bad.reason}", field=bad.field) from None
-    return json_response(_json(invitation) | {"url": url}, 201)
+    url, invitation = await actions.invite(request, admin, **body.model_dump())
+    return json_response(asdict(invitation) | {"url": url}, 201)
 
 
 @admin_required
@@ -72,32 +66,23 @@ async def withdraw(request: Request[AccountState], admin: User) -> Response:
     return Response(status_code=204)
 
 
-def _json(invitation: Invitation) -> dict[str, Any]:
-    return asdict(invitation)
-
-
-LIST_INVITATIONS = Operation(
-    summary="The valid invitations, next to expire first",
-    tag="invitations",
-    responses={200: ("The invitations, without their links.", list[InvitationModel])},
+_invitations = partial(Operation, tag="invitations", guarded=True)
+LIST_INVITATIONS = _invitations(
+    "The valid invitations, next to expire first",
+    {200: ("The invitations, without their links.", list[InvitationModel])},
     problems=[403],
-    guarded=True,
 )
-INVITE = Operation(
-    summary="Invite somebody: the link makes one account with this address, role and groups",
-    tag="invitations",
+INVITE = _invitations(
+    "Invite somebody: the link makes one account with this address, role and groups",
+    {201: ("The invitation and its link, shown this once.", NewInvitationModel)},
     body=Invite,
-    responses={201: ("The invitation and its link, shown this once.", NewInvitationModel)},
     problems=[429],
-    guarded=True,
 )
-WITHDRAW = Operation(
-    summary="Withdraw an invitation: its link stops working at once",
-    tag="invitations",
+WITHDRAW = _invitations(
+    "Withdraw an invitation: its link stops working at once",
+    {204: ("Withdrawn.", None)},
     parameters={"id": "The invitation's id."},
-    responses={204: ("Withdrawn.", None)},
     problems=[404],
-    guarded=True,
 )
 
 routes = [

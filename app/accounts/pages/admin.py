@@ -11,9 +11,8 @@ from app.accounts.helpers import flash_message, see_other
 from app.accounts.lifespan import AccountState
 from app.accounts.models import User
 from app.accounts.sign_in.reauthentication import confirm
-from app.accounts.users.store import LastAdmin
 from app.web.body import form_fields
-from app.web.errors import BadRequest, Conflict, NotFound
+from app.web.errors import BadRequest, NotFound
 from app.web.i18n import N_
 from app.web.redirects import safe_path
 
@@ -90,10 +89,7 @@ async def act(request: Request[AccountState], admin: User) -> Response:
     """
     fields = await form_fields(request, "action", "next")
     subject = await actions.subject(request)
-    try:
-        await _do(request, admin, subject, fields["action"])
-    except LastAdmin:
-        raise Conflict(N_("This is the last administrator.")) from None
+    await _do(request, admin, subject, fields["action"])
     await flash_message(request, DONE[fields["action"]])
     return see_other(safe_path(fields["next"], USERS))
 

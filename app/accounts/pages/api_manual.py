@@ -28,9 +28,7 @@ class Line:
 
 
 MANUAL = Operation(
-    summary="This documentation as an OpenAPI document",
-    tag="manual",
-    responses={200: ("The document.", {"type": "object"})},
+    "This documentation as an OpenAPI document", {200: ("The document.", {"type": "object"})}, tag="manual"
 )
 
 

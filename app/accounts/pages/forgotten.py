@@ -100,10 +100,10 @@ async def _page(
 
 
 ASK = Operation(
-    summary="Send a reset link to the verified address of a user, if there is one: the answer is the same",
+    "Send a reset link to the verified address of a user, if there is one: the answer is the same",
+    {202: ("Sent if the user is known.", None)},
     tag="session",
     body=PasswordResetBody,
-    responses={202: ("Sent if the user is known.", None)},
     problems=[409, 429],
 )
 

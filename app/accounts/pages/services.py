@@ -59,10 +59,8 @@ async def create(request: Request[AccountState], admin: User) -> Response:
         return await _list(request, N_("Small letters and digits, with single - or _ between."), name)
     try:
         service = await request.state["services"].create(name, Grants())
-    except ServiceExists:
-        return await _list(request, N_("A service has this name."), name)
-    except TooManyServices:
-        return await _list(request, N_("There are too many services."), name)
+    except (ServiceExists, TooManyServices) as conflict:
+        return await _list(request, conflict.detail, name)
     await audit(request, Event.SERVICE_CREATED, user="", by=admin, detail=name)
     return see_other(f"{SERVICES}/{service.id}")
 

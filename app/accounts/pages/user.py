@@ -14,7 +14,6 @@ from app.accounts.shown_once import redirect_with_secret, shown_secret
 from app.accounts.sign_in.reauthentication import confirm
 from app.accounts.users.profile import BadProfile, display_name_of, email_of, groups_of
 from app.accounts.users.profile_store import EmailTaken
-from app.accounts.users.store import LastAdmin
 from app.web.body import form_fields
 from app.web.errors import Conflict
 from app.web.i18n import N_
@@ -54,9 +53,8 @@ async def change(request: Request[AccountState], admin: User) -> Response:
         await actions.change(request, admin, subject, changes)
     except BadProfile as bad:
         return await _page(request, admin, error=bad.reason, field=bad.field, typed=fields)
-    except EmailTaken:
-        taken = N_("Another account has verified this address.")
-        return await _page(request, admin, error=taken, field="email", typed=fields)
+    except EmailTaken as taken:
+        return await _page(request, admin, error=taken.detail, field="email", typed=fields)
     await flash_message(request, N_("Saved."))
     return see_other(f"{USERS}/{subject.id}")
 
@@ -85,10 +83,7 @@ async def remove(request: Request[AccountState], admin: User) -> Response:
         return await _ask(request, subject, N_("This is not the name of this user."))
     if subject.id == admin.id:
         raise Conflict(N_("Remove your own account on your account page."))
-    try:
-        await actions.remove(request, admin, subject)
-    except LastAdmin:
-        raise Conflict(N_("This is the last administrator.")) from None
+    await actions.remove(request, admin, subject)
     await flash_message(request, N_("The account has been removed."))
     return see_other(USERS)
 

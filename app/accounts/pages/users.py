@@ -13,7 +13,7 @@ from app.accounts.helpers import flash_message, page, see_other
 from app.accounts.lifespan import AccountState
 from app.accounts.models import User
 from app.accounts.sign_in.reauthentication import confirm
-from app.accounts.users.profile import BadProfile, group_of
+from app.accounts.users.profile import group_of
 from app.accounts.users.search import UserFilter
 from app.web.body import form_fields
 from app.web.errors import BadRequest
@@ -112,10 +112,7 @@ def _change(action: str, group: str) -> BulkChange:
         return BulkChange(disabled=action == "disable")
     if action not in {"join", "leave"}:
         raise BadRequest("action: must be one of disable, enable, join, leave", field="action")
-    try:
-        name = group_of(group)
-    except BadProfile as bad:
-        raise BadRequest(f"group: {bad.reason}", field="group") from None
+    name = group_of(group, "group")
     return BulkChange(join=name) if action == "join" else BulkChange(leave=name)
 
 

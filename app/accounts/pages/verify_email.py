@@ -10,7 +10,6 @@ from app.accounts.guards import sign_in_required
 from app.accounts.helpers import address_of, audit, flash_message, page, raise_if_limited, see_other
 from app.accounts.lifespan import AccountState
 from app.accounts.models import User
-from app.accounts.users.profile_store import EmailTaken
 from app.audit.log import Event
 from app.web.body import form_fields
 from app.web.errors import Conflict, NotFound
@@ -43,11 +42,8 @@ async def verify(request: Request[AccountState]) -> Response:
     """`POST /verify-email` with `token`."""
     token = (await form_fields(request, "token"))["token"]
     link = await _link(request, token)
-    try:
-        if not await request.state["email_links"].use(token, link):
-            raise NotFound(GONE)
-    except EmailTaken:
-        raise Conflict(N_("Another account has verified this e-mail address.")) from None
+    if not await request.state["email_links"].use(token, link):
+        raise NotFound(GONE)
     await audit(request, Event.EMAIL_VERIFIED, user=link.user_id)
     return see_other("/verify-email/done")
 

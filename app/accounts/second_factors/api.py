@@ -1,5 +1,6 @@
 """The API of second factors: signing in with a passkey, and what the user has."""
 
+from functools import partial
 from typing import Annotated, Any
 
 import orjson
@@ -88,30 +89,26 @@ async def remove_second_factors(request: Request[AccountState], admin: User) -> 
     return Response(status_code=204)
 
 
-OPTIONS = Operation(
-    summary="The options of a sign-in with a passkey, good once for 5 minutes",
-    tag="session",
-    responses={200: ("For `PublicKeyCredential.parseRequestOptionsFromJSON`.", {"type": "object"})},
+_session = partial(Operation, tag="session")
+OPTIONS = _session(
+    "The options of a sign-in with a passkey, good once for 5 minutes",
+    {200: ("For `PublicKeyCredential.parseRequestOptionsFromJSON`.", {"type": "object"})},
     problems=[429],
 )
-PASSKEY = Operation(
-    summary="Sign in with a passkey",
-    tag="session",
+PASSKEY = _session(
+    "Sign in with a passkey",
+    {200: ("Signed in; the cookie is set.", CurrentUserModel)},
     body=PasskeyResponse,
-    responses={200: ("Signed in; the cookie is set.", CurrentUserModel)},
     problems=[401, 429],
 )
 SHOW = Operation(
-    summary="The user's second factors",
-    tag="account",
-    responses={200: ("The second factors.", SecondFactorsModel)},
-    guarded=True,
+    "The user's second factors", {200: ("The second factors.", SecondFactorsModel)}, tag="account", guarded=True
 )
 REMOVE = Operation(
-    summary="Remove all second factors of a user who has lost them",
+    "Remove all second factors of a user who has lost them",
+    {204: ("Removed.", None)},
     tag="users",
     parameters={"id": "The user's id."},
-    responses={204: ("Removed.", None)},
     problems=[404],
     guarded=True,
 )

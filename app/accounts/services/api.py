@@ -1,5 +1,6 @@
 """The API of services, for administrators."""
 
+from functools import partial
 from typing import Annotated
 
 from pydantic import Field
@@ -17,8 +18,6 @@ from app.accounts.services.services import (
     Name,
     Role,
     Service,
-    ServiceExists,
-    TooManyServices,
     WeChatGrant,
 )
 from app.audit.log import Event
@@ -78,12 +77,7 @@ async def list_services(request: Request[AccountState], admin: User) -> Response
 async def create_service(request: Request[AccountState], admin: User) -> Response:
     """`POST /api/services`."""
     body = await json_body(request, NewService)
-    try:
-        service = await request.state["services"].create(body.name, Grants(wechat=body.wechat, config=body.config))
-    except ServiceExists:
-        raise Conflict(N_("A service has this name.")) from None
-    except TooManyServices:
-        raise Conflict(N_("There are too many services.")) from None
+    service = await request.state["services"].create(body.name, Grants(wechat=body.wechat, config=body.config))
     await audit(request, Event.SERVICE_CREATED, user="", by=admin, detail=service.name)
     return json_response(await _model(request, service), 201)
 
@@ -174,59 +168,29 @@ async def _model(request: Request[AccountState], service: Service) -> ServiceMod
 
 ID = {"id": "The service's id."}
 OF_TOKEN = ID | {"token_id": "The token's id."}
-LIST = Operation(
-    summary="The services", tag="services", responses={200: ("The services.", list[ServiceModel])}, problems=[403],
-    guarded=True,
-)  # fmt: skip
-CREATE = Operation(
-    summary="Create a service",
-    tag="services",
-    body=NewService,
-    responses={201: ("The service, without a token.", ServiceModel)},
-    problems=[409],
-    guarded=True,
+_services = partial(Operation, tag="services", guarded=True)
+LIST = _services("The services", {200: ("The services.", list[ServiceModel])}, problems=[403])
+CREATE = _services(
+    "Create a service", {201: ("The service, without a token.", ServiceModel)}, body=NewService, problems=[409]
 )
-SHOW = Operation(
-    summary="One service",
-    tag="services",
-    parameters=ID,
-    responses={200: ("The service.", ServiceModel)},
-    problems=[403, 404],
-    guarded=True,
-)
-CHANGE = Operation(
-    summary="Replace the grants of a service, for each feature that is given",
-    tag="services",
+SHOW = _services("One service", {200: ("The service.", ServiceModel)}, parameters=ID, problems=[403, 404])
+CHANGE = _services(
+    "Replace the grants of a service, for each feature that is given",
+    {200: ("The service.", ServiceModel)},
     parameters=ID,
     body=ServiceChange,
-    responses={200: ("The service.", ServiceModel)},
     problems=[404, 409],
-    guarded=True,
 )
-REMOVE = Operation(
-    summary="Remove a service and its tokens",
-    tag="services",
-    parameters=ID,
-    responses={204: ("Removed.", None)},
-    problems=[404, 409],
-    guarded=True,
-)
-CREATE_TOKEN = Operation(
-    summary="Create a token of a service",
-    tag="services",
+REMOVE = _services("Remove a service and its tokens", {204: ("Removed.", None)}, parameters=ID, problems=[404, 409])
+CREATE_TOKEN = _services(
+    "Create a token of a service",
+    {201: ("The token, shown this once.", CreatedToken)},
     parameters=ID,
     body=NewToken,
-    responses={201: ("The token, shown this once.", CreatedToken)},
     problems=[404, 409],
-    guarded=True,
 )
-REVOKE_TOKEN = Operation(
-    summary="Revoke a token of a service",
-    tag="services",
-    parameters=OF_TOKEN,
-    responses={204: ("Revoked.", None)},
-    problems=[404, 409],
-    guarded=True,
+REVOKE_TOKEN = _services(
+    "Revoke a token of a service", {204: ("Revoked.", None)}, parameters=OF_TOKEN, problems=[404, 409]
 )
 
 routes = [

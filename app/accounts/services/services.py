@@ -16,6 +16,8 @@ from app.store import keys
 from app.store.client import Store
 from app.store.scripts import Script
 from app.store.tracking import Fields, TrackedHashes, Tracking
+from app.web.errors import Conflict
+from app.web.i18n import N_
 
 PREFIX = "tgs_"
 """The prefix by which secret scanners recognise a committed token of a service."""
@@ -113,12 +115,12 @@ class ServiceTable(Grants):
     tokens: tuple[Hash, ...] = ()
 
 
-class ServiceExists(Exception):
-    """A service has this name."""
+class ServiceExists(Conflict):
+    detail = N_("A service has this name.")
 
 
-class TooManyServices(Exception):
-    """There are MAX_SERVICES services."""
+class TooManyServices(Conflict):
+    detail = N_("There are too many services.")
 
 
 class Services:

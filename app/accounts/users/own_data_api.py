@@ -1,8 +1,9 @@
 """The API of a user's own profile and data."""
 
+from functools import partial
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -12,10 +13,9 @@ from app.accounts.lifespan import AccountState
 from app.accounts.models import User
 from app.accounts.pages.own_data import remove_own
 from app.accounts.users import own_data
-from app.accounts.users.profile import BadProfile, display_name_of
+from app.accounts.users.profile import display_name_of
 from app.audit.log import Event
 from app.web.body import Body, Text, json_body
-from app.web.errors import BadRequest
 from app.web.openapi import ApiRoute, Operation
 from app.web.responses import json_response
 
@@ -23,20 +23,16 @@ BACK = "/account"
 
 
 class ChangeAccount(Body):
-    display_name: Annotated[Text, Field(description="May be empty.")]
+    display_name: Annotated[Text, AfterValidator(display_name_of), Field(description="May be empty.")]
 
 
 @sign_in_required
 async def change(request: Request[AccountState], user: User) -> Response:
     """`PATCH /api/account`."""
     body = await json_body(request, ChangeAccount)
-    try:
-        name = display_name_of(body.display_name)
-    except BadProfile as bad:
-        raise BadRequest(f"{bad.field}: {bad.reason}", field=bad.field) from None
-    await request.state["users"].set_display_name(user.id, name)
+    await request.state["users"].set_display_name(user.id, body.display_name)
     await audit(request, Event.PROFILE_CHANGED, user=user, detail="display_name")
-    return json_response({"display_name": name})
+    return json_response(body)
 
 
 @sign_in_required
@@ -54,25 +50,15 @@ async def remove(request: Request[AccountState], user: User) -> Response:
     return Response(status_code=204)
 
 
-CHANGE = Operation(
-    summary="Change the own display name",
-    tag="account",
-    body=ChangeAccount,
-    responses={200: ("The name.", ChangeAccount)},
-    guarded=True,
+_account = partial(Operation, tag="account", guarded=True)
+CHANGE = _account("Change the own display name", {200: ("The name.", ChangeAccount)}, body=ChangeAccount)
+EXPORT = _account(
+    "Everything that is kept of the user; requires recent authentication", {200: ("The data.", {"type": "object"})}
 )
-EXPORT = Operation(
-    summary="Everything that is kept of the user; requires recent authentication",
-    tag="account",
-    responses={200: ("The data.", {"type": "object"})},
-    guarded=True,
-)
-REMOVE = Operation(
-    summary="Remove the own account; requires recent authentication. Audit entries stay",
-    tag="account",
-    responses={204: ("Removed.", None)},
+REMOVE = _account(
+    "Remove the own account; requires recent authentication. Audit entries stay",
+    {204: ("Removed.", None)},
     problems=[409],
-    guarded=True,
 )
 routes = [
     ApiRoute("PATCH", "/api/account", change, CHANGE, name="change_account"),

@@ -2,8 +2,10 @@
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
 from app.settings.checks import EMAIL
+from app.web.errors import BadRequest
 from app.web.i18n import N_
 
 MAX_DISPLAY_NAME_LENGTH = 100
@@ -15,11 +17,11 @@ GROUP = re.compile(r"\w[\w.:@-]{0,63}")
 INVISIBLE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
-class BadProfile(ValueError):
+class BadProfile(BadRequest):
     """A value is refused; `field` names it, `reason` is a sentence for the reader."""
 
     def __init__(self, field: str, reason: str) -> None:
-        super().__init__(f"{field}: {reason}")
+        super().__init__(f"{field}: {reason}", field=field)
         self.field = field
         self.reason = reason
 
@@ -55,15 +57,15 @@ def email_key(email: str) -> str:
     return email.strip().casefold()
 
 
-def group_of(text: str) -> str:
+def group_of(text: str, field: str = "groups") -> str:
     """The group's name in normal form. Raises BadProfile."""
     name = unicodedata.normalize("NFC", text[:257]).strip()
     if not GROUP.fullmatch(name):
-        raise BadProfile("groups", N_("A group's name has 1 to 64 letters, digits or . _ : @ - and no spaces."))
+        raise BadProfile(field, N_("A group's name has 1 to 64 letters, digits or . _ : @ - and no spaces."))
     return name
 
 
-def groups_of(names: list[str]) -> tuple[str, ...]:
+def groups_of(names: Sequence[str]) -> tuple[str, ...]:
     """The groups in order, each once. Raises BadProfile."""
     if len(names) > MAX_GROUPS:
         raise BadProfile("groups", N_("A user can be in at most 100 groups."))

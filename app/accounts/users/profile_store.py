@@ -11,6 +11,8 @@ from app.accounts.users.store import NoSuchUser
 from app.store import keys
 from app.store.client import Store
 from app.store.scripts import Script
+from app.web.errors import Conflict
+from app.web.i18n import N_
 
 # KEYS from the third are the sets of the groups that the user leaves or joins.
 SET_GROUPS = Script("""
@@ -55,8 +57,8 @@ if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], 'signed_i
 """)
 
 
-class EmailTaken(Exception):
-    """Another user has verified this address."""
+class EmailTaken(Conflict):
+    detail = N_("Another account has verified this e-mail address.")
 
 
 @dataclass(frozen=True, slots=True)

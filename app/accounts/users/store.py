@@ -11,7 +11,8 @@ from app.accounts.users.names import BadName, compare_key, normal
 from app.store import keys
 from app.store.client import Store
 from app.store.scripts import Script
-from app.web.errors import NotFound
+from app.web.errors import Conflict, NotFound
+from app.web.i18n import N_
 
 # The first line makes a retry safe: if the name leads to the same id, the first attempt succeeded.
 CREATE = Script(
@@ -113,8 +114,10 @@ class AdminExists(Exception):
     """There is an administrator, so the first one cannot be made any more."""
 
 
-class LastAdmin(Exception):
+class LastAdmin(Conflict):
     """The change would leave no administrator who can sign in."""
+
+    detail = N_("This is the last administrator.")
 
 
 class NoSuchUser(NotFound):
