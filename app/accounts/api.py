@@ -127,7 +127,6 @@ SESSION_HEAD = StaticHeaders(
 
 
 async def sign_in(request: Request[AccountState]) -> Response:
-    """`POST /api/session`."""
     body = await json_body(request, SignIn)
     user = await authentication.sign_in(
         request, body.username, body.password, brief=not body.stay_signed_in, code=body.code
@@ -145,13 +144,11 @@ async def sign_out(request: Request[AccountState]) -> Response:
 
 @sign_in_required
 async def account(request: Request[AccountState], user: User) -> Response:
-    """`GET /api/account`."""
     return json_response(user_json(user))
 
 
 @sign_in_required
 async def list_sessions(request: Request[AccountState], user: User) -> Response:
-    """`GET /api/account/sessions?offset=`."""
     found = await device_page(request, user)
     response = json_response([asdict(device) | {"how": device.auth_method} for device in found.devices])
     if found.next is not None:
@@ -161,14 +158,12 @@ async def list_sessions(request: Request[AccountState], user: User) -> Response:
 
 @sign_in_required
 async def end_session(request: Request[AccountState], user: User) -> Response:
-    """`DELETE /api/account/sessions/{id}`."""
     await end_device(request, user, request.path_params["id"])
     return Response(status_code=204)
 
 
 @sign_in_required
 async def list_tokens(request: Request[AccountState], user: User) -> Response:
-    """`GET /api/account/tokens`."""
     return json_response([TokenModel.model_validate(token) for token in await request.state["tokens"].list(user.id)])
 
 
@@ -190,7 +185,6 @@ async def create_token(request: Request[AccountState], user: User) -> Response:
 
 @sign_in_required
 async def revoke_token(request: Request[AccountState], user: User) -> Response:
-    """`DELETE /api/account/tokens/{id}`."""
     if not await request.state["tokens"].revoke(user.id, request.path_params["id"]):
         raise NotFound
     await audit(request, Event.TOKEN_REVOKED, user=user)

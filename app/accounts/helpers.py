@@ -64,6 +64,12 @@ async def flash_message(request: Request[S], message: str) -> None:
         flash(session, message)
 
 
+async def redirect_with_message(request: Request[S], path: str, message: str) -> Response:
+    """A 303 after a form to a page that shows the message."""
+    await flash_message(request, message)
+    return see_other(path)
+
+
 def own_origin(request: Request[Any]) -> str:
     """The origin for links: `public_url`, or where this request came to."""
     url: str | None = request.state["settings"].public_url

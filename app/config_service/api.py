@@ -24,7 +24,6 @@ MAX_HISTORY = 200
 
 @admin_required
 async def create(request: Request[ConfigState], user: User) -> Response:
-    """`POST /api/config`."""
     namespace = await create_namespace(request, user, await model_body(request, NewNamespace))
     return json_response(described(namespace, Right(Role.MANAGE, secrets=True)), 201)
 
@@ -52,7 +51,6 @@ async def visible(request: Request[ConfigState], principal: Principal) -> list[t
 
 
 async def patch(request: Request[ConfigState]) -> Response:
-    """`PATCH /api/config/{ns}?why=`."""
     snapshot, principal, _ = await allowed(request, Role.WRITE)
     document = await json_body(request, MERGE_PATCH)
     if not isinstance(document, dict):
@@ -65,7 +63,6 @@ async def patch(request: Request[ConfigState]) -> Response:
 
 
 async def get_value(request: Request[ConfigState]) -> Response:
-    """`GET /api/config/{ns}/values/{key}`."""
     snapshot, _, right = await allowed(request, Role.READ)
     namespace = snapshot.namespace
     item = namespace.items.get(request.path_params["key"])
@@ -80,7 +77,6 @@ async def get_value(request: Request[ConfigState]) -> Response:
 
 
 async def put_value(request: Request[ConfigState]) -> Response:
-    """`PUT /api/config/{ns}/values/{key}?why=&secret=true`."""
     snapshot, principal, _ = await allowed(request, Role.WRITE)
     key, value = request.path_params["key"], await json_body(request)
     new = key if request.headers.get("if-none-match", "").strip() == "*" else None
@@ -97,7 +93,6 @@ async def put_value(request: Request[ConfigState]) -> Response:
 
 
 async def delete_value(request: Request[ConfigState]) -> Response:
-    """`DELETE /api/config/{ns}/values/{key}?why=`."""
     snapshot, principal, _ = await allowed(request, Role.WRITE)
     key = request.path_params["key"]
 
@@ -131,7 +126,6 @@ async def put_schema(request: Request[ConfigState]) -> Response:
 
 
 async def get_access(request: Request[ConfigState]) -> Response:
-    """`GET /api/config/{ns}/access`."""
     snapshot, _, _ = await allowed(request, Role.MANAGE)
     return json_response({"users": await people(request, snapshot.namespace)})
 
@@ -165,7 +159,6 @@ async def people(request: Request[ConfigState], namespace: Namespace) -> dict[st
 
 
 async def history(request: Request[ConfigState]) -> Response:
-    """`GET /api/config/{ns}/history?limit=&before=`."""
     snapshot, _, right = await allowed(request, Role.READ)
     limit = number(request, "limit", 50, 1, MAX_HISTORY) or 50
     before = number(request, "before", None, 1, 10**15)
@@ -201,7 +194,6 @@ async def name_of(request: Request[ConfigState], by: str) -> str:
 
 
 async def rollback(request: Request[ConfigState]) -> Response:
-    """`POST /api/config/{ns}/rollback`."""
     snapshot, principal, _ = await allowed(request, Role.WRITE)
     to = await model_body(request, Rollback)
     namespace, changed = await request.state["config_editor"].rollback(

@@ -18,7 +18,6 @@ MAX_DELIVERIES = 100
 
 
 async def events(request: Request[HooksState]) -> Response:
-    """`GET /api/events`."""
     told = [
         {"name": name, "schema": event.schema_of_data(), "example": event.example().model_dump(mode="json")}
         for name, event in EVENTS.items()
@@ -35,14 +34,12 @@ async def create(request: Request[HooksState], user: User) -> Response:
 
 @admin_required
 async def listed(request: Request[HooksState], _: User) -> Response:
-    """`GET /api/webhooks`."""
     found = await request.state["hooks_store"].webhooks()
     return json_response({"webhooks": [WebhookModel.model_validate(each) for each in in_order(found)]})
 
 
 @admin_required
 async def change(request: Request[HooksState], _: User) -> Response:
-    """`PATCH /api/webhooks/{id}`."""
     return json_response(
         WebhookModel.model_validate(await editing.change(request, await json_body(request, WebhookChange)))
     )
@@ -50,33 +47,28 @@ async def change(request: Request[HooksState], _: User) -> Response:
 
 @admin_required
 async def remove(request: Request[HooksState], _: User) -> Response:
-    """`DELETE /api/webhooks/{id}`."""
     await editing.remove(request)
     return Response(status_code=204)
 
 
 @admin_required
 async def test(request: Request[HooksState], _: User) -> Response:
-    """`POST /api/webhooks/{id}/test`."""
     return json_response({"id": await editing.test(request)}, 202)
 
 
 @admin_required
 async def new_secret(request: Request[HooksState], _: User) -> Response:
-    """`POST /api/webhooks/{id}/secret`."""
     return json_response({"secret": await editing.new_key(request)}, 201)
 
 
 @admin_required
 async def remove_old_secret(request: Request[HooksState], _: User) -> Response:
-    """`DELETE /api/webhooks/{id}/secret/old`."""
     await editing.remove_old_key(request)
     return Response(status_code=204)
 
 
 @admin_required
 async def deliveries(request: Request[HooksState], _: User) -> Response:
-    """`GET /api/webhooks/{id}/deliveries?before=&limit=`."""
     webhook = await editing.find(request)
     before, limit = _number(request, "before"), _number(request, "limit")
     found = await request.state["hooks_store"].deliveries(webhook.id, before, min(limit or 50, MAX_DELIVERIES))
@@ -92,7 +84,6 @@ async def send(request: Request[HooksState], _: User) -> Response:
 
 @admin_required
 async def send_since(request: Request[HooksState], _: User) -> Response:
-    """`POST /api/webhooks/{id}/send-since`."""
     webhook, body = await editing.find_enabled(request), await json_body(request, SendSince)
     number = await request.state["hooks_store"].send_since(webhook, body.since, request.state["hooks_clock"]())
     request.state["hooks_delivery"].wake()

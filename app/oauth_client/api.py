@@ -27,12 +27,10 @@ class Started(ResponseModel):
 
 
 async def list_providers(request: Request[OAuthState]) -> Response:
-    """`GET /api/oauth`."""
     return json_response([ProviderOption.model_validate(option) for option in request.state["sign_in_options"]])
 
 
 async def start(request: Request[OAuthState]) -> Response:
-    """`POST /api/oauth/{provider}/start`."""
     flow.provider_of(request)
     body = await json_body(request, Start)
     url, cookies = await flow.start(request, body.next, invitation=body.invitation or "")

@@ -8,7 +8,14 @@ from starlette.routing import Route
 
 from app.accounts.asking import Question, ask
 from app.accounts.guards import fresh_sign_in_required, sign_in_required
-from app.accounts.helpers import audit, flash_message, in_the_language_of, redirect_page, see_other
+from app.accounts.helpers import (
+    audit,
+    flash_message,
+    in_the_language_of,
+    redirect_page,
+    redirect_with_message,
+    see_other,
+)
 from app.accounts.lifespan import S
 from app.accounts.models import User
 from app.accounts.pages import account, second_step, sign_in
@@ -101,7 +108,6 @@ async def link(request: Request[OAuthState], user: User) -> Response:
 
 @sign_in_required
 async def ask_to_unlink(request: Request[OAuthState], user: User) -> Response:
-    """`GET /account/identities/unlink?id=`."""
     wanted = request.query_params.get("id")
     for identity in await request.state["identities"].of_user(user.id):
         if identity.id == wanted:
@@ -186,8 +192,7 @@ async def _denied(request: Request[S], problem: Denied, target: str | None) -> R
     sentence = request.state["pages"].translate(request.state["pages"].locale_of(request.scope), problem.detail or "")
     if await request.state["current_user"].get(request.scope) is None:
         return await sign_in.form(request, safe_path(target), notice=sentence)
-    await flash_message(request, problem.detail or "")
-    return see_other("/account")
+    return await redirect_with_message(request, "/account", problem.detail or "")
 
 
 def _sentences(request: Request[S], problem: Problem) -> str:

@@ -40,7 +40,6 @@ ALLOWED_LENGTH = 12_000
 
 
 async def authorize(request: AuthorizeRequest) -> Response:
-    """`GET /oauth2/authorize`."""
     issuer_of(request)
     provider = request.state["oauth_server"]
     parameters, wrong = parsed(request.scope["query_string"])

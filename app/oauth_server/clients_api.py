@@ -74,7 +74,6 @@ async def page_of_clients(request: ApiRequest) -> tuple[list[Client], int, int, 
 
 @admin_required
 async def create_client(request: ApiRequest, admin: User) -> Response:
-    """`POST /api/clients`."""
     await fresh_or_token(request, BACK)
     client, secret = await administration.create(request, admin, await json_object(request))
     return json_response(_json(client) | {"secret": secret}, 201)
@@ -82,7 +81,6 @@ async def create_client(request: ApiRequest, admin: User) -> Response:
 
 @admin_required
 async def show_client(request: ApiRequest, admin: User) -> Response:
-    """`GET /api/clients/{id}`."""
     return json_response(_json(await administration.find(request)))
 
 

@@ -29,7 +29,6 @@ UNKNOWN_CODE = N_("There is no such code, or it is too old. Compare it with the 
 
 @oauth_endpoint
 async def begin(request: DeviceRequest) -> Response:
-    """`POST /oauth2/device_authorization`."""
     provider = request.state["oauth_server"]
     parameters = await form_parameters(request)
     client = await provider.authentication.client(authorization_of(request), parameters)

@@ -8,7 +8,7 @@ from starlette.routing import BaseRoute, Route
 
 from app.accounts.asking import Question, ask
 from app.accounts.guards import sign_in_required
-from app.accounts.helpers import audit, flash_message, page, see_other
+from app.accounts.helpers import audit, page, redirect_with_message
 from app.accounts.models import User
 from app.audit.log import Event
 from app.oauth_server.lifespan import OAuthServerState
@@ -39,20 +39,17 @@ class GrantModel(ResponseModel):
 
 @sign_in_required
 async def list_grants(request: Request[OAuthServerState], user: User) -> Response:
-    """`GET /api/account/grants`."""
     return json_response(await _grants(request, user))
 
 
 @sign_in_required
 async def withdraw(request: Request[OAuthServerState], user: User) -> Response:
-    """`DELETE /api/account/grants/{id}`."""
     await _withdraw(request, user, request.path_params["id"])
     return Response(status_code=204)
 
 
 @sign_in_required
 async def show(request: Request[OAuthServerState], user: User) -> Response:
-    """`GET /account/services`."""
     pages = request.state["pages"]
     locale = pages.locale_of(request.scope)
     words = {scope: pages.translate(locale, text) for scope, text in SCOPES.items()}
@@ -61,7 +58,6 @@ async def show(request: Request[OAuthServerState], user: User) -> Response:
 
 @sign_in_required
 async def ask_to_withdraw(request: Request[OAuthServerState], user: User) -> Response:
-    """`GET /account/services/withdraw?id=`."""
     wanted = request.query_params.get("id")
     for grant in await _grants(request, user):
         if grant.id == wanted:
@@ -74,8 +70,7 @@ async def withdraw_by_form(request: Request[OAuthServerState], user: User) -> Re
     """`POST /account/services` with the `id` of the service to withdraw."""
     fields = await form_fields(request, "id")
     await _withdraw(request, user, fields["id"])
-    await flash_message(request, N_("The service has no access any more."))
-    return see_other(SERVICES)
+    return await redirect_with_message(request, SERVICES, N_("The service has no access any more."))
 
 
 async def _withdraw(request: Request[OAuthServerState], user: User, client_id: str) -> None:

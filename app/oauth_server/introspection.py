@@ -21,8 +21,6 @@ INACTIVE = {"active": False}
 
 
 class Introspection:
-    """`POST /oauth2/introspect`."""
-
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request: Request[OAuthServerState] = Request(scope, receive)
         kept = request.state["oauth_server"].kept_answers.find(await _question(request))

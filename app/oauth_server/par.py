@@ -22,7 +22,6 @@ CREDENTIALS = frozenset({"client_secret", "client_assertion", "client_assertion_
 
 @oauth_endpoint
 async def push(request: Request[OAuthServerState]) -> Response:
-    """`POST /oauth2/par`."""
     provider = request.state["oauth_server"]
     sent = await form_parameters(request)
     client = await provider.authentication.client(authorization_of(request), sent)

@@ -53,7 +53,6 @@ async def new_token(request: RegistrationRequest, admin: User) -> str:
 
 @oauth_endpoint
 async def register(request: RegistrationRequest) -> Response:
-    """`POST /oauth2/register`."""
     store, token = request.state["oauth_server"].clients.store, _bearer(request)
     maker = await store.maker_of_registration_token(token) if looks_like_secret(token) else None
     admin = await request.state["current_user"].by_id(maker) if maker is not None else None
@@ -74,7 +73,6 @@ async def register(request: RegistrationRequest) -> Response:
 
 @oauth_endpoint
 async def read(request: RegistrationRequest) -> Response:
-    """`GET /oauth2/register/{id}`."""
     return _json(request, await _registered(request), _bearer(request))
 
 
@@ -95,7 +93,6 @@ async def change(request: RegistrationRequest) -> Response:
 
 @oauth_endpoint
 async def remove(request: RegistrationRequest) -> Response:
-    """`DELETE /oauth2/register/{id}`."""
     client = await _registered(request)
     await audit(request, Event.CLIENT_REMOVED, user="", detail=f"{client.id} (registered)")
     await request.state["oauth_server"].clients.store.remove(client.id)

@@ -38,7 +38,6 @@ async def revoke(request: Request[OAuthServerState]) -> Response:
 
 @oauth_endpoint
 async def jwks(request: Request[OAuthServerState]) -> Response:
-    """`GET /oauth2/jwks.json`."""
     return _public(await request.state["signing_keys"].jwks())
 
 

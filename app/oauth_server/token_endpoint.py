@@ -21,7 +21,6 @@ BAD_GRANT = "the code or token is wrong, expired, used or revoked"
 
 @oauth_endpoint
 async def token(request: Request[OAuthServerState]) -> Response:
-    """`POST /oauth2/token`."""
     provider = request.state["oauth_server"]
     parameters = await form_parameters(request)
     client = await provider.authentication.client(authorization_of(request), parameters)

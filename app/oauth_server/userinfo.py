@@ -27,8 +27,6 @@ HEADERS = StaticHeaders(
 
 
 class UserInfo(FastEndpoint):
-    """`GET /oauth2/userinfo`."""
-
     def try_fast(self, scope: Scope) -> FastResponse | None:
         state = cast(OAuthServerState, scope["state"])
         body = state["oauth_server"].kept_answers.find(headers_of(scope).get(b"authorization", b""))

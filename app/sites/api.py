@@ -33,7 +33,6 @@ MAX_SHARES = 100
 
 @sign_in_required
 async def create_site(request: Request[SitesState], user: User) -> Response:
-    """`POST /api/sites`."""
     site = await create(request, user, await json_body(request, NewSite))
     return json_response(site_json(request, site, user), 201)
 
@@ -59,20 +58,17 @@ async def list_all_sites(request: Request[SitesState], user: User) -> Response:
 
 
 async def get_site(request: Request[SitesState]) -> Response:
-    """`GET /api/sites/{id}`."""
     site, user = await site_for(request, Right.VIEW)
     return json_response(site_json(request, site, user))
 
 
 async def change_site(request: Request[SitesState]) -> Response:
-    """`PATCH /api/sites/{id}`."""
     site, user = await site_for(request, Right.EDIT)
     changes = await json_body(request, SiteChanges)
     return json_response(site_json(request, await save_changes(request, site, changes), user))
 
 
 async def remove_site(request: Request[SitesState]) -> Response:
-    """`DELETE /api/sites/{id}`."""
     site, _ = await site_for(request, Right.OWN)
     await remove(request, site)
     return Response(status_code=204)

@@ -15,7 +15,6 @@ MAX_PEOPLE = 200
 
 
 async def add_person(request: Request[SitesState]) -> Response:
-    """`PUT /api/sites/{id}/people/{name}`."""
     site, _ = await site_for(request, Right.OWN)
     right = await json_body(request, PersonRight)
     await set_person(request, site, request.path_params["name"], May(right.may))
@@ -23,7 +22,6 @@ async def add_person(request: Request[SitesState]) -> Response:
 
 
 async def remove_person(request: Request[SitesState]) -> Response:
-    """`DELETE /api/sites/{id}/people/{name}`."""
     site, _ = await site_for(request, Right.OWN)
     person = await request.state["accounts"].by_name(request.path_params["name"])
     if person is None or not await request.state["site_store"].remove_person(site, person.id):

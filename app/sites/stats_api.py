@@ -21,7 +21,6 @@ DEFAULT_LIMIT, MAX_LIMIT = 10, 1000
 
 
 async def stats(request: Request[SitesState]) -> Response:
-    """`GET /api/sites/{id}/stats`."""
     site, _ = await visible_site(request)
     figures = request.state["site_stats"]
     span = await range_of(request, site, figures)
@@ -47,7 +46,6 @@ async def stats(request: Request[SitesState]) -> Response:
 
 
 async def top(request: Request[SitesState]) -> Response:
-    """`GET /api/sites/{id}/top/{kind}`."""
     site, _ = await visible_site(request)
     kind = request.path_params["kind"]
     if kind not in KINDS:

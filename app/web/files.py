@@ -33,7 +33,6 @@ LOGO_TYPES = {
 
 
 async def robots(request: Request[WebState]) -> Response:
-    """`GET /robots.txt`."""
     return PlainTextResponse(ROBOTS, headers=A_DAY)
 
 

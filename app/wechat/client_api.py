@@ -50,13 +50,11 @@ class QrCode(Body):
 
 @admin_required
 async def list_accounts(request: Request[WeChatState], admin: User) -> Response:
-    """`GET /api/wechat`."""
     return json_response(await statuses(request))
 
 
 @admin_required
 async def refresh(request: Request[WeChatState], admin: User) -> Response:
-    """`POST /api/wechat/{account}/refresh`."""
     hub = await found_hub(request)
     await refresh_by_hand(hub)
     return json_response(await status(request, hub))
@@ -93,21 +91,18 @@ async def preflight(request: Request[WeChatState]) -> Response:
 
 
 async def show_user(request: Request[WeChatState]) -> Response:
-    """`GET /api/wechat/{account}/user/{openid}`."""
     hub = await _granted(request, "cgi-bin/user/info")
     answer = await hub.call("GET", "cgi-bin/user/info", openid=request.path_params["openid"], lang="zh_CN")
     return json_response(_good(answer))
 
 
 async def send_template_message(request: Request[WeChatState]) -> Response:
-    """`POST /api/wechat/{account}/template-message`."""
     hub = await _granted(request, "cgi-bin/message/template/send")
     body = await json_body(request, TemplateMessage)
     return json_response(_good(await hub.call("POST", "cgi-bin/message/template/send", body.model_dump())))
 
 
 async def create_qrcode(request: Request[WeChatState]) -> Response:
-    """`POST /api/wechat/{account}/qrcode`."""
     hub = await _granted(request, "cgi-bin/qrcode/create")
     body = await json_body(request, QrCode)
     document = {

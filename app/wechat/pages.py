@@ -7,7 +7,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app.accounts.guards import admin_required
-from app.accounts.helpers import flash_message, page, see_other
+from app.accounts.helpers import page, redirect_with_message
 from app.accounts.models import User
 from app.accounts.sign_in.reauthentication import confirm
 from app.web.errors import NotFound
@@ -23,7 +23,6 @@ PAGE = "/admin/wechat"
 
 @admin_required
 async def show(request: Request[WeChatState], admin: User) -> Response:
-    """`GET /admin/wechat`."""
     return await _page(request)
 
 
@@ -35,8 +34,7 @@ async def refresh(request: Request[WeChatState], admin: User) -> Response:
         await refresh_by_hand(await found_hub(request))
     except WeChatProblem as problem:
         return await _page(request, problem)
-    await flash_message(request, N_("The access token has been replaced."))
-    return see_other(PAGE)
+    return await redirect_with_message(request, PAGE, N_("The access token has been replaced."))
 
 
 @admin_required

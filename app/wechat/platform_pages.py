@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from app.accounts.guards import admin_required
-from app.accounts.helpers import flash_message, own_origin, page, see_other
+from app.accounts.helpers import own_origin, page, redirect_with_message
 from app.accounts.models import User
 from app.store.client import StoreUnavailable
 from app.web.errors import BadRequest, NotFound
@@ -71,8 +71,7 @@ async def authorized(request: Request[WeChatState], admin: User) -> Response:
     if not code:
         raise BadRequest(N_("auth_code: is missing"), field="auth_code")
     await _authorize(_platform(request), code)
-    await flash_message(request, N_("The account is authorised."))
-    return see_other(PAGE)
+    return await redirect_with_message(request, PAGE, N_("The account is authorised."))
 
 
 async def _authorize(platform: Platform, code: str) -> None:

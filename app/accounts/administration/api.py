@@ -94,7 +94,6 @@ BACK = "/admin/users"
 
 @admin_required
 async def list_users(request: Request[AccountState], admin: User) -> Response:
-    """`GET /api/users?q=&role=&disabled=&group=&never_signed_in=&after=`."""
     query = request.query_params
     found = await request.state["user_search"].find(UserFilter.from_query(query), query.get("after"), PAGE_SIZE)
     users = [_managed(each) for each in await overviews(request, found.users)]
@@ -115,7 +114,6 @@ async def change_users(request: Request[AccountState], admin: User) -> Response:
 
 @admin_required
 async def show_user(request: Request[AccountState], admin: User) -> Response:
-    """`GET /api/users/{id}`."""
     return json_response(_managed(await overview(request, await actions.subject(request))))
 
 
@@ -131,7 +129,6 @@ async def change_user(request: Request[AccountState], admin: User) -> Response:
 
 @admin_required
 async def remove_user(request: Request[AccountState], admin: User) -> Response:
-    """`DELETE /api/users/{id}`."""
     await fresh_or_token(request, BACK)
     subject = await actions.subject(request)
     await actions.remove(request, admin, subject)
@@ -148,7 +145,6 @@ async def create_reset_link(request: Request[AccountState], admin: User) -> Resp
 
 @admin_required
 async def list_groups(request: Request[AccountState], admin: User) -> Response:
-    """`GET /api/groups`."""
     return json_response([asdict(group) for group in await request.state["users"].groups()])
 
 

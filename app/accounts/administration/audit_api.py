@@ -49,7 +49,6 @@ COLUMNS = tuple(EntryModel.model_fields)
 
 @admin_required
 async def list_entries(request: Request[AccountState], admin: User) -> Response:
-    """`GET /api/audit?user=&event=&since=&until=&before=&format=`."""
     wanted, kind = await filter_of(request), request.query_params.get("format", "json")
     if kind == "json":
         found = await request.state["audit"].page(request.query_params.get("before"), PAGE_SIZE, wanted)

@@ -45,7 +45,6 @@ class Invite(Body):
 
 @admin_required
 async def list_invitations(request: Request[AccountState], admin: User) -> Response:
-    """`GET /api/invitations`."""
     return json_response([asdict(each) for each in await request.state["invitations"].list()])
 
 
@@ -60,7 +59,6 @@ async def invite(request: Request[AccountState], admin: User) -> Response:
 
 @admin_required
 async def withdraw(request: Request[AccountState], admin: User) -> Response:
-    """`DELETE /api/invitations/{id}`."""
     await fresh_or_token(request, BACK)
     await actions.withdraw_invitation(request, admin, await actions.invitation_of(request))
     return Response(status_code=204)

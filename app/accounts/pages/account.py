@@ -5,7 +5,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app.accounts.guards import fresh_sign_in_required, sign_in_required
-from app.accounts.helpers import audit, flash_message, page, raise_if_limited, see_other
+from app.accounts.helpers import audit, flash_message, page, raise_if_limited, redirect_with_message, see_other
 from app.accounts.lifespan import AccountState, S
 from app.accounts.models import User
 from app.accounts.passwords.policy import WeakPassword
@@ -25,7 +25,6 @@ WRONG_PASSWORD = N_("The current password is wrong.")
 
 @sign_in_required
 async def show(request: Request[AccountState], user: User) -> Response:
-    """`GET /account`."""
     return await form(request, user)
 
 
@@ -61,8 +60,7 @@ async def rename(request: Request[AccountState], user: User) -> Response:
         return await form(request, user, N_("This name is taken."), "username", username=name)
     if before is not None:
         await audit(request, Event.RENAMED, user=user, detail=before)
-    await flash_message(request, N_("Saved."))
-    return see_other("/account")
+    return await redirect_with_message(request, "/account", N_("Saved."))
 
 
 @sign_in_required
@@ -89,8 +87,7 @@ async def change_password(request: Request[AccountState], user: User) -> Respons
     if fields["end_others"]:
         await state["sessions"].end_all(user.id, keep=session.key)
     await audit(request, Event.PASSWORD_CHANGED, user=user)
-    await flash_message(request, N_("Your password has been changed."))
-    return see_other("/account")
+    return await redirect_with_message(request, "/account", N_("Your password has been changed."))
 
 
 async def form(

@@ -7,7 +7,7 @@ from starlette.routing import Route
 from app.accounts.administration import actions
 from app.accounts.asking import Question, ask
 from app.accounts.guards import admin_required
-from app.accounts.helpers import flash_message, see_other
+from app.accounts.helpers import redirect_with_message
 from app.accounts.lifespan import AccountState
 from app.accounts.models import User
 from app.accounts.sign_in.reauthentication import confirm
@@ -64,7 +64,6 @@ QUESTIONS = {
 
 @admin_required
 async def ask_to_act(request: Request[AccountState], admin: User) -> Response:
-    """`GET /admin/users/{id}/{action}?next=`."""
     subject, action = await actions.subject(request), request.path_params["action"]
     if action not in QUESTIONS:
         raise NotFound
@@ -90,8 +89,7 @@ async def act(request: Request[AccountState], admin: User) -> Response:
     fields = await form_fields(request, "action", "next")
     subject = await actions.subject(request)
     await _do(request, admin, subject, fields["action"])
-    await flash_message(request, DONE[fields["action"]])
-    return see_other(safe_path(fields["next"], USERS))
+    return await redirect_with_message(request, safe_path(fields["next"], USERS), DONE[fields["action"]])
 
 
 async def _do(request: Request[AccountState], admin: User, user: User, action: str) -> None:

@@ -49,11 +49,9 @@ class Manual:
         return _groups(self._documented)
 
     async def as_json(self, request: Request[AccountState]) -> Response:
-        """`GET /api/openapi.json`."""
         return json_response(self.document)
 
     async def as_page(self, request: Request[AccountState]) -> Response:
-        """`GET /api`."""
         return await page(request, "accounts/api.html", info=self.document["info"], groups=self.groups)
 
 

@@ -17,7 +17,6 @@ FILTERS = ("user", "event", "since", "until")
 
 @admin_required
 async def show(request: Request[AccountState], admin: User) -> Response:
-    """`GET /admin/audit?user=&event=&since=&until=&before=`."""
     query, before = request.query_params, request.query_params.get("before")
     found = await request.state["audit"].page(before, wanted=await filter_of(request))
     return await page(

@@ -8,7 +8,7 @@ from starlette.routing import Route
 
 from app.accounts.asking import Question, ask
 from app.accounts.guards import sign_in_required
-from app.accounts.helpers import audit, flash_message, page, see_other
+from app.accounts.helpers import audit, flash_message, page, redirect_with_message, see_other
 from app.accounts.lifespan import AccountState
 from app.accounts.models import User
 from app.accounts.sign_in.reauthentication import confirm
@@ -105,7 +105,6 @@ async def end_device(request: Request[AccountState], user: User, key: str) -> No
 
 @sign_in_required
 async def show(request: Request[AccountState], user: User) -> Response:
-    """`GET /account/devices?offset=`."""
     found = await device_page(request, user)
     return await page(
         request,
@@ -119,7 +118,6 @@ async def show(request: Request[AccountState], user: User) -> Response:
 
 @sign_in_required
 async def ask_to_end(request: Request[AccountState], user: User) -> Response:
-    """`GET /account/devices/end?key=`."""
     key = request.query_params.get("key", "")
     for session in await request.state["sessions"].of_user(user.id):
         if session.key == key:
@@ -134,20 +132,17 @@ async def end(request: Request[AccountState], user: User) -> Response:
     """`POST /account/devices/end` with the session's `key`."""
     fields = await form_fields(request, "key")
     await end_device(request, user, fields["key"])
-    await flash_message(request, N_("The session has been ended."))
-    return see_other("/account/devices")
+    return await redirect_with_message(request, "/account/devices", N_("The session has been ended."))
 
 
 @sign_in_required
 async def ask_to_end_others(request: Request[AccountState], user: User) -> Response:
-    """`GET /account/devices/end-others`."""
     return await ask(request, END_OTHERS, back=DEVICES)
 
 
 @sign_in_required
 @confirm(REASON, DEVICES)
 async def end_others(request: Request[AccountState], user: User) -> Response:
-    """`POST /account/devices/end-others`."""
     own = await request.state["sessions"].open(request.scope)
     ended = await request.state["sessions"].end_all(user.id, keep=own.key if own is not None else None)
     await audit(request, Event.SESSION_ENDED, user=user, detail=f"{ended} others")

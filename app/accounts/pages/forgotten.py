@@ -44,7 +44,6 @@ async def submit(request: Request[AccountState]) -> Response:
 
 
 async def send_api(request: Request[AccountState]) -> Response:
-    """`POST /api/password-reset`."""
     body = await json_body(request, PasswordResetBody)
     if not request.state["mail"].enabled:
         raise Conflict(NO_MAIL)

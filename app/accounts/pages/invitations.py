@@ -10,7 +10,7 @@ from starlette.routing import Route
 from app.accounts.administration import actions
 from app.accounts.asking import Question, ask
 from app.accounts.guards import admin_required
-from app.accounts.helpers import flash_message, page, see_other
+from app.accounts.helpers import page, redirect_with_message
 from app.accounts.invitations.invitations import MAX_LISTED_INVITATIONS, Invitation
 from app.accounts.lifespan import AccountState
 from app.accounts.models import User
@@ -35,7 +35,6 @@ ROLES = {"": False, "user": False, "admin": True}
 
 @admin_required
 async def show(request: Request[AccountState], admin: User) -> Response:
-    """`GET /admin/invitations`."""
     return await _page(request, admin)
 
 
@@ -66,7 +65,6 @@ async def invite(request: Request[AccountState], admin: User) -> Response:
 
 @admin_required
 async def ask_to_withdraw(request: Request[AccountState], admin: User) -> Response:
-    """`GET /admin/invitations/{id}/withdraw?next=`."""
     (invitation,) = await _named(request, [await actions.invitation_of(request)])
     back = safe_path(request.query_params.get("next"), INVITATIONS)
     return await ask(request, WITHDRAW, back=back, template="accounts/ask_invitation.html", invitation=invitation)
@@ -78,8 +76,9 @@ async def withdraw(request: Request[AccountState], admin: User) -> Response:
     """`POST /admin/invitations/{id}/withdraw` with `next`: invalidates the link."""
     fields = await form_fields(request, "next")
     await actions.withdraw_invitation(request, admin, await actions.invitation_of(request))
-    await flash_message(request, N_("The invitation has been withdrawn."))
-    return see_other(safe_path(fields["next"], INVITATIONS))
+    return await redirect_with_message(
+        request, safe_path(fields["next"], INVITATIONS), N_("The invitation has been withdrawn.")
+    )
 
 
 async def _page(

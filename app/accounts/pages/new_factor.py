@@ -30,7 +30,6 @@ TOTP = "/account/totp/new"
 
 @enrolling_allowed
 async def show_passkey(request: Request[AccountState], user: User) -> Response:
-    """`GET /account/passkeys/new`."""
     await fresh(request, PASSKEY)
     return await _passkey_page(request, user)
 
@@ -55,7 +54,6 @@ async def add_passkey(request: Request[AccountState], user: User) -> Response:
 
 @enrolling_allowed
 async def show_totp(request: Request[AccountState], user: User) -> Response:
-    """`GET /account/totp/new`."""
     await fresh(request, TOTP)
     return await _totp_page(request, user, new_totp_secret())
 

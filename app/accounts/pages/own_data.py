@@ -8,7 +8,7 @@ from starlette.routing import Route
 from app.accounts.administration import actions
 from app.accounts.asking import Question, ask
 from app.accounts.guards import sign_in_required
-from app.accounts.helpers import audit, flash_message, raise_if_limited, see_other
+from app.accounts.helpers import audit, raise_if_limited, redirect_with_message, see_other
 from app.accounts.lifespan import AccountState
 from app.accounts.models import User
 from app.accounts.pages import account
@@ -53,8 +53,7 @@ async def change_profile(request: Request[AccountState], user: User) -> Response
     if name != user.display_name:
         await state["users"].set_display_name(user.id, name)
         await audit(request, Event.PROFILE_CHANGED, user=user, detail="display_name")
-    await flash_message(request, N_("Saved."))
-    return see_other("/account")
+    return await redirect_with_message(request, "/account", N_("Saved."))
 
 
 @sign_in_required
@@ -68,7 +67,6 @@ async def export(request: Request[AccountState], user: User) -> Response:
 
 @sign_in_required
 async def ask_to_remove(request: Request[AccountState], user: User) -> Response:
-    """`GET /account/remove`."""
     return await ask(request, REMOVE, back="/account")
 
 

@@ -15,7 +15,6 @@ from app.web.body import form_fields
 
 
 async def show(request: Request[AccountState]) -> Response:
-    """`GET /reset?token=`."""
     token = request.query_params.get("token", "")
     user = await _user(request, token)
     if user is None:

@@ -31,7 +31,6 @@ async def begin(request: Request[S], pending: PendingSignIn, target: str) -> Res
 
 
 async def show(request: Request[AccountState]) -> Response:
-    """`GET /sign-in/second-factor?next=`."""
     target = safe_path(request.query_params.get("next"))
     pending = await request.state["second_factors"].pending(_secret(request))
     if pending is None:

@@ -6,7 +6,7 @@ from starlette.routing import Route
 
 from app.accounts.asking import Question, ask
 from app.accounts.guards import enrolling_allowed, fresh_sign_in_required
-from app.accounts.helpers import audit, flash_message, page, see_other
+from app.accounts.helpers import audit, page, redirect_with_message, see_other
 from app.accounts.lifespan import AccountState, S
 from app.accounts.models import User
 from app.accounts.pages.landing import AFTER_SET_UP, SECURITY
@@ -35,7 +35,6 @@ LAST_FACTOR = N_("Your account needs a second factor. Add another one before you
 
 @enrolling_allowed
 async def show(request: Request[AccountState], user: User) -> Response:
-    """`GET /account/security`."""
     session, factors = await request.state["sessions"].open(request.scope), request.state["second_factors"]
     onward = session.data.get(AFTER_SET_UP) if session is not None and user.second_factors else None
     return await page(
@@ -65,8 +64,7 @@ async def rename(request: Request[AccountState], user: User) -> Response:
     fields = await form_fields(request, "id", "name")
     if not await request.state["second_factors"].rename_passkey(user.id, fields["id"], passkey_name(fields["name"])):
         raise NotFound
-    await flash_message(request, N_("Saved."))
-    return see_other(SECURITY)
+    return await redirect_with_message(request, SECURITY, N_("Saved."))
 
 
 @enrolling_allowed
@@ -97,13 +95,13 @@ async def remove(request: Request[AccountState], user: User) -> Response:
     if not removed:
         raise NotFound
     await audit(request, Event.FACTOR_REMOVED, user=user, detail=fields["factor"])
-    await flash_message(request, N_("Removed. You can end your other sessions on the page of devices."))
-    return see_other(SECURITY)
+    return await redirect_with_message(
+        request, SECURITY, N_("Removed. You can end your other sessions on the page of devices.")
+    )
 
 
 @enrolling_allowed
 async def ask_for_codes(request: Request[AccountState], user: User) -> Response:
-    """`GET /account/recovery-codes`."""
     return await ask(request, NEW_CODES, user=user, back=SECURITY)
 
 
@@ -128,8 +126,9 @@ async def added(request: Request[S], user: User, kind: str) -> Response:
     await audit(request, Event.FACTOR_ADDED, user=user, detail=kind)
     if not await request.state["second_factors"].unused_codes(user.id):
         return await with_new_codes(request, user)
-    await flash_message(request, N_("Added. You can end your other sessions on the page of devices."))
-    return see_other(SECURITY)
+    return await redirect_with_message(
+        request, SECURITY, N_("Added. You can end your other sessions on the page of devices.")
+    )
 
 
 def passkey_name(typed: str) -> str:

@@ -11,7 +11,7 @@ from starlette.routing import Route
 from app.accounts.api_tokens.tokens import DAY, MAX_TOKEN_DAYS, MAX_TOKEN_NAME_LENGTH, TooManyTokens
 from app.accounts.asking import Question, ask
 from app.accounts.guards import admin_required
-from app.accounts.helpers import audit, flash_message, page, see_other
+from app.accounts.helpers import audit, page, redirect_with_message, see_other
 from app.accounts.lifespan import AccountState
 from app.accounts.models import User
 from app.accounts.services.api import changeable, found
@@ -46,7 +46,6 @@ NUMBER = re.compile("[0-9]{1,9}")
 
 @admin_required
 async def listed(request: Request[AccountState], admin: User) -> Response:
-    """`GET /admin/services`."""
     return await _list(request)
 
 
@@ -67,7 +66,6 @@ async def create(request: Request[AccountState], admin: User) -> Response:
 
 @admin_required
 async def show(request: Request[AccountState], admin: User) -> Response:
-    """`GET /admin/services/{id}`."""
     return await _page(request, admin, await found(request))
 
 
@@ -86,8 +84,7 @@ async def grant(request: Request[AccountState], admin: User) -> Response:
     if not await request.state["services"].change(service, grants):
         raise NotFound
     await audit(request, Event.SERVICE_CHANGED, user="", by=admin, detail=service.name)
-    await flash_message(request, N_("Saved."))
-    return see_other(f"{SERVICES}/{service.id}")
+    return await redirect_with_message(request, f"{SERVICES}/{service.id}", N_("Saved."))
 
 
 @admin_required
@@ -113,7 +110,6 @@ async def create_token(request: Request[AccountState], admin: User) -> Response:
 
 @admin_required
 async def ask_to_revoke(request: Request[AccountState], admin: User) -> Response:
-    """`GET /admin/services/{id}/tokens/revoke?token=`."""
     service, wanted = await changeable(request), request.query_params.get("token")
     for token in await request.state["services"].tokens.list(service.id):
         if token.id == wanted:
@@ -131,13 +127,11 @@ async def revoke_token(request: Request[AccountState], admin: User) -> Response:
     if not await request.state["services"].tokens.revoke(service.id, fields["token"]):
         raise NotFound
     await audit(request, Event.SERVICE_CHANGED, user="", by=admin, detail=f"{service.name}: token revoked")
-    await flash_message(request, N_("The token has been revoked."))
-    return see_other(f"{SERVICES}/{service.id}")
+    return await redirect_with_message(request, f"{SERVICES}/{service.id}", N_("The token has been revoked."))
 
 
 @admin_required
 async def ask_to_remove(request: Request[AccountState], admin: User) -> Response:
-    """`GET /admin/services/{id}/remove`."""
     service = await changeable(request)
     return await ask(request, REMOVE, back=f"{SERVICES}/{service.id}", name=service.name)
 
@@ -152,8 +146,7 @@ async def remove(request: Request[AccountState], admin: User) -> Response:
         return await ask(request, REMOVE, back=f"{SERVICES}/{service.id}", name=service.name, error=error)
     await request.state["services"].remove(service)
     await audit(request, Event.SERVICE_REMOVED, user="", by=admin, detail=service.name)
-    await flash_message(request, N_("The service has been removed."))
-    return see_other(SERVICES)
+    return await redirect_with_message(request, SERVICES, N_("The service has been removed."))
 
 
 def _granted(grants: Grants, fields: dict[str, str]) -> Grants:

@@ -23,7 +23,6 @@ from app.web.i18n import N_
 
 
 async def show(request: Request[AccountState]) -> Response:
-    """`GET /setup?token=`."""
     token = request.query_params.get("token", "")
     await _check(request, token)
     return await page(request, "accounts/setup.html", token=token, username="", field=None)

@@ -24,7 +24,6 @@ from app.web.redirects import safe_path
 
 
 async def show(request: Request[AccountState]) -> Response:
-    """`GET /sign-up?next=&invitation=`."""
     invitation = request.query_params.get("invitation")
     await _check(request, invitation)
     return await _form(request, request.query_params.get("next"), invitation)

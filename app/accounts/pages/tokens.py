@@ -11,7 +11,7 @@ from app.accounts.api_tokens.scopes import FEATURES, SCOPES, BadScope, scopes_of
 from app.accounts.api_tokens.tokens import DAY, MAX_TOKEN_DAYS, MAX_TOKEN_NAME_LENGTH, TooManyTokens
 from app.accounts.asking import Question, ask
 from app.accounts.guards import sign_in_required
-from app.accounts.helpers import audit, flash_message, page, see_other
+from app.accounts.helpers import audit, page, redirect_with_message
 from app.accounts.lifespan import AccountState
 from app.accounts.models import User
 from app.accounts.shown_once import redirect_with_secret, shown_secret
@@ -29,7 +29,6 @@ WEEK = 7 * DAY
 
 @sign_in_required
 async def show(request: Request[AccountState], user: User) -> Response:
-    """`GET /account/tokens`."""
     return await _page(request, user)
 
 
@@ -56,7 +55,6 @@ async def create(request: Request[AccountState], user: User) -> Response:
 
 @sign_in_required
 async def ask_to_revoke(request: Request[AccountState], user: User) -> Response:
-    """`GET /account/tokens/revoke?id=`."""
     wanted = request.query_params.get("id")
     for token in await request.state["tokens"].list(user.id):
         if token.id == wanted:
@@ -72,8 +70,7 @@ async def revoke(request: Request[AccountState], user: User) -> Response:
     if not await request.state["tokens"].revoke(user.id, fields["id"]):
         raise NotFound
     await audit(request, Event.TOKEN_REVOKED, user=user)
-    await flash_message(request, N_("The token has been revoked."))
-    return see_other("/account/tokens")
+    return await redirect_with_message(request, "/account/tokens", N_("The token has been revoked."))
 
 
 async def _page(

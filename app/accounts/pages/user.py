@@ -7,7 +7,7 @@ from starlette.routing import Route
 from app.accounts.administration import actions
 from app.accounts.asking import Question, ask
 from app.accounts.guards import admin_required
-from app.accounts.helpers import flash_message, page, see_other
+from app.accounts.helpers import page, redirect_with_message
 from app.accounts.lifespan import AccountState
 from app.accounts.models import User
 from app.accounts.shown_once import redirect_with_secret, shown_secret
@@ -33,7 +33,6 @@ REMOVE = Question(
 
 @admin_required
 async def show(request: Request[AccountState], admin: User) -> Response:
-    """`GET /admin/users/{id}`."""
     return await _page(request, admin)
 
 
@@ -55,8 +54,7 @@ async def change(request: Request[AccountState], admin: User) -> Response:
         return await _page(request, admin, error=bad.reason, field=bad.field, typed=fields)
     except EmailTaken as taken:
         return await _page(request, admin, error=taken.detail, field="email", typed=fields)
-    await flash_message(request, N_("Saved."))
-    return see_other(f"{USERS}/{subject.id}")
+    return await redirect_with_message(request, f"{USERS}/{subject.id}", N_("Saved."))
 
 
 @admin_required
@@ -70,7 +68,6 @@ async def make_reset_link(request: Request[AccountState], admin: User) -> Respon
 
 @admin_required
 async def ask_to_remove(request: Request[AccountState], admin: User) -> Response:
-    """`GET /admin/users/{id}/remove`."""
     return await _ask(request, await actions.subject(request))
 
 
@@ -84,8 +81,7 @@ async def remove(request: Request[AccountState], admin: User) -> Response:
     if subject.id == admin.id:
         raise Conflict(N_("Remove your own account on your account page."))
     await actions.remove(request, admin, subject)
-    await flash_message(request, N_("The account has been removed."))
-    return see_other(USERS)
+    return await redirect_with_message(request, USERS, N_("The account has been removed."))
 
 
 async def _ask(request: Request[AccountState], subject: User, error: str | None = None) -> Response:

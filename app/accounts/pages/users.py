@@ -9,7 +9,7 @@ from app.accounts.administration.actions import BulkChange
 from app.accounts.administration.user_overview import overviews
 from app.accounts.asking import Question, ask
 from app.accounts.guards import admin_required
-from app.accounts.helpers import flash_message, page, see_other
+from app.accounts.helpers import flash_message, page, redirect_with_message, see_other
 from app.accounts.lifespan import AccountState
 from app.accounts.models import User
 from app.accounts.sign_in.reauthentication import confirm
@@ -50,7 +50,6 @@ FILTERS = ("q", "role", "disabled", "group", "never_signed_in")
 
 @admin_required
 async def show(request: Request[AccountState], admin: User) -> Response:
-    """`GET /admin/users?q=&role=&disabled=&group=&never_signed_in=&after=`."""
     query, after = request.query_params, request.query_params.get("after")
     found = await request.state["user_search"].find(UserFilter.from_query(query), after, PAGE_SIZE)
     return await page(
@@ -72,8 +71,7 @@ async def ask_to_act(request: Request[AccountState], admin: User) -> Response:
     ids = list(dict.fromkeys(query.getlist("user")))[:PAGE_SIZE]
     back = safe_path(query.get("next"), USERS)
     if not ids:
-        await flash_message(request, N_("Choose users first."))
-        return see_other(back)
+        return await redirect_with_message(request, back, N_("Choose users first."))
     action, group = query.get("action", ""), query.get("group", "")
     _change(action, group)
     users = [user for user_id in ids if (user := await request.state["accounts"].by_id(user_id))]

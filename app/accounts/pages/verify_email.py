@@ -7,7 +7,7 @@ from starlette.routing import Route
 from app.accounts.email.mails import NO_MAIL
 from app.accounts.email.verification_links import EmailLink
 from app.accounts.guards import sign_in_required
-from app.accounts.helpers import address_of, audit, flash_message, page, raise_if_limited, see_other
+from app.accounts.helpers import address_of, audit, page, raise_if_limited, redirect_with_message, see_other
 from app.accounts.lifespan import AccountState
 from app.accounts.models import User
 from app.audit.log import Event
@@ -27,8 +27,9 @@ async def ask(request: Request[AccountState], user: User) -> Response:
         raise Conflict(N_("There is no e-mail address to verify."))
     raise_if_limited(await request.state["limits"].verifying(user.id))
     await send_verification(request, user.id, user.email)
-    await flash_message(request, N_("A link is on its way to your e-mail address. It works once, for a day."))
-    return see_other("/account")
+    return await redirect_with_message(
+        request, "/account", N_("A link is on its way to your e-mail address. It works once, for a day.")
+    )
 
 
 async def show(request: Request[AccountState]) -> Response:
@@ -49,7 +50,6 @@ async def verify(request: Request[AccountState]) -> Response:
 
 
 async def done(request: Request[AccountState]) -> Response:
-    """`GET /verify-email/done`."""
     return await page(request, "accounts/verify_email.html", token="", email="", verified=True)
 
 

@@ -46,14 +46,12 @@ class SecondFactorsModel(ResponseModel):
 
 
 async def passkey_options(request: Request[AccountState]) -> Response:
-    """`POST /api/session/passkey-options`."""
     raise_if_limited(await request.state["limits"].challenge(address_of(request)))
     challenge = await request.state["second_factors"].new_challenge(SIGN_IN)
     return json_response(orjson.loads(sign_in_options(relying_party(request), challenge)))
 
 
 async def sign_in_with_passkey(request: Request[AccountState]) -> Response:
-    """`POST /api/session/passkey`."""
     body = await json_body(request, PasskeyResponse)
     credential = orjson.dumps(body.credential).decode()
     user = await authentication.sign_in_with_passkey(request, credential, brief=not body.stay_signed_in)
@@ -64,7 +62,6 @@ async def sign_in_with_passkey(request: Request[AccountState]) -> Response:
 
 @sign_in_required
 async def show_second_factors(request: Request[AccountState], user: User) -> Response:
-    """`GET /api/account/second-factors`."""
     factors = request.state["second_factors"]
     passkeys = [
         {"id": one.id, "name": one.name, "created": one.created, "used": one.used, "synced": one.synced}
@@ -82,7 +79,6 @@ async def show_second_factors(request: Request[AccountState], user: User) -> Res
 
 @admin_required
 async def remove_second_factors(request: Request[AccountState], admin: User) -> Response:
-    """`DELETE /api/users/{id}/second-factors`."""
     await fresh_or_token(request, "/admin/users")
     if not await actions.remove_second_factors(request, admin, await actions.subject(request)):
         raise NotFound

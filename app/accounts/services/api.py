@@ -69,13 +69,11 @@ class CreatedToken(ServiceTokenModel):
 
 @admin_required
 async def list_services(request: Request[AccountState], admin: User) -> Response:
-    """`GET /api/services`."""
     return json_response([await _model(request, each) for each in await request.state["services"].list()])
 
 
 @admin_required
 async def create_service(request: Request[AccountState], admin: User) -> Response:
-    """`POST /api/services`."""
     body = await json_body(request, NewService)
     service = await request.state["services"].create(body.name, Grants(wechat=body.wechat, config=body.config))
     await audit(request, Event.SERVICE_CREATED, user="", by=admin, detail=service.name)
@@ -84,7 +82,6 @@ async def create_service(request: Request[AccountState], admin: User) -> Respons
 
 @admin_required
 async def show_service(request: Request[AccountState], admin: User) -> Response:
-    """`GET /api/services/{id}`."""
     return json_response(await _model(request, await found(request)))
 
 
@@ -105,7 +102,6 @@ async def change_service(request: Request[AccountState], admin: User) -> Respons
 
 @admin_required
 async def remove_service(request: Request[AccountState], admin: User) -> Response:
-    """`DELETE /api/services/{id}`."""
     service = await changeable(request)
     if not await request.state["services"].remove(service):
         raise NotFound
@@ -130,7 +126,6 @@ async def create_token(request: Request[AccountState], admin: User) -> Response:
 
 @admin_required
 async def revoke_token(request: Request[AccountState], admin: User) -> Response:
-    """`DELETE /api/services/{id}/tokens/{token_id}`."""
     service = await changeable(request)
     if not await request.state["services"].tokens.revoke(service.id, request.path_params["token_id"]):
         raise NotFound

@@ -28,7 +28,6 @@ class ChangeAccount(Body):
 
 @sign_in_required
 async def change(request: Request[AccountState], user: User) -> Response:
-    """`PATCH /api/account`."""
     body = await json_body(request, ChangeAccount)
     await request.state["users"].set_display_name(user.id, body.display_name)
     await audit(request, Event.PROFILE_CHANGED, user=user, detail="display_name")
@@ -37,7 +36,6 @@ async def change(request: Request[AccountState], user: User) -> Response:
 
 @sign_in_required
 async def export(request: Request[AccountState], user: User) -> Response:
-    """`GET /api/account/export`."""
     await fresh_or_token(request, BACK)
     return json_response(await own_data.export(request, user))
 

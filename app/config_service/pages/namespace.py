@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from app.accounts.helpers import flash_message, page, see_other
+from app.accounts.helpers import page, redirect_with_message
 from app.config_service.api import people, set_access, version_json
 from app.config_service.bodies import Access
 from app.config_service.editing import Condition, Values
@@ -27,7 +27,6 @@ REFUSED = (BadRequest, Conflict, PreconditionFailed, Unprocessable)
 
 
 async def show(request: Request[ConfigState]) -> Response:
-    """`GET /config/{ns}`."""
     snapshot, _, right = await allowed(request, Role.READ)
     return await _page(request, snapshot.namespace, right)
 
@@ -136,8 +135,7 @@ async def compare(request: Request[ConfigState]) -> Response:
 
 
 async def _saved(request: Request[ConfigState], sentence: str) -> Response:
-    await flash_message(request, sentence)
-    return see_other(f"/config/{request.path_params['ns']}")
+    return await redirect_with_message(request, f"/config/{request.path_params['ns']}", sentence)
 
 
 async def _page(

@@ -16,7 +16,6 @@ from app.web.errors import BadRequest, Conflict
 
 @sign_in_required
 async def listed(request: Request[ConfigState], user: User) -> Response:
-    """`GET /config`."""
     return await _listed(request)
 
 

@@ -44,7 +44,6 @@ MAX_SHOWN_DELIVERIES = 50
 
 @admin_required
 async def listed(request: Request[HooksState], admin: User) -> Response:
-    """`GET /admin/webhooks`."""
     return await _listed(request)
 
 

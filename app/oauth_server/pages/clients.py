@@ -8,7 +8,7 @@ from starlette.routing import BaseRoute, Route
 
 from app.accounts.asking import Question, ask
 from app.accounts.guards import admin_required
-from app.accounts.helpers import flash_message, page, see_other
+from app.accounts.helpers import flash_message, page, redirect_with_message, see_other
 from app.accounts.models import User
 from app.accounts.shown_once import redirect_with_secret, shown_secret
 from app.accounts.sign_in.reauthentication import confirm
@@ -48,7 +48,6 @@ SHOWN_USERS = 50
 
 @admin_required
 async def listed(request: ClientRequest, admin: User) -> Response:
-    """`GET /admin/clients?page=`."""
     return await _listed(request, token=await shown_secret(request, admin))
 
 
@@ -77,7 +76,6 @@ async def create_token(request: ClientRequest, admin: User) -> Response:
 
 @admin_required
 async def show(request: ClientRequest, admin: User) -> Response:
-    """`GET /admin/clients/{id}`."""
     return await _page(request, admin)
 
 
@@ -90,8 +88,7 @@ async def change(request: ClientRequest, admin: User) -> Response:
         await administration.change(request, admin, table_of(fields))
     except (BadRequest, Conflict) as error:
         return await _page(request, admin, error=str(error.detail), typed=fields)
-    await flash_message(request, N_("Saved."))
-    return see_other(f"{CLIENTS}/{request.path_params['id']}")
+    return await redirect_with_message(request, f"{CLIENTS}/{request.path_params['id']}", N_("Saved."))
 
 
 @admin_required

@@ -62,7 +62,6 @@ class Summary:
 
 @sign_in_required
 async def list_sites(request: Request[SitesState], user: User) -> Response:
-    """`GET /sites`."""
     return await sites_page(request, user)
 
 

@@ -5,7 +5,7 @@ from starlette.responses import Response
 
 from app.accounts.asking import Question, ask
 from app.accounts.guards import sign_in_required
-from app.accounts.helpers import flash_message, page, see_other
+from app.accounts.helpers import page, redirect_with_message, see_other
 from app.accounts.models import User
 from app.accounts.shown_once import redirect_with_secret, shown_secret
 from app.sites.access import Right, address, right_of, site_for
@@ -66,13 +66,11 @@ async def add(request: Request[SitesState], user: User) -> Response:
 
 
 async def settings(request: Request[SitesState]) -> Response:
-    """`GET /sites/{id}/settings`."""
     site, user = await site_for(request, Right.EDIT)
     return await _settings_page(request, site, user)
 
 
 async def change(request: Request[SitesState]) -> Response:
-    """`POST /sites/{id}/settings`."""
     site, user = await site_for(request, Right.EDIT)
     fields = await form_fields(request, *LISTS, *FLAGS, *NUMBERS, *TEXTS)
     wanted: dict[str, object] = {name: fields[name].split() for name in LISTS}
@@ -82,8 +80,7 @@ async def change(request: Request[SitesState]) -> Response:
         await save_changes(request, site, validated(SiteChanges, wanted))
     except BadRequest as error:
         return await _settings_page(request, site, user, error=str(error.detail))
-    await flash_message(request, N_("The settings have been saved."))
-    return see_other(f"/sites/{site.id}/settings")
+    return await redirect_with_message(request, f"/sites/{site.id}/settings", N_("The settings have been saved."))
 
 
 async def share(request: Request[SitesState]) -> Response:
@@ -94,7 +91,6 @@ async def share(request: Request[SitesState]) -> Response:
 
 
 async def ask_to_withdraw(request: Request[SitesState]) -> Response:
-    """`GET /sites/{id}/shares/withdraw?id=`."""
     site, _ = await site_for(request, Right.EDIT)
     share_id = request.query_params.get("id", "")
     if share_id not in site.shares:
@@ -110,8 +106,7 @@ async def withdraw(request: Request[SitesState]) -> Response:
     if not await request.state["site_store"].delete_field(site, f"share:{fields['id']}"):
         raise NotFound
     request.state["known_sites"].forget(site)
-    await flash_message(request, N_("The link has been withdrawn."))
-    return see_other(f"/sites/{site.id}/settings")
+    return await redirect_with_message(request, f"/sites/{site.id}/settings", N_("The link has been withdrawn."))
 
 
 async def people(request: Request[SitesState]) -> Response:
@@ -134,13 +129,11 @@ async def people(request: Request[SitesState]) -> Response:
 
 
 async def transfer(request: Request[SitesState]) -> Response:
-    """`GET /sites/{id}/transfer`."""
     site, _ = await site_for(request, Right.EDIT)
     return await page(request, "sites/transfer.html", site=site, imports=await request.state["importer"].list(site))
 
 
 async def ask_to_undo(request: Request[SitesState]) -> Response:
-    """`GET /sites/{id}/imports/undo?id=`."""
     site, _ = await site_for(request, Right.EDIT)
     wanted = request.query_params.get("id", "")
     for each in await request.state["importer"].list(site):
@@ -158,8 +151,7 @@ async def undo_import(request: Request[SitesState]) -> Response:
         raise NotFound
     await request.state["site_store"].raise_revision(site)
     request.state["known_sites"].forget(site)
-    await flash_message(request, N_("The import has been taken back."))
-    return see_other(f"/sites/{site.id}/transfer")
+    return await redirect_with_message(request, f"/sites/{site.id}/transfer", N_("The import has been taken back."))
 
 
 async def ask_to_act(request: Request[SitesState]) -> Response:
@@ -178,12 +170,10 @@ async def act(request: Request[SitesState]) -> Response:
     match request.path_params["action"]:
         case "reset":
             await reset(request, site)
-            await flash_message(request, N_("All counts have been removed."))
-            return see_other(f"/sites/{site.id}")
+            return await redirect_with_message(request, f"/sites/{site.id}", N_("All counts have been removed."))
         case "remove":
             await remove(request, site)
-            await flash_message(request, N_("The site has been removed."))
-            return see_other("/sites")
+            return await redirect_with_message(request, "/sites", N_("The site has been removed."))
         case _:
             raise NotFound
 

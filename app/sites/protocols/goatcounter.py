@@ -116,7 +116,6 @@ async def counter(request: Request[SitesState]) -> Response:
 
 @errors_as_json
 async def script(request: Request[SitesState]) -> Response:
-    """`GET /g/{site}/count.js`."""
     if await request.state["known_sites"].get_to_count(request.path_params["site"]) is None:
         raise NotFound("there is no such site")
     headers = HEADERS | {"Cache-Control": "public, max-age=3600"}

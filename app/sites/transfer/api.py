@@ -38,7 +38,6 @@ async def import_file(request: Request[SitesState]) -> Response:
 
 
 async def list_imports(request: Request[SitesState]) -> Response:
-    """`GET /api/sites/{id}/imports`."""
     site, _ = await site_for(request, Right.VIEW)
     return json_response({"imports": await request.state["importer"].list(site)})
 
