@@ -15,8 +15,9 @@ from app.config_service.merge_patch import merge_patch
 from app.config_service.models import Item, Namespace, Right, Role, Version
 from app.config_service.preconditions import if_none_match
 from app.config_service.principal import Principal, right_of
-from app.config_service.requests import MERGE_PATCH, age, allowed, flag, json_body, model_body, number, tag, why
+from app.config_service.requests import MERGE_PATCH, age, allowed, flag, json_body, model_body, tag, why
 from app.web.errors import BadRequest, NotFound
+from app.web.query import query_number
 from app.web.responses import json_response
 
 MAX_HISTORY = 200
@@ -160,8 +161,8 @@ async def people(request: Request[ConfigState], namespace: Namespace) -> dict[st
 
 async def history(request: Request[ConfigState]) -> Response:
     snapshot, _, right = await allowed(request, Role.READ)
-    limit = number(request, "limit", 50, 1, MAX_HISTORY) or 50
-    before = number(request, "before", None, 1, 10**15)
+    limit = query_number(request, "limit", 1, MAX_HISTORY) or 50
+    before = query_number(request, "before")
     versions = await request.state["config_store"].history(snapshot.namespace.name, before, limit)
     found = [await version_json(request, snapshot.namespace, each, right) for each in versions]
     return json_response({"versions": found})

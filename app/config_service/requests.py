@@ -11,11 +11,11 @@ from app.config_service.strict_json import MAX_NAMESPACE_BYTES, BadJson, parse
 from app.config_service.watch import Snapshot
 from app.web.body import B, validated
 from app.web.errors import BadRequest, UnsupportedMedia
+from app.web.headers import content_type
 from app.web.policy import RoutePolicy
 
 LARGE_BODY = RoutePolicy(max_body_bytes=MAX_NAMESPACE_BYTES + 64 * 1024)
 MERGE_PATCH, JSON = "application/merge-patch+json", "application/json"
-DIGITS = 15
 """Of a number in a query: Python refuses to read a number of thousands."""
 
 
@@ -29,10 +29,10 @@ async def allowed(request: Request[ConfigState], need: Role) -> tuple[Snapshot, 
     return snapshot, principal, right
 
 
-async def json_body(request: Request[Any], content_type: str = JSON) -> Any:
+async def json_body(request: Request[Any], accepted: str = JSON) -> Any:
     """Raises UnsupportedMedia, BadRequest."""
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != content_type:
-        raise UnsupportedMedia(content_type)
+    if content_type(request) != accepted:
+        raise UnsupportedMedia(accepted)
     try:
         return parse(await request.body())
     except BadJson as error:
@@ -45,17 +45,6 @@ async def model_body(request: Request[Any], model: type[B]) -> B:
     if not isinstance(document, dict):
         raise BadRequest("body: must be a JSON object", field="body")
     return validated(model, document)
-
-
-def number(request: Request[Any], name: str, default: int | None, least: int, most: int) -> int | None:
-    """A whole number of the query. Raises BadRequest."""
-    text = request.query_params.get(name)
-    if text is None:
-        return default
-    value = int(text) if text.isascii() and text.isdigit() and len(text) <= DIGITS else -1
-    if not least <= value <= most:
-        raise BadRequest(f"{name}: must be a whole number from {least} to {most}", field=name)
-    return value
 
 
 def flag(request: Request[Any], name: str) -> bool:

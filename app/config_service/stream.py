@@ -11,6 +11,7 @@ from app.config_service.lifespan import ConfigState
 from app.config_service.models import Namespace, Role
 from app.config_service.requests import allowed
 from app.config_service.watch import Namespaces, Snapshot
+from app.web.query import whole_number
 from app.web.streams import admit, event_stream
 
 HEARTBEAT = 15.0
@@ -22,8 +23,7 @@ async def stream(request: Request[ConfigState]) -> Response:
     """
     snapshot, _, _ = await allowed(request, Role.READ)
     admit(request.state["config_namespaces"].waiting, request.state["settings"])
-    last = request.headers.get("last-event-id", "")
-    known = int(last) if last.isascii() and last.isdigit() and len(last) < 16 else 0
+    known = whole_number(request.headers.get("last-event-id", "")) or 0
     namespace = snapshot.namespace
     seen = known if 0 < known <= namespace.version else 0
     return event_stream(request, _events(request, namespace, seen))

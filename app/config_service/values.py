@@ -11,10 +11,11 @@ from starlette.types import Scope
 from app.config_service.lifespan import ConfigState
 from app.config_service.models import Right, Role
 from app.config_service.preconditions import if_none_match
-from app.config_service.requests import DIGITS, age, allowed, number
+from app.config_service.requests import age, allowed
 from app.config_service.watch import Snapshot
 from app.web.fast_path import Deferred, FastEndpoint, FastResponse, StaticHeaders
 from app.web.headers import headers_of
+from app.web.query import query_number, whole_number
 from app.web.streams import admit
 
 PREFIX = "/api/config/"
@@ -50,9 +51,9 @@ class ConfigValues(FastEndpoint):
     async def handle(self, scope: Scope) -> FastResponse:
         request: Request[ConfigState] = Request(scope)
         snapshot, _, right = await allowed(request, Role.READ)
-        seconds = number(request, "wait", 0, 0, MAX_WAIT) or 0
+        seconds = query_number(request, "wait", 0, MAX_WAIT) or 0
         header = request.headers.get("if-none-match")
-        version = number(request, "version", None, 1, 10**DIGITS)
+        version = query_number(request, "version")
         if version is not None:
             return await self._at(request, snapshot, right, version)
         if header is not None and if_none_match(header, snapshot.namespace.version):
@@ -105,8 +106,7 @@ def _wait(query: bytes) -> int | None:
     fields: dict[str, Any] = parse_qs(query.decode("latin-1"), keep_blank_values=True)
     if set(fields) != {"wait"}:
         return None
-    text = fields["wait"][-1]
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 3 and int(text) <= MAX_WAIT else None
+    return whole_number(fields["wait"][-1], most=MAX_WAIT)
 
 
 def _aged(request: Request[ConfigState], headers: StaticHeaders) -> StaticHeaders:

@@ -11,7 +11,8 @@ from app.hooks.bodies import DeliveryModel, NewWebhook, SendSince, WebhookChange
 from app.hooks.lifespan import HooksState
 from app.hooks.models import Webhook
 from app.web.body import json_body
-from app.web.errors import BadRequest, NotFound
+from app.web.errors import NotFound
+from app.web.query import query_number, whole_number
 from app.web.responses import json_response
 
 MAX_DELIVERIES = 100
@@ -70,7 +71,7 @@ async def remove_old_secret(request: Request[HooksState], _: User) -> Response:
 @admin_required
 async def deliveries(request: Request[HooksState], _: User) -> Response:
     webhook = await editing.find(request)
-    before, limit = _number(request, "before"), _number(request, "limit")
+    before, limit = query_number(request, "before"), query_number(request, "limit")
     found = await request.state["hooks_store"].deliveries(webhook.id, before, min(limit or 50, MAX_DELIVERIES))
     return json_response({"deliveries": [DeliveryModel.model_validate(each) for each in found]})
 
@@ -93,7 +94,7 @@ async def send_since(request: Request[HooksState], _: User) -> Response:
 async def send_again(request: Request[HooksState], name: str) -> None:
     """Raises NotFound for a delivery that is not kept."""
     webhook, store = await editing.find_enabled(request), request.state["hooks_store"]
-    sequence = int(name) if name.isascii() and name.isdigit() and len(name) < 16 else None
+    sequence = whole_number(name)
     if sequence is None:
         recent = await store.deliveries(webhook.id, None, 1000)
         sequence = next((each.sequence for each in recent if each.id == name), None)
@@ -104,12 +105,3 @@ async def send_again(request: Request[HooksState], name: str) -> None:
 
 def in_order(webhooks: dict[str, Webhook]) -> list[Webhook]:
     return sorted(webhooks.values(), key=lambda each: (each.created, each.id))
-
-
-def _number(request: Request[HooksState], name: str) -> int | None:
-    text = request.query_params.get(name)
-    if text is None:
-        return None
-    if not (text.isascii() and text.isdigit() and len(text) < 16 and int(text) > 0):
-        raise BadRequest(f"{name}: must be a whole number above 0", field=name)
-    return int(text)

@@ -27,6 +27,7 @@ from app.signing_keys.key_ring import BadToken
 from app.web.body import form_fields
 from app.web.cookies import cookie_header, full_name, read_cookie, set_cookie
 from app.web.errors import BadRequest, NotFound
+from app.web.headers import content_type
 from app.web.i18n import COOKIE as LANGUAGE
 from app.web.i18n import N_
 from app.web.language import remember
@@ -64,7 +65,7 @@ async def authorize(request: AuthorizeRequest) -> Response:
 async def authorize_by_form(request: AuthorizeRequest) -> Response:
     """`POST /oauth2/authorize` becomes a GET: the session's cookie does not come along with another site's form."""
     body = await request.body()
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM or len(body) > ALLOWED_LENGTH:
+    if content_type(request) != FORM or len(body) > ALLOWED_LENGTH:
         raise BadRequest(f"Content-Type: must be {FORM}, and short", field="Content-Type")
     query = body.decode("latin-1").replace("\r", "").replace("\n", "")
     return RedirectResponse(f"/oauth2/authorize?{query}", 303, {"Cache-Control": "no-store"})

@@ -14,13 +14,13 @@ from app.oauth_server.client_config import ClientFields, to_table
 from app.oauth_server.lifespan import OAuthServerState
 from app.oauth_server.models import Client
 from app.web.body import json_object
-from app.web.errors import BadRequest
 from app.web.openapi import ApiRoute, Operation, ResponseModel
+from app.web.query import query_number
 from app.web.responses import json_response
 
 ApiRequest = Request[OAuthServerState]
 BACK = "/admin/clients"
-PAGE_SIZE = 50
+PAGE_SIZE, MAX_PAGE = 50, 999_999
 
 
 class ClientBody(ClientFields):
@@ -62,10 +62,7 @@ async def page_of_clients(request: ApiRequest) -> tuple[list[Client], int, int, 
 
     Raises BadRequest.
     """
-    text = request.query_params.get("page", "1")
-    if not text.isascii() or not text.isdigit() or len(text) > 6 or text.strip("0") == "":
-        raise BadRequest("page: must be a whole number from 1", field="page")
-    number, clients = int(text), request.state["oauth_server"].clients
+    number, clients = query_number(request, "page", most=MAX_PAGE) or 1, request.state["oauth_server"].clients
     found, total = await clients.store.page((number - 1) * PAGE_SIZE, PAGE_SIZE)
     configured = list(clients.configured.values())
     last = max(1, -(-total // PAGE_SIZE))

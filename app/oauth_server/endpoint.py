@@ -13,7 +13,7 @@ from app.oauth_server.lifespan import OAuthServerState
 from app.oauth_server.parameters import strict
 from app.store.client import StoreUnavailable
 from app.web.errors import NotFound
-from app.web.headers import headers_of
+from app.web.headers import content_type, headers_of
 from app.web.i18n import N_
 from app.web.policy import PolicyRoute, RoutePolicy
 from app.web.responses import json_response
@@ -64,7 +64,7 @@ def oauth_endpoint(handler: Handler) -> Handler:
 
 async def form_parameters(request: Request[Any]) -> dict[str, str]:
     """The parameters of the body; those of the query are ignored: secrets do not belong there. Raises OAuthError."""
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
+    if content_type(request) != FORM:
         raise OAuthError("invalid_request", f"Content-Type must be {FORM}")
     return strict(await request.body())
 

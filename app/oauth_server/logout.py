@@ -17,6 +17,7 @@ from app.oauth_server.parameters import Parameters, strict
 from app.signing_keys.key_ring import BadToken
 from app.web.body import form_fields
 from app.web.errors import BadRequest
+from app.web.headers import content_type
 from app.web.i18n import N_
 from app.web.policy import IN_POPUP, PolicyRoute
 
@@ -46,7 +47,7 @@ async def end_session(request: LogoutRequest) -> Response:
 
 async def end_session_by_form(request: LogoutRequest) -> Response:
     """`POST /oauth2/end-session` becomes a GET: the session's cookie does not come along with another site's form."""
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() not in {"", FORM}:
+    if content_type(request) not in {"", FORM}:
         raise BadRequest(f"Content-Type: must be {FORM}", field="Content-Type")
     query = (await request.body())[:12_000].decode("latin-1").replace("\r", "").replace("\n", "")
     return RedirectResponse(f"/oauth2/end-session?{query}", 303, {"Cache-Control": "no-store"})

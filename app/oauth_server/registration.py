@@ -23,6 +23,7 @@ from app.oauth_server.errors import OAuthError
 from app.oauth_server.lifespan import OAuthServerState
 from app.oauth_server.models import Client
 from app.oauth_server.userinfo import bad_token
+from app.web.headers import content_type
 from app.web.openapi import ApiRoute, Operation, ResponseModel
 from app.web.responses import json_response
 
@@ -110,7 +111,7 @@ async def _registered(request: RegistrationRequest) -> Client:
 
 async def _client(request: RegistrationRequest, client_id: str) -> Client:
     """The client of the metadata in the body. Raises OAuthError."""
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+    if content_type(request) != "application/json":
         raise OAuthError("invalid_client_metadata", "Content-Type must be application/json")
     try:
         sent: Any = orjson.loads(await request.body())

@@ -14,6 +14,7 @@ from app.sites.site_calendar import parse_day
 from app.sites.stats import DEFAULT_DAYS, INTERVALS, MAX_DAYS, MAX_HOUR_DAYS, SiteStats
 from app.sites.top_lists import LISTS, Range
 from app.web.errors import BadRequest, NotFound
+from app.web.query import query_number
 from app.web.responses import json_response
 
 KINDS = ("pages", *LISTS)
@@ -96,7 +97,4 @@ def path_of(request: Request[SitesState], site: Site) -> str | None:
 
 
 def limit_of(request: Request[SitesState]) -> int:
-    text = request.query_params.get("limit", str(DEFAULT_LIMIT))
-    if not text.isascii() or not text.isdigit() or len(text) > 6 or not 1 <= int(text) <= MAX_LIMIT:
-        raise BadRequest(f"limit: must be a whole number from 1 to {MAX_LIMIT}", field="limit")
-    return int(text)
+    return query_number(request, "limit", 1, MAX_LIMIT) or DEFAULT_LIMIT

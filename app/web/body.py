@@ -9,6 +9,7 @@ from starlette.datastructures import FormData
 from starlette.requests import Request
 
 from app.web.errors import BadRequest, FormOfAnotherUser
+from app.web.headers import content_type
 from app.web.templating import FORM_USER
 
 MAX_FIELD_LENGTH = 2048
@@ -91,7 +92,7 @@ def first_mistake(error: ValidationError) -> tuple[str, str]:
 
 async def json_object(request: Request[Any]) -> dict[str, Any]:
     """The members of a JSON object. Raises BadRequest."""
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+    if content_type(request) != "application/json":
         raise BadRequest("Content-Type: must be application/json", field="Content-Type")
     try:
         document = orjson.loads(await request.body())

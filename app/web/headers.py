@@ -1,13 +1,15 @@
 """The headers of a request, and the rules for its Host header."""
 
 import re
+from typing import Any
 
+from starlette.requests import Request
 from starlette.types import Scope
 
 from app.server.security_headers import RawHeader, RawHeaders
 from app.settings import Settings
 
-__all__ = ["Hosts", "RawHeader", "RawHeaders", "headers_of"]
+__all__ = ["Hosts", "RawHeader", "RawHeaders", "content_type", "headers_of"]
 
 HOST = re.compile(rb"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?")
 HEADERS = "tallygate.headers"
@@ -19,6 +21,11 @@ def headers_of(scope: Scope) -> dict[bytes, bytes]:
     if headers is None:
         headers = scope[HEADERS] = dict(scope["headers"])
     return headers
+
+
+def content_type(request: Request[Any]) -> str:
+    """The media type of the body, without parameters; empty if none is named."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 class Hosts:

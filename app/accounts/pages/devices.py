@@ -15,8 +15,9 @@ from app.accounts.sign_in.reauthentication import confirm
 from app.audit.log import Event
 from app.sessions.session import Session
 from app.web.body import form_fields
-from app.web.errors import BadRequest, NotFound
+from app.web.errors import NotFound
 from app.web.i18n import N_
+from app.web.query import query_number
 
 DEVICES = "/account/devices"
 REASON = N_("You are about to end sessions of your account.")
@@ -26,7 +27,7 @@ END_OTHERS = Question(
     N_("Every other device is signed out at once. You stay signed in here."),
     N_("End all other sessions"),
 )
-PAGE = 50
+PAGE, MAX_OFFSET = 50, 999_999
 """Sessions on a page."""
 
 
@@ -58,7 +59,7 @@ class DevicePage:
 
 async def device_page(request: Request[AccountState], user: User) -> DevicePage:
     """The page of the query's `offset`; the request's own session is on the first page only. Raises BadRequest."""
-    offset = _offset(request)
+    offset = query_number(request, "offset", 0, MAX_OFFSET) or 0
     own = await request.state["sessions"].open(request.scope)
     if own is not None and own.user != user.id:  # a cookie beside the token that authenticates
         own = None
@@ -70,13 +71,6 @@ async def device_page(request: Request[AccountState], user: User) -> DevicePage:
     if own is not None and offset == 0 and found.total:
         sessions.insert(0, own)
     return DevicePage(_devices(sessions, current), offset + PAGE if more else None, others)
-
-
-def _offset(request: Request[AccountState]) -> int:
-    text = request.query_params.get("offset", "0")
-    if not text.isascii() or not text.isdecimal() or len(text) > 6:
-        raise BadRequest("offset: must be a number of sessions", field="offset")
-    return int(text)
 
 
 def _devices(sessions: list[Session], current: str | None) -> list[Device]:

@@ -21,6 +21,7 @@ from app.web.body import form_fields, form_of, validated
 from app.web.errors import BadRequest, Conflict, NotFound, PreconditionFailed, Unprocessable
 from app.web.i18n import N_
 from app.web.policy import PolicyRoute
+from app.web.query import whole_number
 
 SHOWN_VERSIONS = 50
 REFUSED = (BadRequest, Conflict, PreconditionFailed, Unprocessable)
@@ -184,9 +185,10 @@ def _locked(request: Request[ConfigState], namespace: Namespace) -> list[str]:
 
 
 def _version(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 16):
+    version = whole_number(text)
+    if version is None:
         raise NotFound
-    return int(text)
+    return version
 
 
 def _shown(version: dict[str, Any]) -> dict[str, Any]:
