@@ -1,15 +1,13 @@
 """Links that verify an e-mail address: each once, for a day, while the user has this address."""
 
 import secrets
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from app.accounts.secret import digest, looks_like_secret, new_secret
+from app.accounts.links import LinkStore
+from app.accounts.secret import digest
 from app.accounts.users.profile import email_key
 from app.accounts.users.profile_store import EmailTaken
 from app.store import keys
-from app.store.client import Store
 from app.store.keys.accounts import email_link
 from app.store.scripts import Script
 
@@ -37,36 +35,16 @@ class EmailLink:
     email: str
 
 
-class EmailLinks:
-    """Raises StoreUnavailable. `changed` is called with the key of a user whose address is verified."""
-
-    def __init__(
-        self,
-        store: Store,
-        *,
-        changed: Callable[[str], None] = lambda key: None,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        self._store = store
-        self._changed = changed
-        self._clock = clock
-
+class EmailLinks(LinkStore):
     async def create(self, user_id: str, email: str) -> str:
         """Returns the link's secret."""
-        secret, expires = new_secret(), self._clock() + LIFETIME
-        key = email_link(digest(secret))
-        await self._store.idempotent("HSET", key, "user", user_id, "email", email, "expires", repr(expires))
-        await self._store.idempotent("EXPIRE", key, LIFETIME)
+        secret, _ = await self._create(email_link, LIFETIME, user=user_id, email=email)
         return secret
 
     async def read(self, secret: str) -> EmailLink | None:
         """What a valid link verifies."""
-        if not looks_like_secret(secret):
-            return None
-        user_id, email, expires, used = await self._store.idempotent(
-            "HMGET", email_link(digest(secret)), "user", "email", "expires", "used"
-        )
-        if user_id is None or used is not None or float(expires) <= self._clock():
+        user_id, email, used = await self._read(email_link, secret, "user", "email", "used")
+        if user_id is None or email is None or used is not None:
             return None
         now = await self._store.idempotent("HGET", keys.user(user_id.decode()), "email")
         return EmailLink(user_id.decode(), email.decode()) if now == email else None

@@ -1,12 +1,10 @@
 """Reset links: each sets one new password, unless the password or the address that it was sent to changes."""
 
 import hashlib
-import time
-from collections.abc import Callable
 
-from app.accounts.secret import digest, looks_like_secret, new_secret
+from app.accounts.links import LinkStore
+from app.accounts.secret import digest
 from app.store import keys
-from app.store.client import Store
 from app.store.scripts import Script
 
 LIFETIME = 86_400
@@ -31,41 +29,20 @@ return 1
 """)
 
 
-class ResetLinks:
-    """Raises StoreUnavailable. `changed` is called with the key of a user whose password is set."""
-
-    def __init__(
-        self,
-        store: Store,
-        *,
-        changed: Callable[[str], None] = lambda key: None,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        self._store = store
-        self._changed = changed
-        self._clock = clock
-
+class ResetLinks(LinkStore):
     async def create(self, user_id: str, password_hash: str | None, email: str = "") -> tuple[str, float]:
         """Returns (the link's secret, when it expires). It is good for this password of the user only, and for this
         `email` if it is sent there.
         """
-        lifetime = MAILED_LIFETIME if email else LIFETIME
-        secret, expires = new_secret(), self._clock() + lifetime
-        key, stamp = keys.reset_link(digest(secret)), _stamp((password_hash or "").encode())
-        await self._store.idempotent("HSET", key, "user", user_id, "stamp", stamp, "expires", repr(expires))
+        stamp = _stamp((password_hash or "").encode())
         if email:
-            await self._store.idempotent("HSET", key, "email", email)
-        await self._store.idempotent("EXPIRE", key, lifetime)
-        return secret, expires
+            return await self._create(keys.reset_link, MAILED_LIFETIME, user=user_id, stamp=stamp, email=email)
+        return await self._create(keys.reset_link, LIFETIME, user=user_id, stamp=stamp)
 
     async def user_of(self, secret: str) -> str | None:
         """The id of the user whose password a valid link sets."""
-        if not looks_like_secret(secret):
-            return None
-        user, stamp, expires, sent_to = await self._store.idempotent(
-            "HMGET", keys.reset_link(digest(secret)), "user", "stamp", "expires", "email"
-        )
-        if user is None or float(expires) <= self._clock():
+        user, stamp, sent_to = await self._read(keys.reset_link, secret, "user", "stamp", "email")
+        if user is None or stamp is None:
             return None
         password, email = await self._store.idempotent("HMGET", keys.user(user.decode()), "password", "email")
         valid = _stamp(password or b"") == stamp.decode() and sent_to in (None, email)

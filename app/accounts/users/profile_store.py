@@ -1,15 +1,14 @@
 """The profiles of users and their groups in Redis."""
 
 import asyncio
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from app.accounts.models import User
+from app.accounts.users.base_store import BaseStore
 from app.accounts.users.profile import email_key
 from app.accounts.users.store import NoSuchUser
 from app.store import keys
-from app.store.client import Store
 from app.store.scripts import Script
 from app.web.errors import Conflict
 from app.web.i18n import N_
@@ -74,20 +73,7 @@ class Group:
         return self.name, self.name
 
 
-class UserStore:
-    """Raises StoreUnavailable. `changed` is called with the key of each written user."""
-
-    def __init__(
-        self,
-        store: Store,
-        *,
-        changed: Callable[[str], None] = lambda key: None,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        self._store = store
-        self._changed = changed
-        self._clock = clock
-
+class UserStore(BaseStore):
     async def signed_in(self, user_id: str) -> None:
         """Notes when the user signed in last."""
         await SIGNED_IN.run(self._store, [keys.user(user_id)], f"{self._clock():.3f}")

@@ -1,15 +1,13 @@
 """Users in Redis. Scripts keep the invariants over several keys: names are unique, one administrator remains."""
 
 import secrets
-import time
-from collections.abc import Callable
 from typing import Any
 
 from app.accounts.invitations.invitations import JOIN_GROUPS, find_invitation
 from app.accounts.models import User
+from app.accounts.users.base_store import BaseStore
 from app.accounts.users.names import BadName, compare_key, normal
 from app.store import keys
-from app.store.client import Store
 from app.store.scripts import Script
 from app.web.errors import Conflict, NotFound
 from app.web.i18n import N_
@@ -124,23 +122,7 @@ class NoSuchUser(NotFound):
     """No user has this id, perhaps since a moment ago."""
 
 
-class AccountStore:
-    """Raises StoreUnavailable. Every method may be called again after that.
-
-    `changed` is called with the key of each written hash, so that the worker's own cache is not stale.
-    """
-
-    def __init__(
-        self,
-        store: Store,
-        *,
-        changed: Callable[[str], None] = lambda key: None,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        self._store = store
-        self._changed = changed
-        self._clock = clock
-
+class AccountStore(BaseStore):
     async def create(
         self,
         name: str,
