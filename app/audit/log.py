@@ -15,6 +15,8 @@ from app.store.scripts import Script
 
 AUDIT_MAX_ENTRIES = 10_000
 """Redis keeps up to a hundred more: it drops entries in blocks."""
+RECENT_ENTRIES = 20
+"""Of a user, on the page of that user."""
 MAX_DETAIL_LENGTH = 200
 CHUNK = 500
 """Entries that are read at once."""
@@ -183,9 +185,9 @@ class Audit:
                 return
             newest = f"({entries[-1].id}"
 
-    async def of_user(self, user_id: str, limit: int = 20) -> list[AuditEntry]:
-        """The newest entries that concern the user or that it made."""
-        return list((await self.page(limit=limit, wanted=AuditFilter(user=user_id))).entries)
+    async def recent_of(self, user_id: str) -> list[AuditEntry]:
+        """The newest entries that concern the user, or whose actor the user is."""
+        return list((await self.page(limit=RECENT_ENTRIES, wanted=AuditFilter(user=user_id))).entries)
 
 
 def _milliseconds(entry_id: str) -> int:

@@ -61,11 +61,11 @@ def _subject(settings: Settings, options: argparse.Namespace) -> Subject:
 
 def _lines(found: Explanation) -> list[str]:
     decision = found.decision
-    lines = [f"{found.answer}: {found.reason}"]
+    lines = [f"{found.effect}: {found.reason}"]
     if decision.rule:
         lines.append(f"rule {decision.rule} decides, for the path {decision.reading.decode(errors='replace')}")
-    if found.passed_over:
-        lines.append(f"not for this request: rule {', '.join(map(str, found.passed_over))}")
+    if found.skipped:
+        lines.append(f"not for this request: rule {', '.join(map(str, found.skipped))}")
     return lines
 
 

@@ -59,7 +59,6 @@ class Item:
 
 
 Items = Mapping[str, Item]
-ABSENT: None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ TAG = re.compile(r'\s*(W/)?"([^"\x00-\x20\x7f]*)"\s*')
 
 
 def tags(header: str) -> list[tuple[bool, str]] | None:
-    """(whether it is weak, the tag) of each; None for `*`. What is malformed fits nothing."""
+    """(whether it is weak, the tag) of each; None for `*`. A malformed tag is left out."""
     if header.strip() == "*":
         return None
     found = []
@@ -17,14 +17,14 @@ def tags(header: str) -> list[tuple[bool, str]] | None:
     return found
 
 
-def if_match(header: str, version: int, exists: bool = True) -> bool:
-    """Whether the change may happen. Compares strongly: a weak tag never fits."""
+def if_match(header: str, version: int) -> bool:
+    """Whether the change may happen. Strong comparison: a weak tag never matches."""
     given = tags(header)
-    return exists if given is None else (False, str(version)) in given
+    return given is None or (False, str(version)) in given
 
 
 def if_none_match(header: str, version: int) -> bool:
-    """Whether the client has this version already. Compares weakly."""
+    """Whether the client has this version already. Weak comparison."""
     given = tags(header)
     return given is None or any(tag == str(version) for _, tag in given)
 

@@ -1,4 +1,4 @@
-"""The user of a question: by the host's session cookie, the portal's, or an API token."""
+"""The user of a request: by the host's session cookie, the portal's, or an API token."""
 
 import base64
 import binascii
@@ -27,7 +27,7 @@ MAX_CACHED_COOKIES, MAX_CACHED_COOKIE_BYTES = 10_000, 2048
 
 
 class BadCredentials(Exception):
-    """The request brings a token that is unknown, revoked or expired."""
+    """The token of the request is unknown, revoked or expired."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +54,13 @@ class Callers:
         self._known: dict[tuple[bytes, str, str], str] = {}
 
     def is_anonymous(self, scope: Scope, headers: Mapping[bytes, bytes], cookies: bytes) -> bool:
-        """Whether the request certainly brings no credentials of ours."""
+        """Whether the request has no credentials of this service."""
         if secret_of(headers) is not None:
             return False
         return not cookies or (self._cookie.encode() not in cookies and self._sessions.absent(scope, cookies))
 
     def cached(self, scope: Scope, headers: Mapping[bytes, bytes], cookies: bytes, host: str) -> Caller | None:
-        """The caller of a token or raw cookies, if nothing has to be asked or written; None means: use `find`."""
+        """The caller of a token or raw cookies, without Redis; None if `find` has to be used."""
         secret = secret_of(headers)
         if secret is not None:
             token = self._tokens.cached(secret)
@@ -80,7 +80,7 @@ class Callers:
         return None if session is None or user is None else Caller(user, session, key)
 
     def pins(self, caller: Caller) -> tuple[tuple[Pin, ...], float]:
-        """What shows that the caller changes, and until when there is nothing to ask or write (Unix seconds)."""
+        """(pins that show whether the caller has changed, Unix seconds until which Redis is not needed)."""
         if caller.session is None:
             return (), 0.0
         of_session, until = self._sessions.pin(caller.session)
@@ -99,7 +99,7 @@ class Callers:
         key = self.host_key(scope, cookies, host)
         session = await self._of_host(key, host) if key is not None else None
         if session is not None and key is not None:
-            self._know((cookies, scope["scheme"], host), key)
+            self._cache((cookies, scope["scheme"], host), key)
         else:
             key, session = None, await self._sessions.by_cookie(scope, cookies)
         user = await self._users.by_id(session.user) if session is not None else None
@@ -116,7 +116,7 @@ class Callers:
     async def start(self, scope: Scope, session: Session, host: str) -> RawHeader:
         """Signs in at a host. Returns the Set-Cookie header."""
         secret = await self._store.create_session(
-            HostSession(session.user, session.root, self._place_of(host)), self._max_age
+            HostSession(session.user, session.root, self._scope_of(host)), self._max_age
         )
         max_age, domain = None if session.brief else self._max_age, self._domain_of(host)
         return set_cookie(scope, self._cookie, self._signer.sign(secret).decode(), max_age, domain)
@@ -129,16 +129,16 @@ class Callers:
         """The domain whose hosts share a session, if this is one of them; else empty."""
         return self._domain if f".{host}".endswith(f".{self._domain}") else ""
 
-    def _place_of(self, host: str) -> str:
-        """Where a session that begins at this host is good: there alone, or at all hosts of the domain (`.domain`)."""
+    def _scope_of(self, host: str) -> str:
+        """The scope of a session that begins at this host: the host, or all hosts of the domain (`.domain`)."""
         return f".{self._domain}" if self._domain_of(host) else host
 
     async def _of_host(self, key: str, host: str) -> Session | None:
-        """The portal's session behind a host's; None if it has ended, or the cookie is another host's."""
+        """The portal's session of a host's session; None if it has ended, or the cookie is another host's."""
         found = await self._store.session(key)
         return (
             await self._sessions.by_root(found.parent)
-            if found is not None and found.host == self._place_of(host)
+            if found is not None and found.host == self._scope_of(host)
             else None
         )
 
@@ -150,7 +150,7 @@ class Callers:
             raise BadCredentials
         return Caller(user, None)
 
-    def _know(self, place: tuple[bytes, str, str], key: str) -> None:
+    def _cache(self, place: tuple[bytes, str, str], key: str) -> None:
         if len(place[0]) <= MAX_CACHED_COOKIE_BYTES:
             if len(self._known) >= MAX_CACHED_COOKIES:
                 self._known.clear()
@@ -158,8 +158,8 @@ class Callers:
 
 
 def secret_of(headers: Mapping[bytes, bytes]) -> str | None:
-    """The API token of an Authorization header: Bearer, or the password of Basic. None for every other credential,
-    which is the application's.
+    """The API token of an Authorization header: Bearer, or the password of Basic. None for other credentials: they are
+    the application's.
     """
     scheme, _, value = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
     secret = value.strip()

@@ -4,14 +4,14 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 from app.gateway.original_request import OriginalRequest, from_auth_request
-from app.gateway.rules import Answer, Decision, Reason, Rules, Subject
+from app.gateway.rules import Decision, Effect, Reason, Rules, Subject
 from app.web.i18n import N_
 
-ANSWERS = {
-    Answer.ALLOW: N_("allowed"),
-    Answer.SIGN_IN_AGAIN: N_("sent to sign in again"),
-    Answer.SIGN_IN: N_("sent to sign in"),
-    Answer.REFUSE: N_("refused"),
+EFFECTS = {
+    Effect.ALLOW: N_("allowed"),
+    Effect.SIGN_IN_AGAIN: N_("sent to sign in again"),
+    Effect.SIGN_IN: N_("sent to sign in"),
+    Effect.REFUSE: N_("refused"),
 }
 NOT_ALLOWED = N_("the rule does not allow this subject")
 NOT_SIGNED_IN = N_("nobody is signed in, and the rule asks who it is")
@@ -22,16 +22,16 @@ NO_HOST = N_("no rule names the host %(value)s")
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """`passed_over` has the numbers of the host's rules before the deciding one, which are not for this request."""
+    """`skipped` has the numbers of the host's rules before the deciding one, which do not match the request."""
 
     original: OriginalRequest
     decision: Decision
     reason: Reason
-    passed_over: tuple[int, ...]
+    skipped: tuple[int, ...]
 
     @property
-    def answer(self) -> str:
-        return ANSWERS[self.decision.answer]
+    def effect(self) -> str:
+        return EFFECTS[self.decision.effect]
 
 
 def explain(rules: Rules, url: str, method: str, subject: Subject, now: float) -> Explanation:
@@ -40,8 +40,8 @@ def explain(rules: Rules, url: str, method: str, subject: Subject, now: float) -
     original = from_auth_request([(name, text.encode("utf-8", "replace")) for name, text in fields])
     decision = rules.decide(original.host, original.port, method, original.path, subject, now)
     named = [number for number, _ in rules.of_host(original.host, original.port)]
-    passed_over = tuple(number for number in named if number < decision.rule or not decision.rule)
-    return Explanation(original, decision, _reason(rules, original, decision, subject), passed_over)
+    skipped = tuple(number for number in named if number < decision.rule or not decision.rule)
+    return Explanation(original, decision, _reason(rules, original, decision, subject), skipped)
 
 
 def is_address(text: str) -> bool:
@@ -55,12 +55,12 @@ def is_address(text: str) -> bool:
 def _reason(rules: Rules, original: OriginalRequest, decision: Decision, subject: Subject) -> Reason:
     if not decision.rule:
         return Reason(NO_RULE) if rules.of_host(original.host, original.port) else Reason(NO_HOST, original.host)
-    match decision.answer:
-        case Answer.ALLOW:
+    match decision.effect:
+        case Effect.ALLOW:
             return rules.rules[decision.rule - 1].allow.reason(subject) or Reason(NOT_ALLOWED)
-        case Answer.SIGN_IN_AGAIN:
+        case Effect.SIGN_IN_AGAIN:
             return Reason(TOO_LONG_AGO, str(decision.within))
-        case Answer.SIGN_IN:
+        case Effect.SIGN_IN:
             return Reason(NOT_SIGNED_IN)
         case _:
             return Reason(NOT_ALLOWED)

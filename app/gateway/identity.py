@@ -8,10 +8,10 @@ from typing import Any
 TOKEN_LIFETIME = 300
 """Seconds for which an identity token is valid."""
 TOKEN_RENEWAL = 60
-"""Seconds after which a token is made anew."""
+"""Seconds after which a new token is made."""
 MAX_HEAD_BYTES = 3600
-"""Bytes of all headers of an answer: nginx reads 4096 (`proxy_buffer_size`), with the status line and what the server
-adds.
+"""Bytes of all headers of a response: nginx reads 4096 (`proxy_buffer_size`), with the status line and the headers that
+the server adds.
 """
 UNSAFE = re.compile(rb"[^\x21-\x24\x26-\x7e]")
 UNSAFE_IN_LIST = re.compile(rb"[^\x21-\x24\x26-\x2b\x2d-\x7e]")
@@ -20,7 +20,7 @@ NAMES = (
     b"x-auth-request-user", b"x-auth-request-preferred-username", b"x-auth-request-email", b"x-auth-request-groups",
     b"x-tallygate-groups-truncated", b"x-tallygate-identity",
 )  # fmt: skip
-"""The identity headers; every answer that lets a request pass has each of them once."""
+"""The identity headers; every response that allows a request has each of them once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ def fitting(groups: Sequence[str], room: int) -> list[str]:
 
 
 def is_program(headers: Mapping[bytes, bytes]) -> bool:
-    """Whether the client is no browser: it understands a Basic challenge, for which browsers open a dialog."""
+    """Whether the client is not a browser. Browsers open a dialog for a Basic challenge."""
     return (
         b"sec-fetch-mode" not in headers
         and b"x-requested-with" not in headers
@@ -93,7 +93,7 @@ def is_program(headers: Mapping[bytes, bytes]) -> bool:
 
 
 def is_navigation(method: str, headers: Mapping[bytes, bytes]) -> bool:
-    """Whether a browser loads a page with this request, so that a redirect brings its user to the sign-in page."""
+    """Whether a browser loads a page with this request: then a redirect leads to the sign-in page."""
     return (
         method == "GET"
         and b"text/html" in headers.get(b"accept", b"").lower()

@@ -1,4 +1,4 @@
-"""The identity headers of callers, kept for as long as their identity token is fresh."""
+"""Caches the identity headers of callers while their identity token is fresh."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ NO_STORE = (b"cache-control", b"no-store")
 
 
 @dataclass(frozen=True, slots=True)
-class KnownIdentity:
+class CachedIdentity:
     """The identity of a caller at one host, for rules and for the application, until `renew_at` (Unix seconds)."""
 
     user: User
@@ -38,44 +38,41 @@ class KnownIdentity:
 
 
 class IdentityCache:
-    def __init__(
-        self, signing_keys: SigningKeys, issuer: str, clock: Callable[[], float], limit: int = MAX_CACHED_IDENTITIES
-    ) -> None:
+    def __init__(self, signing_keys: SigningKeys, issuer: str, clock: Callable[[], float]) -> None:
         self._signing_keys = signing_keys
         self._issuer = issuer
         self._clock = clock
-        self._limit = limit
-        self._kept: dict[tuple[str, str], KnownIdentity] = {}
+        self._cache: dict[tuple[str, str], CachedIdentity] = {}
         self._anonymous = StaticHeaders(*identity_headers(None, (), b""), NO_STORE, security=False)
 
     @property
     def anonymous(self) -> StaticHeaders:
         return self._anonymous
 
-    def get(self, caller: Caller, host: str) -> KnownIdentity | None:
-        """The identity of a caller at a host, made anew when the session, the user or the minute is another one; None
-        if the keys that sign it are not cached.
+    def get(self, caller: Caller, host: str) -> CachedIdentity | None:
+        """The identity of a caller at a host, a new one if the session, the user or the minute has changed. None if the
+        signing keys are not cached.
         """
-        known = self._known(caller, host)
+        known = self._cached(caller, host)
         if known is not None:
             return known
         try:
             ring = self._signing_keys.cached()
-            return None if ring is None else self._made(caller, host, ring)
+            return None if ring is None else self._make(caller, host, ring)
         except NoKey:
             return None
 
-    async def find(self, caller: Caller, host: str) -> KnownIdentity:
-        """As `get`, but reads the keys, and makes them if there are none. Raises StoreUnavailable."""
-        return self._known(caller, host) or self._made(caller, host, await self._signing_keys.ring())
+    async def find(self, caller: Caller, host: str) -> CachedIdentity:
+        """As `get`, but reads the signing keys, or makes the first ones. Raises StoreUnavailable."""
+        return self._cached(caller, host) or self._make(caller, host, await self._signing_keys.ring())
 
-    def _known(self, caller: Caller, host: str) -> KnownIdentity | None:
-        known = self._kept.get(_place(caller, host))
+    def _cached(self, caller: Caller, host: str) -> CachedIdentity | None:
+        known = self._cache.get(_cache_key(caller, host))
         if known is None or known.user is not caller.user or known.session is not caller.session:
             return None
         return known if self._clock() < known.renew_at else None
 
-    def _made(self, caller: Caller, host: str, ring: KeyRing) -> KnownIdentity:
+    def _make(self, caller: Caller, host: str, ring: KeyRing) -> CachedIdentity:
         identity = identity_of(caller)
         subject = Subject(
             name=identity.name,
@@ -84,14 +81,14 @@ class IdentityCache:
             signed_in_at=_signed_in_at(caller),
         )
         head = StaticHeaders(*self._headers(identity, host, ring), NO_STORE, security=False)
-        known = KnownIdentity(caller.user, caller.session, subject, head, self._clock() + TOKEN_RENEWAL)
-        if len(self._kept) >= self._limit:
-            self._kept.clear()
-        self._kept[_place(caller, host)] = known
+        known = CachedIdentity(caller.user, caller.session, subject, head, self._clock() + TOKEN_RENEWAL)
+        if len(self._cache) >= MAX_CACHED_IDENTITIES:
+            self._cache.clear()
+        self._cache[_cache_key(caller, host)] = known
         return known
 
     def _headers(self, identity: Identity, host: str, ring: KeyRing) -> Sequence[tuple[bytes, bytes]]:
-        """All identity headers, with as many groups as nginx's buffer has room for."""
+        """All identity headers, with as many groups as fit into nginx's buffer."""
         headers = identity_headers(identity, identity.groups, self._token(identity, host, identity.groups, ring))
         if size_of(headers) <= MAX_HEAD_BYTES:
             return headers
@@ -107,14 +104,14 @@ class IdentityCache:
 
 
 def identity_of(caller: Caller) -> Identity:
-    """The identity that applications are told."""
+    """The identity that applications receive."""
     user = caller.user
     email = user.email if user.email_verified else ""
     of_provider = caller.session.groups if caller.session is not None else ()
     return Identity(user.id, user.name, user.display_name, email, tuple(dict.fromkeys((*user.groups, *of_provider))))
 
 
-def _place(caller: Caller, host: str) -> tuple[str, str]:
+def _cache_key(caller: Caller, host: str) -> tuple[str, str]:
     return caller.session.key if caller.session is not None else f"token of {caller.user.id}", host
 
 

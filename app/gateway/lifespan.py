@@ -14,7 +14,7 @@ from app.gateway.callers import Callers
 from app.gateway.identity_cache import IdentityCache
 from app.gateway.rule_config import BadRule, parse_rules, read_rules
 from app.gateway.service import Gateway
-from app.gateway.store import GatewayStore, keep_adding
+from app.gateway.store import GatewayStore, write_counts
 from app.server.background import background
 from app.settings import Settings, SettingsError
 from app.signing_keys.lifespan import Signing
@@ -22,7 +22,7 @@ from app.store.client import StoreUnavailable
 from app.web.lifespan import WebState
 
 COUNT_INTERVAL = 2.0
-"""Seconds between two writes of the counts of answers."""
+"""Seconds between two writes of the counts of decisions."""
 
 
 class GatewayPart(TypedDict):
@@ -54,7 +54,7 @@ async def open_gateway(
         fingerprints=tuple(map(fingerprint, settings.rules)),
     )
     web["live_settings"].follow(partial(with_rules, gateway))
-    async with background(web["lifecycle"], keep_adding(store, gateway.counts, COUNT_INTERVAL)):
+    async with background(web["lifecycle"], write_counts(store, gateway.counts, COUNT_INTERVAL)):
         yield GatewayPart(gateway=gateway)
     if web["store"].up:
         with suppress(StoreUnavailable):
@@ -98,5 +98,5 @@ def portal_of(settings: Settings) -> str:
 
 
 def fingerprint(table: Mapping[str, Any]) -> str:
-    """A short name of a rule that stays when other rules come and go."""
+    """A short name of a rule that stays the same when other rules change."""
     return hashlib.sha256(orjson.dumps(table, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""Records of the gateway: sign-ins on their way to a protected host, codes, and sessions at hosts."""
+"""Records of the gateway: sign-ins that a protected host began, codes, and sessions at hosts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,13 +7,13 @@ from typing import Self
 HANDOFF_LIFETIME = 900
 """Seconds for signing in at the portal."""
 CODE_LIFETIME = 60
-"""Seconds within which the browser has to bring the code to the host."""
+"""Seconds until the code expires."""
 
 
 @dataclass(frozen=True, slots=True)
 class Handoff:
-    """A browser that a host has sent to the portal. `next` is a path of the host; `browser` is the hash of the state
-    cookie; `within` is the age in seconds that the sign-in may have, 0 for any.
+    """A sign-in that a host began. `next` is a path of the host; `browser` is the hash of the state cookie; `within` is
+    the maximum age of the sign-in in seconds, 0 for any.
     """
 
     origin: str
@@ -47,7 +47,7 @@ class Handoff:
 
 @dataclass(frozen=True, slots=True)
 class TakenCode:
-    """A code that a browser has brought. `session` is the key of the portal's session; `first` is False for a
+    """A redeemed code. `session` is the key of the portal's session; `first` is False for a
     replay.
     """
 

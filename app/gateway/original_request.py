@@ -1,6 +1,6 @@
-"""The request that a reverse proxy asks about, read from the headers that this proxy sets. Pure.
+"""The client's request, read from the headers that a reverse proxy sets. Pure.
 
-Each reader believes only its own proxy's headers: any other header may be the client's.
+Each function reads only the headers of its own proxy: any other header may be the client's.
 """
 
 import re
@@ -12,7 +12,7 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 URL = re.compile(rb"(?P<scheme>https?)://(?P<authority>[^/?#\\]*)(?P<target>/.*)?", re.IGNORECASE | re.DOTALL)
 AUTHORITY = re.compile(rb"(?P<name>[a-z0-9_](?:[a-z0-9._-]{0,252})|\[[0-9a-f:.]{2,45}\])(?::(?P<port>\d{1,5}))?")
 METHOD = re.compile(rb"[A-Z0-9!#$%&'*+.^_`|~-]{1,32}")
-"""No small letters: Flask takes `post` for POST, and a rule for POST would be passed by."""
+"""No lower case: Flask treats `post` as POST, and a rule for POST would not match."""
 CONTROL = re.compile(rb"[\x00-\x20\x7f]")
 UNSAFE = re.compile(rb"[^\x21-\x7e]|[#\\]")
 
@@ -74,7 +74,7 @@ def from_forward_auth(headers: Iterable[tuple[bytes, bytes]]) -> OriginalRequest
 
 
 def from_ext_authz(headers: Iterable[tuple[bytes, bytes]], method: str, target: bytes) -> OriginalRequest:
-    """Envoy's HTTP ext_authz: the question has the client's method, host, path and query; `target` is the raw path
+    """Envoy's HTTP ext_authz: the check has the client's method, host, path and query; `target` is the raw path
     and query after the prefix. The scheme is in X-Forwarded-Proto.
     """
     host, proto = _only(headers, b"host", b"x-forwarded-proto")
@@ -111,7 +111,7 @@ def _request(
 
 
 def _only(headers: Iterable[tuple[bytes, bytes]], *names: bytes) -> list[bytes]:
-    """The values of headers that must be there exactly once."""
+    """The values of headers that must occur exactly once."""
     found: dict[bytes, bytes] = {}
     for name, value in headers:
         if name in names:

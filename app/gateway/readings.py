@@ -1,15 +1,15 @@
-"""All readings of a path: what applications may make of it. Pure.
+"""All readings of a path: the paths that applications may decode it to. Pure.
 
 Servers and frameworks disagree on dot segments, encoded slashes, doubled slashes, backslashes, path parameters (`;`)
 and repeated decoding. A rule that looks at one reading can be passed by a path that the application reads in another
-(CVE-2021-43798, GHSA-6jwx, GHSA-pxq7), so rules look at every reading, and the strictest answer counts.
+(CVE-2021-43798, GHSA-6jwx, GHSA-pxq7), so rules look at every reading, and the strictest effect counts.
 """
 
 import re
 from urllib.parse import unquote_to_bytes
 
 MAX_READINGS = 64
-"""More readings than that are refused: no application has such paths."""
+"""A path with more readings is refused: no application has such paths."""
 MAX_AMBIGUOUS_BYTES = 8192
 CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 AMBIGUOUS = re.compile(
@@ -18,13 +18,13 @@ AMBIGUOUS = re.compile(
 """Doubled slashes, dot segments, backslash, `;`, `#`, and the escapes of `# % . / ; ? \\`."""
 ESCAPE = re.compile(rb"%[0-9a-fA-F]{2}")
 HARMLESS_ESCAPE = re.compile(rb"%(?!2[35fF]|3[bBfF]|5[cC])[0-9a-fA-F]{2}")
-"""What proxies decode that keep encoded slashes: Traefik, Envoy."""
+"""The escapes that Traefik and Envoy decode, which keep encoded slashes."""
 PARAMETERS = re.compile(rb";[^/]*")
 DOUBLED = re.compile(rb"//+")
 
 
 class BadPath(Exception):
-    """The path holds what no reading allows; the text says what."""
+    """The path cannot be read; the text is the reason."""
 
 
 def readings(path: bytes) -> frozenset[bytes]:

@@ -1,4 +1,4 @@
-"""Answers that refuse a request or send its browser to sign in."""
+"""Responses that refuse a request or redirect its browser to the sign-in."""
 
 from typing import Any
 from urllib.parse import quote
@@ -9,7 +9,7 @@ from starlette.types import Scope
 from app.gateway.identity import is_navigation, is_program
 from app.gateway.identity_cache import NO_STORE
 from app.gateway.original_request import OriginalRequest
-from app.gateway.rules import Answer
+from app.gateway.rules import Effect
 from app.server.security_headers import with_security
 from app.web.errors import Problem
 from app.web.fast_path import FastResponse, StaticHeaders
@@ -18,7 +18,7 @@ from app.web.i18n import N_
 from app.web.templating import Pages
 
 STATIC_FOLDER = "/.tallygate"
-"""Before `/static/...`, in pages that a protected host shows."""
+"""Prefix of `/static/...` in pages at a protected host."""
 MAX_NEXT_BYTES = 8192
 VARY = (b"vary", b"Cookie, Authorization, Accept, Accept-Language")
 
@@ -29,7 +29,7 @@ class NotSignedIn(Problem):
     detail = N_("Please sign in to see this page.")
 
 
-class NotCarriedOut(NotSignedIn):
+class RequestNotKept(NotSignedIn):
     detail = N_(
         "Please sign in first. Your request was not carried out and what you sent was not kept: sign in, go back, and "
         "send it again."
@@ -48,7 +48,7 @@ class BadAddress(Problem):
 
 
 def start_url(original: OriginalRequest, within: int | None) -> str:
-    """The address that starts a sign-in at a host and comes back to the requested page."""
+    """The URL that starts a sign-in at a host and returns to the requested page."""
     target = original.target
     if len(target) > MAX_NEXT_BYTES:
         target = target.partition("?")[0]
@@ -62,16 +62,16 @@ SAFE_IN_QUERY = "/?:@!$'()*,;=-._~|{}[]\""
 
 
 def refused(
-    scope: Scope, pages: Pages, original: OriginalRequest, answer: Answer, within: int | None, *, redirects: bool
+    scope: Scope, pages: Pages, original: OriginalRequest, effect: Effect, within: int | None, *, redirects: bool
 ) -> FastResponse:
-    """The answer to a request that may not pass. With `redirects` a browser's navigation gets a 302; nginx understands
-    only 401.
+    """The response to a request that is not allowed. With `redirects` a browser's navigation gets a 302; nginx
+    understands only 401.
     """
     headers = headers_of(scope)
     navigation = is_navigation(original.method, headers)
-    if answer == Answer.REFUSE:
+    if effect == Effect.REFUSE:
         return problem(scope, pages, NotAllowed(), page=navigation)
-    again = within if answer == Answer.SIGN_IN_AGAIN else None
+    again = within if effect == Effect.SIGN_IN_AGAIN else None
     url = start_url(original, again)
     if navigation:
         return StaticHeaders(
@@ -80,7 +80,7 @@ def refused(
             security=False,
         ), b""
     has_body = original.method not in {"GET", "HEAD"}
-    refusal = (NotCarriedOut if has_body else NotSignedIn)(sign_in_url=url)
+    refusal = (RequestNotKept if has_body else NotSignedIn)(sign_in_url=url)
     form = has_body and headers.get(b"sec-fetch-mode") == b"navigate"
     return problem(scope, pages, refusal, challenge(scope), page=form)
 
@@ -116,7 +116,7 @@ def problem(
 
 
 def site_page(pages: Pages, locale: str, **context: Any) -> bytes:
-    """A page whose files come from `/.tallygate/` of the host, because the rest of the host is the application's."""
+    """A page whose static files are below `/.tallygate/`: other paths of the host belong to the application."""
     usual: dict[str, Any] = {"detail": None, "status": None, "url": None, "form": None, "user": None}
     values = usual | {"static": lambda name: STATIC_FOLDER + pages.static(name)} | context
     return pages.template(locale, "gateway/site.html").render(**values).encode()

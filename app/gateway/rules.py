@@ -1,4 +1,4 @@
-"""The rules: who may ask for what. The first rule that matches decides; without a match the answer is no. Pure."""
+"""The rules of access. The first rule that matches decides; a request that no rule matches is refused. Pure."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -13,11 +13,11 @@ from app.web.i18n import N_
 
 Networks = tuple[IPv4Network | IPv6Network, ...]
 MAX_CACHED_HOSTS = 1000
-"""Hosts whose rules are kept ready: clients choose the names."""
+"""Hosts whose rules are cached: clients choose the names."""
 
 
-class Answer(IntEnum):
-    """From the mildest to the strictest."""
+class Effect(IntEnum):
+    """What a rule does with a request, from the mildest to the strictest."""
 
     ALLOW = 0
     SIGN_IN_AGAIN = 1
@@ -154,18 +154,18 @@ class Rule:
             return False
         return self.paths is EVERY_PATH or any(path.matches(reading) for path in self.paths)
 
-    def answer(self, subject: Subject, now: float) -> Answer:
+    def effect(self, subject: Subject, now: float) -> Effect:
         if self.allow.reason(subject) is None:
-            return Answer.SIGN_IN if subject.name is None and self.allow.by_user else Answer.REFUSE
+            return Effect.SIGN_IN if subject.name is None and self.allow.by_user else Effect.REFUSE
         if self.within is None:
-            return Answer.ALLOW
+            return Effect.ALLOW
         if subject.name is None:
-            return Answer.SIGN_IN
+            return Effect.SIGN_IN
         is_recent = subject.signed_in_at is not None and now - subject.signed_in_at <= self.within
-        return Answer.ALLOW if is_recent else Answer.SIGN_IN_AGAIN
+        return Effect.ALLOW if is_recent else Effect.SIGN_IN_AGAIN
 
     def covers(self, other: "Rule") -> bool:
-        """Whether it alone takes every request of the other."""
+        """Whether it matches every request that the other matches."""
         if self.methods is not None and (other.methods is None or not other.methods <= self.methods):
             return False
         return all(any(mine.covers(host) for mine in self.hosts) for host in other.hosts) and all(
@@ -177,7 +177,7 @@ class Rule:
 class Decision:
     """`rule` is the number of the deciding rule, from 1; 0 if none matched. `reading` is the path in which it did."""
 
-    answer: Answer
+    effect: Effect
     rule: int = 0
     within: int | None = None
     reading: bytes = b""
@@ -208,13 +208,13 @@ class Rules:
         return found
 
     def decide(self, host: str, port: int | None, method: str, path: bytes, subject: Subject, now: float) -> Decision:
-        """The strictest answer over all readings of the path. Raises BadPath."""
+        """The strictest effect over all readings of the path. Raises BadPath."""
         rules = self.of_host(host, port)
         decisions = [first_match(rules, method, reading, subject, now) for reading in readings(path)]
-        return max(decisions, key=lambda decision: (decision.answer, decision.rule, decision.reading))
+        return max(decisions, key=lambda decision: (decision.effect, decision.rule, decision.reading))
 
     def unreachable(self) -> list[tuple[int, int]]:
-        """(a rule that can never decide, the earlier rule that takes all its requests)."""
+        """(a rule that never decides, the earlier rule that matches all its requests)."""
         found = []
         for number, rule in enumerate(self.rules, 1):
             for earlier, other in enumerate(self.rules[: number - 1], 1):
@@ -236,8 +236,8 @@ class Rules:
 def first_match(rules: Iterable[NumberedRule], method: str, reading: bytes, subject: Subject, now: float) -> Decision:
     for number, rule in rules:
         if rule.matches(method, reading):
-            return Decision(rule.answer(subject, now), number, rule.within, reading)
-    return Decision(Answer.REFUSE, reading=reading)
+            return Decision(rule.effect(subject, now), number, rule.within, reading)
+    return Decision(Effect.REFUSE, reading=reading)
 
 
 def domain_of(email: str) -> str:

@@ -1,4 +1,4 @@
-"""The gateway itself: decides about original requests."""
+"""Decides about original requests, and caches decisions."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -9,9 +9,9 @@ from typing import NamedTuple
 from starlette.types import Scope
 
 from app.gateway.callers import Caller, Callers
-from app.gateway.identity_cache import IdentityCache, KnownIdentity
+from app.gateway.identity_cache import CachedIdentity, IdentityCache
 from app.gateway.original_request import OriginalRequest
-from app.gateway.rules import Answer, Decision, Rules, Subject
+from app.gateway.rules import Decision, Effect, Rules, Subject
 from app.gateway.signed_in import signed_in_at
 from app.gateway.store import GatewayStore
 from app.store.tracking import Pin
@@ -21,14 +21,14 @@ from app.web.headers import headers_of
 from app.web.proxies import FORWARDED_CLIENT
 
 ANONYMOUS = Subject()
-Question = tuple[object, ...]
-MAX_REMEMBERED, MAX_REMEMBERED_BYTES = 10_000, 4096
-"""Questions whose answers a worker remembers, and the longest in bytes: clients choose both."""
+RequestKey = tuple[object, ...]
+MAX_CACHED_REQUESTS, MAX_CACHED_BYTES = 10_000, 4096
+"""Requests whose verdicts a worker caches, and the longest in bytes: clients choose both."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A decision, and the headers of an answer that lets the request pass. `renew_at` is when they are made anew."""
+    """A decision, and the headers of the response that allows the request, until `renew_at` (Unix seconds)."""
 
     decision: Decision
     head: StaticHeaders
@@ -36,9 +36,9 @@ class Verdict:
     renew_at: float
 
 
-class Pass(NamedTuple):
-    """An answer that lets a request pass, good for the same question until `expires` (Unix seconds) or a pin is off.
-    `name` counts it.
+class CachedPass(NamedTuple):
+    """The headers of the response that allows a request, until `expires` (Unix seconds) or a pin changes. `name` is its
+    name in the counts.
     """
 
     head: StaticHeaders
@@ -59,25 +59,25 @@ class Gateway:
     clock: Callable[[], float]
     fingerprints: tuple[str, ...] = ()
     counts: Counter[str] = field(default_factory=Counter)
-    _passes: dict[Question, Pass] = field(default_factory=dict, init=False)
+    _passes: dict[RequestKey, CachedPass] = field(default_factory=dict, init=False)
 
     def address_of(self, scope: Scope) -> str | None:
-        """The client's address if a rule asks for it; the proxy's own must not pass for one."""
+        """The client's address if a rule needs it; None if only the proxy's own address is known."""
         return scope["client"][0] if self.rules.has_networks and FORWARDED_CLIENT in scope else None
 
-    def recall(self, question: Question | None) -> StaticHeaders | None:
-        """The headers of the answer that let this question pass, if it still would; counts it."""
-        known = self._passes.get(question) if question is not None else None
+    def cached_pass(self, key: RequestKey | None) -> StaticHeaders | None:
+        """The headers of the response that allowed this request, if it is still allowed; counts it."""
+        known = self._passes.get(key) if key is not None else None
         if known is None or self.clock() >= known.expires:
             return None
-        for kept, key, value in known.pins:
-            if kept(key) is not value:
+        for current, name, value in known.pins:
+            if current(name) is not value:
                 return None
         self.counts[known.name] += 1
         return known.head
 
-    def remember(self, question: Question, verdict: Verdict) -> None:
-        """Keeps a verdict that lets the question pass."""
+    def cache_pass(self, key: RequestKey, verdict: Verdict) -> None:
+        """Caches a verdict that allows the request."""
         caller, decision, expires = verdict.caller, verdict.decision, verdict.renew_at
         pins: tuple[Pin, ...] = ()
         if caller is not None:
@@ -85,14 +85,14 @@ class Gateway:
             expires = min(expires, until)
             if decision.within is not None and caller.session is not None:
                 expires = min(expires, signed_in_at(caller.session) + decision.within)
-        if sum(len(part) for part in question if isinstance(part, str | bytes)) > MAX_REMEMBERED_BYTES:
+        if sum(len(part) for part in key if isinstance(part, str | bytes)) > MAX_CACHED_BYTES:
             return
-        if len(self._passes) >= MAX_REMEMBERED:
+        if len(self._passes) >= MAX_CACHED_REQUESTS:
             self._passes.clear()
-        self._passes[question] = Pass(verdict.head, self._name(decision), pins, expires)
+        self._passes[key] = CachedPass(verdict.head, self._name(decision), pins, expires)
 
     def judge_fast(self, scope: Scope, original: OriginalRequest) -> Verdict | None:
-        """The verdict if nothing has to be asked of Redis; None otherwise. Raises BadPath."""
+        """The verdict if it does not need Redis; None otherwise. Raises BadPath."""
         headers = headers_of(scope)
         cookies = headers.get(b"cookie", b"") if len(headers) == len(scope["headers"]) else cookie_header(scope)
         caller = self.callers.cached(scope, headers, cookies, original.host)
@@ -109,16 +109,16 @@ class Gateway:
         return self._verdict(scope, original, caller, known)
 
     def count(self, decision: Decision) -> None:
-        """Counts an answer of a rule."""
+        """Counts a decision of a rule."""
         if decision.rule:
             self.counts[self._name(decision)] += 1
 
     def _name(self, decision: Decision) -> str:
-        kind = Answer.SIGN_IN if decision.answer == Answer.SIGN_IN_AGAIN else decision.answer
+        kind = Effect.SIGN_IN if decision.effect == Effect.SIGN_IN_AGAIN else decision.effect
         return f"{self.fingerprints[decision.rule - 1]}:{kind.name.lower()}"
 
     def _verdict(
-        self, scope: Scope, original: OriginalRequest, caller: Caller | None, known: KnownIdentity | None
+        self, scope: Scope, original: OriginalRequest, caller: Caller | None, known: CachedIdentity | None
     ) -> Verdict:
         subject, head = (ANONYMOUS, self.identities.anonymous) if known is None else (known.subject, known.head)
         address = self.address_of(scope)

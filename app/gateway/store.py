@@ -1,4 +1,4 @@
-"""The gateway's part of the store."""
+"""Handoffs, codes, sessions at hosts and counts of decisions, in Redis."""
 
 import asyncio
 import hashlib
@@ -15,7 +15,7 @@ from app.store.tracking import Fields, Pin, TrackedHashes, Tracking
 
 USED_CODE_LIFETIME = 600
 """Seconds for which a replay of a used code is recognised."""
-# A retry after a lost reply brings the same ticket, so that it is no replay.
+# The ticket tells a retry after a lost reply from a replay.
 TAKE = Script("""
 if redis.call('EXISTS', KEYS[1]) == 0 then return {} end
 redis.call('HSETNX', KEYS[1], 'ticket', ARGV[1])
@@ -85,7 +85,7 @@ class GatewayStore:
         return self._sessions.kept(keys.gateway_session(key))
 
     def pin(self, key: str) -> Pin | None:
-        """What shows that a cached session of a host ends."""
+        """Shows whether a cached session of a host is still the present one."""
         return self._sessions.pin(keys.gateway_session(key))
 
     async def end_session(self, key: str) -> None:
@@ -94,12 +94,12 @@ class GatewayStore:
         self._sessions.forget(name)
 
     async def answers(self) -> dict[str, int]:
-        """The counts of answers since the rules are there, by `<rule>:<answer>`."""
+        """The counts of decisions since each rule exists, by `<rule>:<effect>`."""
         found: Mapping[bytes, bytes] = await self._store.idempotent("HGETALL", keys.GATEWAY_ANSWERS)
         return {name.decode(): int(count) for name, count in found.items()}
 
     async def add_answers(self, counts: Counter[str]) -> None:
-        """Adds counts; those that Redis has certainly not got stay in `counts`."""
+        """Adds counts; those that certainly did not reach Redis stay in `counts`."""
         for name, count in [*counts.items()]:
             del counts[name]
             try:
@@ -110,10 +110,10 @@ class GatewayStore:
                 return
 
 
-async def keep_adding(store: GatewayStore, counts: Counter[str], seconds: float) -> None:
-    """Writes counts of answers to Redis, for ever."""
+async def write_counts(store: GatewayStore, counts: Counter[str], interval: float) -> None:
+    """Writes the counts of decisions to Redis every `interval` seconds."""
     while True:
-        await asyncio.sleep(seconds)
+        await asyncio.sleep(interval)
         with suppress(StoreUnavailable):
             await store.add_answers(counts)
 

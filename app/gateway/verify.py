@@ -1,4 +1,4 @@
-"""The endpoints that reverse proxies ask: three forms of the question, and the page of a refusal."""
+"""The endpoints of forward-auth: one for each protocol, and the page of a refused request."""
 
 import time
 from typing import cast
@@ -18,8 +18,8 @@ from app.gateway.original_request import (
 )
 from app.gateway.readings import BadPath
 from app.gateway.responses import BadAddress, NotSignedIn, challenge, problem, refused
-from app.gateway.rules import Answer
-from app.gateway.service import Gateway, Question
+from app.gateway.rules import Effect
+from app.gateway.service import Gateway, RequestKey
 from app.store.client import StoreUnavailable
 from app.web.errors import Problem, Unavailable
 from app.web.fast_path import FastEndpoint, FastResponse, StaticHeaders
@@ -28,7 +28,7 @@ from app.web.i18n import N_
 from app.web.proxies import TRUSTED_PEER
 
 WARNING_INTERVAL = 60.0
-"""Seconds between two warnings of questions from untrusted addresses."""
+"""Seconds between two warnings of requests from untrusted addresses."""
 UNAVAILABLE = N_("Sign-in is temporarily unavailable. Please try again soon.")
 
 
@@ -39,7 +39,7 @@ class UntrustedCaller(Problem):
 
 
 class Verify(FastEndpoint):
-    """200 lets the original request pass and names its user; every other status refuses it."""
+    """200 allows the original request and names its user; every other status refuses it."""
 
     redirects = True
     read_headers: tuple[bytes, ...] = (b"cookie", b"authorization")
@@ -51,34 +51,34 @@ class Verify(FastEndpoint):
         """Raises BadOriginalRequest."""
         raise NotImplementedError
 
-    def question(self, scope: Scope, address: str | None) -> Question | None:
-        """All that the answer depends on; None if a header came twice."""
+    def request_key(self, scope: Scope, address: str | None) -> RequestKey | None:
+        """The values that the verdict depends on; None if a header occurs twice."""
         headers = headers_of(scope)
         if len(headers) != len(scope["headers"]):
             return None
         return (type(self), address, *map(headers.get, self.read_headers))
 
     def try_fast(self, scope: Scope) -> FastResponse | None:
-        """Lets a request pass if it may, and nothing has to be asked for that."""
+        """Allows a request if that needs no Redis."""
         if TRUSTED_PEER not in scope:
             return None
         gateway = cast(GatewayState, scope["state"])["gateway"]
-        question = self.question(scope, gateway.address_of(scope))
-        head = gateway.recall(question) or self._judge_fast(scope, gateway, question)
+        key = self.request_key(scope, gateway.address_of(scope))
+        head = gateway.cached_pass(key) or self._judge_fast(scope, gateway, key)
         return None if head is None else (head, b"")
 
-    def _judge_fast(self, scope: Scope, gateway: Gateway, question: Question | None) -> StaticHeaders | None:
-        """The headers of an answer that lets the request pass."""
+    def _judge_fast(self, scope: Scope, gateway: Gateway, key: RequestKey | None) -> StaticHeaders | None:
+        """The headers of the response that allows the request."""
         try:
             original = self.original(scope)
             scope["scheme"] = original.scheme
             verdict = gateway.judge_fast(scope, original)
         except (BadOriginalRequest, BadPath):
             return None
-        if verdict is None or verdict.decision.answer != Answer.ALLOW:
+        if verdict is None or verdict.decision.effect != Effect.ALLOW:
             return None
-        if question is not None:
-            gateway.remember(question, verdict)
+        if key is not None:
+            gateway.cache_pass(key, verdict)
         gateway.count(verdict.decision)
         return verdict.head
 
@@ -88,7 +88,7 @@ class Verify(FastEndpoint):
             self._warn(scope)
             return problem(scope, state["pages"], UntrustedCaller(setting="trusted_proxies"))
         try:
-            return await self._answer(scope, state)
+            return await self._respond(scope, state)
         except BadOriginalRequest as error:
             return problem(scope, state["pages"], BadAddress(str(error), field=error.field))
         except BadPath as error:
@@ -98,15 +98,15 @@ class Verify(FastEndpoint):
         except StoreUnavailable:
             return problem(scope, state["pages"], Unavailable(UNAVAILABLE), page=self._shows_pages(scope))
 
-    async def _answer(self, scope: Scope, state: GatewayState) -> FastResponse:
+    async def _respond(self, scope: Scope, state: GatewayState) -> FastResponse:
         gateway, original = state["gateway"], self.original(scope)
         scope["scheme"] = original.scheme
         verdict = await gateway.judge(scope, original)
         decision = verdict.decision
         gateway.count(decision)
-        if decision.answer == Answer.ALLOW:
+        if decision.effect == Effect.ALLOW:
             return verdict.head, b""
-        return refused(scope, state["pages"], original, decision.answer, decision.within, redirects=self.redirects)
+        return refused(scope, state["pages"], original, decision.effect, decision.within, redirects=self.redirects)
 
     def _shows_pages(self, scope: Scope) -> bool:
         return is_navigation(self.original(scope).method, headers_of(scope))
@@ -115,7 +115,7 @@ class Verify(FastEndpoint):
         if time.monotonic() - self._warned >= WARNING_INTERVAL:
             self._warned = time.monotonic()
             structlog.get_logger("gateway").warning(
-                "a question from an address that is not in trusted_proxies was refused",
+                "refused a request from an address that is not in trusted_proxies",
                 address=scope["client"][0] if scope["client"] else "unix",
             )
 
@@ -147,9 +147,9 @@ class EnvoyExtAuthz(Verify):
     prefix = b"/verify/ext-authz"
     read_headers = (*Verify.read_headers, b"host", b"x-forwarded-proto")
 
-    def question(self, scope: Scope, address: str | None) -> Question | None:
-        question = super().question(scope, address)
-        return None if question is None else (*question, scope["method"], scope["raw_path"], scope["query_string"])
+    def request_key(self, scope: Scope, address: str | None) -> RequestKey | None:
+        key = super().request_key(scope, address)
+        return None if key is None else (*key, scope["method"], scope["raw_path"], scope["query_string"])
 
     def original(self, scope: Scope) -> OriginalRequest:
         raw: bytes = scope["raw_path"]
@@ -160,7 +160,7 @@ class EnvoyExtAuthz(Verify):
 
 
 class Refused(Verify):
-    """`/.tallygate/refused`: nginx passes no body on, so its `error_page` asks here for the page."""
+    """`/.tallygate/refused`: the page of a refused request for nginx's `error_page`; auth_request passes no body on."""
 
     def original(self, scope: Scope) -> OriginalRequest:
         return from_auth_request(scope["headers"])
@@ -168,8 +168,8 @@ class Refused(Verify):
     def try_fast(self, scope: Scope) -> None:
         return None
 
-    async def _answer(self, scope: Scope, state: GatewayState) -> FastResponse:
-        answer = await super()._answer(scope, state)
-        if answer[0].status == 200:  # a moment ago it was refused: Redis is back, or the user has signed in meanwhile
+    async def _respond(self, scope: Scope, state: GatewayState) -> FastResponse:
+        response = await super()._respond(scope, state)
+        if response[0].status == 200:  # allowed meanwhile: Redis is back, or the user has signed in
             return problem(scope, state["pages"], Unavailable(UNAVAILABLE), page=self._shows_pages(scope))
-        return answer
+        return response

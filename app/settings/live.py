@@ -43,7 +43,7 @@ class LiveSettings:
     begin: those under way finish under the old values.
     """
 
-    def __init__(self, own: Settings, checks: Sequence[Check] = ()) -> None:
+    def __init__(self, own: Settings, checks: Sequence[Check]) -> None:
         """`checks` are what features demand of a change. Mistakes in `own` are their affair at the start."""
         self.own = own
         self.current = own

@@ -107,9 +107,9 @@ class Store:
     def connections(self) -> int:
         return self._past_connections + sum(connection.connections for connection in self._nodes.values())
 
-    async def once(self, *command: Argument, near: str = "") -> Reply:
+    async def once(self, *command: Argument) -> Reply:
         """For a command that must not be applied twice: after StoreUnavailable with `sent` it may have been applied."""
-        return await self._ask(command, _key(command, near), self._loop.time() + self._timeout)
+        return await self._ask(command, _key(command, ""), self._loop.time() + self._timeout)
 
     async def idempotent(self, *command: Argument, near: str = "") -> Reply:
         """For reads, and writes that may be applied twice (SET, HSET, DEL, a script with a sequence number):

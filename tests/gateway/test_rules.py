@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from app.gateway.readings import BadPath, readings
 from app.gateway.rule_config import BadRule, parse_rules, unreachable_rules
-from app.gateway.rules import Allowed, Answer, Rules, Subject, domain_of, first_match
+from app.gateway.rules import Allowed, Effect, Rules, Subject, domain_of, first_match
 
 HOST = "wiki.example.com"
 ALICE = Subject("Alice", "alice@corp.com", frozenset({"staff"}), signed_in_at=1000.0, address="192.0.2.7")
@@ -22,18 +22,18 @@ def rules_of(*tables: dict[str, Any]) -> Rules:
 
 def ask(
     rules: Rules, path: str = "/", subject: Subject = ALICE, *, host: str = HOST, method: str = "GET", now: float = 1000
-) -> Answer:
-    return rules.decide(host, None, method, path.encode("latin-1"), subject, now).answer
+) -> Effect:
+    return rules.decide(host, None, method, path.encode("latin-1"), subject, now).effect
 
 
 def test_the_first_match_decides_and_without_a_match_the_request_is_refused() -> None:
     rules = rules_of({"paths": ["/a"], "allow": "everybody"}, {"paths": ["/b"], "allow": "signed-in"})
-    assert ask(rules, "/a", NOBODY) == Answer.ALLOW
-    assert ask(rules, "/b", NOBODY) == Answer.SIGN_IN
-    assert ask(rules, "/b") == Answer.ALLOW
-    assert ask(rules, "/c") == Answer.REFUSE
-    assert ask(rules, "/a", host="other.example.com") == Answer.REFUSE
-    assert ask(Rules(()), "/") == Answer.REFUSE
+    assert ask(rules, "/a", NOBODY) == Effect.ALLOW
+    assert ask(rules, "/b", NOBODY) == Effect.SIGN_IN
+    assert ask(rules, "/b") == Effect.ALLOW
+    assert ask(rules, "/c") == Effect.REFUSE
+    assert ask(rules, "/a", host="other.example.com") == Effect.REFUSE
+    assert ask(Rules(()), "/") == Effect.REFUSE
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_the_first_match_decides_and_without_a_match_the_request_is_refused() ->
 )
 def test_hosts_are_exact_or_below_a_star(pattern: str, host: str, answer: bool) -> None:
     rules = parse_rules([{"hosts": [pattern], "allow": "everybody"}])
-    assert (ask(rules, host=host) == Answer.ALLOW) is answer
+    assert (ask(rules, host=host) == Effect.ALLOW) is answer
 
 
 def test_a_port_in_a_rule_stands_for_that_port_and_none_for_every_port() -> None:
@@ -85,14 +85,14 @@ def test_a_port_in_a_rule_stands_for_that_port_and_none_for_every_port() -> None
 )
 def test_paths_are_prefixes_at_a_segments_boundary_or_exact(pattern: str, path: str, answer: bool) -> None:
     rules = rules_of({"paths": [pattern], "allow": "everybody"})
-    assert (ask(rules, path) == Answer.ALLOW) is answer
+    assert (ask(rules, path) == Effect.ALLOW) is answer
 
 
 def test_methods_are_all_or_those_listed() -> None:
     rules = rules_of({"methods": ["GET", "HEAD"], "allow": "everybody"}, {"allow": "signed-in"})
-    assert ask(rules, subject=NOBODY, method="HEAD") == Answer.ALLOW
-    assert ask(rules, subject=NOBODY, method="POST") == Answer.SIGN_IN
-    assert ask(rules, subject=NOBODY, method="get") == Answer.SIGN_IN
+    assert ask(rules, subject=NOBODY, method="HEAD") == Effect.ALLOW
+    assert ask(rules, subject=NOBODY, method="POST") == Effect.SIGN_IN
+    assert ask(rules, subject=NOBODY, method="get") == Effect.SIGN_IN
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_methods_are_all_or_those_listed() -> None:
     ],
 )
 def test_any_one_of_the_lists_allows(allow: dict[str, list[str]]) -> None:
-    assert ask(rules_of({"allow": allow})) == Answer.ALLOW
+    assert ask(rules_of({"allow": allow})) == Effect.ALLOW
 
 
 @pytest.mark.parametrize(
@@ -114,16 +114,16 @@ def test_any_one_of_the_lists_allows(allow: dict[str, list[str]]) -> None:
     [{"users": ["bob"]}, {"groups": ["Staff"]}, {"domains": ["corp.com.evil"]}, {"networks": ["198.51.100.0/24"]}, {}],
 )
 def test_a_signed_in_user_whom_no_list_names_is_refused(allow: dict[str, list[str]]) -> None:
-    assert ask(rules_of({"allow": allow})) == Answer.REFUSE
+    assert ask(rules_of({"allow": allow})) == Effect.REFUSE
 
 
 def test_a_network_lets_pass_without_a_sign_in_and_alone_asks_for_none() -> None:
     rules = rules_of({"allow": {"networks": ["192.0.2.0/24", "2001:db8::/32"]}})
-    assert ask(rules, subject=Subject(address="192.0.2.9")) == Answer.ALLOW
-    assert ask(rules, subject=Subject(address="::ffff:192.0.2.9")) == Answer.ALLOW
-    assert ask(rules, subject=Subject(address="2001:db8::5")) == Answer.ALLOW
-    assert ask(rules, subject=NOBODY) == Answer.REFUSE
-    assert ask(rules_of({"allow": {"networks": ["192.0.2.0/24"], "users": ["a"]}}), subject=NOBODY) == Answer.SIGN_IN
+    assert ask(rules, subject=Subject(address="192.0.2.9")) == Effect.ALLOW
+    assert ask(rules, subject=Subject(address="::ffff:192.0.2.9")) == Effect.ALLOW
+    assert ask(rules, subject=Subject(address="2001:db8::5")) == Effect.ALLOW
+    assert ask(rules, subject=NOBODY) == Effect.REFUSE
+    assert ask(rules_of({"allow": {"networks": ["192.0.2.0/24"], "users": ["a"]}}), subject=NOBODY) == Effect.SIGN_IN
 
 
 @pytest.mark.parametrize(
@@ -137,10 +137,10 @@ def test_an_address_with_two_at_signs_has_no_domain(email: str, domain: str) -> 
 
 def test_within_asks_for_a_recent_sign_in() -> None:
     rules = rules_of({"allow": "signed-in", "within": 600})
-    assert ask(rules, now=1600) == Answer.ALLOW
-    assert ask(rules, now=1601) == Answer.SIGN_IN_AGAIN
-    assert ask(rules, subject=NOBODY) == Answer.SIGN_IN
-    assert ask(rules, subject=Subject("alice")) == Answer.SIGN_IN_AGAIN, "a token has no time of sign-in"
+    assert ask(rules, now=1600) == Effect.ALLOW
+    assert ask(rules, now=1601) == Effect.SIGN_IN_AGAIN
+    assert ask(rules, subject=NOBODY) == Effect.SIGN_IN
+    assert ask(rules, subject=Subject("alice")) == Effect.SIGN_IN_AGAIN, "a token has no time of sign-in"
 
 
 TRAPS = [
@@ -156,14 +156,14 @@ TRAPS = [
 @pytest.mark.parametrize("path", TRAPS)
 def test_a_path_that_may_lead_into_a_refused_part_is_refused(path: str) -> None:
     rules = rules_of({"paths": ["/public/"], "allow": "everybody"}, {"allow": {"users": ["bob"]}})
-    assert ask(rules, path) == Answer.REFUSE
-    assert ask(rules, path, NOBODY) == Answer.SIGN_IN
+    assert ask(rules, path) == Effect.REFUSE
+    assert ask(rules, path, NOBODY) == Effect.SIGN_IN
 
 
 @pytest.mark.parametrize("path", ["//secret", "/./secret", "/x/../secret", "/secret;a=b", "/%2fsecret", "/;/secret"])
 def test_a_prefix_that_is_refused_is_found_in_every_spelling(path: str) -> None:
     rules = rules_of({"paths": ["/secret"], "allow": {"users": ["bob"]}}, {"allow": "signed-in"})
-    assert ask(rules, path) == Answer.REFUSE
+    assert ask(rules, path) == Effect.REFUSE
 
 
 @pytest.mark.parametrize("path", ["/a%00", "/a%0d%0a", "/%ff", "/%c0%ae%c0%ae/", "/a%2500", "/a\x01", "/%ed%a0%80"])
@@ -198,8 +198,8 @@ def test_what_one_reading_refuses_is_never_allowed(pieces: list[str]) -> None:
         every = readings(path)
     except BadPath:
         return
-    answers = {first_match(rules.of_host(HOST, None), "GET", reading, ALICE, 1000).answer for reading in every}
-    assert rules.decide(HOST, None, "GET", path, ALICE, 1000).answer == max(answers)
+    effects = {first_match(rules.of_host(HOST, None), "GET", reading, ALICE, 1000).effect for reading in every}
+    assert rules.decide(HOST, None, "GET", path, ALICE, 1000).effect == max(effects)
 
 
 @given(st.lists(st.sampled_from(PIECES), min_size=1, max_size=10))

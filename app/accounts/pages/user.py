@@ -107,7 +107,7 @@ async def _page(
         sessions=await state["sessions"].page_of_user(subject.id, limit=1),
         tokens=await state["tokens"].list(subject.id),
         identities=await state["identities"].of_user(subject.id),
-        entries=await state["audit"].of_user(subject.id),
+        entries=await state["audit"].recent_of(subject.id),
         reset_link=await shown_secret(request, admin),
         revocable=state["sessions"].revocable,
         error=error,

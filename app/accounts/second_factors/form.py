@@ -1,4 +1,4 @@
-"""The form field that holds a browser's response with a passkey: longer than others."""
+"""The form field of a WebAuthn response, which is longer than other fields may be."""
 
 from typing import Any
 
@@ -9,9 +9,11 @@ from app.web.body import form_of
 from app.web.errors import BadRequest
 
 
-async def credential_of(request: Request[Any], field: str = "credential") -> str:
-    """The field's value, "" if it is missing. Raises BadRequest."""
-    value = (await form_of(request)).get(field, "")
+async def credential_of(request: Request[Any]) -> str:
+    """The field `credential`, "" if it is missing. Raises BadRequest."""
+    value = (await form_of(request)).get("credential", "")
     if not isinstance(value, str) or len(value) > MAX_CREDENTIAL_LENGTH:
-        raise BadRequest(f"{field}: must be a text of at most {MAX_CREDENTIAL_LENGTH} characters", field=field)
+        raise BadRequest(
+            f"credential: must be a text of at most {MAX_CREDENTIAL_LENGTH} characters", field="credential"
+        )
     return value

@@ -1,4 +1,4 @@
-"""The rules for administrators: how often each gave which answer, and which of them decides about a request."""
+"""The page of the rules for administrators: their counts, and the rule that decides about a given request."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from app.gateway.explain import Explanation, explain, is_address
 from app.gateway.lifespan import GatewayState
 from app.gateway.original_request import BadOriginalRequest
 from app.gateway.readings import BadPath
-from app.gateway.rules import Answer, Rule, Subject
+from app.gateway.rules import Effect, Rule, Subject
 from app.web.errors import BadRequest
 from app.web.i18n import N_
 
@@ -47,7 +47,7 @@ async def rules(request: Request[GatewayState], admin: User) -> Response:
 
 
 async def _subject(request: Request[GatewayState], asked: dict[str, str]) -> Subject:
-    """The subject, as if just signed in, with the groups of all present sessions. Raises BadRequest."""
+    """The subject of the form: signed in just now, with the groups of all sessions. Raises BadRequest."""
     gateway, name, address = request.state["gateway"], asked["user"], asked["from"]
     if address and not is_address(address):
         raise BadRequest(N_("The client's address must be an IP address."), field="from")
@@ -81,7 +81,7 @@ async def _counted(request: Request[GatewayState]) -> list[CountedRule]:
         CountedRule(
             number,
             rule,
-            *(counts[f"{name}:{answer.name.lower()}"] for answer in (Answer.ALLOW, Answer.SIGN_IN, Answer.REFUSE)),
+            *(counts[f"{name}:{effect.name.lower()}"] for effect in (Effect.ALLOW, Effect.SIGN_IN, Effect.REFUSE)),
         )
         for number, (rule, name) in enumerate(zip(gateway.rules.rules, gateway.fingerprints, strict=True), 1)
     ]

@@ -11,7 +11,6 @@ PART = 1000
 """Elements of a key that are read at once; a larger key is read, and written to the file, in parts."""
 PART_BYTES = 1_000_000
 """Bytes of values after which a batch ends."""
-NO_EXPIRY = -1
 READ = """#!lua flags=no-writes,allow-cross-slot-keys
 local part, room = tonumber(ARGV[1]), tonumber(ARGV[2])
 local whole = {
