@@ -12,7 +12,7 @@ from tests.helpers.api import problem, program, token_for
 from tests.helpers.valkey import Valkey
 
 
-async def test_values_change_by_versions_with_who_when_and_why(office: Office) -> None:
+async def test_versions_record_author_time_and_reason(office: Office) -> None:
     path = await office.namespace()
     answer = await office.alice.patch(f"{path}?why=Black%20Friday", json={"price": 5, "a": {"b": 1}}, headers=PATCH)
     assert answer.json() == {"version": 2, "changed": ["a", "price"]}
@@ -30,13 +30,13 @@ async def test_values_change_by_versions_with_who_when_and_why(office: Office) -
     assert [each["version"] for each in older] == [2]
 
 
-async def test_a_patch_that_changes_nothing_makes_no_version(office: Office) -> None:
+async def test_patch_without_a_change_makes_no_version(office: Office) -> None:
     path = await office.namespace()
     await office.patch(path, {"a": 1})
     assert (await office.patch(path, {"a": 1, "b": None})).json() == {"version": 2, "changed": []}
 
 
-async def test_a_version_is_brought_back_as_a_new_one(office: Office) -> None:
+async def test_version_is_brought_back_as_a_new_one(office: Office) -> None:
     path = await office.namespace()
     await office.patch(path, {"a": 1, "b": 1})
     await office.patch(path, {"a": 2, "b": None, "c": 3})
@@ -49,7 +49,7 @@ async def test_a_version_is_brought_back_as_a_new_one(office: Office) -> None:
     )
 
 
-async def test_a_namespace_exists_once(office: Office) -> None:
+async def test_namespace_exists_once(office: Office) -> None:
     await office.namespace()
     problem(await office.alice.post("/api/config", json={"name": "shop"}), 409)
     listed = (await office.alice.get("/api/config")).json()["namespaces"]
@@ -66,7 +66,7 @@ async def test_a_namespace_exists_once(office: Office) -> None:
         ({"name": "a", "schema": {"$ref": "http://127.0.0.1/"}}, "schema"), ({"name": "a", "colour": 1}, "colour"),
     ],
 )  # fmt: skip
-async def test_a_wrong_field_of_a_new_namespace_is_named(office: Office, fields: dict[str, Any], field: str) -> None:
+async def test_wrong_field_of_a_new_namespace_is_named(office: Office, fields: dict[str, Any], field: str) -> None:
     assert problem(await office.alice.post("/api/config", json=fields), 400)["field"] == field
     listed = (await office.alice.get("/api/config")).json()["namespaces"]
     assert [each["name"] for each in listed] == ["tallygate"]
@@ -86,7 +86,7 @@ async def test_bad_patches_change_nothing(office: Office, body: bytes, field: st
     assert (await office.alice.get(path)).headers["etag"] == '"1"'
 
 
-async def test_a_namespace_has_a_largest_size(office: Office) -> None:
+async def test_namespace_has_a_largest_size(office: Office) -> None:
     path = await office.namespace()
     values = {f"k{number}": "x" * 200_000 for number in range(19)}
     assert (await office.patch(path, values)).status_code == 200
@@ -95,7 +95,7 @@ async def test_a_namespace_has_a_largest_size(office: Office) -> None:
     problem(await office.alice.patch(path, json={"a": 1}), 415)
 
 
-async def test_a_change_has_to_fit_the_schema_as_a_whole(office: Office) -> None:
+async def test_change_has_to_fit_the_schema_as_a_whole(office: Office) -> None:
     path = await office.namespace(schema={"properties": {"price": {"type": "integer", "minimum": 0}}})
     refused = problem(await office.patch(path, {"name": "x", "price": -1}), 422)
     assert (refused["key"], refused["rule"]) == ("price", "minimum")
@@ -115,7 +115,7 @@ async def test_a_change_has_to_fit_the_schema_as_a_whole(office: Office) -> None
     assert (await office.alice.get("/api/config/shop/schema")).json() == {"properties": {"price": {"maximum": 4}}}
 
 
-async def test_if_match_tells_what_changed_meanwhile(office: Office) -> None:
+async def test_if_match_mismatch_names_the_changed_keys(office: Office) -> None:
     path = await office.namespace(require_if_match=True)
     problem(await office.patch(path, {"a": 1}), 428)
     assert (await office.patch(path, {"a": 1}, **{"If-Match": '"1"'})).status_code == 200
@@ -152,7 +152,7 @@ async def test_single_values_are_read_set_and_removed(office: Office) -> None:
     assert problem(await office.alice.put("/api/config/shop/values/a?secret=perhaps", json=1), 400)["field"] == "secret"
 
 
-async def test_roles_decide_what_a_user_may_do(office: Office) -> None:
+async def test_roles_limit_a_users_actions(office: Office) -> None:
     path = await office.namespace()
     problem(await office.bob.get(path), 404)
     await office.grant(path, "read")
@@ -194,7 +194,7 @@ async def test_secrets_are_encrypted_and_left_out(office: Office, server: Valkey
     assert (await office.bob.get(path)).json()["key"] == "another-s3cret"
 
 
-async def test_a_key_that_was_secret_once_stays_secret(office: Office, server: Valkey) -> None:
+async def test_key_that_was_secret_once_stays_secret(office: Office, server: Valkey) -> None:
     path = await office.namespace()
     await office.grant(path, "write")
     key = f"{path}/values/key"
@@ -217,7 +217,7 @@ async def test_a_key_that_was_secret_once_stays_secret(office: Office, server: V
     assert "s3cret" not in told.text
 
 
-async def test_an_api_token_reads_and_a_matching_tag_costs_no_command(office: Office) -> None:
+async def test_api_token_reads_and_a_matching_tag_costs_no_command(office: Office) -> None:
     path = await office.namespace()
     reader = program(office.service, await token_for(office.alice))
     tag = {"If-None-Match": (await reader.get(path)).headers["etag"]}
@@ -234,13 +234,13 @@ async def test_an_api_token_reads_and_a_matching_tag_costs_no_command(office: Of
 
 
 @pytest.mark.parametrize("wait", ["-1", "61", "x", "1.5", "", "9" * 5000, "１"])
-async def test_a_wait_of_nonsense_is_refused(office: Office, wait: str) -> None:
+async def test_wait_of_nonsense_is_refused(office: Office, wait: str) -> None:
     path = await office.namespace()
     answer = await office.alice.get(path, params={"wait": wait}, headers={"If-None-Match": '"1"'})
     assert problem(answer, 400)["field"] == "wait"
 
 
-async def test_a_waiting_client_gets_the_change(office: Office) -> None:
+async def test_waiting_client_gets_the_change(office: Office) -> None:
     path = await office.namespace()
 
     async def wait() -> httpx.Response:
@@ -258,7 +258,7 @@ async def test_a_waiting_client_gets_the_change(office: Office) -> None:
     assert office.service.state["config_namespaces"].waiting == 0
 
 
-async def test_a_service_reads_what_it_was_granted(office: Office) -> None:
+async def test_service_reads_its_granted_namespaces(office: Office) -> None:
     path = await office.namespace()
     await office.namespace("other")
     await office.alice.put("/api/config/shop/values/key?secret=true", json="s3cret")

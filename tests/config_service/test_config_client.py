@@ -17,7 +17,7 @@ async def opened(office: Office, token: str, cache: Path) -> Config:
     return await Config.open("http://tallygate.test", token, "shop", cache=cache, client=client)
 
 
-async def test_a_client_follows_changes_and_calls_back(office: Office, tmp_path: Path) -> None:
+async def test_client_follows_changes_and_calls_back(office: Office, tmp_path: Path) -> None:
     path = await office.namespace()
     await office.patch(path, {"price": 5, "name": "x"})
     token = await token_for(office.alice)
@@ -32,7 +32,7 @@ async def test_a_client_follows_changes_and_calls_back(office: Office, tmp_path:
     assert stat.S_IMODE((tmp_path / "shop.json").stat().st_mode) == 0o600
 
 
-async def test_a_client_starts_from_its_file_while_the_service_is_away(office: Office, tmp_path: Path) -> None:
+async def test_client_starts_from_its_file_while_the_service_is_away(office: Office, tmp_path: Path) -> None:
     path, cache = await office.namespace(), tmp_path / "shop.json"
     await office.patch(path, {"price": 5})
     token = await token_for(office.alice)
@@ -54,7 +54,7 @@ async def test_a_client_starts_from_its_file_while_the_service_is_away(office: O
         assert dict(config) == {"price": 5}
 
 
-async def test_a_refused_token_is_told_even_with_a_file(office: Office, tmp_path: Path) -> None:
+async def test_refused_token_is_reported_even_with_a_file(office: Office, tmp_path: Path) -> None:
     path, cache = await office.namespace(), tmp_path / "shop.json"
     await office.patch(path, {"price": 5})
     await (await opened(office, await token_for(office.alice), cache)).close()

@@ -45,7 +45,7 @@ async def test_values_are_changed_looked_at_and_brought_back(office: Office) -> 
     assert (await office.bob.post("/config/shop", data=form, headers=PAGE)).status_code == 403
 
 
-async def test_a_form_is_made_from_the_schema(office: Office) -> None:
+async def test_form_is_made_from_the_schema(office: Office) -> None:
     path = await office.namespace(schema=SCHEMA)
     await office.patch(path, {"price": 5, "nested": {"a": 1}, "other": 1})
     shown = (await office.alice.get("/config/shop", headers=PAGE)).text
@@ -158,13 +158,13 @@ async def test_locked_settings_are_shown_as_locked(make_settings: Callable[..., 
         (True, {"a": 1}, "json"),
     ],
 )  # fmt: skip
-def test_a_field_that_is_not_touched_changes_nothing(rule: Any, value: Any, kind: str) -> None:
+def test_field_that_is_not_touched_changes_nothing(rule: Any, value: Any, kind: str) -> None:
     (field,) = form_fields_of({"properties": {"key": rule}}, {"key": value})
     assert field.kind == kind
     assert changes_of([field], {field.name: field.text}) == ({}, set())
 
 
-def test_what_does_not_fit_its_field_is_named() -> None:
+def test_misfit_of_a_form_field_is_named() -> None:
     fields = form_fields_of(SCHEMA, {})
     for typed in ({"value.price": "many"}, {"value.price": "true"}, {"value.nested": "{"}, {"value.size": "small"}):
         with pytest.raises(BadField, match=next(iter(typed)).removeprefix("value.")):

@@ -94,7 +94,7 @@ async def streamed(office: Office, path: str, events: int, last: str = "") -> li
 @pytest.mark.parametrize(
     ("last", "keys"), [("", ["a", "b"]), ("1", ["a", "b"]), ("2", ["b"]), ("999", ["a", "b"]), ("x", ["a", "b"])]
 )
-async def test_a_stream_resumes_where_it_was_and_else_tells_the_present(
+async def test_stream_resumes_where_it_was_and_else_tells_the_present(
     office: Office, last: str, keys: list[str]
 ) -> None:
     path = await office.namespace()
@@ -103,7 +103,7 @@ async def test_a_stream_resumes_where_it_was_and_else_tells_the_present(
     assert await streamed(office, "/events/config/shop", 1, last) == [("3", {"version": 3, "keys": keys})]
 
 
-async def test_a_stream_tells_changes_as_they_come(office: Office) -> None:
+async def test_stream_tells_changes_as_they_come(office: Office) -> None:
     path = await office.namespace()
     reading = asyncio.create_task(streamed(office, "/events/config/shop", 2))
     while not office.service.state["config_namespaces"].waiting:

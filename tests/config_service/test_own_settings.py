@@ -33,7 +33,7 @@ async def followed(true: Callable[[], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
-async def test_it_is_there_from_the_start_for_administrators_alone(office: Office) -> None:
+async def test_own_namespace_exists_at_start_for_administrators_only(office: Office) -> None:
     told = await office.alice.get(OWN)
     assert (told.status_code, told.json(), told.headers["etag"]) == (200, {}, '"1"')
     schema = (await office.alice.get(f"{OWN}/schema")).json()
@@ -91,7 +91,7 @@ async def test_every_setting_reaches_the_other_worker(office: Office, other_work
     assert (await client.get("/sign-up")).status_code == 403
 
 
-async def test_an_announcement_stands_above_all_pages(office: Office) -> None:
+async def test_announcement_stands_above_all_pages(office: Office) -> None:
     sentence = "Down at 22:00 <soon>, 987654321"
     pages = ("/", "/nowhere", "/account", "/config")
     for page in pages:
@@ -104,7 +104,7 @@ async def test_an_announcement_stands_above_all_pages(office: Office) -> None:
     assert "Down at" not in (await office.bob.get("/", headers={"Accept": "text/html"})).text
 
 
-async def test_limits_change(office: Office) -> None:
+async def test_changed_limits_apply(office: Office) -> None:
     client, large = office.service.client, {"username": "bob", "password": "a" * 2000}
     assert (await client.post("/api/session", json=large)).status_code == 401
     limits = {"sign-in-account": {"times": 1, "seconds": 3600}}
@@ -162,9 +162,7 @@ async def test_rules_of_the_gateway_change(make_settings: Callable[..., Settings
         ({"clients": {"shop": 5}}, "clients"),
     ],
 )  # fmt: skip
-async def test_what_does_not_fit_is_refused_before_anybody_sees_it(
-    office: Office, patch: dict[str, Any], key: str
-) -> None:
+async def test_values_against_the_schema_are_refused(office: Office, patch: dict[str, Any], key: str) -> None:
     before = office.service.state["live_settings"].current
     refused = problem(await office.patch(OWN, patch | {"max_import_bytes": 5000}), 422)
     assert refused["key"] == key
@@ -174,7 +172,7 @@ async def test_what_does_not_fit_is_refused_before_anybody_sees_it(
     assert (await office.alice.get(OWN)).json() == {}
 
 
-async def test_what_a_file_or_the_environment_sets_is_locked(
+async def test_settings_of_file_and_environment_are_locked(
     make_settings: Callable[..., Settings], server: Valkey
 ) -> None:
     async with running(make_settings()) as service:
@@ -200,7 +198,7 @@ async def test_what_a_file_or_the_environment_sets_is_locked(
         assert [each["name"] for each in (await service.client.get("/api/oauth")).json()] == ["other", "hub"]
 
 
-async def test_a_request_under_way_finishes_under_the_old_values(office: Office) -> None:
+async def test_request_under_way_finishes_under_the_old_values(office: Office) -> None:
     async def body() -> AsyncIterator[bytes]:
         yield b'{"username": "bob", "password": "'
         assert (await office.patch(OWN, {"max_body_bytes": 1024})).status_code == 200

@@ -63,7 +63,7 @@ def test_json_of_the_largest_depth_and_numbers_is_taken() -> None:
         max_leaves=20,
     )
 )
-def test_what_json_writes_is_read_again(value: Any) -> None:
+def test_strict_json_reads_all_of_json(value: Any) -> None:
     assert parse(json.dumps(value).encode()) == value
 
 
@@ -94,7 +94,7 @@ def test_references_inside_a_schema_are_followed() -> None:
     ("values", "key", "rule"),
     [({"a": "hunter2", "b": 1}, "a", "type"), ({}, "b", "required"), ({"b": 1, "c": 1}, "c", "additionalProperties")],
 )
-def test_a_refusal_names_key_and_rule_but_not_the_value(values: dict[str, Any], key: str, rule: str) -> None:
+def test_refusal_names_key_and_rule_but_not_the_value(values: dict[str, Any], key: str, rule: str) -> None:
     schema = {"properties": {"a": {"type": "integer"}, "b": {}}, "required": ["b"], "additionalProperties": False}
     with pytest.raises(DoesNotFit) as refused:
         Schema(schema).check(values)
@@ -102,7 +102,7 @@ def test_a_refusal_names_key_and_rule_but_not_the_value(values: dict[str, Any], 
     assert "hunter2" not in str(refused.value)
 
 
-def test_a_slow_pattern_and_deep_values_end_at_once() -> None:
+def test_slow_pattern_and_deep_values_end_at_once() -> None:
     with pytest.raises(DoesNotFit):
         Schema({"properties": {"a": {"pattern": "^(a+)+$"}}}).check({"a": "a" * 40 + "!"})
     Schema({"additionalProperties": {"$ref": "#"}}).check({"a": parse(b'{"a":' * 60 + b"{}" + b"}" * 60)})
@@ -129,7 +129,7 @@ def test_differences_are_as_json_and_can_be_undone() -> None:
     assert undone(after, changes) == before
 
 
-def test_names() -> None:
+def test_names_of_namespaces_and_keys_are_checked() -> None:
     assert all(NAMESPACE.fullmatch(name) for name in ("shop", "shop.staging", "a", "a-b_c"))
     assert not any(NAMESPACE.fullmatch(name) for name in ("", ".", "a.", "Shop", "a b", "a/b", "店", "a" * 65, "a\n"))
     assert all(KEY.fullmatch(name) for name in ("price", "a.b-c", "_x", "X"))

@@ -15,7 +15,7 @@ def test_sessions_in_the_cookie_cannot_stand_before_sites() -> None:
 
 
 @pytest.mark.parametrize("host", ["evil.test", "wiki.example.com.evil.test", "wiki.example.com@evil.test", "a b", ""])
-async def test_no_start_leads_from_or_to_a_foreign_host(service: Running, host: str) -> None:
+async def test_start_refuses_foreign_hosts(service: Running, host: str) -> None:
     stranger = service.another_client(client=PROXY)
     headers = PAGE | {"Host": host, "X-Forwarded-Proto": "https", "X-Forwarded-Host": WIKI}
     for path in ("/.tallygate/start?next=/", "/.tallygate/finish?code=a&state=b"):
@@ -28,7 +28,7 @@ async def test_no_start_leads_from_or_to_a_foreign_host(service: Running, host: 
 @pytest.mark.parametrize(
     "target", ["//evil.test/", "/@evil.test", "/.evil.test", "/%0d%0aSet-Cookie:a=b", "/%5cevil.test"]
 )
-async def test_what_looks_like_another_host_stays_a_path(browser: Browser, target: str) -> None:
+async def test_path_like_another_host_stays_a_path(browser: Browser, target: str) -> None:
     await browser.sign_in("bob")
     started = await browser.at(WIKI).get("/.tallygate/start", params={"next": target})
     back = await browser.get((await browser.get(started.headers["location"])).headers["location"])
@@ -46,7 +46,7 @@ async def test_odd_parameters_of_a_start_are_refused_or_stay_here(browser: Brows
         assert answer.status_code == 400
 
 
-async def test_a_code_sent_to_somebody_else_signs_nobody_in(browser: Browser) -> None:
+async def test_code_of_another_client_is_refused_at_sign_in(browser: Browser) -> None:
     """Login CSRF: the attacker's own attempt, finished in the victim's browser."""
     await browser.sign_in("bob")
     started = await browser.get(f"https://{WIKI}/.tallygate/start")
@@ -59,7 +59,7 @@ async def test_a_code_sent_to_somebody_else_signs_nobody_in(browser: Browser) ->
     assert query_of(url)["code"] not in answer.text
 
 
-async def test_a_session_of_one_host_is_none_at_another_even_when_both_are_cached(browser: Browser) -> None:
+async def test_session_of_one_host_is_none_at_another_even_when_both_are_cached(browser: Browser) -> None:
     await browser.sign_in("bob")
     for host in (WIKI, FILES):
         await browser.enter(host)
@@ -71,7 +71,7 @@ async def test_a_session_of_one_host_is_none_at_another_even_when_both_are_cache
         assert answer.status_code == status
 
 
-async def test_no_query_or_form_brings_a_token(browser: Browser, service: Running, cast: object) -> None:
+async def test_tokens_in_query_or_form_are_refused(browser: Browser, service: Running, cast: object) -> None:
     bob = await service.state["accounts"].by_name("bob")
     secret, _ = await service.state["tokens"].create(bob.id, "git")
     asked = f"/bob?access_token={secret}&authorization=Bearer%20{secret}"
@@ -91,7 +91,7 @@ async def test_no_query_or_form_brings_a_token(browser: Browser, service: Runnin
         {"Authorization": "Bearer tgt_unknown"},
     ],
 )  # fmt: skip
-async def test_a_remembered_answer_is_no_answer_to_another_question(browser: Browser, change: dict[str, str]) -> None:
+async def test_remembered_answer_is_no_answer_to_another_question(browser: Browser, change: dict[str, str]) -> None:
     await browser.sign_in("bob")
     await browser.enter()
     for _ in range(3):

@@ -22,7 +22,7 @@ async def service(make_settings: Callable[..., Settings], clock: Clock) -> Async
         yield service
 
 
-async def test_a_sign_in_at_one_host_is_one_at_all_hosts_of_the_domain(service: Running) -> None:
+async def test_sign_in_at_one_host_is_one_at_all_hosts_of_the_domain(service: Running) -> None:
     await make_cast(service)
     browser = Browser(service)
     await browser.sign_in("bob")
@@ -42,7 +42,7 @@ async def test_a_sign_in_at_one_host_is_one_at_all_hosts_of_the_domain(service: 
     assert (await browser.verify("/page", WIKI, Cookie=cookie)).status_code == 302
 
 
-async def test_a_host_of_another_domain_keeps_a_cookie_of_its_own(service: Running) -> None:
+async def test_host_of_another_domain_keeps_a_cookie_of_its_own(service: Running) -> None:
     await make_cast(service)
     browser = Browser(service)
     await browser.sign_in("bob")
@@ -53,6 +53,6 @@ async def test_a_host_of_another_domain_keeps_a_cookie_of_its_own(service: Runni
 
 
 @pytest.mark.parametrize("domain", ["", "com", ".example.com", "https://example.com", "192.0.2.1", "a..b", "é.com"])
-def test_what_is_no_domain_is_refused(domain: str) -> None:
+def test_malformed_domains_are_refused(domain: str) -> None:
     with pytest.raises(ValidationError, match="gateway_cookie_domain"):
         Settings(gateway_cookie_domain=domain)

@@ -19,7 +19,7 @@ def explained(capsys: pytest.CaptureFixture[str], server: Valkey, *arguments: st
     return "".join(capsys.readouterr())
 
 
-def test_the_deciding_rule_and_its_reason_are_named(capsys: pytest.CaptureFixture[str], server: Valkey) -> None:
+def test_deciding_rule_and_its_reason_are_named(capsys: pytest.CaptureFixture[str], server: Valkey) -> None:
     wiki = f"https://{WIKI}"
     assert explained(capsys, server, f"{wiki}/public/x").startswith("allowed: everybody may\nrule 1 decides")
     assert "sent to sign in: nobody is signed in" in explained(capsys, server, f"{wiki}/bob")
@@ -42,7 +42,7 @@ def test_the_deciding_rule_and_its_reason_are_named(capsys: pytest.CaptureFixtur
         (["https://wiki.example.com/", "--method", "G T"], "Method"),
     ],
 )
-def test_what_cannot_be_explained_is_one_line(
+def test_explain_reports_a_mistake_in_one_line(
     capsys: pytest.CaptureFixture[str], server: Valkey, arguments: list[str], named: str
 ) -> None:
     said = explained(capsys, server, *arguments, code=2)

@@ -12,7 +12,7 @@ def packed(fragment: str) -> str:
     return base64.urlsafe_b64encode(fragment.encode()).decode().rstrip("=")
 
 
-async def test_a_fragment_comes_back_after_the_sign_in(browser: Browser) -> None:
+async def test_fragment_comes_back_after_the_sign_in(browser: Browser) -> None:
     started = await browser.get(f"https://{WIKI}/.tallygate/start?next=/page")
     asked = f"{started.headers['location']}&fragment={packed('a=/b%20c')}"
     target = query_of((await browser.get(asked)).headers["location"])["next"]
@@ -26,7 +26,7 @@ async def test_a_fragment_comes_back_after_the_sign_in(browser: Browser) -> None
 @pytest.mark.parametrize(
     "text", ["====", "!", "é", packed("a b"), packed("a\r\nSet-Cookie: x"), packed("é"), packed("a" * 1200), "AAAAA"]
 )
-async def test_what_is_no_fragment_is_left_out(browser: Browser, text: str) -> None:
+async def test_malformed_fragments_are_left_out(browser: Browser, text: str) -> None:
     await browser.sign_in("bob")
     started = await browser.get(f"https://{WIKI}/.tallygate/start?next=/page")
     back = await browser.portal.get(

@@ -8,7 +8,7 @@ from tests.helpers.clock import Clock
 from tests.helpers.service import Running
 
 
-async def test_one_sign_in_opens_hosts_of_different_domains(browser: Browser) -> None:
+async def test_sign_in_opens_hosts_of_different_domains(browser: Browser) -> None:
     await browser.sign_in("bob")
     for host in (WIKI, FILES, "a.b.internal.example.com"):
         entered = await browser.enter(host, "/page?x=1")
@@ -16,7 +16,7 @@ async def test_one_sign_in_opens_hosts_of_different_domains(browser: Browser) ->
         assert (await browser.verify("/page", host)).headers["remote-user"] == "bob"
 
 
-async def test_each_host_gets_a_cookie_of_its_own(browser: Browser) -> None:
+async def test_each_host_gets_its_own_cookie(browser: Browser) -> None:
     await browser.sign_in("bob")
     entered = await browser.enter()
     (cookie,) = entered.headers.get_list("set-cookie")
@@ -25,7 +25,7 @@ async def test_each_host_gets_a_cookie_of_its_own(browser: Browser) -> None:
     assert "Domain" not in cookie
 
 
-async def test_a_hosts_cookie_is_worth_nothing_at_another_host_or_at_the_portal(browser: Browser) -> None:
+async def test_host_cookie_is_refused_at_other_hosts_and_the_portal(browser: Browser) -> None:
     await browser.sign_in("bob")
     await browser.enter()
     stolen = browser.at(WIKI).cookies.get("__Host-tallygate-site") or ""
@@ -64,7 +64,7 @@ async def test_deep_links_come_back_byte_for_byte(browser: Browser, target: str)
 
 
 @pytest.mark.parametrize("target", ["https://evil.test/", "evil", "/a\\b", "/a\r\nb", "/\u00e9", "", "/" + 9000 * "a"])
-async def test_a_target_elsewhere_is_refused(browser: Browser, target: str) -> None:
+async def test_target_elsewhere_is_refused(browser: Browser, target: str) -> None:
     answer = await browser.at(WIKI).get("/.tallygate/start", params={"next": target})
     assert answer.status_code == 400
     assert "set-cookie" not in answer.headers
@@ -75,7 +75,7 @@ async def test_hosts_without_rules_take_no_part(browser: Browser) -> None:
     assert (await browser.at("evil.test").get("/.tallygate/finish?code=a&state=b")).status_code == 404
 
 
-async def test_a_code_does_not_leave_a_portal_with_tls_without_it(browser: Browser) -> None:
+async def test_code_does_not_leave_a_portal_with_tls_without_it(browser: Browser) -> None:
     answer = await browser.at(WIKI).get("/.tallygate/start", headers={"X-Forwarded-Proto": "http"})
     assert answer.status_code == 400
     assert "X-Forwarded-Proto" in answer.text
@@ -87,7 +87,7 @@ async def _finish_url(browser: Browser, host: str = WIKI) -> str:
     return str((await browser.get(started.headers["location"])).headers["location"])
 
 
-async def test_a_code_is_good_once_and_a_replay_is_audited(browser: Browser, service: Running) -> None:
+async def test_code_is_good_once_and_a_replay_is_audited(browser: Browser, service: Running) -> None:
     await browser.sign_in("bob")
     url = await _finish_url(browser)
     assert (await browser.get(url)).status_code == 302
@@ -98,14 +98,14 @@ async def test_a_code_is_good_once_and_a_replay_is_audited(browser: Browser, ser
     assert [entry.event for entry in entries].count("site_code_replayed") == 1
 
 
-async def test_a_code_is_good_for_a_minute(browser: Browser, clock: Clock) -> None:
+async def test_code_is_good_for_a_minute(browser: Browser, clock: Clock) -> None:
     await browser.sign_in("bob")
     url = await _finish_url(browser)
     clock.move(61)
     assert (await browser.get(url)).status_code == 400
 
 
-async def test_a_code_is_good_in_its_browser_only(browser: Browser) -> None:
+async def test_code_is_good_in_its_browser_only(browser: Browser) -> None:
     await browser.sign_in("bob")
     url = await _finish_url(browser)
     thief = Browser(browser._service)
@@ -115,7 +115,7 @@ async def test_a_code_is_good_in_its_browser_only(browser: Browser) -> None:
     assert (await thief.get(url)).status_code == 400, "with a state cookie of another attempt"
 
 
-async def test_a_code_is_good_at_its_host_only(browser: Browser) -> None:
+async def test_code_is_good_at_its_host_only(browser: Browser) -> None:
     await browser.sign_in("bob")
     url = await _finish_url(browser)
     await browser.at(FILES).get("/.tallygate/start")
@@ -123,7 +123,7 @@ async def test_a_code_is_good_at_its_host_only(browser: Browser) -> None:
 
 
 @pytest.mark.parametrize("change", ["code", "state"])
-async def test_a_changed_code_or_state_is_refused(browser: Browser, change: str) -> None:
+async def test_changed_code_or_state_is_refused(browser: Browser, change: str) -> None:
     await browser.sign_in("bob")
     url = await _finish_url(browser)
     parts = query_of(url)
@@ -133,7 +133,7 @@ async def test_a_changed_code_or_state_is_refused(browser: Browser, change: str)
     assert parts["code"] not in answer.text
 
 
-async def test_two_tabs_both_finish(browser: Browser) -> None:
+async def test_two_tabs_both_finish_signing_in(browser: Browser) -> None:
     await browser.sign_in("bob")
     first, second = await _finish_url(browser), await _finish_url(browser)
     assert (await browser.get(first)).status_code == 302
@@ -172,7 +172,7 @@ async def test_another_sites_form_cannot_sign_out(browser: Browser) -> None:
     assert (await browser.verify()).status_code == 200
 
 
-async def test_the_old_session_does_not_outlive_a_new_sign_in(browser: Browser) -> None:
+async def test_old_session_does_not_outlive_a_new_sign_in(browser: Browser) -> None:
     await browser.sign_in("bob")
     await browser.enter(WIKI)
     old = browser.at(WIKI).cookies.get("__Host-tallygate-site") or ""
@@ -218,7 +218,7 @@ async def test_files_of_the_pages_come_from_the_host(browser: Browser, service: 
     assert answer.headers["content-type"].startswith("text/css")
 
 
-async def test_the_portals_address_needs_a_known_id(browser: Browser, clock: Clock) -> None:
+async def test_portals_address_needs_a_known_id(browser: Browser, clock: Clock) -> None:
     assert (await browser.portal.get("/gateway/authorize")).status_code == 400
     assert (await browser.portal.get(f"/gateway/authorize?id={'A' * 32}")).status_code == 400
     started = await browser.get(f"https://{WIKI}/.tallygate/start")

@@ -36,7 +36,7 @@ def test_envoy_asks_with_the_request_itself() -> None:
 
 
 @pytest.mark.parametrize("reader", [from_auth_request, from_forward_auth])
-def test_each_reads_only_the_headers_of_its_own_proxy(reader: object) -> None:
+def test_proxy_dialect_reads_only_its_own_headers(reader: object) -> None:
     others = traefik(host=b"evil.test") if reader is from_auth_request else nginx(b"https://evil.test/")
     own = nginx(b"https://wiki.example.com/") if reader is from_auth_request else traefik()
     assert callable(reader)
@@ -85,7 +85,7 @@ def test_malformed_urls_are_refused(url: bytes) -> None:
 
 
 @pytest.mark.parametrize("name", ["method", "proto", "host", "uri"])
-def test_a_missing_or_doubled_header_is_refused_by_its_name(name: str) -> None:
+def test_missing_or_doubled_header_is_refused_by_its_name(name: str) -> None:
     title = f"X-Forwarded-{name.title()}"
     with pytest.raises(BadOriginalRequest, match=f"{title}: is missing"):
         from_forward_auth([pair for pair in traefik() if not pair[0].endswith(name.encode())])
@@ -105,7 +105,7 @@ def test_malformed_methods_are_refused(method: bytes) -> None:
         from_forward_auth(traefik(method=method))
 
 
-def test_the_target_of_a_redirect_is_the_path_and_query_byte_for_byte() -> None:
+def test_target_of_a_redirect_is_the_path_and_query_byte_for_byte() -> None:
     sent = b"/wiki/Caf%C3%A9/a%20b/@x//y;z?q=%2F&r={1}|2"
     assert from_forward_auth(traefik(uri=sent)).target == sent.decode()
 
@@ -114,6 +114,6 @@ def test_bytes_that_no_url_holds_are_encoded_in_the_target() -> None:
     assert from_forward_auth(traefik(uri="/é#x\\y".encode())).target == "/%C3%A9%23x%5Cy"
 
 
-def test_the_origin_has_the_port_where_it_is_not_the_default_one() -> None:
+def test_origin_has_the_port_where_it_is_not_the_default_one() -> None:
     assert from_forward_auth(traefik(host=b"a.test:443")).origin == "https://a.test"
     assert from_forward_auth(traefik(host=b"a.test:8443")).origin == "https://a.test:8443"

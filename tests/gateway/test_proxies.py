@@ -107,7 +107,7 @@ def bob(proxy: Front) -> Iterator[httpx.Client]:
         yield client
 
 
-def test_a_deep_link_comes_back_from_the_portal_as_it_was(anybody: httpx.Client) -> None:
+def test_deep_link_comes_back_from_the_portal_as_it_was(anybody: httpx.Client) -> None:
     page = f"{WIKI}/wiki/Caf%C3%A9/a%20b/@x?q=1&r=%2F&s=a+b"
     refused = anybody.get(page)
     assert refused.status_code == 302
@@ -122,7 +122,7 @@ def test_a_deep_link_comes_back_from_the_portal_as_it_was(anybody: httpx.Client)
     assert told(back)["remote-user"] == ["bob"]
 
 
-def test_a_fetch_gets_401_that_says_where_to_sign_in(anybody: httpx.Client) -> None:
+def test_fetch_gets_401_that_says_where_to_sign_in(anybody: httpx.Client) -> None:
     answer = anybody.get(f"{WIKI}/api/x", headers=FETCH)
     assert answer.status_code == 401
     assert "location" not in answer.headers
@@ -130,7 +130,7 @@ def test_a_fetch_gets_401_that_says_where_to_sign_in(anybody: httpx.Client) -> N
     assert answer.json()["sign_in_url"] == f"{WIKI}/.tallygate/start?next=/api/x"
 
 
-def test_whom_no_rule_allows_gets_403(bob: httpx.Client) -> None:
+def test_user_without_a_rule_gets_403(bob: httpx.Client) -> None:
     page = bob.get(f"{WIKI}/alice/x")
     assert (page.status_code, page.headers["content-type"]) == (403, "text/html; charset=utf-8")
     assert bob.get(f"{WIKI}/.tallygate/static/style.css").status_code == 200
@@ -149,7 +149,7 @@ def test_identity_headers_are_never_the_clients(bob: httpx.Client, anybody: http
         assert len(got.get("x-tallygate-identity", [""])[0].split(".")) == (3 if user else 1)
 
 
-def test_the_client_does_not_choose_what_is_asked(anybody: httpx.Client) -> None:
+def test_client_cannot_skip_the_question(anybody: httpx.Client) -> None:
     public = {
         "X-Forwarded-Uri": "/public/x", "X-Original-URL": f"{WIKI}/public/x", "X-Original-URI": "/public/x",
         "X-Forwarded-Prefix": "/public/", "X_Forwarded_Uri": "/public/x", "X-Rewrite-URL": "/public/x",
@@ -187,7 +187,7 @@ def test_odd_hosts_reach_no_application_without_a_sign_in(proxy: Front) -> None:
         assert b'"target"' not in proxy.raw(request)[1], headers
 
 
-def test_a_post_without_a_session_says_that_it_was_not_carried_out(anybody: httpx.Client) -> None:
+def test_post_without_a_session_says_that_it_was_not_carried_out(anybody: httpx.Client) -> None:
     answer = anybody.post(f"{WIKI}/form", data={"text": "mine"}, headers={"Sec-Fetch-Mode": "navigate"})
     assert answer.status_code == 401
     assert "not carried out" in answer.text
@@ -207,7 +207,7 @@ def test_bodies_streams_and_sockets_pass(bob: httpx.Client, proxy: Front) -> Non
     assert refused.value.response.status_code == 401
 
 
-def test_a_token_stands_for_a_session_and_stays_here(anybody: httpx.Client, token: str) -> None:
+def test_token_stands_for_a_session_and_stays_here(anybody: httpx.Client, token: str) -> None:
     for credentials in ({"headers": {"Authorization": f"Bearer {token}"}}, {"auth": ("any", token)}):
         got = told(anybody.get(f"{WIKI}/repository", **credentials))
         assert got["remote-user"] == ["bob"]
@@ -215,7 +215,7 @@ def test_a_token_stands_for_a_session_and_stays_here(anybody: httpx.Client, toke
     assert anybody.get(f"{WIKI}/alice", headers={"Authorization": f"Bearer {token}"} | FETCH).status_code == 403
 
 
-def test_each_host_has_a_session_of_its_own_and_signing_out_ends_all(bob: httpx.Client) -> None:
+def test_each_host_has_its_own_session_and_signing_out_ends_all(bob: httpx.Client) -> None:
     assert "bob" in bob.get(f"{WIKI}/").text
     wiki = {cookie.name: cookie.value or "" for cookie in bob.cookies.jar if cookie.domain == "wiki.example.com"}
     stolen = FETCH | {"Cookie": "; ".join(f"{name}={value}" for name, value in wiki.items())}
@@ -270,7 +270,7 @@ def test_in_a_browser_even_the_fragment_comes_back_and_signing_out_ends_both(pag
     page.get_by_label("Username").wait_for()
 
 
-def test_nobody_outside_may_ask(proxy: Front) -> None:
+def test_untrusted_addresses_may_not_ask(proxy: Front) -> None:
     for path in (
         "/verify/forward-auth", "//verify/forward-auth", "/%76erify/forward-auth", "/x/../verify/forward-auth",
         "/verify/ext-authz/public/x",
@@ -282,9 +282,7 @@ def test_nobody_outside_may_ask(proxy: Front) -> None:
         assert proxy.raw(question, "sign-in.example.org")[0] in {301, 307, 308, 400, 404}, path
 
 
-def test_while_redis_is_away_the_host_says_so_and_then_everybody_is_signed_in(
-    bob: httpx.Client, proxy: Front, store: Valkey
-) -> None:
+def test_outage_is_reported_by_hosts_and_sessions_survive(bob: httpx.Client, proxy: Front, store: Valkey) -> None:
     store.stop()
     try:
         with proxy.client() as other:

@@ -6,7 +6,7 @@ from tests.helpers.clock import Clock
 from tests.helpers.service import Running
 
 
-async def test_a_repeated_question_asks_redis_nothing_and_is_counted(browser: Browser, service: Running) -> None:
+async def test_repeated_request_needs_no_redis_and_is_counted(browser: Browser, service: Running) -> None:
     await browser.sign_in("bob")
     await browser.enter()
     gateway, store = service.state["gateway"], service.state["store"]
@@ -26,7 +26,7 @@ async def test_a_repeated_question_asks_redis_nothing_and_is_counted(browser: Br
     assert counts[f"{gateway.fingerprints[1]}:allow"] == counts[f"{gateway.fingerprints[1]}:sign_in"] == 1
 
 
-async def test_remembered_answers_end_with_what_they_depend_on(
+async def test_cached_answers_end_with_their_sources(
     browser: Browser, service: Running, cast: Cast, clock: Clock
 ) -> None:
     await browser.sign_in("bob")

@@ -26,7 +26,7 @@ def ask(
     return rules.decide(host, None, method, path.encode("latin-1"), subject, now).effect
 
 
-def test_the_first_match_decides_and_without_a_match_the_request_is_refused() -> None:
+def test_first_match_decides_and_without_a_match_the_request_is_refused() -> None:
     rules = rules_of({"paths": ["/a"], "allow": "everybody"}, {"paths": ["/b"], "allow": "signed-in"})
     assert ask(rules, "/a", NOBODY) == Effect.ALLOW
     assert ask(rules, "/b", NOBODY) == Effect.SIGN_IN
@@ -55,7 +55,7 @@ def test_hosts_are_exact_or_below_a_star(pattern: str, host: str, answer: bool) 
     assert (ask(rules, host=host) == Effect.ALLOW) is answer
 
 
-def test_a_port_in_a_rule_stands_for_that_port_and_none_for_every_port() -> None:
+def test_port_in_a_rule_stands_for_that_port_and_none_for_every_port() -> None:
     rules = parse_rules([{"hosts": ["a.test:8443", "b.test"], "allow": "everybody"}])
     assert rules.of_host("a.test", 8443)
     assert not rules.of_host("a.test", None)
@@ -113,11 +113,11 @@ def test_any_one_of_the_lists_allows(allow: dict[str, list[str]]) -> None:
     "allow",
     [{"users": ["bob"]}, {"groups": ["Staff"]}, {"domains": ["corp.com.evil"]}, {"networks": ["198.51.100.0/24"]}, {}],
 )
-def test_a_signed_in_user_whom_no_list_names_is_refused(allow: dict[str, list[str]]) -> None:
+def test_signed_in_user_whom_no_list_names_is_refused(allow: dict[str, list[str]]) -> None:
     assert ask(rules_of({"allow": allow})) == Effect.REFUSE
 
 
-def test_a_network_lets_pass_without_a_sign_in_and_alone_asks_for_none() -> None:
+def test_network_lets_pass_without_a_sign_in_and_alone_asks_for_none() -> None:
     rules = rules_of({"allow": {"networks": ["192.0.2.0/24", "2001:db8::/32"]}})
     assert ask(rules, subject=Subject(address="192.0.2.9")) == Effect.ALLOW
     assert ask(rules, subject=Subject(address="::ffff:192.0.2.9")) == Effect.ALLOW
@@ -131,7 +131,7 @@ def test_a_network_lets_pass_without_a_sign_in_and_alone_asks_for_none() -> None
     [("a@corp.com", "corp.com"), ("a@Corp.COM.", "corp.com"), ("a@evil@corp.com", ""), ("@corp.com", ""),
      ("corp.com", ""), ("a@corp.com.evil", "corp.com.evil"), ("", "")],
 )  # fmt: skip
-def test_an_address_with_two_at_signs_has_no_domain(email: str, domain: str) -> None:
+def test_address_with_two_at_signs_has_no_domain(email: str, domain: str) -> None:
     assert domain_of(email) == domain
 
 
@@ -154,14 +154,14 @@ TRAPS = [
 
 
 @pytest.mark.parametrize("path", TRAPS)
-def test_a_path_that_may_lead_into_a_refused_part_is_refused(path: str) -> None:
+def test_path_that_may_lead_into_a_refused_part_is_refused(path: str) -> None:
     rules = rules_of({"paths": ["/public/"], "allow": "everybody"}, {"allow": {"users": ["bob"]}})
     assert ask(rules, path) == Effect.REFUSE
     assert ask(rules, path, NOBODY) == Effect.SIGN_IN
 
 
 @pytest.mark.parametrize("path", ["//secret", "/./secret", "/x/../secret", "/secret;a=b", "/%2fsecret", "/;/secret"])
-def test_a_prefix_that_is_refused_is_found_in_every_spelling(path: str) -> None:
+def test_prefix_that_is_refused_is_found_in_every_spelling(path: str) -> None:
     rules = rules_of({"paths": ["/secret"], "allow": {"users": ["bob"]}}, {"allow": "signed-in"})
     assert ask(rules, path) == Effect.REFUSE
 
@@ -172,7 +172,7 @@ def test_control_characters_and_invalid_utf8_have_no_reading(path: str) -> None:
         ask(rules_of({"allow": "everybody"}), path)
 
 
-def test_a_path_of_too_many_readings_is_refused_and_soon() -> None:
+def test_path_of_too_many_readings_is_refused_and_soon() -> None:
     with pytest.raises(BadPath):
         readings(b"/" + b"%2525252525252f..;x//%5c%23%3f" * 200)
 
@@ -187,7 +187,7 @@ PIECES = ["/", "//", "public", "secret", "..", ".", "%2e", "%2E%2e", "%2f", "%25
 
 
 @given(st.lists(st.sampled_from(PIECES), min_size=1, max_size=12))
-def test_what_one_reading_refuses_is_never_allowed(pieces: list[str]) -> None:
+def test_path_refused_in_one_reading_is_never_allowed(pieces: list[str]) -> None:
     path = ("/" + "".join(pieces)).partition("?")[0].encode()
     rules = rules_of(
         {"paths": ["/public/", "=/a"], "allow": "everybody"},
@@ -203,7 +203,7 @@ def test_what_one_reading_refuses_is_never_allowed(pieces: list[str]) -> None:
 
 
 @given(st.lists(st.sampled_from(PIECES), min_size=1, max_size=10))
-def test_readings_are_closed(pieces: list[str]) -> None:
+def test_readings_of_a_reading_are_among_the_readings(pieces: list[str]) -> None:
     """An application that reads a path in several steps arrives at a reading that has been looked at."""
     try:
         every = readings(("/" + "".join(pieces)).encode())
@@ -236,7 +236,7 @@ def test_readings_are_closed(pieces: list[str]) -> None:
         ({"allow": "signed-in", "within": True}, "within"),
     ],
 )
-def test_a_mistake_is_named_in_one_line(table: dict[str, Any], message: str) -> None:
+def test_mistake_is_named_in_one_line(table: dict[str, Any], message: str) -> None:
     with pytest.raises(BadRule) as raised:
         rules_of(table)
     assert message in str(raised.value)
@@ -259,13 +259,13 @@ def test_a_mistake_is_named_in_one_line(table: dict[str, Any], message: str) -> 
         ({"hosts": [HOST]}, {"hosts": ["*.example.com"]}, False),
     ],
 )
-def test_a_rule_that_can_never_decide_is_found(first: dict[str, Any], second: dict[str, Any], found: bool) -> None:
+def test_rule_that_can_never_decide_is_found(first: dict[str, Any], second: dict[str, Any], found: bool) -> None:
     lines = unreachable_rules(rules_of(first | {"allow": "signed-in"}, second | {"allow": "everybody"}))
     assert bool(lines) is found
     assert all("rule 2 can never decide: rule 1" in line for line in lines)
 
 
-def test_the_reason_says_which_list_allows() -> None:
+def test_reason_says_which_list_allows() -> None:
     allowed = Allowed(groups=frozenset({"staff"}), networks=(ip_network("192.0.2.0/24"),))
     assert str(allowed.reason(ALICE)) == "the address 192.0.2.7 is in one of the rule's networks"
     assert str(Allowed(groups=frozenset({"staff"})).reason(ALICE)) == "the user is in the group staff"

@@ -10,7 +10,7 @@ from tests.helpers.service import Running, running
 from tests.helpers.sockets import PATIENCE
 
 
-async def test_a_token_stands_for_a_session(browser: Browser, service: Running, cast: Cast) -> None:
+async def test_token_stands_for_a_session(browser: Browser, service: Running, cast: Cast) -> None:
     secret, token = await service.state["tokens"].create(cast.bob.id, "git")
     basic = base64.b64encode(f"anything:{secret}".encode()).decode()
     for credentials in (f"Bearer {secret}", f"bearer {secret}", f"Basic {basic}"):
@@ -26,7 +26,7 @@ async def test_a_token_stands_for_a_session(browser: Browser, service: Running, 
     assert answer.status_code == 401
 
 
-async def test_a_token_that_another_worker_revokes_is_refused(
+async def test_token_that_another_worker_revokes_is_refused(
     browser: Browser, service: Running, gateway_settings: Settings, cast: Cast
 ) -> None:
     secret, token = await service.state["tokens"].create(cast.bob.id, "git")

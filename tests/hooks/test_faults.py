@@ -59,7 +59,7 @@ async def changed(client: httpx.AsyncClient, number: int) -> None:
 
 
 @pytest.mark.slow
-async def test_no_event_is_lost_over_kills_and_repeats_carry_the_same_id(
+async def test_killed_workers_lose_no_event_and_repeats_keep_the_id(
     short_folder: Path, make_settings: Callable[..., Settings]
 ) -> None:
     receiver = Flapping()
@@ -101,7 +101,7 @@ async def test_no_event_is_lost_over_kills_and_repeats_carry_the_same_id(
 
 
 @pytest.mark.slow
-async def test_a_cluster_delivers_events_of_all_its_nodes(
+async def test_cluster_delivers_events_of_all_its_nodes(
     short_folder: Path, make_settings: Callable[..., Settings], receiver: Receiver
 ) -> None:
     def told() -> list[dict[str, Any]]:

@@ -45,18 +45,18 @@ async def test_functions_are_called_once_for_two_workers(
         assert (kinds.count("session.began"), kinds.count("config.changed")) == (1, 1)
 
 
-async def test_a_refusal_is_told_in_its_own_sentence(hooked: Running) -> None:
+async def test_refusal_shows_its_own_sentence(hooked: Running) -> None:
     refused = problem(await hooked.client.post("/api/session", json=CHARLIE), 403)
     assert refused["detail"] == "Charlie may not sign in on Saturdays."
     assert (await hooked.client.get("/api/session")).status_code == 401
 
 
-async def test_a_late_function_refuses(hooked: Running) -> None:
+async def test_late_function_refuses(hooked: Running) -> None:
     problem(await hooked.client.post("/api/session", json=BOB), 403)
 
 
 @pytest.mark.parametrize("hooked", ["allow"], indirect=True)
-async def test_a_late_function_is_passed_over_where_the_settings_allow_it(hooked: Running) -> None:
+async def test_late_function_is_passed_over_where_the_settings_allow_it(hooked: Running) -> None:
     assert (await hooked.client.post("/api/session", json=BOB)).status_code == 200
 
 
@@ -69,7 +69,7 @@ async def test_a_late_function_is_passed_over_where_the_settings_allow_it(hooked
         ("from app.hooks import before\n@before('breakfast')\ndef f(event): pass", "breakfast"),
     ],
 )
-def test_a_bad_module_stops_the_start_in_one_line(
+def test_bad_module_stops_the_start_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, told: str
 ) -> None:
     name = f"hooks_{abs(hash(text))}"

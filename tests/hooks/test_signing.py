@@ -15,7 +15,7 @@ BODY = '{"type":"user.created","timestamp":"2026-11-28T04:00:00Z","sequence":1,"
 SCHEDULE = (5, 60, 300)
 
 
-def test_the_signature_is_that_of_the_specification() -> None:
+def test_signature_is_that_of_the_specification() -> None:
     headers = signature_headers(ID, AT, BODY, [SECRET])
     assert headers["webhook-signature"] == "v1,RJ0BpWzEDK6jIjEZdOfSt5j2qCgQaudoOihJLwSWic4="
 
@@ -47,7 +47,7 @@ def test_retry_after_is_seconds_or_a_date(header: str, seconds: float) -> None:
     assert seconds_of(header, AT) == seconds
 
 
-def test_secrets_differ() -> None:
+def test_each_new_secret_differs() -> None:
     with patch("secrets.token_bytes", return_value=b"\xff" * 32):
         assert new_secret() == "whsec_" + "/" * 42 + "8="
     assert new_secret() != new_secret()

@@ -5,7 +5,7 @@ from tests.hooks.conftest import Desk
 PAGE = {"Accept": "text/html"}
 
 
-async def test_an_administrator_adds_tests_and_removes_a_webhook(desk: Desk) -> None:
+async def test_administrator_adds_tests_and_removes_a_webhook(desk: Desk) -> None:
     form = {"url": desk.receiver.url, "events": "config.changed user.created"}
     made = await desk.alice.post("/admin/webhooks", data=form, headers=PAGE)
     assert "whsec_" in (await desk.alice.get(made.headers["location"], headers=PAGE)).text
@@ -32,7 +32,7 @@ async def test_an_administrator_adds_tests_and_removes_a_webhook(desk: Desk) -> 
     assert (await desk.bob.get("/admin/webhooks", headers=PAGE)).status_code == 403
 
 
-async def test_a_webhook_is_changed_and_gets_a_new_secret(desk: Desk) -> None:
+async def test_webhook_is_changed_and_gets_a_new_secret(desk: Desk) -> None:
     webhook = await desk.webhook("config.changed")
     path = f"/admin/webhooks/{webhook['id']}"
     form = {"action": "save", "url": f"{desk.receiver.url}/new", "events": "wechat.message *", "wechat": "a b"}

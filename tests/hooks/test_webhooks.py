@@ -21,13 +21,13 @@ from tests.helpers.waiting import eventually
 from tests.hooks.conftest import OK, Desk, verified
 
 
-async def test_the_catalogue_is_told(desk: Desk) -> None:
+async def test_catalogue_lists_all_events(desk: Desk) -> None:
     told = (await desk.bob.get("/api/events")).json()["events"]
     assert [each["name"] for each in told] == list(EVENTS)
     assert told[0]["example"]["user"]
 
 
-async def test_an_event_is_delivered_once_signed_and_shown(desk: Desk, server: Valkey) -> None:
+async def test_event_is_delivered_once_signed_and_shown(desk: Desk, server: Valkey) -> None:
     webhook = await desk.webhook("config.changed")
     desk.clock.now = time.time()  # the verifier has a clock of its own
     await desk.change("price")
@@ -45,7 +45,7 @@ async def test_an_event_is_delivered_once_signed_and_shown(desk: Desk, server: V
         assert [client.xlen(f"{{{part}}}:raised") for part in ("accounts", "config", "events")] == [0, 0, 0]
 
 
-async def test_a_failed_delivery_is_repeated_with_the_same_id_until_it_works(desk: Desk) -> None:
+async def test_failed_delivery_is_repeated_with_the_same_id_until_it_works(desk: Desk) -> None:
     webhook = await desk.webhook()
     desk.receiver.answer = b"HTTP/1.1 500 Oh\r\nContent-Length: 4\r\n\r\nboom"
     await desk.change()
@@ -70,7 +70,7 @@ async def test_after_the_last_retry_a_delivery_is_set_aside(desk: Desk) -> None:
     assert (await desk.alice.post(f"/api/webhooks/{webhook['id']}/deliveries/{delivery['id']}/send")).status_code == 202
 
 
-async def test_a_hanging_receiver_delays_no_other(desk: Desk) -> None:
+async def test_hanging_receiver_delays_no_other(desk: Desk) -> None:
     hanging = await desk.webhook()
     desk.receiver.answer = None
     other = type(desk.receiver)()
@@ -107,7 +107,7 @@ async def test_410_switches_off_and_events_meanwhile_can_be_sent(desk: Desk) -> 
     )
 
 
-async def test_what_is_off_is_sent_nothing_and_holds_no_event_back(desk: Desk, server: Valkey) -> None:
+async def test_disabled_webhook_gets_nothing_and_blocks_no_event(desk: Desk, server: Valkey) -> None:
     webhook = await desk.webhook(url="http://127.0.0.1:1/")
     path = f"/api/webhooks/{webhook['id']}"
     await desk.change()
@@ -120,7 +120,7 @@ async def test_what_is_off_is_sent_nothing_and_holds_no_event_back(desk: Desk, s
         problem(await desk.alice.post(f"{path}/{action}", json=body), 409)
 
 
-async def test_a_webhook_keeps_its_newest_deliveries(
+async def test_webhook_keeps_its_newest_deliveries(
     make_settings: Callable[..., Settings], clock: Clock, receiver: Receiver
 ) -> None:
     async with running(make_settings(webhook_max_deliveries=10), clock) as service:
@@ -167,7 +167,7 @@ async def test_both_secrets_sign_until_the_old_one_is_removed(desk: Desk) -> Non
     problem(await desk.alice.delete(f"/api/webhooks/{webhook['id']}/secret/old"), 404)
 
 
-async def test_a_test_goes_to_one_webhook_and_a_removed_one_is_gone(desk: Desk) -> None:
+async def test_test_goes_to_one_webhook_and_a_removed_one_is_gone(desk: Desk) -> None:
     webhook, other = await desk.webhook(), await desk.webhook("*")
     told = await desk.alice.post(f"/api/webhooks/{webhook['id']}/test")
     (delivery,) = await desk.settled(webhook["id"], "delivered")
@@ -199,7 +199,7 @@ async def test_a_test_goes_to_one_webhook_and_a_removed_one_is_gone(desk: Desk) 
         ({"url": "https://a.example", "events": ["user.created"], "secret": "whsec_x"}, "secret"),
     ],
 )  # fmt: skip
-async def test_a_wrong_field_is_named(desk: Desk, fields: dict[str, Any], field: str) -> None:
+async def test_wrong_field_is_named(desk: Desk, fields: dict[str, Any], field: str) -> None:
     assert problem(await desk.alice.post("/api/webhooks", json=fields), 400)["field"] == field
     assert (await desk.alice.get("/api/webhooks")).json() == {"webhooks": []}
     problem(await desk.bob.post("/api/webhooks", json=fields), 403)
@@ -222,7 +222,7 @@ async def test_production_takes_public_https_addresses_only(make_settings: Calla
         assert problem(await alice.patch(f"/api/webhooks/{made['id']}", json={"url": url}), 400)["field"] == "url"
 
 
-async def test_a_webhook_may_be_the_one_that_replies(desk: Desk) -> None:
+async def test_webhook_may_be_the_one_that_replies(desk: Desk) -> None:
     fields = {"url": desk.receiver.url, "events": ["wechat.message"], "wechat": ["official"], "reply": True}
     made = (await desk.alice.post("/api/webhooks", json=fields)).json()
     assert (made["wechat"], made["reply"]) == (["official"], True)
@@ -245,7 +245,7 @@ async def test_redirects_are_not_followed(desk: Desk) -> None:
     assert len(desk.receiver.received) == 1
 
 
-async def test_an_endless_answer_is_read_to_its_first_kilobyte(desk: Desk) -> None:
+async def test_endless_answer_is_read_to_its_first_kilobyte(desk: Desk) -> None:
     webhook = await desk.webhook()
     desk.receiver.answer = b"HTTP/1.1 200 OK\r\nContent-Length: 200000000\r\n\r\n" + b"x" * 100_000
     await desk.change()

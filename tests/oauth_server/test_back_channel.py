@@ -53,7 +53,7 @@ async def told(service: Running, receiver: Receiver, number: int = 0) -> dict[st
     return dict(decoded.claims)
 
 
-async def test_a_sign_out_is_told_with_the_sid_of_the_id_token(
+async def test_sign_out_notifies_clients_with_the_sid_of_the_id_token(
     service: Running, app: RelyingParty, receiver: Receiver, clock: Clock
 ) -> None:
     tokens = await app.sign_in()
@@ -70,7 +70,7 @@ async def test_a_sign_out_is_told_with_the_sid_of_the_id_token(
 
 
 @pytest.mark.parametrize("way", ["disabled", "devices", "stranger"])
-async def test_every_end_of_a_session_is_told(
+async def test_every_end_of_a_session_is_sent_to_clients(
     service: Running, app: RelyingParty, receiver: Receiver, way: str
 ) -> None:
     await app.sign_in()
@@ -104,7 +104,7 @@ async def test_authenticating_again_is_no_end_and_sign_out_afterwards_is(
 
 
 @pytest.mark.slow
-async def test_a_client_that_does_not_take_it_is_asked_again_and_given_up(
+async def test_client_that_does_not_take_it_is_asked_again_and_given_up(
     service: Running, app: RelyingParty, receiver: Receiver, clock: Clock
 ) -> None:
     receiver.answer = REFUSES

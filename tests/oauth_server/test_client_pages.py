@@ -25,7 +25,7 @@ def secret_in(page: httpx.Response) -> str:
     return page.text.split('<code class="token">', 1)[1].partition("<")[0]
 
 
-async def test_a_client_from_its_making_to_its_end(service: Running, cast: Cast, admin: httpx.AsyncClient) -> None:
+async def test_client_is_created_used_and_removed(service: Running, cast: Cast, admin: httpx.AsyncClient) -> None:
     made = await admin.post("/admin/clients", data=NEW)
     page = await admin.get(made.headers["location"])
     secret = secret_in(page)
@@ -67,7 +67,7 @@ async def test_a_client_from_its_making_to_its_end(service: Running, cast: Cast,
     ]  # fmt: skip
 
 
-async def test_a_client_made_again_under_its_id_knows_nothing_of_the_former_one(
+async def test_recreated_client_inherits_nothing_of_the_former_one(
     service: Running, cast: Cast, admin: httpx.AsyncClient, clock: Clock
 ) -> None:
     table = {"id": "wiki", "redirect_uris": [BACK], "public": True}
@@ -91,7 +91,7 @@ async def test_a_client_made_again_under_its_id_knows_nothing_of_the_former_one(
         ({"id": "<b>"}, "id: must have 1 to 64 letters"),
     ],
 )
-async def test_a_wrong_field_is_named_and_what_was_typed_stays(
+async def test_wrong_field_is_named_and_typed_values_stay(
     admin: httpx.AsyncClient, changes: dict[str, str], said: str
 ) -> None:
     page = await admin.post("/admin/clients", data=NEW | changes)
@@ -109,7 +109,7 @@ async def test_clients_of_the_settings_are_shown_and_not_changed(admin: httpx.As
     assert (await admin.post("/admin/clients/app/nothing")).status_code == 400
 
 
-async def test_only_administrators_who_have_authenticated_recently(
+async def test_clients_page_needs_an_administrator_with_a_recent_proof(
     service: Running, admin: httpx.AsyncClient, clock: Clock
 ) -> None:
     bob = await signed_in(service, "bob")

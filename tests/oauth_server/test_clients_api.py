@@ -7,7 +7,7 @@ from tests.helpers.service import Running
 from tests.oauth_server.conftest import BACK, VERIFIER, RelyingParty
 
 
-async def test_an_administrator_makes_changes_and_removes_a_client(service: Running, cast: Cast) -> None:
+async def test_administrator_makes_changes_and_removes_a_client(service: Running, cast: Cast) -> None:
     admin = await signed_in(service, "alice")
     made = await admin.post("/api/clients", json={"id": "wiki", "name": "Wiki", "redirect_uris": [BACK]})
     assert made.status_code == 201, made.text
@@ -41,7 +41,7 @@ async def test_an_administrator_makes_changes_and_removes_a_client(service: Runn
         ({"redirect_uris": [BACK], "pkce": "perhaps"}, "pkce"),
     ],
 )
-async def test_a_wrong_field_is_named(service: Running, cast: Cast, table: dict[str, object], field: str) -> None:
+async def test_wrong_field_is_named(service: Running, cast: Cast, table: dict[str, object], field: str) -> None:
     response = await (await signed_in(service, "alice")).post("/api/clients", json=table)
     assert (response.status_code, response.json()["field"]) == (400, field)
 

@@ -44,7 +44,7 @@ async def test_parameters_that_may_be_ignored_are_no_error(app: RelyingParty) ->
         assert (await app.userinfo(tokens["access_token"])).json()["sub"] == claims["sub"]
 
 
-async def test_the_secret_in_the_body(app: RelyingParty) -> None:
+async def test_secret_in_the_body_is_accepted(app: RelyingParty) -> None:
     form = {
         "grant_type": "authorization_code", "code": await app.code(), "redirect_uri": BACK, "code_verifier": VERIFIER,
         "client_id": "app", "client_secret": SECRET,
@@ -76,7 +76,7 @@ async def test_auth_time_follows_prompt_login_and_max_age(app: RelyingParty, clo
     assert later["auth_time"] == int(clock()) == first["auth_time"] + 10
 
 
-async def test_a_code_used_again_after_thirty_seconds(app: RelyingParty, clock: Clock) -> None:
+async def test_code_reused_after_thirty_seconds_revokes_tokens(app: RelyingParty, clock: Clock) -> None:
     code = await app.code()
     tokens = (await app.redeem(code)).json()
     clock.move(30)
@@ -87,7 +87,7 @@ async def test_a_code_used_again_after_thirty_seconds(app: RelyingParty, clock: 
 # the plan config
 
 
-async def test_discovery_has_what_is_required(app: RelyingParty) -> None:
+async def test_discovery_has_all_required_members(app: RelyingParty) -> None:
     document = (await app.browser.get("/.well-known/openid-configuration")).json()
     required = {
         "issuer", "authorization_endpoint", "token_endpoint", "userinfo_endpoint", "jwks_uri", "scopes_supported",
@@ -105,7 +105,7 @@ async def test_discovery_has_what_is_required(app: RelyingParty) -> None:
 
 
 @pytest.mark.parametrize("changes", [{}, {"scope": "nothing"}, {"response_type": "token"}])
-async def test_form_post_puts_nothing_into_the_query(app: RelyingParty, changes: dict[str, str]) -> None:
+async def test_form_post_keeps_the_code_out_of_the_query(app: RelyingParty, changes: dict[str, str]) -> None:
     page = await app.authorize(response_mode="form_post", **changes)
     assert page.status_code == 200
     assert "location" not in page.headers
@@ -121,7 +121,7 @@ async def test_form_post_puts_nothing_into_the_query(app: RelyingParty, changes:
 # the plan RP-initiated
 
 
-async def test_a_sign_out_that_is_not_right_is_a_page_and_never_the_way_back(app: RelyingParty) -> None:
+async def test_sign_out_that_is_not_right_is_a_page_and_never_the_way_back(app: RelyingParty) -> None:
     right = {"id_token_hint": await hint(app), "post_logout_redirect_uri": HOME, "state": "x"}
     unsigned = ".".join((*right["id_token_hint"].split(".")[:2], ""))
     by_a_stranger = jwt.encode({"alg": "HS256"}, {"sub": "x", "aud": "app"}, OctKey.generate_key(256))
@@ -136,7 +136,7 @@ async def test_a_sign_out_that_is_not_right_is_a_page_and_never_the_way_back(app
     assert (await app.browser.get("/api/session")).status_code == 200
 
 
-async def test_a_sign_out_without_a_hint_asks(app: RelyingParty) -> None:
+async def test_sign_out_without_a_hint_asks(app: RelyingParty) -> None:
     for query in ({}, {"state": "x"}, {"client_id": "app"}):
         page = await ended(app, query)
         assert (page.status_code, "/oauth2/sign-out" in page.text) == (200, True)
@@ -147,7 +147,7 @@ async def test_a_sign_out_without_a_hint_asks(app: RelyingParty) -> None:
     assert answer(await app.authorize(prompt="none"))["error"] == "login_required"
 
 
-async def test_an_expired_hint_is_good_by_post_as_well(app: RelyingParty, clock: Clock) -> None:
+async def test_expired_hint_is_good_by_post_as_well(app: RelyingParty, clock: Clock) -> None:
     query = {"id_token_hint": await hint(app), "post_logout_redirect_uri": HOME, "state": "a b"}
     clock.move(7200)
     assert (await ended(app, query, post=True)).headers["location"] == f"{HOME}?state=a+b"

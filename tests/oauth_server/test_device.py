@@ -31,7 +31,7 @@ async def poll(app: RelyingParty, begun: dict[str, Any]) -> httpx.Response:
     return await app.token(grant_type=GRANT, device_code=begun["device_code"])
 
 
-async def test_a_device_signs_in_when_the_user_allows_it(app: RelyingParty, clock: Clock) -> None:
+async def test_device_signs_in_when_the_user_allows_it(app: RelyingParty, clock: Clock) -> None:
     begun = await begin(app)
     assert begun["verification_uri_complete"] == f"http://tallygate.test/device?user_code={begun['user_code']}"
     assert (await poll(app, begun)).json()["error"] == "authorization_pending"
@@ -57,7 +57,7 @@ async def test_a_device_signs_in_when_the_user_allows_it(app: RelyingParty, cloc
     assert (await app.userinfo(tokens["access_token"])).status_code == 401
 
 
-async def test_a_device_is_denied_or_too_late(app: RelyingParty, clock: Clock, service: Running) -> None:
+async def test_device_code_is_denied_or_expired(app: RelyingParty, clock: Clock, service: Running) -> None:
     begun = await begin(app)
     await app.browser.post("/device", data={"user_code": begun["user_code"], "answer": "deny"})
     assert (await poll(app, begun)).json()["error"] == "access_denied"
@@ -65,7 +65,7 @@ async def test_a_device_is_denied_or_too_late(app: RelyingParty, clock: Clock, s
     assert (await app.token(grant_type=GRANT)).json()["error"] == "invalid_request"
 
 
-async def test_only_its_own_client_polls_and_only_clients_that_may(app: RelyingParty) -> None:
+async def test_device_code_is_polled_by_its_own_client_only(app: RelyingParty) -> None:
     begun = await begin(app)
     other = RelyingParty(app.browser, "app")
     assert (await poll(other, begun)).json()["error"] == "unauthorized_client"

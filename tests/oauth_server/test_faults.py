@@ -36,7 +36,7 @@ async def app(service: Running, cast: Cast) -> RelyingParty:
 
 @settings(max_examples=40)
 @given(parameters=PARAMETERS)
-async def test_no_parameters_make_an_endpoint_fail(app: RelyingParty, parameters: dict[str, str]) -> None:
+async def test_random_parameters_make_no_endpoint_fail(app: RelyingParty, parameters: dict[str, str]) -> None:
     for endpoint in ENDPOINTS:
         response = await app.browser.post(f"/oauth2/{endpoint}", data=parameters)
         assert response.status_code < 500, (endpoint, parameters, response.text)
@@ -49,7 +49,7 @@ async def test_no_parameters_make_an_endpoint_fail(app: RelyingParty, parameters
 
 
 @pytest.mark.parametrize("step", ["redeem", "rotate", "family", "grant"])
-async def test_redis_that_goes_away_uses_nothing_up(
+async def test_outage_uses_up_no_code_or_token(
     service: Running, app: RelyingParty, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refresh_token = (await app.sign_in())["refresh_token"]
@@ -68,7 +68,7 @@ async def test_redis_that_goes_away_uses_nothing_up(
     assert (await app.refresh(refresh_token)).status_code == 200
 
 
-async def test_a_lost_answer_is_asked_for_again_within_the_grace(app: RelyingParty, clock: Clock) -> None:
+async def test_lost_answer_is_asked_for_again_within_the_grace(app: RelyingParty, clock: Clock) -> None:
     tokens = await app.sign_in()
     lost = (await app.refresh(tokens["refresh_token"])).json()
     clock.move(9)

@@ -48,17 +48,17 @@ async def app(service: Running, cast: Cast) -> RelyingParty:
 
 
 @pytest.mark.parametrize("changes", [{"client_id": "none"}, {"client_id": None}, {"client_id": ["app", "app"]}])
-async def test_an_unknown_client_gets_a_page(app: RelyingParty, changes: dict[str, object]) -> None:
+async def test_unknown_client_gets_a_page(app: RelyingParty, changes: dict[str, object]) -> None:
     assert (await app.authorize(**changes)).status_code == 400
 
 
-async def test_a_wrong_parameter_goes_back_by_its_code(app: RelyingParty) -> None:
+async def test_wrong_parameter_goes_back_by_its_code(app: RelyingParty) -> None:
     for changes, code in WRONG:
         said = answer(await app.authorize(**changes))
         assert (said["error"], said["state"], said["iss"]) == (code, "s t&ate", "http://tallygate.test"), changes
 
 
-async def test_a_code_used_twice_ends_what_it_gave(app: RelyingParty) -> None:
+async def test_reused_code_revokes_its_tokens(app: RelyingParty) -> None:
     code = await app.code()
     tokens = (await app.redeem(code)).json()
     assert (await app.redeem(code)).json()["error"] == "invalid_grant"
@@ -66,7 +66,7 @@ async def test_a_code_used_twice_ends_what_it_gave(app: RelyingParty) -> None:
     assert (await app.refresh(tokens["refresh_token"])).json()["error"] == "invalid_grant"
 
 
-async def test_a_used_refresh_token_revokes_what_came_after_it(app: RelyingParty) -> None:
+async def test_reused_refresh_token_revokes_its_family(app: RelyingParty) -> None:
     first = await app.sign_in()
     second = (await app.refresh(first["refresh_token"])).json()
     form = {"token": first["refresh_token"]}
@@ -77,7 +77,7 @@ async def test_a_used_refresh_token_revokes_what_came_after_it(app: RelyingParty
     assert (await app.refresh(second["refresh_token"])).json()["error"] == "invalid_grant"
 
 
-async def test_a_token_issued_in_the_second_of_a_revocation_is_good(app: RelyingParty) -> None:
+async def test_token_issued_in_the_second_of_a_revocation_is_good(app: RelyingParty) -> None:
     tokens = await app.sign_in()
     await app.browser.post("/oauth2/revoke", data={"token": tokens["access_token"]}, auth=("app", SECRET))
     refreshed = (await app.refresh(tokens["refresh_token"])).json()
@@ -85,7 +85,7 @@ async def test_a_token_issued_in_the_second_of_a_revocation_is_good(app: Relying
     assert (await app.userinfo(tokens["access_token"])).status_code == 401
 
 
-async def test_families_that_nobody_refreshes_leave_the_users_index(
+async def test_expired_token_families_leave_the_users_index(
     service: Running, app: RelyingParty, cast: Cast, clock: Clock
 ) -> None:
     async def listed() -> int:
@@ -101,7 +101,7 @@ async def test_families_that_nobody_refreshes_leave_the_users_index(
     assert await listed() == 2
 
 
-async def test_two_exchanges_of_one_code_at_once(app: RelyingParty) -> None:
+async def test_concurrent_exchanges_of_one_code_succeed_once(app: RelyingParty) -> None:
     code = await app.code()
     statuses = sorted(each.status_code for each in await asyncio.gather(app.redeem(code), app.redeem(code)))
     assert statuses in ([200, 400], [400, 400])
@@ -123,7 +123,7 @@ async def test_neither_another_client_nor_a_wrong_verifier_uses_a_code(app: Rely
     assert (await other.refresh(tokens.json()["refresh_token"])).json()["error"] == "invalid_grant"
 
 
-async def test_a_verifier_without_a_challenge_is_refused(app: RelyingParty) -> None:
+async def test_verifier_without_a_challenge_is_refused(app: RelyingParty) -> None:
     app.client = "old"
     code = await app.code(code_challenge=None, code_challenge_method=None)
     assert (await app.redeem(code, code_verifier=VERIFIER)).json()["error"] == "invalid_grant"
@@ -141,7 +141,7 @@ async def test_a_verifier_without_a_challenge_is_refused(app: RelyingParty) -> N
         ({"grant_type": ["refresh_token", "refresh_token"]}, "invalid_request"),
     ],
 )
-async def test_the_token_endpoint_names_the_mistake(app: RelyingParty, form: dict[str, object], code: str) -> None:
+async def test_token_endpoint_names_the_mistake(app: RelyingParty, form: dict[str, object], code: str) -> None:
     response = await app.token(**form)
     assert response.json()["error"] == code
     assert response.status_code == 400
@@ -158,7 +158,7 @@ async def test_parameters_of_the_query_and_other_types_are_refused(app: RelyingP
     assert (await app.browser.get("/oauth2/userinfo?access_token=x")).status_code == 401
 
 
-async def test_a_public_client_sends_no_secret_or_an_empty_one(app: RelyingParty) -> None:
+async def test_public_client_sends_no_secret_or_an_empty_one(app: RelyingParty) -> None:
     app.client, app.back = "spa", "http://127.0.0.1:4321/cb"
     form = {"grant_type": "authorization_code", "redirect_uri": app.back, "code_verifier": VERIFIER}
     code = await app.code()
@@ -169,7 +169,7 @@ async def test_a_public_client_sends_no_secret_or_an_empty_one(app: RelyingParty
     assert (await app.authorize(code_challenge=None, code_challenge_method=None)).status_code == 303
 
 
-async def test_a_waiting_request_belongs_to_its_browser(service: Running, cast: Cast) -> None:
+async def test_waiting_request_belongs_to_its_browser(service: Running, cast: Cast) -> None:
     stranger = await signed_in(service, "charlie")
     for request_id in ("", "x", "x" * 500, "é"):
         assert (await stranger.get("/oauth2/continue", params={"request": request_id})).status_code == 404
@@ -177,7 +177,7 @@ async def test_a_waiting_request_belongs_to_its_browser(service: Running, cast: 
     assert cross.status_code == 403
 
 
-async def test_a_disabled_user_has_no_tokens(service: Running, app: RelyingParty, cast: Cast) -> None:
+async def test_disabled_user_has_no_tokens(service: Running, app: RelyingParty, cast: Cast) -> None:
     tokens = await app.sign_in(scope="openid offline_access")
     await service.state["accounts"].set_disabled(cast.bob.id, True)
     assert (await app.userinfo(tokens["access_token"])).status_code == 401
@@ -200,7 +200,7 @@ def test_tokens_are_signed() -> None:
     assert tokens.read(code[:-1]) is None
 
 
-def test_only_s256_verifies() -> None:
+def test_pkce_accepts_s256_only() -> None:
     assert verifies(VERIFIER, CHALLENGE)
     assert not verifies(CHALLENGE, CHALLENGE)
 
@@ -219,13 +219,13 @@ def test_only_s256_verifies() -> None:
         ({"secret": SECRET}, "redirect_uris"),
     ],
 )
-def test_a_wrong_client_is_refused_by_its_field(table: dict[str, object], field: str) -> None:
+def test_wrong_client_is_refused_by_its_field(table: dict[str, object], field: str) -> None:
     with pytest.raises(BadClient) as refused:
         from_toml("app", table)
     assert refused.value.field == field
 
 
-async def test_a_question_of_one_user_is_not_answered_by_another(service: Running, cast: Cast) -> None:
+async def test_question_of_one_user_is_not_answered_by_another(service: Running, cast: Cast) -> None:
     app = RelyingParty(await signed_in(service, "bob"), "asks")
     questions = [await app.authorize(prompt=prompt) for prompt in ("consent", "select_account")]
     begun = await app.browser.post("/oauth2/device_authorization", data={"scope": "openid"}, auth=("tv", SECRET))
@@ -246,6 +246,6 @@ async def test_a_question_of_one_user_is_not_answered_by_another(service: Runnin
     assert (await app.browser.get("/api/session")).json()["user"]["name"] == "charlie"
 
 
-async def test_the_form_that_goes_to_the_client_does_not_tell_the_users_id(app: RelyingParty, cast: Cast) -> None:
+async def test_form_that_goes_to_the_client_does_not_tell_the_users_id(app: RelyingParty, cast: Cast) -> None:
     page = await app.authorize(response_mode="form_post")
     assert cast.bob.id not in page.text

@@ -25,7 +25,7 @@ async def introspected(app: RelyingParty, access_token: str, caller: str = "gate
 
 
 @pytest.mark.parametrize("ask", [RelyingParty.userinfo, introspected])
-async def test_a_token_that_is_asked_about_again_costs_no_command(
+async def test_token_that_is_asked_about_again_costs_no_command(
     service: Running, app: RelyingParty, ask: Callable[[RelyingParty, str], Awaitable[httpx.Response]]
 ) -> None:
     tokens = await app.sign_in()
@@ -41,7 +41,7 @@ async def test_a_token_that_is_asked_about_again_costs_no_command(
 
 
 @pytest.mark.parametrize("way", ["expired", "revoked", "signed out", "disabled", "group", "renamed", "refreshed"])
-async def test_what_changes_is_seen_at_once(
+async def test_changes_are_seen_at_once(
     service: Running, cast: Cast, app: RelyingParty, clock: Clock, way: str
 ) -> None:
     if way == "group":
@@ -60,7 +60,7 @@ async def test_what_changes_is_seen_at_once(
         assert (await introspected(app, tokens["access_token"])).json()["active"] is (status == 200)
 
 
-async def test_the_caller_of_an_introspection_is_looked_at_each_time(
+async def test_caller_of_an_introspection_is_looked_at_each_time(
     make_settings: Callable[..., Settings], service: Running, app: RelyingParty
 ) -> None:
     tokens = await app.sign_in()
@@ -98,7 +98,7 @@ async def change(
             await app.refresh(tokens["refresh_token"])
 
 
-async def test_a_session_that_ends_at_another_worker_is_refused(
+async def test_session_that_ends_at_another_worker_is_refused(
     make_settings: Callable[..., Settings], service: Running, cast: Cast, app: RelyingParty, clock: Clock
 ) -> None:
     tokens = await app.sign_in()

@@ -72,7 +72,7 @@ class Service:
 
 
 @pytest.mark.parametrize("killed", ["service", "store"])
-def test_no_code_is_good_twice_and_no_family_is_lost(short_folder: Path, store: Valkey, killed: str) -> None:
+def test_codes_are_single_use_and_families_persist(short_folder: Path, store: Valkey, killed: str) -> None:
     service = Service(short_folder / "service", store)
     with service.running() as first:
         first.url()

@@ -106,16 +106,16 @@ TRICKS = {
 }
 
 
-def test_a_trick_names_no_registered_address() -> None:
+def test_forged_redirect_uris_are_not_registered() -> None:
     assert [name for name, uri in TRICKS.items() if is_registered(uri, REGISTERED)] == []
 
 
 @pytest.mark.parametrize("uri", [*REGISTERED, "http://127.0.0.1:9/cb", "http://[::1]:9/cb", "http://[::1]/cb"])
-def test_what_is_registered_is_accepted_and_any_port_of_a_loopback_address(uri: str) -> None:
+def test_registered_uris_and_any_loopback_port_are_accepted(uri: str) -> None:
     assert is_registered(uri, REGISTERED)
 
 
-async def test_a_trick_gets_a_page_whatever_else_is_wrong(service: Running, cast: Cast) -> None:
+async def test_forged_redirect_gets_a_page_whatever_else_is_wrong(service: Running, cast: Cast) -> None:
     app = RelyingParty(await signed_in(service, "bob"))
     for name, uri in TRICKS.items():
         response = await app.authorize(redirect_uri=uri)
@@ -141,6 +141,6 @@ async def test_a_trick_gets_a_page_whatever_else_is_wrong(service: Running, cast
         "https://\u0430.test/", "data:text/html,x", "file:///etc/passwd", "vbscript:x", "https://[::1", "//a.test/",
     ],
 )  # fmt: skip
-def test_such_redirect_uris_cannot_be_registered(uri: str) -> None:
+def test_unsafe_redirect_uris_cannot_be_registered(uri: str) -> None:
     with pytest.raises(BadUri):
         check(uri, private=True)

@@ -26,7 +26,7 @@ async def push(app: RelyingParty, client: str = "app", **changes: Any) -> httpx.
     return await app.browser.post("/oauth2/par", data=PUSHED | changes, auth=(client, SECRET))
 
 
-async def test_a_pushed_request_counts_once_and_for_its_client_alone(app: RelyingParty) -> None:
+async def test_pushed_request_counts_once_and_for_its_client_alone(app: RelyingParty) -> None:
     pushed = await push(app)
     assert pushed.status_code == 201
     query = {"client_id": "app", "request_uri": pushed.json()["request_uri"], "state": "not this one"}
@@ -48,14 +48,14 @@ async def test_a_pushed_request_counts_once_and_for_its_client_alone(app: Relyin
         ({"response_type": "token"}, "unsupported_response_type"),
     ],
 )
-async def test_a_wrong_request_is_refused_when_it_is_pushed(
+async def test_wrong_request_is_refused_when_it_is_pushed(
     app: RelyingParty, changes: dict[str, str], error: str
 ) -> None:
     refused = await push(app, **changes)
     assert (refused.status_code, refused.json()["error"]) == (400, error)
 
 
-async def test_a_client_registers_reads_changes_and_removes_itself(
+async def test_client_registers_reads_changes_and_removes_itself(
     service: Running, app: RelyingParty, clock: Clock
 ) -> None:
     admin = await signed_in(service, "alice")

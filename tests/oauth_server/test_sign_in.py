@@ -34,13 +34,13 @@ async def test_discovery_names_the_endpoints_of_public_url(service: Running) -> 
     assert (await service.client.options("/oauth2/token")).status_code == 204
 
 
-async def test_the_gateways_address_of_the_keys_has_the_same_keys(service: Running) -> None:
+async def test_gateways_address_of_the_keys_has_the_same_keys(service: Running) -> None:
     keys = (await service.client.get("/.well-known/jwks.json")).json()
     assert {key["alg"] for key in keys["keys"]} == {"ES256", "RS256"}
     assert keys == (await service.client.get("/oauth2/jwks.json")).json()
 
 
-async def test_a_sign_in_gives_tokens(service: Running, app: RelyingParty, cast: Cast, clock: Clock) -> None:
+async def test_sign_in_gives_tokens(service: Running, app: RelyingParty, cast: Cast, clock: Clock) -> None:
     response = await app.authorize()
     given = answer(response)
     assert response.headers["location"].startswith(f"{BACK}?")
@@ -63,7 +63,7 @@ async def test_rs256_for_a_client_that_says_so_without_pkce(service: Running, ap
     assert (await claims_of(service, tokens["id_token"], "RS256"))["aud"] == "old"
 
 
-async def test_a_visitor_signs_in_first(service: Running, cast: Cast) -> None:
+async def test_visitor_signs_in_first(service: Running, cast: Cast) -> None:
     app = RelyingParty(service.another_client())
     response = await app.authorize()
     assert response.headers["location"].startswith("/sign-in?next=%2Foauth2%2Fcontinue%3Frequest%3D")
@@ -92,7 +92,7 @@ async def test_login_hint_and_ui_locales_reach_the_pages(app: RelyingParty, serv
     assert '<html lang="en"' in (await app.authorize(**hints)).text
 
 
-async def test_prompt_none_without_a_session(service: Running, cast: Cast) -> None:
+async def test_prompt_none_without_a_session_is_login_required(service: Running, cast: Cast) -> None:
     assert answer(await RelyingParty(service.another_client()).authorize(prompt="none"))["error"] == "login_required"
 
 
@@ -134,7 +134,7 @@ async def test_consent_of_one_user_does_not_count_for_another(app: RelyingParty)
     assert f"{BACK}?code=" in agreed.text
 
 
-async def test_form_post_and_post_to_authorize(app: RelyingParty) -> None:
+async def test_form_post_returns_the_code_and_authorize_takes_post(app: RelyingParty) -> None:
     page = await app.authorize(response_mode="form_post")
     assert f'action="{BACK}"' in page.text
     assert "form-action https://app.example.com" in page.headers["content-security-policy"]
@@ -144,7 +144,7 @@ async def test_form_post_and_post_to_authorize(app: RelyingParty) -> None:
     assert posted.headers["location"] == "/oauth2/authorize?client_id=app"
 
 
-async def test_only_its_groups_may_use_a_client(service: Running, app: RelyingParty, cast: Cast) -> None:
+async def test_client_is_limited_to_its_groups(service: Running, app: RelyingParty, cast: Cast) -> None:
     app.client = "staff"
     page = await app.authorize()
     assert page.status_code == 403
@@ -167,7 +167,7 @@ async def test_refresh_tokens_rotate_with_grace(app: RelyingParty, clock: Clock)
     assert (await app.userinfo(second["access_token"])).status_code == 401
 
 
-async def test_an_ended_session_ends_its_tokens_but_not_offline_ones(app: RelyingParty) -> None:
+async def test_ended_session_ends_its_tokens_but_not_offline_ones(app: RelyingParty) -> None:
     bound = await app.sign_in()
     offline = await app.sign_in(scope="openid offline_access")
     await app.browser.delete("/api/session")
@@ -176,7 +176,9 @@ async def test_an_ended_session_ends_its_tokens_but_not_offline_ones(app: Relyin
     assert (await app.refresh(offline["refresh_token"])).status_code == 200
 
 
-async def test_introspection_and_revocation(app: RelyingParty) -> None:
+async def test_introspection_and_revocation_need_the_right_client(
+    app: RelyingParty,
+) -> None:
     tokens = await app.sign_in()
     form = {"token": tokens["access_token"]}
     own = await app.browser.post("/oauth2/introspect", data=form, auth=("app", SECRET))
@@ -213,7 +215,7 @@ async def test_grants_are_listed_and_withdrawn(app: RelyingParty) -> None:
     assert (await app.refresh(tokens["refresh_token"])).json()["error"] == "invalid_grant"
 
 
-async def test_sign_out_by_a_service(app: RelyingParty) -> None:
+async def test_service_signs_the_user_out(app: RelyingParty) -> None:
     tokens = await app.sign_in()
     query = {"post_logout_redirect_uri": "https://app.example.com/", "client_id": "app", "state": "x"}
     assert (await app.browser.get("/oauth2/end-session", params=query)).status_code == 200  # a question

@@ -47,7 +47,7 @@ async def app(service: Running, cast: Cast) -> RelyingParty:
     return RelyingParty(await signed_in(service, "bob"))
 
 
-async def test_a_token_counts_only_as_what_it_is(app: RelyingParty) -> None:
+async def test_token_is_accepted_only_as_its_own_kind(app: RelyingParty) -> None:
     code = await app.code()
     tokens = await app.sign_in()
     app.client = "jwt"
@@ -68,7 +68,7 @@ async def test_a_token_counts_only_as_what_it_is(app: RelyingParty) -> None:
     assert (await app.redeem(code)).status_code == 200
 
 
-async def test_an_id_token_hint_by_another_algorithm_is_refused(app: RelyingParty) -> None:
+async def test_id_token_hint_by_another_algorithm_is_refused(app: RelyingParty) -> None:
     id_token = (await app.sign_in())["id_token"]
     (public,) = [key for key in (await app.browser.get("/oauth2/jwks.json")).json()["keys"] if key["alg"] == "ES256"]
     header, payload, signature = id_token.split(".")

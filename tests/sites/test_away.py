@@ -17,7 +17,7 @@ from tests.sites.conftest import CHROME, JSON, Desk
 PAGE = {"Referer": "https://blog.example/a"}
 
 
-async def test_every_kind_of_hit_is_answered_and_counted_later(
+async def test_hits_are_answered_during_an_outage_and_counted_later(
     make_settings: Callable[..., Settings], short_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(exactly_once, "REPLY_TIMEOUT", 0.2)
@@ -74,7 +74,7 @@ async def test_hits_of_a_site_that_the_worker_has_not_seen_are_counted_later(
             assert (await visitor.get(f"/g/{site}/count?p=/a&q=%00")).status_code == 400
 
 
-async def test_a_flood_on_one_site_leaves_room_for_the_others(
+async def test_flood_on_one_site_leaves_room_for_the_others(
     make_settings: Callable[..., Settings], short_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(exactly_once, "REPLY_TIMEOUT", 0.2)

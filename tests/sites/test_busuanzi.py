@@ -26,7 +26,7 @@ async def test_busuanzi_answers_byte_for_byte(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("callback", ["", "a b", "1a", "a.b", "alert(1)", "a" * 65, "a\n", "</script>"])
-async def test_a_callback_that_is_no_name_is_refused(desk: Desk, callback: str) -> None:
+async def test_callback_that_is_no_name_is_refused(desk: Desk, callback: str) -> None:
     await desk.site()
     answer = await desk.visitor().get("/busuanzi", params={"jsonpCallback": callback}, headers=PAGE)
     assert answer.status_code == 400
@@ -53,7 +53,7 @@ async def test_busuanzi_needs_a_referer_of_a_site(desk: Desk) -> None:
     assert (await desk.stats(site))["visits"] == 0
 
 
-async def test_a_host_belongs_to_the_site_that_named_it_first(desk: Desk) -> None:
+async def test_host_belongs_to_the_site_that_named_it_first(desk: Desk) -> None:
     first = await desk.site()
     second = await desk.site(hosts=["blog.example", "second.example"])
     await desk.visitor().get("/busuanzi", params={"jsonpCallback": CALLBACK}, headers=PAGE)
@@ -61,7 +61,7 @@ async def test_a_host_belongs_to_the_site_that_named_it_first(desk: Desk) -> Non
     assert (await desk.stats(second))["visits"] == 0
 
 
-async def test_an_administrator_gives_a_host_to_another_site(desk: Desk) -> None:
+async def test_administrator_gives_a_host_to_another_site(desk: Desk) -> None:
     await desk.site()
     second = await desk.site()
     query = {"jsonpCallback": CALLBACK}
@@ -74,7 +74,7 @@ async def test_an_administrator_gives_a_host_to_another_site(desk: Desk) -> None
     assert (await desk.stats(second))["visits"] == 1
 
 
-async def test_busuanzis_script(desk: Desk) -> None:
+async def test_busuanzi_script_is_served(desk: Desk) -> None:
     script = await desk.visitor().get("/busuanzi/2.3/busuanzi.pure.mini.js")
     assert script.headers["content-type"].startswith("text/javascript")
     for name in ("bszCaller", "bszTag", "busuanzi_container_", "no-referrer-when-downgrade"):
@@ -108,7 +108,7 @@ async def test_busuanzis_heirs_script_is_at_js_and_the_manual_stays_at_api(desk:
     assert "/api/sites" in (await desk.visitor().get("/api")).text
 
 
-def test_no_script_of_ours_has_grown() -> None:
+def test_scripts_stay_within_their_size() -> None:
     for script in (busuanzi.SCRIPT, busuanzi.HEIRS_SCRIPT):
         assert len(script) < 4096
         assert not re.search(rb"localStorage|cookie", script)

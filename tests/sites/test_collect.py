@@ -15,7 +15,7 @@ from tests.sites.conftest import JSON, Desk
 CROSS_SITE = {"Origin": "https://blog.example", "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}
 
 
-async def test_a_pixel_counts_and_is_43_bytes(desk: Desk) -> None:
+async def test_pixel_counts_and_is_43_bytes(desk: Desk) -> None:
     site = await desk.site()
     answer = await desk.visitor().get(f"/c/{site}?p=/a")
     assert (answer.status_code, len(answer.content)) == (200, 43)
@@ -27,7 +27,7 @@ async def test_a_pixel_counts_and_is_43_bytes(desk: Desk) -> None:
     assert (await desk.stats(site))["visits"] == 1
 
 
-async def test_each_hit_is_told_numbers_of_its_own(desk: Desk) -> None:
+async def test_each_hit_gets_its_own_numbers(desk: Desk) -> None:
     site = await desk.site()
     visitors = [desk.visitor(f"198.51.100.{n}") for n in range(5)]
     hits = [
@@ -55,7 +55,7 @@ async def test_each_hit_is_told_numbers_of_its_own(desk: Desk) -> None:
         ),
     ],
 )
-async def test_a_hit_may_be_posted_from_other_sites(desk: Desk, body: bytes, kind: str) -> None:
+async def test_hit_may_be_posted_from_other_sites(desk: Desk, body: bytes, kind: str) -> None:
     site = await desk.site()
     visitor = desk.visitor()
     answer = await visitor.post(f"/c/{site}", content=body, headers=CROSS_SITE | {"Content-Type": kind})
@@ -88,7 +88,7 @@ async def test_without_an_address_the_referer_says_which_page(desk: Desk) -> Non
         "p=/a&e=" + "a" * 300,
     ],
 )
-async def test_a_malformed_hit_is_refused_with_the_reason_and_stores_nothing(desk: Desk, query: str) -> None:
+async def test_malformed_hit_is_refused_with_the_reason_and_stores_nothing(desk: Desk, query: str) -> None:
     site = await desk.site()
     answer = await desk.visitor().get(f"/c/{site}?{query}")
     assert answer.status_code == 400
@@ -119,7 +119,7 @@ async def test_a_malformed_hit_is_refused_with_the_reason_and_stores_nothing(des
         ),
     ],
 )
-async def test_a_malformed_body_is_refused(desk: Desk, body: bytes, kind: str) -> None:
+async def test_malformed_body_is_refused(desk: Desk, body: bytes, kind: str) -> None:
     site = await desk.site()
     answer = await desk.visitor().post(f"/c/{site}", content=body, headers={"Content-Type": kind})
     assert answer.status_code == 400
@@ -127,12 +127,12 @@ async def test_a_malformed_body_is_refused(desk: Desk, body: bytes, kind: str) -
 
 
 @pytest.mark.parametrize("site", ["abcdefghij", "short", "ABCDEFGHIJ", "a" * 500, "..a", "%00"])
-async def test_an_unknown_site_is_a_pixel_with_404(desk: Desk, site: str) -> None:
+async def test_unknown_site_is_a_pixel_with_404(desk: Desk, site: str) -> None:
     for answer in (await desk.visitor().get(f"/c/{site}?p=/"), await desk.visitor().post(f"/c/{site}?p=/")):
         assert (answer.status_code, len(answer.content)) == (404, 43)
 
 
-async def test_a_head_request_counts_nothing_and_a_preflight_is_answered(desk: Desk) -> None:
+async def test_head_request_is_not_counted_and_preflight_is_answered(desk: Desk) -> None:
     site = await desk.site()
     head = await desk.visitor().head(f"/c/{site}?p=/a")
     assert (head.status_code, head.headers["content-type"]) == (200, "image/gif")
@@ -157,7 +157,7 @@ async def test_a_head_request_counts_nothing_and_a_preflight_is_answered(desk: D
         ({"Origin": "https://copy.example"}, {}, "elsewhere"),
     ],
 )
-async def test_what_is_no_visit_is_counted_apart_and_answered_alike(
+async def test_ignored_hits_are_counted_apart_and_answered_alike(
     desk: Desk, headers: dict[str, str], query: dict[str, str], reason: str
 ) -> None:
     site = await desk.site()
@@ -178,7 +178,7 @@ async def test_own_visits_are_not_counted(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("header", ["Sec-GPC", "DNT"])
-async def test_who_asks_for_privacy_is_counted_in_the_total_only_or_not_at_all(desk: Desk, header: str) -> None:
+async def test_privacy_signal_limits_counting_to_the_total_or_nothing(desk: Desk, header: str) -> None:
     site, strict = await desk.site(), await desk.site(privacy="nothing")
     for each in (site, strict):
         await desk.visitor().get(f"/c/{each}?p=/a&r=https://news.example/", headers={header: "1"})
@@ -190,7 +190,7 @@ async def test_who_asks_for_privacy_is_counted_in_the_total_only_or_not_at_all(d
     assert (await desk.stats(strict))["visits"] == 0
 
 
-async def test_an_event_is_listed_and_is_no_visit(desk: Desk) -> None:
+async def test_event_is_listed_and_is_no_visit(desk: Desk) -> None:
     site = await desk.site()
     for address in ("198.51.100.1", "198.51.100.1", "198.51.100.2"):
         await desk.visitor(address).get(f"/c/{site}?p=/a&e=sign-up")
@@ -198,7 +198,7 @@ async def test_an_event_is_listed_and_is_no_visit(desk: Desk) -> None:
     assert (await desk.stats(site))["visits"] == 0
 
 
-async def test_lists_of_browsers_systems_screens_and_languages(desk: Desk) -> None:
+async def test_browsers_systems_screens_and_languages_are_listed(desk: Desk) -> None:
     site = await desk.site()
     await desk.visitor(**{"Accept-Language": "de-AT,de;q=0.9"}).get(f"/c/{site}?p=/a&w=390")
     assert await desk.top(site, "browsers") == [("Chrome", 1, 1)]
@@ -217,7 +217,7 @@ async def test_numbers_are_read_without_counting(desk: Desk) -> None:
     assert (await desk.visitor().get(f"/c/{site}/count?p=/other")).json()["page"] == 0
 
 
-async def test_the_script_is_small_tagged_and_works_under_any_name(desk: Desk) -> None:
+async def test_script_is_small_tagged_and_works_under_any_name(desk: Desk) -> None:
     site = await desk.site()
     for name in (f"{site}.js", f"{site}/main.js"):
         answer = await desk.visitor().get(f"/c/{name}")
@@ -245,7 +245,7 @@ async def test_paths_beyond_the_most_are_counted_as_other(desk: Desk) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("count", [3000])
-async def test_a_flood_of_paths_referrers_and_agents_stays_bounded(desk: Desk, count: int) -> None:
+async def test_flood_of_paths_referrers_and_agents_stays_bounded(desk: Desk, count: int) -> None:
     site = await desk.site(max_paths=100)
     visitor = desk.visitor()
     for start in range(0, count, 100):
@@ -263,7 +263,7 @@ async def test_a_flood_of_paths_referrers_and_agents_stays_bounded(desk: Desk, c
     assert referrers["other"] == stats["visits"] - 100
 
 
-async def test_the_prefix_can_be_renamed(make_settings: Callable[..., Settings], clock: Clock) -> None:
+async def test_prefix_can_be_renamed(make_settings: Callable[..., Settings], clock: Clock) -> None:
     async with running(make_settings(collect_path="numbers"), clock) as service:
         await make_cast(service)
         desk = Desk(service, await signed_in(service, "bob"), clock)

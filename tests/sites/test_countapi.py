@@ -21,7 +21,7 @@ async def visitor(make_settings: Callable[..., Settings]) -> AsyncIterator[httpx
         yield service.client
 
 
-async def test_it_is_off_unless_it_is_on(client: httpx.AsyncClient) -> None:
+async def test_countapi_is_off_by_default(client: httpx.AsyncClient) -> None:
     assert (await client.get("/countapi/hit/blog/first")).status_code == 404
 
 
@@ -38,7 +38,7 @@ async def test_hits_make_and_count_a_name(visitor: httpx.AsyncClient) -> None:
     assert "<svg" in (await visitor.get("/countapi/get/blog/first/shield")).text
 
 
-async def test_only_the_key_changes_a_value(visitor: httpx.AsyncClient) -> None:
+async def test_countapi_value_needs_the_key(visitor: httpx.AsyncClient) -> None:
     made = await visitor.post("/countapi/create/shop/sold?initializer=5")
     assert made.status_code == 201
     assert made.json()["value"] == 5
@@ -59,7 +59,7 @@ async def test_only_the_key_changes_a_value(visitor: httpx.AsyncClient) -> None:
     assert (await visitor.post("/countapi/set/shop/free?value=1", headers=key)).status_code == 403
 
 
-async def test_a_callback_always_succeeds_with_the_status_inside(visitor: httpx.AsyncClient) -> None:
+async def test_callback_always_succeeds_with_the_status_inside(visitor: httpx.AsyncClient) -> None:
     answer = await visitor.get("/countapi/get/blog/none?callback=cb")
     assert answer.status_code == 200
     assert answer.text == 'cb({"code":404,"value":null,"error":"Key not found"})'
@@ -88,7 +88,7 @@ async def test_wrong_names_and_numbers_are_refused(visitor: httpx.AsyncClient, p
     assert (await visitor.get(f"/countapi/{path}")).status_code == 400
 
 
-async def test_a_head_request_counts_and_changes_nothing(visitor: httpx.AsyncClient) -> None:
+async def test_head_request_counts_and_changes_nothing(visitor: httpx.AsyncClient) -> None:
     await visitor.get("/countapi/hit/blog/first")
     assert (await visitor.head("/countapi/hit/blog/first")).status_code == 200
     for path in ("create/blog/second", "stream/blog/first", "delete/blog/first", "set/blog/first?value=1"):

@@ -41,7 +41,7 @@ async def test_visits_are_listed_by_country(
         assert (await desk.stats(site))["visits"] == 7
 
 
-def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+def test_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     file = tmp_path / "broken.mmdb"
     file.write_bytes(b"no database")
     with pytest.raises(SettingsError, match="geoip_file"):

@@ -25,7 +25,7 @@ async def test_sites_are_listed_with_their_figures(desk: Desk) -> None:
     assert "<strong>1</strong>" in page
 
 
-async def test_a_site_is_added_by_a_form_that_names_what_is_wrong(desk: Desk) -> None:
+async def test_form_adds_a_site_and_names_the_wrong_field(desk: Desk) -> None:
     form = {"name": "Shop", "hosts": "shop.example www.shop.example", "time_zone": "Asia/Tokyo"}
     made = await desk.owner.post("/sites", data=form)
     assert made.status_code == 303
@@ -39,7 +39,7 @@ async def test_a_site_is_added_by_a_form_that_names_what_is_wrong(desk: Desk) ->
 
 
 @pytest.mark.parametrize("query", ["", "?period=today", "?period=7d", "?period=365d", "?from=all", "?period=never"])
-async def test_the_page_of_a_site_shows_figures_chart_and_lists(desk: Desk, query: str) -> None:
+async def test_page_of_a_site_shows_figures_chart_and_lists(desk: Desk, query: str) -> None:
     site = await desk.site()
     await desk.visitor().get(f"/c/{site}?p=/first&r=https://news.example/&w=1600")
     await desk.visitor("198.51.100.8").get(f"/c/{site}?p=/first")
@@ -50,7 +50,7 @@ async def test_the_page_of_a_site_shows_figures_chart_and_lists(desk: Desk, quer
     assert not re.search(r"style=|<script(?! src)|onclick", page.text)
 
 
-async def test_the_page_can_be_filtered_by_page_and_by_referrer(desk: Desk) -> None:
+async def test_page_can_be_filtered_by_page_and_by_referrer(desk: Desk) -> None:
     site = await desk.site()
     await desk.visitor().get(f"/c/{site}?p=/first&r=https://news.example/")
     await desk.visitor().get(f"/c/{site}?p=/second&r=https://other.example/")
@@ -62,7 +62,7 @@ async def test_the_page_can_be_filtered_by_page_and_by_referrer(desk: Desk) -> N
     assert ">/first<" not in page
 
 
-async def test_visitors_are_sent_to_sign_in_and_strangers_find_nothing(desk: Desk) -> None:
+async def test_visitors_are_sent_to_sign_in_and_other_users_get_404(desk: Desk) -> None:
     site = await desk.site()
     away = await desk.service.another_client().get(f"/sites/{site}", headers=BROWSER)
     assert away.status_code in {302, 303}
@@ -72,7 +72,7 @@ async def test_visitors_are_sent_to_sign_in_and_strangers_find_nothing(desk: Des
     assert (await charlie.get(f"/sites/{site}/settings", headers=BROWSER)).status_code == 404
 
 
-async def test_a_public_or_shared_page_is_framed_where_the_owner_says_so(desk: Desk) -> None:
+async def test_public_or_shared_page_is_framed_where_the_owner_says_so(desk: Desk) -> None:
     site = await desk.site(public=True, frame=["https://intranet.example"])
     page = await desk.service.another_client().get(f"/sites/{site}", headers=BROWSER)
     assert page.status_code == 200
@@ -106,7 +106,7 @@ async def test_settings_are_saved_by_a_form(desk: Desk) -> None:
     assert "max_paths" in wrong.text
 
 
-async def test_a_share_is_made_shown_once_and_withdrawn_by_forms(desk: Desk) -> None:
+async def test_share_is_made_shown_once_and_withdrawn_by_forms(desk: Desk) -> None:
     site = await desk.site()
     made = await desk.owner.post(f"/sites/{site}/shares")
     page = (await desk.owner.get(made.headers["location"])).text
@@ -143,7 +143,7 @@ async def test_reset_and_removal_ask_first(desk: Desk, action: str) -> None:
     assert after.status_code == 404 if action == "remove" else after.json()["visits"] == 0
 
 
-async def test_badges_of_a_public_site(desk: Desk) -> None:
+async def test_public_site_has_badges(desk: Desk) -> None:
     site = await desk.site(public=True)
     await desk.visitor().get(f"/c/{site}?p=/a")
     badge = await desk.service.another_client().get(f"/badge/{site}.svg?label=reads&style=for-the-badge&color=f60")
@@ -161,19 +161,19 @@ async def test_badges_of_a_public_site(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("query", ["style=round", "color=url(x)", "period=1y", "what=clicks", "label=" + "x" * 61])
-async def test_a_badge_with_a_wrong_word_is_refused(desk: Desk, query: str) -> None:
+async def test_badge_with_a_wrong_word_is_refused(desk: Desk, query: str) -> None:
     site = await desk.site(public=True)
     assert (await desk.service.another_client().get(f"/badge/{site}.svg?{query}")).status_code == 400
 
 
-async def test_a_private_site_has_no_badge_for_its_owner_either(desk: Desk) -> None:
+async def test_private_site_has_no_badge_for_its_owner_either(desk: Desk) -> None:
     site = await desk.site()
     assert (await desk.owner.get(f"/badge/{site}.svg")).status_code == 404
     assert (await desk.owner.get("/badge/abcdefghij.json")).status_code == 404
     assert (await desk.owner.get(f"/badge/{site}.png")).status_code == 404
 
 
-async def test_new_visits_are_told_as_they_come(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_stream_sends_new_visits(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "INTERVAL", 0.05)
     site_id = await desk.site()
     site = await desk.service.state["known_sites"].get(site_id)
@@ -191,7 +191,7 @@ async def test_new_visits_are_told_as_they_come(desk: Desk, monkeypatch: pytest.
     await news.aclose()
 
 
-async def test_the_stream_is_for_those_who_may_look(desk: Desk) -> None:
+async def test_stream_needs_the_right_to_view(desk: Desk) -> None:
     site = await desk.site()
     anybody: httpx.AsyncClient = desk.service.another_client()
     assert (await anybody.head(f"/events/sites/{site}")).status_code == 404

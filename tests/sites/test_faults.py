@@ -186,7 +186,7 @@ async def test_power_loss_loses_and_doubles_no_hit(
 
 
 @pytest.mark.slow
-async def test_a_fail_over_to_a_replica_that_lagged_loses_and_doubles_no_hit(
+async def test_fail_over_to_a_replica_that_lagged_loses_and_doubles_no_hit(
     tmp_path: Path, short_folder: Path, trusting: dict[str, str]
 ) -> None:
     primary, replica = (Valkey(short_folder / f"sites-{side}", *AT_ONCE).start() for side in ("left", "right"))

@@ -43,7 +43,7 @@ def example(name: str) -> str:
 
 
 @pytest.mark.parametrize("name", ["nginx", "caddy"])
-def test_the_script_and_the_hits_pass_through_the_sites_own_server(
+def test_script_and_the_hits_pass_through_the_sites_own_server(
     name: str, counter: str, server: Valkey, tmp_path: Path
 ) -> None:
     usual, line = BEFORE[name]

@@ -119,7 +119,7 @@ async def test_goatcounters_script_is_served(desk: Desk) -> None:
     assert script.headers["cross-origin-resource-policy"] == "cross-origin"
 
 
-async def test_goatcounters_api_counts_what_servers_report(desk: Desk) -> None:
+async def test_goatcounter_api_counts_hits_of_servers(desk: Desk) -> None:
     program = await program_of(desk)
     desk.clock.now = datetime(2026, 11, 20, 12, tzinfo=UTC).timestamp()
     site = await desk.site()
@@ -174,7 +174,7 @@ async def test_goatcounters_api_tells_visitors_apart_by_session(
         (b'{"hits": [{"path": "/\xff"}]}', "JSON"),
     ],
 )
-async def test_goatcounters_api_names_what_is_wrong(desk: Desk, body: bytes, field: str) -> None:
+async def test_goatcounter_api_names_the_wrong_member(desk: Desk, body: bytes, field: str) -> None:
     program = await program_of(desk)
     site = await desk.site()
     answer = await program.post(f"/g/{site}/api/v0/count", content=body)

@@ -31,7 +31,7 @@ PLAIN = PathRules()
         ("/A", "/A"),
     ],
 )
-def test_an_address_is_one_path(address: str, path: str) -> None:
+def test_address_is_one_path(address: str, path: str) -> None:
     assert page_address(address, PLAIN).path == path
 
 
@@ -52,7 +52,7 @@ def test_slash_and_case_are_as_the_site_says() -> None:
     "address",
     ["/" + "a" * 2048, "/a\nb", "/a\x00", "https://[/", "/%FF", "/\ud800", "javascript:alert(1)", "https://a:99999/"],
 )
-def test_what_is_no_address_is_refused(address: str) -> None:
+def test_malformed_addresses_are_refused(address: str) -> None:
     with pytest.raises(BadAddress):
         page_address(address, PLAIN)
 
@@ -72,12 +72,12 @@ def test_hosts_are_compared_in_one_form(url: str, host: str) -> None:
     assert host_of(url) == host
 
 
-def test_a_campaign_names_the_source() -> None:
+def test_campaign_names_the_source() -> None:
     assert page_address("/a?utm_source=news&utm_medium=mail", PLAIN) == PageAddress("", "/a", "news")
 
 
 @given(st.text(max_size=200))
-def test_a_path_is_its_own_path(text: str) -> None:
+def test_path_is_its_own_path(text: str) -> None:
     try:
         path = page_address("/" + text, PathRules(frozenset("*"))).path
     except BadAddress:

@@ -48,7 +48,7 @@ async def test_hits_of_two_hours_are_counted_where_they_belong(desk: Desk) -> No
     assert [point["visits"] for point in series if point["visits"]] == [1, 1]
 
 
-async def test_no_more_wait_than_the_bound(desk: Desk, server: Valkey) -> None:
+async def test_waiting_requests_are_bounded(desk: Desk, server: Valkey) -> None:
     site = await desk.site()
     visitor = desk.visitor()
     for _ in range(PENDING + 2):
@@ -56,9 +56,7 @@ async def test_no_more_wait_than_the_bound(desk: Desk, server: Valkey) -> None:
     assert pending(server, site) == 2
 
 
-async def test_all_that_waits_is_counted_after_a_while_and_nothing_of_a_removed_site(
-    desk: Desk, server: Valkey
-) -> None:
+async def test_pending_hits_are_counted_except_of_a_removed_site(desk: Desk, server: Valkey) -> None:
     sites = [await desk.site() for _ in range(SETTLED_AT_ONCE + 4)]
     for site in sites:
         await desk.visitor().get(f"/c/{site}?p=/a")

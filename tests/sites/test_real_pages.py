@@ -129,7 +129,7 @@ def test_our_script_counts_navigation_within_the_page_and_going_back(web: Web, c
     event_counted(web, "sign-up")
 
 
-def test_a_visitor_who_opts_out_is_not_counted_until_they_opt_in(web: Web, context: BrowserContext) -> None:
+def test_opted_out_visitor_is_not_counted_until_opting_in(web: Web, context: BrowserContext) -> None:
     page = context.new_page()
     said: list[str] = []
 
@@ -162,7 +162,7 @@ def test_our_script_works_under_a_strict_policy(web: Web, context: BrowserContex
     assert [text for text in complaints if "favicon" not in text] == []
 
 
-def test_a_page_that_is_restored_by_the_back_button_counts_again(web: Web, context: BrowserContext) -> None:
+def test_page_that_is_restored_by_the_back_button_counts_again(web: Web, context: BrowserContext) -> None:
     page = context.new_page()
     page.goto(web.page("a.html", script(web)))
     counted(web, a_html=1)
@@ -194,7 +194,7 @@ def npm(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_a_hexo_blog_whose_theme_has_busuanzi_shows_our_numbers(npm: Path, web: Web, context: BrowserContext) -> None:
+def test_hexo_blog_whose_theme_has_busuanzi_shows_our_numbers(npm: Path, web: Web, context: BrowserContext) -> None:
     (npm / "_config.yml").write_text(
         "title: Blog\npermalink: :title/\ntheme: fluid\nindex_generator: {path: '', per_page: 10, order_by: -date}\n"
     )
@@ -242,7 +242,7 @@ def _busuanzi_shows(page: Page, **numbers: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_prerendered_page_counts_when_it_is_shown(web: Web, tmp_path: Path) -> None:
+def test_prerendered_page_counts_when_it_is_shown(web: Web, tmp_path: Path) -> None:
     """Chromium prerenders only where no DevTools are attached: it is started by hand."""
     executable = next(filter(None, map(shutil.which, CHROMIUMS)), None)
     if executable is None:

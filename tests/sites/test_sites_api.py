@@ -13,7 +13,7 @@ from tests.helpers.valkey import Valkey
 from tests.sites.conftest import JSON, Desk
 
 
-async def test_a_site_is_made_with_defaults_and_the_line_to_paste(desk: Desk) -> None:
+async def test_site_is_made_with_defaults_and_the_line_to_paste(desk: Desk) -> None:
     answer = await desk.owner.post("/api/sites", json={"name": "Blog", "hosts": ["www.Blog.example"]})
     assert answer.status_code == 201
     site = answer.json()
@@ -54,12 +54,12 @@ async def test_a_site_is_made_with_defaults_and_the_line_to_paste(desk: Desk) ->
         ({"name": "a", "hosts": ["a.example"], "colour": "red"}, "colour"),
     ],
 )
-async def test_a_wrong_field_is_named(desk: Desk, fields: dict[str, Any], field: str) -> None:
+async def test_wrong_field_is_named(desk: Desk, fields: dict[str, Any], field: str) -> None:
     assert problem(await desk.owner.post("/api/sites", json=fields), 400)["field"] == field
     assert (await desk.owner.get("/api/sites")).json() == {"sites": []}
 
 
-async def test_settings_change_together_and_decide_what_is_counted(desk: Desk) -> None:
+async def test_changed_settings_apply_together_to_later_hits(desk: Desk) -> None:
     site = await desk.site()
     changes = {"keep_query": ["id"], "trailing_slash": True, "lower_case": True, "hosts": ["other.example"]}
     changed = await desk.owner.patch(f"/api/sites/{site}", json=changes)
@@ -95,7 +95,7 @@ async def test_others_see_a_site_only_as_far_as_they_may(desk: Desk) -> None:
     )
 
 
-async def test_a_site_is_given_away_and_an_administrator_takes_over_that_of_a_removed_user(desk: Desk) -> None:
+async def test_site_is_given_away_and_an_administrator_takes_over_that_of_a_removed_user(desk: Desk) -> None:
     site, kept = await desk.site(), await desk.site()
     charlie, alice = await signed_in(desk.service, "charlie"), await signed_in(desk.service, "alice")
     problem(await desk.owner.get("/api/admin/sites"), 403)
@@ -115,7 +115,7 @@ async def test_a_site_is_given_away_and_an_administrator_takes_over_that_of_a_re
     assert [each["id"] for each in (await alice.get("/api/sites")).json()["sites"]] == [site]
 
 
-async def test_a_share_shows_the_figures_until_it_is_withdrawn(desk: Desk) -> None:
+async def test_share_shows_the_figures_until_it_is_withdrawn(desk: Desk) -> None:
     site = await desk.site()
     share = (await desk.owner.post(f"/api/sites/{site}/shares")).json()
     assert share["token"] in share["url"]
@@ -142,13 +142,13 @@ async def test_a_share_shows_the_figures_until_it_is_withdrawn(desk: Desk) -> No
         ({"path": "/%FF"}, "path"),
     ],
 )
-async def test_a_wrong_range_is_named(desk: Desk, query: dict[str, str], field: str) -> None:
+async def test_wrong_range_is_named(desk: Desk, query: dict[str, str], field: str) -> None:
     site = await desk.site()
     assert problem(await desk.owner.get(f"/api/sites/{site}/stats", params=query), 400)["field"] == field
 
 
 @pytest.mark.parametrize("limit", ["0", "-1", "x", "1001", "1e3"])
-async def test_a_wrong_limit_is_named(desk: Desk, limit: str) -> None:
+async def test_wrong_limit_is_named(desk: Desk, limit: str) -> None:
     site = await desk.site()
     answer = await desk.owner.get(f"/api/sites/{site}/top/pages", params={"limit": limit})
     assert problem(answer, 400)["field"] == "limit"
@@ -172,13 +172,13 @@ async def test_days_and_hours_are_those_of_the_time_zone(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(("day", "length"), [("2026-03-29", 23), ("2026-10-25", 25), ("2026-10-26", 24)])
-async def test_a_day_has_as_many_hours_as_it_has(desk: Desk, day: str, length: int) -> None:
+async def test_day_has_as_many_hours_as_it_has(desk: Desk, day: str, length: int) -> None:
     site = await desk.site(time_zone="Europe/Berlin")
     series = (await desk.stats(site, **{"from": day, "to": day, "interval": "hour"}))["series"]
     assert len(series) == length
 
 
-async def test_a_range_is_compared_with_the_one_before(desk: Desk) -> None:
+async def test_range_is_compared_with_the_one_before(desk: Desk) -> None:
     desk.clock.now = datetime(2026, 3, 10, 12, tzinfo=UTC).timestamp()
     site = await desk.site()
     for _ in range(4):
@@ -198,7 +198,7 @@ async def test_a_range_is_compared_with_the_one_before(desk: Desk) -> None:
     assert (await desk.stats(site, **{"from": "all"}))["visits"] == 8
 
 
-async def test_after_removal_no_key_is_left_and_nothing_comes_back(desk: Desk, server: Valkey) -> None:
+async def test_removal_deletes_all_keys_for_good(desk: Desk, server: Valkey) -> None:
     with server.client as client:
         site = await desk.site(max_paths=3)
         for path in ("/a", "/b", "/c", "/d"):
@@ -219,7 +219,7 @@ async def test_after_removal_no_key_is_left_and_nothing_comes_back(desk: Desk, s
     problem(await desk.owner.get(f"/api/sites/{site}"), 404)
 
 
-async def test_another_retention_holds_for_what_was_counted_before(desk: Desk, server: Valkey) -> None:
+async def test_changed_retention_applies_to_earlier_counts(desk: Desk, server: Valkey) -> None:
     site = await desk.site()
     await desk.visitor().get(f"/c/{site}?p=/a")
     for days, kept in ((30, 31 * 86_400), (0, -1)):
@@ -231,7 +231,7 @@ async def test_another_retention_holds_for_what_was_counted_before(desk: Desk, s
             assert (client.ttl(details[0]) > 0) == (days > 0)
 
 
-async def test_a_reset_removes_the_counts_and_keeps_the_site(desk: Desk) -> None:
+async def test_reset_removes_the_counts_and_keeps_the_site(desk: Desk) -> None:
     site = await desk.site()
     visitor = desk.visitor()
     await visitor.get(f"/c/{site}?p=/a")
@@ -247,7 +247,7 @@ async def test_making_sites_is_limited(desk: Desk) -> None:
     assert int(answers[-1].headers["retry-after"]) > 0
 
 
-async def test_the_api_answers_to_tokens(desk: Desk) -> None:
+async def test_api_answers_to_tokens(desk: Desk) -> None:
     token = (await desk.owner.post("/api/account/tokens", json={"name": "x"})).json()["token"]
     program: httpx.AsyncClient = desk.service.another_client(headers={"Authorization": f"Bearer {token}"})
     made = await program.post("/api/sites", json={"name": "a", "hosts": ["a.example"]})

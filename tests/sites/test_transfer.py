@@ -93,7 +93,7 @@ async def everything(desk: Desk, site: str) -> dict[str, Any]:
         ("plain", PLAIN.encode(), 18, 5, [("/a", 15, 5), ("/b", 3, 0)], ("2026-02-01", (10, 4))),
     ],
 )
-async def test_an_export_of_another_counter_is_looked_at_imported_once_and_taken_back(
+async def test_export_of_another_counter_is_looked_at_imported_once_and_taken_back(
     desk: Desk,
     server: Valkey,
     kind: str,
@@ -129,7 +129,7 @@ async def test_an_export_of_another_counter_is_looked_at_imported_once_and_taken
         assert list(client.keys(f"*{site}*")) == []
 
 
-async def test_the_lists_of_an_export_come_along(desk: Desk) -> None:
+async def test_lists_of_an_export_come_along(desk: Desk) -> None:
     site = await desk.site()
     await send(desk, site, GOATCOUNTER)
     assert await desk.top(site, "referrers", **ALL) == [("reddit.com", 1, 1)]
@@ -142,7 +142,7 @@ async def test_the_lists_of_an_export_come_along(desk: Desk) -> None:
     assert await desk.top(plausible, "referrers", **ALL) == [("google", 2, 1)]
 
 
-async def test_a_name_may_have_many_visits_on_a_day_and_no_more_than_can_be_counted(desk: Desk) -> None:
+async def test_name_may_have_many_visits_on_a_day_and_no_more_than_can_be_counted(desk: Desk) -> None:
     site = await desk.site()
     row = '{"list": "b", "name": "Firefox", "visits": %d, "visitors": %d, "date": "2026-02-01", "n": %d}\n'
     for number in range(20):
@@ -202,7 +202,7 @@ async def test_our_own_export_can_be_imported_again(desk: Desk, kind: str) -> No
         (b'{"path": "/a"', "line 1"),
     ],
 )
-async def test_a_file_with_a_mistake_is_refused_whole_and_the_line_named(desk: Desk, body: bytes, named: str) -> None:
+async def test_file_with_a_mistake_is_refused_whole_and_the_line_named(desk: Desk, body: bytes, named: str) -> None:
     site = await desk.site()
     answer = problem(await send(desk, site, body), 400)
     assert answer["field"] == "body"
@@ -211,7 +211,7 @@ async def test_a_file_with_a_mistake_is_refused_whole_and_the_line_named(desk: D
     assert (await desk.owner.get(f"/api/sites/{site}/imports")).json() == {"imports": []}
 
 
-async def test_an_unknown_format_is_named(desk: Desk) -> None:
+async def test_unknown_format_is_named(desk: Desk) -> None:
     site = await desk.site()
     assert problem(await send(desk, site, PLAIN, format="matomo"), 400)["field"] == "format"
     assert problem(await desk.owner.get(f"/api/sites/{site}/export?format=xml"), 400)["field"] == "format"
@@ -224,7 +224,7 @@ async def test_an_unknown_format_is_named(desk: Desk) -> None:
         zipped(pages__csv="x,y\n" + "/a,1\n" * 100_000),
     ],
 )
-async def test_a_small_file_that_unpacks_to_a_large_one_is_refused(desk: Desk, bomb: bytes) -> None:
+async def test_small_file_that_unpacks_to_a_large_one_is_refused(desk: Desk, bomb: bytes) -> None:
     site = await desk.site()
     desk.service.state["importer"]._most = lambda: 100_000
     assert len(bomb) < 10_000
@@ -233,7 +233,7 @@ async def test_a_small_file_that_unpacks_to_a_large_one_is_refused(desk: Desk, b
     assert (await desk.stats(site, **ALL))["visits"] == 0
 
 
-async def test_an_import_that_was_interrupted_goes_on_where_it_was(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_import_that_was_interrupted_goes_on_where_it_was(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importer, "ROWS_PER_CALL", 2)
     site = await desk.site()
     rows = "".join(f"/{n},{n},0,2026-02-01\n" for n in range(1, 21))
@@ -253,14 +253,14 @@ async def test_an_import_that_was_interrupted_goes_on_where_it_was(desk: Desk, m
     assert (await desk.stats(site, **ALL))["visits"] == sum(range(1, 21))
 
 
-async def test_only_those_who_may_edit_import(desk: Desk) -> None:
+async def test_import_needs_the_right_to_edit(desk: Desk) -> None:
     site = await desk.site()
     stranger = desk.service.another_client()
     problem(await stranger.post(f"/api/sites/{site}/imports", content=PLAIN), 401)
     problem(await stranger.get(f"/api/sites/{site}/export"), 401)
 
 
-async def test_the_page_offers_import_export_and_undo(desk: Desk) -> None:
+async def test_page_offers_import_export_and_undo(desk: Desk) -> None:
     site = await desk.site()
     added = (await send(desk, site, PLAIN)).json()
     page = (await desk.owner.get(f"/sites/{site}/transfer")).text

@@ -58,7 +58,7 @@ def test_bots_are_recognised(agents: UserAgents, text: str) -> None:
     assert agents.classify(text.encode()).is_bot
 
 
-def test_what_is_remembered_is_bounded_and_long_agents_are_cut() -> None:
+def test_cache_of_agents_is_bounded_and_long_agents_are_cut() -> None:
     agents = UserAgents(limit=100)
     for number in range(500):
         agents.classify(CHROME.replace("140", str(number)).encode())

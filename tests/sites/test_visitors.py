@@ -12,7 +12,7 @@ from tests.helpers.waiting import eventually
 from tests.sites.conftest import CHROME, Desk
 
 
-async def test_no_address_and_no_agent_is_stored(desk: Desk, server: Valkey) -> None:
+async def test_addresses_and_agents_are_not_stored(desk: Desk, server: Valkey) -> None:
     site = await desk.site()
     visitor = desk.visitor("203.0.113.77")
     assert (await visitor.get(f"/c/{site}?p=/a&w=500")).cookies == {}
@@ -45,7 +45,7 @@ async def test_uniques_are_exact_up_to_thousands_and_close_beyond(desk: Desk) ->
     assert abs((await desk.top(site, "pages"))[0][2] - 12_000) <= 240
 
 
-async def test_a_salt_ends_with_its_day_and_the_file_forgets_it(
+async def test_salt_ends_with_its_day_and_the_file_forgets_it(
     desk: Desk, server: Valkey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site = await desk.site(time_zone="Asia/Kolkata")
@@ -71,7 +71,7 @@ async def test_a_salt_ends_with_its_day_and_the_file_forgets_it(
     await eventually(lambda: all(salt not in file.read_bytes() for file in files if file.exists()), what="no salt")
 
 
-def test_a_hash_depends_on_salt_site_address_and_agent() -> None:
+def test_hash_depends_on_salt_site_address_and_agent() -> None:
     first = visitor_hash(b"salt", "site", "address", b"agent")
     others = [
         visitor_hash(b"tlas", "site", "address", b"agent"),
@@ -83,7 +83,7 @@ def test_a_hash_depends_on_salt_site_address_and_agent() -> None:
     assert len(first) == 14
 
 
-def test_what_a_worker_remembers_of_visitors_is_bounded() -> None:
+def test_cache_of_visitors_is_bounded() -> None:
     counted = CountedVisitors(limit=100)
     assert all(counted.first((number,)) for number in range(1000))
     assert not counted.first((999,))

@@ -40,14 +40,14 @@ async def push(service: Running, clock: Clock, body: str = TEXT, age: int = 0) -
     return await service.client.post("/wechat/shop/callback", params=signed(clock, age), content=body.encode())
 
 
-async def test_the_address_is_checked(service: Running, clock: Clock) -> None:
+async def test_address_is_checked(service: Running, clock: Clock) -> None:
     query = signed(clock) | {"echostr": "123456"}
     assert (await service.client.get("/wechat/shop/callback", params=query)).text == "123456"
     wrong = await service.client.get("/wechat/shop/callback", params=query | {"signature": "0" * 40})
     assert wrong.status_code == 400
 
 
-async def test_a_message_is_stored_once(service: Running, clock: Clock) -> None:
+async def test_message_is_stored_once(service: Running, clock: Clock) -> None:
     for _ in range(3):
         assert (await push(service, clock)).text == "success"
     await push(service, clock, TEXT.replace("o1", "o2"))
@@ -66,7 +66,7 @@ async def test_events_have_no_id(service: Running, clock: Clock) -> None:
     assert len(await events(service)) == 2
 
 
-async def test_an_encrypted_message_of_wechatpy_is_opened(service: Running, clock: Clock) -> None:
+async def test_encrypted_message_of_wechatpy_is_opened(service: Running, clock: Clock) -> None:
     timestamp = str(int(clock()))
     sealed = WeChatCrypto(CALLBACK_TOKEN, KEY, APPID).encrypt_message(TEXT, "n", timestamp)
     given = sealed.partition("<MsgSignature><![CDATA[")[2].partition("]")[0]
@@ -89,12 +89,12 @@ async def test_an_encrypted_message_of_wechatpy_is_opened(service: Running, cloc
         ("<xml>" + "x" * 300_000 + "</xml>", 0),
     ],
 )
-async def test_a_bad_message_is_refused(service: Running, clock: Clock, body: str, age: int) -> None:
+async def test_bad_message_is_refused(service: Running, clock: Clock, body: str, age: int) -> None:
     assert (await push(service, clock, body, age)).status_code == 400
     assert await events(service) == []
 
 
-async def test_a_page_is_signed(service: Running, wechat: WeChatApi, clock: Clock) -> None:
+async def test_page_is_signed(service: Running, wechat: WeChatApi, clock: Clock) -> None:
     url = "https://shop.example.com/a?b=c#d"
     answer = await service.client.get("/api/wechat/shop/jssdk", params={"url": url})
     assert answer.headers["access-control-allow-origin"] == "https://shop.example.com"
@@ -115,7 +115,9 @@ async def test_other_pages_may_not_ask_for_a_signature(service: Running) -> None
     assert (bad.status_code, "access-control-allow-origin" in bad.headers) == (403, False)
 
 
-async def test_client_functions(service: Running, program: httpx.AsyncClient) -> None:
+async def test_service_calls_users_templates_and_qr_codes_within_its_grant(
+    service: Running, program: httpx.AsyncClient
+) -> None:
     assert (await program.get("/api/wechat/shop/user/o1")).json()["nickname"] == "张三"
     sent = await program.post(
         "/api/wechat/shop/template-message", json={"touser": "o1", "template_id": "t", "data": {"a": {"value": "b"}}}

@@ -39,7 +39,7 @@ async def refreshed(clock: Clock, *workers: Running) -> None:
 
 
 @pytest.mark.parametrize("age", [LIFETIME - MARGIN, LIFETIME])
-async def test_forty_askers_at_the_end_cause_one_refresh(
+async def test_forty_requests_at_expiry_cause_one_refresh(
     service: Running, elsewhere: Running, wechat: WeChatApi, clock: Clock, age: int
 ) -> None:
     assert await ask(service, elsewhere) == {200: 40}
@@ -49,7 +49,7 @@ async def test_forty_askers_at_the_end_cause_one_refresh(
     assert wechat.count(STABLE) == 2
 
 
-async def test_a_dead_holder_in_the_margin_fails_nobody(
+async def test_dead_holder_in_the_margin_fails_nobody(
     service: Running, elsewhere: Running, wechat: WeChatApi, clock: Clock
 ) -> None:
     await ask(service, number=1)
@@ -75,7 +75,7 @@ async def test_without_a_valid_token_a_dead_holder_is_waited_for(
     assert wechat.count(STABLE) == 1
 
 
-async def test_a_failing_refresh_ahead_is_not_tried_by_every_request(
+async def test_failing_refresh_ahead_is_not_tried_by_every_request(
     service: Running, wechat: WeChatApi, clock: Clock
 ) -> None:
     await ask(service, number=1)
@@ -90,7 +90,7 @@ async def test_a_failing_refresh_ahead_is_not_tried_by_every_request(
 
 
 @pytest.mark.slow
-async def test_a_day_takes_twelve_to_fourteen_tokens_and_fails_nobody(
+async def test_day_takes_twelve_to_fourteen_tokens_and_fails_nobody(
     wechat_settings: Settings, wechat: WeChatApi, clock: Clock
 ) -> None:
     """Ten services over four workers, every four minutes: less than the margin."""

@@ -56,7 +56,7 @@ async def upstream(answer: bytes, hangs: bool = False) -> AsyncIterator[str]:
         (HEAD + b"Content-Length: 3\r\nContent-Length: 2\r\n\r\n{}", False, 502),
     ],
 )
-async def test_an_unusable_answer_is_told_and_counted(
+async def test_unusable_answer_is_reported_and_counted(
     make_settings: Callable[..., Settings], answer: bytes, hangs: bool, status: int
 ) -> None:
     async with upstream(answer, hangs) as url:
@@ -90,7 +90,7 @@ async def test_media_that_break_off_end_the_connection_and_are_counted(make_sett
             assert totals["shop", "cgi-bin/media/get", 502] == 1
 
 
-async def test_wechat_away_without_a_token(make_settings: Callable[..., Settings]) -> None:
+async def test_outage_of_wechat_without_a_token_is_reported(make_settings: Callable[..., Settings]) -> None:
     url = f"http://127.0.0.1:{free_port()}"
     settings = make_settings(
         wechat={"shop": {"appid": APPID, "secret": SECRET, "api_url": url}},
@@ -105,7 +105,7 @@ def encrypted(clock: Clock, key: str = KEY, appid: str = APPID) -> tuple[dict[st
     return signed(Receiver(SEALED.url, appid, CALLBACK_TOKEN, key), message("text", clock(), Content="x"), clock())
 
 
-async def test_an_encrypted_push_that_is_not_wechats_is_refused(service: Running, clock: Clock) -> None:
+async def test_encrypted_push_that_is_not_wechats_is_refused(service: Running, clock: Clock) -> None:
     query, body = encrypted(clock)
     other_key = "z" * 42 + "A"
     forged = [

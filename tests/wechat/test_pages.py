@@ -21,7 +21,7 @@ async def alice(service: Running) -> httpx.AsyncClient:
     return await signed_in(service, "alice")
 
 
-async def test_a_service_is_made_on_its_pages(alice: httpx.AsyncClient, service: Running) -> None:
+async def test_service_is_made_on_its_pages(alice: httpx.AsyncClient, service: Running) -> None:
     assert "set in the configuration" in (await alice.get("/admin/services")).text
     made = await alice.post("/admin/services", data={"name": "orders"})
     one = made.headers["location"].rpartition("/")[2]
@@ -65,7 +65,7 @@ async def test_a_service_is_made_on_its_pages(alice: httpx.AsyncClient, service:
         ("/tokens", {"name": "x", "days": "-1"}),
     ],
 )
-async def test_a_form_with_a_mistake_comes_back(alice: httpx.AsyncClient, path: str, form: dict[str, str]) -> None:
+async def test_form_with_a_mistake_comes_back(alice: httpx.AsyncClient, path: str, form: dict[str, str]) -> None:
     page = (await alice.post("/admin/services", data={"name": "orders"})).headers["location"]
     answer = await alice.post(f"{page}{path}" if path else "/admin/services", data=form)
     assert answer.status_code == 400
@@ -86,7 +86,7 @@ async def test_accounts_show_their_tokens_and_calls(
     assert not any(token in page for token in wechat.tokens)
 
 
-async def test_the_last_messages_are_shown_without_content_unless_asked(
+async def test_last_messages_are_shown_without_content_unless_asked(
     alice: httpx.AsyncClient, service: Running, clock: Clock
 ) -> None:
     for kind, fields in (("text", {"Content": "你好"}), ("event", {"Event": "SCAN", "EventKey": "desk"})):

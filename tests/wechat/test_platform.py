@@ -70,7 +70,7 @@ async def authorize(service: Running, there: Platform, clock: Clock) -> str:
     return code
 
 
-async def test_an_authorised_account_is_called_by_its_appid(
+async def test_authorised_account_is_called_by_its_appid(
     service: Running, there: Platform, program: httpx.AsyncClient, wechat: WeChatApi, clock: Clock
 ) -> None:
     assert (await program.get(INFO)).status_code == 404
@@ -104,7 +104,7 @@ async def test_both_workers_know_an_account_and_its_withdrawal(
     assert fields == 0
 
 
-async def test_the_component_token_is_renewed_after_1_h_50(
+async def test_component_token_is_renewed_after_1_h_50(
     service: Running, there: Platform, wechat: WeChatApi, clock: Clock
 ) -> None:
     await authorize(service, there, clock)
@@ -120,7 +120,7 @@ async def test_the_component_token_is_renewed_after_1_h_50(
 
 
 @pytest.mark.parametrize("errcode", [61004, 61007, 61023])
-async def test_a_refused_authorization_is_asked_for_once_a_minute(
+async def test_refused_authorization_is_asked_for_once_a_minute(
     service: Running, there: Platform, program: httpx.AsyncClient, wechat: WeChatApi, clock: Clock, errcode: int
 ) -> None:
     path = "/cgi-bin/component/api_authorizer_token"
@@ -132,7 +132,7 @@ async def test_a_refused_authorization_is_asked_for_once_a_minute(
 
 
 @pytest.mark.parametrize("errcode", [61005, 61006])
-async def test_a_refused_ticket_is_told(
+async def test_refused_ticket_is_reported(
     service: Running, there: Platform, wechat: WeChatApi, clock: Clock, errcode: int
 ) -> None:
     await make_cast(service)
@@ -145,7 +145,7 @@ async def test_a_refused_ticket_is_told(
     assert wechat.count("/cgi-bin/component/api_component_token") == 1
 
 
-async def test_the_owner_consents_on_wechats_page(
+async def test_owner_consents_on_wechats_page(
     service: Running, there: Platform, wechat_url: str, wechat: WeChatApi, clock: Clock
 ) -> None:
     await make_cast(service)
@@ -172,7 +172,7 @@ async def test_the_owner_consents_on_wechats_page(
     assert (await bob.get("/wechat/platform/suite/authorize")).status_code == 403
 
 
-async def test_a_code_that_could_not_be_exchanged_may_come_again(
+async def test_code_that_could_not_be_exchanged_may_come_again(
     service: Running, there: Platform, program: httpx.AsyncClient, wechat: WeChatApi, clock: Clock
 ) -> None:
     await push_ticket(service, there, clock)
@@ -184,7 +184,7 @@ async def test_a_code_that_could_not_be_exchanged_may_come_again(
     assert (await program.get(INFO)).status_code == 200
 
 
-async def test_an_older_ticket_does_not_replace_a_newer_one(service: Running, there: Platform, clock: Clock) -> None:
+async def test_older_ticket_does_not_replace_a_newer_one(service: Running, there: Platform, clock: Clock) -> None:
     await push_ticket(service, there, clock, "newer")
     clock.move(-60)
     await push_ticket(service, there, clock, "older")
@@ -204,7 +204,7 @@ async def test_messages_of_an_authorised_account(service: Running, there: Platfo
 
 
 @pytest.mark.parametrize("change", [{"msg_signature": "0" * 40}, {"timestamp": "1"}, {"timestamp": "x"}])
-async def test_a_forged_notice_is_refused(
+async def test_forged_notice_is_refused(
     service: Running, there: Platform, clock: Clock, change: dict[str, str]
 ) -> None:
     told: dict[str, Any] = {"ComponentVerifyTicket": "forged"}

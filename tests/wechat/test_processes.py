@@ -127,7 +127,7 @@ class Hanging:
         await self._app(scope, receive, send)
 
 
-def test_a_holder_that_is_killed_in_the_middle_frees_the_lock(short_folder: Path, own_server: Valkey) -> None:
+def test_holder_that_is_killed_in_the_middle_frees_the_lock(short_folder: Path, own_server: Valkey) -> None:
     own_server.client.flushall()
     wechat = WeChatApi({APPID: SECRET})
     upstream = Hanging(wechat.app())

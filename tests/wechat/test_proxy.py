@@ -16,20 +16,20 @@ from tests.wechat.conftest import APPID, LIMITED, NARROW, RAW, SECRET, TOKEN
 INFO = "/wechat/shop/cgi-bin/user/info?openid=o1"
 
 
-async def test_a_call_goes_through_with_the_services_token(program: httpx.AsyncClient, wechat: WeChatApi) -> None:
+async def test_call_goes_through_with_the_services_token(program: httpx.AsyncClient, wechat: WeChatApi) -> None:
     answer = await program.get(INFO)
     assert answer.json() == {"subscribe": 1, "openid": "o1", "nickname": "张三"}
     assert TOKEN not in str(wechat.asked)
 
 
-async def test_the_token_may_stand_in_the_query(service: Running, wechat: WeChatApi) -> None:
+async def test_token_may_stand_in_the_query(service: Running, wechat: WeChatApi) -> None:
     answer = await service.client.post(f"/wechat/shop/cgi-bin/tags/create?access_token={TOKEN}", content=b"{}")
     assert answer.json()["errcode"] == 0
     assert wechat.count("/cgi-bin/tags/create") == 1
 
 
 @pytest.mark.parametrize("api", ["GET cgi-bin/token", "POST cgi-bin/stable_token"])
-async def test_an_sdk_that_fetches_a_token_gets_its_own(service: Running, wechat: WeChatApi, api: str) -> None:
+async def test_sdk_that_fetches_a_token_gets_its_own(service: Running, wechat: WeChatApi, api: str) -> None:
     method, path = api.split()
     for token in (TOKEN, RAW):
         who = {"grant_type": "client_credential", "appid": APPID, "secret": token}
@@ -40,7 +40,7 @@ async def test_an_sdk_that_fetches_a_token_gets_its_own(service: Running, wechat
     assert wechat.count("/cgi-bin/stable_token") == 1
 
 
-async def test_a_dead_token_is_replaced_by_force_once(program: httpx.AsyncClient, wechat: WeChatApi) -> None:
+async def test_dead_token_is_replaced_by_force_once(program: httpx.AsyncClient, wechat: WeChatApi) -> None:
     await program.get(INFO)
     wechat.expire()
     answers = await asyncio.gather(*(program.get(INFO) for _ in range(10)))
@@ -52,7 +52,7 @@ async def test_a_dead_token_is_replaced_by_force_once(program: httpx.AsyncClient
     assert (answer.status_code, answer.json()["errcode"]) == (200, 40001)  # within 30 s no second time
 
 
-async def test_a_classic_token_is_asked_for_anew(wechat_settings: Settings, wechat: WeChatApi) -> None:
+async def test_classic_token_is_asked_for_anew(wechat_settings: Settings, wechat: WeChatApi) -> None:
     account = wechat_settings.wechat["shop"] | {"token_api": "classic"}
     settings = wechat_settings.model_copy(update={"wechat": {"shop": account}})
     async with running(settings, wechat.clock) as service:
@@ -64,7 +64,7 @@ async def test_a_classic_token_is_asked_for_anew(wechat_settings: Settings, wech
 
 
 @pytest.mark.parametrize("errcode", [40001, 40014, 42001])
-async def test_a_call_is_repeated_once(program: httpx.AsyncClient, wechat: WeChatApi, errcode: int) -> None:
+async def test_call_is_repeated_once(program: httpx.AsyncClient, wechat: WeChatApi, errcode: int) -> None:
     wechat.errors["/cgi-bin/user/info"] = [errcode] * 2
     assert (await program.get(INFO)).json()["errcode"] == errcode
     assert wechat.count("/cgi-bin/user/info") == 2
@@ -77,7 +77,7 @@ async def test_other_errors_are_passed_on(program: httpx.AsyncClient, wechat: We
 
 
 @pytest.mark.parametrize("errcode", [45009, 45011, 40125, 40164])
-async def test_a_refused_token_is_asked_for_once_a_minute(
+async def test_refused_token_is_asked_for_once_a_minute(
     program: httpx.AsyncClient, wechat: WeChatApi, clock: Clock, errcode: int
 ) -> None:
     wechat.errors["/cgi-bin/stable_token"] = [errcode]
@@ -89,7 +89,7 @@ async def test_a_refused_token_is_asked_for_once_a_minute(
     assert (await program.get(INFO)).status_code == 200
 
 
-async def test_a_busy_wechat_is_asked_again_for_reads_only(program: httpx.AsyncClient, wechat: WeChatApi) -> None:
+async def test_busy_wechat_is_asked_again_for_reads_only(program: httpx.AsyncClient, wechat: WeChatApi) -> None:
     wechat.errors["/cgi-bin/user/info"] = [-1, -1]
     assert (await program.get(INFO)).json()["openid"] == "o1"
     assert wechat.count("/cgi-bin/user/info") == 3
@@ -116,7 +116,7 @@ async def test_calls_are_counted_for_all_workers(
     assert found == {("cgi-bin/user/info", "45009"): 1, ("cgi-bin/user/info", "0"): 1, ("cgi-bin/tags/get", "502"): 1}
 
 
-async def test_a_ticket_needs_a_grant(service: Running, wechat: WeChatApi) -> None:
+async def test_ticket_needs_a_grant(service: Running, wechat: WeChatApi) -> None:
     path = "/wechat/shop/cgi-bin/ticket/getticket?type=jsapi"
     for token, status in ((RAW, 200), (NARROW, 403)):
         answer = await service.client.get(path, headers={"Authorization": f"Bearer {token}"})
@@ -131,7 +131,7 @@ async def test_html_is_a_bad_gateway(program: httpx.AsyncClient, wechat: WeChatA
     assert (await program.get(INFO)).status_code == 502
 
 
-async def test_no_cookie_is_kept_between_calls(program: httpx.AsyncClient, wechat: WeChatApi) -> None:
+async def test_cookies_of_wechat_are_not_kept(program: httpx.AsyncClient, wechat: WeChatApi) -> None:
     for _ in range(2):
         assert "set-cookie" not in (await program.get(INFO)).headers
     assert set(wechat.cookies) == {""}
@@ -178,7 +178,7 @@ async def test_media_are_streamed(program: httpx.AsyncClient, wechat: WeChatApi)
         (f"/wechat/shop/cgi-bin/user/info?access_token={RAW}", 401),
     ],
 )
-async def test_what_is_not_allowed_reaches_nobody(service: Running, wechat: WeChatApi, path: str, status: int) -> None:
+async def test_forbidden_calls_do_not_reach_wechat(service: Running, wechat: WeChatApi, path: str, status: int) -> None:
     scope_path = httpx.URL("http://tallygate.test").copy_with(raw_path=path.encode())
     answer = await service.client.get(scope_path, headers={"Authorization": f"Bearer {TOKEN}"})
     assert answer.status_code == status, answer.text
@@ -209,7 +209,7 @@ async def test_credentials_in_a_body_are_refused(
     assert not wechat.asked
 
 
-async def test_a_json_body_is_bounded_and_media_are_not(program: httpx.AsyncClient, wechat: WeChatApi) -> None:
+async def test_json_body_is_bounded_and_media_are_not(program: httpx.AsyncClient, wechat: WeChatApi) -> None:
     path = "/wechat/shop/cgi-bin/message/custom/send"
     assert (await program.post(path, content=b'{"a": "' + b"x" * 2_000_000 + b'"}')).status_code == 413
     assert not wechat.asked
@@ -219,19 +219,19 @@ async def test_a_json_body_is_bounded_and_media_are_not(program: httpx.AsyncClie
 
 
 @pytest.mark.parametrize("appid", ["wx-other", [], {"a": 1}])
-async def test_a_token_for_another_appid_is_refused(service: Running, wechat: WeChatApi, appid: object) -> None:
+async def test_token_for_another_appid_is_refused(service: Running, wechat: WeChatApi, appid: object) -> None:
     body = {"grant_type": "client_credential", "appid": appid, "secret": TOKEN}
     answer = await service.client.post("/wechat/shop/cgi-bin/stable_token", json=body)
     assert (answer.status_code, answer.json()["field"]) == (400, "appid")
     assert not wechat.asked
 
 
-async def test_a_query_keeps_its_values(program: httpx.AsyncClient, wechat: WeChatApi) -> None:
+async def test_query_keeps_its_values(program: httpx.AsyncClient, wechat: WeChatApi) -> None:
     await program.get(f"{INFO}&remark=%E6%9D%8E%3Ba=b%26")
     assert wechat.asked[-1][1]["remark"] == "李;a=b&"
 
 
-async def test_a_small_body_of_unknown_length_is_repeated(program: httpx.AsyncClient, wechat: WeChatApi) -> None:
+async def test_small_body_of_unknown_length_is_repeated(program: httpx.AsyncClient, wechat: WeChatApi) -> None:
     async def small() -> AsyncIterator[bytes]:
         yield b'{"touser":'
         yield b'"o1"}'
@@ -241,7 +241,7 @@ async def test_a_small_body_of_unknown_length_is_repeated(program: httpx.AsyncCl
     assert answer.json()["body"] == '{"touser":"o1"}'
 
 
-async def test_neither_token_is_in_a_log(wechat_settings: Settings, wechat: WeChatApi, tmp_path: Path) -> None:
+async def test_tokens_are_in_no_log(wechat_settings: Settings, wechat: WeChatApi, tmp_path: Path) -> None:
     log = tmp_path / "log"
     async with running(wechat_settings.model_copy(update={"log_file": log, "log_level": "debug"}), wechat.clock) as it:
         program = it.another_client(headers={"Authorization": f"Bearer {TOKEN}"})
@@ -256,13 +256,13 @@ async def test_neither_token_is_in_a_log(wechat_settings: Settings, wechat: WeCh
 
 
 @pytest.mark.parametrize("token", ["", "tgs_" + "x" * 43, "tgt_" + "x" * 43])
-async def test_without_a_services_token_nothing_goes_through(service: Running, wechat: WeChatApi, token: str) -> None:
+async def test_proxy_needs_a_services_token(service: Running, wechat: WeChatApi, token: str) -> None:
     answer = await service.client.get(INFO, headers={"Authorization": f"Bearer {token}"} if token else {})
     assert answer.status_code in {400, 401}
     assert not wechat.asked
 
 
-async def test_a_service_has_a_limit(service: Running) -> None:
+async def test_service_has_a_limit(service: Running) -> None:
     headers = {"Authorization": f"Bearer {LIMITED}"}
     assert (await service.client.get(INFO, headers=headers)).status_code == 200
     answer = await service.client.get(INFO, headers=headers)
@@ -270,7 +270,7 @@ async def test_a_service_has_a_limit(service: Running) -> None:
     assert int(answer.headers["retry-after"]) > 0
 
 
-async def test_the_token_is_encrypted_in_redis(program: httpx.AsyncClient, wechat: WeChatApi, service: Running) -> None:
+async def test_token_is_encrypted_in_redis(program: httpx.AsyncClient, wechat: WeChatApi, service: Running) -> None:
     await program.get(INFO)
     token = next(query["access_token"] for path, query in wechat.asked if path == "/cgi-bin/user/info")
     fields = await service.state["store"].idempotent("HGETALL", "{wechat:shop}:access_token")

@@ -34,17 +34,17 @@ def test_messages_are_encrypted_as_in_the_vector() -> None:
 
 
 @pytest.mark.parametrize("sealed", ["", "x", "é", "AAAA", SEALED[:-24] + "A" * 24, SEALED[:20]])
-def test_a_broken_message_is_refused(sealed: str) -> None:
+def test_broken_message_is_refused(sealed: str) -> None:
     with pytest.raises(BadMessage):
         decrypt(KEY, APPID, sealed)
 
 
-def test_a_message_for_another_appid_is_refused() -> None:
+def test_message_for_another_appid_is_refused() -> None:
     with pytest.raises(BadMessage, match="appid"):
         decrypt(KEY, "wx-other", SEALED)
 
 
-def test_a_page_is_signed_as_in_the_vector() -> None:
+def test_page_is_signed_as_in_the_vector() -> None:
     ticket = "sM4AOVdWfPE4DxkXGEs8VMCPGGVi4C3VM0P37wVUCFvkVAy_90u5h9nbSlYy3-Sl-HhTdfl2fzFy1AOcHKP7qg"
     url = "http://mp.weixin.qq.com?params=value"
     for given in (url, f"{url}#part"):
@@ -76,7 +76,7 @@ def test_xml_with_more_than_fields_is_refused(document: bytes) -> None:
 @pytest.mark.parametrize(
     "path", ["", "a/../b", "a//b", "a%2fb", "a/", "/a", "a@b", "http:", "a\\b", "a b", "a\nb", "a/.", "x" * 300]
 )
-def test_a_path_in_another_form_is_refused(path: str) -> None:
+def test_path_in_another_form_is_refused(path: str) -> None:
     assert not is_safe(path)
 
 
@@ -91,13 +91,13 @@ def test_paths_are_denied_by_default() -> None:
 
 
 @pytest.mark.parametrize("path", HARMLESS.split())
-def test_a_harmless_path_is_allowed_at_first(path: str) -> None:
+def test_harmless_path_is_allowed_at_first(path: str) -> None:
     assert is_allowed(path, None)
     assert not is_allowed(path, [])
 
 
 @pytest.mark.parametrize("origin", ["https://shop.example.com/page", "shop.example.com", "https://a@b", "*"])
-def test_an_origin_is_no_page(origin: str) -> None:
+def test_origin_is_no_page(origin: str) -> None:
     table = {"appid": APPID, "secret": "x", "jssdk_origins": [origin]}
     with pytest.raises(SettingsError, match=r"wechat\.shop\.jssdk_origins"):
         configured_accounts({"shop": table}, private=True)
@@ -122,5 +122,5 @@ def test_an_origin_is_no_page(origin: str) -> None:
         (b'\xff\xfe{"errcode": 1}', 0),
     ],
 )
-def test_the_errcode_is_found(body: bytes, code: int) -> None:
+def test_errcode_is_found(body: bytes, code: int) -> None:
     assert errcode_of(parse_json(body)) == code

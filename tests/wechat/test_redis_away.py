@@ -27,7 +27,7 @@ def server(short_folder: Path) -> Iterator[Valkey]:
         yield server
 
 
-async def test_a_token_that_cannot_be_stored_is_used(
+async def test_token_that_cannot_be_stored_is_used(
     program: httpx.AsyncClient, server: Valkey, wechat: WeChatApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = wechat.next_error

@@ -57,15 +57,13 @@ PLAIN = Receiver("/wechat/shop/callback", APPID, CALLBACK_TOKEN)
 SEALED = Receiver("/wechat/sealed/callback", APPID, CALLBACK_TOKEN, KEY)
 
 
-async def test_a_service_replies(service: Running, shop: Shop, clock: Clock) -> None:
+async def test_service_replies(service: Running, shop: Shop, clock: Clock) -> None:
     assert await push(service, PLAIN, clock) == REPLY
     assert shop.asked[0]["data"]["message"]["Content"] == "你好"
     assert (await service.state["wechat_messages"].last())[0].outcome == "replied"
 
 
-async def test_the_page_of_messages_tells_what_became_of_them_at_each_webhook(
-    service: Running, shop: Shop, clock: Clock
-) -> None:
+async def test_messages_page_shows_the_outcome_at_each_webhook(service: Running, shop: Shop, clock: Clock) -> None:
     shop.status = 500
     await push(service, PLAIN, clock)
     alice = await signed_in(service, "alice")
@@ -81,7 +79,7 @@ async def test_the_page_of_messages_tells_what_became_of_them_at_each_webhook(
             await asyncio.sleep(0.02)
 
 
-async def test_an_encrypted_reply_is_opened_by_wechatpy(service: Running, shop: Shop, clock: Clock) -> None:
+async def test_encrypted_reply_is_opened_by_wechatpy(service: Running, shop: Shop, clock: Clock) -> None:
     sealed = await push(service, SEALED, clock)
     crypto = WeChatCrypto(CALLBACK_TOKEN, KEY, APPID)
     parts = [sealed.partition(f"<{name}>")[2].partition("</")[0] for name in ("MsgSignature", "TimeStamp", "Nonce")]
@@ -100,7 +98,7 @@ async def test_without_a_good_reply_the_answer_is_success(
     assert await push(service, PLAIN, clock) == "success"
 
 
-async def test_a_repeat_is_not_asked_again(service: Running, shop: Shop, clock: Clock) -> None:
+async def test_repeat_is_not_asked_again(service: Running, shop: Shop, clock: Clock) -> None:
     text = message("text", clock(), Content="你好")
     answers = []
     for _ in range(2):

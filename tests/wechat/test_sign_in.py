@@ -51,7 +51,7 @@ async def service(wechat_settings: Settings, wechat_url: str, clock: Clock) -> A
         yield service
 
 
-async def test_an_account_is_named_instead_of_its_secret(service: Running) -> None:
+async def test_account_is_named_instead_of_its_secret(service: Running) -> None:
     flow = OAuthFlow(service.client)
     async with ProviderBrowser(HOME) as there:
         address = await flow.start("wechat")
@@ -62,7 +62,7 @@ async def test_an_account_is_named_instead_of_its_secret(service: Running) -> No
     assert user["name"] == "李四"
 
 
-async def test_a_platform_signs_in_for_an_account(
+async def test_platform_signs_in_for_an_account(
     service: Running, there: Platform, wechat: WeChatApi, clock: Clock
 ) -> None:
     await push_ticket(service, there, clock)
@@ -94,7 +94,7 @@ async def test_without_a_ticket_the_platform_cannot_sign_in(service: Running) ->
         ({"account": "shop", "component_appid": "wx"}, "name the platform instead"),
     ],
 )
-def test_a_wrong_table_is_named(table: dict[str, Any], reason: str) -> None:
+def test_wrong_table_is_named(table: dict[str, Any], reason: str) -> None:
     others = {"wechat": {"shop": {"appid": "wx", "secret": "x"}}, "wechat_platform": {"suite": {"appid": "wx-suite"}}}
     with pytest.raises(Misconfigured, match=reason):
         WeChatSettings.read("wechat", {"type": "wechat", **table}, private=True, others=others)

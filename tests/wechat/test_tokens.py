@@ -15,7 +15,7 @@ def tokens(service: Running, wechat_settings: Settings) -> TokenStore:
     return StoredTokens(service.state["tracking"], encryption).of("test", "access_token")
 
 
-async def test_a_slow_older_answer_does_not_replace_a_newer_token(tokens: TokenStore, service: Running) -> None:
+async def test_slow_older_answer_does_not_replace_a_newer_token(tokens: TokenStore, service: Running) -> None:
     older = await tokens.acquire("slow")
     await service.state["store"].idempotent("DEL", "{wechat:test}:access_token:lock")  # it has expired
     newer = await tokens.acquire("fast")
@@ -25,7 +25,7 @@ async def test_a_slow_older_answer_does_not_replace_a_newer_token(tokens: TokenS
     assert (await tokens.read()).value == "new"
 
 
-async def test_a_holder_releases_its_own_lock_only(tokens: TokenStore, service: Running) -> None:
+async def test_holder_releases_its_own_lock_only(tokens: TokenStore, service: Running) -> None:
     assert await tokens.acquire("one")
     await tokens.release("other")
     assert await tokens.acquire("other") == 0
@@ -35,7 +35,7 @@ async def test_a_holder_releases_its_own_lock_only(tokens: TokenStore, service: 
     assert await tokens.acquire("other")
 
 
-async def test_only_the_token_that_failed_is_expired(tokens: TokenStore) -> None:
+async def test_failed_token_alone_is_expired(tokens: TokenStore) -> None:
     await tokens.save(StoredToken("fresh", 2, 1), await tokens.acquire("one"))
     await tokens.expire("failed")
     assert (await tokens.read()).expires == 2
