@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from app.store.client import StoreUnavailable
-from app.store.rate_limit import RateLimiter, Rule
 from app.store.single_flight import SingleFlight
 from app.wechat.errcodes import NO_SECOND_TRY
 from app.wechat.errors import NoToken, WeChatProblem
@@ -21,7 +20,6 @@ RETRY_INTERVAL = 60
 """Seconds without a second try after a refusal for good."""
 AHEAD_PAUSE = 10
 """Seconds until the next try after a refresh ahead of time has failed."""
-FORCE_SOON, FORCE_DAY = Rule("wechat-force", 1, 30), Rule("wechat-force-day", 20, 86_400)
 
 
 class Refused(Exception):
@@ -44,14 +42,12 @@ class TokenCache:
         account: str,
         store: TokenStore,
         fetch: Fetch,
-        limiter: RateLimiter,
         clock: Callable[[], float],
         margin: float = MARGIN,
     ) -> None:
         self.account = account
         self._store = store
         self._fetch = fetch
-        self._limiter = limiter
         self._clock = clock
         self._margin = margin
         self._last = StoredToken()
@@ -140,7 +136,7 @@ class TokenCache:
         try:
             value, seconds = await self._fetch(False)
             if value == failed:
-                if await self._limiter.spend((FORCE_SOON, self.account), (FORCE_DAY, self.account)):
+                if not await self._store.may_force(self._clock()):
                     raise NoToken(self.account)
                 value, seconds = await self._fetch(True)
         except Refused as refused:

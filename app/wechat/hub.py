@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-from app.store.rate_limit import RateLimiter
 from app.wechat.access_tokens import Fetch, TokenCache
 from app.wechat.api_calls import WeChatApi, token_of, with_token
 from app.wechat.call_counts import CallCounts
@@ -22,7 +21,6 @@ class Hub:
         account: WeChatAccount,
         api: WeChatApi,
         stores: tuple[TokenStore, TokenStore],
-        limiter: RateLimiter,
         counts: CallCounts,
         clock: Callable[[], float],
         fetch_token: Fetch | None = None,
@@ -31,8 +29,8 @@ class Hub:
         self.account = account
         self._api = api
         self._counts = counts
-        self.access_token = TokenCache(name, stores[0], fetch_token or self._fetch_token, limiter, clock)
-        self.jsapi_ticket = TokenCache(f"{name} ticket", stores[1], self._fetch_ticket, limiter, clock)
+        self.access_token = TokenCache(name, stores[0], fetch_token or self._fetch_token, clock)
+        self.jsapi_ticket = TokenCache(f"{name} ticket", stores[1], self._fetch_ticket, clock)
 
     def count(self, path: str, errcode: int) -> None:
         self._counts.add(self.name, path, errcode)

@@ -6,7 +6,6 @@ from functools import partial
 from pydantic import SecretStr
 
 from app.http_client.client import SafeHttpClient
-from app.store.rate_limit import RateLimiter
 from app.wechat.api_calls import WeChatApi
 from app.wechat.call_counts import CallCounts
 from app.wechat.hub import Hub
@@ -24,13 +23,11 @@ class Hubs:
         platforms: Mapping[str, Platform],
         http: SafeHttpClient,
         tokens: StoredTokens,
-        limiter: RateLimiter,
         counts: CallCounts,
         clock: Callable[[], float],
     ) -> None:
         self.platforms = platforms
         self._tokens = tokens
-        self._limiter = limiter
         self._counts = counts
         self._clock = clock
         self._authorized: dict[tuple[str, str], Hub] = {}
@@ -87,7 +84,7 @@ class Hubs:
     def _hub(self, name: str, account: WeChatAccount, api: WeChatApi, platform: Platform | None = None) -> Hub:
         stores = (self._tokens.of(name, KINDS[0]), self._tokens.of(name, KINDS[1]))
         fetch = partial(_fetch, platform, account.appid) if platform is not None else None
-        return Hub(name, account, api, stores, self._limiter, self._counts, self._clock, fetch)
+        return Hub(name, account, api, stores, self._counts, self._clock, fetch)
 
 
 async def _fetch(platform: Platform, appid: str, _: bool) -> tuple[str, float]:

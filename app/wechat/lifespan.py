@@ -66,9 +66,9 @@ async def open_wechat(
         platforms: dict[str, Platform] = {}
         for name, table in platform_tables.items():
             store, api = PlatformStore(tracking, encryption, name), WeChatApi(http, table.api_url)
-            platforms[name] = Platform(name, table, api, store, tokens, web["rate_limiter"], clock)
+            platforms[name] = Platform(name, table, api, store, tokens, clock)
             stack.push_async_callback(platforms[name].close)
-        hubs = Hubs(accounts, platforms, http, tokens, web["rate_limiter"], counts, clock)
+        hubs = Hubs(accounts, platforms, http, tokens, counts, clock)
         stack.push_async_callback(hubs.close)
         if accounts or platforms:
             await stack.enter_async_context(background(web["lifecycle"], _flush(counts)))

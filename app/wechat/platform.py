@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
-from app.store.rate_limit import RateLimiter
 from app.web.i18n import N_
 from app.wechat.access_tokens import Refused, TokenCache
 from app.wechat.api_calls import WeChatApi, token_of, with_token
@@ -30,7 +29,6 @@ class Platform:
         api: WeChatApi,
         store: PlatformStore,
         tokens: StoredTokens,
-        limiter: RateLimiter,
         clock: Callable[[], float],
     ) -> None:
         self.name = name
@@ -39,7 +37,7 @@ class Platform:
         self.store = store
         self._clock = clock
         own = tokens.of(f"platform:{name}", "access_token")
-        self.access_token = TokenCache(f"platform {name}", own, self._fetch, limiter, clock, MARGIN)
+        self.access_token = TokenCache(f"platform {name}", own, self._fetch, clock, MARGIN)
 
     async def close(self) -> None:
         await self.access_token.close()

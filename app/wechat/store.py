@@ -11,6 +11,8 @@ from app.store.tracking import Fields, TrackedHashes, Tracking
 
 LOCK_MILLISECONDS = 15_000
 """After which the lock of a dead holder is free."""
+FORCED_A_DAY, FORCED_APART, DAY = 20, 30, 86_400
+"""WeChat's bounds of forced refreshes, the latter two in seconds."""
 
 # The same holder gets the same number again after a lost reply.
 ACQUIRE = Script("""
@@ -29,6 +31,16 @@ return 1
 """)
 EXPIRE = Script("""
 if redis.call('HGET', KEYS[1], 'digest') == ARGV[1] then redis.call('HSET', KEYS[1], 'expires', '0') end
+""")
+# The times of the last forced refreshes, newest first. A retry after a lost reply counts twice, which is only stricter.
+FORCE = Script("""
+local now, most, apart, day = unpack(ARGV)
+local last, first = redis.call('LINDEX', KEYS[1], 0), redis.call('LINDEX', KEYS[1], most - 1)
+if (last and now - last < tonumber(apart)) or (first and now - first < tonumber(day)) then return 0 end
+redis.call('LPUSH', KEYS[1], now)
+redis.call('LTRIM', KEYS[1], 0, most - 1)
+redis.call('EXPIRE', KEYS[1], day)
+return 1
 """)
 
 
@@ -101,6 +113,11 @@ class TokenStore:
         saved = bool(await SAVE.run(self._store, [self._key], fence, *fields))
         self._cache.forget(self._key)
         return saved
+
+    async def may_force(self, now: float) -> bool:
+        """Whether a refresh may be forced now; counts it, for all workers."""
+        forced = await FORCE.run(self._store, [f"{self._key}:forced"], repr(now), FORCED_A_DAY, FORCED_APART, DAY)
+        return bool(forced)
 
     async def expire(self, value: str) -> None:
         """Expires the token if it is still this one."""

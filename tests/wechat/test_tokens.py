@@ -1,11 +1,14 @@
 """The lock and the fencing number of tokens."""
 
+import httpx
 import pytest
 
 from app.sessions.signing import signing_keys
 from app.settings import Settings
 from app.store.encryption import Encryption
+from app.wechat import access_tokens
 from app.wechat.store import LOCK_MILLISECONDS, StoredToken, StoredTokens, TokenStore
+from dev.wechat.api import WeChatApi
 from tests.helpers.service import Running
 
 
@@ -41,3 +44,24 @@ async def test_failed_token_alone_is_expired(tokens: TokenStore) -> None:
     assert (await tokens.read()).expires == 2
     await tokens.expire("fresh")
     assert (await tokens.read()).expires == 0
+
+
+async def test_twenty_refreshes_are_forced_in_any_day_and_30_s_apart(tokens: TokenStore) -> None:
+    now = 1_800_000_000.0
+    assert await tokens.may_force(now)
+    assert not await tokens.may_force(now + 29.9)
+    hours = [hour for hour in range(1, 60) if await tokens.may_force(now + hour * 3600)]
+    assert hours == [*range(1, 20), *range(24, 44), *range(48, 60)]
+    later = now + 10 * 86_400
+    assert [await tokens.may_force(later + number * 30) for number in range(22)] == [True] * 20 + [False] * 2
+
+
+async def test_a_holder_that_does_not_end_is_waited_for_3_s_at_most(
+    program: httpx.AsyncClient, service: Running, wechat: WeChatApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert access_tokens.WAIT == 3
+    monkeypatch.setattr(access_tokens, "WAIT", 0.2)
+    await service.state["store"].idempotent("SET", "{wechat:shop}:access_token:lock", "gone", "PX", 600_000)
+    answer = await program.get("/wechat/shop/cgi-bin/user/info?openid=o1")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert not wechat.asked
