@@ -186,6 +186,7 @@ async def _run_in_background(parts: Parts, state: State, stack: contextlib.Async
     await stack.enter_async_context(own_port(parts.metrics, state["settings"]))
     work = (
         _every(LOG_INTERVAL, parts.access.flush, parts.metrics.gather),
+        state["tracking"].run(),
         parts.proxies.follow_names(),
         print_setup_link(state["accounts"], state["settings"]),
     )

@@ -64,5 +64,5 @@ def test_responses_and_pushes_are_read_with_these_arguments() -> None:
 @pytest.mark.parametrize("package", ["uvicorn", "redis"])
 def test_their_versions_have_an_upper_bound(package: str) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    (found,) = [line for line in project["dependencies"] if line.startswith(f"{package}[")]
+    (found,) = [line for line in project["dependencies"] if line.startswith((f"{package}[", f"{package}>"))]
     assert ",<" in found

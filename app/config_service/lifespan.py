@@ -44,7 +44,7 @@ async def open_config_service(
     settings, store = web["settings"], web["store"]
     secret_values = SecretValues(Encryption(signing_keys(settings), "config"))
     config_store = ConfigStore(store, empty_namespace())
-    namespaces = Namespaces(store, config_store, secret_values, clock)
+    namespaces = Namespaces(web["tracking"], config_store, secret_values, clock)
     editor = Editor(config_store, namespaces, secret_values, clock)
     own = OwnSettings(web["live_settings"], secret_values)
     editor.checks[OWN] = own.check

@@ -1,7 +1,6 @@
 """Namespaces in Redis: a hash each, a stream of versions whose ids are `<version>-0`, one script for every write."""
 
 import secrets
-from collections.abc import AsyncGenerator
 from dataclasses import replace
 
 from app.config_service.models import Namespace, Version
@@ -107,7 +106,3 @@ class ConfigStore:
         """All that are newer, newest first."""
         found = await self._store.idempotent("XREVRANGE", keys.config_history(name), "+", f"({version}-0")
         return [Version.load(int(entry.partition(b"-")[0]), fields[1]) for entry, fields in found]
-
-    def changes(self) -> AsyncGenerator[bytes | None]:
-        """Names of namespaces that were written; None where some may have been missed."""
-        return self._store.subscribe(keys.CONFIG_CHANGED)

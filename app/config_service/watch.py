@@ -9,7 +9,9 @@ import orjson
 from app.config_service.models import OWN, Namespace
 from app.config_service.secret_values import CannotDecrypt, SecretValues
 from app.config_service.store import ConfigStore
-from app.store.client import ResponseError, Store, StoreUnavailable
+from app.store.client import ResponseError, StoreUnavailable
+from app.store.keys import CONFIG_CHANGED
+from app.store.tracking import Tracking
 from app.web.fast_path import StaticHeaders
 
 MAX_CACHED = 256
@@ -61,9 +63,14 @@ def visible(namespace: Namespace, secret_values: SecretValues, *, secrets: bool)
 
 class Namespaces:
     def __init__(
-        self, store: Store, config_store: ConfigStore, secret_values: SecretValues, clock: Callable[[], float]
+        self,
+        tracking: Tracking,
+        config_store: ConfigStore,
+        secret_values: SecretValues,
+        clock: Callable[[], float],
     ) -> None:
-        self._store = store
+        self._tracking = tracking
+        self._store = tracking.store
         self._config_store = config_store
         self._secret_values = secret_values
         self._clock = clock
@@ -140,7 +147,7 @@ class Namespaces:
 
     async def run(self) -> None:
         """Follows announcements until cancelled."""
-        async with aclosing(self._config_store.changes()) as names:
+        async with aclosing(self._tracking.subscribe(CONFIG_CHANGED)) as names:
             async for name in names:
                 self._listening = True
                 await self._refresh([name.decode()] if name is not None else [*self._known])

@@ -38,7 +38,7 @@ async def open_counter(web: WebState, metrics: Metrics) -> AsyncIterator[Counter
     async with store.sibling() as barrier:
         counter = CounterStore(store, barrier, web["settings"].counter_reached)
         web["health"].add("redis", counter.failure)
-        live = Live(store, counter, COUNTERS)
+        live = Live(web["tracking"], counter, COUNTERS)
         tally = Tally(counter, most_waiting=web["settings"].max_queued_hits, changed=live.changed)
         web["health"].add_warning(tally.eviction_warning)
         metrics.add(*_readings(tally, live))

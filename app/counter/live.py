@@ -1,13 +1,14 @@
-"""Live totals: one Redis subscription per worker, however many browsers watch."""
+"""Live totals: one subscription per worker, however many browsers watch."""
 
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 
 from app.counter.store import CounterStore
-from app.store.client import ResponseError, Store, StoreUnavailable
+from app.store.client import ResponseError, StoreUnavailable
 from app.store.keys import HITS_CHANGED
 from app.store.tasks import run_until_one_ends
+from app.store.tracking import Tracking
 
 UPDATE_INTERVAL = 0.1
 """Seconds between announcements and between reads: a busy site costs Redis ten of each per second and worker."""
@@ -20,8 +21,8 @@ an announcement: a subscription whose connection died silently receives none.
 class Live:
     """The totals of some counters, read again after each announced change while there are watchers."""
 
-    def __init__(self, store: Store, counter: CounterStore, names: tuple[str, ...]) -> None:
-        self._store = store
+    def __init__(self, tracking: Tracking, counter: CounterStore, names: tuple[str, ...]) -> None:
+        self._tracking = tracking
         self._counter = counter
         self._names = names
         self._totals: dict[str, int] | None = None
@@ -74,7 +75,7 @@ class Live:
                 await self._counter.announce()
 
     async def _listen(self) -> None:
-        async with aclosing(self._store.subscribe(HITS_CHANGED)) as messages:
+        async with aclosing(self._tracking.subscribe(HITS_CHANGED)) as messages:
             async for _ in messages:
                 self._stale.set()
 

@@ -13,6 +13,7 @@ from app.hooks.store import Entry, HooksStore
 from app.store import keys
 from app.store.client import ResponseError, StoreUnavailable
 from app.store.tasks import run_until_one_ends
+from app.store.tracking import Tracking
 
 CHECK_INTERVAL = 5.0
 """Seconds after which streams are read without an announcement: one may have been missed."""
@@ -23,6 +24,7 @@ class Consumer:
     def __init__(
         self,
         store: HooksStore,
+        tracking: Tracking,
         webhooks: Callable[[], dict[str, Webhook]],
         in_process: InProcess,
         taken: Callable[[], None],
@@ -30,6 +32,7 @@ class Consumer:
         clock: Callable[[], float],
     ) -> None:
         self._store = store
+        self._tracking = tracking
         self._webhooks = webhooks
         self._in_process = in_process
         self._taken = taken
@@ -43,7 +46,7 @@ class Consumer:
         await run_until_one_ends(self._listen(), self._take_all(), self._trim())
 
     async def _listen(self) -> None:
-        async with aclosing(self._store.store.subscribe(keys.EVENTS_RAISED)) as messages:
+        async with aclosing(self._tracking.subscribe(keys.EVENTS_RAISED)) as messages:
             async for stream in messages:
                 self._announced |= set(keys.RAISED_PARTS) if stream is None else {_part_of(stream.decode())}
                 self._raised.set()

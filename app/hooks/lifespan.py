@@ -21,6 +21,7 @@ from app.sessions.signing import signing_keys
 from app.store import keys
 from app.store.client import ResponseError, StoreUnavailable
 from app.store.encryption import Encryption
+from app.store.tracking import Tracking
 from app.web.errors import Forbidden
 from app.web.lifespan import WebState
 
@@ -59,11 +60,13 @@ async def open_hooks(web: WebState, metrics: Metrics, clock: Callable[[], float]
     async with AsyncExitStack() as stack:
         sender = await stack.enter_async_context(Sender(settings))
         delivery = DeliveryLoop(store, sender, encryption, settings.webhook_retries, settings.webhook_timeout, clock)
-        consumer = Consumer(store, lambda: delivery.webhooks, in_process, delivery.wake, secrets.token_hex(6), clock)
+        consumer = Consumer(
+            store, web["tracking"], lambda: delivery.webhooks, in_process, delivery.wake, secrets.token_hex(6), clock
+        )
         metrics.add(*_readings(delivery))
         stack.push_async_callback(in_process.aclose)
         work = (
-            _follow(store, delivery),
+            _follow(web["tracking"], delivery),
             consumer.run(),
             delivery.run(),
             watch_store(web["store"], settings.store_lost_after, clock),
@@ -90,9 +93,9 @@ async def _before_sign_in(
         raise Forbidden(str(refused)) from None
 
 
-async def _follow(store: HooksStore, delivery: DeliveryLoop) -> None:
+async def _follow(tracking: Tracking, delivery: DeliveryLoop) -> None:
     """Reads the webhooks when they change."""
-    async with aclosing(store.store.subscribe(keys.HOOKS_CHANGED)) as messages:
+    async with aclosing(tracking.subscribe(keys.HOOKS_CHANGED)) as messages:
         async for _ in messages:
             with suppress(StoreUnavailable, ResponseError):
                 await delivery.reload()

@@ -1,12 +1,11 @@
-"""The interface to Redis: commands with explicit retry rules, and subscriptions."""
+"""The interface to Redis: commands with explicit retry rules."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Self
 
-from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import (
     AskError,
     BusyLoadingError,
@@ -21,8 +20,9 @@ from redis.exceptions import (
     TryAgainError,
 )
 
-from app.store.connection import Argument, Interrupted, NodeConnection, Reply, StoreUnavailable, Tracker
-from app.store.refusals import FIRST_PAUSE, MAX_PAUSE, Refusals
+from app.store.connection import Argument, Interrupted, NodeConnection, Reply, StoreUnavailable
+from app.store.pushes import Tracker
+from app.store.refusals import Refusals
 from app.store.topology import OneNode, Topology
 
 __all__ = ["CannotWrite", "NoPermissionError", "NoScriptError", "ResponseError", "Store", "StoreUnavailable"]
@@ -95,6 +95,10 @@ class Store:
         return bool(self._nodes) and all(connection.up for connection in self._nodes.values())
 
     @property
+    def open_connections(self) -> list[NodeConnection]:
+        return [connection for connection in self._nodes.values() if connection.up]
+
+    @property
     def sharded(self) -> bool:
         """Whether several nodes share the keys: then a script reaches only those of one hash tag."""
         return not isinstance(self._topology, OneNode)
@@ -120,23 +124,6 @@ class Store:
             return await self._ask(command, key, deadline)
         except Interrupted as error:
             return await self._ask_again(command, key, deadline, error)
-
-    async def subscribe(self, channel: str) -> AsyncGenerator[bytes | None]:
-        """Yields the messages of a channel for ever; None after each (re)connection, when messages may be missing."""
-        part, pause = f"the channel {channel}", FIRST_PAUSE
-        while True:
-            try:
-                connection = await self._topology.connect(await self._node(channel))
-                async with aclosing(_messages(connection, channel, self._timeout)) as messages:
-                    async for message in messages:
-                        self.refusals.clear(part)
-                        pause = FIRST_PAUSE
-                        yield message
-            except (RedisError, OSError, StoreUnavailable) as error:
-                most = MAX_PAUSE if self.refusals.note(part, error) else FIRST_PAUSE
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, most)
-                await self._refresh()
 
     async def _ask(self, command: tuple[Argument, ...], key: Argument, deadline: float) -> Reply:
         """Sends a command to the node that has its key; again, or to another node, if that has not applied it."""
@@ -261,27 +248,6 @@ class Store:
         for node, connection in self._nodes.items():
             if connection.failing and node not in nodes:
                 self._tasks[node].cancel()
-
-
-async def _messages(connection: AbstractConnection, channel: str, patience: float) -> AsyncGenerator[bytes | None]:
-    """The messages of a subscription. An idle one sends PING, so that a dead peer is detected."""
-    asked = False
-    try:
-        await connection.send_command("SUBSCRIBE", channel)
-        while True:
-            pushed: object = await connection.read_response(timeout=patience, push_request=True)
-            if pushed is None:
-                if asked:
-                    raise TimeoutError
-                await connection.send_command("PING")
-            asked = pushed is None
-            match pushed:
-                case [b"subscribe", *_]:
-                    yield None
-                case [b"message", _, bytes(message)]:
-                    yield message
-    finally:
-        await connection.disconnect(nowait=True)
 
 
 def _key(command: tuple[Argument, ...], near: str) -> Argument:

@@ -10,7 +10,7 @@ import math
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
-from typing import Any, Protocol
+from typing import Any
 
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import (
@@ -22,6 +22,7 @@ from redis.exceptions import (
     ResponseError,
 )
 
+from app.store.pushes import Invalidation, Message, Tracker, receive_pushes
 from app.store.refusals import MAX_PAUSE, Refusals
 from app.store.tasks import run_until_one_ends
 
@@ -33,23 +34,6 @@ RECONNECT_FIRST, RECONNECT_MAX = 0.02, 1.0
 """Seconds between two attempts to connect: doubled up to the maximum."""
 GRACE = 0.5
 """Seconds for which callers wait for a lost connection; later calls fail at once."""
-
-
-class Invalidation:
-    """An invalidation among the replies: of these keys, or of all (None)."""
-
-    def __init__(self, keys: list[bytes] | None) -> None:
-        self.keys = keys
-
-
-class Tracker(Protocol):
-    """Receives the invalidations of a connection (CLIENT TRACKING)."""
-
-    def changed(self, keys: list[bytes] | None) -> None:
-        """Invalidates these keys, or all (None)."""
-
-    def lost(self) -> None:
-        """The connection is lost: everything is invalid."""
 
 
 class StoreUnavailable(Exception):
@@ -183,6 +167,8 @@ class NodeConnection:
         reason = "the connection was lost"
         self.connections += 1
         self._now(connection, None)
+        if self._tracker is not None:
+            self._tracker.opened()
         try:
             await run_until_one_ends(self._write(connection), self._read(connection), self._watch())
         except (RedisError, OSError, RuntimeError) as error:  # RuntimeError: uvloop's, of a transport just closed
@@ -191,17 +177,12 @@ class NodeConnection:
             self._lose(reason)
             self._abandon(reason)
             if self._tracker is not None:
-                self._tracker.lost()
+                self._tracker.lost(self)
             with suppress(RedisError, OSError):
                 await connection.disconnect(nowait=True)
 
     async def _track(self, connection: AbstractConnection) -> None:
-        async def invalidated(message: list[Any]) -> Invalidation:
-            return Invalidation(message[1])
-
-        # redis-py offers client-side tracking only in its synchronous client; the parser supports it.
-        parser: Any = connection._parser
-        parser.set_invalidation_push_handler(invalidated)
+        receive_pushes(connection)
         async with asyncio.timeout(self._timeout):
             await connection.send_command("CLIENT", "TRACKING", "ON")
             await connection.read_response()
@@ -229,12 +210,16 @@ class NodeConnection:
             except (ResponseError, BusyLoadingError) as error:
                 self._answer(error)
             else:
-                if isinstance(reply, Invalidation):
-                    assert self._tracker is not None
-                    self._tracker.changed(reply.keys)
-                else:
-                    self._answer(reply)
+                self._receive(reply)
         raise demoted
+
+    def _receive(self, reply: Reply | Invalidation | Message) -> None:
+        if self._tracker is not None and isinstance(reply, Invalidation):
+            self._tracker.changed(reply.keys)
+        elif self._tracker is not None and isinstance(reply, Message):
+            self._tracker.message(*reply)
+        else:
+            self._answer(reply)
 
     def _answer(self, reply: Reply) -> None:
         try:

@@ -5,22 +5,24 @@ changes (CLIENT TRACKING). Replies and invalidations arrive in order, so a late 
 a value invalidated while it was being read is used, but not cached. Without the connection nothing is cached.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from app.store.client import Store, StoreUnavailable
+from app.store.subscriptions import Subscriptions
 
 T = TypeVar("T")
 Fields = Mapping[bytes, bytes]
 
 
 class Tracking:
-    """The tracked connection, one for all caches of a worker."""
+    """The tracked connection, one for all caches and all subscriptions of a worker."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
         self.tracked = store.sibling(tracker=self)
         self._caches: list[TrackedHashes[Any]] = []
+        self._subscriptions = Subscriptions(self.tracked)
 
     async def __aenter__(self) -> "Tracking":
         await self.tracked.__aenter__()
@@ -29,20 +31,34 @@ class Tracking:
     async def __aexit__(self, *exception: object) -> None:
         await self.tracked.__aexit__(*exception)
 
+    async def run(self) -> None:
+        """Keeps subscribed, until cancelled."""
+        await self._subscriptions.run()
+
+    def subscribe(self, channel: str) -> AsyncGenerator[bytes | None]:
+        """The messages of a channel for ever; None at first, and whenever some may be missing."""
+        return self._subscriptions.messages(channel)
+
     def add(self, cache: "TrackedHashes[Any]") -> None:
         self._caches.append(cache)
 
+    def opened(self) -> None:
+        self._subscriptions.opened()
+
     def changed(self, keys: list[bytes] | None) -> None:
-        if keys is None:
-            self.lost()
-            return
-        for key in keys:
-            for cache in self._caches:
+        for cache in self._caches:
+            if keys is None:
+                cache.clear()
+                continue
+            for key in keys:
                 cache.forget(key.decode())
 
-    def lost(self) -> None:
-        for cache in self._caches:
-            cache.clear()
+    def message(self, channel: str, data: bytes) -> None:
+        self._subscriptions.tell(channel, data)
+
+    def lost(self, connection: object) -> None:
+        self._subscriptions.lost(connection)
+        self.changed(None)
 
 
 class Pin(NamedTuple):

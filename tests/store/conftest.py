@@ -12,6 +12,7 @@ import uvloop
 
 from app.store.client import Store
 from app.store.topology import topology
+from app.store.tracking import Tracking
 from tests.helpers.embedded_users import deserted
 from tests.helpers.proxy import Proxy, proxy
 from tests.helpers.valkey import Valkey
@@ -54,6 +55,21 @@ async def store(server: Valkey, opened: Opened) -> AsyncIterator[Store]:
     """A store on the session's Valkey."""
     async with opened(server.url) as store:
         yield store
+
+
+@asynccontextmanager
+async def tracked(store: Store) -> AsyncIterator[Tracking]:
+    """The tracked connection of a store, which listens to what is subscribed to."""
+    async with Tracking(store) as tracking:
+        running = asyncio.create_task(tracking.run())
+        yield tracking
+        running.cancel()
+
+
+@pytest.fixture
+async def tracking(store: Store) -> AsyncIterator[Tracking]:
+    async with tracked(store) as tracking:
+        yield tracking
 
 
 @pytest.fixture(scope="module")

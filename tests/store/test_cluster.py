@@ -14,7 +14,7 @@ from tests.helpers.sockets import free_port
 from tests.helpers.valkey import Valkey
 from tests.helpers.waiting import answers, eventually, refused
 from tests.store.cluster import Node, Nodes, cluster, keys_on
-from tests.store.conftest import Opened
+from tests.store.conftest import Opened, tracked
 from tests.store.fake import fake
 
 
@@ -76,8 +76,8 @@ async def test_commands_without_a_key_go_anywhere(nodes: Nodes, opened: Opened) 
 
 
 async def test_a_message_reaches_subscribers_at_every_node(nodes: Nodes, opened: Opened) -> None:
-    async with opened(nodes.url) as store:
-        channels = [store.subscribe(key) for number in range(3) for key in keys_on(number, 1, "channel")]
+    async with opened(nodes.url) as store, tracked(store) as tracking:
+        channels = [tracking.subscribe(key) for number in range(3) for key in keys_on(number, 1, "channel")]
         assert await asyncio.gather(*(anext(channel) for channel in channels)) == [None] * 3
         for number, key in enumerate(keys_on(number, 1, "channel")[0] for number in range(3)):
             await store.once("PUBLISH", key, number)

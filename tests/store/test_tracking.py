@@ -19,7 +19,13 @@ class Diary:
     def changed(self, keys: list[bytes] | None) -> None:
         self.changes.append(keys)
 
-    def lost(self) -> None:
+    def opened(self) -> None:
+        pass
+
+    def message(self, channel: str, data: bytes) -> None:
+        pass
+
+    def lost(self, connection: object) -> None:
         self.losses += 1
 
 
