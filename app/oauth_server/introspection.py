@@ -1,6 +1,6 @@
 """Introspection (RFC 7662): a question that comes again needs no round trip to Redis."""
 
-from typing import Any
+from typing import Any, cast
 
 import orjson
 from starlette.requests import Request
@@ -10,22 +10,35 @@ from starlette.types import Receive, Scope, Send
 
 from app.oauth_server.endpoint import authorization_of, form_parameters, oauth_endpoint, open_routes
 from app.oauth_server.errors import OAuthError
+from app.oauth_server.kept_answers import MAX_QUESTION_LENGTH
 from app.oauth_server.lifespan import OAuthServerState
 from app.oauth_server.parameters import required
 from app.oauth_server.userinfo import HEADERS
-from app.web.fast_path import respond
+from app.server.protocol import BODY
+from app.web.fast_path import FastEndpoint, FastResponse, respond
 from app.web.headers import headers_of
 from app.web.responses import json_response
 
 INACTIVE = {"active": False}
 
 
-class Introspection:
+class Introspection(FastEndpoint):
+    max_fast_body = MAX_QUESTION_LENGTH
+
+    def try_fast(self, scope: Scope) -> FastResponse | None:
+        body = scope.get(BODY)
+        return None if body is None else self._kept(scope, body)
+
+    def _kept(self, scope: Scope, body: bytes) -> FastResponse | None:
+        answers = cast(OAuthServerState, scope["state"])["oauth_server"].kept_answers
+        kept = answers.find(_question(scope, body))
+        return None if kept is None else (HEADERS, kept)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request: Request[OAuthServerState] = Request(scope, receive)
-        kept = request.state["oauth_server"].kept_answers.find(await _question(request))
+        kept = self._kept(scope, await request.body())
         if kept is not None:
-            await respond((HEADERS, kept), send)
+            await respond(kept, send)
         else:
             await (await introspect(request))(scope, receive, send)
 
@@ -54,14 +67,14 @@ async def introspect(request: Request[OAuthServerState]) -> Response:
     }
     answer |= {"exp": live.expires} if live.expires is not None else {}
     if caller.auth == "secret":  # an assertion is good once
-        provider.kept_answers.keep(await _question(request), live, orjson.dumps(answer), caller)
+        provider.kept_answers.keep(_question(request.scope, await request.body()), live, orjson.dumps(answer), caller)
     return json_response(answer)
 
 
-async def _question(request: Request[OAuthServerState]) -> bytes:
+def _question(scope: Scope, body: bytes) -> bytes:
     """All that the answer depends on: who asks, and about what."""
-    content_type = headers_of(request.scope).get(b"content-type", b"")
-    return b"\n".join((authorization_of(request) or b"", content_type, await request.body()))
+    headers = headers_of(scope)
+    return b"\n".join((headers.get(b"authorization", b""), headers.get(b"content-type", b""), body))
 
 
 endpoint: Any = Introspection()

@@ -2,7 +2,7 @@
 
 - A response leaves in one write. uvicorn writes head and body with a system call each, and checks and joins every
   header: a fifth of a small response's cost (docs/benchmarks.md). Streams, HEAD and 304 are uvicorn's.
-- A response from memory needs no task.
+- A response from memory needs no task, also where it depends on a small form: the application is asked with its body.
 - The head of a request has a size limit: httptools joins the pieces of a long header in quadratic time.
 - Trailers are not headers. uvicorn appends them: an X-Forwarded-For that no proxy has checked would be believed.
 - An `Upgrade` is ignored and the body read as HTTP/1.1 (RFC 9110, 7.8). httptools stops at the end of the head, and
@@ -38,6 +38,8 @@ NOT_ORDINARY = frozenset({b"connection", b"transfer-encoding"})
 HTTP_1_1 = "1.1"
 UPGRADE_IGNORED = "tallygate.upgrade_ignored"
 """The scope key of a request whose Upgrade was ignored: what follows its head is its body, or the next request."""
+BODY = "tallygate.body"
+"""The scope key of a whole body, for an application that may respond to it without a task."""
 MAX_HEAD_BYTES = 65_536
 """Bytes of a request's head that may come after its first piece; and likewise of its trailers."""
 MAX_RENDERED_HEADERS = 512
@@ -61,6 +63,8 @@ class OneWriteProtocol(HttpToolsProtocol):
     _more_head = 0
     _brought_body = False
     _upgrade_headers: tuple[Header, ...] = ()
+    _held: tuple[RequestResponseCycle, ASGI3Application] | None = None
+    """A request that waits for its body, before the application is asked."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         super().connection_made(transport)
@@ -123,8 +127,12 @@ class OneWriteProtocol(HttpToolsProtocol):
         self.headers = cast(Any, WholeHead(self.headers))
 
     def on_message_complete(self) -> None:
-        if not self.parser.should_upgrade():
-            super().on_message_complete()
+        if self.parser.should_upgrade():
+            return
+        super().on_message_complete()
+        if self._held is not None:
+            held, self._held = self._held, None
+            self._start_with_body(*held)
 
     def on_body(self, body: bytes) -> None:
         self._brought_body = True
@@ -145,6 +153,19 @@ class OneWriteProtocol(HttpToolsProtocol):
         lifecycle = self.app_state.get("lifecycle")
         if lifecycle is not None and lifecycle.leaving:
             cycle.keep_alive = False  # a request that comes just as the connection is closed at the end would be lost
+        wants_body = getattr(app, "wants_body", None) if cycle.scope["method"] == "POST" else None
+        if wants_body is None or cycle.waiting_for_100_continue or not wants_body(cycle.scope):
+            self._start(cycle, app)
+        elif cycle.more_body:
+            self._held = (cycle, app)
+        else:
+            self._start_with_body(cycle, app)
+
+    def _start_with_body(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        cast(Any, cycle.scope)[BODY] = bytes(cycle.body)
+        self._start(cycle, app)
+
+    def _start(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         try_fast = getattr(app, "try_fast", None)
         if try_fast is None or not try_fast(cycle.scope, partial(self._reply, cycle)):
             super()._start_asgi_task(cycle, OneWrite(cycle, app, RENDERED_HEADERS))

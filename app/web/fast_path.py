@@ -41,6 +41,9 @@ class Deferred(NamedTuple):
 class FastEndpoint:
     """Gives `try_fast` for the usual request and `handle` for every other."""
 
+    max_fast_body = 0
+    """The longest body with which `try_fast` is asked: it stands in the scope as `BODY`."""
+
     def try_fast(self, scope: Scope) -> FastResponse | Deferred | None:
         """The answer when it takes no asking, or the promise of one; None, with nothing done, when it is for `handle`.
 

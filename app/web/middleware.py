@@ -79,6 +79,14 @@ class Middleware:
         else:
             await send({"type": "websocket.close", "code": 1000})
 
+    def wants_body(self, scope: Scope) -> bool:
+        """Whether `try_fast` needs the body, which is small."""
+        route = self._find(scope["method"], scope["path"])
+        if route is None or not isinstance(route.endpoint, FastEndpoint):
+            return False
+        length = headers_of(scope).get(b"content-length", b"")
+        return length.isdigit() and len(length) < 6 and int(length) <= route.endpoint.max_fast_body
+
     def try_fast(self, scope: Scope, reply: Reply) -> bool:
         """Answers a request for a FastEndpoint through `reply`, at once or soon, without a task.
 

@@ -1,18 +1,24 @@
 """Userinfo and introspection from the worker's memory: no command to Redis, and no stale answer."""
 
 import asyncio
+import base64
+import re
 from collections.abc import Awaitable, Callable
 
 import httpx
 import pytest
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.oauth_server.clients import configured_clients
+from app.oauth_server.introspection import Introspection
+from app.server.protocol import OneWriteProtocol
 from app.settings import Settings
 from tests.helpers.cast import Cast, signed_in
 from tests.helpers.clock import Clock
 from tests.helpers.service import Running, running
 from tests.helpers.sockets import PATIENCE
 from tests.oauth_server.conftest import SECRET, RelyingParty, clients
+from tests.server.test_protocol import served, told
 
 
 @pytest.fixture
@@ -38,6 +44,29 @@ async def test_token_that_is_asked_about_again_costs_no_command(
     assert {name: value for name, value in again.headers.items() if name not in varying} == {
         name: value for name, value in first.headers.items() if name not in varying
     }
+
+
+async def test_introspection_without_a_task_says_what_it_says_with_one(
+    service: Running, app: RelyingParty, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens = await app.sign_in()
+    await introspected(app, tokens["access_token"])
+    form = f"token={tokens['access_token']}".encode()
+    basic = base64.b64encode(f"gateway:{SECRET}".encode())
+    request = (
+        b"POST /oauth2/introspect HTTP/1.1\r\nHost: tallygate.test\r\nAuthorization: Basic %b\r\nConnection: %b\r\n"
+        b"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%b"
+    )
+    kept_open, closed = (request % (basic, connection, len(form), form) for connection in (b"keep-alive", b"close"))
+    answers = []
+    for protocol in (HttpToolsProtocol, OneWriteProtocol):
+        async with served(service.app, protocol, service.state) as port:
+            said = await told(port, kept_open + closed)
+            answers.append(re.sub(rb"x-request-id: \w+\r\n", b"", said))
+        monkeypatch.setattr(Introspection, "__call__", None)  # the second one needs none
+    ordinary, fast = answers
+    assert ordinary.count(b'"active":true') == 2
+    assert sorted(fast.splitlines()) == sorted(ordinary.splitlines())  # headers come in another order
 
 
 @pytest.mark.parametrize("way", ["expired", "revoked", "signed out", "disabled", "group", "renamed", "refreshed"])
