@@ -29,7 +29,7 @@ MAX_ASSERTION_LENGTH = 8192
 
 
 class ClientAuthentication:
-    """`audiences` are what assertions may be meant for: the issuer, and the token endpoint."""
+    """`audiences` are what assertions may be meant for: the issuer, the token endpoint, pushed requests."""
 
     def __init__(self, clients: Clients, audiences: frozenset[str], clock: Callable[[], float]) -> None:
         self._clients = clients
@@ -74,6 +74,8 @@ class ClientAuthentication:
             or not now < expires + LEEWAY <= now + MAX_ASSERTION_LIFETIME + 2 * LEEWAY
         ):
             raise InvalidClient("exp of the assertion is missing, past, or more than an hour ahead")
+        if not isinstance(claims.get("nbf", 0), (int, float)) or claims.get("nbf", 0) > now + LEEWAY:
+            raise InvalidClient("nbf of the assertion is ahead")
         if not isinstance(claims.get("jti"), str) or not claims["jti"]:
             raise InvalidClient("jti of the assertion is missing")
         if not await self._clients.store.use_assertion(client.id, claims["jti"], int(expires + LEEWAY - now) + 1):

@@ -65,7 +65,7 @@ async def open_oauth_server(
     for error in client_errors(settings):
         structlog.get_logger("app").error("a client is left out", why=error)
     clients = Clients(ClientStore(web["store"], web["tracking"]), configured_clients(settings)[0])
-    audiences = frozenset({issuer, f"{issuer}/oauth2/token"} if issuer else ())
+    audiences = frozenset({issuer, f"{issuer}/oauth2/token", f"{issuer}/oauth2/par"} if issuer else ())  # RFC 9126, 2
     issuing = Issuing(
         issuer or "", store, clients, accounts, signing["signing_keys"], TokenFormat(signing_keys(settings)), clock
     )

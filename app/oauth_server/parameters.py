@@ -8,6 +8,8 @@ from app.oauth_server.errors import OAuthError
 MAX_PARAMETERS = 50
 MAX_PARAMETERS_LENGTH = 16 * 1024
 MAX_VALUE_LENGTH = 8 * 1024
+NO_TEXT = frozenset("\0") | {chr(0xDC00 + byte) for byte in range(0x80, 0x100)}
+"""NUL, and bytes that are not UTF-8 (PEP 383)."""
 Parameters = Mapping[str, str]
 
 
@@ -17,23 +19,21 @@ def parsed(encoded: bytes) -> tuple[dict[str, str], OAuthError | None]:
     An empty parameter counts as missing (RFC 6749, 3.1). Authorization needs the first part in any case: it says where
     an error may be sent.
     """
-    if len(encoded) > MAX_PARAMETERS_LENGTH:
-        return {}, OAuthError("invalid_request", "the request is too long")
-    try:
-        pairs = parse_qsl(encoded.decode("ascii"), errors="strict", max_num_fields=MAX_PARAMETERS)
-    except UnicodeDecodeError:
-        return {}, OAuthError("invalid_request", "the parameters must be URL-encoded UTF-8")
-    except ValueError:
-        return {}, OAuthError("invalid_request", f"more than {MAX_PARAMETERS} parameters")
-    found: dict[str, str] = {}
     wrong: OAuthError | None = None
+    parts = encoded.decode("ascii", "surrogateescape").split("&")
+    if len(encoded) > MAX_PARAMETERS_LENGTH:
+        wrong = OAuthError("invalid_request", "the request is too long")
+    elif len(parts) > MAX_PARAMETERS:
+        wrong = OAuthError("invalid_request", f"more than {MAX_PARAMETERS} parameters")
+    pairs = parse_qsl("&".join(parts[:MAX_PARAMETERS]), errors="surrogateescape")
+    found: dict[str, str] = {}
     doubled = set()
     for name, value in pairs:
         if name in found:
             doubled.add(name)
             wrong = wrong or OAuthError("invalid_request", f"{_named(name)} is there more than once")
-        elif len(value) > MAX_VALUE_LENGTH or "\0" in value:
-            wrong = wrong or OAuthError("invalid_request", f"{_named(name)} is too long, or holds a NUL")
+        elif len(value) > MAX_VALUE_LENGTH or not NO_TEXT.isdisjoint(value):
+            wrong = wrong or OAuthError("invalid_request", f"{_named(name)} is too long, holds a NUL, or is not UTF-8")
         else:
             found[name] = value
     return {name: value for name, value in found.items() if name not in doubled}, wrong

@@ -8,11 +8,18 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, request_response
 from starlette.types import Receive, Scope, Send
 
-from app.oauth_server.endpoint import OTHER_SITES, authorization_of, form_parameters, oauth_endpoint, open_routes
+from app.oauth_server.endpoint import (
+    FORM,
+    OTHER_SITES,
+    authorization_of,
+    form_parameters,
+    oauth_endpoint,
+    open_routes,
+)
 from app.oauth_server.errors import OAuthError
 from app.oauth_server.lifespan import OAuthServerState
 from app.web.fast_path import FastEndpoint, FastResponse, StaticHeaders
-from app.web.headers import headers_of
+from app.web.headers import content_type, headers_of
 from app.web.policy import PolicyRoute
 from app.web.responses import json_response
 
@@ -47,9 +54,7 @@ async def userinfo(request: Request[OAuthServerState]) -> Response:
     if live is None or live.expires is None:
         raise bad_token("invalid_token", "the access token is wrong, expired or revoked")
     if "openid" not in live.scopes:
-        error = bad_token("insufficient_scope", "the access token lacks the scope openid")
-        error.status = 403
-        raise error
+        raise bad_token("insufficient_scope", "the access token lacks the scope openid", 403)
     claims = await provider.issuing.claims(live.user, live.client, live.scopes)
     if request.method == "GET":
         provider.kept_answers.keep(authorization_of(request) or b"", live, orjson.dumps(claims))
@@ -58,19 +63,23 @@ async def userinfo(request: Request[OAuthServerState]) -> Response:
 
 async def _bearer(request: Request[OAuthServerState]) -> str:
     """The access token (RFC 6750): never one of the query, which is logged. Raises OAuthError."""
-    header = authorization_of(request)
-    if header is not None:
-        scheme, _, token = header.decode("latin-1").partition(" ")
-        if scheme.lower() != "bearer":
-            raise bad_token("invalid_request", "the Authorization header is no Bearer header")
-        return token.strip()
-    if request.method == "POST" and (sent := (await form_parameters(request)).get("access_token")):
+    header, sent = authorization_of(request), None
+    if request.method == "POST" and (header is None or content_type(request) == FORM):
+        sent = (await form_parameters(request)).get("access_token")
+    if header is None:
+        if sent is None:
+            raise bad_token("invalid_token", "the access token is missing")
         return sent
-    raise bad_token("invalid_token", "the access token is missing")
+    if sent is not None:
+        raise bad_token("invalid_request", "send the access token in one way only", 400)
+    scheme, _, token = header.decode("latin-1").partition(" ")
+    if scheme.lower() != "bearer":
+        raise bad_token("invalid_request", "the Authorization header is no Bearer header")
+    return token.strip()
 
 
-def bad_token(code: str, description: str) -> OAuthError:
-    error = OAuthError(code, description, 401)
+def bad_token(code: str, description: str, status: int = 401) -> OAuthError:
+    error = OAuthError(code, description, status)
     error.challenge = f'Bearer error="{code}",'
     return error
 

@@ -104,7 +104,7 @@ async def test_private_key_jwt_takes_one_assertion_once(app: RelyingParty, clock
         assertion(stranger, {"jwk": stranger.as_dict(private=False)}), unsigned,
         "eyJhbGciOiJub25lIn0" + unsigned[unsigned.index("."):], assertion(iss="app"), assertion(sub="app"),
         assertion(aud="https://evil.example"), assertion(aud=None), assertion(exp=None),
-        assertion(exp=int(clock()) - 61),
+        assertion(exp=int(clock()) - 61), assertion(nbf=int(clock()) + 99), assertion(nbf="x"),
         assertion(exp=int(clock()) + 99_999), assertion(jti=None), assertion(exp="x"), "x", "a.b.c", "é.é.é",
     ]  # fmt: skip
     for text in wrong:
@@ -114,5 +114,6 @@ async def test_private_key_jwt_takes_one_assertion_once(app: RelyingParty, clock
     assert await asked(assertion()) == 200
     assert await asked(assertion()) == 401
     assert await asked(assertion(jti="2", aud=["http://tallygate.test/oauth2/token", "x"])) == 200
+    assert await asked(assertion(jti="3", aud="http://tallygate.test/oauth2/par")) == 200  # RFC 9126, 2
     with_secret = await app.browser.post("/oauth2/introspect", data={"token": "x"}, auth=("signs", SECRET))
     assert with_secret.status_code == 401
