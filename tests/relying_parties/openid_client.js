@@ -1,6 +1,7 @@
 // openid-client (certified) against the provider: prints what it got as JSON.
 // usage: node openid_client.js issuer clientId secret redirectUri cookie
 import * as client from 'openid-client'
+import { execFileSync } from 'node:child_process'
 
 const [issuer, clientId, secret, redirectUri, cookie] = process.argv.slice(2)
 const insecure = { execute: [client.allowInsecureRequests] }
@@ -24,6 +25,8 @@ const checks = { pkceCodeVerifier: codeVerifier, expectedState: parameters.state
 const tokens = await client.authorizationCodeGrant(config, await signIn(client.buildAuthorizationUrl(config, parameters)), checks)
 const claims = tokens.claims()
 const user = await client.fetchUserInfo(config, tokens.access_token, claims.sub)
+const [program, ...rotation] = JSON.parse(process.env.ROTATE_KEYS)
+execFileSync(program, rotation)
 const refreshed = await client.refreshTokenGrant(config, tokens.refresh_token)
 const active = await client.tokenIntrospection(config, refreshed.access_token)
 const pushed = await signIn(await client.buildAuthorizationUrlWithPAR(config, parameters))

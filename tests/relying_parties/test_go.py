@@ -35,6 +35,7 @@ def test_oauth2_proxy(provider: Provider) -> None:
         user = visitor.get("/oauth2/userinfo").json()
         assert user["email"] == "dora@example.com"
         assert user["groups"] == ["staff"]
+        provider.rotate_keys()
         first = signed_in_as(visitor)
         deadline = time.monotonic() + PATIENCE
         while signed_in_as(visitor) == first:  # --cookie-refresh is one second

@@ -1,4 +1,4 @@
-"""Relying parties as they are: openid-client, oidc-client-ts, next-auth, Authlib, mod_auth_openidc."""
+"""Relying parties as they are: openid-client, oidc-client-ts, next-auth, Auth.js, Authlib, mod_auth_openidc."""
 
 import shutil
 import subprocess
@@ -48,7 +48,16 @@ NEEDED = ("mpm_event", "authn_core", "authz_core", "authz_user", "auth_openidc")
 
 
 def test_openid_client(provider: Provider, node: str) -> None:
-    got = run(node, "openid_client.js", provider.issuer, "server", SECRET, f"{provider.back}/callback", provider.cookie)
+    command = (
+        node,
+        "openid_client.js",
+        provider.issuer,
+        "server",
+        SECRET,
+        f"{provider.back}/callback",
+        provider.cookie,
+    )
+    got = run(*command, rotation=provider.rotation)
     assert got["claims"]["iss"] == provider.issuer
     assert got["user"]["preferred_username"] == "dora"
     assert (got["active"], got["dead"]) == (True, False)
@@ -68,6 +77,16 @@ def test_oidc_client_ts(provider: Provider, node: str) -> None:
 def test_next_auth(provider: Provider, node: str) -> None:
     got = run(node, "next_auth.js", provider.issuer, "next", SECRET, provider.back, provider.cookie)
     assert got["user"] == {"name": "dora", "email": "dora@example.com"}
+
+
+def test_auth_js(provider: Provider, node: str) -> None:
+    arguments = (provider.issuer, "authjs", SECRET, provider.back, provider.cookie)
+    got = run(node, "auth_js.js", *arguments, rotation=provider.rotation)
+    dora = {"name": "dora", "email": "dora@example.com"}
+    assert got["first"] == got["kept"] == got["second"] == dora
+    assert len(set(got["kids"])) == 2
+    assert (got["left"], got["back"]) == (None, f"{provider.back}/callback")
+    sign_in_again(provider)
 
 
 def test_authlib_in_flask(provider: Provider) -> None:
@@ -94,11 +113,13 @@ def test_authlib_in_flask(provider: Provider) -> None:
         return jsonify(token["userinfo"] | {"fetched": fetched["sub"], "refresh_token": token["refresh_token"]})
 
     visitor = app.test_client()
-    back = urlsplit(provider.follow(visitor.get("/login").headers["location"]))
-    claims: Any = visitor.get(f"/callback?{back.query}").json
-    assert claims["preferred_username"] == "dora"
-    assert claims["fetched"] == claims["sub"]
-    (token,) = refreshed
+    for _ in range(2):
+        back = urlsplit(provider.follow(visitor.get("/login").headers["location"]))
+        claims: Any = visitor.get(f"/callback?{back.query}").json
+        assert claims["preferred_username"] == "dora"
+        assert claims["fetched"] == claims["sub"]
+        provider.rotate_keys()
+    token = refreshed[-1]
     assert token["refresh_token"] != claims["refresh_token"]
 
 
@@ -110,6 +131,7 @@ def test_mod_auth_openidc_signs_in_and_out(provider: Provider, tmp_path: Path) -
         assert visitor.get(back).status_code == 302
         page = visitor.get("/")
         assert (page.status_code, page.text) == (200, "hello")
+        provider.rotate_keys()
         first = access_token(visitor)
         wait_until(
             lambda: access_token(visitor) != first, "no token was refreshed"
