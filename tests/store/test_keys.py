@@ -1,6 +1,5 @@
 """The keys in Redis are those of the page that describes them, and nothing else."""
 
-import inspect
 import re
 
 import pytest
@@ -8,6 +7,7 @@ from redis.crc import key_slot
 
 from app.store import keys
 from app.store.keys import accounts, gateway, mail, oauth_server, wechat
+from app.store.keys.key import Key
 
 PAGES = (keys, accounts, gateway, mail, oauth_server, wechat)
 TABLES = "".join(page.__doc__ or "" for page in PAGES)
@@ -17,20 +17,7 @@ NAMES = {f"{page.__name__}.{name}": value for page in PAGES for name, value in v
 CONSTANTS = {
     name: value for name, value in NAMES.items() if name.rpartition(".")[2].isupper() and isinstance(value, str)
 }
-MAKERS = {name: value for name, value in NAMES.items() if inspect.isfunction(value)}
-
-
-def made(name: str) -> str:
-    """What a maker makes of `<1>`, `<2>` ..."""
-    maker = MAKERS[name]
-    key: str = maker(*(f"<{number}>" for number, _ in enumerate(inspect.signature(maker).parameters, 1)))
-    return key
-
-
-def numbered(pattern: str) -> str:
-    """The pattern with `<1>`, `<2>` ... in the place of its names."""
-    count = iter(range(1, 10))
-    return re.sub("<[^>]+>", lambda _: f"<{next(count)}>", pattern)
+KINDS = {name: value for name, value in NAMES.items() if isinstance(value, Key)}
 
 
 def test_key_table_documents_every_key() -> None:
@@ -55,15 +42,21 @@ def test_a_constant_is_in_the_table(name: str) -> None:
     assert CONSTANTS[name] in PATTERNS
 
 
-@pytest.mark.parametrize("name", MAKERS)
-def test_key_functions_match_the_table(name: str) -> None:
-    assert made(name) in map(numbered, PATTERNS)
+@pytest.mark.parametrize("name", KINDS)
+def test_keys_are_in_the_table(name: str) -> None:
+    assert KINDS[name].pattern in PATTERNS
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
-def test_a_row_of_the_table_has_exactly_one_maker(pattern: str) -> None:
-    makers = [made(name) for name in MAKERS] + list(CONSTANTS.values())
-    assert makers.count(numbered(pattern)) == 1
+def test_row_of_the_table_has_exactly_one_key(pattern: str) -> None:
+    assert [*(kind.pattern for kind in KINDS.values()), *CONSTANTS.values()].count(pattern) == 1
+
+
+def test_key_needs_all_its_parts() -> None:
+    with pytest.raises(TypeError):
+        keys.site_counts(1, "s")
+    with pytest.raises(TypeError):
+        keys.session("5e", "6f")
 
 
 def test_keys_of_the_table_by_example() -> None:

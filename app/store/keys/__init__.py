@@ -72,6 +72,8 @@ A part in braces is a Redis Cluster hash tag: keys that one script touches share
 | `{limits}:<rule>:<subject>` | string | when the allowance is whole again (GCRA), microseconds | until then |
 """
 
+from app.store.keys.key import Key
+
 HITS_TOTALS = "{hits}:totals"
 HITS_CHANGED = "{hits}:changed"
 HITS_WORKER_LIFETIME = 86_400_000
@@ -105,168 +107,45 @@ RAISED_PARTS = (
     "accounts", "config", "events", "hits", "signing-keys", "wechat", *(f"sites:{n}" for n in range(SITE_BUCKETS))
 )  # fmt: skip
 """The hash tags that have a stream of raised events."""
-
-
-def config_namespace(name: str) -> str:
-    return f"{{config}}:namespace:{name}"
-
-
-def config_history(name: str) -> str:
-    return f"{{config}}:history:{name}"
-
-
-def hooks_seen(event: str) -> str:
-    return f"{{hooks}}:seen:{event}"
-
-
-def hooks_delivery(webhook: str, number: str) -> str:
-    return f"{{hooks}}:delivery:{webhook}:{number}"
-
-
-def hooks_due(webhook: str) -> str:
-    return f"{{hooks}}:due:{webhook}"
-
-
-def raised(part: str) -> str:
-    """`part` is the hash tag; `signing-keys` hashes as the key of that name."""
-    return f"{{{part}}}:raised"
-
-
-def hits_worker(worker: str) -> str:
-    return f"{{hits}}:worker:{worker}"
-
-
-def sites_bucket(bucket: int) -> str:
-    return f"{{sites:{bucket}}}"
-
-
-def sites_worker(bucket: int, worker: str) -> str:
-    return f"{{sites:{bucket}}}:worker:{worker}"
-
-
-def sites_pending(bucket: int) -> str:
-    return f"{{sites:{bucket}}}:pending"
-
-
-def site(bucket: int, site_id: str) -> str:
-    return f"{{sites:{bucket}}}:site:{site_id}"
-
-
-def site_counts(bucket: int, site_id: str, part: str) -> str:
-    return f"{{sites:{bucket}}}:{site_id}:{part}"
-
-
-def sites_salt(zone: str, day: str) -> str:
-    return f"{{sites:salts}}:{zone}:{day}"
-
-
-def countapi(bucket: int, counter: str) -> str:
-    return f"{{sites:{bucket}}}:countapi:{counter}"
-
-
-def sites_of(user_id: str) -> str:
-    return f"sites-of:{user_id}"
-
-
-def session(key: str) -> str:
-    return f"session:{key}"
-
-
-def session_current(root: str) -> str:
-    return f"session-current:{root}"
-
-
-def session_origin(root: str) -> str:
-    return f"session-origin:{root}"
-
-
-def sessions_of(user: str) -> str:
-    return f"sessions-of:{user}"
-
-
-def legacy_used(digest: str) -> str:
-    return f"legacy-used:{digest}"
-
-
-def legacy_ended(user_id: str) -> str:
-    return f"legacy-ended:{user_id}"
-
-
-def user(user_id: str) -> str:
-    return f"{{accounts}}:user:{user_id}"
-
-
-def waiting_form(digest: str) -> str:
-    return f"{{accounts}}:waiting-form:{digest}"
-
-
-def reset_link(digest: str) -> str:
-    return f"{{accounts}}:reset-link:{digest}"
-
-
-def group(name: str) -> str:
-    return f"{{accounts}}:group:{name}"
-
-
-def setup_printed(start: str) -> str:
-    return f"{{accounts}}:setup:printed:{start}"
-
-
-def invitation(digest: str) -> str:
-    return f"{{accounts}}:invitation:{digest}"
-
-
-def token(digest: str) -> str:
-    return f"{{accounts}}:token:{digest}"
-
-
-def service(service_id: str) -> str:
-    return f"{{accounts}}:service:{service_id}"
-
-
-def tokens_of(user_id: str) -> str:
-    return f"{{accounts}}:tokens:{user_id}"
-
-
-def limit(rule: str, subject: str) -> str:
-    return f"{{limits}}:{rule}:{subject}"
-
-
-def identity(digest: str) -> str:
-    return f"{{accounts}}:identity:{digest}"
-
-
-def identities_of(user_id: str) -> str:
-    return f"{{accounts}}:identities:{user_id}"
-
-
-def oauth_document(digest: str) -> str:
-    return f"oauth:document:{digest}"
-
-
-def oauth_refetch(digest: str) -> str:
-    return f"oauth:refetch:{digest}"
-
-
-def oauth_attempt(digest: str) -> str:
-    return f"oauth:attempt:{digest}"
-
-
-def oauth_logout(digest: str) -> str:
-    return f"oauth:logout:{digest}"
-
-
-def oauth_session(digest: str) -> str:
-    return f"oauth:session:{digest}"
-
-
-def oauth_away(provider: str) -> str:
-    return f"oauth:away:{provider}"
-
-
-def oauth_asked(provider: str, next_try: str) -> str:
-    return f"oauth:asked:{provider}:{next_try}"
-
-
-def oauth_refreshing(session_key: str) -> str:
-    return f"oauth:refreshing:{session_key}"
+config_namespace = Key("{config}:namespace:<name>")
+config_history = Key("{config}:history:<name>")
+hooks_seen = Key("{hooks}:seen:<event>")
+hooks_delivery = Key("{hooks}:delivery:<webhook>:<number>")
+hooks_due = Key("{hooks}:due:<webhook>")
+raised = Key("{<part>}:raised")
+"""`part` is the hash tag; `signing-keys` hashes as the key of that name."""
+hits_worker = Key("{hits}:worker:<id>")
+sites_bucket = Key("{sites:<bucket>}")
+sites_worker = Key("{sites:<bucket>}:worker:<id>")
+sites_pending = Key("{sites:<bucket>}:pending")
+site = Key("{sites:<bucket>}:site:<id>")
+site_counts = Key("{sites:<bucket>}:<site>:<part>")
+sites_salt = Key("{sites:salts}:<zone>:<day>")
+countapi = Key("{sites:<bucket>}:countapi:<counter>")
+sites_of = Key("sites-of:<user>")
+session = Key("session:<key>")
+session_current = Key("session-current:<root>")
+session_origin = Key("session-origin:<root>")
+sessions_of = Key("sessions-of:<user>")
+legacy_used = Key("legacy-used:<digest>")
+legacy_ended = Key("legacy-ended:<user>")
+user = Key("{accounts}:user:<id>")
+waiting_form = Key("{accounts}:waiting-form:<hash>")
+reset_link = Key("{accounts}:reset-link:<hash>")
+group = Key("{accounts}:group:<name>")
+setup_printed = Key("{accounts}:setup:printed:<start>")
+invitation = Key("{accounts}:invitation:<hash>")
+token = Key("{accounts}:token:<hash>")
+service = Key("{accounts}:service:<id>")
+tokens_of = Key("{accounts}:tokens:<user>")
+limit = Key("{limits}:<rule>:<subject>")
+identity = Key("{accounts}:identity:<hash>")
+identities_of = Key("{accounts}:identities:<user>")
+oauth_document = Key("oauth:document:<hash>")
+oauth_refetch = Key("oauth:refetch:<hash>")
+oauth_attempt = Key("oauth:attempt:<hash>")
+oauth_logout = Key("oauth:logout:<hash>")
+oauth_session = Key("oauth:session:<hash>")
+oauth_away = Key("oauth:away:<provider>")
+oauth_asked = Key("oauth:asked:<provider>:<when>")
+oauth_refreshing = Key("oauth:refreshing:<session>")

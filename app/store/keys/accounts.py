@@ -11,30 +11,12 @@
 | `{accounts}:email-link:<hash>` | hash | user, email, expires, used: verifies the address | 1 day |
 """
 
+from app.store.keys.key import Key
 
-def known_origin(digest: str) -> str:
-    return f"known-origin:{digest}"
-
-
-def passkeys(user_id: str) -> str:
-    return f"{{accounts}}:passkeys:{user_id}"
-
-
-def totp(user_id: str) -> str:
-    return f"{{accounts}}:totp:{user_id}"
-
-
-def recovery_codes(user_id: str) -> str:
-    return f"{{accounts}}:recovery-codes:{user_id}"
-
-
-def challenge(digest: str) -> str:
-    return f"{{accounts}}:challenge:{digest}"
-
-
-def pending_sign_in(digest: str) -> str:
-    return f"{{accounts}}:pending-sign-in:{digest}"
-
-
-def email_link(digest: str) -> str:
-    return f"{{accounts}}:email-link:{digest}"
+known_origin = Key("known-origin:<hash>")
+passkeys = Key("{accounts}:passkeys:<user>")
+totp = Key("{accounts}:totp:<user>")
+recovery_codes = Key("{accounts}:recovery-codes:<user>")
+challenge = Key("{accounts}:challenge:<hash>")
+pending_sign_in = Key("{accounts}:pending-sign-in:<hash>")
+email_link = Key("{accounts}:email-link:<hash>")

@@ -8,16 +8,9 @@
 | `gateway:answers` | hash | `<rule>:<answer>` -> how often the rule gave it | for ever |
 """
 
+from app.store.keys.key import Key
+
 GATEWAY_ANSWERS = "gateway:answers"
-
-
-def gateway_handoff(digest: str) -> str:
-    return f"gateway:handoff:{digest}"
-
-
-def gateway_code(digest: str) -> str:
-    return f"gateway:code:{digest}"
-
-
-def gateway_session(digest: str) -> str:
-    return f"gateway:session:{digest}"
+gateway_handoff = Key("gateway:handoff:<hash>")
+gateway_code = Key("gateway:code:<hash>")
+gateway_session = Key("gateway:session:<hash>")

@@ -21,59 +21,22 @@
 | `oauth-server:salt` | string | the salt of pairwise subjects | for ever |
 """
 
+from app.store.keys.key import Key
+
 CLIENTS = "oauth-server:clients"
 SALT = "oauth-server:salt"
 LOGOUTS_DUE = "{oauth-logout}:due"
 LOGOUTS = "{oauth-logout}:messages"
-
-
-def client(client_id: str) -> str:
-    return f"oauth-server:client:{client_id}"
-
-
-def family(family_id: str) -> str:
-    return f"oauth-server:family:{family_id}"
-
-
-def families(user_id: str) -> str:
-    return f"oauth-server:families:{user_id}"
-
-
-def grants(user_id: str) -> str:
-    return f"oauth-server:grants:{user_id}"
-
-
-def users(client_id: str) -> str:
-    return f"oauth-server:users:{client_id}"
-
-
-def signed_in(root: str) -> str:
-    return f"oauth-server:signed-in:{root}"
-
-
-def logout_failed(client_id: str) -> str:
-    return f"oauth-server:logout-failed:{client_id}"
-
-
-def request(digest: str) -> str:
-    return f"oauth-server:request:{digest}"
-
-
-def assertion(digest: str) -> str:
-    return f"oauth-server:assertion:{digest}"
-
-
-def pushed(digest: str) -> str:
-    return f"oauth-server:pushed:{digest}"
-
-
-def device(digest: str) -> str:
-    return f"oauth-server:device:{digest}"
-
-
-def user_code(code: str) -> str:
-    return f"oauth-server:user-code:{code}"
-
-
-def registration(digest: str) -> str:
-    return f"oauth-server:registration:{digest}"
+client = Key("oauth-server:client:<id>")
+family = Key("oauth-server:family:<id>")
+families = Key("oauth-server:families:<user>")
+grants = Key("oauth-server:grants:<user>")
+users = Key("oauth-server:users:<client>")
+signed_in = Key("oauth-server:signed-in:<root>")
+logout_failed = Key("oauth-server:logout-failed:<client>")
+request = Key("oauth-server:request:<hash>")
+assertion = Key("oauth-server:assertion:<hash>")
+pushed = Key("oauth-server:pushed:<hash>")
+device = Key("oauth-server:device:<hash>")
+user_code = Key("oauth-server:user-code:<code>")
+registration = Key("oauth-server:registration:<hash>")

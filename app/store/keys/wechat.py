@@ -14,33 +14,14 @@
 | `{wechat}:seen:<hash>` | string | a message that came, so that its repeat is dropped | 10 min |
 """
 
+from app.store.keys.key import Key
+
 WECHAT_CALLS = "{wechat}:calls"
 WECHAT_MESSAGES = "{wechat}:messages"
-
-
-def wechat_token(account: str, kind: str) -> str:
-    return f"{{wechat:{account}}}:{kind}"
-
-
-def wechat_batch(worker: str, number: int) -> str:
-    return f"{{wechat}}:batch:{worker}:{number}"
-
-
-def wechat_message(message_id: str) -> str:
-    return f"{{wechat}}:message:{message_id}"
-
-
-def wechat_ticket(platform: str) -> str:
-    return f"{{wechat:platform:{platform}}}:ticket"
-
-
-def wechat_accounts(platform: str) -> str:
-    return f"{{wechat:platform:{platform}}}:accounts"
-
-
-def wechat_account(platform: str, appid: str) -> str:
-    return f"{{wechat:platform:{platform}}}:account:{appid}"
-
-
-def wechat_seen(digest: str) -> str:
-    return f"{{wechat}}:seen:{digest}"
+wechat_token = Key("{wechat:<account>}:<kind>")
+wechat_batch = Key("{wechat}:batch:<worker>:<number>")
+wechat_message = Key("{wechat}:message:<id>")
+wechat_ticket = Key("{wechat:platform:<name>}:ticket")
+wechat_accounts = Key("{wechat:platform:<name>}:accounts")
+wechat_account = Key("{wechat:platform:<name>}:account:<appid>")
+wechat_seen = Key("{wechat}:seen:<hash>")
