@@ -2,8 +2,7 @@
 
 | key | type | holds | lifetime |
 |---|---|---|---|
-| `{wechat:<account>}:<kind>` | hash | a token or ticket, encrypted (`:lock`, `:fence`: of its refresh) | for ever |
-| `{wechat:<account>}:<kind>:forced` | list | when its refresh was forced | a day |
+| `{wechat:<account>}:<kind>` | hash | a token or ticket, encrypted (refresh: `:lock`, `:fence`, `:forced`) | for ever |
 | `{wechat}:calls` | hash | [account, path, errcode] -> responses | for ever |
 | `{wechat}:batch:<worker>:<number>` | string | a batch of counts that was added | 10 min |
 | `{wechat}:messages` | list | ids of the last messages, newest first | 200 of them |
