@@ -79,7 +79,7 @@ class SlotCounts:
         self.site = site
         self.slot = slot
         self.shapes: dict[Shape, int] = {}
-        self.visitors: list[tuple[str, Shape]] = []
+        self.visitors: list[tuple[bytes, Shape, bool]] = []
         self.left_out: dict[str, int] = {}
         self.events: dict[str, list[str]] = {}
         self.recent: deque[tuple[float, Shape]] = deque(maxlen=MAX_RECENT)
@@ -92,15 +92,17 @@ class SlotCounts:
         self.acknowledged: TotalsFuture | None = None
         """Done when Redis has the hits: for requests that want no totals."""
 
-    def visit(self, shape: Shape, visitor: str, now: float) -> None:
-        """Adds one visit; `visitor` is empty if the visitor is counted already, or must not be."""
+    def visit(self, shape: Shape, now: float, visitor: str = "", *, known: bool = False) -> None:
+        """Adds one visit; `visitor` is empty if the visitor is counted already, or must not be. `known` visitors are
+        counted already in this hour, on another page.
+        """
         self.count += 1
         count = self.shapes.get(shape, 0)
         self.shapes[shape] = count + 1
         if not count:
             self.items += 1
         if visitor:
-            self.visitors.append((visitor, shape))
+            self.visitors.append((visitor.encode(), shape, known))
             self.items += 1
         if shape.names:
             self.recent.append((now, shape))
@@ -134,7 +136,12 @@ class SlotCounts:
             slot.ends + HOUR_RETENTION,
             site.max_paths,
             b",".join([b"[%d,%b" % (count, shape.json) for shape, count in self.shapes.items()]),
-            b",".join([b'["%b",%d]' % (visitor.encode(), indexes[shape]) for visitor, shape in self.visitors]),
+            b",".join(
+                [
+                    b'["%b",%d%b]' % (visitor, indexes[shape], b",1" if known else b"")
+                    for visitor, shape, known in self.visitors
+                ]
+            ),
             orjson.dumps(list(self.left_out.items())) if self.left_out else b"[]",
             self._events() if self.events else b"[]",
             b",".join([b"[%d,%d]" % (when, indexes[shape]) for when, shape in self.recent]),

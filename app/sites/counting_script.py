@@ -174,7 +174,7 @@ local function sum_up(reports)
       end
     end
     for _, path in ipairs(asked) do see(path) end
-    for _, visitor in ipairs(visitors) do table.insert(sum.visitors, {visitor[1], shapes[visitor[2]]}) end
+    for _, visitor in ipairs(visitors) do table.insert(sum.visitors, {visitor[1], shapes[visitor[2]], visitor[3]}) end
     for _, event in ipairs(events) do table.insert(sum.events, event) end
     for _, reason in ipairs(left_out) do sum.left_out[reason[1]] = (sum.left_out[reason[1]] or 0) + reason[2] end
     for _, hit in ipairs(recent) do table.insert(sum.recent, {hit[1], unpack(shapes[hit[2]], 2)}) end
@@ -192,11 +192,13 @@ local function count_hour(tag, id, reports, numbers)
   local today, hour_visitors, gained = nil, 0, 0
   if #sum.visitors > 0 or #sum.events > 0 then today = daily_visitors(p, day, forgotten) end
   for _, visitor in ipairs(sum.visitors) do
-    local who, shape, path = visitor[1], visitor[2], visitor[2][2]
-    if today.add(who) then
-      for i = 3, #shape do name_visitors[shape[i]] = (name_visitors[shape[i]] or 0) + 1 end
+    local who, shape, path, known = visitor[1], visitor[2], visitor[2][2], visitor[3]
+    if not known then
+      if today.add(who) then
+        for i = 3, #shape do name_visitors[shape[i]] = (name_visitors[shape[i]] or 0) + 1 end
+      end
+      if today.first(hour .. '@' .. who) then hour_visitors = hour_visitors + 1 end
     end
-    if today.first(hour .. '@' .. who) then hour_visitors = hour_visitors + 1 end
     if today.first(path_ids[path] .. '/' .. who) then path_visitors[path] = (path_visitors[path] or 0) + 1 end
   end
   if today then gained = today.gained() end

@@ -67,7 +67,7 @@ class HitCounter:
         self._spam = spam
         self._clock = clock
         self._calendar = Calendar()
-        self._counted = CountedVisitors()
+        self._counted_visits, self._counted_visitors = CountedVisitors(), CountedVisitors()
         self._number = 0
         self._reports: dict[ReportKey, Report] = {}
 
@@ -141,21 +141,17 @@ class HitCounter:
         elif event:
             counts.event(event, "" if report.is_private else visitor_hash(salt, site.id, address, report.agent))
         elif report.is_private:
-            counts.visit(report.shape, "", now)
+            counts.visit(report.shape, now)
         else:
             shape = self._with_country(report.shape, address) if self._countries.known else report.shape
-            counts.visit(shape, self._new_visitor(report, address, slot, salt), now)
+            if self._counted_visits.first((report.number, address, slot.begins)):
+                visitor = visitor_hash(salt, site.id, address, report.agent)
+                known = not self._counted_visitors.first((site.id, site.revision, slot.begins, visitor))
+                counts.visit(shape, now, visitor, known=known)
+            else:
+                counts.visit(shape, now)
         is_visit = reason is None and not event
         return self.senders.enqueue(site, counts, report.shape.path, counted=is_visit, want_totals=want_totals)
-
-    def _new_visitor(self, report: Report, address: str, slot: TimeSlot, salt: bytes) -> str:
-        """The visitor's hash; empty if the visitor is counted already, on this page in this hour."""
-        if not self._counted.first((report.number, address, slot.begins)):
-            return ""
-        site = report.site
-        visitor = visitor_hash(salt, site.id, address, report.agent)
-        first = self._counted.first((site.id, site.revision, slot.begins, report.shape.path, visitor))
-        return visitor if first else ""
 
     def _exclusion(self, site: Site, hit: Hit, headers: Headers, *, is_bot: bool, is_private: bool) -> Exclusion | None:
         if is_prefetch(headers):

@@ -1,6 +1,7 @@
 """Visitors are told apart for a day, and nobody can be traced afterwards."""
 
 import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,23 @@ async def test_uniques_are_exact_up_to_thousands_and_close_beyond(desk: Desk) ->
     assert stats["visits"] == 12_000
     assert abs(stats["visitors"] - 12_000) <= 240
     assert abs((await desk.top(site, "pages"))[0][2] - 12_000) <= 240
+
+
+async def test_visitor_of_several_pages_counts_once_a_day_an_hour_and_a_page(desk: Desk) -> None:
+    desk.clock.now += 86_400 * 1.5 - desk.clock.now % 86_400  # tomorrow's noon
+    day = datetime.fromtimestamp(desk.clock.now, UTC).date().isoformat()
+    site = await desk.site()
+    for _ in range(2):
+        for path in ("/a", "/b", "/a"):
+            for address in ("198.51.100.1", "198.51.100.2"):
+                query = {"p": path, "r": "https://news.example/" if path == "/a" else ""}
+                await desk.visitor(address).get(f"/c/{site}", params=query)
+        desk.clock.move(3600)
+    assert await desk.top(site, "pages") == [("/a", 8, 2), ("/b", 4, 2)]
+    assert await desk.top(site, "referrers") == [("news.example", 8, 2)]
+    stats = await desk.stats(site, **{"interval": "hour", "from": day, "to": day})
+    hours = [(point["visits"], point["visitors"]) for point in stats["series"] if point["visits"]]
+    assert (stats["visits"], stats["visitors"], hours) == (12, 2, [(6, 2), (6, 2)])
 
 
 async def test_salt_ends_with_its_day_and_the_file_forgets_it(
