@@ -132,7 +132,7 @@ async def get_access(request: Request[ConfigState]) -> Response:
 
 
 async def put_access(request: Request[ConfigState]) -> Response:
-    """`PUT /api/config/{ns}/access`: takes the place of all former roles."""
+    """`PUT /api/config/{ns}/access`: replaces all roles."""
     snapshot, _, _ = await allowed(request, Role.MANAGE)
     await set_access(request, snapshot.namespace.name, await model_body(request, Access))
     return Response(status_code=204)
@@ -189,7 +189,7 @@ async def version_json(
 
 
 async def name_of(request: Request[ConfigState], by: str) -> str:
-    """The present name of who made a change, or the id of who is gone."""
+    """The present name of the author of a change; the id if the user is removed."""
     user = await request.state["accounts"].by_id(by) if ":" not in by else None
     return user.name if user is not None else by.removeprefix("service:")
 

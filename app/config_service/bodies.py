@@ -65,7 +65,7 @@ class Changed(ResponseModel):
 
 
 class ChangeModel(ResponseModel):
-    """`before` and `after` are left out of a secret for those who may not see it."""
+    """`before` and `after` of a secret are omitted for readers who may not see it."""
 
     key: str
     before: Any = None

@@ -1,4 +1,4 @@
-"""Changes of a namespace: checked as a whole, then written as one version, or none."""
+"""Changes of a namespace: validated as a whole, then written as one version."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from app.config_service.json_schema import BadSchema, DoesNotFit, Schema
+from app.config_service.json_schema import BadSchema, Schema, SchemaViolation
 from app.config_service.models import (
     KEY,
     MAX_KEYS,
@@ -40,10 +40,10 @@ from app.web.errors import (
 from app.web.i18n import N_
 
 ATTEMPTS = 20
-"""Of a change without If-Match that others overtake."""
+"""Attempts of a change without If-Match while other writes come first."""
 Values = dict[str, Any]
 Edit = Callable[[Values], Values]
-"""Makes new values of the present ones, secrets among them in plain."""
+"""Returns new values for the present ones, which include decrypted secrets."""
 Check = Callable[[Values, Values], None]
 
 
@@ -65,7 +65,7 @@ class Editor:
         self._clock = clock
         self._schemas: dict[str, tuple[bytes, Schema]] = {}
         self.checks: dict[str, Check] = {}
-        """A namespace's own check of its values before and after a change, by name: raises Problem."""
+        """Validators by namespace; each gets the values before and after a change, and raises Problem."""
 
     async def create(self, name: str, schema: Any, require_if_match: bool, by: Principal) -> Namespace:
         """Raises NamespaceExists, TooManyNamespaces, BadRequest."""
@@ -125,14 +125,14 @@ class Editor:
         raise PreconditionFailed
 
     async def rollback(self, name: str, to: int, by: Principal, why: str) -> tuple[Namespace, list[str]]:
-        """Brings back the values of a version, as a new version. Raises as `change` does."""
+        """Restores the values of a version, as a new version. Raises as `change` does."""
         old = await self.at(await self._latest(name), to)
         plain = self._plain(old)
         hidden = frozenset(key for key, item in old.items() if item.secret)
         return await self.change(name, lambda _: dict(plain), by, why, secrets=hidden)
 
     async def update(self, name: str, make: Callable[[Namespace], Namespace]) -> Namespace:
-        """Changes what is no value: schema, access."""
+        """Changes the schema or the access."""
         if name == OWN:
             raise Conflict(N_("The schema and the roles of Tallygate's own namespace are fixed."))
         for _ in range(ATTEMPTS):
@@ -147,7 +147,7 @@ class Editor:
         raise PreconditionFailed
 
     def with_schema(self, namespace: Namespace, document: Any) -> Namespace:
-        """Raises BadRequest for a bad schema, Unprocessable where present values do not fit."""
+        """Raises BadRequest for a bad schema, Unprocessable if present values do not match it."""
         new = replace(namespace, schema=document)
         if document is not None:
             self.checked_schema(document)
@@ -237,7 +237,7 @@ class Editor:
         if namespace.schema is not None:
             try:
                 self._schema(namespace).check(values)
-            except DoesNotFit as error:
+            except SchemaViolation as error:
                 raise Unprocessable(str(error), key=error.key, rule=error.rule, field=error.key) from None
 
     def _schema(self, namespace: Namespace) -> Schema:
@@ -249,7 +249,7 @@ class Editor:
 
 
 def check_item(key: str, value: Any) -> None:
-    """Raises BadRequest for a key or a value that no namespace takes."""
+    """Raises BadRequest for a key or a value that no namespace allows."""
     if not KEY.fullmatch(key):
         raise BadRequest(
             f"{key[:64]}: a key has 1 to 128 letters, digits, _, - and ., and begins with no - or .", field="key"

@@ -15,17 +15,17 @@ else:
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 DATA = frozenset({"const", "enum", "default", "examples"})
-"""Keywords whose values are data, in which nothing is a reference."""
+"""Keywords whose values are data: they hold no references."""
 MASK = "the value"
 """Stands for values in messages: they may be secret."""
 
 
 class BadSchema(Exception):
-    """The schema is invalid or leads outside; the message is a phrase that says why."""
+    """The schema is invalid or has a reference outside; the message is the reason."""
 
 
-class DoesNotFit(Exception):
-    """`key` breaks `rule`, a keyword of the schema; `reason` is the library's sentence without the value."""
+class SchemaViolation(Exception):
+    """`key` violates `rule`, a keyword of the schema; `reason` is the library's sentence without the value."""
 
     def __init__(self, key: str, rule: str, reason: str) -> None:
         super().__init__(f"{key}: {reason}")
@@ -50,10 +50,10 @@ class Schema:
             raise BadSchema(f"is no valid JSON Schema of 2020-12: {str(error).splitlines()[0][:200]}") from None
 
     def check(self, values: Mapping[str, Any]) -> None:
-        """Raises DoesNotFit for the first rule that the namespace's values break."""
+        """Raises SchemaViolation for the first violated rule."""
         error = next(iter(self._validator.iter_errors(dict(values))), None)
         if error is not None:
-            raise DoesNotFit(_key(error), str(error.schema_path[-1]), error.message[:300])
+            raise SchemaViolation(_key(error), str(error.schema_path[-1]), error.message[:300])
 
 
 def _key(error: "jsonschema_rs.ValidationError") -> str:

@@ -20,7 +20,7 @@ from app.store.encryption import Encryption
 from app.web.lifespan import WebState
 
 LOAD_TIMEOUT = 0.5
-"""Seconds that the start waits for Tallygate's own namespace; without Redis its values hold as soon as it is there."""
+"""Seconds that the start waits for Tallygate's own namespace; without Redis its values apply later."""
 
 
 class Configuration(TypedDict):

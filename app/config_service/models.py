@@ -35,7 +35,7 @@ class Right:
 
     @classmethod
     def of(cls, role: str, secrets: bool | None = None) -> Self:
-        """Managers see secrets unless it is said otherwise."""
+        """Managers see secrets by default."""
         right = ROLES[role]
         return cls(right, right is Role.MANAGE if secrets is None else secrets)
 
@@ -45,7 +45,7 @@ class Right:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A key's value; that of a secret is its encrypted text."""
+    """A key's value; a secret's value is its ciphertext."""
 
     value: Any
     secret: bool = False
@@ -110,7 +110,7 @@ class Namespace:
     require_if_match: bool = False
     access: Mapping[str, Right] = field(default_factory=dict)
     secret_keys: frozenset[str] = frozenset()
-    """Keys that are or were secret: they stay secret, also when they are removed and set again."""
+    """Keys that are or were secret: they stay secret when they are removed and set again."""
 
     @classmethod
     def from_hash(cls, name: str, fields: Mapping[bytes, bytes]) -> Self:
@@ -160,7 +160,7 @@ def undone(items: Items, changes: tuple[Change, ...]) -> dict[str, Item]:
 
 
 def _same(one: Item | None, other: Item | None) -> bool:
-    """As JSON: true is not 1, and 1 is not 1.0."""
+    """Compares as JSON: true is not 1, and 1 is not 1.0."""
     if one is None or other is None:
         return one is other
     return one.secret == other.secret and orjson.dumps(one.value, option=orjson.OPT_SORT_KEYS) == orjson.dumps(

@@ -1,4 +1,4 @@
-"""Tallygate's own settings in the namespace `tallygate`: checked before they are written, followed by every worker."""
+"""Tallygate's own settings in the namespace `tallygate`: validated before a write, applied by every worker."""
 
 from collections.abc import Mapping
 
@@ -23,11 +23,11 @@ HELP: Mapping[str, str] = {
     "oauth": N_("Providers to sign in with, by name."),
     "clients": N_("Services that sign people in here, by id."),
 }
-"""What the page says of each setting."""
+"""The description of each setting on the page."""
 
 
 def empty_namespace() -> Namespace:
-    """The namespace as it is before its first change. Its schema is that of this version of Tallygate."""
+    """The namespace before its first change. Its schema is that of this version of Tallygate."""
     return Namespace(OWN, version=1, revision=0, items={}, schema=runtime_schema(), secret_keys=SECRET)
 
 
@@ -37,7 +37,7 @@ class OwnSettings:
         self._secret_values = secret_values
 
     def check(self, before: Values, after: Values) -> None:
-        """A stored value that a file locks by now hinders no other change. Raises Unprocessable."""
+        """Ignores unchanged values that a file has locked since. Raises Unprocessable."""
         left = dict(after)
         while True:
             try:

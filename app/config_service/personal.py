@@ -1,4 +1,4 @@
-"""What namespaces keep of users: their roles."""
+"""Personal data in namespaces: the roles of users."""
 
 from dataclasses import replace
 from typing import Any
@@ -10,7 +10,7 @@ from app.config_service.store import ConfigStore
 
 
 def personal_roles(store: ConfigStore, editor: Editor) -> PersonalData:
-    """A removed user loses every role. What the user changed stays in the history, with the id."""
+    """A removed user loses every role. The history keeps the user's changes, with the id."""
 
     async def with_a_role(user_id: str) -> list[Namespace]:
         found = [await store.read(name) for name in await store.names()]

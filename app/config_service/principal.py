@@ -21,14 +21,14 @@ from app.web.errors import Forbidden, NotFound, SignInRequired
 from app.web.headers import headers_of
 from app.web.i18n import N_
 
-MAX_REMEMBERED = 10_000
+MAX_CACHED_CREDENTIALS = 10_000
 FULL_RIGHT = Right(Role.MANAGE, secrets=True)
 NO_RIGHT = Right()
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A user or a service. `id` is what versions name as `by`; `grants` are a service's, by namespace."""
+    """A user or a service. `id` is the `by` of versions; `grants` are those of a service, by namespace."""
 
     id: str
     name: str
@@ -53,7 +53,7 @@ class Principals:
         self._remembered: dict[bytes, Principal] = {}
 
     def cached(self, scope: Scope) -> Principal | None:
-        """The principal where that takes no question to Redis."""
+        """The principal, if Redis is not needed to find it."""
         headers = headers_of(scope)
         authorization = headers.get(b"authorization")
         if authorization is None:
@@ -70,7 +70,7 @@ class Principals:
         return Principal(user.id, user.name, user.is_admin) if user is not None else None
 
     async def get(self, scope: Scope) -> Principal:
-        """Raises SignInRequired; StoreUnavailable where Redis is away and the credentials are not remembered."""
+        """Raises SignInRequired, and StoreUnavailable if Redis is away and the credentials are not cached."""
         name = _fingerprint(scope)
         try:
             principal = await self._found(scope)
@@ -82,7 +82,7 @@ class Principals:
         if principal is None:
             self._remembered.pop(name, None)
             raise SignInRequired
-        if len(self._remembered) >= MAX_REMEMBERED:
+        if len(self._remembered) >= MAX_CACHED_CREDENTIALS:
             self._remembered.clear()
         self._remembered[name] = principal
         return principal
@@ -105,7 +105,7 @@ class Principals:
 
 
 def required(principal: Principal, namespace: Namespace | None, need: Role) -> Right:
-    """Raises NotFound for a namespace that the principal may not see, Forbidden where the role is too small."""
+    """Raises NotFound if the principal may not see the namespace, Forbidden if the role is not sufficient."""
     right = principal.right(namespace) if namespace is not None else NO_RIGHT
     if right.role is Role.NONE:
         raise NotFound

@@ -16,11 +16,11 @@ from app.web.policy import RoutePolicy
 
 LARGE_BODY = RoutePolicy(max_body_bytes=MAX_NAMESPACE_BYTES + 64 * 1024)
 MERGE_PATCH, JSON = "application/merge-patch+json", "application/json"
-"""Of a number in a query: Python refuses to read a number of thousands."""
+"""Maximum digits of a number in a query: Python refuses to parse thousands of them."""
 
 
 async def allowed(request: Request[ConfigState], need: Role) -> tuple[Snapshot, Principal, Right]:
-    """The namespace of the path, and who asks. Raises SignInRequired, NotFound, Forbidden, StoreUnavailable."""
+    """(the namespace, the caller, its right). Raises SignInRequired, NotFound, Forbidden, StoreUnavailable."""
     principal = await request.state["config_principals"].get(request.scope)
     name = request.path_params["ns"]
     snapshot = await request.state["config_namespaces"].get(name) if NAMESPACE.fullmatch(name) else None
@@ -65,6 +65,6 @@ def tag(namespace: Namespace) -> dict[str, str]:
 
 
 def age(request: Request[ConfigState]) -> dict[str, str]:
-    """While Redis is away, the seconds since it was there."""
+    """The `Age` header while Redis is away: seconds since it was last reachable."""
     seconds = request.state["config_namespaces"].age()
     return {} if seconds is None else {"X-Config-Age": str(seconds)}

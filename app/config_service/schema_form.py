@@ -35,7 +35,7 @@ class FormField:
 
 
 class BadField(Exception):
-    """A typed value does not fit; the text is a phrase."""
+    """An entered value is invalid; the text is the reason."""
 
 
 def form_fields_of(
@@ -87,7 +87,7 @@ def _kind(rule: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _shows(kind: str, item: str, rule: Mapping[str, Any], value: Any) -> bool:
-    """Whether the field shows this value without loss. A text of several lines, or an empty one, needs JSON."""
+    """Whether the field can show this value without loss. A text of several lines, or an empty one, needs JSON."""
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     match kind:
         case "choice":

@@ -14,7 +14,7 @@ from app.web.i18n import N_
 
 MAX_NAMESPACES = 1000
 MAX_VERSIONS = 1000
-"""Versions of a namespace that are kept, at least."""
+"""Minimum number of versions that a namespace keeps."""
 
 # A repeat after a lost reply finds its own stamp.
 WRITE = Script(
@@ -49,14 +49,14 @@ class TooManyNamespaces(Conflict):
 
 
 class Stale(Exception):
-    """Another write came first: read again."""
+    """Another write came first."""
 
 
 class ConfigStore:
     """Raises StoreUnavailable."""
 
     def __init__(self, store: Store, own: Namespace) -> None:
-        """`own` is Tallygate's own namespace as it is before its first change."""
+        """`own` is Tallygate's own namespace before its first change."""
         self._store = store
         self._own = own
 
@@ -68,7 +68,7 @@ class ConfigStore:
         return self._own if found is None else replace(found, schema=self._own.schema)
 
     async def names(self) -> list[str]:
-        """In order; Tallygate's own is among them before its first change, too."""
+        """Sorted; includes Tallygate's own before its first change."""
         found = await self._store.idempotent("ZRANGE", keys.CONFIG_NAMESPACES, 0, -1)
         return sorted({name.decode() for name in found} | {self._own.name})
 
@@ -103,6 +103,6 @@ class ConfigStore:
         return [Version.load(int(entry.partition(b"-")[0]), fields[1]) for entry, fields in found]
 
     async def versions_after(self, name: str, version: int) -> list[Version]:
-        """All that are newer, newest first."""
+        """All newer versions, newest first."""
         found = await self._store.idempotent("XREVRANGE", keys.config_history(name), "+", f"({version}-0")
         return [Version.load(int(entry.partition(b"-")[0]), fields[1]) for entry, fields in found]

@@ -57,7 +57,7 @@ async def _present(namespaces: Namespaces, name: str) -> Snapshot | None:
 
 
 async def _may_read(request: Request[ConfigState], snapshot: Snapshot) -> bool:
-    """Asked at every event: a token may have been revoked, a session ended."""
+    """Checked at every event: the token may be revoked, the session may have ended."""
     principals = request.state["config_principals"]
     principal = principals.cached(request.scope)
     if principal is None:
@@ -67,7 +67,7 @@ async def _may_read(request: Request[ConfigState], snapshot: Snapshot) -> bool:
 
 
 async def _changed(request: Request[ConfigState], namespace: Namespace, seen: int) -> list[str]:
-    """The keys that changed since a version. Many streams ask at once: the answer is remembered by its question."""
+    """The keys that changed since a version. Concurrent streams share one read."""
     recent = request.state["config_changed_keys"]
     question = (namespace.name, seen, namespace.version)
     if question not in recent:

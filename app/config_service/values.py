@@ -66,7 +66,7 @@ class ConfigValues(FastEndpoint):
         return _aged(request, headers), body
 
     async def _changed(self, request: Request[ConfigState], snapshot: Snapshot, seconds: int) -> tuple[Snapshot, Right]:
-        """What may be read at the end of a wait: the right may have been taken away meanwhile."""
+        """The snapshot and the right at the end of a wait: the right may have been removed meanwhile."""
         namespaces, name = request.state["config_namespaces"], snapshot.namespace.name
         admit(namespaces.waiting, request.state["settings"])
         await namespaces.wait(name, seconds)
@@ -92,7 +92,7 @@ def _found(snapshot: Snapshot, right: Right) -> FastResponse:
 
 
 def _after(state: ConfigState, scope: Scope, before: Snapshot, changed: Snapshot | None) -> FastResponse:
-    """The response at the end of a wait: the new values, unless there are none or the right to see them is gone."""
+    """The response at the end of a wait: the new values, if there are any and the right still exists."""
     principal = state["config_principals"].cached(scope)
     right = principal.right(changed.namespace) if principal is not None and changed is not None else Right()
     if changed is None or right.role < Role.READ:

@@ -1,4 +1,4 @@
-"""Namespaces in the memory of each worker, kept right by announcements, and those who wait for changes."""
+"""The namespaces that a worker caches and announcements update, and the requests that wait for changes."""
 
 import asyncio
 from collections.abc import Callable
@@ -16,11 +16,11 @@ from app.web.fast_path import StaticHeaders
 
 MAX_CACHED = 256
 CHECK_INTERVAL = 30.0
-"""Seconds after which every cached namespace is read again: a subscription whose connection died silently is late."""
+"""Seconds after which every cached namespace is read again: a connection may have died silently."""
 
 
 class Snapshot:
-    """A namespace with the responses that are the same for all readers."""
+    """A namespace, and the responses that all readers share."""
 
     __slots__ = ("_bodies", "found", "namespace", "not_modified", "tag")
 
@@ -40,7 +40,7 @@ class Snapshot:
             True: StaticHeaders(json_type, *headers),
             False: StaticHeaders(json_type, *headers, *([names] if hidden else [])),
         }
-        """By whether the reader may see secrets."""
+        """The responses, by whether the reader may see secrets."""
         self._bodies: dict[bool, bytes] = {}
         for secrets in (False, True) if hidden else (False,):
             self._bodies[secrets] = orjson.dumps(visible(namespace, secret_values, secrets=secrets))
@@ -50,7 +50,7 @@ class Snapshot:
 
 
 def visible(namespace: Namespace, secret_values: SecretValues, *, secrets: bool) -> dict[str, object]:
-    """The values that a reader sees. A secret that no key decrypts is left out."""
+    """The values that a reader may see. A secret that no key decrypts is omitted."""
     values = {}
     for key, item in namespace.items.items():
         if not item.secret:
@@ -86,13 +86,13 @@ class Namespaces:
         return sum(map(len, self._waiting.values()))
 
     def fresh(self, name: str) -> Snapshot | None:
-        """The namespace from memory, if announcements keep it right now."""
+        """The cached namespace, if announcements keep it up to date."""
         if not self._listening or not self._store.up or name in self._outdated:
             return None
         return self._known.get(name)
 
     async def get(self, name: str) -> Snapshot | None:
-        """Raises StoreUnavailable where it is not in memory and Redis is away."""
+        """Raises StoreUnavailable if it is not cached and Redis is away."""
         known = self.fresh(name)
         if known is not None:
             return known
@@ -108,11 +108,11 @@ class Namespaces:
         return self.keep(namespace)
 
     def age(self) -> int | None:
-        """Seconds since Redis was last there; None while it is."""
+        """Seconds since Redis was last reachable; None while it is."""
         return None if self._store.up else max(0, int(self._clock() - self._up_at))
 
     def keep(self, namespace: Namespace) -> Snapshot:
-        """Takes a namespace as read or written, unless a newer one is known, and wakes those who wait for it."""
+        """Caches a namespace unless a newer one is cached, and wakes the requests that wait for it."""
         self._outdated.discard(namespace.name)
         known = self._known.get(namespace.name)
         if known is not None and known.namespace.revision >= namespace.revision:
@@ -129,14 +129,14 @@ class Namespaces:
         return snapshot
 
     def wait(self, name: str, seconds: float) -> "asyncio.Future[Snapshot | None]":
-        """The namespace at its next version; None after these seconds."""
+        """The namespace at its next version; None after `seconds`."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Snapshot | None] = loop.create_future()
         waiting = self._waiting.setdefault(name, set())
         waiting.add(future)
         timer = loop.call_later(seconds, _finish, future, None)
 
-        def ended(_: object) -> None:
+        def ended(future: "asyncio.Future[Snapshot | None]") -> None:
             timer.cancel()
             waiting.discard(future)
             if not waiting and self._waiting.get(name) is waiting:
@@ -153,7 +153,7 @@ class Namespaces:
                 await self._refresh([name.decode()] if name is not None else [*self._known])
 
     async def check(self) -> None:
-        """Notes whether Redis is there, and reads everything again from time to time, until cancelled."""
+        """Checks whether Redis is reachable, and reads everything again every CHECK_INTERVAL, until cancelled."""
         while True:
             for _ in range(int(CHECK_INTERVAL)):
                 if self._store.up:

@@ -92,7 +92,7 @@ async def send_since(request: Request[HooksState], _: User) -> Response:
 
 
 async def send_again(request: Request[HooksState], name: str) -> None:
-    """Raises NotFound for a delivery that is not kept."""
+    """Raises NotFound for an unknown or expired delivery."""
     webhook, store = await editing.find_enabled(request), request.state["hooks_store"]
     sequence = whole_number(name)
     if sequence is None:

@@ -23,7 +23,7 @@ Events = Annotated[list[Word], Field(min_length=1, max_length=100), AfterValidat
 
 
 class WebhookChange(Body):
-    """What is left out stays as it is."""
+    """Omitted fields stay as they are."""
 
     url: Url | None = None
     events: Events | None = None

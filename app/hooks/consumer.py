@@ -1,4 +1,4 @@
-"""Takes raised events from their streams, by a consumer group, so that one worker handles each."""
+"""Reads raised events from their streams as a consumer group: one worker handles each event."""
 
 import asyncio
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from app.store.tasks import run_until_one_ends
 from app.store.tracking import Tracking
 
 CHECK_INTERVAL = 5.0
-"""Seconds after which streams are read without an announcement: one may have been missed."""
+"""Seconds after which streams are read without an announcement, which may have been lost."""
 TRIM_INTERVAL = 1.0
 
 
@@ -68,7 +68,7 @@ class Consumer:
                 await self._wait()
 
     async def _wait(self) -> None:
-        """For an announcement. Without one all streams are read from time to time."""
+        """Waits for an announcement, or CHECK_INTERVAL."""
         try:
             async with asyncio.timeout(CHECK_INTERVAL):
                 await self._raised.wait()
@@ -76,7 +76,7 @@ class Consumer:
             self._announced = set(keys.RAISED_PARTS)
 
     async def _take(self, part: str) -> bool:
-        """Whether there was something."""
+        """Returns whether there were events."""
         entries = await self._store.raised(part, self._consumer)
         entries = entries or await self._store.abandoned(part, self._consumer)
         if entries:

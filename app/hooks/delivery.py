@@ -1,4 +1,4 @@
-"""Delivers to webhooks: several attempts side by side, a few of each receiver, so that a slow one delays no other."""
+"""Delivers to webhooks: concurrently, with a limit for each receiver, so that a slow one delays no other."""
 
 import random
 from collections import Counter
@@ -22,9 +22,9 @@ MAX_PER_WEBHOOK, MAX_ATTEMPTS = 8, 400
 receivers that hang take no more than MAX_WEBHOOKS of them.
 """
 LEASE = 15.0
-"""Seconds beyond the time-out after which an attempt counts as lost with its worker."""
+"""Seconds after the timeout of an attempt until another worker takes it over."""
 DISABLE_AFTER = 5 * 86_400
-"""Seconds of failing alone after which a webhook is switched off."""
+"""Seconds without a success after which a webhook is disabled."""
 
 
 class DeliveryLoop:
@@ -51,7 +51,7 @@ class DeliveryLoop:
         self.delivered = self.failed = 0
 
     def wake(self) -> None:
-        """Something may be due for any webhook."""
+        """Looks for due deliveries now."""
         self._check()
         self._attempts.wake()
 
@@ -60,7 +60,7 @@ class DeliveryLoop:
         self.webhooks = await self._store.webhooks()
 
     async def outcomes(self, event_id: str) -> list[Outcome]:
-        """What became of an event at each webhook that there still is. Raises StoreUnavailable."""
+        """The outcome of an event at each existing webhook. Raises StoreUnavailable."""
         found = await self._store.outcomes(event_id)
         return [each._replace(url=self.webhooks[each.webhook].url) for each in found if each.webhook in self.webhooks]
 
@@ -85,7 +85,7 @@ class DeliveryLoop:
             self._attempts.start(each.webhook, partial(self._attempt, each))
 
     def _free(self) -> dict[str, int]:
-        """How many attempts may begin for each webhook that may have something due: room is shared out evenly."""
+        """How many attempts may begin for each webhook; free capacity is divided evenly."""
         room, free = self._attempts.room, {}
         for webhook_id in self._due:
             most = 1 if webhook_id in self._failing else MAX_PER_WEBHOOK
@@ -117,17 +117,17 @@ class DeliveryLoop:
         due_at = None if wait is None else now + wait
         since = await self._store.settle(claimed, state, attempt, due_at, now)
         if attempt.status == retries.GONE:
-            await self._switch_off(webhook.id, "410")
+            await self._disable(webhook.id, "410")
         elif since is not None and now - since >= DISABLE_AFTER:
-            await self._switch_off(webhook.id, "failing")
+            await self._disable(webhook.id, "failing")
 
     def _wait(self, claimed: Claimed, attempt: Attempt, now: float) -> float | None:
         told = attempt.headers.get("retry-after", "")
         wait = retries.delay(self._schedule, claimed.tries + 1, random.random(), attempt.status, told)  # noqa: S311
         return None if wait is None else max(wait, retries.seconds_of(told, now))
 
-    async def _switch_off(self, webhook_id: str, why: str) -> None:
-        """Its owner sees why on the pages of webhooks."""
+    async def _disable(self, webhook_id: str, why: str) -> None:
+        """Disables a webhook. The reason is shown on its page."""
         await self.reload()
         webhook = self.webhooks.get(webhook_id)
         if webhook is not None and webhook.enabled:

@@ -1,4 +1,4 @@
-"""Webhooks as administrators make and change them: checked, saved, announced to every worker."""
+"""Creates and changes webhooks: validates, saves, and announces the change to every worker."""
 
 import ipaddress
 import re
@@ -56,7 +56,7 @@ async def remove(request: Request[HooksState]) -> None:
 
 
 async def new_key(request: Request[HooksState]) -> str:
-    """A new secret. Both sign until the old one is removed."""
+    """Adds a new secret. Both secrets sign until the old one is removed."""
     webhook, secret = await find(request), new_secret()
     await save(request, replace(webhook, secret=_encrypted(request, webhook.id, secret), old_secret=webhook.secret))
     return secret

@@ -1,4 +1,4 @@
-"""Functions of other packages that are called in this process: `on` after an event, `before` a sign-in."""
+"""Calls functions of hook modules in this process: `on` an event, `before` a sign-in."""
 
 import asyncio
 import importlib
@@ -13,7 +13,7 @@ from app.events.event import Record
 from app.settings import SettingsError
 
 MAX_CALLS = 1000
-"""Calls that wait or run; more are dropped, and the log says so."""
+"""Queued and running calls; further ones are dropped with a warning."""
 CALL_TIMEOUT = 30.0
 BEFORE_TIMEOUT = 2.0
 EVENTS_ATTRIBUTE = "__tallygate_hooks__"
@@ -44,7 +44,7 @@ def _marked(kind: str, name: str) -> Callable[[F], F]:
 
 
 class InProcess:
-    """Raises SettingsError for a module that does not import, or a function for what there is not."""
+    """Raises SettingsError for a module that cannot be imported, or an unknown event or step."""
 
     def __init__(self, modules: Sequence[str], on_failure: str) -> None:
         self._refuse = on_failure == "refuse"
@@ -58,7 +58,7 @@ class InProcess:
     def _add(self, name: str) -> None:
         try:
             module = importlib.import_module(name)
-        except Exception as error:  # noqa: BLE001 - whatever the module does
+        except Exception as error:  # noqa: BLE001 - a module may raise anything
             raise SettingsError(f"hooks: {name} does not import ({type(error).__name__}: {error})") from None
         for function in vars(module).values():
             for kind, subject in getattr(function, EVENTS_ATTRIBUTE, ()) if inspect.isfunction(function) else ():
@@ -78,13 +78,13 @@ class InProcess:
             task.add_done_callback(self._tasks.discard)
 
     async def check(self, step: str, record: Record) -> None:
-        """Calls what is to be asked before a step. Raises Refused."""
+        """Calls the functions for a step. Raises Refused."""
         for function in self._before.get(step, ()):
             try:
                 await asyncio.wait_for(_run(function, record), BEFORE_TIMEOUT)
             except Refused:
                 raise
-            except Exception as error:  # noqa: BLE001 - a hook's fault is its own
+            except Exception as error:  # noqa: BLE001 - a hook may raise anything
                 self._log.error("a hook has failed", step=step, hook=function.__qualname__, reason=repr(error))
                 if self._refuse:
                     raise Refused("Signing in is not possible now. Please try again later.") from None
@@ -97,12 +97,12 @@ class InProcess:
     async def _call(self, function: Callable[..., Any], record: Record) -> None:
         try:
             await asyncio.wait_for(_run(function, record), CALL_TIMEOUT)
-        except Exception as error:  # noqa: BLE001 - a hook's fault is its own
+        except Exception as error:  # noqa: BLE001 - a hook may raise anything
             self._log.error("a hook has failed", type=record.type, hook=function.__qualname__, reason=repr(error))
 
 
 async def _run(function: Callable[..., Any], record: Record) -> None:
-    """A plain function runs in a thread, so that it blocks no request."""
+    """Runs a plain function in a thread, so that it does not block requests."""
     if inspect.iscoroutinefunction(function):
         await function(record)
     else:

@@ -94,7 +94,7 @@ async def _before_sign_in(
 
 
 async def _follow(tracking: Tracking, delivery: DeliveryLoop) -> None:
-    """Reads the webhooks when they change."""
+    """Reloads the webhooks when they change."""
     async with aclosing(tracking.subscribe(keys.HOOKS_CHANGED)) as messages:
         async for _ in messages:
             with suppress(StoreUnavailable, ResponseError):

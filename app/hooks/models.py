@@ -21,7 +21,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """`secret` and `old_secret` are encrypted. `off_why` says why the service switched it off."""
+    """`secret` and `old_secret` are encrypted. `off_why` is the reason if the service disabled it."""
 
     id: str
     url: str
@@ -52,7 +52,7 @@ class Webhook:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """`status` is None where there was no connection or no answer in time; `body` is the first KB."""
+    """`status` is None without a response; `body` is the first KB."""
 
     at: float
     status: int | None
@@ -76,7 +76,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A delivery that this worker attempts now; `record` is the stored event."""
+    """A delivery that this worker has leased; `record` is the stored event."""
 
     webhook: str
     sequence: int
@@ -85,6 +85,6 @@ class Claimed:
 
 
 def body_of(record: Record, sequence: int) -> bytes:
-    """What a receiver gets."""
+    """The body of a delivery."""
     fields = {"type": record.type, "timestamp": record.timestamp, "sequence": sequence, "data": record.data}
     return orjson.dumps(fields)

@@ -1,4 +1,4 @@
-"""What webhooks keep of users: who made them."""
+"""Personal data in webhooks: the users who created them."""
 
 from dataclasses import replace
 from typing import Any

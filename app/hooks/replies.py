@@ -1,4 +1,4 @@
-"""Asks a webhook for the reply to an event, while the event's source waits."""
+"""Requests the reply to an event from a webhook while the source of the event waits."""
 
 from collections.abc import Callable, Sequence
 
@@ -11,7 +11,7 @@ MAX_REPLY = 64 * 1024
 
 
 class Replies:
-    """The webhook is asked once, besides its delivery, which has the same `webhook-id`. The caller bounds the time."""
+    """Sends one request, in addition to the delivery with the same `webhook-id`. The caller sets the timeout."""
 
     def __init__(
         self,
@@ -37,5 +37,5 @@ class Replies:
     async def _ask(self, webhook: Webhook, record: Record) -> str | None:
         body, now = body_of(record, 0), self._clock()
         headers = signature_headers(record.id, int(now), body, self._secrets_of(webhook))
-        attempt = await self._sender.post(webhook.url, body, headers, now, most=MAX_REPLY)
+        attempt = await self._sender.post(webhook.url, body, headers, now, max_body=MAX_REPLY)
         return attempt.body if attempt.status is not None and 200 <= attempt.status < 300 else None

@@ -1,10 +1,10 @@
-"""When a delivery is tried again. Pure."""
+"""The delay before the next attempt of a delivery. Pure."""
 
 from collections.abc import Sequence
 from email.utils import parsedate_to_datetime
 
 JITTER = 0.1
-"""The part of a delay that is random, so that receivers are not asked by all at once."""
+"""The random part of a delay, which spreads attempts over time."""
 MAX_RETRY_AFTER = 86_400
 BUSY_STATUSES = frozenset({429, 502, 504})
 SLOW_DOWN_SECONDS = 60
@@ -25,7 +25,7 @@ def delay(schedule: Sequence[float], tries: int, chance: float, status: int | No
 
 
 def seconds_of(retry_after: str, now: float | None = None) -> float:
-    """Of a Retry-After header: seconds, or a date where `now` is given; 0 for anything else."""
+    """The seconds of a Retry-After header: a number, or a date if `now` is given; 0 for anything else."""
     text = retry_after.strip()
     if text.isascii() and text.isdigit() and len(text) < 10:
         return float(min(int(text), MAX_RETRY_AFTER))

@@ -16,14 +16,14 @@ end
 if not reply then return {} end
 return reply[1] and reply[1][2] or reply[KEYS[1]] or {}
 """)
-"""Takes raised events for a consumer; makes the group where there is none."""
+"""Reads raised events for a consumer; creates the consumer group if it is missing."""
 
 RECLAIM = Script("""
 local reply = redis.pcall('XAUTOCLAIM', KEYS[1], 'hooks', ARGV[1], ARGV[2], '0', 'COUNT', ARGV[3])
 if reply.err then return {} end
 return reply[2]
 """)
-"""Takes over what another consumer took and did not finish."""
+"""Claims events that another consumer did not acknowledge."""
 
 ACKNOWLEDGE = Script("""
 redis.call('XACK', KEYS[1], 'hooks', unpack(ARGV))
@@ -59,7 +59,7 @@ redis.call('SET', seen, table.concat(made, ' '), 'EX', 172800)
 return 1
 """
 )
-"""Logs an event, once, and makes a delivery for each webhook that wants it."""
+"""Logs an event once, and creates a delivery for each webhook that subscribes to it."""
 
 SEND_AGAIN = Script(
     ADD_DELIVERY
@@ -71,7 +71,7 @@ for i = 5, #ARGV, 3 do add_delivery(webhook, ARGV[i], ARGV[i + 1], ARGV[i + 2], 
 return 1
 """
 )
-"""Makes deliveries of logged events; its first key is a stamp, so that a repeat does nothing."""
+"""Creates deliveries of logged events; the first key is a stamp, so that a repeat does nothing."""
 
 CLAIM = Script(f"""
 local now, lease = tonumber(ARGV[1]), ARGV[2]
@@ -94,7 +94,7 @@ for i = 3, #ARGV, 2 do
 end
 return claimed
 """)
-"""Leases due deliveries to a worker: they are due again when the lease ends, unless they are settled."""
+"""Leases due deliveries to a worker: unless settled, they are due again when the lease expires."""
 
 SETTLE = Script(f"""
 local webhook, number, state, tries, attempt, due_at, now = unpack(ARGV)
@@ -141,4 +141,4 @@ end
 if oldest and tonumber(oldest) < tonumber(least) then least = oldest end
 return redis.call('XTRIM', KEYS[1], 'MINID', '~', least, 'LIMIT', 1000)
 """)
-"""Trims the log in small steps, by age and number, and never past what is pending."""
+"""Trims the log in small steps, by age and number, but keeps events with pending deliveries."""

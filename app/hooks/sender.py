@@ -29,8 +29,10 @@ class Sender:
     async def __aexit__(self, *exception: Any) -> None:
         await self._client.__aexit__(*exception)
 
-    async def post(self, url: str, body: bytes, headers: dict[str, str], at: float, *, most: int = MAX_BODY) -> Attempt:
-        """Never raises for what the receiver does. The answer's headers and `most` bytes of its body are kept."""
+    async def post(
+        self, url: str, body: bytes, headers: dict[str, str], at: float, *, max_body: int = MAX_BODY
+    ) -> Attempt:
+        """Never raises for an error of the receiver. Keeps the headers and `max_body` bytes of its response."""
         started = time.perf_counter()
         status, answered, told = None, {}, ""
         parts = urlsplit(url)
@@ -42,7 +44,7 @@ class Sender:
                 )
                 try:
                     status, answered = response.status, _headers(response)
-                    told = await _first(response, most)
+                    told = await _beginning(response, max_body)
                 finally:
                     response.close()
         except (TimeoutError, TimedOut):
@@ -57,10 +59,10 @@ def _headers(response: StreamedResponse) -> dict[str, str]:
     return {name[:MAX_HEADER]: value[:MAX_HEADER] for name, value in pairs if name != "set-cookie"}
 
 
-async def _first(response: StreamedResponse, most: int) -> str:
+async def _beginning(response: StreamedResponse, max_body: int) -> str:
     body = b""
-    async for piece in response.iter_body():
-        body += piece
-        if len(body) >= most:
+    async for data in response.iter_body():
+        body += data
+        if len(body) >= max_body:
             break
-    return body[:most].decode("utf-8", "replace")
+    return body[:max_body].decode("utf-8", "replace")

@@ -14,7 +14,7 @@ from app.store.client import Store
 
 BATCH = 100
 RECLAIM_AFTER = 30_000
-"""Milliseconds after which another worker takes over raised events that one took and did not finish."""
+"""Milliseconds until another worker claims raised events that a worker has not acknowledged."""
 Entry = tuple[bytes, bytes]
 """A stream entry's id and the record in it."""
 
@@ -34,13 +34,13 @@ class HooksStore:
         return {name.decode(): Webhook.load(text) for name, text in found.items()}
 
     async def save(self, webhook: Webhook) -> None:
-        """What is due of a webhook that is off keeps no event from being trimmed: it may be off for ever."""
+        """Due deliveries of a disabled webhook do not keep events from being trimmed: it may stay disabled for ever."""
         await self.store.idempotent("HSET", keys.HOOKS_WEBHOOKS, webhook.id, webhook.dump())
         if not webhook.enabled:
             await self._release(webhook.id)
 
     async def remove(self, webhook_id: str) -> None:
-        """Its deliveries expire; what is due is dropped."""
+        """Drops due deliveries; the others expire."""
         await self.store.idempotent("HDEL", keys.HOOKS_WEBHOOKS, webhook_id)
         await self._release(webhook_id)
         await self.store.idempotent("DEL", keys.hooks_due(webhook_id))
@@ -64,13 +64,13 @@ class HooksStore:
         await scripts.ACKNOWLEDGE.run(self.store, [keys.raised(part)], *ids)
 
     async def take(self, record: Record, webhook_ids: Sequence[str], now: float) -> bool:
-        """Logs the event and makes its deliveries; False if that was done before."""
+        """Logs the event and creates its deliveries; False if that was done before."""
         touched = [keys.hooks_seen(record.id), keys.HOOKS_LOG]
         arguments = (record.id, record.dump(), record.type, repr(now), self._retention, self._max_deliveries)
         return bool(await scripts.TAKE.run(self.store, touched, *arguments, *webhook_ids))
 
     async def send_since(self, webhook: Webhook, since: float, now: float) -> int:
-        """Makes deliveries of all logged events since then that the webhook wants. Returns how many."""
+        """Creates deliveries of the logged events since then that the webhook subscribes to. Returns how many."""
         start, number = f"{max(int(since * 1000), 0)}", 0
         arguments = (webhook.id, repr(now), self._retention, self._max_deliveries)
         while True:
@@ -99,7 +99,7 @@ class HooksStore:
     async def settle(
         self, claimed: Claimed, state: State, attempt: Attempt, due_at: float | None, now: float
     ) -> float | None:
-        """Writes the result of an attempt. Returns since when the webhook fails; None if it does not."""
+        """Writes the result of an attempt. Returns the time of the first failure since the last success, or None."""
         told = orjson.dumps([attempt.at, attempt.status, attempt.ms, attempt.headers, attempt.body])
         since = await scripts.SETTLE.run(
             self.store, [keys.HOOKS_FAILING], claimed.webhook, claimed.sequence, state.value, claimed.tries + 1, told,
@@ -140,7 +140,7 @@ class HooksStore:
         )
 
     async def outcomes(self, event_id: str) -> list[Outcome]:
-        """How each webhook took an event of the last two days."""
+        """The outcome at each webhook of an event of the last two days."""
         made = await self.store.idempotent("GET", keys.hooks_seen(event_id)) or b""
         names = [each.decode().rpartition(":") for each in made.split()]
         found = await asyncio.gather(
@@ -156,13 +156,13 @@ class HooksStore:
         ]
 
     async def trim(self, now: float) -> None:
-        """Trims the log in small steps, between which other commands have their turn."""
+        """Trims the log in small steps, which do not block Redis for long."""
         least, gone = int((now - self._retention) * 1000), 1
         while gone:
             gone = int(await scripts.TRIM.run(self.store, [keys.HOOKS_LOG], least, self._max_events))
 
     async def log_size(self) -> tuple[int, int]:
-        """(events in the log, bytes that it takes in Redis)."""
+        """(events in the log, their size in Redis in bytes)."""
         count = await self.store.idempotent("XLEN", keys.HOOKS_LOG)
         size = await self.store.idempotent("MEMORY", "USAGE", keys.HOOKS_LOG, near=keys.HOOKS_LOG)
         return int(count), int(size or 0)

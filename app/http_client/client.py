@@ -1,4 +1,4 @@
-"""Outgoing HTTP: bounded in time and size, no redirects, no cookies kept, private addresses only where allowed."""
+"""Outgoing HTTP: bounded in time and size, no redirects, no cookies, private addresses only if allowed."""
 
 import asyncio
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from app.http_client.tls import trusted
 from app.http_client.transport import Transport
 
 MAX_RESPONSE_BYTES = 512 * 1024
-"""Of one response body; the largest that providers send are key sets of some ten thousand."""
+"""Bytes of a response body. The largest that providers send are key sets of some 10 KB."""
 
 
 class HttpClientError(Exception):
@@ -24,11 +24,11 @@ class Unreachable(HttpClientError):
 
 
 class TimedOut(Unreachable):
-    """No whole response in time."""
+    """The response was not complete in time."""
 
 
 class BadResponse(HttpClientError):
-    """A response that is too large, compressed although that was not asked for, or a redirect."""
+    """A response that is too large, compressed without being asked, or a redirect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +77,9 @@ class SafeHttpClient:
                 body = await _body(response, name)
         except TimeoutError:
             raise TimedOut(f"{name}: no answer within {self._timeout:g} s") from None
-        except httpx.ConnectError as error:  # its text says what is wrong with a certificate
+        except httpx.ConnectError as error:  # its text names the error of a certificate
             raise Unreachable(f"{name}: {type(error).__name__}: {error}") from None
-        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:  # the last: the host is no name
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:  # UnicodeError: an invalid host name
             raise Unreachable(f"{name}: {type(error).__name__}") from None
         if 300 <= response.status_code < 400:
             raise BadResponse(f"{name}: {response.status_code}, a redirect, which is not followed")

@@ -1,4 +1,4 @@
-"""Connections to a host with several addresses: all are tried, each a moment after the one before (RFC 8305)."""
+"""Connects to a host with several addresses: one attempt after the other, which overlap (RFC 8305)."""
 
 import asyncio
 import socket
@@ -11,7 +11,7 @@ import httpcore
 from app.http_client import public_only
 
 ATTEMPT_DELAY = 0.25
-"""Seconds after which the next address is tried beside one that has not answered (RFC 8305, 5)."""
+"""Seconds until the next address is tried while an attempt is pending (RFC 8305, 5)."""
 
 
 class Connection(Protocol):
@@ -22,7 +22,7 @@ C = TypeVar("C", bound=Connection)
 
 
 class HostConnector(httpcore.AsyncNetworkBackend):
-    """Connects to the very addresses that were checked (DNS rebinding). `private` allows private ones."""
+    """Connects only to addresses that were checked (DNS rebinding). `private` allows private ones."""
 
     def __init__(self, *, private: bool) -> None:
         self._private = private
@@ -60,7 +60,7 @@ async def addresses_of(host: str, port: int) -> list[str]:
     """The host's addresses, IPv6 and IPv4 in turn. Raises httpcore.ConnectError, or PrivateAddress if it has none."""
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:  # the latter: the name is none
+    except (OSError, UnicodeError) as error:  # UnicodeError: an invalid host name
         raise httpcore.ConnectError(f"{host}: {error}") from None
     addresses = list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
     if not addresses:
@@ -71,7 +71,7 @@ async def addresses_of(host: str, port: int) -> list[str]:
 
 
 async def first_connection(addresses: Sequence[str], connect: Callable[[str], Awaitable[C]]) -> C:
-    """The first connection that succeeds; the others are closed. Raises what the last failure was."""
+    """The first connection that succeeds; the others are closed. Raises the last error if none does."""
     waiting = list(addresses)
     running: set[asyncio.Task[C]] = set()
     failure: BaseException = httpcore.ConnectError("no address")

@@ -1,4 +1,4 @@
-"""Tells public addresses from others (server-side request forgery: OWASP ASVS 5.0, 1.3.6). Pure."""
+"""Recognises public addresses (server-side request forgery: OWASP ASVS 5.0, 1.3.6). Pure."""
 
 import ipaddress
 
@@ -9,7 +9,7 @@ GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
 
 
 SPECIAL = ipaddress.ip_network("192.0.0.0/24")
-"""Of the protocols themselves (IANA); a cloud's metadata is at 192.0.0.192. Python 3.11 takes most of it for global."""
+"""IETF protocol assignments (IANA); a cloud's metadata is at 192.0.0.192. Python 3.11 treats most of it as global."""
 
 
 class PrivateAddress(httpx.TransportError):

@@ -50,7 +50,7 @@ class StreamedResponse:
             self.close()
 
     def close(self) -> None:
-        """Keeps the connection for the next call if the response was read to its end."""
+        """Releases the connection; it is kept if the response was read to its end."""
         if self._open:
             self._open = False
             self._pool.release(self._connection)
@@ -138,8 +138,8 @@ class StreamingClient:
     async def send(
         self, method: str, origin: str, target: str, headers: dict[str, str], body: Body
     ) -> StreamedResponse:
-        """The response when its head is there. `headers` may give the length of a streamed body. A GET on a connection
-        that the upstream has closed meanwhile is sent again.
+        """The response when its head has arrived. `headers` may hold the length of a streamed body. Sends a GET again
+        if the upstream has closed the kept connection.
 
         Raises Unreachable, TimedOut, with no query in their texts.
         """

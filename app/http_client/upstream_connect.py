@@ -16,7 +16,7 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a URL leads. `authorization` is the value of Basic, empty without a user."""
+    """The host and port of a URL. `authorization` is the Basic credentials, empty without a user."""
 
     secure: bool
     host: str

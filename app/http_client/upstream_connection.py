@@ -10,20 +10,20 @@ import httptools
 Body = bytes | AsyncIterator[bytes]
 MAX_HEAD_BYTES = 64 * 1024
 MAX_BUFFERED = 256 * 1024
-"""Bytes of a response that wait for the reader before the upstream has to wait."""
+"""Bytes of a response that are buffered; beyond, reading from the socket pauses."""
 
 
 class BrokenConnection(Exception):
-    """The connection ended too early, or what came is no HTTP/1.1 response."""
+    """The connection ended too early, or the response is not HTTP/1.1."""
 
 
 class UpstreamConnection(asyncio.Protocol):
-    """`timeout` bounds each wait, in seconds: they raise TimeoutError. Everything may raise BrokenConnection."""
+    """`timeout` bounds each wait in seconds. Every coroutine may raise TimeoutError and BrokenConnection."""
 
     def __init__(self, timeout: float) -> None:
         self.closed = False
         self.answered = False
-        """Whether anything of the response has come."""
+        """Whether a part of the response has arrived."""
         self.ended = True
         self.status = 0
         self.headers: dict[str, str] = {}
@@ -34,12 +34,12 @@ class UpstreamConnection(asyncio.Protocol):
         self._sent = self._complete = False
         self._bodiless = self._has_head = self._until_close = self._cannot_write = self._stopped = False
         self._head_bytes = self._buffered = 0
-        self._pieces: list[bytes] = []
+        self._chunks: list[bytes] = []
         self._waiter: asyncio.Future[None] | None = None
 
     @property
     def reusable(self) -> bool:
-        """Whether all was sent and received, and the connection is good for another request."""
+        """Whether the last request and response are complete and the connection is open."""
         return self._sent and self._complete and not self.closed
 
     async def request(self, method: str, head: bytes, body: Body, *, chunked: bool = False) -> None:
@@ -57,11 +57,11 @@ class UpstreamConnection(asyncio.Protocol):
                 await self._change()
 
     async def iter_body(self) -> AsyncIterator[bytes]:
-        """The body of the response, as it comes."""
+        """Yields the body of the response as it arrives."""
         while True:
-            if self._pieces:
-                piece, self._pieces, self._buffered = b"".join(self._pieces), [], 0
-                yield piece
+            if self._chunks:
+                data, self._chunks, self._buffered = b"".join(self._chunks), [], 0
+                yield data
             elif self.ended:
                 return
             else:
@@ -70,13 +70,13 @@ class UpstreamConnection(asyncio.Protocol):
                     await self._change()
 
     async def start_tls(self, context: ssl.SSLContext, host: str) -> None:
-        """Goes on with TLS, once a proxy has opened the tunnel."""
+        """Starts TLS in the tunnel of a proxy."""
         loop = asyncio.get_running_loop()
         secure = await loop.start_tls(self._transport, self, context, server_hostname=host)
         self._transport = cast(asyncio.Transport, secure)
 
     def close(self) -> None:
-        """Drops the connection, and what it holds."""
+        """Closes the connection at once."""
         self.closed = True
         self._transport.abort()
 
@@ -87,13 +87,13 @@ class UpstreamConnection(asyncio.Protocol):
         self._read_on()
         self._parser = httptools.HttpResponseParser(self)
         self.answered = self.ended = self._sent = self._complete = self._has_head = self._until_close = False
-        self._head_bytes, self._buffered, self._pieces, self.headers = 0, 0, [], {}
+        self._head_bytes, self._buffered, self._chunks, self.headers = 0, 0, [], {}
 
     async def _send(self, body: AsyncIterator[bytes], chunked: bool) -> bool:
-        """Whether all was sent: an upstream may respond, and close, before it has read everything."""
+        """Returns whether the whole body was sent: an upstream may respond, and close, before it has read it."""
         async with asyncio.timeout(self._timeout) as deadline:
-            async for piece in body:
-                self._transport.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked and piece else piece)
+            async for chunk in body:
+                self._transport.write(b"%x\r\n%b\r\n" % (len(chunk), chunk) if chunked and chunk else chunk)
                 while self._cannot_write and not self._has_head:
                     await self._change()
                 if self._has_head or self.closed:
@@ -109,7 +109,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._transport.resume_reading()
 
     async def _change(self) -> None:
-        """Waits until something has come, or can be sent."""
+        """Waits until data arrive or can be sent."""
         if self.closed:
             raise BrokenConnection
         self._waiter = asyncio.get_running_loop().create_future()
@@ -122,7 +122,7 @@ class UpstreamConnection(asyncio.Protocol):
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    # What asyncio calls.
+    # Callbacks of asyncio.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -141,7 +141,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._changed()
 
     def data_received(self, data: bytes) -> None:
-        if self.ended:  # nobody has asked
+        if self.ended:  # without a request
             self.close()
             return
         self.answered = True
@@ -157,10 +157,10 @@ class UpstreamConnection(asyncio.Protocol):
             self._transport.pause_reading()
         self._changed()
 
-    # What httptools calls.
+    # Callbacks of httptools.
 
     def on_message_begin(self) -> None:
-        if self.ended:  # a second response, to no request
+        if self.ended:  # a second response
             self.close()
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -178,7 +178,7 @@ class UpstreamConnection(asyncio.Protocol):
             self.ended = True
 
     def on_body(self, body: bytes) -> None:
-        self._pieces.append(body)
+        self._chunks.append(body)
         self._buffered += len(body)
 
     def on_message_complete(self) -> None:

@@ -34,7 +34,7 @@ async def open_mail(
 
 
 def mail_errors(settings: Settings) -> list[str]:
-    """What a mail server needs beside its address."""
+    """A line for each setting that smtp_url needs and is missing."""
     wanted = {"mail_from": settings.mail_from, "public_url": settings.public_url}
     if settings.smtp_url is None:
         return []

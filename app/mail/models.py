@@ -15,7 +15,7 @@ class Mail:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What is to be told. The mail is composed at each attempt, so a queue holds no link of a reset.
+    """The facts of a mail. It is composed at each attempt, so the queue holds no reset link.
 
     `tries` counts the attempts that failed.
     """

@@ -1,4 +1,4 @@
-"""Mails that wait in Redis and are sent beside the requests, by any worker. A restart loses none."""
+"""A queue of mails in Redis, which every worker sends in the background. A restart loses none."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
@@ -19,9 +19,9 @@ from app.store.encryption import Encryption
 from app.store.keys import mail as keys
 
 MAX_JOBS = 10_000
-"""Mails that wait; further ones are dropped."""
+"""Queued mails; further ones are dropped."""
 MAX_ATTEMPTS = 4
-"""Mails that a worker sends at once."""
+"""Mails that a worker sends concurrently."""
 RETRIES = (10, 60, 300, 900, 3600, 10_800, 21_600)
 """Seconds between the attempts: after half a day a mail is given up."""
 STOP_TIMEOUT = 5.0
@@ -29,7 +29,7 @@ STOP_TIMEOUT = 5.0
 
 
 class MailQueue:
-    """`composers` make a mail of a job, by its kind. Without a mail server nothing is queued."""
+    """`composers` compose mails, by kind of job. Without a mail server nothing is queued."""
 
     def __init__(
         self, settings: Settings, store: Store, composers: Mapping[str, Composer], clock: Callable[[], float]
@@ -49,7 +49,7 @@ class MailQueue:
         return self._settings.sends_mail
 
     async def enqueue(self, kind: str, **facts: str) -> None:
-        """Does nothing where no mail can be sent. Raises StoreUnavailable."""
+        """Does nothing without a mail server. Raises StoreUnavailable."""
         if not self.enabled:
             return
         job_id = self._queue.new_id()
@@ -58,12 +58,12 @@ class MailQueue:
         self._attempts.wake()
 
     async def run(self) -> None:
-        """Sends until cancelled. An attempt that is cut off is made again after its lease."""
+        """Sends until cancelled. An interrupted attempt is repeated after its lease."""
         if self.enabled:
             await self._attempts.run(self._start_due)
 
     async def finish(self) -> None:
-        """Starts no more attempts and waits for those under way, a few seconds at most."""
+        """Starts no more attempts and waits up to STOP_TIMEOUT for running ones."""
         self._stopping = True
         await self._attempts.finish(STOP_TIMEOUT)
 
@@ -81,7 +81,7 @@ class MailQueue:
             await self._queue.settle(job_id)
 
     async def _sends(self, job: Job, mail: Mail) -> bool:
-        """Whether the job is settled: sent, or given up. One line is logged when the server goes away or is back."""
+        """Returns whether the job is done: sent, or given up. Logs when the mail server fails and when it recovers."""
         try:
             await send(self._settings, mail)
         except MailError as error:

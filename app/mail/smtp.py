@@ -21,7 +21,7 @@ else:
 
 
 class MailError(Exception):
-    """The mail was not taken; the text says why, without secrets. `final`: another attempt would not help."""
+    """The mail was not accepted; the text is the reason, without secrets. `final`: another attempt would not help."""
 
     def __init__(self, why: str, *, final: bool = False) -> None:
         super().__init__(why)
@@ -72,7 +72,7 @@ def _message(sender: str, mail: Mail) -> "messages.EmailMessage":
 
 
 def _final(error: "aiosmtplib.SMTPResponseException") -> bool:
-    """RFC 5321, 4.2.1: 5yz is permanent. Of a wrong password the owner is told and sets another one: mails wait."""
+    """RFC 5321, 4.2.1: 5yz is permanent. After a wrong password mails wait until the operator corrects it."""
     return error.code >= 500 and not isinstance(error, aiosmtplib.SMTPAuthenticationError)
 
 

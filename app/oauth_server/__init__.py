@@ -1,1 +1,1 @@
-"""An OpenID provider: other services sign people in with Tallygate."""
+"""The OpenID provider: users sign in to other services with Tallygate."""

@@ -1,4 +1,4 @@
-"""The administration of clients, for pages and the API; each act writes its audit entry."""
+"""Changes of clients by administrators, for pages and the API; each writes its audit entry."""
 
 from dataclasses import replace
 from typing import Any
@@ -26,8 +26,8 @@ async def find(request: AdminRequest) -> Client:
     return client
 
 
-async def made_here(request: AdminRequest) -> Client:
-    """As `find`; raises Conflict for a client of the settings."""
+async def find_editable(request: AdminRequest) -> Client:
+    """As `find`; raises Conflict for a client of the settings, which only its file can change."""
     client = await find(request)
     if client.source == "file":
         raise Conflict(N_("This client is in the settings: change it there."))
@@ -52,7 +52,7 @@ async def create(request: AdminRequest, admin: User, table: dict[str, Any]) -> t
 
 async def change(request: AdminRequest, admin: User, table: dict[str, Any]) -> Client:
     """Changes the given fields. Raises NotFound, BadRequest, Conflict."""
-    before = await made_here(request)
+    before = await find_editable(request)
     after = _checked(
         request, before.id, to_table(before) | table, source=before.source, created=before.created,
         secrets=before.secrets, registration_token=before.registration_token,
@@ -65,8 +65,8 @@ async def change(request: AdminRequest, admin: User, table: dict[str, Any]) -> C
 
 
 async def add_secret(request: AdminRequest, admin: User) -> str:
-    """A new secret, beside the last one, which works until the next change. Raises NotFound, Conflict."""
-    client = await made_here(request)
+    """Adds a secret. The previous one stays valid until the next change. Raises NotFound, Conflict."""
+    client = await find_editable(request)
     if client.auth != "secret":
         raise Conflict(N_("This client has no secret."))
     secret = new_secret()
@@ -78,8 +78,8 @@ async def add_secret(request: AdminRequest, admin: User) -> str:
 
 
 async def remove(request: AdminRequest, admin: User) -> None:
-    """Removes a client; its tokens are dead. Raises NotFound, Conflict."""
-    client = await made_here(request)
+    """Removes a client and revokes its tokens. Raises NotFound, Conflict."""
+    client = await find_editable(request)
     await audit(request, Event.CLIENT_REMOVED, user="", by=admin, detail=client.id)
     await request.state["oauth_server"].clients.store.remove(client.id)
 

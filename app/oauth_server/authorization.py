@@ -1,4 +1,4 @@
-"""Checks an authorization request: first who asks and where the answer goes, then the rest. Pure."""
+"""Validates an authorization request: first the client and the redirect URI, then the rest. Pure."""
 
 from app.oauth_server.errors import BadRedirect, OAuthError
 from app.oauth_server.models import AuthorizationRequest, Client
@@ -20,7 +20,7 @@ UNSUPPORTED = {
 
 
 def redirect_uri_of(client: Client | None, parameters: Parameters) -> str:
-    """The URI that any answer goes to. Raises BadRedirect."""
+    """The redirect URI of the response. Raises BadRedirect."""
     if client is None:
         raise BadRedirect(N_("The service that sent you here is not known."))
     uri = parameters.get("redirect_uri")
@@ -34,7 +34,7 @@ def redirect_uri_of(client: Client | None, parameters: Parameters) -> str:
 
 
 def checked(client: Client, redirect_uri: str, parameters: Parameters) -> AuthorizationRequest:
-    """The request. Raises OAuthError, which the client may be told."""
+    """The validated request. Raises OAuthError, which may be sent to the redirect URI."""
     for name, code in UNSUPPORTED.items():
         if name in parameters:
             raise OAuthError(code, f"{name} is not supported")

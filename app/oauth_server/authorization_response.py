@@ -1,4 +1,4 @@
-"""The way back to the client: a redirect, a page, or a form."""
+"""The authorization response: a redirect, a page, or a form."""
 
 from urllib.parse import urlencode, urlsplit
 
@@ -24,7 +24,7 @@ async def fail(
 async def answer(
     request: Request[OAuthServerState], waiting: AuthorizationRequest, values: dict[str, str], *, after_form: bool
 ) -> Response:
-    """The way back to the client, with `state` and `iss` (RFC 9207). After a form it is a page, because Chromium
+    """The response with `state` and `iss` (RFC 9207). After a form it is a page, because Chromium
     applies form-action to the redirects that follow.
     """
     issuer = issuer_of(request)

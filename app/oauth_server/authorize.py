@@ -1,4 +1,4 @@
-"""The authorization endpoint: checks the request, has the user sign in and agree, and goes back with a code."""
+"""The authorization endpoint: validates the request, signs the user in, asks for consent, and returns a code."""
 
 import secrets
 from dataclasses import replace
@@ -37,7 +37,7 @@ AuthorizeRequest = Request[OAuthServerState]
 GONE = N_("This sign-in has waited too long, or was started in another browser. Please start again at the service.")
 MAX_HINT_LENGTH = 100
 ALLOWED_LENGTH = 12_000
-"""Characters of the query that a POST is turned into."""
+"""Maximum characters of the query that a POST is redirected to."""
 
 
 async def authorize(request: AuthorizeRequest) -> Response:
@@ -56,14 +56,14 @@ async def authorize(request: AuthorizeRequest) -> Response:
     try:
         if wrong is not None:
             raise wrong
-        begun = await _begun(request, client, checked(client, redirect_uri, parameters), parameters)
+        begun = await _with_initial_state(request, client, checked(client, redirect_uri, parameters), parameters)
         return await _proceed(request, client, begun)
     except OAuthError as error:
         return await fail(request, back, error)
 
 
 async def authorize_by_form(request: AuthorizeRequest) -> Response:
-    """`POST /oauth2/authorize` becomes a GET: the session's cookie does not come along with another site's form."""
+    """`POST /oauth2/authorize` redirects to GET: browsers send no SameSite cookie with the form of another site."""
     body = await request.body()
     if content_type(request) != FORM or len(body) > ALLOWED_LENGTH:
         raise BadRequest(f"Content-Type: must be {FORM}, and short", field="Content-Type")
@@ -74,7 +74,7 @@ async def authorize_by_form(request: AuthorizeRequest) -> Response:
 async def go_on(request: AuthorizeRequest) -> Response:
     """`GET /oauth2/continue?request=`: after signing in."""
     request_id = request.query_params.get("request", "")
-    client, waiting = await _waiting(request, request_id)
+    client, waiting = await _stored_request(request, request_id)
     try:
         return await _proceed(request, client, waiting, request_id)
     except OAuthError as error:
@@ -84,22 +84,22 @@ async def go_on(request: AuthorizeRequest) -> Response:
 async def decide(request: AuthorizeRequest) -> Response:
     """`POST /oauth2/consent` with `request` and `answer` (allow or deny)."""
     fields = await form_fields(request, "request", "answer")
-    client, waiting = await _waiting(request, fields["request"])
+    client, waiting = await _stored_request(request, fields["request"])
     user = await request.state["current_user"].get(request.scope)
     if user is None or fields["answer"] != "allow":
         await request.state["oauth_server"].store.take_request(fields["request"])
         return await fail(request, waiting, OAuthError("access_denied", "the user did not agree"), after_form=True)
-    agreed = replace(waiting, consented=user.id == waiting.shown_to)  # another user may have signed in meanwhile
+    agreed = replace(waiting, consented=user.id == waiting.shown_to)  # another user may have signed in since
     try:
         return await _proceed(request, client, agreed, fields["request"])
     except OAuthError as error:
         return await fail(request, waiting, error, after_form=True)
 
 
-async def _begun(
+async def _with_initial_state(
     request: AuthorizeRequest, client: Client, checked_request: AuthorizationRequest, parameters: Parameters
 ) -> AuthorizationRequest:
-    """The request with what is known as it begins. Raises OAuthError."""
+    """The request with the state at its beginning. Raises OAuthError."""
     provider, hint = request.state["oauth_server"], None
     if "id_token_hint" in parameters:
         try:
@@ -119,7 +119,7 @@ async def _begun(
 async def _proceed(
     request: AuthorizeRequest, client: Client, waiting: AuthorizationRequest, request_id: str | None = None
 ) -> Response:
-    """The next step: signing in, the question, or the way back. Raises OAuthError."""
+    """The next step: sign-in, consent, or the response. Raises OAuthError."""
     provider = request.state["oauth_server"]
     silent = "none" in waiting.prompt
     session = await request.state["sessions"].open(request.scope)
@@ -133,10 +133,10 @@ async def _proceed(
             raise OAuthError("access_denied", "the user may not use this client")
         return await _refused(request, client, waiting)
     grant = await provider.issuing.grant(user.id, client)
-    if not waiting.consented and _asks(client, waiting, grant):
+    if not waiting.consented and _needs_consent(client, waiting, grant):
         if silent:
             raise OAuthError("consent_required", "the user has to agree")
-        return await _question(request, client, replace(waiting, shown_to=user.id), request_id)
+        return await _consent_page(request, client, replace(waiting, shown_to=user.id), request_id)
     if request_id is not None and not await provider.store.take_request(request_id):
         raise BadRequest(GONE, field="request")
     return await _finish(request, client, waiting, user, session, grant, after_form=request_id is not None)
@@ -155,7 +155,7 @@ async def _must_sign_in(
     return waiting.max_age is not None and not since and session.auth_time < waiting.at - waiting.max_age
 
 
-def _asks(client: Client, waiting: AuthorizationRequest, grant: Grant | None) -> bool:
+def _needs_consent(client: Client, waiting: AuthorizationRequest, grant: Grant | None) -> bool:
     if {"consent", "select_account"} & set(waiting.prompt):
         return True
     return not client.first_party and (grant is None or not set(waiting.scopes) <= set(grant.scopes))
@@ -164,24 +164,24 @@ def _asks(client: Client, waiting: AuthorizationRequest, grant: Grant | None) ->
 async def _sign_in(
     request: AuthorizeRequest, waiting: AuthorizationRequest, request_id: str | None, *, again: bool
 ) -> Response:
-    request_id, cookie = await _kept(request, waiting, request_id)
+    request_id, cookie = await _store_request(request, waiting, request_id)
     query = {"next": f"/oauth2/continue?request={request_id}"} | ({"again": "1"} if again else {})
     if waiting.login_hint is not None:
         query["username"] = waiting.login_hint[:MAX_HINT_LENGTH]
     response = see_other(f"/sign-in?{urlencode(query)}")
     response.raw_headers.append(cookie)
-    _speak(request, response, waiting)
+    _set_language(request, response, waiting)
     return response
 
 
-async def _question(
+async def _consent_page(
     request: AuthorizeRequest, client: Client, waiting: AuthorizationRequest, request_id: str | None
 ) -> Response:
-    first, (request_id, cookie) = request_id is None, await _kept(request, waiting, request_id)
+    first, (request_id, cookie) = request_id is None, await _store_request(request, waiting, request_id)
     going_on = f"/oauth2/continue?request={request_id}"
     response = see_other(going_on)
     response.raw_headers.append(cookie)
-    if first and _speak(request, response, waiting):  # the page comes in that language
+    if first and _set_language(request, response, waiting):  # the page is reloaded in that language
         return response
     pages = request.state["pages"]
     locale = pages.locale_of(request.scope)
@@ -198,8 +198,8 @@ async def _question(
     return response
 
 
-def _speak(request: AuthorizeRequest, response: Response, waiting: AuthorizationRequest) -> bool:
-    """Whether the response sets the language that the client asks for: not against a choice of the person."""
+def _set_language(request: AuthorizeRequest, response: Response, waiting: AuthorizationRequest) -> bool:
+    """Sets the language that the client requests, unless the user has chosen one. Returns whether it did."""
     if waiting.locale is None or read_cookie(cookie_header(request.scope), LANGUAGE.encode()):
         return False
     remember(response, request.scope, waiting.locale, REQUEST_LIFETIME)
@@ -235,10 +235,10 @@ async def _finish(
     return await answer(request, waiting, {"code": provider.issuing.tokens.code(family.id)}, after_form=after_form)
 
 
-async def _kept(
+async def _store_request(
     request: AuthorizeRequest, waiting: AuthorizationRequest, request_id: str | None
 ) -> tuple[str, tuple[bytes, bytes]]:
-    """(the id under which the request waits, the cookie that binds it to this browser)."""
+    """Stores the request. Returns (its id, the cookie that binds it to this browser)."""
     store = request.state["oauth_server"].store
     browser = _browser(request) or secrets.token_urlsafe(16)
     cookie = set_cookie(request.scope, _cookie_name(request), browser, REQUEST_LIFETIME)
@@ -249,8 +249,8 @@ async def _kept(
     return request_id, cookie
 
 
-async def _waiting(request: AuthorizeRequest, request_id: str) -> tuple[Client, AuthorizationRequest]:
-    """The client and its request that this browser started. Raises NotFound."""
+async def _stored_request(request: AuthorizeRequest, request_id: str) -> tuple[Client, AuthorizationRequest]:
+    """(the client, its stored request), if this browser started it. Raises NotFound."""
     issuer_of(request)
     provider, browser = request.state["oauth_server"], _browser(request)
     waiting = await provider.store.request(request_id)

@@ -21,14 +21,14 @@ from app.sessions.session import Session
 
 EVENT = "http://schemas.openid.net/event/backchannel-logout"
 RETRIES = (5, 30, 120, 600, 1800)
-"""Seconds between the attempts; after the last one the message is given up."""
+"""Seconds between attempts; after the last one the message is dropped."""
 TIMEOUT = 5.0
 """Seconds for one attempt."""
 TOKEN_LIFETIME = 120
 LEASE = 60.0
-"""Seconds after which an attempt counts as lost with its worker."""
+"""Seconds until another worker takes over an attempt."""
 MAX_ATTEMPTS, MAX_PER_CLIENT = 40, 4
-"""Attempts that a worker has under way: to all clients, and to one."""
+"""Concurrent attempts of a worker: to all clients, and to one."""
 
 
 class BackChannel:
@@ -83,7 +83,7 @@ class BackChannel:
             await self.store.settle(message_id)
 
     async def _send(self, uri: str, token: str) -> str | None:
-        """None if the client took it, else why not."""
+        """Returns None if the client accepted it, else the reason."""
         try:
             response = await self._http.request("POST", uri, data={"logout_token": token})
         except HttpClientError as error:

@@ -25,7 +25,7 @@ MAX_LIST = 100
 
 
 class BadClient(ValueError):
-    """A field is refused; the text says why."""
+    """A field is invalid; the text is the reason."""
 
     def __init__(self, field: str, reason: str) -> None:
         super().__init__(f"{field}: {reason}")
@@ -62,7 +62,7 @@ def _jwks(value: dict[str, Any] | None) -> dict[str, Any] | None:
 
 
 def _flag(value: object) -> object:
-    """A variable of the environment is a text."""
+    """Accepts texts, which environment variables are."""
     return {"true": True, "false": False}.get(value.lower(), value) if isinstance(value, str) else value
 
 
@@ -76,7 +76,7 @@ Uris = Annotated[Texts, Field(max_length=MAX_URIS)]
 
 
 class ClientFields(BaseModel):
-    """What may be set of a client; `secret` beside them in the TOML file. The defaults are those of Client."""
+    """The settings of a client; the TOML file has `secret` as well. The defaults are those of Client."""
 
     model_config = ConfigDict(extra="forbid", from_attributes=True)
     name: Annotated[str, Field(max_length=100), AfterValidator(_name)] = ""

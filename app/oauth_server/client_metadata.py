@@ -7,7 +7,7 @@ from app.oauth_server.client_config import BadClient
 from app.oauth_server.models import Client
 
 SCOPES = ("openid", "profile", "email", "offline_access")
-"""What clients that register themselves may have; an administrator can give more."""
+"""Scopes of clients that register themselves; an administrator can grant more."""
 METHODS = ("client_secret_basic", "client_secret_post", "private_key_jwt", "none")
 GRANTS = ("authorization_code", "refresh_token")
 TEXTS = {"client_name": "name", "id_token_signed_response_alg": "id_token_alg", "subject_type": "subject"}

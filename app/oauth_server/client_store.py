@@ -1,4 +1,4 @@
-"""Clients in Redis, and what they have used up. Coroutines raise StoreUnavailable."""
+"""Clients, used assertions and registration tokens in Redis. Coroutines raise StoreUnavailable."""
 
 import asyncio
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""All clients: those of the settings, and those that administrators made."""
+"""All clients: those of the settings and those in Redis."""
 
 from collections.abc import Mapping
 from typing import Any

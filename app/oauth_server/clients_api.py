@@ -90,14 +90,14 @@ async def change_client(request: ApiRequest, admin: User) -> Response:
 
 @admin_required
 async def add_secret(request: ApiRequest, admin: User) -> Response:
-    """`POST /api/clients/{id}/secrets`: a new secret, beside the last one, which works until the next change."""
+    """`POST /api/clients/{id}/secrets`: adds a secret. The previous one stays valid until the next change."""
     await fresh_or_token(request, BACK)
     return json_response({"secret": await administration.add_secret(request, admin)}, 201)
 
 
 @admin_required
 async def remove_client(request: ApiRequest, admin: User) -> Response:
-    """`DELETE /api/clients/{id}`: its tokens are dead."""
+    """`DELETE /api/clients/{id}`: revokes its tokens."""
     await fresh_or_token(request, BACK)
     await administration.remove(request, admin)
     return Response(status_code=204)

@@ -51,7 +51,7 @@ async def begin(request: DeviceRequest) -> Response:
 
 @sign_in_required
 async def show(request: DeviceRequest, user: User) -> Response:
-    """`GET /device?user_code=`: fills the code in, and asks for it all the same."""
+    """`GET /device?user_code=`: the form, with the code filled in."""
     issuer_of(request)
     return await page(request, "oauth_server/device.html", code=request.query_params.get("user_code", "")[:20])
 

@@ -1,4 +1,4 @@
-"""Devices that wait for somebody to allow them (RFC 8628). Coroutines raise StoreUnavailable."""
+"""Pending device authorizations (RFC 8628). Coroutines raise StoreUnavailable."""
 
 import re
 import secrets
@@ -14,7 +14,7 @@ from app.store.scripts import Script
 
 DEVICE_LIFETIME = 600
 INTERVAL = 5
-"""Seconds between two polls; each poll that comes too early adds as many."""
+"""Seconds between two polls; each early poll adds as many."""
 ALPHABET = "BCDFGHJKLMNPQRSTVWXZ"
 """Without vowels, so that no code is a word (RFC 8628, 6.1)."""
 CODE_LENGTH = 8
@@ -44,7 +44,7 @@ return 1
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A device that waits. `id` is the digest of its device code; `asked` is the scope as it was sent."""
+    """A pending device. `id` is the digest of its device code; `asked` is the scope as it was sent."""
 
     id: str
     client: str
@@ -71,7 +71,7 @@ class DeviceStore:
         return device_code, f"{user_code[:4]}-{user_code[4:]}"
 
     async def find(self, user_code: str) -> Device | None:
-        """The device that waits and shows this code; case and punctuation do not matter."""
+        """The pending device with this user code; case and punctuation do not matter."""
         code = re.sub("[^A-Z]", "", user_code.upper())
         if len(code) != CODE_LENGTH:
             return None

@@ -1,4 +1,4 @@
-"""The base of endpoints for programs: JSON, errors by code, other origins without credentials (CORS)."""
+"""The base of endpoints for programs: JSON, OAuth errors, CORS without credentials."""
 
 from collections.abc import Awaitable, Callable
 from functools import wraps
@@ -22,7 +22,7 @@ Handler = Callable[[Request[OAuthServerState]], Awaitable[Response]]
 FORM = "application/x-www-form-urlencoded"
 RETRY_AFTER = "2"
 OTHER_SITES = RoutePolicy(cross_site=True)
-"""The endpoints trust no cookies, or ask before they act."""
+"""For endpoints that use no cookies, or ask for confirmation."""
 BROWSERS = RoutePolicy(cross_site=True, in_popup=True)
 CORS = {"Access-Control-Allow-Origin": "*"}
 PREFLIGHT = CORS | {
@@ -74,7 +74,7 @@ def authorization_of(request: Request[Any]) -> bytes | None:
 
 
 def open_routes(path: str, handler: Handler, *methods: str) -> list[BaseRoute]:
-    """The route of an endpoint that pages of other origins may ask, and its preflight."""
+    """The routes of an endpoint that pages of other origins may call, and of its preflight."""
     return [
         PolicyRoute(path, handler, methods=list(methods), policy=OTHER_SITES),
         PolicyRoute(path, _preflight, methods=["OPTIONS"], policy=OTHER_SITES),

@@ -1,4 +1,4 @@
-"""The errors of OAuth's endpoints, by the codes that the specifications name."""
+"""The errors of OAuth's endpoints, with the codes of the specifications."""
 
 
 class OAuthError(Exception):
@@ -21,7 +21,7 @@ class InvalidClient(OAuthError):
 
 
 class BadRedirect(Exception):
-    """Client or redirect URI are wrong, so that no error may go there; `reason` is a sentence for the reader."""
+    """The client or redirect URI is invalid, so no redirect may happen; `reason` is a sentence for the user."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)

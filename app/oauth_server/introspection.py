@@ -1,4 +1,4 @@
-"""Introspection (RFC 7662): a question that comes again needs no round trip to Redis."""
+"""Introspection (RFC 7662). A repeated request is answered from the cache."""
 
 from typing import Any, cast
 
@@ -10,9 +10,9 @@ from starlette.types import Receive, Scope, Send
 
 from app.oauth_server.endpoint import authorization_of, form_parameters, oauth_endpoint, open_routes
 from app.oauth_server.errors import OAuthError
-from app.oauth_server.kept_answers import MAX_QUESTION_LENGTH
 from app.oauth_server.lifespan import OAuthServerState
 from app.oauth_server.parameters import required
+from app.oauth_server.response_cache import MAX_KEY_BYTES
 from app.oauth_server.userinfo import HEADERS
 from app.server.protocol import BODY
 from app.web.fast_path import FastEndpoint, FastResponse, respond
@@ -23,20 +23,20 @@ INACTIVE = {"active": False}
 
 
 class Introspection(FastEndpoint):
-    max_fast_body = MAX_QUESTION_LENGTH
+    max_fast_body = MAX_KEY_BYTES
 
     def try_fast(self, scope: Scope) -> FastResponse | None:
         body = scope.get(BODY)
-        return None if body is None else self._kept(scope, body)
+        return None if body is None else self._cached(scope, body)
 
-    def _kept(self, scope: Scope, body: bytes) -> FastResponse | None:
-        answers = cast(OAuthServerState, scope["state"])["oauth_server"].kept_answers
-        kept = answers.find(_question(scope, body))
-        return None if kept is None else (HEADERS, kept)
+    def _cached(self, scope: Scope, body: bytes) -> FastResponse | None:
+        responses = cast(OAuthServerState, scope["state"])["oauth_server"].response_cache
+        found = responses.find(_cache_key(scope, body))
+        return None if found is None else (HEADERS, found)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request: Request[OAuthServerState] = Request(scope, receive)
-        kept = self._kept(scope, await request.body())
+        kept = self._cached(scope, await request.body())
         if kept is not None:
             await respond(kept, send)
         else:
@@ -45,13 +45,13 @@ class Introspection(FastEndpoint):
 
 @oauth_endpoint
 async def introspect(request: Request[OAuthServerState]) -> Response:
-    """Only a client with `introspect = true` is told about tokens of other clients."""
+    """Only a client with `introspect = true` may introspect tokens of other clients."""
     provider = request.state["oauth_server"]
     parameters = await form_parameters(request)
     caller = await provider.authentication.client(authorization_of(request), parameters)
     if caller.public:
         raise OAuthError("invalid_client", "a public client cannot ask about tokens", 401)
-    live = await provider.issuing.live(required(parameters, "token"))
+    live = await provider.issuing.validate(required(parameters, "token"))
     if live is None or (live.client.id != caller.id and not caller.introspect):
         return json_response(INACTIVE)
     answer: dict[str, Any] = {
@@ -66,13 +66,13 @@ async def introspect(request: Request[OAuthServerState]) -> Response:
         "token_type": "Bearer" if live.expires is not None else "refresh_token",
     }
     answer |= {"exp": live.expires} if live.expires is not None else {}
-    if caller.auth == "secret":  # an assertion is good once
-        provider.kept_answers.keep(_question(request.scope, await request.body()), live, orjson.dumps(answer), caller)
+    if caller.auth == "secret":  # an assertion is accepted once
+        provider.response_cache.add(_cache_key(request.scope, await request.body()), live, orjson.dumps(answer), caller)
     return json_response(answer)
 
 
-def _question(scope: Scope, body: bytes) -> bytes:
-    """All that the answer depends on: who asks, and about what."""
+def _cache_key(scope: Scope, body: bytes) -> bytes:
+    """The parts of the request that the response depends on: credentials and body."""
     headers = headers_of(scope)
     return b"\n".join((headers.get(b"authorization", b""), headers.get(b"content-type", b""), body))
 

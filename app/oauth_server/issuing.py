@@ -1,4 +1,4 @@
-"""Issues tokens for families, and says what a token is good for."""
+"""Issues the tokens of families, and validates tokens."""
 
 import secrets
 from collections.abc import Callable
@@ -19,7 +19,7 @@ JWT = "jwt"
 ID_TOKEN_LIFETIME = 3600
 ACCESS_TOKEN_LIFETIME = 3600
 JWT_LIFETIME = 600
-"""Seconds; a JWT may be used where it is not looked up, and so cannot be revoked there."""
+"""Seconds. Short, because resource servers that verify JWTs themselves do not see revocations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Issuing:
         self._clock = clock
 
     async def user_of(self, family: Family, client: Client) -> User | None:
-        """The user, if everything that the family depends on is still so: account, group, session."""
+        """The user, if account, group and session of the family are still valid."""
         user = await self._accounts["current_user"].by_id(family.user)
         if user is None or family.created < client.created or not client.may_be_used_by(user.groups):
             return None
@@ -60,11 +60,11 @@ class Issuing:
         return user
 
     async def refreshed_by(self, text: str) -> Family | None:
-        """The family of a refresh token, the current one or a former; None for any other text."""
+        """The family of a current or former refresh token; None for any other text."""
         token = self.tokens.read(text)
         return await self._store.family(token.family) if token is not None and token.kind == REFRESH else None
 
-    async def live(self, text: str) -> LiveToken | None:
+    async def validate(self, text: str) -> LiveToken | None:
         """The grant behind a token; None if it is not valid."""
         token = self.tokens.read(text)
         if token is None:
@@ -81,11 +81,11 @@ class Issuing:
             return None
         return await self._token(family, None, int(family.created), None)
 
-    async def answer(
+    async def token_response(
         self, family: Family, client: Client, user: User, scopes: tuple[str, ...], generation: int
     ) -> dict[str, Any]:
-        """The token endpoint's answer, with a nonce in the first ID token only."""
-        # What was revoked in this second stays so, and what is issued in it is good.
+        """The response of the token endpoint. Only the first ID token has a nonce."""
+        # Tokens revoked in this second stay revoked; those issued in it are valid.
         now = max(int(self._clock()), int(family.not_before) + 1)
         narrowed = None if scopes == family.scopes else scopes
         answer: dict[str, Any] = {"token_type": "Bearer", "scope": " ".join(scopes)}
@@ -157,11 +157,11 @@ class Issuing:
         return sessions.cached_by_root(root) is None and await sessions.by_root(root) is None
 
     async def grant(self, user_id: str, client: Client) -> Grant | None:
-        """The user's grant; a former client's of the same id does not count."""
+        """The user's grant, unless it is older than the client: a former client had the same id then."""
         grant = await self._store.grant(user_id, client.id)
         return None if grant is None or grant.last < client.created else grant
 
     async def consented(self, family: Family, client: Client) -> bool:
-        """Whether the user still agrees to what the family was given."""
+        """Whether the user's consent still covers the family's scopes."""
         grant = await self.grant(family.user, client)
         return grant is not None and (client.first_party or set(family.scopes) <= set(grant.scopes))

@@ -16,8 +16,8 @@ from app.oauth_server.client_store import ClientStore
 from app.oauth_server.clients import Clients, client_errors, configured_clients
 from app.oauth_server.device_store import DeviceStore
 from app.oauth_server.issuing import Issuing
-from app.oauth_server.kept_answers import KeptAnswers
 from app.oauth_server.logout_store import LogoutStore
+from app.oauth_server.response_cache import ResponseCache
 from app.oauth_server.store import OAuthStore
 from app.oauth_server.tokens import TokenFormat
 from app.server.background import background
@@ -38,7 +38,7 @@ class Provider:
     store: OAuthStore
     backchannel: BackChannel
     devices: DeviceStore
-    kept_answers: KeptAnswers
+    response_cache: ResponseCache
     clock: Callable[[], float]
 
 
@@ -79,9 +79,11 @@ async def open_oauth_server(
         logouts = LogoutStore(web["store"], settings.session_absolute_timeout)
         backchannel = BackChannel(logouts, clients, issuing, http, clock)
         devices = DeviceStore(web["store"], clock)
-        answers = KeptAnswers(store, clients, accounts, clock)
+        responses = ResponseCache(store, clients, accounts, clock)
         opened = OAuthServer(
-            oauth_server=Provider(issuer, clients, authentication, issuing, store, backchannel, devices, answers, clock)
+            oauth_server=Provider(
+                issuer, clients, authentication, issuing, store, backchannel, devices, responses, clock
+            )
         )
 
         def rebuild(settings: Settings) -> OAuthServer:

@@ -1,4 +1,4 @@
-"""RP-initiated logout: asks the person, unless the hint names the session that ends."""
+"""RP-initiated logout: asks the user, unless the hint names the session."""
 
 from typing import cast
 from urllib.parse import urlencode, urlsplit
@@ -25,7 +25,7 @@ LogoutRequest = Request[OAuthServerState]
 
 
 async def end_session(request: LogoutRequest) -> Response:
-    """`GET /oauth2/end-session`; a hint may have expired. A wrong one is a page, never the way back."""
+    """`GET /oauth2/end-session`; a hint may have expired. An invalid one is an error page without a redirect."""
     issuer_of(request)
     try:
         parameters = strict(request.scope["query_string"])
@@ -33,7 +33,7 @@ async def end_session(request: LogoutRequest) -> Response:
         raise BadRequest(error.description, field="query") from None
     hint = await _hint(request, parameters)
     client = await _client(request, parameters, hint)
-    back = _way_back(client, parameters)
+    back = _redirect_uri(client, parameters)
     session = await request.state["sessions"].open(request.scope)
     user = await request.state["current_user"].get(request.scope)
     if session is None or user is None:
@@ -46,7 +46,7 @@ async def end_session(request: LogoutRequest) -> Response:
 
 
 async def end_session_by_form(request: LogoutRequest) -> Response:
-    """`POST /oauth2/end-session` becomes a GET: the session's cookie does not come along with another site's form."""
+    """`POST /oauth2/end-session` redirects to GET: browsers send no SameSite cookie with the form of another site."""
     if content_type(request) not in {"", FORM}:
         raise BadRequest(f"Content-Type: must be {FORM}", field="Content-Type")
     query = (await request.body())[:12_000].decode("latin-1").replace("\r", "").replace("\n", "")
@@ -54,12 +54,12 @@ async def end_session_by_form(request: LogoutRequest) -> Response:
 
 
 async def sign_out(request: LogoutRequest) -> Response:
-    """`POST /oauth2/sign-out` with `client` and `back`, after the question."""
+    """`POST /oauth2/sign-out` with `client` and `back`, after the confirmation."""
     issuer_of(request)
     fields = await form_fields(request, "client", "back")
     client = await request.state["oauth_server"].clients.find(fields["client"])
     await authentication.sign_out(cast(Request[AccountState], request))
-    if client is not None and _is_way_back(client, fields["back"]):
+    if client is not None and _is_redirect_uri(client, fields["back"]):
         return await redirect_page(request, fields["back"])
     return await page(request, "oauth_server/signed_out.html")
 
@@ -81,8 +81,8 @@ async def _client(request: LogoutRequest, parameters: Parameters, hint: dict[str
     return await request.state["oauth_server"].clients.find(audience)
 
 
-def _way_back(client: Client | None, parameters: Parameters) -> str | None:
-    """The address to go to afterwards, with `state`; None if none was named. Raises BadRequest."""
+def _redirect_uri(client: Client | None, parameters: Parameters) -> str | None:
+    """The post_logout_redirect_uri with `state`; None without one. Raises BadRequest."""
     uri = parameters.get("post_logout_redirect_uri")
     if uri is None:
         return None
@@ -96,7 +96,7 @@ def _way_back(client: Client | None, parameters: Parameters) -> str | None:
     return uri if state is None else f"{uri}{separator}{urlencode({'state': state})}"
 
 
-def _is_way_back(client: Client, url: str) -> bool:
+def _is_redirect_uri(client: Client, url: str) -> bool:
     """Whether the URL is a registered one, perhaps with a `state`."""
     return any(
         url == uri or url.startswith(f"{uri}{'&' if urlsplit(uri).query else '?'}state=")

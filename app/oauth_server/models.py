@@ -1,4 +1,4 @@
-"""Clients, authorization requests, and what was granted. Pure."""
+"""Clients, authorization requests, families of tokens, and grants. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ ClientAuth = Literal["none", "secret", "private_key_jwt"]
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """A service that signs people in here. `secrets` are SHA-256 digests, two at most: the former one still works."""
+    """A relying party. `secrets` are SHA-256 digests, two at most: the previous one stays valid."""
 
     id: str
     name: str
@@ -40,13 +40,13 @@ class Client:
         return "private_key_jwt" if self.jwks is not None else "secret"
 
     def may_be_used_by(self, groups: tuple[str, ...]) -> bool:
-        """Whether a user in these groups may sign in to the client. All decisions about that are made here."""
+        """Whether a user in these groups may sign in to the client. The only place of this decision."""
         return self.groups is None or not set(self.groups).isdisjoint(groups)
 
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationRequest:
-    """A request that has passed all checks that need no user. Times are Unix seconds. `locale` is the first of
+    """A validated request; no user is known yet. Times are Unix seconds. `locale` is the first of
     `ui_locales` that we speak.
 
     `asked` is the scope as the client sent it, `scopes` the part that it may have. `browser` is the digest of the
@@ -73,7 +73,7 @@ class AuthorizationRequest:
     known_auth_time: float = 0.0
     consented: bool = False
     shown_to: str = ""
-    """The user who was asked to agree."""
+    """The id of the user whose consent was requested."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Pushed authorization requests (RFC 9126): the parameters come from the client itself, not by the browser."""
+"""Pushed authorization requests (RFC 9126): the client sends the parameters directly, not through the browser."""
 
 from starlette.requests import Request
 from starlette.responses import Response

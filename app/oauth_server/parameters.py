@@ -1,4 +1,4 @@
-"""Reads the parameters of a query or a form: UTF-8, each once, bounded. Pure."""
+"""Parses the parameters of a query or a form: UTF-8, each once, bounded. Pure."""
 
 from collections.abc import Mapping
 from urllib.parse import parse_qsl

@@ -1,4 +1,4 @@
-"""What the provider keeps of users: the services that they signed in to."""
+"""Personal data of the OpenID provider: the services that users signed in to."""
 
 from dataclasses import asdict
 from typing import Any

@@ -1,4 +1,4 @@
-"""Redirect URIs: which may be registered, and whether a request names one of them. Pure."""
+"""Validates redirect URIs, and compares them with registered ones. Pure."""
 
 import re
 from urllib.parse import urlsplit
@@ -13,7 +13,7 @@ LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class BadUri(ValueError):
-    """The text says why the URI cannot be registered."""
+    """The URI cannot be registered; the text is the reason."""
 
 
 def check(uri: str, *, private: bool = False, any_http: bool = False) -> str:

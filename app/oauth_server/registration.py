@@ -1,4 +1,4 @@
-"""Dynamic client registration (RFC 7591, 7592), only with a token that an administrator made."""
+"""Dynamic client registration (RFC 7591, 7592) with an initial access token from an administrator."""
 
 import hmac
 from dataclasses import replace
@@ -79,7 +79,7 @@ async def read(request: RegistrationRequest) -> Response:
 
 @oauth_endpoint
 async def change(request: RegistrationRequest) -> Response:
-    """`PUT /oauth2/register/{id}`: what is left out takes its default (RFC 7592, 2.2)."""
+    """`PUT /oauth2/register/{id}`: omitted members take their defaults (RFC 7592, 2.2)."""
     before = await _registered(request)
     after = await _client(request, before.id)
     secret = None

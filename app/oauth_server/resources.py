@@ -28,7 +28,7 @@ async def revoke(request: Request[OAuthServerState]) -> Response:
     client = await provider.authentication.client(authorization_of(request), parameters)
     text = required(parameters, "token")
     family = await provider.issuing.refreshed_by(text)
-    live = await provider.issuing.live(text) if family is None else None
+    live = await provider.issuing.validate(text) if family is None else None
     if family is not None and family.client == client.id:
         await provider.store.end(family)
     elif live is not None and live.client.id == client.id:

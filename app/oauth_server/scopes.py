@@ -17,7 +17,7 @@ SCOPES = {
     "wechat": N_("See your WeChat identity"),
     "offline_access": N_("Keep access while you are not signed in"),
 }
-"""All scopes, each with what it means to the person who is asked."""
+"""All scopes, each with its sentence on the consent page."""
 CLAIMS = (
     "sub", "iss", "aud", "exp", "iat", "auth_time", "amr", "sid", "nonce",
     "name", "preferred_username", "locale", "email", "email_verified", "groups", "wechat",
@@ -30,7 +30,7 @@ def split(scope: str | None) -> tuple[str, ...]:
 
 
 def allowed_scopes(client: Client, scope: str | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """(the scopes of a request that the client may have, those that it asked for). Raises OAuthError."""
+    """(the allowed scopes of a request, the requested ones). Raises OAuthError."""
     asked = split(scope)
     scopes = tuple(each for each in asked if each in SCOPES and each in client.scopes)
     if not scopes:
@@ -39,7 +39,7 @@ def allowed_scopes(client: Client, scope: str | None) -> tuple[tuple[str, ...], 
 
 
 def user_claims(user: User, scopes: tuple[str, ...], wechat: dict[str, str] | None = None) -> dict[str, Any]:
-    """The claims about the user that the scopes give; those that are unknown are left out."""
+    """The user's claims for the scopes; unknown values are omitted."""
     claims: dict[str, Any] = {}
     if "profile" in scopes:
         claims |= {"name": user.label, "preferred_username": user.name}

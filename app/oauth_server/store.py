@@ -19,11 +19,11 @@ from app.store.tracking import Fields, TrackedHashes, Tracking
 DAY = 86_400
 CODE_LIFETIME = 60
 REFRESH_LIFETIME = 30 * DAY
-"""Seconds without a refresh after which a family ends."""
+"""Seconds without a refresh until a family expires."""
 REFRESH_GRACE = 10
-"""Seconds for which the former refresh token gives the current one again: for a lost answer, or two tabs at once."""
+"""Seconds in which the former refresh token still returns the current one: a response may be lost."""
 REQUEST_LIFETIME = 900
-# A retry of the same attempt after a lost reply is no replay. A code that is used twice ends what it gave.
+# A retry of the same attempt after a lost reply is no replay. A code that is used twice revokes its tokens.
 REDEEM = Script("""
 local family, attempt, lifetime = KEYS[1], ARGV[1], ARGV[2]
 local generation = redis.call('HGET', family, 'g')
@@ -38,7 +38,7 @@ redis.call('HDEL', family, 'n', 'x', 'h')
 redis.call('EXPIRE', family, lifetime)
 return 'ok'
 """)
-# The token presented is known to be ours. One that is ahead was issued before the store went back in time.
+# The signature of the token is verified. A higher generation was issued before Redis lost its last writes.
 ROTATE = Script("""
 local family, presented, now, grace, lifetime = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4]
 local generation = tonumber(redis.call('HGET', family, 'g') or 0)
@@ -84,14 +84,14 @@ class OAuthStore:
         )
 
     async def redeem(self, family: Family, *, replayed: Literal["end", "keep"] = "end") -> bool:
-        """Uses the code up. `replayed` says what becomes of the family if the code is used twice."""
+        """Redeems the code. `replayed` is the effect of a second use on the family."""
         name = keys.family(family.id)
         outcome = await REDEEM.run(self._store, [name], secrets.token_hex(8), REFRESH_LIFETIME, replayed)
         self._families.forget(name)
         return bool(outcome == b"ok")
 
     async def rotate(self, family: Family, presented: int) -> int:
-        """The generation of the next refresh token; 0 if this one was used before, which ends the family."""
+        """The generation of the next refresh token; 0 if this one was used before, which revokes the family."""
         name = keys.family(family.id)
         now = f"{self._clock():.0f}"
         rotated: int = await ROTATE.run(self._store, [name], presented, now, REFRESH_GRACE, REFRESH_LIFETIME)
@@ -146,7 +146,7 @@ class OAuthStore:
         return [(user.decode(), float(last)) for user, last in _pairs(found)], total
 
     async def withdraw(self, user_id: str, client_id: str) -> bool:
-        """Forgets a grant and ends its families. Returns whether there was one."""
+        """Deletes a grant and revokes its families. Returns whether there was one."""
         removed = await self._store.idempotent("HDEL", keys.grants(user_id), client_id)
         await self._store.idempotent("ZREM", keys.users(client_id), user_id)
         ended = [family for family in await self.families_of(user_id) if family.client == client_id]
@@ -154,7 +154,7 @@ class OAuthStore:
         return bool(removed or ended)
 
     async def keep_request(self, request: AuthorizationRequest) -> str:
-        """The id under which the request waits."""
+        """Stores the request. Returns its id."""
         request_id = secrets.token_urlsafe(24)
         await self.update_request(request_id, request)
         return request_id
@@ -172,11 +172,11 @@ class OAuthStore:
         return AuthorizationRequest(**fields)
 
     async def take_request(self, request_id: str) -> bool:
-        """Whether the request was still waiting: it is used once."""
+        """Deletes the request. Returns whether it was still stored: it is used once."""
         return bool(await self._store.once("DEL", keys.request(digest(request_id))))
 
     async def push(self, parameters: Parameters, lifetime: int) -> str:
-        """The secret under which pushed parameters wait."""
+        """Stores pushed parameters. Returns their secret."""
         secret = secrets.token_urlsafe(24)
         name = keys.pushed(digest(secret))
         await self._store.idempotent("SET", name, orjson.dumps(dict(parameters)), "EX", lifetime)
@@ -188,7 +188,7 @@ class OAuthStore:
         return None if value is None else dict(orjson.loads(value))
 
     async def salt(self) -> str:
-        """The salt of pairwise subjects, made once for ever."""
+        """The salt of pairwise subjects; created once."""
         if not self._salt:
             await self._store.idempotent("SET", keys.SALT, secrets.token_hex(16), "NX")
             self._salt = (await self._store.idempotent("GET", keys.SALT)).decode()

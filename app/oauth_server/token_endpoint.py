@@ -38,7 +38,7 @@ async def token(request: Request[OAuthServerState]) -> Response:
 
 
 async def _by_code(provider: Provider, client: Client, parameters: Parameters) -> dict[str, object]:
-    """A code is good once: a second use ends what the first gave. Only its own client's use counts.
+    """A code is valid once: a second use by its client revokes the tokens of the first.
 
     The answer is made first: if Redis goes away meanwhile, the code has not been used.
     """
@@ -48,14 +48,14 @@ async def _by_code(provider: Provider, client: Client, parameters: Parameters) -
             raise OAuthError("invalid_grant", "redirect_uri differs from the one of the authorization request")
         _check_verifier(family, parameters.get("code_verifier"))
     user = await _user(provider, family, client)
-    answer = await provider.issuing.answer(family, client, user, family.scopes, 1)
+    answer = await provider.issuing.token_response(family, client, user, family.scopes, 1)
     if not await provider.store.redeem(family):
         raise OAuthError("invalid_grant", BAD_GRANT)
     return answer
 
 
 async def _by_device_code(provider: Provider, client: Client, parameters: Parameters) -> dict[str, object]:
-    """RFC 8628, 3.5. A second use gets nothing, and leaves what the first gave: devices poll."""
+    """RFC 8628, 3.5. A second use is refused, and does not revoke the tokens of the first: devices poll."""
     if not client.device:
         raise OAuthError("unauthorized_client", "the client may not use the device grant")
     device_id = digest(required(parameters, "device_code"))
@@ -77,7 +77,7 @@ async def _by_device_code(provider: Provider, client: Client, parameters: Parame
     if family is None or family.generation:
         raise OAuthError("invalid_grant", BAD_GRANT)
     user = await _user(provider, family, client)
-    answer = await provider.issuing.answer(family, client, user, family.scopes, 1)
+    answer = await provider.issuing.token_response(family, client, user, family.scopes, 1)
     if not await provider.store.redeem(family, replayed="keep"):
         raise OAuthError("invalid_grant", BAD_GRANT)
     return answer
@@ -97,7 +97,7 @@ async def _by_refresh_token(provider: Provider, client: Client, parameters: Para
     presented = provider.issuing.tokens.read(text)
     scopes = _narrowed(family, parameters.get("scope"))
     user = await _user(provider, family, client)
-    answer = await provider.issuing.answer(family, client, user, scopes, family.generation)
+    answer = await provider.issuing.token_response(family, client, user, scopes, family.generation)
     generation = await provider.store.rotate(family, presented.number if presented else 0)
     if not generation:
         raise OAuthError("invalid_grant", BAD_GRANT)
@@ -105,7 +105,7 @@ async def _by_refresh_token(provider: Provider, client: Client, parameters: Para
 
 
 def _narrowed(family: Family, scope: str | None) -> tuple[str, ...]:
-    """The scopes of a refresh: clients repeat what they first asked for, also if not all of it was granted."""
+    """The scopes of a refresh. Clients may repeat the requested scopes, even if not all were granted."""
     if scope is None:
         return family.scopes
     asked = split(scope)
@@ -125,7 +125,7 @@ async def _family(provider: Provider, client: Client, text: str, kind: str) -> F
 
 
 async def _user(provider: Provider, family: Family, client: Client) -> User:
-    """Checks account, group, session and consent again; where one is gone the family ends. Raises OAuthError."""
+    """Checks account, group, session and consent again; revokes the family if one is invalid. Raises OAuthError."""
     user = await provider.issuing.user_of(family, client)
     if user is None or not await provider.issuing.consented(family, client):
         await provider.store.end(family)

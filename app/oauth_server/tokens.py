@@ -44,7 +44,7 @@ class TokenFormat:
         return self._signed(f"{ACCESS}{family}.{issued}.{expires}.{'~'.join(scopes or ())}")
 
     def read(self, text: str) -> Token | None:
-        """The token; None for a text that was not made here. Says nothing about its family, or its age."""
+        """The token; None if its signature is invalid. Checks neither its family nor its age."""
         match = SHAPE.fullmatch(text)
         if match is None:
             return None
@@ -65,7 +65,7 @@ def new_family_id() -> str:
 
 
 def sid_of(root: str) -> str:
-    """`sid`, by which clients know a session: it says nothing about the session's key."""
+    """`sid`, the session's id for clients; it does not reveal the session's key."""
     return hashlib.sha256(f"tallygate.sid:{root}".encode()).hexdigest()[:32]
 
 

@@ -1,4 +1,4 @@
-"""Userinfo: a token that is asked about again needs no round trip to Redis."""
+"""Userinfo. A repeated request is answered from the cache."""
 
 from typing import Any, cast
 
@@ -36,7 +36,7 @@ HEADERS = StaticHeaders(
 class UserInfo(FastEndpoint):
     def try_fast(self, scope: Scope) -> FastResponse | None:
         state = cast(OAuthServerState, scope["state"])
-        body = state["oauth_server"].kept_answers.find(headers_of(scope).get(b"authorization", b""))
+        body = state["oauth_server"].response_cache.find(headers_of(scope).get(b"authorization", b""))
         return None if body is None else (HEADERS, body)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -50,19 +50,19 @@ class UserInfo(FastEndpoint):
 async def userinfo(request: Request[OAuthServerState]) -> Response:
     """`GET` or `POST /oauth2/userinfo` with an access token, in the header or (POST) in the form."""
     provider = request.state["oauth_server"]
-    live = await provider.issuing.live(await _bearer(request))
+    live = await provider.issuing.validate(await _bearer(request))
     if live is None or live.expires is None:
         raise bad_token("invalid_token", "the access token is wrong, expired or revoked")
     if "openid" not in live.scopes:
         raise bad_token("insufficient_scope", "the access token lacks the scope openid", 403)
     claims = await provider.issuing.claims(live.user, live.client, live.scopes)
     if request.method == "GET":
-        provider.kept_answers.keep(authorization_of(request) or b"", live, orjson.dumps(claims))
+        provider.response_cache.add(authorization_of(request) or b"", live, orjson.dumps(claims))
     return json_response(claims)
 
 
 async def _bearer(request: Request[OAuthServerState]) -> str:
-    """The access token (RFC 6750): never one of the query, which is logged. Raises OAuthError."""
+    """The access token (RFC 6750); not from the query, which is logged. Raises OAuthError."""
     header, sent = authorization_of(request), None
     if request.method == "POST" and (header is None or content_type(request) == FORM):
         sent = (await form_parameters(request)).get("access_token")

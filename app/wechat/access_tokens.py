@@ -1,4 +1,4 @@
-"""Keeps one token for all services: refreshed ahead of time by one holder of a lock, read from memory."""
+"""Caches one token for all services. The holder of a lock refreshes it before it expires."""
 
 import asyncio
 import secrets
@@ -13,13 +13,13 @@ from app.wechat.errors import NoToken, WeChatProblem
 from app.wechat.store import StoredToken, TokenStore
 
 MARGIN = 300
-"""Seconds before its end at which a token is refreshed."""
+"""Seconds before its expiry at which a token is refreshed."""
 WAIT, LOOK_AGAIN = 3.0, 0.05
-"""Seconds that a caller without a valid token waits for the holder of the lock; seconds between two looks."""
+"""Seconds that a caller without a valid token waits for the holder of the lock; seconds between two reads."""
 RETRY_INTERVAL = 60
-"""Seconds without a second try after a refusal for good."""
+"""Seconds until the next attempt after a permanent refusal."""
 AHEAD_PAUSE = 10
-"""Seconds until the next try after a refresh ahead of time has failed."""
+"""Seconds until the next attempt after an early refresh has failed."""
 
 
 class Refused(Exception):
@@ -31,7 +31,9 @@ class Refused(Exception):
 
 
 Fetch = Callable[[bool], Awaitable[tuple[str, float]]]
-"""Asks WeChat for a token, by force or not. Returns (the token, its seconds). Raises Refused, WeChatProblem."""
+"""Fetches a token from WeChat, with force_refresh or not. Returns (token, lifetime in seconds). Raises Refused,
+WeChatProblem.
+"""
 
 
 class TokenCache:
@@ -83,7 +85,7 @@ class TokenCache:
         return self._last
 
     def _refresh_ahead(self) -> None:
-        """In the background: everybody goes on with the old token."""
+        """Refreshes in the background; callers use the old token meanwhile."""
         if not self._ahead and self._clock() >= self._ahead_from:
             task = asyncio.create_task(self._refresh_quietly())
             self._ahead.add(task)
@@ -102,7 +104,7 @@ class TokenCache:
         await asyncio.gather(*self._ahead, return_exceptions=True)
 
     async def _wait(self, failed: str = "") -> StoredToken:
-        """Refreshes, or reads again until the holder of the lock has."""
+        """Refreshes, or waits until the holder of the lock has refreshed."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + WAIT
         while True:
@@ -120,7 +122,7 @@ class TokenCache:
         """The token, refreshed under the lock; None while another holder refreshes and there is none yet."""
         holder = secrets.token_hex(8)
         fence = await self._store.acquire(holder)
-        before = await self._store.read(fresh=True)  # again, inside the lock
+        before = await self._store.read(fresh=True)  # the holder before may have refreshed it
         if not fence:
             return before if self._good(before, failed, 0) else None
         try:
@@ -150,7 +152,7 @@ class TokenCache:
         return await self._saved(token, fence)
 
     async def _saved(self, token: StoredToken, fence: int) -> StoredToken:
-        """The token that holds from now on: a newer one of another holder wins. Without Redis it is used unsaved."""
+        """The token to use from now on: a newer one of another holder wins. Without Redis it is used unsaved."""
         try:
             if not await self._store.save(token, fence):
                 token = await self._store.read(fresh=True)

@@ -1,4 +1,4 @@
-"""Calls of WeChat's API: with a JSON response, and with a token that is replaced when it is dead."""
+"""Calls of WeChat's API: with JSON responses, and with a token that is replaced when it is invalid."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -14,9 +14,9 @@ from app.wechat.errcodes import BUSY, DEAD_TOKEN, errcode_of, parse_json
 from app.wechat.errors import NoToken, WeChatProblem, WeChatTimeout
 
 BUSY_WAITS = (0.25, 0.5, 1.0, 2.0)
-"""Seconds before each repeat of a GET that was answered -1."""
+"""Seconds before each repeat of a GET whose errcode was -1 (busy)."""
 BUSY_DEADLINE = 6.0
-"""Seconds from the first try, after which no other begins."""
+"""Seconds after the first attempt until which a repeat may begin."""
 R = TypeVar("R")
 
 
@@ -77,7 +77,7 @@ async def with_token(
 
 
 def token_of(answer: dict[str, Any], name: str) -> tuple[str, float]:
-    """(a token in an answer, its seconds). Raises Refused."""
+    """(the token in a response, its lifetime in seconds). Raises Refused."""
     value, seconds = answer.get(name), answer.get("expires_in")
     if errcode_of(answer) or not isinstance(value, str) or not value or not isinstance(seconds, int):
         raise Refused(errcode_of(answer))

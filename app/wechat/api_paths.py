@@ -15,7 +15,7 @@ DEFAULT = (
     "cgi-bin/ticket/getticket",
 )  # fmt: skip
 TICKET = "cgi-bin/ticket/getticket"
-"""Answered from the store, never passed on. The default list holds it as well: its quota is not spent."""
+"""Answered from the cache, so no quota is spent. The default list includes it as well."""
 ALWAYS_REFUSED = (
     "cgi-bin/token", "cgi-bin/stable_token", "cgi-bin/ticket/*", "cgi-bin/clear_quota*", "cgi-bin/openapi/quota/clear",
     "cgi-bin/component/*", "component/*", "sns/*",
@@ -28,7 +28,7 @@ def is_safe(raw_path: str) -> bool:
 
 
 def is_allowed(path: str, granted: Sequence[str] | None) -> bool:
-    """Whether a grant covers the path; without granted paths the default list holds."""
+    """Whether a grant covers the path; without granted paths the default list applies."""
     never = path != TICKET and _covers(ALWAYS_REFUSED, path.lower())
     return not never and _covers(DEFAULT if granted is None else granted, path)
 

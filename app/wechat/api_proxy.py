@@ -25,23 +25,23 @@ from app.wechat.hub import Hub
 from app.wechat.lifespan import WeChatState
 
 MAX_REPEATED_BODY = 64 * 1024
-"""Bytes up to which a body is read whole: to repeat a request, to look for an errcode."""
+"""Bytes up to which a body is buffered: to repeat a request, or to find an errcode."""
 MAX_JSON_BODY = 1024 * 1024
-"""Bytes of a JSON object in a request, which is always read whole: no credential in it is passed on."""
+"""Bytes of a JSON object in a request. It is always buffered, to refuse one that holds credentials."""
 Body = bytes | AsyncIterator[bytes]
 TOKEN = "access_token"  # noqa: S105  a field's name
 TOKEN_PATHS = frozenset({"cgi-bin/token", "cgi-bin/stable_token"})
 SECRETS = frozenset({"secret", "appsecret", "component_access_token", "component_appsecret"})
 CREDENTIALS = SECRETS | {TOKEN}
 PART_NAME = re.compile(rb'[; ]name="?([A-Za-z_]+)"?[;\r\n]')
-"""Of a part of a multipart body."""
-PASSED_ON = ("content-type", "content-length", "accept")
-PASSED_BACK = ("content-type", "content-length", "content-encoding", "content-disposition")
+"""The name of a part of a multipart body."""
+FORWARDED_REQUEST_HEADERS = ("content-type", "content-length", "accept")
+FORWARDED_RESPONSE_HEADERS = ("content-type", "content-length", "content-encoding", "content-disposition")
 NO_STORE = {"Cache-Control": "no-store"}
 
 
-class Answer(NamedTuple):
-    """A response for the caller, and the errcode in it."""
+class ProxiedResponse(NamedTuple):
+    """A response for the caller, and its errcode."""
 
     response: Response
     errcode: int
@@ -50,7 +50,7 @@ class Answer(NamedTuple):
 async def proxy(request: Request[WeChatState]) -> Response:
     """Any method of `/wechat/{account}/{path}`; problems are JSON."""
     try:
-        return await _answer(request)
+        return await _respond(request)
     except (Problem, StoreUnavailable) as error:
         problem = problem_of(error)
         document = {"type": "about:blank", "title": problem.title, "status": problem.status, "detail": problem.detail}
@@ -61,7 +61,7 @@ async def proxy(request: Request[WeChatState]) -> Response:
         return response
 
 
-async def _answer(request: Request[WeChatState]) -> Response:
+async def _respond(request: Request[WeChatState]) -> Response:
     path = request.path_params["path"]
     raw_path = request.scope.get("raw_path", b"").partition(b"?")[0].decode("latin-1")
     if not is_safe(path) or not raw_path.endswith(f"/{path}"):
@@ -80,16 +80,16 @@ async def _answer(request: Request[WeChatState]) -> Response:
     await check_grant(request, service, hub, path)
     if path == TICKET:
         return await _own_ticket(request, hub, query)
-    return await _passed_on(request, hub, path, query, body)
+    return await _forward(request, hub, path, query, body)
 
 
 async def _body(request: Request[Any]) -> tuple[Body, bytes]:
     """(the body, its beginning): whole if it is small or a JSON object, else as a stream. Raises TooLarge."""
-    pieces, first = request.stream(), b""
-    async for piece in pieces:
-        first += piece
+    chunks, first = request.stream(), b""
+    async for data in chunks:
+        first += data
         if len(first) > MAX_REPEATED_BODY and not first.lstrip().startswith(b"{"):
-            return _joined(first, pieces), first
+            return _joined(first, chunks), first
         if len(first) > MAX_JSON_BODY:
             raise TooLarge
     return first, first
@@ -161,12 +161,12 @@ async def _own_ticket(request: Request[WeChatState], hub: Hub, query: list[tuple
     return json_response({"errcode": 0, "errmsg": "ok", "ticket": ticket.value, "expires_in": left})
 
 
-async def _passed_on(
+async def _forward(
     request: Request[WeChatState], hub: Hub, path: str, query: list[tuple[str, str]], body: Body
 ) -> Response:
-    """Calls WeChat. A body that is streamed cannot be sent again."""
+    """Calls WeChat. A streamed body cannot be sent again."""
 
-    async def ask(token: str) -> Answer:
+    async def ask(token: str) -> ProxiedResponse:
         return await _call(request, hub, path, query, token, body)
 
     small = isinstance(body, bytes)
@@ -176,8 +176,8 @@ async def _passed_on(
     return answer.response
 
 
-def _errcode(answer: Answer) -> int:
-    return answer.errcode
+def _errcode(response: ProxiedResponse) -> int:
+    return response.errcode
 
 
 async def _call(
@@ -187,63 +187,63 @@ async def _call(
     query: list[tuple[str, str]],
     token: str,
     content: Body,
-) -> Answer:
-    """A small JSON body whole, everything else as a stream. Raises WeChatProblem, WeChatTimeout."""
+) -> ProxiedResponse:
+    """Buffers a small JSON response, streams any other. Raises WeChatProblem, WeChatTimeout."""
     target = f"/{path}?{urlencode([('access_token', token), *query])}"
-    headers = {name: request.headers[name] for name in PASSED_ON if name in request.headers}
+    headers = {name: request.headers[name] for name in FORWARDED_REQUEST_HEADERS if name in request.headers}
     state = request.state
     try:
         response = await state["wechat_http"].send(request.method, hub.account.api_url, target, headers, content)
-        pieces = response.iter_body()
+        body = response.iter_body()
         try:
             async with asyncio.timeout(state["settings"].wechat_timeout):
-                first, document = await _first_piece(response, pieces)
+                first, document = await _beginning_of(response, body)
         except BaseException:
             response.close()
             raise
     except (TimedOut, TimeoutError):
         hub.count(path, 504)
         raise WeChatTimeout(N_("WeChat does not answer in time.")) from None
-    except (HttpClientError, BadAnswer):
+    except (HttpClientError, UnusableResponse):
         hub.count(path, 502)
         raise WeChatProblem(N_("WeChat cannot be reached, or its response is not usable.")) from None
     if document is not None:
         back = Response(first, media_type="application/json", headers=NO_STORE)
-        return Answer(back, errcode_of(document))
+        return ProxiedResponse(back, errcode_of(document))
 
     async def rest() -> AsyncIterator[bytes]:
         try:
             yield first
-            async for piece in pieces:
-                yield piece
+            async for data in body:
+                yield data
         except HttpClientError as error:
             hub.count(path, 504 if isinstance(error, TimedOut) else 502)
             raise WeChatProblem(N_("WeChat's response is not usable.")) from None  # the connection is closed
         finally:
             response.close()
 
-    kept = {name: response.headers[name] for name in PASSED_BACK if name in response.headers}
-    return Answer(StreamingResponse(rest(), headers=kept | NO_STORE), 0)
+    kept = {name: response.headers[name] for name in FORWARDED_RESPONSE_HEADERS if name in response.headers}
+    return ProxiedResponse(StreamingResponse(rest(), headers=kept | NO_STORE), 0)
 
 
-class BadAnswer(Exception):
-    """Another status than 200, a page, or half a document."""
+class UnusableResponse(Exception):
+    """Another status than 200, an HTML page, or incomplete JSON."""
 
 
-async def _first_piece(response: StreamedResponse, pieces: AsyncIterator[bytes]) -> tuple[bytes, dict[str, Any] | None]:
-    """(all of a small JSON body, what it says), or (the first bytes of another one, None). Raises BadAnswer."""
+async def _beginning_of(response: StreamedResponse, body: AsyncIterator[bytes]) -> tuple[bytes, dict[str, Any] | None]:
+    """(a small JSON body, its document), or (the first bytes of any other body, None). Raises UnusableResponse."""
     if response.status != 200 or "html" in response.headers.get("content-type", ""):
-        raise BadAnswer
+        raise UnusableResponse
     first = b""
-    async for piece in pieces:
-        first += piece
+    async for data in body:
+        first += data
         if (first and not first.startswith(b"{")) or len(first) > MAX_REPEATED_BODY:
             break
     if first.lstrip()[:9].lower().startswith((b"<!doctype", b"<html")):
-        raise BadAnswer
+        raise UnusableResponse
     if not first.startswith(b"{") or len(first) > MAX_REPEATED_BODY:
         return first, None
     document = parse_json(first)
     if not document and first.strip() != b"{}":
-        raise BadAnswer
+        raise UnusableResponse
     return first, document

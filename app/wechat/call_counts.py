@@ -1,4 +1,4 @@
-"""Counts responses by account, path and errcode: in memory, then in Redis, the sum of all workers."""
+"""Counts responses by account, path and errcode: in memory first, then in Redis for all workers."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -13,9 +13,9 @@ from app.store.scripts import Script
 INTERVAL = 1.0
 """Seconds between two flushes."""
 MAX_COUNTED = 5000
-"""Different counts; more are left out."""
+"""Different counts; further ones are dropped."""
 Call = tuple[str, str, int]
-"""(account, path, errcode); an HTTP status of this service where WeChat's response is not usable."""
+"""(account, path, errcode); instead of an errcode this service's status where WeChat's response is not usable."""
 
 # A batch that is sent again after a lost reply adds nothing.
 ADD = Script("""
@@ -31,7 +31,7 @@ return 1
 
 
 class CallCounts:
-    """`worker` is a name that no other worker has."""
+    """`worker` is a unique name of the worker."""
 
     def __init__(self, store: Store, worker: str) -> None:
         self._store = store
@@ -47,7 +47,7 @@ class CallCounts:
             self._waiting[call] += 1
 
     async def totals(self) -> dict[Call, int]:
-        """All counts, those of this worker's last second included. Raises StoreUnavailable."""
+        """All counts, including this worker's last second. Raises StoreUnavailable."""
         await self._flush()
         found = await self._store.idempotent("HGETALL", wechat_keys.WECHAT_CALLS)
         self._totals = {_call(name): int(count) for name, count in found.items()}

@@ -22,12 +22,12 @@ from app.wechat.pushes import MAX_BYTES, PushKeys, is_reply
 
 SUCCESS = "success"
 REPLY_TIMEOUT = 4.0
-"""Seconds that a service has for the passive reply; WeChat waits for 5."""
+"""Seconds until a service must have sent the passive reply; WeChat waits 5 s."""
 NONCE = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 async def check(request: Request[WeChatState]) -> Response:
-    """`GET /wechat/{account}/callback`: the echo, once the signature is right."""
+    """`GET /wechat/{account}/callback`: returns `echostr` if the signature is valid."""
     hub, push_keys = await _receiver(request)
     try:
         push_keys.check(request.query_params, request.state["wechat_clock"]())
@@ -43,7 +43,7 @@ async def receive(request: Request[WeChatState]) -> Response:
 
 
 async def received(request: Request[WeChatState], hub: Hub, push_keys: PushKeys) -> Response:
-    """Handles a pushed message of an account. A repeat is dropped."""
+    """Stores a pushed message of an account. A repeat is dropped."""
     document, fields = await opened(request, hub.name, push_keys)
     text = document.decode("utf-8", "replace")
     event = WechatMessage(account=hub.name, appid=hub.account.appid, message=fields, xml=text)
@@ -57,7 +57,7 @@ async def received(request: Request[WeChatState], hub: Hub, push_keys: PushKeys)
 
 
 async def opened(request: Request[Any], name: str, push_keys: PushKeys) -> tuple[bytes, dict[str, str]]:
-    """(the XML of a push, its fields). Raises BadRequest, and writes why to the log."""
+    """(the XML of a push, its fields). Raises BadRequest, and logs the reason."""
     try:
         document = push_keys.open(request.query_params, await _body(request), request.state["wechat_clock"]())
         return document, parse_xml(document)
@@ -86,7 +86,7 @@ async def _receiver(request: Request[WeChatState]) -> tuple[Hub, PushKeys]:
 
 
 async def _body(request: Request[Any]) -> bytes:
-    """At most a little more than MAX_BYTES, so that a larger one is refused without being read."""
+    """The body, cut a little beyond MAX_BYTES: a larger one is refused without reading all of it."""
     body = b""
     async for piece in request.stream():
         body += piece

@@ -118,7 +118,7 @@ def _origins(hub: Hub) -> set[str]:
 
 
 def _origin_of(url: str) -> str:
-    """Empty for a text that is no URL."""
+    """The origin; empty if the text is not a URL."""
     try:
         parts = urlsplit(url)
     except ValueError:

@@ -1,4 +1,4 @@
-"""One account in operation: its token, its ticket, and calls with them."""
+"""An account at work: its token, its ticket, and calls with them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +13,7 @@ from app.wechat.store import TokenStore
 
 
 class Hub:
-    """`fetch_token` asks WeChat for an access token."""
+    """`fetch_token` fetches an access token from WeChat."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""All accounts: those of the settings by name, and those that authorised a platform by appid."""
+"""All accounts: those of the settings, by name, and those that authorised a platform, by appid."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
@@ -36,7 +36,7 @@ class Hubs:
         }
 
     async def get(self, name: str) -> Hub | None:
-        """The account; None if there is none, or it withdrew its authorization. Raises StoreUnavailable."""
+        """The account; None if it is unknown or has withdrawn its authorization. Raises StoreUnavailable."""
         if name in self._configured:
             return self._configured[name]
         for platform in self.platforms.values():
@@ -70,7 +70,7 @@ class Hubs:
         return [*self._configured.values(), *(hub for hub in found if hub is not None)]
 
     async def withdraw(self, platform: Platform, appid: str) -> bool:
-        """Forgets an account and its tokens. Whether it was authorised."""
+        """Deletes an account and its tokens. Returns whether it was authorised."""
         removed = await platform.store.remove(appid)
         if appid not in self._configured:
             for kind in KINDS:

@@ -27,9 +27,9 @@ from app.wechat.store import StoredTokens
 
 C = TypeVar("C")
 Outcomes = Callable[[str], Awaitable[list[Outcome]]]
-"""What became of an event at each webhook."""
+"""Returns the outcome of an event at each webhook."""
 AskForReply = Callable[[Record], Awaitable[str | None]]
-"""Asks a service for the passive reply to a message; None if there is none in time."""
+"""Requests the passive reply to a message from a service; None if there is none in time."""
 
 
 class WeChat(TypedDict):

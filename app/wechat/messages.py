@@ -1,4 +1,4 @@
-"""Pushed messages: stored once, as an event, and in a short list of the last ones with what became of them."""
+"""Pushed messages: each is stored once, as an event, and listed with its outcome among the last ones."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ from app.store.keys import wechat as wechat_keys
 from app.store.scripts import Script
 
 REPEAT_SECONDS = 600
-"""In which a message that comes again is dropped."""
+"""Seconds for which a repeated message is dropped."""
 MAX_LISTED = 200
 MESSAGE = wechat_keys.wechat_message("")
 
@@ -48,7 +48,7 @@ if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], 'outcome'
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message that came. `outcome` is a word of OUTCOMES; `repeats` came again and were dropped."""
+    """A received message. `outcome` is one of OUTCOMES; `repeats` counts dropped repeats."""
 
     id: str
     account: str
@@ -67,7 +67,7 @@ class Messages:
         self._clock = clock
 
     async def add(self, identity: str, event: WechatMessage) -> Record | None:
-        """The stored message; None for a repeat, of which nothing is stored."""
+        """Stores the message. Returns None for a repeat, which is not stored."""
         made = new_record(event, self._clock)
         record = Record(made.id, made.type, made.at, event.model_dump())  # whole: cut, the XML would be none
         touched = [wechat_keys.wechat_seen(digest(identity)), keys.raised("wechat"), wechat_keys.WECHAT_MESSAGES]

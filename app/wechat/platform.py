@@ -1,4 +1,4 @@
-"""A third-party platform of the open platform: its token, made of pushed tickets; the accounts that authorise it."""
+"""A third-party platform of the open platform: its token, and the accounts that authorise it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,9 +15,9 @@ from app.wechat.store import StoredTokens
 
 MAX_FUNCTIONS = 200
 MARGIN = 600
-"""Seconds before its end at which a component token is refreshed: WeChat says after 1 h 50 min."""
+"""Seconds before its expiry at which a component token is refreshed: WeChat recommends 1 h 50 min after its issue."""
 NO_TICKET = 61005
-"""WeChat's errcode of an expired ticket; here also of none."""
+"""WeChat's errcode of an expired ticket; here also of a missing one."""
 NOT_GRANTED = 61007
 
 
@@ -52,7 +52,7 @@ class Platform:
         return f"{self.settings.open_url}/cgi-bin/componentloginpage?{urlencode(query)}"
 
     async def exchange(self, code: str) -> str:
-        """Stores the account of an authorization code, which is good once. Returns its appid. Raises WeChatProblem."""
+        """Exchanges an authorization code and stores its account. Returns the appid. Raises WeChatProblem."""
         info = _good(await self._call("api_query_auth", {"authorization_code": code})).get("authorization_info")
         info = info if isinstance(info, dict) else {}
         appid, refresh_token = info.get("authorizer_appid"), info.get("authorizer_refresh_token")
@@ -104,7 +104,7 @@ def _good(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def _functions(func_info: Any) -> tuple[int, ...]:
-    """The numbers of what an account granted."""
+    """The numbers of the functions that an account granted."""
     found = []
     for each in func_info[:MAX_FUNCTIONS] if isinstance(func_info, list) else ():
         category = each.get("funcscope_category") if isinstance(each, dict) else None

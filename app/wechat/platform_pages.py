@@ -1,4 +1,4 @@
-"""Open platforms: what WeChat pushes to them, and the pages on which an account authorises them."""
+"""Open platforms: their callbacks, and the pages on which an account authorises them."""
 
 from contextlib import suppress
 
@@ -24,7 +24,7 @@ MAX_CODE = 512
 
 
 async def receive(request: Request[WeChatState]) -> Response:
-    """`POST /wechat/platform/{name}/callback`: tickets, and what accounts authorise and withdraw."""
+    """`POST /wechat/platform/{name}/callback`: tickets, authorizations and their withdrawals."""
     platform = _platform(request)
     name = f"platform {platform.name}"
     _, fields = await opened(request, name, _push_keys(platform))
@@ -66,7 +66,7 @@ async def authorize(request: Request[WeChatState], admin: User) -> Response:
 
 @admin_required
 async def authorized(request: Request[WeChatState], admin: User) -> Response:
-    """`GET /wechat/platform/{name}/authorized?auth_code=`: back from WeChat."""
+    """`GET /wechat/platform/{name}/authorized?auth_code=`: WeChat redirects here after the consent."""
     code = request.query_params.get("auth_code", "")
     if not code:
         raise BadRequest(N_("auth_code: is missing"), field="auth_code")
@@ -75,7 +75,7 @@ async def authorized(request: Request[WeChatState], admin: User) -> Response:
 
 
 async def _authorize(platform: Platform, code: str) -> None:
-    """Exchanges a code once: it comes twice, by the browser and by a push. After a failure it may come again."""
+    """Exchanges a code once: the browser and a push both bring it. After a failure it may be tried again."""
     if not code or len(code) > MAX_CODE:
         raise BadRequest(N_("auth_code: is missing"), field="auth_code")
     if not await platform.store.claim(code):

@@ -10,7 +10,7 @@ from app.store.scripts import Script
 from app.store.tracking import Fields, TrackedHashes, Tracking
 
 CODE_SECONDS = 3600
-"""Longer than an authorization code is good."""
+"""Seconds for which a used authorization code is remembered; longer than it is valid."""
 
 # Notices may come in another order than they were sent.
 SAVE_TICKET = Script("""
@@ -42,7 +42,7 @@ return redis.call('DEL', KEYS[2])
 
 @dataclass(frozen=True, slots=True)
 class Authorization:
-    """An account that authorised the platform. `functions` are the numbers of what it granted."""
+    """An account that authorised the platform. `functions` are the numbers of the granted functions."""
 
     appid: str
     refresh_token: str = field(repr=False)
@@ -67,7 +67,7 @@ class PlatformStore:
         self._accounts = wechat_keys.wechat_accounts(name)
 
     async def save_ticket(self, ticket: str, created: int) -> bool:
-        """False for a ticket that is older than the stored one."""
+        """Returns False for a ticket that is older than the stored one."""
         sealed = self._encryption.encrypt(ticket.encode())
         return bool(
             await SAVE_TICKET.run(self._store, [wechat_keys.wechat_ticket(self._name)], created, "value", sealed)
@@ -79,7 +79,7 @@ class PlatformStore:
         return Ticket(opened.decode(), float(fields[1])) if opened else None
 
     async def claim(self, code: str) -> bool:
-        """Whether the authorization code comes for the first time."""
+        """Whether the authorization code is used for the first time."""
         key = wechat_keys.wechat_seen(digest(f"code {code}"))
         return bool(await CLAIM.run(self._store, [key], secrets.token_hex(8), CODE_SECONDS))
 
@@ -108,11 +108,11 @@ class PlatformStore:
         return removed
 
     async def get(self, appid: str) -> Authorization | None:
-        """Usually from memory."""
+        """The account, from the cache if possible."""
         return await self._cache.read(wechat_keys.wechat_account(self._name, appid))
 
     async def fresh(self, appid: str) -> Authorization | None:
-        """From Redis."""
+        """The account, read from Redis."""
         self._cache.forget(wechat_keys.wechat_account(self._name, appid))
         return await self.get(appid)
 

@@ -1,4 +1,4 @@
-"""Verifies and decrypts what WeChat pushes, and encrypts replies. Pure."""
+"""Verifies and decrypts pushed messages, and encrypts replies. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -38,7 +38,7 @@ class PushKeys:
         return decrypt(self.encoding_aes_key, self.appid, encrypted)
 
     def close(self, reply: str, nonce: str, now: float) -> str:
-        """A passive reply as WeChat wants it: encrypted where its pushes are."""
+        """The passive reply, encrypted if the pushes are."""
         if not self.encoding_aes_key:
             return reply
         encrypted, timestamp = encrypt(self.encoding_aes_key, self.appid, reply.encode()), str(int(now))

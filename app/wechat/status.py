@@ -1,4 +1,4 @@
-"""The state of accounts, for the API and the page: their tokens, and how calls went."""
+"""The state of accounts, for the API and the page: tokens and counts of calls."""
 
 from starlette.requests import Request
 

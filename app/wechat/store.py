@@ -1,4 +1,4 @@
-"""Tokens in Redis: encrypted, with a lock and a fencing number, so that an older answer never replaces a newer one."""
+"""Tokens in Redis: encrypted, with a lock and a fencing token, so that an older one never replaces a newer one."""
 
 from dataclasses import dataclass, field
 
@@ -10,7 +10,7 @@ from app.store.scripts import Script
 from app.store.tracking import Fields, TrackedHashes, Tracking
 
 LOCK_MILLISECONDS = 15_000
-"""After which the lock of a dead holder is free."""
+"""After this time the lock of a dead holder is free."""
 FORCED_A_DAY, FORCED_APART, DAY = 20, 30, 86_400
 """WeChat's bounds of forced refreshes, the latter two in seconds."""
 
@@ -56,7 +56,7 @@ class StoredToken:
 
 
 class StoredTokens:
-    """All tokens, opened once in each worker."""
+    """All tokens; one object in each worker."""
 
     def __init__(self, tracking: Tracking, encryption: Encryption) -> None:
         self.store: Store = tracking.store
@@ -91,20 +91,20 @@ class TokenStore:
         self._names = [f"{self._key}:lock", f"{self._key}:fence"]
 
     async def read(self, *, fresh: bool = False) -> StoredToken:
-        """The stored token, usually from memory; an empty one if there is none."""
+        """The stored token, from the cache if possible; an empty one if there is none."""
         if fresh:
             self._cache.forget(self._key)
         return await self._cache.read(self._key) or StoredToken()
 
     async def acquire(self, holder: str) -> int:
-        """The fencing number; 0 while another holder has the lock."""
+        """The fencing token; 0 while another holder has the lock."""
         return int(await ACQUIRE.run(self._store, self._names, holder, LOCK_MILLISECONDS))
 
     async def release(self, holder: str) -> None:
         await RELEASE.run(self._store, self._names[:1], holder)
 
     async def save(self, token: StoredToken, fence: int) -> bool:
-        """Whether the token was stored: an older number does not replace a newer one."""
+        """Returns whether the token was stored: an older fencing token does not replace a newer one."""
         fields = (
             "value", self._encryption.encrypt(token.value.encode()), "digest", digest(token.value),
             "expires", repr(token.expires), "refreshed", repr(token.refreshed),
@@ -120,11 +120,11 @@ class TokenStore:
         return bool(forced)
 
     async def expire(self, value: str) -> None:
-        """Expires the token if it is still this one."""
+        """Expires the token if it has not been replaced."""
         await EXPIRE.run(self._store, [self._key], digest(value))
         self._cache.forget(self._key)
 
     async def remove(self) -> None:
-        """Forgets the token."""
+        """Deletes the token."""
         await self._store.idempotent("DEL", self._key)
         self._cache.forget(self._key)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.config_service.json_schema import BadSchema, DoesNotFit, Schema
+from app.config_service.json_schema import BadSchema, Schema, SchemaViolation
 from app.config_service.merge_patch import merge_patch
 from app.config_service.models import KEY, NAMESPACE, Item, difference, undone
 from app.config_service.preconditions import if_match, if_none_match
@@ -85,7 +85,7 @@ def test_references_inside_a_schema_are_followed() -> None:
         {"$defs": {"price": {"type": "number", "minimum": 0}}, "properties": {"p": {"$ref": "#/$defs/price"}}}
     )
     schema.check({"p": 1})
-    with pytest.raises(DoesNotFit) as refused:
+    with pytest.raises(SchemaViolation) as refused:
         schema.check({"p": -1})
     assert (refused.value.key, refused.value.rule) == ("p", "minimum")
 
@@ -96,14 +96,14 @@ def test_references_inside_a_schema_are_followed() -> None:
 )
 def test_refusal_names_key_and_rule_but_not_the_value(values: dict[str, Any], key: str, rule: str) -> None:
     schema = {"properties": {"a": {"type": "integer"}, "b": {}}, "required": ["b"], "additionalProperties": False}
-    with pytest.raises(DoesNotFit) as refused:
+    with pytest.raises(SchemaViolation) as refused:
         Schema(schema).check(values)
     assert (refused.value.key, refused.value.rule) == (key, rule)
     assert "hunter2" not in str(refused.value)
 
 
 def test_slow_pattern_and_deep_values_end_at_once() -> None:
-    with pytest.raises(DoesNotFit):
+    with pytest.raises(SchemaViolation):
         Schema({"properties": {"a": {"pattern": "^(a+)+$"}}}).check({"a": "a" * 40 + "!"})
     Schema({"additionalProperties": {"$ref": "#"}}).check({"a": parse(b'{"a":' * 60 + b"{}" + b"}" * 60)})
 

@@ -1,4 +1,4 @@
-"""The page of a namespace: a form made from its schema, its history, its schema and who may do what."""
+"""The page of a namespace: a form for its values, its history, its schema and its access."""
 
 from typing import Any
 

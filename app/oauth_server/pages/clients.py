@@ -1,4 +1,4 @@
-"""Administration: the services that sign people in here."""
+"""The pages of clients for administrators."""
 
 from typing import Any
 
@@ -113,7 +113,7 @@ async def act(request: ClientRequest, admin: User) -> Response:
 @admin_required
 async def ask_to_act(request: ClientRequest, admin: User) -> Response:
     """`GET /admin/clients/{id}/{action}`: remove or secret."""
-    client, action = await administration.made_here(request), request.path_params["action"]
+    client, action = await administration.find_editable(request), request.path_params["action"]
     if action not in QUESTIONS:
         raise NotFound
     return await ask(request, QUESTIONS[action], back=f"{CLIENTS}/{client.id}", name=client.name)

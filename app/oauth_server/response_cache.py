@@ -1,4 +1,4 @@
-"""Answers of userinfo and introspection, kept by their question."""
+"""Caches responses of userinfo and introspection."""
 
 from collections.abc import Callable
 
@@ -9,12 +9,12 @@ from app.oauth_server.models import Client
 from app.oauth_server.store import OAuthStore
 
 MAX_RESPONSES = 10_000
-MAX_QUESTION_LENGTH = 2048
+MAX_KEY_BYTES = 2048
 
 
-class KeptAnswers:
-    """Answers by what they depend on of a request: the Authorization header, a body. One counts only as long as
-    everything that it was made of is cached, which Redis' invalidations see to.
+class ResponseCache:
+    """Responses by the credentials and the body of their request. One is valid while the user, client, family and
+    session that it depends on are cached: Redis invalidates those.
     """
 
     def __init__(self, store: OAuthStore, clients: Clients, accounts: Accounts, clock: Callable[[], float]) -> None:
@@ -23,23 +23,23 @@ class KeptAnswers:
         self._sessions = accounts["sessions"]
         self._users = accounts["current_user"]
         self._clock = clock
-        self._kept: dict[bytes, tuple[LiveToken, Client, bytes]] = {}
+        self._cached: dict[bytes, tuple[LiveToken, Client, bytes]] = {}
 
-    def keep(self, question: bytes, live: LiveToken, body: bytes, caller: Client | None = None) -> None:
-        """`caller` is the client that asks, where that is not the token's own."""
-        if "wechat" in live.scopes or len(question) > MAX_QUESTION_LENGTH:  # identities are not cached
+    def add(self, key: bytes, live: LiveToken, body: bytes, caller: Client | None = None) -> None:
+        """`caller` is the client that introspects, if it is not the token's own."""
+        if "wechat" in live.scopes or len(key) > MAX_KEY_BYTES:  # identities are not cached
             return
-        if len(self._kept) >= MAX_RESPONSES:
-            self._kept.clear()
-        self._kept[question] = (live, caller or live.client, body)
+        if len(self._cached) >= MAX_RESPONSES:
+            self._cached.clear()
+        self._cached[key] = (live, caller or live.client, body)
 
-    def find(self, question: bytes) -> bytes | None:
-        if question not in self._kept:
+    def find(self, key: bytes) -> bytes | None:
+        if key not in self._cached:
             return None
-        live, caller, body = self._kept[question]
+        live, caller, body = self._cached[key]
         if self._is_unchanged(live) and self._clients.cached(caller.id) is caller:
             return body
-        del self._kept[question]
+        del self._cached[key]
         return None
 
     def _is_unchanged(self, live: LiveToken) -> bool:
