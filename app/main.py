@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from pydantic import SecretStr
 from starlette.types import ASGIApp
 from uvicorn.config import STARTUP_FAILURE
 
@@ -41,17 +40,15 @@ from app.observability.scrape import own_port
 from app.routes import all_routes, templates_of, with_metrics
 from app.server.background import background
 from app.server.lifecycle import Lifecycle, keep_descriptors_private
-from app.settings import PREFIX, Settings, SettingsError, load_settings
+from app.settings import Settings, SettingsError, load_settings
 from app.settings.live import LiveSettings
+from app.settings.topology import open_topology
 from app.signing_keys.lifespan import open_signing_keys
 from app.sites.lifespan import SitesState, open_sites
 from app.sites.personal import personal_sites
 from app.store.client import Store
 from app.store.connection import NodeConnection
-from app.store.embedded import Embedded
 from app.store.rate_limit import RateLimiter
-from app.store.redis_url import with_password
-from app.store.topology import Single, Topology, topology
 from app.store.tracking import Tracking
 from app.web.lifespan import WebState
 from app.web.middleware import Middleware
@@ -212,30 +209,6 @@ def _freeze_garbage() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 10, 10)
-
-
-def open_topology(settings: Settings, stack: contextlib.ExitStack | contextlib.AsyncExitStack) -> Topology:
-    """The topology of redis_url or of the embedded server, which is in use until the stack closes.
-
-    Raises SettingsError, EmbeddedError.
-    """
-    if settings.redis_url is not None:
-        return topology_at(settings.redis_url, settings)
-    embedded = Embedded(settings.data_dir)
-    embedded.hold()
-    stack.callback(embedded.release)
-    return Single(embedded.url, settings.redis_timeout, prepare=embedded.revive)
-
-
-def topology_at(url: SecretStr, settings: Settings) -> Topology:
-    """Raises SettingsError for TLS files that cannot be used."""
-    address, password = url.get_secret_value(), settings.redis_password
-    try:
-        if password is not None and password.get_secret_value():
-            address = with_password(address, password.get_secret_value())
-        return topology(address, settings.redis_timeout)
-    except ValueError as error:
-        raise SettingsError(f"redis_url ({PREFIX}REDIS_URL): {error}") from None
 
 
 async def _every(seconds: float, *calls: Any) -> None:

@@ -64,9 +64,4 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--keep", type=int, default=DEFAULT_KEEP, help="how many exports stay in the folder")
 
 
-command = Command(
-    "back-up",
-    f"export into a folder, check the file by importing it, keep the last {DEFAULT_KEEP} (--keep N)",
-    run,
-    add_options,
-)
+command = Command(run, add_options)

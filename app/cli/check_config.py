@@ -48,4 +48,4 @@ def _unknown_groups(settings: Settings) -> list[str]:
     return [] if known is None else [f"rules: allow.groups: {n}: there is no such group" for n in sorted(named - known)]
 
 
-command = Command("check-config", "check the settings, start nothing", run)
+command = Command(run)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from app.http_client.tls import trusted
-from app.main import open_topology, topology_at
 from app.settings import Settings, load_settings
+from app.settings.topology import open_topology, topology_at
 from app.store.client import Store, StoreUnavailable
 from app.store.embedded import server_binary
 from app.store.topology import Topology
@@ -46,8 +46,6 @@ class Invocation:
 class Command:
     """`run` returns the exit code. `add_options` declares the command's own arguments; by default there are none."""
 
-    name: str
-    help: str
     run: Callable[[Invocation], int]
     add_options: Callable[[argparse.ArgumentParser], object] = lambda _: None
 

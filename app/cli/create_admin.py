@@ -80,9 +80,4 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="also if there is an administrator already")
 
 
-command = Command(
-    "create-admin",
-    "make the first administrator (asks for the password, or reads it from standard input)",
-    run,
-    add_options,
-)
+command = Command(run, add_options)

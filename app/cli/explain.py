@@ -77,10 +77,4 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--groups", default="", metavar="NAMES")
 
 
-command = Command(
-    "explain",
-    "say which rule decides about URL and why [--user NAME] [--method GET] [--from ADDRESS] [--groups A,B: those of "
-    "the user's provider]",
-    run,
-    _add_options,
-)
+command = Command(run, _add_options)

@@ -88,9 +88,4 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--without-sessions", action="store_true", help="leave out who is signed in")
 
 
-command = Command(
-    "export-data",
-    "write everything in the store to a file (--without-sessions: everybody signs in again)",
-    run,
-    add_options,
-)
+command = Command(run, add_options)

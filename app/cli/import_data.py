@@ -90,9 +90,4 @@ def _source(name: str) -> Iterator[IO[bytes]]:
         yield source
 
 
-command = Command(
-    "import-data",
-    "write such a file into the store, which has to be empty",
-    run,
-    lambda parser: parser.add_argument("file", nargs="?", metavar="FILE"),
-)
+command = Command(run, lambda parser: parser.add_argument("file", nargs="?", metavar="FILE"))

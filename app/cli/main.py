@@ -1,44 +1,38 @@
 """Parses the command line and runs a command."""
 
 import argparse
+import importlib
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
 from app import __version__
-from app.cli import (
-    back_up,
-    check_config,
-    create_admin,
-    explain,
-    export_data,
-    import_data,
-    remove_second_factors,
-    reset_password,
-    rotate_keys,
-    send_test_mail,
-    serve,
-    settings_manual,
-)
 from app.cli.command import Command, CommandError, Invocation
 from app.settings import CONFIG_VARIABLE, Settings, SettingsError
 from app.settings.fields import FORMER_NAMES
 from app.store.embedded import EmbeddedError
 
-COMMANDS: tuple[Command, ...] = (
-    serve.command,
-    check_config.command,
-    settings_manual.command,
-    create_admin.command,
-    explain.command,
-    rotate_keys.command,
-    reset_password.command,
-    remove_second_factors.command,
-    export_data.command,
-    import_data.command,
-    back_up.command,
-    send_test_mail.command,
-)
+COMMANDS = {
+    "serve": "run the service (the default)",
+    "check-config": "check the settings, start nothing",
+    "settings": "print the manual of the settings (--now: those that can be changed while it runs, and where they come "
+    "from)",
+    "create-admin": "make the first administrator (asks for the password, or reads it from standard input)",
+    "explain": "say which rule decides about URL and why [--user NAME] [--method GET] [--from ADDRESS] [--groups A,B: "
+    "those of the user's provider]",
+    "rotate-keys": "publish new signing keys, which sign a day later (--now: at once, after a leak)",
+    "reset-password": "set a user's password (asks for it, or reads it from standard input) and end the user's "
+    "sessions",
+    "remove-second-factors": "remove a user's passkeys, authenticator app and recovery codes, and end the user's "
+    "sessions",
+    "export-data": "write everything in the store to a file (--without-sessions: everybody signs in again)",
+    "import-data": "write such a file into the store, which has to be empty",
+    "back-up": "export into a folder, check the file by importing it, keep the last 7 (--keep N)",
+    "send-test-mail": "send a mail to ADDRESS, and say what goes wrong",
+}
+"""Each has a module of its name in app/cli/, which is imported when the command runs: the parent of several workers
+holds nothing of the application.
+"""
 FORMER = {new: old for old, new in FORMER_NAMES.items()}
 
 
@@ -63,11 +57,11 @@ def parse(argv: Sequence[str]) -> tuple[Command, Invocation]:
     """The command (`serve` where none is named) and its arguments. Raises SettingsError."""
     shared, rest = _settings_parser().parse_known_args(argv)
     given = {name: value for name in Settings.model_fields if (value := getattr(shared, name)) is not None}
-    name = next((word for word in rest if not word.startswith("-")), None)
-    command = _command(name or "serve")
-    if name is not None:
+    name = next((word for word in rest if not word.startswith("-")), "serve")
+    command = _command(name)
+    if name in rest:
         rest.remove(name)
-    parser = Parser(prog=f"python -m app {command.name}", add_help=False, allow_abbrev=False)
+    parser = Parser(prog=f"python -m app {name}", add_help=False, allow_abbrev=False)
     command.add_options(parser)
     options, unknown = parser.parse_known_args(rest)
     for word in unknown:
@@ -75,20 +69,19 @@ def parse(argv: Sequence[str]) -> tuple[Command, Invocation]:
             raise SettingsError(
                 f"{word.partition('=')[0]}: there is no such setting; `python -m app --help` lists them"
             )
-        raise SettingsError(f"{word}: {command.name} takes no such argument")
+        raise SettingsError(f"{word}: {name} takes no such argument")
     return command, Invocation(given, shared.config, options)
 
 
 def _command(name: str) -> Command:
-    for command in COMMANDS:
-        if command.name == name:
-            return command
-    names = ", ".join(command.name for command in COMMANDS)
-    raise SettingsError(f"{name}: there is no such command; there are {names}")
+    if name not in COMMANDS:
+        raise SettingsError(f"{name}: there is no such command; there are {', '.join(COMMANDS)}")
+    command: Command = importlib.import_module(f"app.cli.{name.replace('-', '_')}").command
+    return command
 
 
 def _settings_parser() -> Parser:
-    lines = "\n".join(f"  {command.name:15} {command.help}" for command in COMMANDS)
+    lines = "\n".join(f"  {name:15} {text}" for name, text in COMMANDS.items())
     parser = Parser(
         prog="python -m app",
         usage="python -m app [COMMAND] [--setting VALUE ...]",

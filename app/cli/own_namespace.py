@@ -9,10 +9,10 @@ from app.config_service.own_settings import empty_namespace
 from app.config_service.secret_values import SecretValues
 from app.config_service.store import ConfigStore
 from app.config_service.watch import visible
-from app.main import topology_at
 from app.sessions.signing import signing_keys
 from app.settings import Settings
 from app.settings.live import Values
+from app.settings.topology import topology_at
 from app.store.client import Store, StoreUnavailable
 from app.store.embedded import Embedded
 from app.store.encryption import Encryption

@@ -29,9 +29,4 @@ async def remove_second_factors(store: Store, settings: Settings, name: str) -> 
     return f"the second factors of {user.name} are removed, and {ended} sessions have ended"
 
 
-command = Command(
-    "remove-second-factors",
-    "remove a user's passkeys, authenticator app and recovery codes, and end the user's sessions",
-    run,
-    lambda parser: parser.add_argument("name", nargs="?", metavar="NAME"),
-)
+command = Command(run, lambda parser: parser.add_argument("name", nargs="?", metavar="NAME"))

@@ -45,9 +45,4 @@ async def end_sessions(store: Store, settings: Settings, user_id: str) -> int:
     return await Sessions(settings, RedisSessions(store, Tracking(store), settings)).end_all(user_id)
 
 
-command = Command(
-    "reset-password",
-    "set a user's password (asks for it, or reads it from standard input) and end the user's sessions",
-    run,
-    lambda parser: parser.add_argument("name", nargs="?", metavar="NAME"),
-)
+command = Command(run, lambda parser: parser.add_argument("name", nargs="?", metavar="NAME"))

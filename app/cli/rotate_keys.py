@@ -26,9 +26,4 @@ async def rotate(store: Store, settings: Settings, *, at_once: bool) -> list[Sig
     return await SigningKeys(KeyStore(store, None, encryption)).rotate(at_once=at_once)
 
 
-command = Command(
-    "rotate-keys",
-    "publish new signing keys, which sign a day later (--now: at once, after a leak)",
-    run,
-    lambda parser: parser.add_argument("--now", action="store_true"),
-)
+command = Command(run, lambda parser: parser.add_argument("--now", action="store_true"))

@@ -37,4 +37,4 @@ def run(invocation: Invocation) -> int:
     return 0
 
 
-command = Command("send-test-mail", "send a mail to ADDRESS, and say what goes wrong", run, _options)
+command = Command(run, _options)

@@ -99,4 +99,4 @@ def _metrics_file() -> "tempfile._TemporaryFileWrapper[bytes]":
         ) from None
 
 
-command = Command("serve", "run the service (the default)", run)
+command = Command(run)

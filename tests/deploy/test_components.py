@@ -8,6 +8,7 @@ from pathlib import Path
 import kubernetes_validate  # type: ignore[import-untyped]  # it carries no types
 import pytest
 
+from app.cli import back_up
 from app.cli.main import parse
 from app.settings import Settings
 from tests.deploy.files import CUSTOM, SECRET_FILE, Document, kustomize, the, with_components
@@ -67,7 +68,7 @@ def test_a_back_up_runs_a_command_that_exists_and_reaches_the_store_alone(k8s: P
     (container,) = job["spec"]["containers"]
     assert container["args"][:3] == ["python", "-m", "app"]
     command, invocation = parse(container["args"][3:])
-    assert command.name == "back-up"
+    assert command is back_up.command
     assert invocation.options.folder in {mount["mountPath"] for mount in container["volumeMounts"]}
     assert (
         container["image"]

@@ -41,9 +41,4 @@ def _lines(live: LiveSettings, values: Values) -> list[str]:
     return lines
 
 
-command = Command(
-    "settings",
-    "print the manual of the settings (--now: those that can be changed while it runs, and where they come from)",
-    run,
-    lambda parser: parser.add_argument("--now", action="store_true"),
-)
+command = Command(run, lambda parser: parser.add_argument("--now", action="store_true"))
