@@ -2,17 +2,19 @@
 act redirects: no reload repeats it. Buttons of class `danger` stand on the page of a question alone.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from app.accounts.helpers import page
 from app.accounts.lifespan import S
-from app.web.errors import BadRequest
+from app.web.errors import BadRequest, NotFound
 from app.web.negotiate import prefers_json
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,15 @@ class Question:
     danger: bool = True
     typed: str = field(default="", kw_only=True)
     """The label of a field `name` that the user fills in to confirm; empty for most acts."""
+
+
+def named_in_query(request: Request[S], items: Iterable[T], id_of: Callable[[T], str], name: str = "id") -> T:
+    """The item whose id the query names. Raises NotFound."""
+    wanted = request.query_params.get(name)
+    for item in items:
+        if id_of(item) == wanted:
+            return item
+    raise NotFound
 
 
 async def ask(
@@ -48,7 +59,6 @@ async def ask(
     return await page(
         request,
         template,
-        status_code=400 if error else 200,
         error=error,
         question=question,
         back=back,

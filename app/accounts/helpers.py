@@ -18,10 +18,10 @@ from app.web.negotiate import prefers_json
 
 
 async def page(
-    request: Request[S], name: str, *, status_code: int = 200, error: str | None = None, **context: Any
+    request: Request[S], name: str, *, status_code: int | None = None, error: str | None = None, **context: Any
 ) -> Response:
     """Renders a template with the user, the flash message and the error in the reader's language. Without `user` it is
-    the session's.
+    the session's, and without a status it is 400 if there is an error.
     """
     state, scope = request.state, request.scope
     pages = state["pages"]
@@ -32,7 +32,7 @@ async def page(
     return pages.page(
         scope,
         name,
-        status_code=status_code,
+        status_code=status_code or (400 if error else 200),
         user=user,
         sign_in_url="/sign-in",
         flash=pages.translate(locale, message) if message else None,

@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self, Unpack
 
 import orjson
 from pydantic import BaseModel, ConfigDict
@@ -17,7 +17,11 @@ class Event(BaseModel):
     """Something that happened. Its fields are the event's data; none holds a secret."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    type: ClassVar[str]
+    type: ClassVar[str] = ""
+
+    def __init_subclass__(cls, *, type: str = "", **config: Unpack[ConfigDict]) -> None:  # noqa: A002
+        super().__init_subclass__(**config)
+        cls.type = type
 
     @classmethod
     def schema_of_data(cls) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.accounts.asking import Question, ask
+from app.accounts.asking import Question, ask, named_in_query
 from app.accounts.guards import fresh_sign_in_required, sign_in_required
 from app.accounts.helpers import (
     audit,
@@ -108,12 +108,10 @@ async def link(request: Request[OAuthState], user: User) -> Response:
 
 @sign_in_required
 async def ask_to_unlink(request: Request[OAuthState], user: User) -> Response:
-    wanted = request.query_params.get("id")
-    for identity in await request.state["identities"].of_user(user.id):
-        if identity.id == wanted:
-            name = f"{identity.provider} {identity.name}".strip()
-            return await ask(request, UNLINK, back="/account", name=name, fields={"id": identity.id})
-    raise NotFound
+    identities = await request.state["identities"].of_user(user.id)
+    identity = named_in_query(request, identities, lambda identity: identity.id)
+    name = f"{identity.provider} {identity.name}".strip()
+    return await ask(request, UNLINK, back="/account", name=name, fields={"id": identity.id})
 
 
 @fresh_sign_in_required

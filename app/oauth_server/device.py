@@ -84,7 +84,7 @@ async def enter(request: DeviceRequest, user: User) -> Response:
 
 
 async def _wrong(request: DeviceRequest, code: str) -> Response:
-    return await page(request, "oauth_server/device.html", status_code=400, error=UNKNOWN_CODE, code=code[:20])
+    return await page(request, "oauth_server/device.html", error=UNKNOWN_CODE, code=code[:20])
 
 
 async def _question(request: DeviceRequest, client: Client, device: Device, code: str) -> Response:

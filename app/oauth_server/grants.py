@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from app.accounts.asking import Question, ask
+from app.accounts.asking import Question, ask, named_in_query
 from app.accounts.guards import sign_in_required
 from app.accounts.helpers import audit, page, redirect_with_message
 from app.accounts.models import User
@@ -58,11 +58,8 @@ async def show(request: Request[OAuthServerState], user: User) -> Response:
 
 @sign_in_required
 async def ask_to_withdraw(request: Request[OAuthServerState], user: User) -> Response:
-    wanted = request.query_params.get("id")
-    for grant in await _grants(request, user):
-        if grant.id == wanted:
-            return await ask(request, WITHDRAW, to=SERVICES, back=SERVICES, name=grant.name, fields={"id": grant.id})
-    raise NotFound
+    grant = named_in_query(request, await _grants(request, user), lambda grant: grant.id)
+    return await ask(request, WITHDRAW, to=SERVICES, back=SERVICES, name=grant.name, fields={"id": grant.id})
 
 
 @sign_in_required

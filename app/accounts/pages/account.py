@@ -104,7 +104,7 @@ async def form(
     return await page(
         request,
         "accounts/account.html",
-        status_code=status_code or (400 if error else 200),
+        status_code=status_code,
         error=error,
         field=field,
         reference=reference,

@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.accounts.asking import Question, ask
+from app.accounts.asking import Question, ask, named_in_query
 from app.accounts.guards import sign_in_required
 from app.accounts.helpers import audit, flash_message, page, redirect_with_message, see_other
 from app.accounts.lifespan import AccountState
@@ -112,12 +112,10 @@ async def show(request: Request[AccountState], user: User) -> Response:
 
 @sign_in_required
 async def ask_to_end(request: Request[AccountState], user: User) -> Response:
-    key = request.query_params.get("key", "")
-    for session in await request.state["sessions"].of_user(user.id):
-        if session.key == key:
-            template = "accounts/ask_session.html"
-            return await ask(request, END, back=DEVICES, fields={"key": key}, template=template, session=session)
-    raise NotFound
+    sessions = await request.state["sessions"].of_user(user.id)
+    session = named_in_query(request, sessions, lambda session: session.key, "key")
+    template, fields = "accounts/ask_session.html", {"key": session.key}
+    return await ask(request, END, back=DEVICES, fields=fields, template=template, session=session)
 
 
 @sign_in_required

@@ -92,7 +92,6 @@ async def _page(
     return await page(
         request,
         "accounts/invitations.html",
-        status_code=400 if error else 200,
         invitations=await _named(request, await request.state["invitations"].list()),
         most_listed=MAX_LISTED_INVITATIONS,
         inviting=request.state["settings"].registration != "closed",

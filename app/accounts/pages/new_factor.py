@@ -83,7 +83,6 @@ async def _passkey_page(
     return await page(
         request,
         "accounts/new_passkey.html",
-        status_code=400 if error else 200,
         user=user,
         error=error,
         typed=typed,
@@ -97,7 +96,6 @@ async def _totp_page(request: Request[S], user: User, secret: str, *, error: str
     return await page(
         request,
         "accounts/new_totp.html",
-        status_code=400 if error else 200,
         user=user,
         error=error,
         secret=" ".join(secret[start : start + 4] for start in range(0, len(secret), 4)),

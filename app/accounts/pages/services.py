@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app.accounts.api_tokens.tokens import DAY, MAX_TOKEN_DAYS, MAX_TOKEN_NAME_LENGTH, TooManyTokens
-from app.accounts.asking import Question, ask
+from app.accounts.asking import Question, ask, named_in_query
 from app.accounts.guards import admin_required
 from app.accounts.helpers import audit, page, redirect_with_message, see_other
 from app.accounts.lifespan import AccountState
@@ -110,12 +110,10 @@ async def create_token(request: Request[AccountState], admin: User) -> Response:
 
 @admin_required
 async def ask_to_revoke(request: Request[AccountState], admin: User) -> Response:
-    service, wanted = await changeable(request), request.query_params.get("token")
-    for token in await request.state["services"].tokens.list(service.id):
-        if token.id == wanted:
-            back = f"{SERVICES}/{service.id}"
-            return await ask(request, REVOKE, back=back, name=token.name, fields={"token": token.id})
-    raise NotFound
+    service = await changeable(request)
+    tokens = await request.state["services"].tokens.list(service.id)
+    token = named_in_query(request, tokens, lambda token: token.id, "token")
+    return await ask(request, REVOKE, back=f"{SERVICES}/{service.id}", name=token.name, fields={"token": token.id})
 
 
 @admin_required
@@ -177,7 +175,6 @@ async def _list(request: Request[AccountState], error: str | None = None, name: 
     return await page(
         request,
         "accounts/services.html",
-        status_code=400 if error else 200,
         services=await request.state["services"].list(),
         error=error,
         typed=name,
@@ -195,7 +192,6 @@ async def _page(
     return await page(
         request,
         "accounts/service.html",
-        status_code=400 if error else 200,
         service=service,
         tokens=await request.state["services"].tokens.list(service.id),
         new_token=await shown_secret(request, admin),

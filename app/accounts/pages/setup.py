@@ -48,9 +48,7 @@ async def submit(request: Request[AccountState]) -> Response:
         await audit(request, Event.USER_CREATED, user=user, detail="setup")
         await authentication.start_session(request, user, "setup", amr=("pwd",))
         return see_other(await landing(request, user, "/welcome"))
-    return await page(
-        request, "accounts/setup.html", token=fields["token"], username=name, error=reason, field=field, status_code=400
-    )
+    return await page(request, "accounts/setup.html", token=fields["token"], username=name, error=reason, field=field)
 
 
 @admin_required

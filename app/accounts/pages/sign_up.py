@@ -60,7 +60,7 @@ async def submit(request: Request[AccountState]) -> Response:
             with suppress(StoreUnavailable):  # the account page sends another one
                 await send_verification(request, user.id, user.email)
         return see_other(await landing(request, user, safe_path(fields["next"])))
-    return await _form(request, fields["next"], invitation, name, error=reason, field=field, status_code=400)
+    return await _form(request, fields["next"], invitation, name, error=reason, field=field)
 
 
 async def _form(

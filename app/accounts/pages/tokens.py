@@ -9,7 +9,7 @@ from starlette.routing import Route
 
 from app.accounts.api_tokens.scopes import FEATURES, SCOPES, BadScope, scopes_of
 from app.accounts.api_tokens.tokens import DAY, MAX_TOKEN_DAYS, MAX_TOKEN_NAME_LENGTH, TooManyTokens
-from app.accounts.asking import Question, ask
+from app.accounts.asking import Question, ask, named_in_query
 from app.accounts.guards import sign_in_required
 from app.accounts.helpers import audit, page, redirect_with_message
 from app.accounts.lifespan import AccountState
@@ -55,11 +55,8 @@ async def create(request: Request[AccountState], user: User) -> Response:
 
 @sign_in_required
 async def ask_to_revoke(request: Request[AccountState], user: User) -> Response:
-    wanted = request.query_params.get("id")
-    for token in await request.state["tokens"].list(user.id):
-        if token.id == wanted:
-            return await ask(request, REVOKE, back=TOKENS, name=token.name, fields={"id": token.id})
-    raise NotFound
+    token = named_in_query(request, await request.state["tokens"].list(user.id), lambda token: token.id)
+    return await ask(request, REVOKE, back=TOKENS, name=token.name, fields={"id": token.id})
 
 
 @sign_in_required
@@ -83,7 +80,6 @@ async def _page(
     return await page(
         request,
         "accounts/tokens.html",
-        status_code=400 if error else 200,
         tokens=await request.state["tokens"].list(user.id),
         features=FEATURES,
         soon=time.time() + WEEK,

@@ -100,7 +100,6 @@ async def _page(
     return await page(
         request,
         "accounts/user.html",
-        status_code=400 if error else 200,
         subject=subject,
         form=typed
         or {"display_name": subject.display_name, "email": subject.email, "groups": " ".join(subject.groups)},

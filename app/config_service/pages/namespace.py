@@ -156,7 +156,6 @@ async def _page(
     return await page(
         request,
         "config_service/namespace.html",
-        status_code=400 if error else 200,
         error=error,
         namespace=namespace,
         items=items,

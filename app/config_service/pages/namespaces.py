@@ -36,7 +36,6 @@ async def _listed(request: Request[ConfigState], error: str | None = None) -> Re
     return await page(
         request,
         "config_service/namespaces.html",
-        status_code=400 if error else 200,
         error=error,
         namespaces=[(each.name, each.version, len(each.items)) for each, _ in found],
         may_create=principal.is_admin,

@@ -41,9 +41,10 @@ async def rules(request: Request[GatewayState], admin: User) -> Response:
         except BadRequest as problem:
             error = problem.detail
     counted = await _counted(request)
-    status = 200 if error is None else 400
-    context = {"rules": counted, "asked": asked, "found": explanation, "groups": sorted(subject.groups)}
-    return await page(request, "gateway/rules.html", status_code=status, error=error, **context)
+    groups = sorted(subject.groups)
+    return await page(
+        request, "gateway/rules.html", error=error, rules=counted, asked=asked, found=explanation, groups=groups
+    )
 
 
 async def _subject(request: Request[GatewayState], asked: dict[str, str]) -> Subject:

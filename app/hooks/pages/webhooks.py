@@ -122,7 +122,6 @@ async def _shown(request: Request[HooksState], admin: User, error: str | None = 
     return await page(
         request,
         "hooks/webhook.html",
-        status_code=400 if error else 200,
         error=error,
         webhook=webhook,
         new_secret=await shown_secret(request, admin),
@@ -136,7 +135,6 @@ async def _listed(request: Request[HooksState], error: str | None = None) -> Res
     return await page(
         request,
         "hooks/webhooks.html",
-        status_code=400 if error else 200,
         error=error,
         webhooks=in_order(await store.webhooks()),
         events=list(EVENTS),

@@ -149,7 +149,6 @@ async def _page(
     return await page(
         request,
         "oauth_server/client.html",
-        status_code=400 if error else 200,
         error=error,
         client=client,
         form=typed or _form(client),
@@ -173,7 +172,6 @@ async def _listed(
     return await page(
         request,
         "oauth_server/clients.html",
-        status_code=400 if error else 200,
         error=error,
         clients=clients,
         total=total,

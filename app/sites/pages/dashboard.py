@@ -77,7 +77,6 @@ async def sites_page(
     return await page(
         request,
         "sites/sites.html",
-        status_code=400 if error else 200,
         error=error,
         field=field,
         values=values or {"name": "", "hosts": "", "time_zone": ""},

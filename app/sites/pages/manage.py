@@ -3,7 +3,7 @@
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.accounts.asking import Question, ask
+from app.accounts.asking import Question, ask, named_in_query
 from app.accounts.guards import sign_in_required
 from app.accounts.helpers import page, redirect_with_message, see_other
 from app.accounts.models import User
@@ -135,12 +135,10 @@ async def transfer(request: Request[SitesState]) -> Response:
 
 async def ask_to_undo(request: Request[SitesState]) -> Response:
     site, _ = await site_for(request, Right.EDIT)
-    wanted = request.query_params.get("id", "")
-    for each in await request.state["importer"].list(site):
-        if each["id"] == wanted:
-            back, name = f"/sites/{site.id}/transfer", f"{each['format']} {wanted[:8]}"
-            return await ask(request, UNDO, back=back, name=name, fields={"id": wanted})
-    raise NotFound
+    made = named_in_query(request, await request.state["importer"].list(site), lambda each: str(each["id"]))
+    back, import_id = f"/sites/{site.id}/transfer", str(made["id"])
+    name = f"{made['format']} {import_id[:8]}"
+    return await ask(request, UNDO, back=back, name=name, fields={"id": import_id})
 
 
 async def undo_import(request: Request[SitesState]) -> Response:
@@ -184,7 +182,6 @@ async def _settings_page(request: Request[SitesState], site: Site, user: User, *
     return await page(
         request,
         "sites/settings.html",
-        status_code=400 if error else 200,
         error=error,
         site=site,
         may_own=right_of(user, site) >= Right.OWN,
