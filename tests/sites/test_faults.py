@@ -131,6 +131,8 @@ def total(client: "redis.Redis") -> int:
 async def reckon(service: Process, hits: Hits, server: Valkey) -> None:
     """Each answered hit is in every count once, when all is quiet and the service has ended."""
     hits.stopping = True
+    hits.assert_distinct()
+    await asyncio.sleep(0.5)
     answered = hits.answered.total()
     await eventually(lambda: total(server.client) >= hits.answered.total(), what=f"{answered} hits")
     assert await asyncio.to_thread(service.end) == 0, service.output
@@ -157,9 +159,6 @@ async def test_kill_9_of_redis_loses_and_doubles_no_hit(
                 await asyncio.sleep(random.uniform(0, 0.3))
                 await asyncio.to_thread(server.start)
                 await hits.more()
-            hits.stopping = True
-            hits.assert_distinct()
-            await asyncio.sleep(0.5)
             await reckon(service, hits, server)
 
 
@@ -179,9 +178,6 @@ async def test_power_loss_loses_and_doubles_no_hit(
                     os.truncate(file, synced)
                 await asyncio.to_thread(server.start)
                 await hits.more()
-            hits.stopping = True
-            hits.assert_distinct()
-            await asyncio.sleep(0.5)
             await reckon(service, hits, server)
 
 
@@ -203,9 +199,6 @@ async def test_fail_over_to_a_replica_that_lagged_loses_and_doubles_no_hit(
                     await hits.more()
                     await asyncio.to_thread(replica.start)
                     await follow(replica, link)
-                hits.stopping = True
-                hits.assert_distinct()
-                await asyncio.sleep(0.5)
                 await reckon(service, hits, primary)
     finally:
         primary.kill()
@@ -224,9 +217,6 @@ async def test_answers_lost_on_the_way_count_once(tmp_path: Path, server: Valkey
             between.lose_answer_to(b"EVALSHA")
             await eventually(lambda lost=lost: between.lost == lost, what="an answer to lose")
         await hits.more(10)
-        hits.stopping = True
-        hits.assert_distinct()
-        await asyncio.sleep(0.5)
         await reckon(service, hits, server)
 
 
@@ -245,7 +235,4 @@ async def test_while_redis_is_away_hits_are_answered_at_once_and_counted_later(
             finally:
                 server.send(signal.SIGCONT)
             await hits.more(50)
-            hits.stopping = True
-            hits.assert_distinct()
-            await asyncio.sleep(0.5)
             await reckon(service, hits, server)
