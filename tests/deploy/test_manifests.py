@@ -7,6 +7,7 @@ import kubernetes_validate  # type: ignore[import-untyped]  # it carries no type
 import pytest
 
 from app.observability import health
+from app.settings import Settings
 from app.settings.sources import SERVICE_LINK
 from tests.deploy.files import CUSTOM, OVERLAYS, PINNED, Document, is_setting, kustomize, pods, the
 
@@ -92,6 +93,13 @@ def test_a_pod_leaves_by_saying_so_first(overlay: list[Document]) -> None:
     seconds = int(script.rpartition(" ")[2])
     assert seconds > 2 * _container(overlay)["readinessProbe"]["periodSeconds"]
     assert pod["terminationGracePeriodSeconds"] >= seconds + 10
+
+
+def test_memory_limit_holds_as_many_streams_as_a_worker_allows(overlay: list[Document]) -> None:
+    """As docs/operations.md has it: 105 MB a worker, 27 KB a stream."""
+    allowed = Settings.model_fields["max_streams"].default
+    limit = _container(overlay)["resources"]["limits"]["memory"]
+    assert 105e6 + 27e3 * allowed < int(limit.removesuffix("Mi")) * 2**20
 
 
 def test_named_settings_exist(overlay: list[Document]) -> None:
