@@ -9,7 +9,7 @@ ARGS ?=
 JOBS ?= auto
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"$$/\1/p' app/__init__.py)
 
-.PHONY: help install run dev test test-all test-containers check faults format bench lock kind docs messages clean
+.PHONY: help install run dev test test-all test-containers test-kubernetes check faults format bench lock kind docs messages clean
 .DEFAULT_GOAL := help
 
 help: ## List these commands
@@ -39,6 +39,9 @@ faults: $(VENV)/dev.done ## Run the fault tests in full: kill, cut, fail over, f
 
 test-containers: $(VENV)/dev.done ## Build and run the images, the compose file and the dev container (needs an engine)
 	@TALLYGATE_TEST_CONTAINERS=1 $(BIN)/pytest tests/containers $(ARGS)
+
+test-kubernetes: $(VENV)/dev.done ## Apply manifests and chart to a real API server (KUBE_BIN: a folder with kube-apiserver and etcd)
+	@$(BIN)/pytest tests/kubernetes $(ARGS)
 
 check: $(VENV)/dev.done ## Check style, types, the floors, dependencies, scripts, Dockerfile, Compose, workflows
 	$(BIN)/ruff format --check

@@ -102,6 +102,15 @@ def test_memory_limit_holds_as_many_streams_as_a_worker_allows(overlay: list[Doc
     assert 105e6 + 27e3 * allowed < int(limit.removesuffix("Mi")) * 2**20
 
 
+def test_every_object_but_namespace_and_volumes_is_deleted_by_its_label(overlay: list[Document]) -> None:
+    """docs/deploy.md, Deleting. What denies by default stays as long as the namespace."""
+    unlabelled = {
+        document["kind"] for document in overlay
+        if document["metadata"].get("labels", {}).get("app.kubernetes.io/part-of") != "tallygate"
+    }  # fmt: skip
+    assert unlabelled <= {"Namespace", "NetworkPolicy", "PersistentVolume", "PersistentVolumeClaim"}
+
+
 def test_named_settings_exist(overlay: list[Document]) -> None:
     settings = the("ConfigMap", "tallygate-settings", overlay)["data"]
     assert [name for name in settings if not is_setting(name)] == []
@@ -184,7 +193,8 @@ def test_nas_binds_claim_and_volume_by_name_and_asks_no_storage_class(k8s: Path)
     nas = kustomize(k8s / "overlays" / "nas")
     volume = the("PersistentVolume", "tallygate-nas", nas)["spec"]
     claim = the("PersistentVolumeClaim", "tallygate-nas", nas)["spec"]
-    assert volume["storageClassName"] == claim["storageClassName"] == ""
+    assert "storageClassName" not in volume, "the server drops an empty one"
+    assert claim["storageClassName"] == ""
     assert volume["claimRef"] == {"namespace": "tallygate", "name": "tallygate-nas"}
     assert claim["volumeName"] == "tallygate-nas"
     assert volume["accessModes"] == claim["accessModes"] == ["ReadWriteMany"]
