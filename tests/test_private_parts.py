@@ -25,7 +25,7 @@ from tests.helpers.service import ROOT
         (Multiprocess, "handle_hup keep_subprocess_alive"),
         (Process, "ping is_alive exitcode pid"),
         (Server, "handle_exit"),
-        (AbstractConnection, "pack_command send_command send_packed_command read_response disconnect connect"),
+        (AbstractConnection, "send_command send_packed_command read_response disconnect connect"),
     ],
 )
 def test_the_methods_that_are_called_or_overridden_exist(owner: type, names: str) -> None:

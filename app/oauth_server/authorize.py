@@ -1,5 +1,6 @@
 """The authorization endpoint: validates the request, signs the user in, asks for consent, and returns a code."""
 
+import asyncio
 import secrets
 from dataclasses import replace
 from urllib.parse import urlencode, urlsplit
@@ -221,7 +222,6 @@ async def _finish(
     scopes = waiting.scopes if grant is None else tuple(dict.fromkeys((*grant.scopes, *waiting.scopes)))
     if waiting.consented or grant is None:
         await audit(request, Event.CONSENT_GIVEN, user=user, detail=f"{client.id}: {' '.join(waiting.scopes)}")
-    await provider.store.save_grant(user.id, Grant(client.id, scopes, grant.first if grant else now, now))
     family_id = new_family_id()
     family = Family(
         id=family_id, user=user.id, client=client.id, scopes=waiting.scopes, asked=waiting.asked,
@@ -231,7 +231,10 @@ async def _finish(
     )  # fmt: skip
     if client.logout_uri is not None and session.root:
         await provider.backchannel.store.sign_in(session.root, client.id)
-    await provider.store.begin(family)
+    await asyncio.gather(
+        provider.store.save_grant(user.id, Grant(client.id, scopes, grant.first if grant else now, now)),
+        provider.store.begin(family),
+    )
     return await answer(request, waiting, {"code": provider.issuing.tokens.code(family.id)}, after_form=after_form)
 
 
