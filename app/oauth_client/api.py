@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from app.oauth_client import flow
 from app.oauth_client.lifespan import OAuthState
-from app.web.body import Body, Text, json_body
+from app.web.body import Body, Target, Text, json_body
 from app.web.openapi import ApiRoute, Operation, ResponseModel
 from app.web.responses import json_response
 
@@ -18,7 +18,7 @@ class ProviderOption(ResponseModel):
 
 
 class Start(Body):
-    next: Text | None = None
+    next: Target | None = None
     invitation: Text | None = None
 
 

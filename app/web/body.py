@@ -10,10 +10,11 @@ from starlette.requests import Request
 
 from app.web.errors import BadRequest, FormOfAnotherUser
 from app.web.headers import content_type
+from app.web.redirects import MAX_TARGET_LENGTH
 from app.web.templating import FORM_USER
 
 MAX_FIELD_LENGTH = 2048
-"""Of one field."""
+"""Of one field; `next` may be as long as a target of a redirect."""
 MAX_FORM_FIELDS = 20
 
 
@@ -36,13 +37,18 @@ async def form_of(request: Request[Any], max_fields: int = MAX_FORM_FIELDS) -> F
     return FormData([(name, value) for name, value in form.multi_items() if name != FORM_USER])
 
 
+def max_length(name: str) -> int:
+    """Of the field of a form."""
+    return MAX_TARGET_LENGTH if name == "next" else MAX_FIELD_LENGTH
+
+
 async def form_fields(request: Request[Any], *names: str) -> dict[str, str]:
     """The named fields of a form, "" for a missing one. Raises BadRequest for one that is too long or a file."""
     form, fields = await form_of(request), {}
     for name in names:
         value = form.get(name, "")
-        if not isinstance(value, str) or len(value) > MAX_FIELD_LENGTH:
-            raise BadRequest(f"{name}: must be a text of at most {MAX_FIELD_LENGTH} characters", field=name)
+        if not isinstance(value, str) or len(value) > max_length(name):
+            raise BadRequest(f"{name}: must be a text of at most {max_length(name)} characters", field=name)
         fields[name] = value
     return fields
 
@@ -54,6 +60,7 @@ class Body(BaseModel):
 
 
 Text = Annotated[str, Field(max_length=MAX_FIELD_LENGTH)]
+Target = Annotated[str, Field(max_length=MAX_TARGET_LENGTH)]
 B = TypeVar("B", bound=Body)
 MESSAGES = {
     "extra_forbidden": "there is no such field",

@@ -199,7 +199,7 @@ async def test_sign_in_starts_a_new_session(flow: OAuthFlow) -> None:
 
 
 @pytest.mark.parametrize(
-    "target", ["https://evil.example/", "//evil.example", "/\\evil.example", "/a%2f%2fevil", "x" * 9000]
+    "target", ["https://evil.example/", "//evil.example", "/\\evil.example", "/%2f%2fevil", "x" * 9000]
 )
 async def test_next_stays_on_this_site(target: str, flow: OAuthFlow) -> None:
     assert (await flow.sign_in(next=target)).headers["location"] == "/"

@@ -1,5 +1,6 @@
 """Where a redirect may lead: never off this site, however the target is written."""
 
+import re
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
 import pytest
@@ -77,9 +78,8 @@ def test_a_redirect_never_leaves_the_site(target: str) -> None:
     assert safe in {target, "/"}
     for form in (safe, unquote(safe), unquote(unquote(safe))):
         assert where_a_browser_goes(form) == "http://tallygate.test"
-        assert form.isascii()
-        assert form.isprintable()
-        assert "\\" not in form
+        assert not re.search(r"[\x00-\x1f\x7f\\]", form)
+    assert re.fullmatch(r"/[\x21-\x7e]*", safe)
 
 
 @given(targets)
@@ -99,6 +99,15 @@ def test_encoded_unsafe_path_is_refused(target: str) -> None:
         "/a/../b",
         "/~user/file.tar.gz",
         "/100%25",
+        "/wiki/Caf%C3%A9?q=%E4%BD%A0%20%2f",
+        "/a%20b",
+        "/%E4%BD%A0",
+        "/%ff",
+        "/a@b/@x",
+        "/user:name@example.com",
+        "/a//b",
+        "/a%2fb%3Fc",
+        "/" + "a" * 8191,
     ],
 )
 def test_ordinary_path_is_unchanged(target: str) -> None:
@@ -113,11 +122,17 @@ def test_ordinary_path_is_unchanged(target: str) -> None:
         "account",
         "//evil.example",
         "http://tallygate.test/",
-        "/a//b",
-        "/a@b",
         "/a b",
         "/a\nb",
-        "/" + "a" * 2048,
+        "/a%0d%0aSet-Cookie:%20a=b",
+        "/a?b=%250a",
+        "/a\\b",
+        "/a%255cb",
+        "/%2f%2fevil.example",
+        "/..//evil.example",
+        "/%252e%252e%252f/evil.example",
+        "/你",
+        "/" + "a" * 8192,
     ],
 )
 def test_unsafe_path_becomes_the_fallback(target: str | None) -> None:

@@ -18,7 +18,7 @@ from app.accounts.models import SignInOption, User
 from app.accounts.second_factors.checking import AMR, Method, check_code, relying_party, verified_passkey
 from app.accounts.second_factors.passkeys import MAX_CREDENTIAL_LENGTH
 from app.audit.log import Event
-from app.web.body import MAX_FIELD_LENGTH, form_of
+from app.web.body import form_of, max_length
 from app.web.errors import FreshSignInRequired, TooMany, WrongCode
 from app.web.i18n import N_
 from app.web.negotiate import prefers_json
@@ -123,7 +123,7 @@ async def kept_fields(request: Request[Any]) -> dict[str, list[str]]:
         return {}
     fields: dict[str, list[str]] = {}
     for name, value in (await form_of(request)).multi_items():
-        longest = MAX_CREDENTIAL_LENGTH if name == PREFIX + "passkey" else MAX_FIELD_LENGTH
+        longest = MAX_CREDENTIAL_LENGTH if name == PREFIX + "passkey" else max_length(name)
         if isinstance(value, str) and len(name) <= 64 and len(value) <= longest:
             fields.setdefault(name, []).append(value)
     return {name: value for name, value in fields.items() if name in PROOFS or not name.startswith(PREFIX)}

@@ -30,6 +30,8 @@ GOOD = [
     "/a#b",
     "/?next=//evil.example",
     "/a?b=c@d",
+    "/admin/users?q=%E7%8E%8B%20x",
+    "/a//b%20@c?d=" + "e" * 5000,
 ]
 PIECES = st.sampled_from(
     ["/", "//", "\\", "%2f", "%5c", "%252f", "evil.example", "@", ":", "http:", "\t", "\n", "\r", "\x00", "%0a", "%00",
