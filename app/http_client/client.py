@@ -2,14 +2,22 @@
 
 import asyncio
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import httpx
 from pydantic import SecretStr
 
-from app.http_client.tls import trusted
-from app.http_client.transport import Transport
+from app.http_client.public_only import PrivateAddress
+from app.http_client.tls import trusted_when_used
+from app.lazy import LazyModule
+
+if TYPE_CHECKING:
+    import httpx
+
+    from app.http_client import transport
+else:
+    httpx, transport = LazyModule("httpx"), LazyModule("app.http_client.transport")
 
 MAX_RESPONSE_BYTES = 512 * 1024
 """Bytes of a response body. The largest that providers send are key sets of some 10 KB."""
@@ -51,11 +59,16 @@ class SafeHttpClient:
     def __init__(
         self, *, timeout: float, private: bool, ca_file: Path | None = None, proxy: SecretStr | None = None
     ) -> None:
-        through = proxy.get_secret_value() if proxy is not None else None
         self._timeout = timeout
-        self._client = httpx.AsyncClient(
-            transport=Transport(trusted(ca_file), private=private, proxy=through),
-            timeout=timeout,
+        self._private = private
+        self._proxy = proxy.get_secret_value() if proxy is not None else None
+        self._tls = trusted_when_used(ca_file)
+
+    @cached_property
+    def _client(self) -> "httpx.AsyncClient":
+        return httpx.AsyncClient(
+            transport=transport.Transport(self._tls(), private=self._private, proxy=self._proxy),
+            timeout=self._timeout,
             trust_env=False,
             follow_redirects=False,
             # Compressed, a response of some KB could be hundreds of MB before its size is known.
@@ -63,11 +76,11 @@ class SafeHttpClient:
         )
 
     async def __aenter__(self) -> "SafeHttpClient":
-        await self._client.__aenter__()
         return self
 
-    async def __aexit__(self, *exception: Any) -> None:
-        await self._client.__aexit__(*exception)
+    async def __aexit__(self, *_: Any) -> None:
+        if "_client" in vars(self):
+            await self._client.aclose()
 
     async def request(self, method: str, url: str, **options: Any) -> HttpResponse:
         """Sends the request once. `options` are httpx's. Raises Unreachable, TimedOut, BadResponse."""
@@ -79,18 +92,23 @@ class SafeHttpClient:
             raise TimedOut(f"{name}: no answer within {self._timeout:g} s") from None
         except httpx.ConnectError as error:  # its text names the error of a certificate
             raise Unreachable(f"{name}: {type(error).__name__}: {error}") from None
-        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:  # UnicodeError: an invalid host name
+        except (
+            PrivateAddress,
+            httpx.HTTPError,
+            httpx.InvalidURL,
+            UnicodeError,
+        ) as error:  # UnicodeError: an invalid host name
             raise Unreachable(f"{name}: {type(error).__name__}") from None
         if 300 <= response.status_code < 400:
             raise BadResponse(f"{name}: {response.status_code}, a redirect, which is not followed")
         return HttpResponse(name, response.status_code, _content_type(response), body)
 
 
-def _content_type(response: httpx.Response) -> str:
+def _content_type(response: "httpx.Response") -> str:
     return str(response.headers.get("content-type", "")).partition(";")[0].strip().lower()
 
 
-async def _body(response: httpx.Response, name: str) -> bytes:
+async def _body(response: "httpx.Response", name: str) -> bytes:
     if response.headers.get("content-encoding", "identity") != "identity":
         raise BadResponse(f"{name}: compressed, which was not asked for")
     body = b""

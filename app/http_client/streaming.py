@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import httpcore
-import httpx
 from pydantic import SecretStr
 
 from app.http_client.client import TimedOut, Unreachable
-from app.http_client.tls import trusted
+from app.http_client.public_only import PrivateAddress
+from app.http_client.tls import trusted_when_used
 from app.http_client.upstream_connect import Address, Connector
 from app.http_client.upstream_connection import Body, BrokenConnection, UpstreamConnection
 from app.observability.spans import client_span
@@ -23,7 +23,7 @@ MAX_CONNECTIONS, IDLE_SECONDS = 100, 30.0
 MAX_POOLS = 100
 """Upstreams whose connections are kept. Beyond, the pool that was used longest ago is closed."""
 OWN_HEADERS = ("Accept-Encoding: identity", "User-Agent: tallygate")
-FAILURES = (BrokenConnection, OSError, httpx.HTTPError, httpcore.ConnectError)
+FAILURES = (BrokenConnection, OSError, PrivateAddress, httpcore.ConnectError)
 
 
 class StreamedResponse:
@@ -124,7 +124,7 @@ class StreamingClient:
         self, *, timeout: float, private: bool, ca_file: Path | None = None, proxy: SecretStr | None = None
     ) -> None:
         proxy_url = proxy.get_secret_value() if proxy is not None else None
-        self._connector = Connector(trusted(ca_file), private=private, timeout=timeout, proxy=proxy_url)
+        self._connector = Connector(trusted_when_used(ca_file), private=private, timeout=timeout, proxy=proxy_url)
         self._timeout = timeout
         self._pools: dict[str, Pool] = {}
 

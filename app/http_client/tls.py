@@ -1,12 +1,18 @@
 """The certificate authorities that outgoing requests trust."""
 
 import ssl
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import httpx
-
+from app.lazy import LazyModule
 from app.settings import PREFIX, SettingsError
+
+if TYPE_CHECKING:
+    import httpx
+else:
+    httpx = LazyModule("httpx")
 
 
 @lru_cache(maxsize=4)  # parsing the public authorities takes 50 ms
@@ -21,3 +27,10 @@ def trusted(ca_file: Path | None) -> ssl.SSLContext:
         reason = "it holds no good PEM certificate" if isinstance(error, ssl.SSLError) else error.strerror
         raise SettingsError(f"oauth_ca_file ({PREFIX}OAUTH_CA_FILE): {ca_file} cannot be used ({reason})") from None
     return context
+
+
+def trusted_when_used(ca_file: Path | None) -> Callable[[], ssl.SSLContext]:
+    """The context is made at its first use; only a file is read at once. Raises SettingsError."""
+    if ca_file is not None:
+        trusted(ca_file)
+    return partial(trusted, ca_file)

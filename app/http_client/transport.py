@@ -1,7 +1,5 @@
 """The transport of outgoing requests: direct, to checked addresses, or through the owner's proxy."""
 
-import ipaddress
-import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -11,7 +9,7 @@ import httpcore
 import httpx
 
 from app.http_client.connect import HostConnector
-from app.http_client.public_only import PrivateAddress, is_public
+from app.http_client.public_only import refuse_private
 from app.observability.spans import client_span
 
 MAX_CONNECTIONS, MAX_IDLE_CONNECTIONS, IDLE_SECONDS = 100, 20, 30
@@ -101,23 +99,3 @@ def _proxy(url: str, tls: ssl.SSLContext) -> httpcore.Proxy:
     auth = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
     address = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
     return httpcore.Proxy(address, auth=auth, ssl_context=tls if parts.scheme == "https" else None)
-
-
-def refuse_private(host: str) -> None:
-    """Raises PrivateAddress for a host that spells one: a proxy resolves names itself."""
-    if _spells_private(host):
-        raise PrivateAddress(host)
-
-
-def _spells_private(host: str) -> bool:
-    """Whether the host is this machine, or a private address in any of the spellings that resolvers accept."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return not is_public(str(ipaddress.ip_address(host.strip("[]"))))
-    except ValueError:
-        pass
-    try:
-        return not is_public(socket.inet_ntoa(socket.inet_aton(host)))  # 127.1, 0x7f000001
-    except OSError:
-        return False

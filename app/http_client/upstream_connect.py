@@ -3,12 +3,13 @@
 import asyncio
 import base64
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from urllib.parse import unquote, urlsplit
 
 from app.http_client.connect import checked_addresses, first_connection
-from app.http_client.transport import refuse_private
+from app.http_client.public_only import refuse_private
 from app.http_client.upstream_connection import BrokenConnection, UpstreamConnection
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -35,16 +36,18 @@ class Address:
 
 
 class Connector:
-    """`private` allows private addresses. A proxy resolves names itself."""
+    """`tls` returns the context of connections; `private` allows private addresses. A proxy resolves names itself."""
 
-    def __init__(self, tls: ssl.SSLContext, *, private: bool, timeout: float, proxy: str | None = None) -> None:
+    def __init__(
+        self, tls: Callable[[], ssl.SSLContext], *, private: bool, timeout: float, proxy: str | None = None
+    ) -> None:
         self._tls = tls
         self._private = private
         self._timeout = timeout
         self._proxy = Address.of(proxy) if proxy is not None else None
 
     async def connect(self, upstream: Address) -> UpstreamConnection:
-        """Raises OSError, httpx.TransportError, httpcore.ConnectError, BrokenConnection, TimeoutError."""
+        """Raises OSError, PrivateAddress, httpcore.ConnectError, BrokenConnection, TimeoutError."""
         if self._proxy is None:
             return await self._open(upstream, private=self._private)
         if not self._private:
@@ -60,7 +63,7 @@ class Connector:
     async def _open(self, address: Address, *, private: bool) -> UpstreamConnection:
         loop = asyncio.get_running_loop()
         addresses = await checked_addresses(address.host, address.port, private=private)
-        context, name = (self._tls, address.host) if address.secure else (None, None)
+        context, name = (self._tls(), address.host) if address.secure else (None, None)
 
         async def connect(ip_address: str) -> UpstreamConnection:
             make = partial(UpstreamConnection, self._timeout)
@@ -81,4 +84,4 @@ class Connector:
         if connection.status != 200:
             raise BrokenConnection
         if upstream.secure:
-            await connection.start_tls(self._tls, upstream.host)
+            await connection.start_tls(self._tls(), upstream.host)

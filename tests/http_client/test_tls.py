@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from app.http_client import tls
-from app.http_client.client import SafeHttpClient
+from app.http_client.client import SafeHttpClient, Unreachable
 
 
 async def test_certificate_authorities_are_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -22,6 +22,7 @@ async def test_certificate_authorities_are_parsed_once(monkeypatch: pytest.Monke
     monkeypatch.setattr(httpx, "create_ssl_context", counted)
     tls.trusted.cache_clear()
     for _ in range(3):
-        async with SafeHttpClient(timeout=5, private=False):
-            pass
+        async with SafeHttpClient(timeout=5, private=False) as client:
+            with pytest.raises(Unreachable):
+                await client.request("GET", "https://127.0.0.1/")
     assert parsed == 1
