@@ -11,6 +11,7 @@ from app.oauth_client.addresses import BaseAddress
 from app.oauth_client.errors import BadCallback, BadProviderResponse
 from app.oauth_client.models import AuthRequest, Claims, ExternalProfile, Tokens, token
 from app.oauth_client.provider import ClientInfo, Provider, ProviderContext, ProviderSettings, Words
+from app.oauth_client.provider_http import ProviderResponse
 from app.oauth_client.token_response import REFRESH_ERRORS, SIGN_IN_ERRORS, Errors, tokens_of
 
 
@@ -80,7 +81,9 @@ class OAuth2(Provider):
         """A response with an access token."""
         secret = self._settings.client_secret.get_secret_value()
         form |= {"client_id": self._settings.client_id, "client_secret": secret}
-        answer = await self._post(form)
+        return await self._answered(await self._post(form), form, errors)
+
+    async def _answered(self, answer: ProviderResponse, form: dict[str, str], errors: Errors) -> dict[str, Any]:
         answered = tokens_of(answer, form, errors)
         if not token(answered, "access_token"):
             raise BadProviderResponse(f"{answer.what}: {answer.status} without an access_token")
