@@ -30,6 +30,13 @@ class Invocation:
     config: str | None
     options: argparse.Namespace
 
+    def named(self, command: str, what: str) -> str:
+        """The option `name`. Raises CommandError."""
+        name: str | None = self.options.name
+        if not name:
+            raise CommandError(f"{command}: name {what}: python -m app {command} NAME")
+        return name
+
     def settings(self) -> Settings:
         """Loads and checks the settings. Raises SettingsError, EmbeddedError."""
         settings = load_settings(self.given, self.config)

@@ -17,9 +17,7 @@ from app.store.client import Store
 
 
 def run(invocation: Invocation) -> int:
-    settings, name = invocation.settings(), invocation.options.name
-    if not name:
-        raise CommandError("create-admin: name the administrator: python -m app create-admin NAME")
+    settings, name = invocation.settings(), invocation.named("create-admin", "the administrator")
     words, force = service_words(settings.site_name, settings.public_url), invocation.options.force
     print(f"tallygate: {with_store(settings, lambda store: create_admin(store, name, words, force=force))}")
     return 0

@@ -79,18 +79,19 @@ class ClientInfo:
 
 
 class Provider(ABC):
-    """An identity provider."""
+    """An identity provider. `issuer` is the issuer of its identities; `label` holds where the settings have none."""
 
-    name: str
-    label: str
-    rule: Rule
-    groups_claim: str = "groups"
-    issuer: str
-    """The issuer of its identities."""
     form_post: bool = False
     """Whether the callback comes as a form, from the provider's site."""
     reauthenticates: bool = False
     """Whether it can be asked to authenticate the user again."""
+
+    def __init__(
+        self, name: str, settings: ProviderSettings, context: ProviderContext, *, label: str, issuer: str
+    ) -> None:
+        self.name, self.label, self.issuer = name, settings.label or label, issuer
+        self.rule, self.groups_claim = settings.allow, settings.groups_claim
+        self._http, self._clock = context.http, context.clock
 
     def issues(self, issuer: str) -> bool:
         """Whether identities with this issuer are the provider's."""

@@ -30,13 +30,8 @@ class OAuth2(Provider):
     pkce: ClassVar[bool] = False
 
     def __init__(self, name: str, settings: OAuth2Settings, context: ProviderContext) -> None:
+        super().__init__(name, settings, context, label=self.label_by_default, issuer=settings.base_url)
         self._settings = settings
-        self._http = context.http
-        self._clock = context.clock
-        self.name = name
-        self.label = settings.label or self.label_by_default
-        self.rule, self.groups_claim = settings.allow, settings.groups_claim
-        self.issuer = settings.base_url
         self.reauthenticates = settings.assume_fresh
 
     async def authorization_url(self, auth_request: AuthRequest, client: ClientInfo) -> str:

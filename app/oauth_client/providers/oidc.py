@@ -1,6 +1,6 @@
 """OpenID Connect by discovery: Google, Keycloak, Authentik, GitLab and any other."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
@@ -17,7 +17,6 @@ from app.oauth_client.metadata_cache import MetadataCache
 from app.oauth_client.models import AuthRequest, Claims, ExternalProfile, LogoutRequest, Tokens, is_true, picture, text
 from app.oauth_client.oidc_settings import OidcSettings
 from app.oauth_client.provider import ClientInfo, Provider, ProviderContext
-from app.oauth_client.provider_http import ProviderHttp
 from app.oauth_client.token_response import REFRESH_ERRORS, SIGN_IN_ERRORS, Errors, bearer_token, quotable, tokens_of
 from app.sessions.service import REAUTH_WINDOW
 
@@ -45,18 +44,13 @@ class Oidc(Provider):
     """Whether an answer without `auth_time` is believed after `max_age`."""
 
     def __init__(self, name: str, settings: OidcSettings, context: ProviderContext) -> None:
+        super().__init__(name, settings, context, label=name.capitalize(), issuer=settings.issuer)
         self._settings = settings
-        self.name = name
-        self.label = settings.label or name.capitalize()
-        self.rule, self.groups_claim = settings.allow, settings.groups_claim
         self._wants_groups = "groups" in settings.scopes or "groups_claim" in settings.model_fields_set
-        self.issuer = settings.issuer
         self.client_id = settings.client_id
         self.form_post = settings.response_mode == "form_post"
         self.reauthenticates = self.answers_max_age or settings.assume_fresh
-        self._http: ProviderHttp = context.http
         self._documents: MetadataCache = context.metadata
-        self._clock: Callable[[], float] = context.clock
         self._private = context.private
 
     def issues(self, issuer: str) -> bool:

@@ -96,14 +96,9 @@ class WeChat(Provider):
     reauthenticates = True
 
     def __init__(self, name: str, settings: WeChatSettings, context: ProviderContext) -> None:
+        super().__init__(name, settings, context, label="微信 WeChat", issuer=settings.open_url)
         self._settings = settings
-        self._http = context.http
-        self._clock = context.clock
         self._component_tokens = context.component_tokens
-        self.name = name
-        self.label = settings.label or "微信 WeChat"
-        self.rule, self.groups_claim = settings.allow, settings.groups_claim
-        self.issuer = settings.open_url
 
     async def authorization_url(self, auth_request: AuthRequest, client: ClientInfo) -> str:
         """WeChat demands this order of parameters and the fragment. It has neither PKCE nor nonce."""

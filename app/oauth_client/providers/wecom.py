@@ -37,14 +37,9 @@ class WeCom(Provider):
     reauthenticates = True
 
     def __init__(self, name: str, settings: WeComSettings, context: ProviderContext) -> None:
+        super().__init__(name, settings, context, label="企业微信 WeCom", issuer=settings.api_url)
         self._settings = settings
-        self._http = context.http
-        self._clock = context.clock
         self._token = ("", 0.0)
-        self.name = name
-        self.label = settings.label or "企业微信 WeCom"
-        self.rule, self.groups_claim = settings.allow, settings.groups_claim
-        self.issuer = settings.api_url
 
     async def authorization_url(self, auth_request: AuthRequest, client: ClientInfo) -> str:
         settings = self._settings
