@@ -192,7 +192,6 @@ async def revoke_token(request: Request[AccountState], user: User) -> Response:
 
 
 def user_json(user: User) -> dict[str, Any]:
-    """A user as the API shows it."""
     return UserModel.model_validate(user).model_dump()
 
 

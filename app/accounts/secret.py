@@ -16,7 +16,6 @@ def new_secret() -> str:
 
 
 def looks_like_secret(text: str) -> bool:
-    """Whether the text has the form of a secret."""
     return SHAPE.fullmatch(text) is not None
 
 

@@ -25,7 +25,6 @@ class Event(BaseModel):
 
     @classmethod
     def schema_of_data(cls) -> dict[str, Any]:
-        """The JSON Schema of the data."""
         schema = cls.model_json_schema()
         schema.pop("title", None)
         for field in schema.get("properties", {}).values():

@@ -229,7 +229,6 @@ class Rules:
 
     @property
     def groups(self) -> frozenset[str]:
-        """All groups that rules name."""
         return frozenset().union(*(rule.allow.groups for rule in self.rules))
 
 

@@ -109,7 +109,6 @@ class Gateway:
         return self._verdict(scope, original, caller, known)
 
     def count(self, decision: Decision) -> None:
-        """Counts a decision of a rule."""
         if decision.rule:
             self.counts[self._name(decision)] += 1
 

@@ -85,6 +85,5 @@ class Claimed:
 
 
 def body_of(record: Record, sequence: int) -> bytes:
-    """The body of a delivery."""
     fields = {"type": record.type, "timestamp": record.timestamp, "sequence": sequence, "data": record.data}
     return orjson.dumps(fields)

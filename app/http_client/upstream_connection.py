@@ -76,7 +76,6 @@ class UpstreamConnection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, secure)
 
     def close(self) -> None:
-        """Closes the connection at once."""
         self.closed = True
         self._transport.abort()
 

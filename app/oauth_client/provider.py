@@ -94,7 +94,6 @@ class Provider(ABC):
         self._http, self._clock = context.http, context.clock
 
     def issues(self, issuer: str) -> bool:
-        """Whether identities with this issuer are the provider's."""
         return issuer == self.issuer
 
     @abstractmethod

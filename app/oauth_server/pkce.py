@@ -14,7 +14,6 @@ def is_challenge(text: str) -> bool:
 
 
 def verifies(verifier: str, challenge: str) -> bool:
-    """Whether the challenge was made of the verifier."""
     if not VERIFIER.fullmatch(verifier):
         return False
     made = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")

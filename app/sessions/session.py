@@ -132,7 +132,6 @@ def flash(session: Session, message: str) -> None:
 
 
 def take_flash(session: Session) -> str | None:
-    """Removes and returns the message."""
     if not session.has_flash:
         return None
     message: str | None = session.data.pop(FLASH, None)

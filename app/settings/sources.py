@@ -22,7 +22,6 @@ class SettingsError(Exception):
 
 
 def own_variables(environment: Mapping[str, str]) -> dict[str, str]:
-    """The variables of this service."""
     return {k: v for k, v in environment.items() if k.startswith(PREFIX) and not SERVICE_LINK.match(f"{k}={v}")}
 
 

@@ -47,7 +47,6 @@ class SigningKey:
 
     @property
     def name(self) -> str:
-        """Its name in the store."""
         return f"{self.alg}:{self.number}"
 
     @property

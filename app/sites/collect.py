@@ -191,7 +191,6 @@ def _script(site_id: str, headers: dict[bytes, bytes]) -> FastResponse:
 
 @lru_cache(maxsize=1024)
 def script_of(site_id: str) -> tuple[bytes, bytes]:
-    """The script and its ETag."""
     text = _template().replace(b'"SITE"', b'"%b"' % site_id.encode())
     return text, b'"%b"' % hashlib.sha256(text).hexdigest()[:20].encode()
 

@@ -68,7 +68,6 @@ class StatsStore:
         }
 
     async def hours(self, site: Site, days: Sequence[date]) -> list[dict[int, Count]]:
-        """For each day its hours with visits."""
         replies = await self._all([("HGETALL", self._key(site, f"hours:{compact(day)}")) for day in days])
         return [_hours(_numbers(reply)) for reply in replies]
 

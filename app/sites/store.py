@@ -56,7 +56,6 @@ class SiteStore:
         await self._count_pending(site.bucket, site.id)
 
     async def count_all_pending(self) -> None:
-        """Counts the reports of all sites that wait."""
         for bucket in range(BUCKETS):
             while await self._count_pending(bucket, "") == SETTLED_AT_ONCE:
                 pass

@@ -83,7 +83,6 @@ class Messages:
         await OUTCOME.run(self._store, [wechat_keys.wechat_message(message_id)], outcome)
 
     async def last(self) -> list[Message]:
-        """The last messages, newest first."""
         ids = await self._store.idempotent("LRANGE", wechat_keys.WECHAT_MESSAGES, 0, MAX_LISTED - 1)
         found = await asyncio.gather(*(self.get(message_id.decode()) for message_id in ids))
         return [message for message in found if message is not None]

@@ -125,6 +125,5 @@ class TokenStore:
         self._cache.forget(self._key)
 
     async def remove(self) -> None:
-        """Deletes the token."""
         await self._store.idempotent("DEL", self._key)
         self._cache.forget(self._key)

@@ -68,7 +68,6 @@ async def set_admin(request: Request[AccountState], admin: User, user: User, is_
 
 
 async def set_groups(request: Request[AccountState], admin: User, user: User, groups: tuple[str, ...]) -> None:
-    """Sets all groups of a user."""
     before = await request.state["users"].set_groups(user.id, groups)
     changes = [f"+{name}" for name in groups if name not in before] + [f"-{x}" for x in before if x not in groups]
     if changes:

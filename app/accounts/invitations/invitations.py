@@ -112,7 +112,6 @@ class Invitations:
         return secret if secret is not None and await self.peek(secret) else None
 
     async def by_secret(self, secret: str) -> Invitation:
-        """The secret's invitation."""
         return await find_invitation(self._store, secret)
 
     async def by_id(self, invitation_id: str) -> Invitation | None:

@@ -200,7 +200,6 @@ class Identities:
         return bool(outcome == b"unlinked")
 
     async def remove_all(self, user_id: str) -> None:
-        """Removes all identities of a user who is removed."""
         for identity in await self.of_user(user_id):
             await self._store.idempotent("DEL", keys.identity(identity.id))
         await self._store.idempotent("DEL", keys.identities_of(user_id))

@@ -241,7 +241,6 @@ class Oidc(Provider):
             return claims
 
     def _needed(self) -> set[str]:
-        """The claims that the rule needs."""
         return {*self.rule.claims, *(("email", "email_verified") if self.rule.domains else ())}
 
     def _nameless(self, claims: Claims) -> bool:

@@ -132,7 +132,6 @@ def table_of(fields: dict[str, str]) -> dict[str, Any]:
 
 
 def _form(client: Client) -> dict[str, str]:
-    """The client as the form's fields."""
     fields = {name: "\n".join(getattr(client, name) or ()) for name in LISTS}
     fields |= {name: "on" if getattr(client, name) else "" for name in FLAGS}
     fields |= {name: getattr(client, name) for name in CHOICES}

@@ -39,7 +39,6 @@ class Nodes:
         return sorted(self._topology.nodes())
 
     def of(self, key: bytes) -> str:
-        """The node that holds the key."""
         try:
             return self._topology.locate(key)
         except KeyError:
@@ -59,5 +58,4 @@ class Nodes:
             raise StoreUnavailable(str(error) or "it took too long", sent=True) from None
 
     async def count(self) -> int:
-        """The number of keys on all nodes."""
         return sum([int(await self.ask(node, "DBSIZE")) for node in self.names()])
