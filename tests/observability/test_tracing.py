@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -10,12 +10,14 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from app.http_client.client import SafeHttpClient
+from app.http_client.streaming import StreamingClient
 from app.main import create_app
 from app.observability.spans import begin_span
 from app.settings import Settings, SettingsError
 from tests.helpers.logs import lines_of
 from tests.helpers.receiver import Receiver, receiving
 from tests.helpers.service import running
+from tests.helpers.sockets import PATIENCE
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 TRACEPARENT = f"00-{TRACE}-{PARENT}-01"
@@ -63,21 +65,32 @@ async def test_request_and_its_redis_commands_are_spans_of_the_callers_trace(
     assert access == [f"00-{TRACE}-{span.span_id.hex()}-01" for span in (visits, sign_in)]
 
 
+async def called(origin: str, target: str) -> None:
+    async with SafeHttpClient(timeout=PATIENCE, private=True) as client:
+        await client.request("GET", origin + target)
+
+
+async def streamed(origin: str, target: str) -> None:
+    async with StreamingClient(timeout=PATIENCE, private=True) as client:
+        response = await client.send("GET", origin, target, {}, b"")
+        assert b"".join([part async for part in response.iter_body()]) == b"ok"
+
+
+@pytest.mark.parametrize("call", [called, streamed])
 async def test_outgoing_call_has_a_span_and_tells_its_server(
-    make_settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+    make_settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch, call: Callable[[str, str], Awaitable[None]]
 ) -> None:
     async with receiving() as collector, receiving() as provider:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
         async with running(make_settings(tracing=True)) as service:
             await service.client.get("/api/visits")
             assert begin_span.get() is not None
-            async with SafeHttpClient(timeout=30, private=True) as client:
-                await client.request("GET", f"{provider.url}/{SECRET}")
+            await call(provider.url, f"/{SECRET}")
         (headers, _), spans = provider.received[0], spans_of(collector)
         assert SECRET.encode() not in b"".join(body for _, body in collector.received)
-    (call,) = [span for span in spans if span.kind == Span.SPAN_KIND_CLIENT and span.name == "GET"]
-    assert headers["traceparent"].startswith(f"00-{call.trace_id.hex()}-{call.span_id.hex()}-")
-    assert attributes_of(call)["http.response.status_code"] == 200
+    (client,) = [span for span in spans if span.kind == Span.SPAN_KIND_CLIENT and span.name == "GET"]
+    assert headers["traceparent"].startswith(f"00-{client.trace_id.hex()}-{client.span_id.hex()}-")
+    assert attributes_of(client)["http.response.status_code"] == 200
 
 
 async def test_collector_that_is_away_does_not_keep_the_worker(
