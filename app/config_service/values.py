@@ -81,7 +81,7 @@ class ConfigValues(FastEndpoint):
         headers = StaticHeaders(
             (b"content-type", b"application/json"),
             (b"etag", b'"%d"' % version),
-            (b"cache-control", b"private, no-cache"),
+            (b"cache-control", b"no-store"),
             *([(b"x-config-hidden", ", ".join(hidden).encode())] if hidden else []),
         )
         return headers, orjson.dumps(editor.plain(items, secrets=right.secrets))

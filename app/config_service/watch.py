@@ -29,7 +29,7 @@ class Snapshot:
         self.tag = b'"%d"' % namespace.version
         headers = (
             (b"etag", self.tag),
-            (b"cache-control", b"private, no-cache"),
+            (b"cache-control", b"no-store"),
             (b"vary", b"Cookie, Authorization"),
         )
         json_type = (b"content-type", b"application/json")
