@@ -100,7 +100,7 @@ def create_app(settings: Settings, clock: Callable[[], float] = time.time) -> AS
 
 
 def open_tracing(access: AccessLog) -> "Tracing":
-    """Imports OpenTelemetry, which only those who trace have installed. Raises SettingsError without it."""
+    """Imports OpenTelemetry, an optional dependency. Raises SettingsError if it is not installed."""
     try:
         tracing = importlib.import_module("app.observability.tracing")
     except ModuleNotFoundError as error:
@@ -168,7 +168,7 @@ async def _open_features(parts: Parts, web: WebState, stack: contextlib.AsyncExi
 
 
 def _connect_features(state: State) -> None:
-    """Registers what features need of each other, which they do not import."""
+    """Registers functions of one feature with another: features do not import each other."""
     state["finish_provider_sign_in"] = finish_provider_sign_in
     state["component_tokens"].update(state["wechat"].component_tokens())
     state["personal_data"].update(

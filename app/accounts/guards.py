@@ -33,7 +33,7 @@ def sign_in_required(handler: UserHandler[S]) -> Handler[S]:
 
 
 def enrolling_allowed(handler: UserHandler[S]) -> Handler[S]:
-    """As `sign_in_required`, but for a user, too, who has to set up a second factor before anything else."""
+    """As `sign_in_required`, but also for a user who must set up a second factor first."""
 
     @wraps(handler)
     async def guarded(request: Request[S]) -> Response:
@@ -47,7 +47,7 @@ def enrolling_allowed(handler: UserHandler[S]) -> Handler[S]:
 
 
 def admin_required(handler: UserHandler[S]) -> Handler[S]:
-    """403 for a user who is no administrator."""
+    """Responds 403 to a user who is not an administrator."""
 
     @wraps(handler)
     async def guarded(request: Request[S]) -> Response:

@@ -21,7 +21,7 @@ from app.store.transfer.sorting import SortedLines
 
 OF_SESSIONS = (keys.session, keys.session_origin, keys.sessions_of, keys.oauth_session, keys.oauth_refreshing)
 SESSIONS = tuple(key_of("").encode() for key_of in OF_SESSIONS)
-"""What the keys begin with that hold who is signed in."""
+"""Prefixes of the keys that hold sessions."""
 STANDARD = "-"
 
 

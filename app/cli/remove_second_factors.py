@@ -1,4 +1,4 @@
-"""`python -m app remove-second-factors NAME`: for who has lost them, and the recovery codes as well."""
+"""`python -m app remove-second-factors NAME`: for a user who has lost them and the recovery codes."""
 
 from app.accounts.second_factors.store import SecondFactors
 from app.accounts.users.store import AccountStore

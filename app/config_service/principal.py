@@ -1,4 +1,4 @@
-"""Who asks, and what they may do with a namespace. What was found is remembered, so that reads go on while Redis is
+"""The caller and its right in a namespace. Both are cached, so that reads go on while Redis is
 away: nothing can be revoked then either.
 """
 
@@ -50,7 +50,7 @@ class Principals:
         self._current_user = current_user
         self._tokens = tokens
         self._cache = TrackedHashes(tracking, _parse_token)
-        self._remembered: dict[bytes, Principal] = {}
+        self._cached: dict[bytes, Principal] = {}
 
     def cached(self, scope: Scope) -> Principal | None:
         """The principal, if Redis is not needed to find it."""
@@ -75,16 +75,16 @@ class Principals:
         try:
             principal = await self._found(scope)
         except StoreUnavailable:
-            remembered = self._remembered.get(name)
+            remembered = self._cached.get(name)
             if remembered is None:
                 raise
             return remembered
         if principal is None:
-            self._remembered.pop(name, None)
+            self._cached.pop(name, None)
             raise SignInRequired
-        if len(self._remembered) >= MAX_CACHED_CREDENTIALS:
-            self._remembered.clear()
-        self._remembered[name] = principal
+        if len(self._cached) >= MAX_CACHED_CREDENTIALS:
+            self._cached.clear()
+        self._cached[name] = principal
         return principal
 
     async def _found(self, scope: Scope) -> Principal | None:

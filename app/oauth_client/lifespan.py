@@ -81,7 +81,7 @@ async def open_oauth_client(
 
 
 class Providers:
-    """The open providers. One whose table does not change stays the same, with what it has learned."""
+    """The open providers. A provider whose table has not changed is kept, with its cached metadata."""
 
     def __init__(self, context: ProviderContext) -> None:
         self._context = context

@@ -26,7 +26,7 @@ List = Annotated[tuple[str, ...], BeforeValidator(_list)]
 
 
 class Rule(BaseModel):
-    """Allows everybody; or users with a verified address at one of the domains and, for each claim, one of its values.
+    """Allows all users; or users with a verified address at one of the domains and, for each claim, one of its values.
 
     Without conditions it allows only invited users.
     """

@@ -1,4 +1,4 @@
-"""Rights at a site: to see it, and to change it."""
+"""Rights at a site: view and edit."""
 
 import hashlib
 from enum import IntEnum
@@ -47,7 +47,7 @@ async def site_for(request: Request[SitesState], need: Right) -> tuple[Site, Use
 
 
 async def visible_site(request: Request[SitesState]) -> tuple[Site, User | None]:
-    """The site of the path, for everybody who may look at it: it is public, shared, or the user's. Raises NotFound."""
+    """The site of the path, if it is public, shared with the user, or the user's. Raises NotFound."""
     site = await request.state["known_sites"].get(request.path_params["id"])
     if site is None:
         raise NotFound

@@ -143,7 +143,7 @@ async def create(request: Request[SitesState], user: User, new: NewSite) -> Site
 
 
 async def save_changes(request: Request[SitesState], site: Site, changes: SiteChanges) -> Site:
-    """Changes settings, together with what others change meanwhile. Raises NotFound, Conflict."""
+    """Changes settings; concurrent changes of other fields are kept. Raises NotFound, Conflict."""
     store, known = request.state["site_store"], request.state["known_sites"]
     for _ in range(ATTEMPTS):
         new = changed(site, changes)
@@ -163,7 +163,7 @@ async def save_changes(request: Request[SitesState], site: Site, changes: SiteCh
 
 
 async def remove(request: Request[SitesState], site: Site) -> None:
-    """The site and all its counts. Its record goes first, so that no late batch brings anything back."""
+    """Removes the site and all its counts: its record first, so that a late batch counts nothing."""
     await request.state["site_store"].remove(site)
     request.state["known_sites"].forget(site)
     await remove_counts(request.state["store"], site, request.state["clock"]())
@@ -187,7 +187,7 @@ async def new_share(request: Request[SitesState], site: Site) -> dict[str, str]:
 
 
 async def sites_of(request: Request[SitesState], user: User) -> list[Site]:
-    """Sites that the user made or was added to, by name."""
+    """Sites that the user owns or was added to, by name."""
     ids = await request.state["site_store"].sites_of(user.id)
     found = [await request.state["known_sites"].get(site_id) for site_id in ids]
     own = [site for site in found if site is not None and (site.owner == user.id or user.id in site.people)]

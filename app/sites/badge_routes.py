@@ -26,7 +26,7 @@ HEADERS = {
 
 
 async def show(request: Request[SitesState]) -> Response:
-    """A public site's badge; a private site's is 404, for its owner, too: the picture is on a public page."""
+    """A public site's badge; a private site's is 404, also for its owner: badges stand on public pages."""
     site_id, _, kind = request.path_params["name"].rpartition(".")
     site = await request.state["known_sites"].get(site_id) if kind in {"svg", "json"} else None
     if site is None or not site.public:

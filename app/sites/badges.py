@@ -21,13 +21,13 @@ COLORS = {
     "informational": "#007ec6",
     "inactive": "#9f9f9f",
 }
-"""As shields.io names them."""
+"""Names of colours at shields.io."""
 MAX_LABEL_LENGTH = 60
 NARROW, WIDE = frozenset("iljtfr.,:;|!'()[] "), frozenset("mwMW@%")
 
 
 def color_code(text: str) -> str | None:
-    """A colour's name or its hexadecimal digits, as SVG writes it; None for anything else."""
+    """The SVG colour of a name or of hexadecimal digits; None for anything else."""
     if text in COLORS:
         return COLORS[text]
     digits = text.removeprefix("#")
@@ -35,7 +35,7 @@ def color_code(text: str) -> str | None:
 
 
 def badge(label: str, message: str, color: str, style: str) -> str:
-    """A badge as shields.io draws them."""
+    """A badge in the style of shields.io."""
     loud = style == "for-the-badge"
     if loud:
         label, message = label.upper(), message.upper()

@@ -17,9 +17,9 @@ GRACE = 3600
 MAX_RECENT = 10
 """Newest hits of a batch that are shown live."""
 SMALL_REPORT = 16
-"""Shapes and visitors of a slot that may wait, in Redis, to be counted together with others of the site."""
+"""Shapes and visitors of a slot that is small enough to wait in Redis for others of the site."""
 MAX_WAITING_NAMES = 1000
-"""CountAPI's names with hits that wait: nobody limits how many are made while Redis is away."""
+"""CountAPI's names with queued hits: while Redis is away their creation is not limited otherwise."""
 MAX_ITEMS = 500
 """Shapes and visitors that one script call handles: a script blocks Redis while it runs."""
 
@@ -28,18 +28,16 @@ REFERRER, COUNTRY, BROWSER, SYSTEM, SCREEN, LANGUAGE, EVENT = "r", "c", "b", "s"
 
 
 class Shape:
-    """What is counted of a visit, apart from its visitor and its time. Compared by identity, which costs less than
-    what it would save to find equal ones.
-    """
+    """A visit without its visitor and its time. Compared by identity: finding equal ones costs more than it saves."""
 
     __slots__ = ("json", "names", "path")
 
     def __init__(self, path: str, names: tuple[str, ...] = ()) -> None:
-        """`names` are `<list>:<name>` of each list that it is counted in."""
+        """`names` are `<list>:<name>`, one for each list."""
         self.path = path
         self.names = names
         self.json = orjson.dumps([path, *names])[1:]
-        """As the script reads it; made once for all visits of this shape."""
+        """The form for the script; made once for all visits of this shape."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +115,12 @@ class SlotCounts:
         self.items += 1
 
     def head(self) -> str:
-        """The tag, the site, and whether it has to be counted now: a small report may wait for others."""
+        """The tag, the site, and whether to count now: a small report may wait for others."""
         now = bool(self.waiting) or self.items > SMALL_REPORT
         return f"{keys.sites_bucket(self.site.bucket)} {self.site.id} {now:d}"
 
     def report(self, now: float) -> bytes:
-        """The slot as the script reads it."""
+        """The slot in the form for the script."""
         site, slot = self.site, self.slot
         indexes = {shape: number for number, shape in enumerate(self.shapes, 1)}
         self._paths = list({path: None for path, _, _ in self.waiting if path})
@@ -153,7 +151,7 @@ class SlotCounts:
         return orjson.dumps(events)
 
     def tell(self, reply: Sequence[int]) -> None:
-        """`reply` is the site's visits and visitors after this slot, and the totals of the paths waited for."""
+        """`reply` is the site's visits and visitors after this slot, and the totals of the requested paths."""
         if self.acknowledged is not None and not self.acknowledged.done():
             self.acknowledged.set_result(None)
         if not self.waiting:
@@ -189,7 +187,7 @@ class NameCounts:
     """Hits of one of CountAPI's counters."""
 
     owner = "countapi"
-    """All of them share one site's room in the queue."""
+    """All of them together may fill one site's share of the queue."""
     items = 1
 
     def __init__(self, bucket: int, name: str) -> None:
@@ -226,7 +224,7 @@ class SitesBatch:
         self._names: dict[str, NameCounts] = {}
 
     def slot_of(self, site: Site, slot: TimeSlot) -> SlotCounts:
-        """The slot that counts a hit of the site now."""
+        """The slot for a hit of the site now."""
         counts = self._open.get(site.id)
         if counts is None or counts.slot is not slot or counts.site is not site or counts.items >= MAX_ITEMS:
             counts = self._open[site.id] = SlotCounts(site, slot)
@@ -234,7 +232,7 @@ class SitesBatch:
         return counts
 
     def name_of(self, bucket: int, name: str) -> NameCounts | None:
-        """What counts a hit of the counter now; None where too many counters wait."""
+        """The counts for a hit of the counter; None if too many counters are queued."""
         counts = self._names.get(name)
         if counts is None and len(self._names) < MAX_WAITING_NAMES:
             counts = self._names[name] = NameCounts(bucket, name)
@@ -242,7 +240,7 @@ class SitesBatch:
         return counts
 
     def take(self) -> "list[SlotCounts | NameCounts]":
-        """The first slots, as many as one script call handles."""
+        """Removes and returns the first slots, as many as one script call handles."""
         taken, items = 0, 0
         while taken < len(self.slots) and (not taken or items + self.slots[taken].items < MAX_ITEMS):
             items += self.slots[taken].items + 1

@@ -15,7 +15,7 @@ Count = Annotated[int, Field(ge=0)]
 
 
 class FirstValues(Body):
-    """Numbers from before; `path` is empty for the site alone."""
+    """Totals from another counter; `path` is empty for the site itself."""
 
     path: Annotated[str, Field(max_length=MAX_ADDRESS_LENGTH)]
     visits: Value

@@ -8,7 +8,7 @@ LEFT, RIGHT, TOP, BOTTOM = 48, 12, 12, 26
 SPARK_WIDTH, SPARK_HEIGHT = 160, 32
 STEPS = (1, 2, 5)
 LABELS = 6
-"""At most so many labels stand under a chart."""
+"""Maximum number of labels under a chart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Chart:
     rows: Sequence[Tick]
     columns: Sequence[Tick]
     points: Sequence[tuple[float, str, int, int]]
-    """(x, label, visits, visitors) of each point, for those who hover."""
+    """(x, label, visits, visitors) of each point, for its tooltip."""
     width: int = WIDTH
     height: int = HEIGHT
     left: int = LEFT
@@ -59,7 +59,7 @@ def sparkline(values: Sequence[int]) -> str:
 
 
 def scale_top(most: int) -> int:
-    """The least round number that is not below `most`."""
+    """The smallest round number that is at least `most`."""
     power = 1
     while True:
         for step in STEPS:
@@ -69,7 +69,7 @@ def scale_top(most: int) -> int:
 
 
 def short(value: float) -> str:
-    """`1.2k`, `3M`: as long as a label may be."""
+    """`1.2k`, `3M`: short enough for a label."""
     for size, unit in ((1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k")):
         if value >= size:
             return f"{value / size:.3g}{unit}"

@@ -1,4 +1,4 @@
-"""`/c/{site}`: where pages report hits, and get the script that does it."""
+"""`/c/{site}`: pages report hits here, and load the script that reports them."""
 
 import hashlib
 from collections.abc import Mapping
@@ -55,7 +55,7 @@ class Collect(FastEndpoint):
     """`GET`, `HEAD`, `POST` and `OPTIONS` of everything below `/c/`."""
 
     def try_fast(self, scope: Scope) -> Deferred | None:
-        """A hit of a site that this worker knows."""
+        """Counts a hit of a cached site."""
         _, _, site_id, *rest = scope["path"].split("/", 3)
         state = cast(SitesState, scope["state"])
         site = state["known_sites"].cached(site_id)
@@ -145,7 +145,7 @@ def bad_hit(error: Exception) -> FastResponse:
 
 
 async def _posted_values(scope: Scope, receive: Receive, headers: dict[bytes, bytes]) -> dict[str, str]:
-    """The fields of the body, and those of the query that the body lacks. Raises BadHit."""
+    """The fields of the query and the body; the body wins. Raises BadHit."""
     body = b""
     async for piece in Request(scope, receive).stream():
         body += piece
@@ -166,7 +166,7 @@ def _postpone(state: SitesState, scope: Scope, site_id: str, values: Mapping[str
 
 
 async def _read(state: SitesState, site: Site, query: bytes) -> FastResponse:
-    """`GET /c/{site}/count?p=` (or `u=`): the numbers of a page, without counting."""
+    """`GET /c/{site}/count?p=` (or `u=`): the totals of a page, without counting a hit."""
     try:
         values = query_values(query)
         path = page_of("p", values.get("p") or values.get("u") or "/", site).path
@@ -181,7 +181,7 @@ async def _read(state: SitesState, site: Site, query: bytes) -> FastResponse:
 
 
 def _script(site_id: str, headers: dict[bytes, bytes]) -> FastResponse:
-    """The script of a site; it is the same for all but for the id."""
+    """The script of a site; only the id differs between sites."""
     text, tag = script_of(site_id)
     common = ((b"etag", tag), SCRIPT_CACHE, *CROSS_ORIGIN)
     if tag in headers.get(b"if-none-match", b""):

@@ -1,16 +1,16 @@
-"""Lua that counts reports of hits, and the bounds of what it keeps."""
+"""The Lua that counts reports of hits, and its limits."""
 
 import re
 
 from app.events.stream import RAISE_REACHED
 
 EXACT_VISITORS = 5_000
-"""Unique visitors of a day and site that are told apart exactly; beyond, they are estimated (HyperLogLog)."""
+"""Visitors of a day and site that are counted exactly; beyond, they are estimated (HyperLogLog)."""
 SEEN = 20_000
-"""Visitors of a page or an hour that are told apart exactly in a day; beyond, by a field of bits (a Bloom filter)."""
+"""Visitors of a page or an hour that are recognised exactly in a day; beyond, by a Bloom filter."""
 SEEN_BITS = 2**21
 MAX_NAMES = 100
-"""Names of a list kept for a day; the others are counted together."""
+"""Names of a list for a day; further names are counted together."""
 MAX_PAIRS = 600
 """Pairs of page and referrer kept for a month. Beyond 512 Redis indexes a hash: a full one costs no search."""
 MAX_RECENT_HITS = 20
@@ -29,14 +29,14 @@ MAX_OF_LIST = 2 * 10**7
 """Visits of a list on one day that an import may add: 200 imports of them fit below PACKED."""
 
 PENDING = 32
-"""Small reports of a site that wait to be counted together."""
+"""Small reports of a site after which they are counted together."""
 SETTLED_AT_ONCE = 16
-"""Sites whose waiting reports one script call counts."""
+"""Sites with pending reports that one script call counts."""
 
 MAX_OF_COUNTER = 2**53 - 1
 """The value of one of CountAPI's counters: beyond, JavaScript does not count exactly."""
 COUNTER_LIFETIME = 365 * 86_400
-"""Seconds for which a counter that nobody uses is kept."""
+"""Seconds until an unused counter expires."""
 
 CONSTANTS = {
     "MOST_OF_NAME": MAX_OF_COUNTER,

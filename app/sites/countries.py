@@ -1,4 +1,4 @@
-"""Countries of addresses, where the operator names a database of them (MaxMind's format)."""
+"""Looks up countries of addresses in a database of the operator (MaxMind's format)."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ else:
 
 
 class Countries:
-    """Without a file no country is known."""
+    """Without a file every country is unknown."""
 
     def __init__(self, file: Path | None) -> None:
         """Raises SettingsError for a file that is no database."""

@@ -1,4 +1,4 @@
-"""Parses reports of hits, and tells hits from prefetches, bots and others. Pure."""
+"""Parses reports of hits. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ MAX_FIELDS = 20
 
 
 class Exclusion(StrEnum):
-    """Why a hit is counted apart."""
+    """The reason why a hit is not counted as a visit."""
 
     BOTS = "bots"
     PREFETCH = "prefetch"
@@ -34,19 +34,19 @@ class Exclusion(StrEnum):
 
 
 class BadHit(ValueError):
-    """A hit that is not counted because a part of it is malformed. The message names the part."""
+    """A malformed hit, which is not counted. The message names the malformed part."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A page that was looked at, or an event on it."""
+    """A view of a page, or an event on it."""
 
     page: PageAddress
     referrer: str
     screen: str = ""
     event: str = ""
     elsewhere: bool = False
-    """It comes from a host that is none of the site's."""
+    """Whether it comes from a host that is not the site's."""
 
 
 def hit_of(values: Mapping[str, str], site: Site, referer: bytes, origin: bytes = b"") -> Hit:
@@ -92,7 +92,7 @@ def event_name(text: str) -> str:
 
 @lru_cache(maxsize=1024)
 def screen_class(width: str) -> str:
-    """The kind of device by its width in CSS pixels; empty for what is no width."""
+    """The kind of device by its width in CSS pixels; empty for an invalid width."""
     number = width.partition(",")[0].partition(".")[0].strip()
     if not number.isascii() or not number.isdigit() or len(number) > 5 or int(number) == 0:
         return ""
@@ -142,7 +142,7 @@ def body_values(body: bytes, content_type: bytes) -> Mapping[str, str]:
 
 
 def _multipart_values(body: bytes, content_type: bytes) -> Mapping[str, str]:
-    """The fields of a `FormData` that a script sends; files are passed over."""
+    """The fields of a `FormData`; files are ignored."""
     fields: list[Field] = []
     try:
         parse_form({"Content-Type": content_type}, BytesIO(body), fields.append, lambda _: None)

@@ -1,4 +1,4 @@
-"""Decides what a hit counts as, and counts it."""
+"""Classifies hits and counts them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""The sites that this worker knows: kept until Redis says that they changed, and for the time that Redis is away."""
+"""The sites that a worker caches: until Redis invalidates them, and while Redis is away."""
 
 import time
 
@@ -9,7 +9,7 @@ from app.store.tracking import TrackedHashes, Tracking
 
 MAX_KNOWN = 20_000
 HOST_SECONDS = 5.0
-"""For so long it is remembered whose a host is."""
+"""Seconds for which the site of a host is cached."""
 MAX_HOSTS = 10_000
 
 
@@ -19,7 +19,7 @@ class KnownSites:
         self._last: dict[str, Site] = {}
 
     def cached(self, site_id: str) -> Site | None:
-        """The site, where it is known without asking; None says nothing."""
+        """The cached site; None if it is not cached, or does not exist."""
         return self._tracked.kept(site_key(site_id)) if len(site_id) == 10 else None
 
     async def get(self, site_id: str) -> Site | None:
@@ -36,7 +36,7 @@ class KnownSites:
         return site
 
     async def get_to_count(self, site_id: str) -> Site | None:
-        """The site; as it was last seen while Redis is away. Raises StoreUnavailable for one that was never seen."""
+        """The site; while Redis is away, its last cached state. Raises StoreUnavailable if it was never cached."""
         try:
             return await self.get(site_id)
         except StoreUnavailable:
@@ -45,12 +45,12 @@ class KnownSites:
             raise
 
     def forget(self, site: Site) -> None:
-        """Reads the site anew: it was changed by this worker."""
+        """Reads the site again after this worker has changed it."""
         self._tracked.forget(site_key(site.id))
 
 
 class SitesOfHosts:
-    """The site that a host belongs to; as it was last known while Redis is away."""
+    """The site that a host belongs to; while Redis is away, the last known one."""
 
     def __init__(self, store: SiteStore, known_sites: KnownSites) -> None:
         self._store = store
@@ -58,7 +58,7 @@ class SitesOfHosts:
         self._known: dict[str, tuple[float, str | None]] = {}
 
     async def site_of(self, host: str) -> Site | None:
-        """Raises StoreUnavailable for a host that was never asked for."""
+        """Raises StoreUnavailable for a host that is not cached."""
         asked, site_id = self._known.get(host, (float("-inf"), None))
         if time.monotonic() - asked > HOST_SECONDS:
             try:

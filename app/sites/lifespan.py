@@ -88,7 +88,7 @@ async def open_sites(web: WebState, metrics: Metrics, clock: Callable[[], float]
 
 
 async def _count_pending(store: SiteStore) -> None:
-    """No report waits for others longer than PENDING_INTERVAL."""
+    """Counts pending reports every PENDING_INTERVAL."""
     while True:
         await asyncio.sleep(PENDING_INTERVAL)
         with suppress(StoreUnavailable, ResponseError):

@@ -1,4 +1,4 @@
-"""A site's figures as they change: read once a second for each site that somebody watches."""
+"""Streams a site's figures: read once a second for each site with open streams."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -14,7 +14,7 @@ from app.store.client import ResponseError, StoreUnavailable
 
 INTERVAL = 1.0
 HEARTBEAT = 15.0
-"""Seconds after which a quiet stream says something, so that proxies keep it open."""
+"""Seconds after which an idle stream sends a comment, so that proxies keep it open."""
 
 
 @dataclass

@@ -38,7 +38,7 @@ class Site:
     id: str
     name: str
     hosts: tuple[str, ...]
-    """As the owner wrote them, in lower case."""
+    """As the owner entered them, in lower case."""
     owner: str
     """A user's id."""
     created: float
@@ -57,12 +57,12 @@ class Site:
     shares: Mapping[str, float] = field(default_factory=dict)
     """Hashes of share tokens, and when each was made."""
     revision: int = 0
-    """Changes whenever counts change otherwise than by hits: what was derived from older ones is void."""
+    """Changes whenever counts change by anything but hits: derived values are invalid then."""
     bucket: int = 0
     compare_hosts: frozenset[str] = frozenset()
     networks: tuple[Network, ...] = ()
     stored_settings: bytes = field(default=b"", repr=False)
-    """As they are in Redis: a change compares them."""
+    """The stored text, which a change compares."""
 
     def ignores(self, address: str) -> bool:
         if not self.networks:

@@ -1,4 +1,4 @@
-"""The address of a page as it is counted: one page has one path, however it was linked. Pure."""
+"""Normalises page addresses: one page has one path, however it was linked. Pure."""
 
 import re
 from dataclasses import dataclass
@@ -34,12 +34,12 @@ TRACKING = frozenset(
 )
 TRACKING_PREFIXES = ("utm_", "_x_tr_", "__cf_chl_")
 TRACKING_VALUES = frozenset({("from", "singlemessage"), ("from", "groupmessage")})
-"""What WeChat adds when a page is passed on."""
+"""Parameters that WeChat adds to a shared page."""
 REFERRER_PARAMETERS = ("utm_source", "ref", "src", "source")
 
 
 class BadAddress(ValueError):
-    """An address that cannot be counted; the message says why."""
+    """An address that cannot be counted; the message is the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +56,10 @@ class PathRules:
 @dataclass(frozen=True, slots=True)
 class PageAddress:
     host: str
-    """Empty where only a path is known."""
+    """Empty if only a path is known."""
     path: str
     campaign: str = ""
-    """The source that the query names: it stands in for a missing referrer."""
+    """The source in the query, used without a referrer."""
 
 
 @lru_cache(maxsize=2048)
@@ -102,7 +102,7 @@ def host_name(parts: SplitResult) -> str:
 
 
 def compare_host(host: str) -> str:
-    """The form in which host names are compared. Raises ValueError."""
+    """The normal form of a host name for comparisons. Raises ValueError."""
     host = host.strip().rstrip(".").lower()
     if not host.isascii():
         host = host.encode("idna").decode()
@@ -164,7 +164,7 @@ def _kept_query(query: str, rules: PathRules) -> str:
 
 
 def is_tracking(name: str, value: str = "") -> bool:
-    """Whether a parameter says how a reader came, and nothing of the page."""
+    """Whether a parameter is for tracking, and does not identify a page."""
     name = name.lower()
     return name in TRACKING or name.startswith(TRACKING_PREFIXES) or (name, value.lower()) in TRACKING_VALUES
 

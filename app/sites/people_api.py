@@ -1,4 +1,4 @@
-"""The API of who may see and change a site."""
+"""The API of a site's members and owner."""
 
 from starlette.requests import Request
 from starlette.responses import Response

@@ -1,4 +1,4 @@
-"""Hits of sites that this worker has not read yet, while Redis is away: counted when it is back."""
+"""Hits of sites that are not cached, while Redis is away: counted when it is back."""
 
 import asyncio
 from collections import deque
@@ -12,9 +12,9 @@ from app.store.client import ResponseError, StoreUnavailable
 
 MAX_POSTPONED = 5_000
 MAX_POSTPONED_BYTES = 4_096
-"""Of the fields and headers of a hit; a larger one is dropped."""
+"""Bytes of the fields and headers of a hit; a larger one is dropped."""
 RETRY_INTERVAL = 0.5
-"""Seconds until Redis is asked again."""
+"""Seconds until the next attempt."""
 Headers = Mapping[bytes, bytes]
 Values = Mapping[str, str]
 

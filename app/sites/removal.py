@@ -1,4 +1,4 @@
-"""Removes everything that was counted for a site: every key, and only the site's."""
+"""Removes all counts of a site."""
 
 import asyncio
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ OF_DAY = ("hours", "top", "v", "s", "h", "f")
 
 
 async def remove_counts(store: Store, site: Site, now: float) -> None:
-    """Every key is known by name: a search through all keys would take long, and not find another node's."""
+    """Derives the name of every key: a SCAN would take long, and would miss other nodes."""
     parts = list(await _parts(StatsStore(store), store, site, now))
     for at in range(0, len(parts), BATCH_SIZE):
         names = [keys.site_counts(site.bucket, site.id, part) for part in parts[at : at + BATCH_SIZE]]
@@ -27,7 +27,7 @@ async def remove_counts(store: Store, site: Site, now: float) -> None:
 
 
 async def apply_retention(store: Store, site: Site, now: float) -> None:
-    """The detail of days that were counted under another retention is kept as long as the present one says."""
+    """Applies the present retention to days that were counted under another one."""
     stats, place = StatsStore(store), cached_zone(site.time_zone)
     blocks = -(-await stats.known_paths(site) // PAGES_IN_DAY_BLOCK)
     counted = [from_compact(f"{month}01") for month in await stats.months(site)]

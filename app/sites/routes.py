@@ -20,13 +20,13 @@ SITE = "/api/sites/{id}"
 
 
 def collect_routes(collect_path: str) -> list[BaseRoute]:
-    """The routes that pages of other sites report hits to."""
+    """The routes to which pages of other sites report hits."""
     methods = ["GET", "HEAD", "POST", "OPTIONS"]
     return [PolicyRoute(f"/{collect_path}/{{hit:path}}", Collect(), methods=methods, policy=FROM_ANYWHERE)]
 
 
 def heir_or(page: Route) -> Route:
-    """`GET /api` is a page of ours; with the header of Busuanzi's heirs it is theirs."""
+    """`GET /api` is the API's manual; with the header of Busuanzi's heirs it is their endpoint."""
 
     async def answer(request: Request[SitesState]) -> Response:
         wanted = busuanzi.heir if "x-bsz-referer" in request.headers else page.endpoint

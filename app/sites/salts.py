@@ -11,14 +11,14 @@ from app.store.client import ResponseError, StoreUnavailable
 
 SALT_BYTES = 16
 RETRY = 1.0
-"""Seconds until a salt is asked for again that Redis could not give."""
+"""Seconds until a salt is read again after a failure."""
 MAX_ZONES = 1000
 REWRITE_INTERVAL = 3600.0
-"""Seconds between two looks at whether the append-only file is due."""
+"""Seconds between two checks whether the append-only file is due."""
 
 
 class Salts:
-    """While Redis is away a salt of the worker's own is used: a visitor may count once more then, and is not lost."""
+    """While Redis is away a worker uses a salt of its own: a visitor may be counted twice, and is not lost."""
 
     def __init__(self, store: SiteStore) -> None:
         self._store = store
@@ -49,7 +49,7 @@ class Salts:
         return salt
 
     async def rewrite_files(self) -> None:
-        """Within a day a deleted salt is gone from the server's append-only file, too."""
+        """Rewrites the append-only file once a day, which removes deleted salts from it."""
         while True:
             await asyncio.sleep(REWRITE_INTERVAL)
             if self._salts:

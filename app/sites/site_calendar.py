@@ -8,12 +8,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 HOUR = 3600
 FIRST_YEAR, LAST_YEAR = 1900, 2999
-"""Of days that are asked for or imported: beyond them a calendar has no months before or after."""
+"""Years of queried and imported days."""
 
 
 @dataclass(frozen=True, slots=True)
 class TimeSlot:
-    """An hour of a day at a place: hits of one slot are counted in the same rows."""
+    """An hour of a day in a time zone: hits of one slot are counted together."""
 
     day: str
     """YYYYMMDD."""
@@ -38,7 +38,7 @@ def cached_zone(name: str) -> ZoneInfo:
 
 
 class Calendar:
-    """The present slot of each time zone; remembered until the hour ends."""
+    """The present slot of each time zone; cached until the hour ends."""
 
     def __init__(self) -> None:
         self._slots: dict[str, TimeSlot] = {}
@@ -59,7 +59,7 @@ def time_slot(place: tzinfo, now: float) -> TimeSlot:
 
 
 def day_begins(day: date, place: tzinfo) -> float:
-    """When the day begins, in Unix seconds; its first hour may be missing where clocks are put forward at midnight."""
+    """The beginning of the day in Unix seconds; its first hour may be missing where clocks go forward at midnight."""
     return datetime(day.year, day.month, day.day, tzinfo=place).astimezone(UTC).timestamp()
 
 

@@ -1,4 +1,4 @@
-"""What an owner may set."""
+"""The settings of a site that its owner can change."""
 
 import ipaddress
 import re

@@ -1,4 +1,4 @@
-"""Reads what was counted for a site."""
+"""Reads the counts of a site."""
 
 import asyncio
 from collections.abc import Iterable, Sequence
@@ -15,7 +15,7 @@ from app.store import keys
 from app.store.client import Store
 
 BATCH_SIZE = 500
-"""Commands of one pipeline: reading a year must not keep others waiting."""
+"""Commands of one pipeline: reading a year must not delay other requests."""
 
 
 @dataclass(slots=True)

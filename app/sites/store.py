@@ -1,4 +1,4 @@
-"""Sites in Redis: their records, who may see them, and the batches that count their hits."""
+"""Sites in Redis: records, members, and the batches that count hits."""
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -52,7 +52,7 @@ class SiteStore:
         self._reached = " ".join(map(str, reached))
 
     async def count_pending(self, site: Site) -> None:
-        """Counts the reports of the site that wait for others: for whoever looks at its counts."""
+        """Counts the pending reports of the site, before its counts are read."""
         await self._count_pending(site.bucket, site.id)
 
     async def count_all_pending(self) -> None:
@@ -65,7 +65,7 @@ class SiteStore:
         return int(await COUNT_PENDING.run(self.store, names, tag, self._reached, site_id))
 
     async def create(self, site: Site) -> None:
-        """The indexes first: a site that is in none would be lost, an index without a site is passed over."""
+        """Writes the indexes first: a site without an index would be lost, an index without a site is ignored."""
         await self.store.idempotent("SADD", keys.sites_of(site.owner), site.id)
         await self.store.idempotent("ZADD", keys.SITES_ALL, site.created, site.id)
         settings = orjson.dumps(settings_of(site))
@@ -89,7 +89,7 @@ class SiteStore:
         return reply.decode() if reply else None
 
     async def replace_settings(self, old: Site, new: Site) -> bool:
-        """False where somebody else has changed them since `old` was read, or the site is gone."""
+        """Returns False if they have changed since `old` was read, or the site is removed."""
         key, after = keys.site(old.bucket, old.id), orjson.dumps(settings_of(new))
         return bool(await REPLACE_SETTINGS.run(self.store, [key], old.stored_settings, after))
 
@@ -100,7 +100,7 @@ class SiteStore:
         return bool(await self.store.idempotent("HDEL", keys.site(site.bucket, site.id), name))
 
     async def raise_revision(self, site: Site) -> None:
-        """Makes every worker forget what it derived from the site's counts."""
+        """Invalidates what workers derived from the site's counts."""
         await self.store.once("HINCRBY", keys.site(site.bucket, site.id), "revision", 1)
 
     async def set_person(self, site: Site, user_id: str, may: May) -> bool:
@@ -113,7 +113,7 @@ class SiteStore:
         return removed
 
     async def set_owner(self, site: Site, user_id: str) -> bool:
-        """False where the site is gone. The former owner loses all rights."""
+        """Returns False if the site is removed. The former owner loses all rights."""
         await self.store.idempotent("SADD", keys.sites_of(user_id), site.id)
         if not await self.set_field(site, "owner", user_id):
             return False
@@ -123,12 +123,12 @@ class SiteStore:
         return True
 
     async def leave_to_administrators(self, site: Site) -> None:
-        """The site has no owner any more."""
+        """Removes the owner of the site."""
         await self.set_field(site, "owner", "")
         await self.store.idempotent("SREM", keys.sites_of(site.owner), site.id)
 
     async def all_sites(self, after: str, count: int) -> list[str]:
-        """Ids by when the sites were made, from the one that follows `after`."""
+        """Ids in order of creation, after the id `after`."""
         begins = 0
         if after:
             rank = await self.store.idempotent("ZRANK", keys.SITES_ALL, after)
@@ -139,7 +139,7 @@ class SiteStore:
         return [site_id.decode() for site_id in ids]
 
     async def remove(self, site: Site) -> None:
-        """The record first: from then on no batch counts anything for the site."""
+        """Removes the record first: from then on no batch counts hits of the site."""
         await self.store.idempotent("DEL", keys.site(site.bucket, site.id))
         await self.release_hosts(site.id, site.compare_hosts)
         for user_id in (site.owner, *site.people):
@@ -157,7 +157,7 @@ class SiteStore:
         return sorted(reply.decode() for reply in await self.store.idempotent("SMEMBERS", keys.sites_of(user_id)))
 
     async def salt(self, zone: str, day: str, ends: int, fresh: bytes) -> bytes:
-        """The day's salt: `fresh`, unless there is one already."""
+        """The day's salt: the stored one, else `fresh`, which is stored."""
         key = keys.sites_salt(zone, day)
         await self.store.idempotent("SET", key, fresh, "NX", "EXAT", ends)
         return bytes(await self.store.idempotent("GET", key) or fresh)

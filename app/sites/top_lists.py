@@ -1,4 +1,4 @@
-"""The most visited pages and the most frequent names of a site; what days that are over hold is kept for a minute."""
+"""The most visited pages and the most frequent names of a site; lists of past days are cached for a minute."""
 
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -34,7 +34,7 @@ class Range:
     first: date
     last: date
     everything: bool = False
-    """Whether counts without a date belong to it."""
+    """Whether it includes counts without a date."""
 
     @property
     def length(self) -> int:
@@ -78,7 +78,7 @@ class TopLists:
         return _top({name: Count(n, 0) for (page, name), n in pairs.items() if page == path_id}, limit)
 
     async def pages_of(self, site: Site, span: Range, referrer: str, limit: int) -> TopList:
-        """The pages that visitors of a referrer came to: in whole months."""
+        """The entry pages of visitors of a referrer, in whole months."""
         pairs = await self.store.pairs(site, months(span.first, span.last))
         found = {page: Count(n, 0) for (page, name), n in pairs.items() if name == referrer}
         return await self._named(site, Ranked(found), {}, limit)

@@ -1,4 +1,4 @@
-"""Browsers, systems and bots by their User-Agent. What was found out is remembered, within bounds."""
+"""Classifies browsers, systems and bots by User-Agent, with a bounded cache."""
 
 import re
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ else:
 
 MAX_AGENT_BYTES = 512
 """Of a User-Agent that are looked at: patterns are slow on long ones."""
-MAX_REMEMBERED = 4096
+MAX_CACHED_AGENTS = 4096
 COMMON = re.compile(
     r"Mozilla/5\.0 \((?:Windows NT|Macintosh; Intel Mac OS X|X11; (?:Linux|Ubuntu|CrOS)|Linux; Android|iPhone; CPU"
     r"|iPad; CPU|Android)[\w ./;:\-]*\) "
@@ -31,7 +31,7 @@ COMMON = re.compile(
 """What ordinary browsers send, word for word. They are recognised without the list of bots, which takes 0.7 ms."""
 BOT_HINT = re.compile(r"bot|crawl|spider|slurp|preview|monitor|scan|fetch|headless|google|lighthouse", re.IGNORECASE)
 TEXT_BROWSERS = ("Lynx/", "Links ", "Links/", "ELinks/", "w3m/")
-"""People read with these, which the list of bots takes for programs."""
+"""Browsers for people that the list of bots includes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +45,11 @@ BOT = Agent(is_bot=True)
 
 
 class UserAgents:
-    """`classify` answers from memory for agents seen lately."""
+    """`classify` caches recent agents."""
 
-    def __init__(self, limit: int = MAX_REMEMBERED) -> None:
+    def __init__(self, limit: int = MAX_CACHED_AGENTS) -> None:
         self._limit = limit
-        self._remembered: dict[bytes, Agent] = {}
+        self._cached: dict[bytes, Agent] = {}
 
     @cached_property
     def _crawlers(self) -> "crawlerdetect.CrawlerDetect":
@@ -60,19 +60,19 @@ class UserAgents:
         return ua_parser.Parser(regex.Resolver(loaders.load_builtins()))
 
     def __len__(self) -> int:
-        return len(self._remembered)
+        return len(self._cached)
 
     def remembered(self, header: bytes) -> Agent | None:
-        return self._remembered.get(header[:MAX_AGENT_BYTES])
+        return self._cached.get(header[:MAX_AGENT_BYTES])
 
     def classify(self, header: bytes) -> Agent:
         header = header[:MAX_AGENT_BYTES]
-        agent = self._remembered.get(header)
+        agent = self._cached.get(header)
         if agent is None:
-            if len(self._remembered) >= self._limit:
-                for oldest in list(self._remembered)[: self._limit // 8]:
-                    del self._remembered[oldest]
-            agent = self._remembered[header] = self._classify(header.decode("latin-1").strip())
+            if len(self._cached) >= self._limit:
+                for oldest in list(self._cached)[: self._limit // 8]:
+                    del self._cached[oldest]
+            agent = self._cached[header] = self._classify(header.decode("latin-1").strip())
         return agent
 
     def _classify(self, text: str) -> Agent:

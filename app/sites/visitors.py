@@ -1,4 +1,4 @@
-"""Visitors, told apart for one day without knowing who they are.
+"""Recognises visitors for one day, without identifying them.
 
 A visitor is a keyed hash of site, address and User-Agent. The key, the day's salt, is deleted when the day ends: from
 then on no hash can be made again, and none can be traced.
@@ -6,7 +6,7 @@ then on no hash can be made again, and none can be traced.
 
 from hashlib import blake2b
 
-MAX_REMEMBERED = 50_000
+MAX_CACHED_VISITS = 50_000
 HASH_BYTES = 7
 """56 bits: two of 100,000 visitors of a day share a hash on one day in 14 million."""
 
@@ -18,14 +18,14 @@ def visitor_hash(salt: bytes, site_id: str, address: str, agent: bytes) -> str:
 
 
 class CountedVisitors:
-    """Visits whose visitor is counted already, so that Redis need not be asked again; bounded, for the current hour."""
+    """Visits whose visitor is counted already, so that Redis is not needed; bounded, for the current hour."""
 
-    def __init__(self, limit: int = MAX_REMEMBERED) -> None:
+    def __init__(self, limit: int = MAX_CACHED_VISITS) -> None:
         self._limit = limit
         self._seen: set[tuple[object, ...]] = set()
 
     def first(self, visit: tuple[object, ...]) -> bool:
-        """Whether the visit was not remembered; it is from now on."""
+        """Adds the visit. Returns whether it was new."""
         seen = self._seen
         if visit in seen:
             return False

@@ -34,7 +34,7 @@ NOT_APPLIED = (MovedError, AskError, TryAgainError, ClusterDownError, MasterDown
 UNWRITABLE = ("MISCONF", "NOREPLICAS")
 """Prefixes of errors of a server that lacks disk space or replicas to write."""
 BUSY = "BUSY "
-"""How a server begins that runs somebody's long script; it has not applied the command."""
+"""The error of a server that runs a long script; it has not applied the command."""
 RETRY_INTERVAL = 0.05
 """Seconds between attempts while a server loads its data, or a cluster moves a slot or elects a primary."""
 

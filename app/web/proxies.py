@@ -23,8 +23,8 @@ MAX_FORWARDED_ADDRESSES = 32
 """Addresses of an X-Forwarded-For that are read, from the right."""
 MAX_ADDRESS_LENGTH = 64
 """Characters of an address: none is longer."""
-MAX_REMEMBERED_CHAINS, MAX_REMEMBERED_CHAIN_BYTES = 16_384, 100
-"""Values of X-Forwarded-For whose client is remembered: reading an address takes as long as a hit of a counted site."""
+MAX_CACHED_CHAINS, MAX_CACHED_CHAIN_BYTES = 16_384, 100
+"""Values of X-Forwarded-For whose client is cached: parsing an address takes as long as a hit of a site."""
 
 
 class Proxies:
@@ -38,7 +38,7 @@ class Proxies:
         self._networks = [ip_network(p, strict=False) for p in trusted if p != "unix" and not p.startswith(BY_NAME)]
         self._named: frozenset[IPv4Address | IPv6Address] = frozenset()
         self._is_trusted_peer = lru_cache(maxsize=256)(self._trusts_text)
-        self._remembered_client = lru_cache(maxsize=MAX_REMEMBERED_CHAINS)(self._client_of)
+        self._cached_client = lru_cache(maxsize=MAX_CACHED_CHAINS)(self._client_of)
         self.any = bool(trusted)
 
     def apply(self, scope: Scope, headers: Mapping[bytes, bytes]) -> None:
@@ -57,7 +57,7 @@ class Proxies:
             return
         if len(headers) != len(scope["headers"]):  # one of the headers came several times
             chain = b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for")
-        find = self._remembered_client if len(chain) <= MAX_REMEMBERED_CHAIN_BYTES else self._client_of
+        find = self._cached_client if len(chain) <= MAX_CACHED_CHAIN_BYTES else self._client_of
         client = find(chain)
         if client is not None:
             scope["client"] = (client, 0)
@@ -70,7 +70,7 @@ class Proxies:
             if found != self._named:
                 self._named = found
                 self._is_trusted_peer.cache_clear()
-                self._remembered_client.cache_clear()
+                self._cached_client.cache_clear()
             await asyncio.sleep(LOOKUP_INTERVAL)
 
     def _client_of(self, chain: bytes) -> str | None:

@@ -5,8 +5,8 @@ from functools import lru_cache
 
 from starlette.routing import BaseRoute, Route
 
-MAX_REMEMBERED, MAX_REMEMBERED_LENGTH = 4096, 100
-"""Paths whose route is remembered, and their length."""
+MAX_CACHED, MAX_CACHED_LENGTH = 4096, 100
+"""Paths whose route is cached, and their maximum length."""
 Matches = Callable[[str], object]
 
 
@@ -26,7 +26,7 @@ class RouteTable:
             else:
                 for method in route.methods:
                     self.exact.setdefault((method, route.path), route)
-        self._remembered = lru_cache(maxsize=MAX_REMEMBERED)(self._search)
+        self._cached = lru_cache(maxsize=MAX_CACHED)(self._search)
         self._depth = max((prefix.count("/") for prefix in self._below), default=0)
 
     def find(self, method: str, path: str) -> Route | None:
@@ -34,7 +34,7 @@ class RouteTable:
         route = self.exact.get((method, path))
         if route is not None:
             return route
-        return self._remembered(method, path) if len(path) <= MAX_REMEMBERED_LENGTH else self._search(method, path)
+        return self._cached(method, path) if len(path) <= MAX_CACHED_LENGTH else self._search(method, path)
 
     def _search(self, method: str, path: str) -> Route | None:
         first, end = None, 0

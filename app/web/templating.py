@@ -24,7 +24,7 @@ TEMPLATES = Path(__file__).parent.parent / "templates"
 FORM_USER = "form_user"
 """The field of a form that holds the id of the user whom its page was made for."""
 POST_FORM = re.compile(r'<form\b(?=[^>]*method="post")(?![^>]*action="/(?:language|sign-out)")[^>]*>')
-"""Forms that change something for their user. Changing the language and signing out do so for whoever is there."""
+"""Forms that act for one user. Changing the language and signing out act for any user of the browser."""
 
 
 class FormUser(Extension):

@@ -26,7 +26,7 @@ PAGE_SIZE = 50
 
 
 class ManagedUser(UserModel):
-    """`last_seen` is null for who never signed in; `ways` to sign in are `password`, `passkey`, `totp` and
+    """`last_seen` is null if the user never signed in; `ways` to sign in are `password`, `passkey`, `totp` and
     names of providers.
     """
 

@@ -12,8 +12,8 @@ from app.accounts.models import User
 
 @dataclass(frozen=True, slots=True)
 class UserOverview:
-    """`last_seen` is Unix seconds, None for who never signed in; `ways` are `password`, `passkey`, `totp` and names of
-    providers.
+    """`last_seen` is Unix seconds, None if the user never signed in; `ways` are `password`, `passkey`, `totp` and
+    names of providers.
     """
 
     user: User

@@ -49,7 +49,7 @@ CHANGES = {
     Event.IDENTITY_UNLINKED: N_("an account of another service was unlinked."),
     Event.RENAMED: N_("the username was changed."),
 }
-"""What the owner of an account is told of, because it changes who can sign in (OWASP ASVS 5.0, 6.3.7)."""
+"""Changes of how a user signs in: the user is notified (OWASP ASVS 5.0, 6.3.7)."""
 FACTORS = {
     (Event.FACTOR_ADDED, "passkey"): N_("a passkey was added."),
     (Event.FACTOR_ADDED, "totp"): N_("an authenticator app was added."),

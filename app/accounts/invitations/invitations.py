@@ -108,7 +108,7 @@ class Invitations:
         return await self._expires(digest(secret)) is not None
 
     async def valid(self, secret: str | None) -> str | None:
-        """The secret if its invitation is valid: where nobody needs one, it still gives its role and groups."""
+        """The secret if its invitation is valid: with open registration it still gives its role and groups."""
         return secret if secret is not None and await self.peek(secret) else None
 
     async def by_secret(self, secret: str) -> Invitation:

@@ -19,7 +19,7 @@ PATH = "/forgot-password"
 
 
 class BadLogin(ValueError):
-    """What was typed can be nobody's name or address."""
+    """The text is neither a valid name nor a valid address."""
 
 
 class PasswordResetBody(Body):
@@ -60,7 +60,7 @@ async def link_gone(request: Request[AccountState]) -> Response:
 
 
 async def _ask(request: Request[AccountState], login: str) -> None:
-    """Queues the mail, for anybody: who it is, is looked up when it is sent. Raises BadLogin, TooMany."""
+    """Queues the mail for any name: the user is looked up when it is sent. Raises BadLogin, TooMany."""
     login = _checked(login)
     wait = await request.state["limits"].forgotten(compare_key(login), address_of(request))
     raise_if_limited(wait)

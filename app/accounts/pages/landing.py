@@ -10,7 +10,7 @@ from app.web.i18n import N_
 
 SECURITY = "/account/security"
 AFTER_SET_UP = "after_set_up"
-"""The name in the session's data of where a user wanted to go who has to set up a second factor first."""
+"""The key in the session's data of the requested page while the user sets up a second factor."""
 
 
 async def landing(request: Request[S], user: User, target: str) -> str:

@@ -129,7 +129,7 @@ class Cloned(Exception):
 
 @dataclass(frozen=True, slots=True)
 class PendingSignIn:
-    """A user who has made the first step. `password` is a hash of the password's hash: a new one ends the waiting.
+    """A sign-in after the first factor. `password` is a hash of the password's hash: a new password ends it.
 
     `provider_sign_in` is empty after a password. After a sign-in at a provider it holds the result, encrypted by that
     feature.

@@ -61,7 +61,7 @@ async def sign_in(
 
 
 async def finish(request: Request[AccountState], pending: PendingSignIn, code: str) -> User | None:
-    """Signs in a user who has made the first step, with a code. None if the user has changed since.
+    """Completes a pending sign-in with a code. None if the user has changed since.
 
     Raises WrongCode, TooMany, Forbidden, StoreUnavailable.
     """

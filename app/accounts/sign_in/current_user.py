@@ -71,7 +71,7 @@ class CurrentUser:
         return self._users.pin(keys.user(user_id))
 
     async def enrolling(self, scope: Scope) -> User | None:
-        """The user of the session who has to set up a second factor before anything else; None for all others."""
+        """The user of the session who must set up a second factor first; None for all others."""
         session = await self._sessions.open(scope)
         user = await self._users.read(keys.user(session.user)) if session is not None else None
         return user if user is not None and not user.disabled and self.must_enroll(user) else None

@@ -1,4 +1,4 @@
-"""Finds users by any part of their names and addresses, and by what they are: a bounded number at a time."""
+"""Finds users by parts of names and addresses, and by role and state: a bounded number at a time."""
 
 import asyncio
 from collections.abc import Mapping, Sequence

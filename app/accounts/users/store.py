@@ -95,7 +95,7 @@ redis.call('SET', nonce, ARGV[1], 'NX')
 return redis.call('GET', nonce)
 """)
 NEWCOMER = ["newcomer", "1"]
-"""Field and value of a user who is new here although a former app's cookie may hold the same name."""
+"""Field and value of a new user. A cookie of a former app may hold the same name."""
 PRINTED_FOR = 3600
 """Seconds for which the other workers of a start leave the setup link to the first one."""
 
@@ -237,7 +237,7 @@ class AccountStore(BaseStore):
         await self._change(user_id, "disabled", int(disabled))
 
     async def begin_removal(self, user_id: str) -> None:
-        """Disables a user for ever: nobody enables or promotes it meanwhile. Raises LastAdmin, NoSuchUser."""
+        """Disables a user before the removal: no action enables or promotes it again. Raises LastAdmin, NoSuchUser."""
         await self._change(user_id, "disabled", 1, "removing")
 
     async def remove(self, user: User) -> None:

@@ -1,4 +1,4 @@
-"""`/sites`: the user's sites; `/sites/{id}`: what was counted for one."""
+"""`/sites`: the user's sites; `/sites/{id}`: the counts of one."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -97,7 +97,7 @@ async def _summary(request: Request[SitesState], site: Site) -> Summary:
 
 
 async def show(request: Request[SitesState]) -> Response:
-    """`GET /sites/{id}`: for everybody who may look; others are asked to sign in."""
+    """`GET /sites/{id}`: for users with the right to view it; others are asked to sign in."""
     site, user = await _visible_or_sign_in(request)
     stats = request.state["site_stats"]
     period, span = await _span(request, site, stats)
@@ -187,7 +187,7 @@ def _label(at: str, interval: str) -> str:
 
 
 def _change(figures: Figures) -> int | None:
-    """By how many per cent the visits differ from those of the range before; None where there were none."""
+    """The change of visits from the range before in per cent; None if there were none."""
     return round((figures.visits - figures.before) / figures.before * 100) if figures.before else None
 
 

@@ -1,4 +1,4 @@
-"""Pages that make, change, share, reset and remove a site."""
+"""Pages that create, change, share, reset and remove a site."""
 
 from starlette.requests import Request
 from starlette.responses import Response

@@ -1,4 +1,4 @@
-"""Busuanzi's protocol, byte for byte: tools cut numbers out of its answers by position. And that of its heirs."""
+"""Busuanzi's protocol, byte for byte, because tools read its responses by position; and that of its heirs."""
 
 import re
 from collections.abc import Mapping
@@ -74,12 +74,12 @@ async def heir(request: Request[SitesState]) -> Response:
 
 
 async def script(_: Request[SitesState]) -> Response:
-    """`/busuanzi/2.3/busuanzi.pure.mini.js`, as themes load it."""
+    """`/busuanzi/2.3/busuanzi.pure.mini.js`, the script of themes."""
     return _script(SCRIPT, "public, max-age=3600")
 
 
 async def heirs_script(_: Request[SitesState]) -> Response:
-    """`/js`, as the themes of its heirs load it."""
+    """`/js`, the script of the heirs' themes."""
     return _script(HEIRS_SCRIPT, "public, max-age=3600")
 
 

@@ -178,7 +178,7 @@ async def _spend(request: Request[SitesState]) -> None:
 
 
 def _number(request: Request[Any], *names: str, missing: str = "") -> int:
-    """The first of the parameters that is there. Raises BadRequest."""
+    """The first present parameter. Raises BadRequest."""
     name = next((name for name in names if name in request.query_params), names[0])
     text = request.query_params.get(name, missing)
     if not re.fullmatch(r"-?[0-9]{1,16}", text) or abs(int(text)) > MAX_OF_COUNTER:

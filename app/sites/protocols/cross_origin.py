@@ -1,4 +1,4 @@
-"""What the protocols of other counters share: the headers of responses that pages of other sites read."""
+"""CORS headers and errors of the protocols of other counters."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from functools import wraps
@@ -25,7 +25,7 @@ def json_answer(document: object, status: int = 200, headers: Mapping[str, str] 
 
 
 def errors_as_json(handler: Handler) -> Handler:
-    """`{"error": ...}`: these programs know no other form, and a browser shows them no answer without our headers."""
+    """`{"error": ...}`, the form that these clients expect, with CORS headers so that pages can read it."""
 
     @wraps(handler)
     async def answer(request: Request[SitesState]) -> Response:

@@ -42,7 +42,7 @@ Values = Mapping[str, str]
 
 
 class ApiHit(BaseModel):
-    """A hit that a server reports; what a visitor has not told may be left out, or null."""
+    """A hit that a server reports; unknown fields may be omitted or null."""
 
     model_config = ConfigDict(strict=True, frozen=True)
     path: Annotated[str, Field(min_length=1, max_length=LIMITS["p"])]
@@ -52,7 +52,7 @@ class ApiHit(BaseModel):
     user_agent: Annotated[str, Field(max_length=2048)] | None = None
     ip: Annotated[str, Field(max_length=100)] | None = None
     session: Annotated[str, Field(max_length=200)] | None = None
-    """Who it was, where the reporting server tells its visitors apart."""
+    """An id of the visitor, if the server has one."""
     created_at: datetime | None = None
 
 
@@ -60,7 +60,7 @@ class ApiHits(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True)
     hits: Annotated[list[ApiHit], Field(min_length=1)]
     no_sessions: bool | None = None
-    """No visitors are counted, only visits."""
+    """Counts only visits, not visitors."""
 
 
 async def count(request: Request[SitesState]) -> Response:
@@ -198,7 +198,7 @@ def _timestamp(moment: datetime | None) -> float | None:
 
 
 async def _site_of_token(request: Request[SitesState]) -> Site | None:
-    """The site of the path; None without a good API token. Raises NotFound, Forbidden."""
+    """The site of the path; None without a valid API token. Raises NotFound, Forbidden."""
     scheme, _, secret = request.headers.get("authorization", "").partition(" ")
     token = await request.state["tokens"].by_secret(secret.strip()) if scheme.lower() == "bearer" else None
     user = await request.state["accounts"].by_id(token.user_id) if token is not None else None

@@ -36,7 +36,7 @@ class Row:
     visitors: int
     names: tuple[str, ...] = ()
     session: str = ""
-    """Who it was, where the file has a row for each visit: the visitors are then counted from it."""
+    """An id of the visitor, if the file has a row for each visit: visitors are counted by it."""
 
 
 UMAMI_MEMBERS = frozenset({"pages.csv", "website_event.csv"})

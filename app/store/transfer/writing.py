@@ -54,7 +54,7 @@ class Writer:
         self._batches, self._records, self._bytes = {}, 0, 0
 
     async def _write_state(self, node: str, record: Record) -> None:
-        """A stream's last id, and its groups with what they have not acknowledged."""
+        """Restores a stream's last id, and its groups with their pending entries."""
         last, added, deleted, *groups = record.values
         key = record.key
         if not await self._nodes.ask(node, "EXISTS", key):
