@@ -75,10 +75,10 @@ class Principals:
         try:
             principal = await self._found(scope)
         except StoreUnavailable:
-            remembered = self._cached.get(name)
-            if remembered is None:
+            cached = self._cached.get(name)
+            if cached is None:
                 raise
-            return remembered
+            return cached
         if principal is None:
             self._cached.pop(name, None)
             raise SignInRequired

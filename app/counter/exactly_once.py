@@ -47,11 +47,11 @@ class Batch(Protocol[R_contra]):
     def arguments(self) -> Sequence[str | int | bytes]:
         """The script's arguments; the same at each attempt."""
 
-    def tell(self, reply: R_contra) -> None:
-        """Gives each waiting visitor a number."""
+    def resolve(self, reply: R_contra) -> None:
+        """Resolves the waiting requests with their numbers."""
 
-    def give_up(self) -> None:
-        """Tells the waiting visitors that their number is unknown; the hits stay in the batch."""
+    def fail(self) -> None:
+        """Resolves the waiting requests without numbers; the hits stay in the batch."""
 
 
 class Queue(Protocol[R_contra]):
@@ -60,14 +60,14 @@ class Queue(Protocol[R_contra]):
     def __bool__(self) -> bool: ...
 
     def take(self) -> Batch[R_contra]:
-        """Some of them, as a batch of its own."""
+        """Removes and returns the next batch."""
 
-    def give_up(self) -> None:
-        """Tells the waiting visitors that their number is unknown."""
+    def fail(self) -> None:
+        """Resolves the waiting requests without numbers."""
 
 
 class ExactSender(Generic[R]):
-    """Sends what is in the queue. `run` has to run for as long as hits are to be counted.
+    """Sends the hits of the queue while `run` runs.
 
     `spacing` is how many seconds a small batch may wait for more hits: it saves Redis commands where hits come one by
     one. `changed` is called after each batch, `evicting` with a maxmemory-policy that may delete what is counted.
@@ -122,7 +122,7 @@ class ExactSender(Generic[R]):
         try:
             await run_until_one_ends(self._send_all(), self._confirm_all())
         finally:
-            self._give_up()  # no request could be answered any more
+            self._fail()  # no request can get a response any more
 
     async def flush(self, seconds: float) -> None:
         """Waits until all hits are acknowledged, at most for `timeout` seconds; logs how many are lost after that."""
@@ -144,9 +144,9 @@ class ExactSender(Generic[R]):
                 reply = await self._deliver(batch)
                 self._sending = None
                 if time.monotonic() < self._recovering_until:
-                    batch.give_up()
+                    batch.fail()
                 else:
-                    batch.tell(reply)
+                    batch.resolve(reply)
                 self.waiting -= batch.hits
                 self.counted += batch.hits
                 self.batches += 1
@@ -255,14 +255,14 @@ class ExactSender(Generic[R]):
     def _time_out(self) -> None:
         if not self.away and self._refusal is None:
             self._log.warning("Redis does not answer: visits wait to be counted", visits=self.waiting)
-        self._give_up()
+        self._fail()
 
-    def _give_up(self) -> None:
+    def _fail(self) -> None:
         """Resolves waiting and coming requests with None."""
         self.away = True
-        self.queue.give_up()
+        self.queue.fail()
         if self._sending is not None:
-            self._sending.give_up()
+            self._sending.fail()
 
     def _refused(self, reason: str) -> None:
         if reason != self._refusal:

@@ -49,7 +49,7 @@ class Hits:
     def arguments(self) -> list[str | int | bytes]:
         return [part for pair in self.added.items() for part in pair]
 
-    def tell(self, reply: Sequence[int]) -> None:
+    def resolve(self, reply: Sequence[int]) -> None:
         """Resolves each waiting request with its number."""
         for name, total in zip(self.added, reply, strict=True):
             futures = self.waiting.get(name, ())
@@ -57,7 +57,7 @@ class Hits:
                 if not future.done():
                     future.set_result(number)
 
-    def give_up(self) -> None:
+    def fail(self) -> None:
         for futures in self.waiting.values():
             for future in futures:
                 if not future.done():

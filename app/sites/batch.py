@@ -150,7 +150,7 @@ class SlotCounts:
         events = [[name, len(visitors), *(v for v in visitors if v)] for name, visitors in self.events.items()]
         return orjson.dumps(events)
 
-    def tell(self, reply: Sequence[int]) -> None:
+    def resolve(self, reply: Sequence[int]) -> None:
         """`reply` is the site's visits and visitors after this slot, and the totals of the requested paths."""
         if self.acknowledged is not None and not self.acknowledged.done():
             self.acknowledged.set_result(None)
@@ -173,7 +173,7 @@ class SlotCounts:
             if not future.done():
                 future.set_result(totals)
 
-    def give_up(self) -> None:
+    def fail(self) -> None:
         for _, _, future in self.waiting:
             if not future.done():
                 future.set_result(None)
@@ -202,13 +202,13 @@ class NameCounts:
     def report(self, now: float) -> bytes:
         return b"%d %d" % (self.count, now)
 
-    def tell(self, reply: Sequence[int]) -> None:
+    def resolve(self, reply: Sequence[int]) -> None:
         """`reply` is the value after these hits."""
         for value, future in enumerate(self.waiting, reply[0] - len(self.waiting) + 1):
             if not future.done():
                 future.set_result(value)
 
-    def give_up(self) -> None:
+    def fail(self) -> None:
         for future in self.waiting:
             if not future.done():
                 future.set_result(None)
@@ -253,6 +253,6 @@ class SitesBatch:
                 del self._open[counts.owner]
         return first
 
-    def give_up(self) -> None:
+    def fail(self) -> None:
         for counts in self.slots:
-            counts.give_up()
+            counts.fail()

@@ -38,8 +38,8 @@ class SitesQueue:
                 self.waiting_of.pop(counts.owner, None)
         return SlotsBatch(slots)
 
-    def give_up(self) -> None:
-        self.batch.give_up()
+    def fail(self) -> None:
+        self.batch.fail()
 
 
 class SlotsBatch:
@@ -54,16 +54,16 @@ class SlotsBatch:
     def arguments(self) -> Sequence[str | bytes]:
         return self._arguments
 
-    def tell(self, reply: Reply) -> None:
+    def resolve(self, reply: Reply) -> None:
         for counts, totals in zip(self._slots, reply, strict=True):
             if totals is None:
-                counts.give_up()
+                counts.fail()
             else:
-                counts.tell(totals)
+                counts.resolve(totals)
 
-    def give_up(self) -> None:
+    def fail(self) -> None:
         for counts in self._slots:
-            counts.give_up()
+            counts.fail()
 
 
 class HitSenders:

@@ -63,7 +63,7 @@ class TopLists:
     def __init__(self, store: StatsStore, today: Callable[[Site], date]) -> None:
         self.store = store
         self.today = today
-        self._cache: dict[CacheKey, Kept] = {}
+        self._cache: dict[CacheKey, CacheEntry] = {}
 
     async def top(self, site: Site, kind: str, span: Range, limit: int) -> TopList:
         """The most visited pages, or the most frequent names of a list."""
@@ -120,7 +120,7 @@ class TopLists:
             if kept.value.visits == visits or is_large:
                 return kept.value.ranked
         ranked = Ranked(await self.store.pages(site, ["pt"], PAGES_IN_BLOCK))
-        self._keep(key, Kept(now + LARGE_SECONDS, AllPages(visits, ranked), len(ranked.counts)))
+        self._keep(key, CacheEntry(now + LARGE_SECONDS, AllPages(visits, ranked), len(ranked.counts)))
         return ranked
 
     async def _past_pages(self, site: Site, span: Range) -> "Ranked":
@@ -146,10 +146,10 @@ class TopLists:
             return cast(T, kept.value)
         value = await read(site, span)
         size = len(value.counts) if isinstance(value, Ranked) else 1000
-        self._keep(key, Kept(now + CACHE_SECONDS, value, size))
+        self._keep(key, CacheEntry(now + CACHE_SECONDS, value, size))
         return value
 
-    def _keep(self, key: CacheKey, kept: "Kept") -> None:
+    def _keep(self, key: CacheKey, kept: "CacheEntry") -> None:
         if sum(each.size for each in self._cache.values()) + kept.size > MAX_CACHED_PAGES:
             self._cache.clear()
         self._cache[key] = kept
@@ -182,7 +182,7 @@ class AllPages:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class CacheEntry:
     until: float
     value: object
     size: int

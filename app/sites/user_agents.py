@@ -62,7 +62,7 @@ class UserAgents:
     def __len__(self) -> int:
         return len(self._cached)
 
-    def remembered(self, header: bytes) -> Agent | None:
+    def cached(self, header: bytes) -> Agent | None:
         return self._cached.get(header[:MAX_AGENT_BYTES])
 
     def classify(self, header: bytes) -> Agent:

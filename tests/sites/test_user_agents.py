@@ -64,4 +64,4 @@ def test_cache_of_agents_is_bounded_and_long_agents_are_cut() -> None:
         agents.classify(CHROME.replace("140", str(number)).encode())
     assert len(agents) <= 100
     agents.classify(CHROME.encode() + b"x" * 100_000)
-    assert all(len(header) <= MAX_AGENT_BYTES for header in agents._remembered)
+    assert all(len(header) <= MAX_AGENT_BYTES for header in agents._cached)
