@@ -13,9 +13,9 @@ EFFECTS = {
     Effect.SIGN_IN: N_("sent to sign in"),
     Effect.REFUSE: N_("refused"),
 }
-NOT_ALLOWED = N_("the rule does not allow this subject")
+NOT_ALLOWED = N_("the rule does not allow this visitor")
 NOT_SIGNED_IN = N_("nobody is signed in, and the rule asks who it is")
-TOO_LONG_AGO = N_("the subject signed in more than %(value)s seconds ago")
+TOO_LONG_AGO = N_("the visitor signed in more than %(value)s seconds ago")
 NO_RULE = N_("no rule is for this request")
 NO_HOST = N_("no rule names the host %(value)s")
 
