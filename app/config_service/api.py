@@ -81,13 +81,14 @@ async def put_value(request: Request[ConfigState]) -> Response:
     snapshot, principal, _ = await allowed(request, Role.WRITE)
     key, value = request.path_params["key"], await json_body(request)
     new = key if request.headers.get("if-none-match", "").strip() == "*" else None
+    present = key if request.headers.get("if-match", "").strip() == "*" else None
     secrets = frozenset({key}) if flag(request, "secret") else frozenset()
     namespace, changed = await request.state["config_editor"].change(
         snapshot.namespace.name,
         lambda values: values | {key: value},
         principal,
         why(request),
-        Condition(request.headers.get("if-match"), new),
+        Condition(request.headers.get("if-match"), new, present),
         secrets,
     )
     return _changed(namespace, changed)

@@ -49,10 +49,11 @@ Check = Callable[[Values, Values], None]
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """The preconditions of a change. `new` names a key that must not exist."""
+    """The preconditions of a change. `new` names a key that must not exist, `present` one that must."""
 
     if_match: str | None = None
     new: str | None = None
+    present: str | None = None
 
 
 class Editor:
@@ -192,6 +193,8 @@ class Editor:
     async def _require(self, now: Namespace, condition: Condition) -> None:
         if condition.new is not None and condition.new in now.items:
             raise PreconditionFailed(version=now.version, changed=[condition.new])
+        if condition.present is not None and condition.present not in now.items:
+            raise PreconditionFailed(version=now.version, changed=[])
         if condition.if_match is None:
             if now.require_if_match and condition.new is None:
                 raise PreconditionNeeded(version=now.version)

@@ -126,6 +126,9 @@ async def test_if_match_mismatch_names_the_changed_keys(office: Office) -> None:
     assert (await office.alice.put("/api/config/shop/values/n", content=b"null", headers=new)).status_code == 200
     problem(await office.alice.put("/api/config/shop/values/n", json=1, headers=new), 412)
     assert (await office.alice.get("/api/config/shop/values/n")).text == "null"
+    there = {"If-Match": "*"}
+    assert (await office.alice.put("/api/config/shop/values/n", json=2, headers=there)).status_code == 200
+    problem(await office.alice.put("/api/config/shop/values/absent", json=2, headers=there), 412)
 
 
 async def test_concurrent_patches_lose_nothing(office: Office) -> None:
