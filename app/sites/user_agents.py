@@ -57,7 +57,8 @@ class UserAgents:
 
     @cached_property
     def _parser(self) -> "ua_parser.Parser":
-        return ua_parser.Parser(regex.Resolver(loaders.load_builtins()))
+        browsers, systems, _ = loaders.load_builtins()  # devices, which are not asked for, would take 25 MB
+        return ua_parser.Parser(regex.Resolver((browsers, systems, [])))
 
     def __len__(self) -> int:
         return len(self._cached)
