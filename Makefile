@@ -25,6 +25,9 @@ dev: $(VENV)/dev.done ## Run it with reload; PROVIDERS=1: with an OpenID provide
 		--reload-include '*.css' --reload-include '*.js' --reload-include '*.mo' --reload-include '*.svg' \
 		--reload-include '*.txt' --no-access-log --timeout-graceful-shutdown 5 $(ARGS)
 
+# Empty is off: without cached bytecode pytest rewrites all tests in each worker, and each start compiles the application.
+test test-all faults: export PYTHONDONTWRITEBYTECODE =
+
 test: $(VENV)/dev.done ## Run the tests but the slow ones; ARGS=tests/counter: some of them; JOBS=0: in one process
 	@$(BIN)/pytest --numprocesses $(JOBS) --maxprocesses 4 -m "not slow" $(ARGS)
 

@@ -4,13 +4,14 @@ import sys
 import tempfile
 from argparse import ArgumentParser
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 
 from app.cli import export_data, import_data
 from app.cli.command import Command, CommandError, Invocation, with_nodes
 from app.settings import Settings
 from app.store.transfer import file
-from app.store.transfer.record import parse
+from app.store.transfer.record import decode
 from app.store.transfer.sorting import SortedLines
 
 NAME = "tallygate-*.gz"
@@ -46,7 +47,7 @@ def check(settings: Settings, target: Path) -> None:
         with target.open("rb") as source:
             found = iter(lines)
             line = next(found, None)
-            for written in file.records(source):
+            for written in chain.from_iterable(file.lines(source)):
                 if written == line:
                     line = next(found, None)
                 elif not _has_expired(written):
@@ -56,7 +57,7 @@ def check(settings: Settings, target: Path) -> None:
 
 
 def _has_expired(line: bytes) -> bool:
-    return 0 <= parse(line).expires <= datetime.now(UTC).timestamp() * 1000
+    return 0 <= decode([line])[0].expires <= datetime.now(UTC).timestamp() * 1000
 
 
 def add_options(parser: ArgumentParser) -> None:

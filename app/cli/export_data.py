@@ -17,10 +17,11 @@ from app.store.client import ResponseError
 from app.store.transfer import file
 from app.store.transfer.nodes import Nodes
 from app.store.transfer.reading import UnknownKind, all_records
+from app.store.transfer.record import encode
 from app.store.transfer.sorting import SortedLines
 
 OF_SESSIONS = (keys.session, keys.session_origin, keys.sessions_of, keys.oauth_session, keys.oauth_refreshing)
-SESSIONS = tuple(key_of("").encode() for key_of in OF_SESSIONS)
+SESSIONS = tuple(key_of("") for key_of in OF_SESSIONS)
 """Prefixes of the keys that hold sessions."""
 STANDARD = "-"
 
@@ -33,7 +34,7 @@ def run(invocation: Invocation) -> int:
     return 0
 
 
-def export(settings: Settings, name: str, left_out: tuple[bytes, ...]) -> None:
+def export(settings: Settings, name: str, left_out: tuple[str, ...]) -> None:
     """Writes the file, or standard output. Raises CommandError."""
     try:
         with _target(name) as (output, folder), SortedLines(folder) as lines:
@@ -50,15 +51,14 @@ def export(settings: Settings, name: str, left_out: tuple[bytes, ...]) -> None:
     print(f"tallygate: exported {summary.keys:,} keys, sha256 {summary.sha256}", file=sys.stderr)
 
 
-async def collect(nodes: Nodes, lines: SortedLines, left_out: tuple[bytes, ...]) -> None:
+async def collect(nodes: Nodes, lines: SortedLines, left_out: tuple[str, ...]) -> None:
     """Adds every key to `lines`, but those that begin with one of `left_out`."""
-    progress, last = Progress(await nodes.count()), None
-    async for record in all_records(nodes):
-        if record.key != last:
-            progress.advance()
-            last = record.key
-        if not record.key.startswith(left_out):
-            lines.add(record.line())
+    progress, last = Progress(await nodes.count()), set[str]()
+    async for records in all_records(nodes):
+        found = {record.key for record in records}
+        progress.advance(len(found - last))
+        last = found
+        lines.add(encode([record for record in records if not record.key.startswith(left_out)]))
     progress.end()
 
 

@@ -16,8 +16,8 @@ from app.settings import Settings
 from app.store.client import ResponseError, StoreUnavailable
 from app.store.transfer import file
 from app.store.transfer.nodes import Nodes
-from app.store.transfer.record import parse
-from app.store.transfer.writing import Writer
+from app.store.transfer.record import decode
+from app.store.transfer.writing import write
 
 PARTIAL_IMPORT = "the store may have a part of the data: empty it (FLUSHALL) before you import again"
 
@@ -63,16 +63,15 @@ async def load(nodes: Nodes, source: IO[bytes], summary: file.Summary) -> None:
 
 async def _write(nodes: Nodes, source: IO[bytes], keys: int) -> int:
     """Writes all records; returns how many keys are to be there afterwards, whatever expires meanwhile."""
-    writer, progress, key, lasting = Writer(nodes), Progress(keys), None, 0
+    progress, last, lasting = Progress(keys), set[str](), 0
     soon = (time.time() + 3600) * 1000
-    for line in file.records(source):
-        record = parse(line)
-        await writer.add(record)
-        if record.key != key:
-            key = record.key
-            lasting += record.expires < 0 or record.expires > soon
-            progress.advance()
-    await writer.flush()
+    for lines in file.lines(source):
+        records = decode(lines)
+        await write(nodes, records)
+        found = {record.key for record in records}
+        progress.advance(len(found - last))
+        lasting += len({record.key for record in records if not 0 <= record.expires <= soon} - last)
+        last = found
     progress.end()
     return lasting
 

@@ -17,8 +17,8 @@ class Progress:
         self._next = time.monotonic()
         self._shown = sys.stderr.isatty()
 
-    def advance(self) -> None:
-        self._done += 1
+    def advance(self, done: int) -> None:
+        self._done += done
         if self._shown and time.monotonic() >= self._next:
             self._next = time.monotonic() + UPDATE_INTERVAL
             self._show()

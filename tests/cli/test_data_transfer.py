@@ -43,6 +43,7 @@ def fill(client: "redis.Redis") -> None:
     """Keys of every kind and size, with texts that are no UTF-8 and look like JSON."""
     client.set("string", b"\x00\xff\xed\xa0\x80 \xf0\x9f\x99\x82\n", pxat=LATER)
     client.set('a","b', "")
+    client.set(b"]]\x00[", b"]]\x00[\x00,\n")
     client.hset("{accounts}:user:1", mapping={"name": "小明", "b": "2"})
     client.hset("large hash", mapping={f"field {n}": n for n in range(LARGE)})
     client.sadd("set", "c", "a", b"\x80")
@@ -118,10 +119,11 @@ def test_import_and_export_are_byte_equal(run: Command, exported: Path, short_fo
         assert Path("again.gz").read_bytes() == exported.read_bytes()
         with server.client as before, target.client as after:
             assert sorted(after.keys()) == sorted(before.keys())
-            for key in (b"large hash", b'a","b', b"string", b"set", b"visitors", b"large list"):
+            for key in (b"large hash", b'a","b', b"]]\x00[", b"string", b"set", b"visitors", b"large list"):
                 assert after.pexpiretime(key) == before.pexpiretime(key)
             assert after.hgetall("large hash") == before.hgetall("large hash")
-            assert after.get("string") == before.get("string")
+            for name in (b"string", b"]]\x00["):
+                assert after.get(name) == before.get(name)
             assert after.lrange("large list", 0, -1) == before.lrange("large list", 0, -1)
             assert after.pfcount("visitors") == before.pfcount("visitors")
             assert after.zrange("zset", 0, -1, withscores=True) == before.zrange("zset", 0, -1, withscores=True)

@@ -5,6 +5,7 @@ from collections.abc import Collection
 from types import TracebackType
 from typing import Any, Self
 
+from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError, ResponseError
 
@@ -50,7 +51,7 @@ class Nodes:
                 connection = self._connections.get(node)
                 if connection is None:
                     connection = self._connections[node] = await self._topology.connect(node)
-                await connection.send_command(*command)
+                await connection.send_packed_command(pack_command(command))  # type: ignore[arg-type]  # its stub says: one
                 return await connection.read_response()
         except ResponseError:
             raise

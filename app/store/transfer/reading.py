@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from app.store.transfer.nodes import Nodes
-from app.store.transfer.record import STATE, Record
+from app.store.transfer.record import STATE, Record, texts
 
 SCAN_KEYS = 500
 PART = 1000
@@ -41,8 +41,8 @@ class UnknownKind(Exception):
     """A key's type is none of Redis' own."""
 
 
-async def all_records(nodes: Nodes) -> AsyncIterator[Record]:
-    """Every key, a large one as several records. Raises StoreUnavailable, ResponseError, UnknownKind.
+async def all_records(nodes: Nodes) -> AsyncIterator[list[Record]]:
+    """Every key, a large one as several records, in batches. Raises StoreUnavailable, ResponseError, UnknownKind.
 
     One key is read at one moment where it is no larger than PART; different keys at different moments.
     """
@@ -50,44 +50,50 @@ async def all_records(nodes: Nodes) -> AsyncIterator[Record]:
         cursor = b"0"
         while True:
             cursor, keys = await nodes.ask(node, "SCAN", cursor, "COUNT", SCAN_KEYS)
-            async for record in _records_of(nodes, node, keys):
-                yield record
+            async for records in _records_of(nodes, node, keys):
+                yield records
             if cursor == b"0":
                 break
 
 
-async def _records_of(nodes: Nodes, node: str, keys: Sequence[bytes]) -> AsyncIterator[Record]:
+async def _records_of(nodes: Nodes, node: str, keys: Sequence[bytes]) -> AsyncIterator[list[Record]]:
     done = 0
     while done < len(keys):
         found = await nodes.ask(node, "EVAL", READ, 0, PART, PART_BYTES, *keys[done:])
+        records = []
         for key, (raw_kind, expires, values) in zip(keys[done:], found, strict=False):
             kind = raw_kind.decode()
             if values is not None:
-                yield Record(key, kind, "", expires, _in_order(kind, values))
+                records.append(_record(key, kind, "", expires, values))
             elif kind != "none":
-                async for record in _parts(nodes, node, key, kind, expires):
-                    yield record
+                async for part in _parts(nodes, node, key, kind, expires):
+                    yield part
+        yield records
         done += len(found)
 
 
-async def _parts(nodes: Nodes, node: str, key: bytes, kind: str, expires: int) -> AsyncIterator[Record]:
+def _record(key: bytes, kind: str, position: str, expires: int, values: list[bytes]) -> Record:
+    return Record(key.decode("utf-8", "surrogateescape"), kind, position, expires, texts(_in_order(kind, values)))
+
+
+async def _parts(nodes: Nodes, node: str, key: bytes, kind: str, expires: int) -> AsyncIterator[list[Record]]:
     if kind in SCANS:
         command, width = SCANS[kind]
         cursor = b"0"
         while True:
             cursor, flat = await nodes.ask(node, command, key, cursor, "COUNT", PART)
-            for at in range(0, len(flat), width):
-                yield Record(key, kind, "", expires, _in_order(kind, flat[at : at + width]))
+            elements = (flat[at : at + width] for at in range(0, len(flat), width))
+            yield [_record(key, kind, "", expires, element) for element in elements]
             if cursor == b"0":
                 return
     elif kind == "list":
         position = 0
         while values := await nodes.ask(node, "LRANGE", key, position, position + PART - 1):
-            yield Record(key, kind, f"{position:012}", expires, values)
+            yield [_record(key, kind, f"{position:012}", expires, values)]
             position += PART
     elif kind == "stream":
         async for record in _stream(nodes, node, key, expires):
-            yield record
+            yield [record]
     else:
         raise UnknownKind(f"the key {key.decode('utf-8', 'backslashreplace')} has the type {kind}")
 
@@ -96,12 +102,12 @@ async def _stream(nodes: Nodes, node: str, key: bytes, expires: int) -> AsyncIte
     first, part = b"-", 0
     while entries := await nodes.ask(node, "XRANGE", key, first, "+", "COUNT", PART):
         values = [text for name, texts in entries for text in (name, b"%d" % len(texts), *texts)]
-        yield Record(key, "stream", f"{part:012}", expires, values)
+        yield _record(key, "stream", f"{part:012}", expires, values)
         first, part = b"(" + entries[-1][0], part + 1
     info = await nodes.ask(node, "XINFO", "STREAM", key)
     groups = await nodes.ask(node, "XINFO", "STREAM", key, "FULL", "COUNT", 0) if info[b"groups"] else None
     state = [info[b"last-generated-id"], b"%d" % info[b"entries-added"], info[b"max-deleted-entry-id"]]
-    yield Record(key, "stream", STATE, expires, [*state, *(_groups(groups) if groups else ())])
+    yield _record(key, "stream", STATE, expires, [*state, *(_groups(groups) if groups else ())])
 
 
 def _groups(full: dict[bytes, Any]) -> list[bytes]:
@@ -127,6 +133,8 @@ def _groups(full: dict[bytes, Any]) -> list[bytes]:
 
 def _in_order(kind: str, values: list[bytes]) -> list[bytes]:
     """The same order, and the same form of numbers, from every server."""
+    if len(values) <= 1:
+        return values
     if kind == "set":
         return sorted(values)
     if kind == "hash":

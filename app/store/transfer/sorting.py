@@ -31,9 +31,9 @@ class SortedLines:
     ) -> None:
         self._file.close()
 
-    def add(self, line: bytes) -> None:
-        self._lines.append(line)
-        self._bytes += len(line)
+    def add(self, lines: list[bytes]) -> None:
+        self._lines += lines
+        self._bytes += sum(map(len, lines))
         if self._bytes >= RUN_BYTES:
             self._write_run()
 
@@ -58,6 +58,6 @@ class SortedLines:
         while place < end:
             block = os.pread(self._file.fileno(), min(BLOCK, end - place), place)
             place += len(block)
-            *lines, rest = (rest + block).split(b"\n")
-            for line in lines:
-                yield line + b"\n"
+            *lines, rest = (rest + block).splitlines(keepends=True)
+            yield from lines
+        yield rest

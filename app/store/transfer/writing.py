@@ -1,11 +1,12 @@
 """Writes records into a store."""
 
+from collections import defaultdict
+from collections.abc import Sequence
+
 from app.store.connection import Argument
 from app.store.transfer.nodes import Nodes
-from app.store.transfer.record import STATE, Record
+from app.store.transfer.record import STATE, Record, raw
 
-BATCH = 500
-BATCH_BYTES = 1_000_000
 WRITE = """#!lua flags=allow-cross-slot-keys
 local command = {string = 'SET', hash = 'HSET', set = 'SADD', zset = 'ZADD', list = 'RPUSH'}
 local i = 1
@@ -27,45 +28,35 @@ end
 """
 
 
-class Writer:
-    """Collects records into batches, one for each node. Every method raises StoreUnavailable, ResponseError."""
-
-    def __init__(self, nodes: Nodes) -> None:
-        self._nodes = nodes
-        self._batches: dict[str, list[Argument]] = {}
-        self._records = self._bytes = 0
-
-    async def add(self, record: Record) -> None:
-        node = self._nodes.of(record.key)
+async def write(nodes: Nodes, records: Sequence[Record]) -> None:
+    """Writes records that follow each other, each node's in one script. Raises StoreUnavailable, ResponseError."""
+    batches: defaultdict[str, list[Argument]] = defaultdict(list)
+    states = []
+    for record in records:
+        key, *values = raw([record.key, *record.values])
         if record.position == STATE:
-            await self.flush()
-            await self._write_state(node, record)
-            return
-        batch = self._batches.setdefault(node, [])
-        batch += [record.key, record.kind, record.expires, len(record.values), *record.values]
-        self._records += 1
-        self._bytes += sum(map(len, record.values))
-        if self._records >= BATCH or self._bytes >= BATCH_BYTES:
-            await self.flush()
+            states.append((key, values, record.expires))
+        else:
+            batches[nodes.of(key)] += [key, record.kind, record.expires, len(values), *values]
+    for node, batch in batches.items():
+        await nodes.ask(node, "EVAL", WRITE, 0, *batch)
+    for key, values, expires in states:
+        await _write_state(nodes, key, values, expires)
 
-    async def flush(self) -> None:
-        for node, batch in self._batches.items():
-            await self._nodes.ask(node, "EVAL", WRITE, 0, *batch)
-        self._batches, self._records, self._bytes = {}, 0, 0
 
-    async def _write_state(self, node: str, record: Record) -> None:
-        """Restores a stream's last id, and its groups with their pending entries."""
-        last, added, deleted, *groups = record.values
-        key = record.key
-        if not await self._nodes.ask(node, "EXISTS", key):
-            await self._nodes.ask(node, "XGROUP", "CREATE", key, "empty", "0", "MKSTREAM")
-            await self._nodes.ask(node, "XGROUP", "DESTROY", key, "empty")
-        await self._nodes.ask(node, "XSETID", key, last, "ENTRIESADDED", added, "MAXDELETEDID", deleted)
-        while groups:
-            length = int(groups[0])
-            verb, *rest = groups[1 : 1 + length]
-            command = ("XCLAIM", key) if verb == b"CLAIM" else ("XGROUP", verb, key)
-            await self._nodes.ask(node, *command, *rest)
-            del groups[: 1 + length]
-        if record.expires >= 0:
-            await self._nodes.ask(node, "PEXPIREAT", key, record.expires)
+async def _write_state(nodes: Nodes, key: bytes, values: list[bytes], expires: int) -> None:
+    """Restores a stream's last id, and its groups with their pending entries."""
+    node = nodes.of(key)
+    last, added, deleted, *groups = values
+    if not await nodes.ask(node, "EXISTS", key):
+        await nodes.ask(node, "XGROUP", "CREATE", key, "empty", "0", "MKSTREAM")
+        await nodes.ask(node, "XGROUP", "DESTROY", key, "empty")
+    await nodes.ask(node, "XSETID", key, last, "ENTRIESADDED", added, "MAXDELETEDID", deleted)
+    while groups:
+        length = int(groups[0])
+        verb, *rest = groups[1 : 1 + length]
+        command = ("XCLAIM", key) if verb == b"CLAIM" else ("XGROUP", verb, key)
+        await nodes.ask(node, *command, *rest)
+        del groups[: 1 + length]
+    if expires >= 0:
+        await nodes.ask(node, "PEXPIREAT", key, expires)
