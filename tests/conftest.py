@@ -1,5 +1,6 @@
 """What every test may ask for."""
 
+import gc
 import shutil
 import signal
 import tempfile
@@ -16,6 +17,7 @@ from hypothesis import HealthCheck
 from jinja2 import BytecodeCache, Environment
 from jinja2.bccache import Bucket
 
+from app import main
 from app.accounts import lifespan as accounts
 from app.accounts.passwords.hashing import PasswordHashing
 from app.counter import exactly_once
@@ -37,6 +39,20 @@ hypothesis.settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 hypothesis.settings.load_profile("tallygate")
+
+
+def pytest_collection_finish() -> None:
+    """The collector skips what lives as long as the process: the modules and the list of the tests."""
+    gc.freeze()
+    gc.set_threshold(20_000, 10, 10)
+
+
+@pytest.fixture(autouse=True)
+def thawed_garbage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An application of a test ends with it. That one in service freezes what it has made, each start would collect all
+    that lives, and keep what was the last test's.
+    """
+    monkeypatch.setattr(main, "_freeze_garbage", lambda: None)
 
 
 @pytest.fixture(autouse=True)
