@@ -34,6 +34,15 @@ def launches() -> dict[str, dict[str, Any]]:
     return {entry["name"]: entry for entry in jsonc(".vscode/launch.json")["configurations"]}
 
 
+def test_what_the_dev_containers_redis_takes_from_the_other_file_is_defined() -> None:
+    own, redis = yaml_of(".devcontainer/compose.yaml"), yaml_of("compose.yaml")["services"]["redis"]
+    assert set(redis["secrets"]) <= own["secrets"].keys()
+    assert set(redis["networks"]) <= own["networks"].keys()
+    assert {volume.partition(":")[0] for volume in redis["volumes"]} <= own["volumes"].keys()
+    for secret in own["secrets"].values():
+        assert (ROOT / ".devcontainer" / secret["file"]).read_text() == ""
+
+
 def test_the_workspace_is_mounted_where_the_editor_opens_it(
     devcontainer: dict[str, Any], workspace: dict[str, Any]
 ) -> None:
