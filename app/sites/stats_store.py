@@ -14,6 +14,7 @@ from app.sites.site_calendar import compact
 from app.store import keys
 from app.store.client import Store
 
+SMALL_NUMBERS = {b"%d" % number: number for number in range(1000)}
 BATCH_SIZE = 500
 """Commands of one pipeline: reading a year must not delay other requests."""
 
@@ -124,15 +125,17 @@ class StatsStore:
     async def pages(self, site: Site, prefixes: Sequence[str], block_size: int) -> dict[int, Count]:
         """Path id -> counts, summed up over `prefixes`: `pt`, `d:<day>` or `m:<month>`."""
         blocks = -(-(await self.known_paths(site)) // block_size)
-        found: dict[int, Count] = {}
+        sums: dict[int, int] = {}
         names = [(block, f"{prefix}:{block}") for prefix in prefixes for block in range(blocks)]
         for at in range(0, len(names), BATCH_SIZE):
             part = names[at : at + BATCH_SIZE]
             replies = await self._all([("HGETALL", self._key(site, name)) for _, name in part])
             for (block, _), reply in zip(part, replies, strict=True):
-                _add_block(found, block * block_size, reply)
+                _add_fields(sums, 2 * block * block_size, reply)
             await asyncio.sleep(0)
-        return found
+        # Even fields are the visits of a page, odd ones those of them that added no visitor.
+        pages = ((field // 2, number, sums.get(field + 1, 0)) for field, number in sums.items() if field % 2 == 0)
+        return {page: Count(visits, visits - repeats) for page, visits, repeats in pages}
 
     async def pairs(self, site: Site, months: Iterable[date]) -> dict[tuple[int, str], int]:
         """(path id, referrer) -> visits."""
@@ -184,13 +187,12 @@ def _hours(numbers: dict[str, int]) -> dict[int, Count]:
     }
 
 
-def _add_block(found: dict[int, Count], start: int, reply: dict[bytes, bytes]) -> None:
-    """Even fields are the visits of a page, odd ones those of them that added no visitor."""
-    for field, number in reply.items():
-        index, count = int(field), int(number)
-        entry = found.setdefault(start + index // 2, Count())
-        if index % 2:
-            entry.visitors -= count
-        else:
-            entry.visits += count
-            entry.visitors += count
+def _add_fields(sums: dict[int, int], first: int, reply: dict[bytes, bytes]) -> None:
+    """Adds a block's fields, the first of which is `first` in `sums`. Small numbers are looked up, three times as fast as
+    they are parsed.
+    """
+    small, known = SMALL_NUMBERS.get, sums.get
+    for name, text in reply.items():
+        index, number = small(name), small(text)
+        field = first + (int(name) if index is None else index)
+        sums[field] = known(field, 0) + (int(text) if number is None else number)
