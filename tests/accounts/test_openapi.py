@@ -92,7 +92,7 @@ CONFIGURATION = """
 include-path-regex = "^/api/(account$|audit|services|config|webhooks|users|clients|groups|invitations)"
 checks.positive_data_acceptance.enabled = false  # host names, time zones, times, names: no JSON Schema says all of them
 [[operations]]
-include-path-regex = "^/api/sites/[^/]+/"
+include-path-regex = "^/api/sites/[^/]+/(stats|top|values|imports)"
 checks.positive_data_acceptance.enabled = false  # ranges, pages, files: no JSON Schema says all of them
 """
 
