@@ -188,7 +188,7 @@ def _hours(numbers: dict[str, int]) -> dict[int, Count]:
 
 
 def _add_fields(sums: dict[int, int], first: int, reply: dict[bytes, bytes]) -> None:
-    """Adds a block's fields, whose numbers begin with `first`. To look small numbers up is faster than to parse them."""
+    """Adds a block's fields, numbered from `first`. Small numbers are looked up, which is faster than parsing."""
     small, known = SMALL_NUMBERS.get, sums.get
     for name, text in reply.items():
         index, number = small(name), small(text)
