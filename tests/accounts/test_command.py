@@ -21,7 +21,10 @@ from tests.helpers.sockets import PATIENCE
 from tests.helpers.valkey import Valkey
 
 NEW = "seven quiet ferries"
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal as Unix has it")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal as Unix has it"),
+]
 
 
 @pytest.fixture
@@ -90,7 +93,6 @@ def terminal(command: dict[str, str], folder: Path, name: str = "alice") -> Iter
         os.close(master)
 
 
-@pytest.mark.slow
 async def test_a_password_from_a_pipe_makes_the_administrator_and_a_second_one_is_refused(
     command: dict[str, str], tmp_path: Path, make_settings: Callable[..., Settings]
 ) -> None:
@@ -106,7 +108,6 @@ async def test_a_password_from_a_pipe_makes_the_administrator_and_a_second_one_i
     assert "there is an administrator already" in line
 
 
-@pytest.mark.slow
 def test_terminal_prompt_asks_twice_without_echo(command: dict[str, str], tmp_path: Path) -> None:
     with terminal(command, tmp_path) as seen:
         seen.answer("Password: ", PASSWORD)
@@ -137,7 +138,6 @@ def test_ctrl_c_at_the_prompt_prints_one_line(command: dict[str, str], tmp_path:
         assert "Traceback" not in seen.shown
 
 
-@pytest.mark.slow
 def test_ctrl_d_at_the_prompt_prints_one_line(command: dict[str, str], tmp_path: Path) -> None:
     with terminal(command, tmp_path) as seen:
         seen.wait_for("Password: ")
@@ -145,7 +145,6 @@ def test_ctrl_d_at_the_prompt_prints_one_line(command: dict[str, str], tmp_path:
         assert seen.end() == (2, "no password was given")
 
 
-@pytest.mark.slow
 def test_slow_typing_is_accepted(command: dict[str, str], tmp_path: Path) -> None:
     """Redis' answers wait, because nothing else runs while somebody types."""
     with terminal(command | {"TALLYGATE_REDIS_TIMEOUT": "1"}, tmp_path) as seen:
@@ -156,7 +155,6 @@ def test_slow_typing_is_accepted(command: dict[str, str], tmp_path: Path) -> Non
         assert seen.end() == (0, "alice is the administrator now")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "given", "reason"),
     [
@@ -175,7 +173,6 @@ def test_bad_input_is_refused_in_one_line(
         assert not list(client.scan_iter("*user*"))
 
 
-@pytest.mark.slow
 def test_create_admin_without_redis_says_so(command: dict[str, str], tmp_path: Path) -> None:
     away = command | {"TALLYGATE_REDIS_URL": f"unix://{tmp_path}/nobody.sock", "TALLYGATE_REDIS_TIMEOUT": "0.2"}
     code, line = piped(away, tmp_path, PASSWORD.encode())
@@ -183,7 +180,6 @@ def test_create_admin_without_redis_says_so(command: dict[str, str], tmp_path: P
     assert line.startswith("Redis does not answer (")
 
 
-@pytest.mark.slow
 async def test_reset_password_sets_it_and_ends_the_sessions(
     command: dict[str, str], tmp_path: Path, make_settings: Callable[..., Settings]
 ) -> None:
@@ -198,7 +194,6 @@ async def test_reset_password_sets_it_and_ends_the_sessions(
     assert piped(command, tmp_path, b"short", "reset-password", "bob")[0] == 2
 
 
-@pytest.mark.slow
 async def test_remove_second_factors_takes_them_and_ends_the_sessions(
     command: dict[str, str], tmp_path: Path, make_settings: Callable[..., Settings]
 ) -> None:
@@ -214,7 +209,6 @@ async def test_remove_second_factors_takes_them_and_ends_the_sessions(
     assert piped(command, tmp_path, b"", "remove-second-factors", "nobody") == (2, "no user has this name")
 
 
-@pytest.mark.slow
 def test_create_admin_force_makes_another_administrator(command: dict[str, str], tmp_path: Path) -> None:
     assert piped(command, tmp_path, NEW.encode())[0] == 0
     done = piped(command, tmp_path, NEW.encode(), "create-admin", "--force", "bob")

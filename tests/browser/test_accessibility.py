@@ -17,7 +17,7 @@ from tests.helpers.sockets import free_port
 from tests.helpers.valkey import Valkey
 from tests.helpers.waiting import until
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 LOOKS: dict[str, dict[str, Any]] = {
     "desk": {"viewport": {"width": 1280, "height": 800}, "color_scheme": "light"},
     "phone": {"viewport": {"width": 375, "height": 812}, "color_scheme": "dark", "locale": "zh-CN"},
@@ -66,7 +66,6 @@ def check(page: Page, look: str) -> None:
         assert page.evaluate(TOO_SMALL, FINGER) == [], page.url
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("look", LOOKS)
 def test_everybody_can_use_every_page(
     meet: Callable[..., Visitor], fresh: Process, mail_server: SmtpFake, look: str

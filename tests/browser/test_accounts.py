@@ -15,7 +15,7 @@ from tests.helpers.service import Process, process
 from tests.helpers.valkey import Valkey
 from tests.helpers.waiting import until
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 Meet = Callable[..., Visitor]
 Say = Callable[[str], str]
 PHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605 Version/18.0 Mobile Safari/604.1"
@@ -27,7 +27,6 @@ def fill(page: Page, say: Say, name: str, password: str, button: str) -> None:
     page.get_by_role("main").get_by_role("button", name=say(button)).click()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("javascript", [True, False], ids=["script", "plain"])
 @pytest.mark.parametrize("locale", ["en", "zh"])
 def test_from_the_setup_link_to_throwing_a_device_out(
@@ -73,7 +72,6 @@ def test_from_the_setup_link_to_throwing_a_device_out(
     expect(other.get_by_role("heading", name=say("Sign in"))).to_be_visible()
 
 
-@pytest.mark.slow
 def test_setup_link_is_used_once(fresh: Process, meet: Meet) -> None:
     alice, eve = meet(), meet()
     page, late = alice.tab(link_of(fresh)), eve.tab(link_of(fresh))
@@ -84,7 +82,6 @@ def test_setup_link_is_used_once(fresh: Process, meet: Meet) -> None:
     forgive(eve, 404)
 
 
-@pytest.mark.slow
 def test_a_password_is_changed_and_a_token_made(fresh: Process, meet: Meet) -> None:
     alice = meet()
     page = alice.tab(link_of(fresh))
@@ -108,7 +105,6 @@ def test_a_password_is_changed_and_a_token_made(fresh: Process, meet: Meet) -> N
     expect(page.get_by_text("You have no tokens.")).to_be_visible()
 
 
-@pytest.mark.slow
 def test_an_invited_person_signs_up_and_is_disabled(meet: Meet, short_folder: Path, server: Valkey) -> None:
     settings = {"port": "0", "redis_url": server.url, "registration": "invitation"}
     with process(short_folder / "invited", **settings) as service:

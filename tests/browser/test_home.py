@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import Visitor, forgive
 from tests.helpers.sockets import get
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 Meet = Callable[..., Visitor]
 
 
@@ -19,7 +19,6 @@ def background(page: Page) -> int:
     return sum(int(part) for part in colour.removeprefix("rgb(").removesuffix(")").split(","))
 
 
-@pytest.mark.slow
 def test_a_visitor_sees_the_number_rise_live(url: str, meet: Meet) -> None:
     alice, bob = meet(), meet()
     first = alice.tab(url)
@@ -43,7 +42,6 @@ def test_two_tabs_share_one_stream(url: str, meet: Meet) -> None:
     expect(second.locator("#visits")).to_have_text("Visit 3 just now")
 
 
-@pytest.mark.slow
 def test_language_switch_persists(url: str, meet: Meet) -> None:
     page = meet().tab(url)
     page.get_by_role("button", name="中文").click()
@@ -55,12 +53,10 @@ def test_language_switch_persists(url: str, meet: Meet) -> None:
     expect(page.locator("#visits")).to_have_text("This is visit 4")
 
 
-@pytest.mark.slow
 def test_a_chinese_browser_is_answered_in_chinese(visited: str, meet: Meet) -> None:
     expect(meet(locale="zh-CN").tab(visited).locator("#visits")).to_contain_text("这是第 ")
 
 
-@pytest.mark.slow
 def test_everything_works_without_javascript(url: str, meet: Meet) -> None:
     alice = meet(java_script_enabled=False)
     page = alice.tab(url)

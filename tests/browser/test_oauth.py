@@ -19,7 +19,7 @@ from tests.helpers.sockets import free_port
 from tests.helpers.valkey import Valkey
 from tests.helpers.waiting import until
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 Meet = Callable[..., Visitor]
 PHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148"
 CLIENT = Client("corp", "tallygate", "secret of the client")
@@ -89,7 +89,6 @@ def sign_up(page: Page, name: str) -> None:
     expect(page.get_by_role("link", name=name, exact=True)).to_be_visible()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("javascript", [True, False], ids=["script", "plain"])
 def test_sign_in_sign_out_and_second_sign_in_in_chromium(
     service: Process, meet: Meet, home: str, issuer: str, javascript: bool
@@ -114,7 +113,6 @@ def test_sign_in_sign_out_and_second_sign_in_in_chromium(
     expect(page.get_by_role("link", name="alice", exact=True)).to_be_visible()
 
 
-@pytest.mark.slow
 def test_fragment_of_a_protected_page_survives_the_provider(service: Process, meet: Meet, home: str) -> None:
     site = home.replace("127.0.0.1", "localhost")
     page = meet().tab(f"{site}/.tallygate/start?next=/live%3Fa=b#part%20two")
@@ -123,7 +121,6 @@ def test_fragment_of_a_protected_page_survives_the_provider(service: Process, me
     expect(page).to_have_url(f"{site}/live?a=b#part%20two")
 
 
-@pytest.mark.slow
 def test_second_browser_signs_in_without_questions(service: Process, meet: Meet, home: str) -> None:
     alice = meet()
     page = alice.tab(f"{home}/oauth/corp/start")
@@ -136,7 +133,6 @@ def test_second_browser_signs_in_without_questions(service: Process, meet: Meet,
     expect(page.get_by_role("link", name="alice", exact=True)).to_be_visible()
 
 
-@pytest.mark.slow
 def test_an_identity_is_linked_signed_in_with_and_unlinked(service: Process, meet: Meet, home: str) -> None:
     bob = meet()
     page = bob.tab(f"{home}/sign-up?next=/account")
@@ -162,7 +158,6 @@ def test_an_identity_is_linked_signed_in_with_and_unlinked(service: Process, mee
     expect(page.get_by_role("link", name="robert", exact=True)).to_be_visible()
 
 
-@pytest.mark.slow
 def test_a_linked_account_confirms_a_first_password_and_is_unlinked(service: Process, meet: Meet, home: str) -> None:
     alice = meet()
     page = alice.tab(f"{home}/oauth/corp/start?next=/account")
@@ -177,7 +172,6 @@ def test_a_linked_account_confirms_a_first_password_and_is_unlinked(service: Pro
     expect(page.get_by_role("link", name="Unlink")).to_have_count(0)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("locale", ["en", "zh"])
 def test_cancelled_consent_is_told_in_the_readers_language(
     service: Process, meet: Meet, home: str, locale: str
@@ -195,7 +189,6 @@ def test_cancelled_consent_is_told_in_the_readers_language(
     forgive(alice, 403)
 
 
-@pytest.mark.slow
 def test_cancelled_linking_returns_to_the_account(service: Process, meet: Meet, home: str) -> None:
     bob = meet()
     page = bob.tab(f"{home}/sign-up?next=/account")
@@ -207,7 +200,6 @@ def test_cancelled_linking_returns_to_the_account(service: Process, meet: Meet, 
     forgive(bob, 403)
 
 
-@pytest.mark.slow
 def test_signing_out_at_the_provider_ends_the_session_here(
     service: Process, meet: Meet, home: str, issuer: str
 ) -> None:
@@ -222,7 +214,6 @@ def test_signing_out_at_the_provider_ends_the_session_here(
     expect(page).to_have_url(f"{home}/sign-in?next=/account")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("browser", [PHONE, f"{PHONE} MicroMessenger/8.0.42"], ids=["outside", "inside"])
 def test_a_code_is_scanned_or_refused_with_wechat(service: Process, meet: Meet, home: str, browser: str) -> None:
     zhang = meet(locale="zh-CN", user_agent=browser, viewport={"width": 390, "height": 800})

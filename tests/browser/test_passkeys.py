@@ -9,7 +9,7 @@ from tests.browser.conftest import Visitor, link_of
 from tests.helpers.cast import PASSWORD
 from tests.helpers.service import Process
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 KEY = {
     "protocol": "ctap2",
     "transport": "internal",
@@ -24,7 +24,6 @@ def sign_out(page: Page) -> None:
     page.get_by_role("button", name="Sign out").click()
 
 
-@pytest.mark.slow
 def test_a_passkey_is_added_used_and_lost(fresh: Process, meet: Callable[..., Visitor]) -> None:
     home = fresh.url().replace("127.0.0.1", "localhost")
     page = meet().tab(link_of(fresh).replace("127.0.0.1", "localhost"))

@@ -62,6 +62,7 @@ def test_sigterm_before_it_has_started_is_a_success(start: Start) -> None:
         assert "Traceback" not in service.output
 
 
+@pytest.mark.slow
 def test_requests_in_flight_are_finished(start: Start) -> None:
     with start() as service:
         url = service.url()

@@ -11,6 +11,8 @@ from tests.helpers.service import Process, process
 from tests.helpers.sockets import PATIENCE, free_port, get
 from tests.helpers.waiting import until
 
+pytestmark = pytest.mark.slow
+
 AS_JSON = {"Accept": "application/json"}
 Start = Callable[..., AbstractContextManager[Process]]
 
@@ -30,7 +32,6 @@ def refused(folder: Path, *arguments: str, **settings: str) -> str:
     return line.removeprefix("tallygate: ")
 
 
-@pytest.mark.slow
 def test_one_command_starts_a_counting_service(short_folder: Path) -> None:
     folder = short_folder / "one"
     for expected in (1, 2):
@@ -42,7 +43,6 @@ def test_one_command_starts_a_counting_service(short_folder: Path) -> None:
     assert (folder / "data").is_dir()
 
 
-@pytest.mark.slow
 def test_two_workers_share_one_embedded_server_and_the_command_line(short_folder: Path) -> None:
     folder = short_folder / "two"
     folder.mkdir()
@@ -87,7 +87,6 @@ def test_taken_metrics_port_is_named(workers: str, tmp_path: Path) -> None:
     assert line.startswith(f"metrics_port: cannot listen on 127.0.0.1:{port} (Address already in use)")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_metrics_port_of_another_instance_is_taken(workers: str, short_folder: Path) -> None:
     """Its workers share the port; the metrics of two services by turns would be nobody's."""
@@ -97,27 +96,23 @@ def test_metrics_port_of_another_instance_is_taken(workers: str, short_folder: P
         assert refused(short_folder / "two", **settings).startswith("metrics_port: cannot listen on ")
 
 
-@pytest.mark.slow
 def test_a_data_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     line = refused(tmp_path, port="0", data_dir="file/data")
     assert line.startswith(f"data_dir: {tmp_path}/file/data cannot be used (Not a directory)")
 
 
-@pytest.mark.slow
 def test_a_data_folder_with_too_long_a_path_is_named(tmp_path: Path) -> None:
     line = refused(tmp_path, port="0", data_dir="d" * 120)
     assert "is too long for a socket in it" in line
     assert not (tmp_path / ("d" * 120)).exists()
 
 
-@pytest.mark.slow
 def test_a_log_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     line = refused(tmp_path, port="0", log_file="no/such/folder/service.log")
     assert line.startswith("log_file: no/such/folder/service.log cannot be written (No such file or directory)")
 
 
-@pytest.mark.slow
 def test_a_metrics_file_that_cannot_be_written_is_named(tmp_path: Path, start: Start) -> None:
     with start("--metrics-file", str(tmp_path)) as service:
         assert service.process.wait(PATIENCE) == 2
@@ -126,7 +121,6 @@ def test_a_metrics_file_that_cannot_be_written_is_named(tmp_path: Path, start: S
         ]
 
 
-@pytest.mark.slow
 def test_missing_temporary_folder_names_the_setting(short_folder: Path) -> None:
     """As in a container with a read-only root."""
     program = "import sys, tempfile, app.__main__ as m; tempfile.tempdir = '/nowhere'; sys.exit(m.main())"
@@ -135,7 +129,6 @@ def test_missing_temporary_folder_names_the_setting(short_folder: Path) -> None:
         assert service.output.splitlines()[1].startswith("tallygate: metrics_file: the workers' metrics need a file")
 
 
-@pytest.mark.slow
 def test_service_starts_without_redis(tmp_path: Path) -> None:
     with process(tmp_path, port="0", redis_url="redis://127.0.0.1:1", redis_timeout="0.2") as service:
         url = service.url()
@@ -144,7 +137,6 @@ def test_service_starts_without_redis(tmp_path: Path) -> None:
         assert service.end() == 0
 
 
-@pytest.mark.slow
 def test_service_listens_on_ipv6(start: Start) -> None:
     try:
         socket.create_server(("::1", 0), family=socket.AF_INET6).close()
@@ -154,7 +146,6 @@ def test_service_listens_on_ipv6(start: Start) -> None:
         assert service.url().startswith("http://[::1]:")
 
 
-@pytest.mark.slow
 def test_at_every_address_a_client_of_ipv4_is_shown_as_one(start: Start) -> None:
     with start(host="::") as service:
         port = service.url().rpartition(":")[2]

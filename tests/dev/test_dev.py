@@ -21,6 +21,8 @@ from tests.helpers.sockets import PATIENCE, free_port, free_ports
 from tests.helpers.valkey import Valkey
 from tests.helpers.waiting import until
 
+pytestmark = pytest.mark.slow
+
 SERVE = (sys.executable, "-m", "uvicorn", "app.main:app", "--reload", "--reload-dir", str(ROOT / "app"), "--port")
 DEV = ("-m", "dev")
 
@@ -65,7 +67,6 @@ def _command(folder: Path, session: int) -> str:
         return ""
 
 
-@pytest.mark.slow
 async def test_everybody_signs_in_by_both(service: Process) -> None:
     home = service.url()
     async with (
@@ -87,7 +88,6 @@ async def test_everybody_signs_in_by_both(service: Process) -> None:
         assert (refused.status_code, refused.headers["location"]) == (303, "/account")
 
 
-@pytest.mark.slow
 async def test_localhost_works_beside_127_0_0_1(service: Process) -> None:
     home = service.url().replace("127.0.0.1", "localhost")
     async with (
@@ -107,7 +107,6 @@ def terminate(service: Process) -> None:
     service.process.terminate()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("end", [press_ctrl_c, terminate])
 def test_one_signal_stops_all_processes(service: Process, end: Callable[[Process], None]) -> None:
     service.url()
@@ -118,7 +117,6 @@ def test_one_signal_stops_all_processes(service: Process, end: Callable[[Process
     assert "Traceback" not in service.output
 
 
-@pytest.mark.slow
 def test_providers_stop_with_the_command(node: str, preset: Path, tmp_path: Path) -> None:
     with process(tmp_path, sys.executable, "-c", "exit(7)", command=DEV, config=str(preset)) as service:
         assert service.process.wait(PATIENCE) == 7
@@ -135,7 +133,6 @@ def refusal(folder: Path, *command: str, **settings: str) -> str:
     return line
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["issuer", "open_url"])
 def test_a_taken_port_is_named(name: str, node: str, preset: Path, tmp_path: Path) -> None:
     found = re.search(rf'{name} = ".*:(\d+)"', preset.read_text("utf-8"))
@@ -164,7 +161,6 @@ def make_node(node: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cal
     return make
 
 
-@pytest.mark.slow
 def test_an_old_node_is_named(preset: Path, tmp_path: Path, make_node: Callable[[str], None]) -> None:
     make_node("echo v18.19.0")
     assert "needs Node.js 20 or newer" in refusal(tmp_path, "true", config=str(preset))

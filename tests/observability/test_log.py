@@ -189,6 +189,7 @@ def test_a_terminal_is_answered_in_words(monkeypatch: pytest.MonkeyPatch, capsys
     assert "\x1b[31mred" not in shown
 
 
+@pytest.mark.slow
 def test_on_a_terminal_an_access_line_is_short_and_at_once(tmp_path: Path, server: Valkey) -> None:
     leader, follower = pty.openpty()
     port = free_port()

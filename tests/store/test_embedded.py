@@ -143,6 +143,7 @@ async def test_a_folder_may_have_any_name(folder: Path, folders: list[Path], nam
     assert (folder / name / "appendonlydir").is_dir()
 
 
+@pytest.mark.slow
 def test_nothing_of_the_service_is_inherited(folder: Path) -> None:
     """A listening socket in there would keep the port after the service has gone."""
     with socket.socket() as listening:
