@@ -83,6 +83,7 @@ async def test_forms(service: Running, alice: httpx.AsyncClient, path: str, kind
     answered(await alice.post(path, content=body, headers=[(b"Content-Type", kind.encode())]))
 
 
+@pytest.mark.slow
 @HARD
 @given(path=st.sampled_from(["/api/session", "/api/account/tokens"]), kind=st.sampled_from(KINDS), body=BODIES)
 @example(path="/api/session", kind="application/json", body=b'{"a":' * 5000)
@@ -118,6 +119,7 @@ async def test_queries_and_headers(alice: httpx.AsyncClient, path: str, query: s
     answered(await alice.get(f"{path}?{query}", headers=raw))
 
 
+@pytest.mark.slow
 @HARD
 @given(segment=st.binary(max_size=30).map(quote_from_bytes))
 async def test_paths(alice: httpx.AsyncClient, cast: Cast, segment: str) -> None:

@@ -39,6 +39,7 @@ def secrets(workload: Document) -> set[str]:
     }
 
 
+@pytest.mark.slow
 def test_secret_comes_from_kubernetes_a_vault_or_a_file(k8s: Path, production: list[Document]) -> None:
     assert mounted_secret(production) == "tallygate-secrets"
     assert mounted_secret(valid(with_components(k8s, "existing-secret"))) == "tallygate"

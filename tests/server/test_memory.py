@@ -22,6 +22,7 @@ def loaded(pid: int, *names: str) -> list[str]:
     return [name for name in names if f"/{name}/" in maps or f"/{name}." in maps]
 
 
+@pytest.mark.slow
 def test_an_idle_worker_has_loaded_no_optional_library(short_folder: Path, server: Valkey) -> None:
     with process(short_folder / "idle", port="0", redis_url=server.url) as service:
         for path, status in {"/": 200, "/sign-in": 200, "/api/session": 401, "/ready": 200}.items():

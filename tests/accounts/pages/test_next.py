@@ -78,6 +78,7 @@ async def test_safe_next_is_followed(service: Running, cast: Cast, target: str) 
     assert (answer.status_code, answer.headers["location"]) == (303, target)
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(target=ASKED)
 @example(target="/%2509/evil.example")

@@ -123,6 +123,7 @@ def test_a_network_of_64_bits_is_one_address(address: IPv6Address, host: int) ->
     assert address_key(str(address)) != address_key(str(stranger))
 
 
+@pytest.mark.slow
 @given(st.text())
 def test_every_limited_text_has_a_key(text: str) -> None:
     assert address_key(text)
