@@ -41,7 +41,7 @@ faults: $(VENV)/dev.done ## Run the fault tests in full: kill, cut, fail over, f
 	@TALLYGATE_TEST_FAULTS=full $(BIN)/pytest -m faults -o faulthandler_timeout=1800 $(ARGS)
 
 test-containers: $(VENV)/dev.done ## Build and run the images, the compose file and the dev container (needs an engine)
-	@TALLYGATE_TEST_CONTAINERS=1 $(BIN)/pytest tests/containers $(ARGS)
+	@TALLYGATE_TEST_CONTAINERS=1 $(BIN)/pytest -o faulthandler_timeout=1800 tests/containers $(ARGS)
 
 test-kubernetes: $(VENV)/dev.done ## Apply manifests and chart to a real API server (KUBE_BIN: a folder with kube-apiserver and etcd)
 	@$(BIN)/pytest tests/kubernetes $(ARGS)
