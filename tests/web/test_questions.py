@@ -43,7 +43,7 @@ HARMLESS = {
 }  # fmt: skip
 """They add, or what they change can be changed back, or they are the end of a sign-in."""
 PROGRAMS = re.compile(
-    "/(api|c|busuanzi|countapi|g|verify|wechat)/|/oauth/{provider}/"
+    "/api$|/(api|c|busuanzi|countapi|g|verify|wechat)/|/oauth/{provider}/"
     "|/oauth2/(userinfo|introspect|revoke|token|par|device_authorization|register|authorize|end-session)$"
 )
 """Addresses of programs, and of browsers on their way between sites."""
