@@ -54,6 +54,7 @@ from app.web.lifespan import WebState
 from app.web.middleware import Middleware
 from app.web.proxies import Proxies
 from app.web.router import ExactRouter
+from app.web.streams import OpenStreams
 from app.web.templating import Pages
 from app.wechat.lifespan import WeChatState, open_wechat
 
@@ -133,7 +134,9 @@ async def _open_core(parts: Parts, stack: contextlib.AsyncExitStack) -> WebState
     store = await stack.enter_async_context(
         Store(open_topology(settings, stack), settings.redis_timeout, connect=connect)
     )
+    streams = OpenStreams()
     metrics.add(*_store_readings(store), *process_readings(lifecycle.descriptors.limit))
+    metrics.add(Reading("tallygate_streams", "Event streams and long polls open.", lambda: len(streams)))
     stack.callback(metrics.close)
     health = HealthChecks()
     health.refused = lambda: store.refusals.current
@@ -146,6 +149,7 @@ async def _open_core(parts: Parts, stack: contextlib.AsyncExitStack) -> WebState
         tracking=await stack.enter_async_context(Tracking(store)),
         lifecycle=lifecycle,
         health=health,
+        streams=streams,
     )
 
 

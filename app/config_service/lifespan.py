@@ -45,6 +45,7 @@ async def open_config_service(
     secret_values = SecretValues(Encryption(signing_keys(settings), "config"))
     config_store = ConfigStore(store, empty_namespace())
     namespaces = Namespaces(web["tracking"], config_store, secret_values, clock)
+    web["streams"].counts.append(lambda: namespaces.waiting)
     editor = Editor(config_store, namespaces, secret_values, clock)
     own = OwnSettings(web["live_settings"], secret_values)
     editor.checks[OWN] = own.check

@@ -22,7 +22,7 @@ async def stream(request: Request[ConfigState]) -> Response:
     version comes first.
     """
     snapshot, _, _ = await allowed(request, Role.READ)
-    admit(request.state["config_namespaces"].waiting, request.state["settings"])
+    admit(request)
     known = whole_number(request.headers.get("last-event-id", "")) or 0
     namespace = snapshot.namespace
     seen = known if 0 < known <= namespace.version else 0

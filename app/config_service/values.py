@@ -44,7 +44,7 @@ class ConfigValues(FastEndpoint):
             return _found(snapshot, right)
         if not seconds:
             return snapshot.not_modified, b""
-        if state["config_namespaces"].waiting >= state["settings"].max_streams:
+        if state["streams"].full(state["settings"]):
             return None
         return Deferred(state["config_namespaces"].wait(name, seconds), partial(_after, state, scope, snapshot))
 
@@ -68,7 +68,7 @@ class ConfigValues(FastEndpoint):
     async def _changed(self, request: Request[ConfigState], snapshot: Snapshot, seconds: int) -> tuple[Snapshot, Right]:
         """The snapshot and the right at the end of a wait: the right may have been removed meanwhile."""
         namespaces, name = request.state["config_namespaces"], snapshot.namespace.name
-        admit(namespaces.waiting, request.state["settings"])
+        admit(request)
         await namespaces.wait(name, seconds)
         request.scope.pop("tallygate.user", None)
         snapshot, _, right = await allowed(request, Role.READ)

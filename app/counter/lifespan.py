@@ -40,8 +40,9 @@ async def open_counter(web: WebState, metrics: Metrics) -> AsyncIterator[Counter
         web["health"].add("redis", counter.failure)
         live = Live(web["tracking"], counter, COUNTERS)
         tally = Tally(counter, most_waiting=web["settings"].max_queued_hits, changed=live.changed)
+        web["streams"].counts.append(lambda: live.watchers)
         web["health"].add_warning(tally.eviction_warning)
-        metrics.add(*_readings(tally, live))
+        metrics.add(*_readings(tally))
         async with background(web["lifecycle"], tally.run(), live.run()):
             try:
                 yield Counter(tally=tally, live=live)
@@ -49,12 +50,11 @@ async def open_counter(web: WebState, metrics: Metrics) -> AsyncIterator[Counter
                 await tally.flush(FLUSH_TIMEOUT)
 
 
-def _readings(tally: Tally, live: Live) -> list[Reading]:
+def _readings(tally: Tally) -> list[Reading]:
     return [
         Reading("tallygate_visits", "Visits counted.", lambda: tally.counted, counter=True),
         Reading("tallygate_visits_dropped", "Visits that found the queue full.", lambda: tally.dropped, counter=True),
         Reading("tallygate_visits_waiting", "Visits that Redis has not acknowledged yet.", lambda: tally.waiting),
         Reading("tallygate_batches", "Batches of visits applied.", lambda: tally.batches, counter=True),
         Reading("tallygate_journal_batches", "Batches kept until they are durable.", lambda: len(tally.journal)),
-        Reading("tallygate_streams", "Event streams open.", lambda: live.watchers),
     ]

@@ -28,7 +28,7 @@ async def visits(request: Request[CounterState]) -> Response:
 async def visit_events(request: Request[CounterState]) -> Response:
     """`GET /events/visits`: server-sent events, `visits` with the total as JSON: now, and after each change."""
     state = request.state
-    admit(state["live"].watchers, state["settings"])
+    admit(request)
     return event_stream(request, _events(state))
 
 

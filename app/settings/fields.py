@@ -160,7 +160,8 @@ class Settings(SessionSettings, HookSettings, MailSettings, PageSettings, Runtim
         10_000,
         ge=1,
         le=1_000_000,
-        description="Streams of visits, of sites, of configuration that a worker keeps open; more are answered 503.",
+        description="Event streams and long polls (visits, sites, configuration) that a worker keeps open together; "
+        "more are answered 503.",
     )
     max_queued_hits: int = Field(
         1_000_000,

@@ -64,6 +64,8 @@ async def open_sites(web: WebState, metrics: Metrics, clock: Callable[[], float]
         counter = HitCounter(senders, salts, UserAgents(), countries, frozenset(settings.referrer_spam), clock)
         postponed = PostponedHits(counter, clock)
         stats = SiteStats(StatsStore(store), clock)
+        live = LiveSites(stats, site_store)
+        web["streams"].counts.append(lambda: live.watchers)
         metrics.add(*_readings(senders, postponed))
         async with background(
             web["lifecycle"], senders.run(), postponed.run(), salts.rewrite_files(), _count_pending(site_store)
@@ -75,7 +77,7 @@ async def open_sites(web: WebState, metrics: Metrics, clock: Callable[[], float]
                     postponed_hits=postponed,
                     site_store=site_store,
                     site_stats=stats,
-                    live_sites=LiveSites(stats, site_store),
+                    live_sites=live,
                     hosts=SitesOfHosts(site_store, known),
                     importer=Importer(
                         store, lambda: web["live_settings"].current.max_import_bytes, settings.site_reached

@@ -10,6 +10,7 @@ from app.settings.live import LiveSettings
 from app.store.client import Store
 from app.store.rate_limit import RateLimiter
 from app.store.tracking import Tracking
+from app.web.streams import OpenStreams
 from app.web.templating import Pages
 
 
@@ -28,3 +29,4 @@ class WebState(HealthState):
     pages: Pages
     rate_limiter: RateLimiter
     tracking: Tracking
+    streams: OpenStreams

@@ -1,6 +1,6 @@
 """Event streams: their bound (`max_streams`) and their headers."""
 
-from collections.abc import AsyncIterable, Mapping
+from collections.abc import AsyncIterable, Callable, Mapping
 from typing import Any
 
 import structlog
@@ -16,11 +16,25 @@ HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 RETRY_AFTER = 30
 
 
-def admit(held: int, settings: Settings) -> None:
-    """Raises 503, and logs it, where as many streams or waiting requests are held as may be."""
-    most = settings.max_streams
-    if held >= most:
-        structlog.get_logger("app").warning("a stream is refused: max_streams are open", max_streams=most)
+class OpenStreams:
+    """The event streams and long polls of a worker. `max_streams` bounds their sum: each feature adds its count."""
+
+    def __init__(self) -> None:
+        self.counts: list[Callable[[], int]] = []
+
+    def __len__(self) -> int:
+        return sum(count() for count in self.counts)
+
+    def full(self, settings: Settings) -> bool:
+        return len(self) >= settings.max_streams
+
+
+def admit(request: Request[Any]) -> None:
+    """Raises 503, and logs it, where `max_streams` are open."""
+    settings = request.state["settings"]
+    if request.state["streams"].full(settings):
+        log = structlog.get_logger("app")
+        log.warning("a stream is refused: max_streams are open", max_streams=settings.max_streams)
         raise Unavailable(N_("Too many streams are open. Please try again in a moment."), retry_after=RETRY_AFTER)
 
 

@@ -14,6 +14,7 @@ from app.settings import Settings
 from tests.config_service.conftest import PATCH, Office
 from tests.helpers.api import program, token_for
 from tests.helpers.cast import make_cast, signed_in
+from tests.helpers.event_streams import stream
 from tests.helpers.service import running
 from tests.helpers.sockets import PATIENCE
 from tests.helpers.valkey import valkey
@@ -52,6 +53,19 @@ async def test_redis_away_reads_go_on_with_their_age_and_writes_do_not(
             assert (one.json(), "x-config-age" in one.headers) == (1, True)
             assert (await alice.patch("/api/config/shop", json={"a": 2}, headers=PATCH)).status_code == 503
             assert (await service.another_client().get("/api/config/shop")).status_code == 401
+
+
+async def test_a_stream_of_visits_leaves_no_room_for_a_long_poll(make_settings: Callable[..., Settings]) -> None:
+    async with running(make_settings(max_streams=1)) as service:
+        await make_cast(service)
+        alice = await signed_in(service, "alice")
+        await alice.post("/api/config", json={"name": "shop"})
+        tag = {"If-None-Match": (await alice.get("/api/config/shop")).headers["etag"]}
+        async with stream(service) as visits:
+            await visits.tells(0)
+            refused = await alice.get("/api/config/shop?wait=30", headers=tag)
+            assert (refused.status_code, refused.headers["retry-after"]) == (503, "30")
+            assert (await alice.get("/events/config/shop")).status_code == 503
 
 
 async def streamed(office: Office, path: str, events: int, last: str = "") -> list[tuple[str, object]]:

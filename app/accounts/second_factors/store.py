@@ -259,7 +259,10 @@ class SecondFactors:
         if not looks_like_secret(secret):
             return None
         found = await self._store.idempotent("GET", own_keys.pending_sign_in(digest(secret)))
-        return PendingSignIn(**orjson.loads(found)) if found is not None else None
+        try:
+            return PendingSignIn(**orjson.loads(found)) if found is not None else None
+        except TypeError:
+            return None  # of another version, during a rolling update: the user signs in again
 
     async def end_pending(self, secret: str) -> None:
         await self._store.idempotent("DEL", own_keys.pending_sign_in(digest(secret)))

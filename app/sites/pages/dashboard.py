@@ -151,7 +151,7 @@ def _chart(figures: Figures, interval: str) -> Chart:
 async def events(request: Request[SitesState]) -> Response:
     """`GET /events/sites/{id}`: server-sent events, `site` with today's figures and the newest hits."""
     site, _ = await visible_site(request)
-    admit(request.state["live_sites"].watchers, request.state["settings"])
+    admit(request)
     return event_stream(request, _events(request, site))
 
 

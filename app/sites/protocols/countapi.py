@@ -153,7 +153,7 @@ async def _change(request: Request[SitesState], what: str, counter: str) -> Resp
 
 
 async def _stream(request: Request[SitesState], counter: str) -> Response:
-    admit(request.state["live_sites"].watchers, request.state["settings"])
+    admit(request)
     return event_stream(request, _values(request, counter), HEADERS | STREAM_HEADERS)
 
 
