@@ -1,6 +1,7 @@
 """deploy/compose.sentinel.yaml: the primary is killed under load, and every visit is counted."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -8,9 +9,15 @@ from tests.containers.engine import docker, until
 from tests.containers.project import Project, project
 
 
-@pytest.fixture
-def compose(image: str) -> Iterator[Project]:
-    with project(image, COMPOSE_FILE="compose.yaml:deploy/compose.sentinel.yaml") as compose:
+@pytest.fixture(params=["", "a-password-of-the-test"])
+def compose(image: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Project]:
+    settings = {"COMPOSE_FILE": "compose.yaml:deploy/compose.sentinel.yaml"}
+    if request.param:
+        file = tmp_path / "redis-password"
+        file.write_text(request.param)
+        file.chmod(0o644)  # the users of the containers read it
+        settings["REDIS_PASSWORD_FILE"] = str(file)
+    with project(image, **settings) as compose:
         yield compose
 
 

@@ -34,6 +34,14 @@ def compose(folder: Path, password: str) -> tuple[str, dict[str, str]]:
     return _local(script, folder).replace("/run/secrets/redis_password", str(secret)), {}
 
 
+def sentinel(folder: Path, password: str) -> tuple[str, dict[str, str]]:
+    secret = folder / "redis_password"
+    secret.write_text(f"{password}\n" if password else "", "utf-8")
+    replica = yaml_of("deploy/compose.sentinel.yaml")["services"]["redis-replica"]
+    script = replica["command"][-1].replace("$$", "$").replace("/run/secrets/redis_password", str(secret))
+    return _local(script, folder), replica["environment"]
+
+
 def _local(config: str, folder: Path) -> str:
     return config.replace("dir /data", f"dir {folder}\nport 0\nunixsocket {folder}/r.sock")
 
@@ -53,7 +61,7 @@ def started(start: Start, folder: Path, password: str) -> Iterator[Path]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("start", [kubernetes, compose])
+@pytest.mark.parametrize("start", [kubernetes, compose, sentinel])
 def test_redis_asks_for_the_password_that_it_is_given(start: Start, short_folder: Path) -> None:
     for password in ("", PASSWORD):
         folder = short_folder / f"{start.__name__}-{len(password)}"
@@ -68,6 +76,9 @@ def test_redis_asks_for_the_password_that_it_is_given(start: Start, short_folder
             url = with_password(f"unix://{socket}", password) if password else f"unix://{socket}"
             with redis.Redis.from_url(url, socket_timeout=PATIENCE) as client:
                 assert client.config_get("appendonly") == {"appendonly": "yes"}
+                if start is sentinel:
+                    assert client.config_get("masterauth") == {"masterauth": password}
+                    assert client.config_get("replicaof") == {"replicaof": "redis 6379"}
 
 
 @pytest.mark.parametrize("url", ["redis://redis:6379/0", "rediss://alice@redis", "redis+sentinel://a:1,b:2/tallygate"])

@@ -9,7 +9,7 @@ import pytest
 from tests.helpers.service import process
 from tests.helpers.valkey import Valkey
 
-OPTIONAL = ("cryptography", "cbor2", "jsonschema_rs", "ua_parser_rs", "_sqlite3", "maxminddb")
+OPTIONAL = ("cryptography", "cbor2", "jsonschema_rs", "ua_parser_rs", "maxminddb")
 """Compiled parts of libraries that only some requests use."""
 
 

@@ -95,7 +95,7 @@ async def test_forgotten_hash_is_read_again(pair: tuple[Store, Tracked]) -> None
     [
         lambda tracking: tracking.changed([b"j", b"k"]),
         lambda tracking: tracking.changed(None),  # FLUSHALL
-        lambda tracking: tracking.lost(),
+        lambda tracking: tracking.lost(object()),
     ],
 )
 async def test_a_hash_that_is_invalidated_while_it_is_read_is_not_cached(
