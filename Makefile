@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command 'make lock'
 ARGS ?=
-JOBS ?= auto
+JOBS ?=
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"$$/\1/p' app/__init__.py)
 
 .PHONY: help install run dev test test-all test-containers test-kubernetes check faults format bench lock kind docs messages clean
@@ -28,13 +28,14 @@ dev: $(VENV)/dev.done ## Run it with reload; PROVIDERS=1: with an OpenID provide
 # Empty is off: without cached bytecode pytest rewrites all tests in each worker, and each start compiles the application.
 test test-all faults: export PYTHONDONTWRITEBYTECODE =
 
+# Half of a test's time is waiting: four processes keep two cores busy.
 test: $(VENV)/dev.done ## Run the tests but the slow ones; ARGS=tests/counter: some of them; JOBS=0: in one process
-	@$(BIN)/pytest --numprocesses $(JOBS) --maxprocesses 4 -m "not slow" $(ARGS)
+	@$(BIN)/pytest --numprocesses $(or $(JOBS),4) -m "not slow" $(ARGS)
 
 # A test that waits for a browser or a process may miss its deadline on a busy machine: it is repeated once, and named.
 test-all: $(VENV)/dev.done ## Run all tests, with coverage: what CI runs
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest --reruns 1 --numprocesses $(JOBS) --maxprocesses 4 $(ARGS)
+	@$(BIN)/coverage run -m pytest --reruns 1 --numprocesses $(or $(JOBS),auto) --maxprocesses 4 $(ARGS)
 	@$(BIN)/coverage combine --quiet && $(BIN)/coverage report $(if $(ARGS),--fail-under=0)
 
 faults: $(VENV)/dev.done ## Run the fault tests in full: kill, cut, fail over, for some ten minutes
