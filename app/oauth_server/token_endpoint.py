@@ -44,7 +44,10 @@ async def _by_code(provider: Provider, client: Client, parameters: Parameters) -
     """
     family = await _family(provider, client, required(parameters, "code"), CODE)
     if not family.generation:
-        if parameters.get("redirect_uri", family.redirect_uri) != family.redirect_uri:
+        redirect_uri = parameters.get("redirect_uri")
+        if redirect_uri is None and family.challenge is None and "openid" in family.scopes:
+            raise OAuthError("invalid_request", "redirect_uri is required")  # RFC 6749, 4.1.3: nothing else binds it
+        if redirect_uri not in (None, family.redirect_uri):
             raise OAuthError("invalid_grant", "redirect_uri differs from the one of the authorization request")
         _check_verifier(family, parameters.get("code_verifier"))
     user = await _user(provider, family, client)

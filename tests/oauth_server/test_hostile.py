@@ -129,6 +129,15 @@ async def test_verifier_without_a_challenge_is_refused(app: RelyingParty) -> Non
     assert (await app.redeem(code, code_verifier=VERIFIER)).json()["error"] == "invalid_grant"
 
 
+async def test_a_code_without_pkce_needs_its_redirect_uri(app: RelyingParty) -> None:
+    app.client = "old"
+    code = await app.code(code_challenge=None, code_challenge_method=None)
+    refused = await app.token(grant_type="authorization_code", code=code)
+    assert (refused.status_code, refused.json()["error"]) == (400, "invalid_request")
+    assert "redirect_uri" in refused.json()["error_description"]
+    assert (await app.token(grant_type="authorization_code", code=code, redirect_uri=BACK)).status_code == 200
+
+
 @pytest.mark.parametrize(
     ("form", "code"),
     [
