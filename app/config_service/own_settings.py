@@ -12,7 +12,7 @@ from app.web.errors import Unprocessable
 from app.web.i18n import N_
 
 HELP: Mapping[str, str] = {
-    "registration": N_("Who may sign up: nobody, who has an invitation link, or everybody."),
+    "registration": N_("Who may sign up: no one, people with an invitation link, or everyone."),
     "second_factor": N_("Who has to have a passkey or an authenticator app."),
     "announcement": N_("A sentence above all pages, such as a maintenance that is due."),
     "rate_limits": N_("Limits that differ from the usual ones, by name."),

@@ -187,7 +187,7 @@ class Sessions:
     async def authenticated_again(self, scope: Scope, amr: Iterable[str]) -> Session:
         """The session goes on under a new id (ASVS 5.0, 7.2.4), and with what its identity provider says of it."""
         now = await self.open(scope)
-        assert now is not None  # whoever authenticates again is signed in
+        assert now is not None  # only a signed-in user authenticates again
         return await self.begin(scope, now.user, now.auth_method, now.recheck_at, amr=amr, groups=now.groups)
 
     def _new(self, scope: Scope, user: str, auth_method: str, before: Session | None = None) -> Session:

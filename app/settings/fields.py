@@ -78,7 +78,7 @@ class Settings(SessionSettings, HookSettings, MailSettings, PageSettings, Runtim
         description="Former secret keys, and the next one, separated by commas: they verify, and do not sign.",
     )
     registration: Literal["closed", "invitation", "open"] = Field(
-        "closed", description="Who may sign up: nobody, who has an invitation link, or everybody."
+        "closed", description="Who may sign up: no one, people with an invitation link, or everyone."
     )
     oauth: Annotated[dict[str, dict[str, Any]], NoDecode, AfterValidator(provider_names)] = Field(
         {},
