@@ -38,7 +38,10 @@ SETTLE = Script("redis.call('HDEL', KEYS[2], ARGV[1]) redis.call('ZREM', KEYS[1]
 
 
 class DelayedQueue:
-    """`keys`: a sorted set of ids by when they are due, and a hash of the jobs. Coroutines raise StoreUnavailable."""
+    """`keys`: a sorted set of ids by when they are due (Unix seconds), and a hash of the jobs, `most` at most.
+
+    Coroutines raise StoreUnavailable.
+    """
 
     def __init__(self, store: Store, keys: Sequence[str], most: int) -> None:
         self._store = store

@@ -68,7 +68,9 @@ class Subscriptions:
     async def _keep_subscribed(self) -> None:
         while True:
             self._changed.clear()
-            wanted = [(connection, channel) for connection in self._store.open_connections for channel in self._queues]
+            open_now = self._store.open_connections
+            self._subscribed = {pair for pair in self._subscribed if pair[0] in open_now}  # one may be lost in between
+            wanted = [(connection, channel) for connection in open_now for channel in self._queues]
             missing = [pair for pair in wanted if pair not in self._subscribed and not self._is_refused(pair[1])]
             await asyncio.gather(*(self._subscribe(*pair) for pair in missing))
             with suppress(TimeoutError):
