@@ -1,6 +1,5 @@
 """The authorization endpoint: validates the request, signs the user in, asks for consent, and returns a code."""
 
-import asyncio
 import secrets
 from dataclasses import replace
 from urllib.parse import urlencode, urlsplit
@@ -219,7 +218,6 @@ async def _finish(
 ) -> Response:  # fmt: skip
     provider = request.state["oauth_server"]
     now = provider.clock()
-    scopes = waiting.scopes if grant is None else tuple(dict.fromkeys((*grant.scopes, *waiting.scopes)))
     if waiting.consented or grant is None:
         await audit(request, Event.CONSENT_GIVEN, user=user, detail=f"{client.id}: {' '.join(waiting.scopes)}")
     family_id = new_family_id()
@@ -231,10 +229,8 @@ async def _finish(
     )  # fmt: skip
     if client.logout_uri is not None and session.root:
         await provider.backchannel.store.sign_in(session.root, client.id)
-    await asyncio.gather(
-        provider.store.save_grant(user.id, Grant(client.id, scopes, grant.first if grant else now, now)),
-        provider.store.begin(family),
-    )
+    await provider.store.use_grant(user.id, client.id, waiting.scopes, grant)
+    await provider.store.begin(family)
     return await answer(request, waiting, {"code": provider.issuing.tokens.code(family.id)}, after_form=after_form)
 
 

@@ -12,7 +12,7 @@ from app.oauth_server.device_store import DEVICE_LIFETIME, INTERVAL, Device
 from app.oauth_server.endpoint import authorization_of, form_parameters, issuer_of, oauth_endpoint, open_routes
 from app.oauth_server.errors import OAuthError
 from app.oauth_server.lifespan import OAuthServerState
-from app.oauth_server.models import Client, Family, Grant
+from app.oauth_server.models import Client, Family
 from app.oauth_server.scopes import SCOPES, allowed_scopes
 from app.oauth_server.tokens import new_family_id, sid_of
 from app.store.rate_limit import Rule, address_key
@@ -107,8 +107,7 @@ async def _allow(request: DeviceRequest, user: User, client: Client, device: Dev
         offline="offline_access" in device.scopes, created=now,
     )  # fmt: skip
     await audit(request, Event.CONSENT_GIVEN, user=user, detail=f"{client.id}: {' '.join(device.scopes)}")
-    scopes = device.scopes if grant is None else tuple(dict.fromkeys((*grant.scopes, *device.scopes)))
-    await provider.store.save_grant(user.id, Grant(client.id, scopes, grant.first if grant else now, now))
+    await provider.store.use_grant(user.id, client.id, device.scopes, grant)
     await provider.store.begin(family, DEVICE_LIFETIME)
     if await provider.devices.decide(device, family.id):
         return True

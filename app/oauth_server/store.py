@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any, Literal
 
@@ -23,6 +23,9 @@ REFRESH_LIFETIME = 30 * DAY
 REFRESH_GRACE = 10
 """Seconds in which the former refresh token still returns the current one: a response may be lost."""
 REQUEST_LIFETIME = 900
+GRANT_USE_INTERVAL = 60
+"""Seconds between two writes of a grant's last use: a write invalidates every worker's cache."""
+MAX_NEW_FAMILIES = 1000
 # A retry of the same attempt after a lost reply is no replay. A code that is used twice revokes its tokens.
 REDEEM = Script("""
 local family, attempt, lifetime = KEYS[1], ARGV[1], ARGV[2]
@@ -54,6 +57,16 @@ end
 redis.call('DEL', family)
 return 0
 """)
+BEGIN = Script("""
+redis.call('HSET', KEYS[1], unpack(ARGV, 2))
+redis.call('EXPIRE', KEYS[1], ARGV[1])
+""")
+INDEX = Script("""
+local index, family, now, lifetime = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
+redis.call('ZADD', index, now, family)
+redis.call('ZREMRANGEBYSCORE', index, '-inf', now - lifetime - 1)
+redis.call('EXPIRE', index, 2 * lifetime)
+""")
 REVOKE_ACCESS = Script("""
 if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], 'b', ARGV[1]) end
 """)
@@ -64,6 +77,8 @@ class OAuthStore:
         self._store = store
         self._clock = clock
         self._families = TrackedHashes(tracking, parse_family)
+        self._grants = TrackedHashes(tracking, _parse_grants)
+        self._new: dict[str, Family] = {}
         self._salt = ""
 
     def cached_family(self, family_id: str) -> Family | None:
@@ -72,20 +87,25 @@ class OAuthStore:
     async def family(self, family_id: str) -> Family | None:
         return await self._families.read(keys.family(family_id))
 
+    async def family_of_code(self, family_id: str) -> Family | None:
+        """As `family`, without asking Redis if this worker began it: `redeem` decides whether the code is still good."""
+        return self._new.get(family_id) or await self.family(family_id)
+
     async def begin(self, family: Family, lifetime: int = CODE_LIFETIME) -> None:
         """Stores a family whose code may be redeemed for `lifetime` seconds."""
         name, index = keys.family(family.id), keys.families(family.user)
         await asyncio.gather(
-            self._store.idempotent("HSET", name, *_family_fields(family)),
-            self._store.idempotent("EXPIRE", name, lifetime),
-            self._store.idempotent("ZADD", index, int(family.created), family.id),
-            self._store.idempotent("ZREMRANGEBYSCORE", index, "-inf", int(family.created) - REFRESH_LIFETIME - 1),
-            self._store.idempotent("EXPIRE", index, 2 * REFRESH_LIFETIME),
+            INDEX.run(self._store, [index], family.id, int(family.created), REFRESH_LIFETIME),
+            BEGIN.run(self._store, [name], lifetime, *_family_fields(family)),
         )
+        if len(self._new) >= MAX_NEW_FAMILIES:
+            del self._new[next(iter(self._new))]
+        self._new[family.id] = family
 
     async def redeem(self, family: Family, *, replayed: Literal["end", "keep"] = "end") -> bool:
         """Redeems the code. `replayed` is the effect of a second use on the family."""
         name = keys.family(family.id)
+        self._new.pop(family.id, None)
         outcome = await REDEEM.run(self._store, [name], secrets.token_hex(8), REFRESH_LIFETIME, replayed)
         self._families.forget(name)
         return bool(outcome == b"ok")
@@ -94,13 +114,12 @@ class OAuthStore:
         """The generation of the next refresh token; 0 if this one was used before, which revokes the family."""
         name = keys.family(family.id)
         now = f"{self._clock():.0f}"
-        rotated: int = await ROTATE.run(self._store, [name], presented, now, REFRESH_GRACE, REFRESH_LIFETIME)
+        rotated, _ = await asyncio.gather(
+            ROTATE.run(self._store, [name], presented, now, REFRESH_GRACE, REFRESH_LIFETIME),
+            INDEX.run(self._store, [keys.families(family.user)], family.id, now, REFRESH_LIFETIME),
+        )
         self._families.forget(name)
-        if rotated:
-            index = keys.families(family.user)
-            await self._store.idempotent("ZADD", index, "XX", int(self._clock()), family.id)
-            await self._store.idempotent("EXPIRE", index, 2 * REFRESH_LIFETIME)
-        return rotated
+        return int(rotated)
 
     async def end(self, family: Family) -> None:
         """Revokes all tokens of a family."""
@@ -121,20 +140,26 @@ class OAuthStore:
             await self._store.idempotent("ZREM", keys.families(user_id), *gone)
         return [family for family in found if family is not None]
 
-    async def grants(self, user_id: str) -> dict[str, Grant]:
-        found = await self._store.idempotent("HGETALL", keys.grants(user_id))
-        return {client.decode(): _grant(client.decode(), value) for client, value in found.items()}
+    async def grants(self, user_id: str) -> Mapping[str, Grant]:
+        return await self._grants.read(keys.grants(user_id)) or {}
 
     async def grant(self, user_id: str, client_id: str) -> Grant | None:
-        value = await self._store.idempotent("HGET", keys.grants(user_id), client_id)
-        return None if value is None else _grant(client_id, value)
+        return (await self.grants(user_id)).get(client_id)
 
-    async def save_grant(self, user_id: str, grant: Grant) -> None:
+    async def use_grant(self, user_id: str, client_id: str, scopes: tuple[str, ...], former: Grant | None) -> None:
+        """Adds the scopes to the grant, and notes its use, to the minute."""
+        now = self._clock()
+        if former is not None:
+            scopes = tuple(dict.fromkeys((*former.scopes, *scopes)))
+            if scopes == former.scopes and now - former.last < GRANT_USE_INTERVAL:
+                return
+        grant = Grant(client_id, scopes, now if former is None else former.first, now)
         value = orjson.dumps({"scopes": grant.scopes, "first": grant.first, "last": grant.last})
         await asyncio.gather(
             self._store.idempotent("HSET", keys.grants(user_id), grant.client, value),
             self._store.idempotent("ZADD", keys.users(grant.client), int(grant.last), user_id),
         )
+        self._grants.forget(keys.grants(user_id))
 
     async def users_of(self, client_id: str, limit: int) -> tuple[list[tuple[str, float]], int]:
         """(users with a grant and when they last signed in, the latest first; how many there are)."""
@@ -148,6 +173,7 @@ class OAuthStore:
     async def withdraw(self, user_id: str, client_id: str) -> bool:
         """Deletes a grant and revokes its families. Returns whether there was one."""
         removed = await self._store.idempotent("HDEL", keys.grants(user_id), client_id)
+        self._grants.forget(keys.grants(user_id))
         await self._store.idempotent("ZREM", keys.users(client_id), user_id)
         ended = [family for family in await self.families_of(user_id) if family.client == client_id]
         await asyncio.gather(*map(self.end, ended))
@@ -230,6 +256,6 @@ def _pairs(reply: list[Any]) -> list[tuple[bytes, bytes]]:
     return list(zip(reply[::2], reply[1::2], strict=True))
 
 
-def _grant(client_id: str, value: bytes) -> Grant:
-    fields = orjson.loads(value)
-    return Grant(client_id, tuple(fields["scopes"]), fields["first"], fields["last"])
+def _parse_grants(_: str, fields: Fields) -> dict[str, Grant]:
+    parsed = ((client.decode(), orjson.loads(value)) for client, value in fields.items())
+    return {client: Grant(client, tuple(each["scopes"]), each["first"], each["last"]) for client, each in parsed}

@@ -121,7 +121,8 @@ def _narrowed(family: Family, scope: str | None) -> tuple[str, ...]:
 async def _family(provider: Provider, client: Client, text: str, kind: str) -> Family:
     """The family of a code or refresh token of this client. Raises OAuthError."""
     token = provider.issuing.tokens.read(text)
-    family = await provider.store.family(token.family) if token is not None and token.kind == kind else None
+    find = provider.store.family_of_code if kind == CODE else provider.store.family
+    family = await find(token.family) if token is not None and token.kind == kind else None
     if family is None or family.client != client.id or (kind == REFRESH and not family.generation):
         raise OAuthError("invalid_grant", BAD_GRANT)
     return family

@@ -60,7 +60,7 @@ async def test_outage_uses_up_no_code_or_token(
             raise StoreUnavailable("away", sent=False)
 
         away.setattr(service.state["oauth_server"].store, step, unavailable)
-        asked = app.refresh(refresh_token) if step == "rotate" else app.redeem(code)
+        asked = app.refresh(refresh_token) if step in {"rotate", "family"} else app.redeem(code)
         answer = await asked
         assert (answer.status_code, answer.json()["error"]) == (503, "temporarily_unavailable")
         assert answer.headers["retry-after"]
