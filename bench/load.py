@@ -4,7 +4,7 @@ import re
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,14 +40,24 @@ def wrk_version() -> str:
 
 
 def load(
-    url: str, headers: Mapping[str, str], seconds: int, core: int | None, form: str | None = None, pages: int = 1
+    url: str,
+    headers: Mapping[str, str],
+    seconds: int,
+    core: int | None,
+    form: str | None = None,
+    pages: int = 1,
+    script: Sequence[str] = (),
 ) -> Answers:
-    """Ask for a URL over 64 connections for so many seconds, POST a form to it, or ask as a proxy about many pages."""
+    """Ask for a URL over 64 connections for so many seconds, POST a form to it, or ask as a proxy about many pages; or
+    what a script of wrk asks: its path and its arguments.
+    """
     command = _command(url, headers, seconds)
     if form is not None:
         command += ["-s", str(POST), "--", form]
     elif pages > 1:
         command += ["-s", str(URIS), "--", str(pages)]
+    elif script:
+        command += ["-s", script[0], "--", *script[1:]]
     with on_core(core):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     return _parse(done.stdout, done.stderr)

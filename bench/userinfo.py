@@ -3,17 +3,15 @@
 It needs `wrk`. `hello` runs in the service's own environment.
 """
 
-import base64
 from dataclasses import replace
 
 from bench.arena import Arena, Server, arena
 from bench.command import run
 from bench.contestants import HELLO
 from bench.load import load, require_wrk
-from bench.sign_ins import PROVIDER, SECRET, RelyingParty
+from bench.sign_ins import BASIC, PROVIDER, RelyingParty
 
 SECONDS, ROUNDS = 3, 3
-BASIC = f"Basic {base64.b64encode(f'app:{SECRET}'.encode()).decode()}"
 HERE = replace(HELLO, command=HELLO.command.replace("{peers}/uvicorn", "{python} -m uvicorn"))
 
 

@@ -88,7 +88,7 @@ class OAuthStore:
         return await self._families.read(keys.family(family_id))
 
     async def family_of_code(self, family_id: str) -> Family | None:
-        """As `family`, without asking Redis if this worker began it: `redeem` decides whether the code is still good."""
+        """As `family`, without asking Redis if this worker began it: `redeem` decides whether its code is good."""
         return self._new.get(family_id) or await self.family(family_id)
 
     async def begin(self, family: Family, lifetime: int = CODE_LIFETIME) -> None:

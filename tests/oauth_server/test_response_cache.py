@@ -139,3 +139,13 @@ async def test_session_that_ends_at_another_worker_is_refused(
         async with asyncio.timeout(PATIENCE):
             while (await other.client.get("/oauth2/userinfo", headers=headers)).status_code == 200:
                 pass
+
+
+async def test_code_that_another_worker_exchanged_is_replayed(
+    make_settings: Callable[..., Settings], service: Running, app: RelyingParty, clock: Clock
+) -> None:
+    code = await app.code()
+    async with running(make_settings(public_url="http://tallygate.test", clients=clients()), clock) as other:
+        tokens = (await RelyingParty(other.client).redeem(code)).json()
+        assert (await app.redeem(code)).json()["error"] == "invalid_grant"
+        assert (await app.refresh(tokens["refresh_token"])).json()["error"] == "invalid_grant"

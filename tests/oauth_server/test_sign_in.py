@@ -231,3 +231,16 @@ async def test_service_signs_the_user_out(app: RelyingParty) -> None:
 
 def next_of(location: str) -> str:
     return parse_qs(urlsplit(location).query)["next"][0]
+
+
+async def test_sign_in_after_the_first_takes_three_commands(service: Running, app: RelyingParty, clock: Clock) -> None:
+    await app.sign_in()
+    (first,) = (await app.browser.get("/api/account/grants")).json()
+    before = service.state["store"].commands
+    await app.sign_in()
+    assert service.state["store"].commands - before == 3
+    assert (await app.browser.get("/api/account/grants")).json() == [first], "the last use is noted to the minute"
+    clock.move(61)
+    await app.sign_in()
+    (later,) = (await app.browser.get("/api/account/grants")).json()
+    assert (later["first"], later["last"]) == (first["first"], first["last"] + 61)

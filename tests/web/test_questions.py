@@ -12,7 +12,6 @@ from app.accounts.second_factors.passkeys import Passkey
 from app.accounts.second_factors.totp import new_totp_secret
 from app.accounts.users.identities import Identity
 from app.accounts.users.search import UserFilter
-from app.oauth_server.models import Grant
 from app.routes import all_routes
 from app.settings import Settings
 from tests.helpers.cast import Cast, make_cast, signed_in
@@ -65,7 +64,7 @@ async def some_of_everything(service: Running, cast: Cast, alice: httpx.AsyncCli
     await state["second_factors"].set_totp(cast.bob.id, new_totp_secret(), 1)
     await state["second_factors"].add_passkey(cast.alice.id, Passkey("aWQ", "laptop", "", 0, created=1.0))
     await state["accounts"].set_admin(cast.charlie.id, True)
-    await state["oauth_server"].store.save_grant(cast.alice.id, Grant("wiki", ("openid",), 1.0, 1.0))
+    await state["oauth_server"].store.use_grant(cast.alice.id, "wiki", ("openid",), None)
     await alice.post("/admin/clients", data={"name": "Wiki", "redirect_uris": "https://w.example/x", "kind": "server"})
     await alice.post("/admin/invitations", data={"days": "7"})
     service_page = (await alice.post("/admin/services", data={"name": "orders"})).headers["location"]

@@ -6,7 +6,7 @@ from redis import Redis
 from app.accounts.second_factors.passkeys import Passkey
 from app.accounts.second_factors.totp import new_totp_secret
 from app.accounts.users.identities import Identity
-from app.oauth_server.models import Family, Grant
+from app.oauth_server.models import Family
 from tests.helpers.api import token_for
 from tests.helpers.cast import Cast, signed_in
 from tests.helpers.service import Running
@@ -60,7 +60,7 @@ async def owning(service: Running, cast: Cast, alice: httpx.AsyncClient) -> http
     await state["identities"].link(user, Identity("https://idp.example", "1", "corp", "Bob Lee"))
     await state["second_factors"].set_totp(user, new_totp_secret(), 1)
     await state["second_factors"].add_passkey(user, Passkey("aWQ", "laptop", "", 0, created=1.0))
-    await state["oauth_server"].store.save_grant(user, Grant("wiki", ("openid",), 1.0, 1.0))
+    await state["oauth_server"].store.use_grant(user, "wiki", ("openid",), None)
     await state["oauth_server"].store.begin(Family("f1", user, "first-party", (), (), "", "", 1.0, created=1.0))
     await alice.post(f"/admin/users/{user}/reset-link")
     return bob
