@@ -196,41 +196,37 @@ def user_json(user: User) -> dict[str, Any]:
 
 
 _session = partial(Operation, tag="session")
-_account = partial(Operation, tag="account", guarded=True)
-_tokens = partial(Operation, tag="tokens", guarded=True)
+_account = partial(Operation, tag="account", parameters={"id": "The session's id."}, guarded=True)
+_tokens = partial(Operation, tag="tokens", parameters={"id": "The token's id."}, guarded=True)
 SIGN_IN = _session(
-    "Sign in with a password, and a code if the user has a second factor",
-    {200: ("Signed in; the cookie is set.", CurrentUserModel)},
+    "Sign in with a password, and a code if the user has a second factor: sets the cookie",
+    CurrentUserModel,
     body=SignIn,
     problems=[401, 429],
 )
-SIGN_OUT = _session("Sign out", {204: ("Signed out.", None)})
-CURRENT = Operation("The signed-in user", {200: ("The user.", CurrentUserModel)}, tag="session", guarded=True)
-ACCOUNT = _account("The user's account", {200: ("The user.", UserModel)})
+SIGN_OUT = _session("Sign out")
+CURRENT = _session("The signed-in user", CurrentUserModel, guarded=True)
+ACCOUNT = _account("The user's account", UserModel)
 SESSIONS = _account(
-    "The user's sessions",
-    {200: ("The sessions, begun last first.", list[SessionModel])},
+    "The user's sessions, begun last first",
+    list[SessionModel],
     query={
         "offset": Query(
             "How many sessions to skip: a page has 50, and `Link` names the next one (RFC 8288).",
             {"type": "integer", "minimum": 0, "maximum": 999_999},
         )
     },
-    problems=[400],
 )
-END_SESSION = _account(
-    "End one session", {204: ("Ended.", None)}, parameters={"id": "The session's id."}, problems=[404]
-)
-TOKENS = _tokens("The user's API tokens", {200: ("The tokens, newest first.", list[TokenModel])})
+END_SESSION = _account("End one session")
+TOKENS = _tokens("The user's API tokens, newest first", list[TokenModel])
 CREATE_TOKEN = _tokens(
-    "Create an API token; requires recent authentication",
-    {201: ("The token, shown only once.", NewTokenModel)},
+    "Create an API token, which is shown once; requires recent authentication",
+    NewTokenModel,
+    status=201,
     body=CreateToken,
     problems=[409],
 )
-REVOKE_TOKEN = _tokens(
-    "Revoke an API token", {204: ("Revoked.", None)}, parameters={"id": "The token's id."}, problems=[404]
-)
+REVOKE_TOKEN = _tokens("Revoke an API token")
 
 routes = [
     ApiRoute("GET", "/api/session", CurrentSession(), CURRENT, name="current_session"),

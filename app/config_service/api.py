@@ -24,18 +24,18 @@ MAX_HISTORY = 200
 
 
 @admin_required
-async def create(request: Request[ConfigState], user: User) -> Response:
-    namespace = await create_namespace(request, user, await model_body(request, NewNamespace))
+async def create_namespace(request: Request[ConfigState], user: User) -> Response:
+    namespace = await new_namespace(request, user, await model_body(request, NewNamespace))
     return json_response(described(namespace, Right(Role.MANAGE, secrets=True)), 201)
 
 
-async def create_namespace(request: Request[ConfigState], user: User, new: NewNamespace) -> Namespace:
+async def new_namespace(request: Request[ConfigState], user: User, new: NewNamespace) -> Namespace:
     """Raises BadRequest, Conflict."""
     by = Principal(user.id, user.name, user.is_admin)
     return await request.state["config_editor"].create(new.name, new.json_schema, new.require_if_match, by)
 
 
-async def listed(request: Request[ConfigState]) -> Response:
+async def list_namespaces(request: Request[ConfigState]) -> Response:
     """`GET /api/config`: the namespaces that the user or service may read."""
     principal = await request.state["config_principals"].get(request.scope)
     return json_response({"namespaces": [described(each, right) for each, right in await visible(request, principal)]})
@@ -51,7 +51,7 @@ async def visible(request: Request[ConfigState], principal: Principal) -> list[t
     return found
 
 
-async def patch(request: Request[ConfigState]) -> Response:
+async def patch_config(request: Request[ConfigState]) -> Response:
     snapshot, principal, _ = await allowed(request, Role.WRITE)
     document = await json_body(request, MERGE_PATCH)
     if not isinstance(document, dict):
@@ -63,7 +63,7 @@ async def patch(request: Request[ConfigState]) -> Response:
     return _changed(namespace, changed)
 
 
-async def get_value(request: Request[ConfigState]) -> Response:
+async def config_value(request: Request[ConfigState]) -> Response:
     snapshot, _, right = await allowed(request, Role.READ)
     namespace = snapshot.namespace
     item = namespace.items.get(request.path_params["key"])
@@ -77,7 +77,7 @@ async def get_value(request: Request[ConfigState]) -> Response:
     return response
 
 
-async def put_value(request: Request[ConfigState]) -> Response:
+async def put_config_value(request: Request[ConfigState]) -> Response:
     snapshot, principal, _ = await allowed(request, Role.WRITE)
     key, value = request.path_params["key"], await json_body(request)
     new = key if request.headers.get("if-none-match", "").strip() == "*" else None
@@ -94,7 +94,7 @@ async def put_value(request: Request[ConfigState]) -> Response:
     return _changed(namespace, changed)
 
 
-async def delete_value(request: Request[ConfigState]) -> Response:
+async def delete_config_value(request: Request[ConfigState]) -> Response:
     snapshot, principal, _ = await allowed(request, Role.WRITE)
     key = request.path_params["key"]
 
@@ -110,7 +110,7 @@ async def delete_value(request: Request[ConfigState]) -> Response:
     return Response(status_code=204, headers=tag(namespace))
 
 
-async def get_schema(request: Request[ConfigState]) -> Response:
+async def config_schema(request: Request[ConfigState]) -> Response:
     """`GET /api/config/{ns}/schema`: null where there is none."""
     snapshot, _, _ = await allowed(request, Role.READ)
     response = json_response(snapshot.namespace.schema)
@@ -118,7 +118,7 @@ async def get_schema(request: Request[ConfigState]) -> Response:
     return response
 
 
-async def put_schema(request: Request[ConfigState]) -> Response:
+async def put_config_schema(request: Request[ConfigState]) -> Response:
     """`PUT /api/config/{ns}/schema`: null removes it."""
     snapshot, _, _ = await allowed(request, Role.MANAGE)
     document = await json_body(request)
@@ -127,12 +127,12 @@ async def put_schema(request: Request[ConfigState]) -> Response:
     return Response(status_code=204)
 
 
-async def get_access(request: Request[ConfigState]) -> Response:
+async def config_access(request: Request[ConfigState]) -> Response:
     snapshot, _, _ = await allowed(request, Role.MANAGE)
     return json_response({"users": await people(request, snapshot.namespace)})
 
 
-async def put_access(request: Request[ConfigState]) -> Response:
+async def put_config_access(request: Request[ConfigState]) -> Response:
     """`PUT /api/config/{ns}/access`: replaces all roles."""
     snapshot, _, _ = await allowed(request, Role.MANAGE)
     await set_access(request, snapshot.namespace.name, await model_body(request, Access))
@@ -160,7 +160,7 @@ async def people(request: Request[ConfigState], namespace: Namespace) -> dict[st
     return found
 
 
-async def history(request: Request[ConfigState]) -> Response:
+async def config_history(request: Request[ConfigState]) -> Response:
     snapshot, _, right = await allowed(request, Role.READ)
     limit = query_number(request, "limit", 1, MAX_HISTORY) or 50
     before = query_number(request, "before")
@@ -195,7 +195,7 @@ async def name_of(request: Request[ConfigState], by: str) -> str:
     return user.name if user is not None else by.removeprefix("service:")
 
 
-async def rollback(request: Request[ConfigState]) -> Response:
+async def roll_back_config(request: Request[ConfigState]) -> Response:
     snapshot, principal, _ = await allowed(request, Role.WRITE)
     to = await model_body(request, Rollback)
     namespace, changed = await request.state["config_editor"].rollback(

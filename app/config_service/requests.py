@@ -16,7 +16,6 @@ from app.web.policy import RoutePolicy
 
 LARGE_BODY = RoutePolicy(max_body_bytes=MAX_NAMESPACE_BYTES + 64 * 1024)
 MERGE_PATCH, JSON = "application/merge-patch+json", "application/json"
-"""Maximum digits of a number in a query: Python refuses to parse thousands of them."""
 
 
 async def allowed(request: Request[ConfigState], need: Role) -> tuple[Snapshot, Principal, Right]:

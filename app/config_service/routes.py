@@ -1,29 +1,82 @@
 """Every URL of the configuration service."""
 
+from functools import partial
+
 from starlette.routing import BaseRoute, Route
 
-from app.config_service import api, openapi
+from app.config_service import api
+from app.config_service.bodies import (
+    Access,
+    AccessModel,
+    Changed,
+    History,
+    NamespaceModel,
+    Namespaces,
+    NewNamespace,
+    Rollback,
+)
 from app.config_service.pages import namespace, namespaces
-from app.config_service.requests import LARGE_BODY
+from app.config_service.requests import LARGE_BODY, MERGE_PATCH
 from app.config_service.stream import stream
 from app.config_service.values import ConfigValues
-from app.web.openapi import ApiRoute
+from app.web.openapi import ApiRoute, Operation, Schema
 
 NS = "/api/config/{ns}"
+ANY: Schema = {"description": "Any JSON value."}
+VALUES: Schema = {"type": "object"}
+WHY = {"why": "The reason, for the history."}
+NOT_MODIFIED = {304: ("If-None-Match is the present version.", None)}
+
+_config = partial(
+    Operation, tag="configuration", parameters={"ns": "The namespace's name.", "key": "The key."}, guarded=True
+)
+_edit = partial(_config, problems=(412, 415, 422, 428))
+_change = partial(_edit, response=Changed, returns="The version, and the keys that changed.")
+VALUES_OF = _config(
+    "The values of a namespace",
+    VALUES,
+    returns="The values; ETag is the version. X-Config-Hidden names secrets that are left out.",
+    other_responses=NOT_MODIFIED,
+    query={
+        "version": "A former version.",
+        "wait": "Seconds, 60 at most, to wait for a change where If-None-Match is the present version.",
+    },
+)
+CREATE = _config("Create a namespace", NamespaceModel, status=201, body=NewNamespace, problems=(409, 415))
+LIST = _config("The namespaces that may be read, by name", Namespaces)
+PATCH = _change("Change values by a merge patch (RFC 7396)", query=WHY, body=VALUES, accepts=MERGE_PATCH)
+VALUE = _config("One value", ANY, other_responses=NOT_MODIFIED)
+PUT_VALUE = _change(
+    "Set one value",
+    query=WHY | {"secret": "`true` encrypts the value, and all later values of the key."},
+    body=ANY,
+)
+DELETE_VALUE = _edit("Remove one value", query=WHY)
+SCHEMA = _config("The JSON Schema, or null", ANY)
+PUT_SCHEMA = _edit("Set the schema, which every later change has to fit", body=ANY, problems=(409, 412, 415, 422, 428))
+ACCESS = _config("Roles by the users' names", AccessModel)
+PUT_ACCESS = _edit("Replace all roles", body=Access, problems=(409, 412, 415, 422, 428))
+HISTORY = _config(
+    "The versions, newest first",
+    History,
+    query={"limit": "How many, 200 at most.", "before": "Only older ones than this version."},
+)
+ROLLBACK = _change("Bring a version back", body=Rollback)
+
 routes: list[BaseRoute] = [
-    ApiRoute("GET", NS, ConfigValues(), openapi.VALUES_OF, name="config_values"),
-    ApiRoute("POST", "/api/config", api.create, openapi.CREATE, name="create_namespace"),
-    ApiRoute("GET", "/api/config", api.listed, openapi.LIST, name="list_namespaces"),
-    ApiRoute("PATCH", NS, api.patch, openapi.PATCH, name="patch_config", policy=LARGE_BODY),
-    ApiRoute("GET", f"{NS}/values/{{key}}", api.get_value, openapi.VALUE, name="config_value"),
-    ApiRoute("PUT", f"{NS}/values/{{key}}", api.put_value, openapi.PUT_VALUE, name="put_config_value"),
-    ApiRoute("DELETE", f"{NS}/values/{{key}}", api.delete_value, openapi.DELETE_VALUE, name="delete_config_value"),
-    ApiRoute("GET", f"{NS}/schema", api.get_schema, openapi.SCHEMA, name="config_schema"),
-    ApiRoute("PUT", f"{NS}/schema", api.put_schema, openapi.PUT_SCHEMA, name="put_config_schema"),
-    ApiRoute("GET", f"{NS}/access", api.get_access, openapi.ACCESS_OF, name="config_access"),
-    ApiRoute("PUT", f"{NS}/access", api.put_access, openapi.PUT_ACCESS, name="put_config_access"),
-    ApiRoute("GET", f"{NS}/history", api.history, openapi.HISTORY, name="config_history"),
-    ApiRoute("POST", f"{NS}/rollback", api.rollback, openapi.ROLLBACK, name="roll_back_config"),
+    ApiRoute("GET", NS, ConfigValues(), VALUES_OF, name="config_values"),
+    ApiRoute("POST", "/api/config", api.create_namespace, CREATE),
+    ApiRoute("GET", "/api/config", api.list_namespaces, LIST),
+    ApiRoute("PATCH", NS, api.patch_config, PATCH, policy=LARGE_BODY),
+    ApiRoute("GET", f"{NS}/values/{{key}}", api.config_value, VALUE),
+    ApiRoute("PUT", f"{NS}/values/{{key}}", api.put_config_value, PUT_VALUE),
+    ApiRoute("DELETE", f"{NS}/values/{{key}}", api.delete_config_value, DELETE_VALUE),
+    ApiRoute("GET", f"{NS}/schema", api.config_schema, SCHEMA),
+    ApiRoute("PUT", f"{NS}/schema", api.put_config_schema, PUT_SCHEMA),
+    ApiRoute("GET", f"{NS}/access", api.config_access, ACCESS),
+    ApiRoute("PUT", f"{NS}/access", api.put_config_access, PUT_ACCESS),
+    ApiRoute("GET", f"{NS}/history", api.config_history, HISTORY),
+    ApiRoute("POST", f"{NS}/rollback", api.roll_back_config, ROLLBACK),
     Route("/events/config/{ns}", stream, methods=["GET"]),
     *namespaces.routes,
     *namespace.routes,

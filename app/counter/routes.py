@@ -40,7 +40,7 @@ async def _events(state: CounterState) -> AsyncIterator[str]:
     yield "event: bye\ndata: {}\n\n"
 
 
-VISITS = Operation("The home page's visits, without counting one", {200: ("The total.", Visits)}, tag="visits")
+VISITS = Operation("The home page's visits, without counting one", Visits, tag="visits")
 
 routes = [
     Route("/", Home(), methods=["GET"]),

@@ -27,49 +27,49 @@ async def events(request: Request[HooksState]) -> Response:
 
 
 @admin_required
-async def create(request: Request[HooksState], user: User) -> Response:
+async def create_webhook(request: Request[HooksState], user: User) -> Response:
     """`POST /api/webhooks`: the secret is shown this once."""
     webhook, secret = await editing.create(request, user, await json_body(request, NewWebhook))
     return json_response(WebhookModel.model_validate(webhook).model_dump() | {"secret": secret}, 201)
 
 
 @admin_required
-async def listed(request: Request[HooksState], _: User) -> Response:
+async def list_webhooks(request: Request[HooksState], _: User) -> Response:
     found = await request.state["hooks_store"].webhooks()
     return json_response({"webhooks": [WebhookModel.model_validate(each) for each in in_order(found)]})
 
 
 @admin_required
-async def change(request: Request[HooksState], _: User) -> Response:
+async def change_webhook(request: Request[HooksState], _: User) -> Response:
     return json_response(
         WebhookModel.model_validate(await editing.change(request, await json_body(request, WebhookChange)))
     )
 
 
 @admin_required
-async def remove(request: Request[HooksState], _: User) -> Response:
+async def remove_webhook(request: Request[HooksState], _: User) -> Response:
     await editing.remove(request)
     return Response(status_code=204)
 
 
 @admin_required
-async def test(request: Request[HooksState], _: User) -> Response:
+async def send_test_event(request: Request[HooksState], _: User) -> Response:
     return json_response({"id": await editing.test(request)}, 202)
 
 
 @admin_required
-async def new_secret(request: Request[HooksState], _: User) -> Response:
+async def new_webhook_secret(request: Request[HooksState], _: User) -> Response:
     return json_response({"secret": await editing.new_key(request)}, 201)
 
 
 @admin_required
-async def remove_old_secret(request: Request[HooksState], _: User) -> Response:
+async def remove_webhook_secret(request: Request[HooksState], _: User) -> Response:
     await editing.remove_old_key(request)
     return Response(status_code=204)
 
 
 @admin_required
-async def deliveries(request: Request[HooksState], _: User) -> Response:
+async def webhook_deliveries(request: Request[HooksState], _: User) -> Response:
     webhook = await editing.find(request)
     before, limit = query_number(request, "before"), query_number(request, "limit")
     found = await request.state["hooks_store"].deliveries(webhook.id, before, min(limit or 50, MAX_DELIVERIES))
@@ -77,14 +77,14 @@ async def deliveries(request: Request[HooksState], _: User) -> Response:
 
 
 @admin_required
-async def send(request: Request[HooksState], _: User) -> Response:
+async def send_webhook_delivery(request: Request[HooksState], _: User) -> Response:
     """`POST /api/webhooks/{id}/deliveries/{delivery}/send`, by the delivery's id or its sequence number."""
     await send_again(request, request.path_params["delivery"])
     return Response(status_code=202)
 
 
 @admin_required
-async def send_since(request: Request[HooksState], _: User) -> Response:
+async def send_webhook_since(request: Request[HooksState], _: User) -> Response:
     webhook, body = await editing.find_enabled(request), await json_body(request, SendSince)
     number = await request.state["hooks_store"].send_since(webhook, body.since, request.state["hooks_clock"]())
     request.state["hooks_delivery"].wake()

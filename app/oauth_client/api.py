@@ -40,13 +40,14 @@ async def start(request: Request[OAuthState]) -> Response:
 
 
 _session = partial(Operation, tag="session")
-PROVIDERS = _session("List the providers", {200: ("The providers.", list[ProviderOption])})
+PROVIDERS = _session("List the providers", list[ProviderOption])
 START = _session(
     "Start a sign-in with a provider",
-    {200: ("The URL to send the browser to; it returns to `next`, signed in.", Started)},
+    Started,
+    returns="The URL to send the browser to; it returns to `next`, signed in.",
     parameters={"provider": "The provider's name."},
     body=Start,
-    problems=[403, 404, 413, 502],
+    problems=[502],
 )
 
 routes = [

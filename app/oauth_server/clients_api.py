@@ -107,26 +107,15 @@ def _json(client: Client) -> dict[str, Any]:
     return {"id": client.id, **to_table(client), "source": client.source, "created": client.created}
 
 
-ID = {"id": "The client's id."}
-_clients = partial(Operation, tag="clients", guarded=True)
-LIST = _clients(
-    "The services that sign people in here",
-    {200: ("The clients.", ClientList)},
-    query={"page": "From 1, of 50 each."},
-    problems=[403],
-)
-CREATE = _clients("Create a client", {201: ("The client.", NewClient)}, body=ClientBody, problems=[409])
-SHOW = _clients("A client", {200: ("The client.", ShownClient)}, parameters=ID, problems=[403, 404])
-CHANGE = _clients(
-    "Change a client", {200: ("The client.", ShownClient)}, parameters=ID, body=ClientFields, problems=[404, 409]
-)
+_clients = partial(Operation, tag="clients", parameters={"id": "The client's id."}, guarded=True)
+LIST = _clients("The services that sign people in here", ClientList, query={"page": "From 1, of 50 each."})
+CREATE = _clients("Create a client", NewClient, status=201, body=ClientBody, problems=[409])
+SHOW = _clients("A client", ShownClient)
+CHANGE = _clients("Change a client", ShownClient, body=ClientFields, problems=[409])
 ADD_SECRET = _clients(
-    "A new secret; the last one stays valid beside it",
-    {201: ("The secret, shown this once.", NewSecret)},
-    parameters=ID,
-    problems=[404, 409],
+    "A new secret, which is shown once; the last one stays valid beside it", NewSecret, status=201, problems=[409]
 )
-REMOVE = _clients("Remove a client", {204: ("Removed; its tokens are dead.", None)}, parameters=ID, problems=[404, 409])
+REMOVE = _clients("Remove a client: its tokens are dead", problems=[409])
 routes: list[BaseRoute] = [
     ApiRoute("GET", "/api/clients", list_clients, LIST),
     ApiRoute("POST", "/api/clients", create_client, CREATE),

@@ -90,15 +90,8 @@ async def _grants(request: Request[OAuthServerState], user: User) -> list[GrantM
 
 
 _account = partial(Operation, tag="account", guarded=True)
-LIST = _account(
-    "The services that the user has signed in to", {200: ("The services, the last used first.", list[GrantModel])}
-)
-WITHDRAWAL = _account(
-    "Withdraw a service's access",
-    {204: ("Withdrawn; its tokens are dead.", None)},
-    parameters={"id": "The service's id."},
-    problems=[404],
-)
+LIST = _account("The services that the user has signed in to, the last used first", list[GrantModel])
+WITHDRAWAL = _account("Withdraw a service's access: its tokens are dead", parameters={"id": "The service's id."})
 routes: list[BaseRoute] = [
     ApiRoute("GET", "/api/account/grants", list_grants, LIST),
     ApiRoute("DELETE", "/api/account/grants/{id}", withdraw, WITHDRAWAL, name="withdraw_grant"),

@@ -146,10 +146,10 @@ def _refused() -> OAuthError:
 
 
 CREATE_TOKEN = Operation(
-    "Create a token with which clients register for a week",
-    {201: ("The token, shown this once.", RegistrationToken)},
+    "Create a token with which clients register for a week; it is shown once",
+    RegistrationToken,
+    status=201,
     tag="clients",
-    problems=[403],
     guarded=True,
 )
 routes: list[BaseRoute] = [

@@ -1,16 +1,19 @@
 """Every URL of sites."""
 
+from functools import partial
+
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from app.sites import api, badge_routes, openapi, people_api, stats_api
+from app.sites import api, badge_routes, bodies, people_api, stats_api
 from app.sites.collect import Collect
 from app.sites.lifespan import SitesState
 from app.sites.pages import dashboard, manage
 from app.sites.protocols import busuanzi, countapi, goatcounter
+from app.sites.site_settings import NewSite, SiteChanges
 from app.sites.transfer import api as transfer
-from app.web.openapi import ApiRoute
+from app.web.openapi import ApiRoute, Operation, Query
 from app.web.policy import PolicyRoute, RoutePolicy
 
 FROM_ANYWHERE = RoutePolicy(cross_site=True)
@@ -51,28 +54,104 @@ protocol_routes: list[BaseRoute] = [
     PolicyRoute("/g/{site}/api/v0/count", goatcounter.api_count, methods=["POST"], policy=FROM_ANYWHERE),
 ]
 
+RANGE = {
+    "from": "The first day (YYYY-MM-DD), or `all`; by default the range has 30 days.",
+    "to": "The last day (YYYY-MM-DD); today by default.",
+    "share": "The token of a share, for a site that is not public.",
+}
+_site = partial(
+    Operation,
+    tag="sites",
+    parameters={
+        "id": "The site's id.",
+        "token": "The share's token, or its id.",
+        "name": "A user's name.",
+        "kind": "pages, referrers, countries, browsers, systems, screens, languages, events",
+        "import": "The import's id.",
+        "host": "A host name of the site.",
+    },
+    guarded=True,
+)
+CREATE = _site(
+    "Create a site: 60 an hour from an address", bodies.SiteDocument, status=201, body=NewSite, problems=[429]
+)
+LIST = _site("The user's sites, by name", bodies.Sites)
+GET = _site("A site", bodies.SiteDocument)
+CHANGE = _site("Change settings of a site", bodies.SiteDocument, body=SiteChanges, problems=[409])
+REMOVE = _site("Remove a site with its counts")
+RESET = _site("Remove all counts of a site")
+CREATE_SHARE = _site(
+    "Create a link for people without an account; it is shown once", bodies.Share, status=201, problems=[409]
+)
+REMOVE_SHARE = _site("Withdraw a share")
+ADD_PERSON = _site("Let a user view or edit the site", body=bodies.PersonRight, problems=[409])
+REMOVE_PERSON = _site("Remove a user's right")
+GIVE_SITE = _site("Give the site to another user: for its owner and administrators", body=bodies.NewOwner)
+LIST_ALL = _site(
+    "Sites of all users, 500 at a time, oldest first: for administrators",
+    bodies.OwnedSites,
+    returns="`owner` is null where the user is removed.",
+    query={"after": "The id of the last site of the page before."},
+)
+GET_STATS = _site(
+    "Visits and visitors in a range of days",
+    bodies.Stats,
+    returns="The figures, and the visits of the range before it.",
+    query=RANGE | {"interval": "`hour`, `day` or `month`.", "path": "Only this page."},
+    guarded=False,
+)
+GET_TOP = _site(
+    "The most visited pages, or the most frequent names of a list",
+    bodies.Top,
+    returns="The rows, and the visits of all others.",
+    query=RANGE | {"limit": "At most so many rows.", "path": "Referrers of this page.", "referrer": "Pages it led to."},
+    guarded=False,
+)
+SET_VALUES = _site(
+    "Add what was counted before: a page's first values, or the site's for an empty path; may be repeated",
+    body=bodies.FirstValues,
+    problems=[409],
+)
+IMPORT = _site(
+    "Import a file, which is the body: an export of GoatCounter, Umami, Plausible or this service, plain or packed",
+    bodies.NewImport,
+    status=201,
+    returns="The import; the same file again changes nothing.",
+    other_responses={200: ("With `preview=1`: what would be added.", bodies.ImportPreview)},
+    query={"format": "goatcounter, umami, plausible or plain; detected by default.", "preview": "1: imports nothing."},
+)
+LIST_IMPORTS = _site("The imports", bodies.Imports)
+UNDO_IMPORT = _site("Undo an import of the last 30 days")
+EXPORT = _site(
+    "Everything that was counted, as CSV or JSON lines, which can be imported again",
+    str,
+    media=("text/csv; charset=utf-8", "application/jsonl; charset=utf-8"),
+    query={"format": Query("csv by default.", {"type": "string", "enum": ["csv", "jsonl"]})},
+)
+GIVE_HOST = _site("Give a host that several sites name to this one, for Busuanzi: for administrators")
+
 routes: list[BaseRoute] = [
     *protocol_routes,
-    ApiRoute("POST", "/api/sites", api.create_site, openapi.CREATE),
-    ApiRoute("GET", "/api/sites", api.list_sites, openapi.LIST),
-    ApiRoute("GET", "/api/admin/sites", api.list_all_sites, openapi.LIST_ALL),
-    ApiRoute("GET", SITE, api.get_site, openapi.GET),
-    ApiRoute("PATCH", SITE, api.change_site, openapi.CHANGE),
-    ApiRoute("DELETE", SITE, api.remove_site, openapi.REMOVE),
-    ApiRoute("GET", f"{SITE}/stats", stats_api.stats, openapi.GET_STATS),
-    ApiRoute("GET", f"{SITE}/top/{{kind}}", stats_api.top, openapi.GET_TOP),
-    ApiRoute("PUT", f"{SITE}/hosts/{{host}}", api.give_host, openapi.GIVE_HOST),
-    ApiRoute("PUT", f"{SITE}/values", api.set_values, openapi.SET_VALUES),
-    ApiRoute("POST", f"{SITE}/reset", api.reset_site, openapi.RESET),
-    ApiRoute("POST", f"{SITE}/shares", api.create_share, openapi.CREATE_SHARE),
-    ApiRoute("DELETE", f"{SITE}/shares/{{token}}", api.remove_share, openapi.REMOVE_SHARE),
-    ApiRoute("PUT", f"{SITE}/owner", people_api.give_site, openapi.GIVE_SITE),
-    ApiRoute("PUT", f"{SITE}/people/{{name}}", people_api.add_person, openapi.ADD_PERSON),
-    ApiRoute("DELETE", f"{SITE}/people/{{name}}", people_api.remove_person, openapi.REMOVE_PERSON),
-    ApiRoute("POST", f"{SITE}/imports", transfer.import_file, openapi.IMPORT, policy=LARGE_BODY),
-    ApiRoute("GET", f"{SITE}/imports", transfer.list_imports, openapi.LIST_IMPORTS),
-    ApiRoute("DELETE", f"{SITE}/imports/{{import}}", transfer.undo_import, openapi.UNDO_IMPORT),
-    ApiRoute("GET", f"{SITE}/export", transfer.export, openapi.EXPORT),
+    ApiRoute("POST", "/api/sites", api.create_site, CREATE),
+    ApiRoute("GET", "/api/sites", api.list_sites, LIST),
+    ApiRoute("GET", "/api/admin/sites", api.list_all_sites, LIST_ALL),
+    ApiRoute("GET", SITE, api.get_site, GET),
+    ApiRoute("PATCH", SITE, api.change_site, CHANGE),
+    ApiRoute("DELETE", SITE, api.remove_site, REMOVE),
+    ApiRoute("GET", f"{SITE}/stats", stats_api.stats, GET_STATS),
+    ApiRoute("GET", f"{SITE}/top/{{kind}}", stats_api.top, GET_TOP),
+    ApiRoute("PUT", f"{SITE}/hosts/{{host}}", api.give_host, GIVE_HOST),
+    ApiRoute("PUT", f"{SITE}/values", api.set_values, SET_VALUES),
+    ApiRoute("POST", f"{SITE}/reset", api.reset_site, RESET),
+    ApiRoute("POST", f"{SITE}/shares", api.create_share, CREATE_SHARE),
+    ApiRoute("DELETE", f"{SITE}/shares/{{token}}", api.remove_share, REMOVE_SHARE),
+    ApiRoute("PUT", f"{SITE}/owner", people_api.give_site, GIVE_SITE),
+    ApiRoute("PUT", f"{SITE}/people/{{name}}", people_api.add_person, ADD_PERSON),
+    ApiRoute("DELETE", f"{SITE}/people/{{name}}", people_api.remove_person, REMOVE_PERSON),
+    ApiRoute("POST", f"{SITE}/imports", transfer.import_file, IMPORT, policy=LARGE_BODY),
+    ApiRoute("GET", f"{SITE}/imports", transfer.list_imports, LIST_IMPORTS),
+    ApiRoute("DELETE", f"{SITE}/imports/{{import}}", transfer.undo_import, UNDO_IMPORT),
+    ApiRoute("GET", f"{SITE}/export", transfer.export, EXPORT),
     Route("/sites", dashboard.list_sites, methods=["GET"]),
     Route("/sites", manage.add, methods=["POST"]),
     Route("/sites/{id}", dashboard.show, methods=["GET"]),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
+from http import HTTPStatus
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
@@ -61,22 +62,35 @@ class Query:
 
 @dataclass(frozen=True)
 class Operation:
-    """Describes one method of one path. `parameters` are in the path; `guarded`: it requires authentication."""
+    """Describes one method of one path. What holds for most operations is added: see `problems` and `responses`."""
 
     summary: str
-    responses: dict[int, tuple[str, Shape | None]]
+    response: Shape | None = None
+    """Of a success; None: no content."""
     _: KW_ONLY
     tag: str
+    status: int | None = None
+    """Of a success; by default 200, or 204 for no content."""
+    returns: str = ""
+    """Describes the response, where the summary does not do so."""
+    other_responses: Mapping[int, tuple[str, Shape | None]] = field(default_factory=dict)
     body: Shape | None = None
     accepts: str = "application/json"
     """The type of the body."""
-    parameters: dict[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    """Descriptions of parameters of the path; may describe more than one path has."""
     query: Mapping[str, str | Query] = field(default_factory=dict)
     """Optional parameters of the query; those with a description alone are texts."""
     media: Sequence[str] = ("application/json",)
     """The types that a successful response may have."""
     problems: Sequence[int] = ()
     guarded: bool = False
+    """It requires authentication."""
+
+    @property
+    def responses(self) -> dict[int, tuple[str, Shape | None]]:
+        status = self.status or (204 if self.response is None else 200)
+        return {status: (self.returns or HTTPStatus(status).phrase, self.response), **self.other_responses}
 
 
 class ApiRoute(PolicyRoute):
@@ -94,11 +108,11 @@ class ApiRoute(PolicyRoute):
         super().__init__(path, endpoint, methods=[method], name=name, policy=policy)
         self.method = method
         self.operation = operation
+        self.parameters = {name: operation.parameters.get(name, "") for name in self.param_convertors}
 
 
 ALWAYS = (400, 413, 503)
-CHANGING = (403,)
-"""Responses before the operation runs; CHANGING applies to unsafe methods."""
+"""Any operation may answer so before it runs."""
 WAIT: Schema = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}}}
 
 
@@ -175,7 +189,7 @@ def _describe(route: ApiRoute, schemas: dict[str, Schema]) -> dict[str, Any]:
     described["responses"] |= {str(status): _problem(status) for status in problems(route)}
     if operation.guarded:
         described["security"] = [{"token": []}, {"session": []}]
-    if operation.parameters or operation.query:
+    if route.parameters or operation.query:
         described["parameters"] = [
             {
                 "name": name,
@@ -184,7 +198,7 @@ def _describe(route: ApiRoute, schemas: dict[str, Schema]) -> dict[str, Any]:
                 "description": text,
                 "schema": {"type": "string", "minLength": 1},
             }
-            for name, text in operation.parameters.items()
+            for name, text in route.parameters.items()
         ] + [
             {"name": name, "in": "query", "description": query.text, "schema": query.schema}
             for name, query in ((name, _query(query)) for name, query in operation.query.items())
@@ -208,8 +222,15 @@ def _content(shape: Shape, schemas: dict[str, Schema], media: Sequence[str]) -> 
 def problems(route: ApiRoute) -> list[int]:
     """The statuses of errors that the route may answer."""
     operation = route.operation
-    changing = CHANGING if route.method != "GET" else ()
-    return sorted({*operation.problems, *ALWAYS, *changing, *((401,) if operation.guarded else ())})
+    return sorted(
+        {
+            *ALWAYS,
+            *operation.problems,
+            *((401, 403) if operation.guarded else ()),
+            *((403,) if route.method != "GET" else ()),  # a request of another site
+            *((404,) if route.parameters else ()),
+        }
+    )
 
 
 def _problem(status: int) -> Schema:

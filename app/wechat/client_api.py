@@ -147,31 +147,19 @@ def _good(answer: JSON) -> JSON:
     return answer
 
 
-ACCOUNT = {"account": "The account's name."}
-ANSWER: dict[int, tuple[str, Any]] = {200: ("WeChat's answer.", JSON)}
-_wechat = partial(Operation, tag="wechat", guarded=True)
-LIST = _wechat(
-    "The WeChat accounts and their tokens' state", {200: ("The accounts.", list[AccountStatus])}, problems=[403]
-)
-REFRESH = _wechat(
-    "Replace the access token", {200: ("The account.", AccountStatus)}, parameters=ACCOUNT, problems=[404, 502]
-)
-JSSDK = Operation(
-    "The JS-SDK's signature of a page",
-    {200: ("The signature.", JsSdkModel)},
+_wechat = partial(
+    Operation,
     tag="wechat",
-    parameters=ACCOUNT,
-    query={"url": "The page's URL."},
-    problems=[404, 502],
+    parameters={"account": "The account's name.", "openid": "The user's openid."},
+    problems=[502],
+    guarded=True,
 )
-USER = _wechat(
-    "A user of a service account",
-    ANSWER,
-    parameters=ACCOUNT | {"openid": "The user's openid."},
-    problems=[403, 404, 502],
-)
-TEMPLATE = _wechat("Send a template message", ANSWER, parameters=ACCOUNT, body=TemplateMessage, problems=[404, 502])
-QRCODE = _wechat("Create a QR code with a scene", ANSWER, parameters=ACCOUNT, body=QrCode, problems=[404, 502])
+LIST = _wechat("The WeChat accounts and their tokens' state", list[AccountStatus], problems=())
+REFRESH = _wechat("Replace the access token", AccountStatus)
+JSSDK = _wechat("The JS-SDK's signature of a page", JsSdkModel, query={"url": "The page's URL."}, guarded=False)
+USER = _wechat("A user of a service account, as WeChat's response", JSON)
+TEMPLATE = _wechat("Send a template message: WeChat's response", JSON, body=TemplateMessage)
+QRCODE = _wechat("Create a QR code with a scene: WeChat's response", JSON, body=QrCode)
 ACCOUNT_PATH = "/api/wechat/{account}"
 JSSDK_PATH = f"{ACCOUNT_PATH}/jssdk"
 

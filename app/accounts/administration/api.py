@@ -169,60 +169,38 @@ def _managed(seen: UserOverview) -> dict[str, Any]:
     return user_json(seen.user) | managed
 
 
-_users = partial(Operation, tag="users", guarded=True)
-ID = {"id": "The user's id."}
-_groups = partial(Operation, tag="groups", guarded=True)
+_users = partial(Operation, tag="users", parameters={"id": "The user's id."}, guarded=True)
+_groups = partial(Operation, tag="groups", parameters={"name": "The group's name."}, guarded=True)
 LIST_USERS = _users(
     "The users, in order of their names",
-    {
-        200: (
-            "A page of users; `total` is null where there are more users than one request looks at.",
-            UsersPage,
-        )
-    },
+    UsersPage,
+    returns="A page of users; `total` is null where there are more users than one request looks at.",
     query={
         "q": "A part of a name or an e-mail address.",
         "role": "`admin` or `user`.",
         "disabled": "`true` or `false`.",
         "group": "The name of a group.",
-        "never_signed_in": "`true`: only who never signed in.",
+        "never_signed_in": "`true`: only users who have never signed in.",
         "after": "The cursor of the next page.",
     },
-    problems=[403],
 )
 CHANGE_USERS = _users(
     "Disable or enable up to 50 users, or change a group of theirs",
-    {200: ("Ids of users that stay as they are.", Unchanged)},
+    Unchanged,
+    returns="Ids of users that stay as they are.",
     body=ChangeUsers,
 )
-SHOW_USER = _users("One user", {200: ("The user.", ManagedUser)}, parameters=ID, problems=[403, 404])
-CHANGE_USER = _users(
-    "Change a user: the members that are given",
-    {200: ("The user.", ManagedUser)},
-    parameters=ID,
-    body=ChangeUser,
-    problems=[404, 409],
-)
-REMOVE_USER = _users(
-    "Remove a user with everything that belongs to it; audit entries stay",
-    {204: ("Removed.", None)},
-    parameters=ID,
-    problems=[404, 409],
-)
+SHOW_USER = _users("One user", ManagedUser)
+CHANGE_USER = _users("Change a user: the members that are given", ManagedUser, body=ChangeUser, problems=[409])
+REMOVE_USER = _users("Remove a user with everything that belongs to it; audit entries stay", problems=[409])
 CREATE_RESET_LINK = _users(
-    "Create a link that sets a user's password once, within a day, and ends the user's sessions",
-    {201: ("The link, shown this once.", ResetLinkModel)},
-    parameters=ID,
-    problems=[404],
+    "Create a link, shown once, that sets a user's password once, within a day, and ends the user's sessions",
+    ResetLinkModel,
+    status=201,
 )
-LIST_GROUPS = _groups("The groups", {200: ("The groups.", list[GroupModel])}, problems=[403])
-CREATE_GROUP = _groups("Create a group", {201: ("The group.", GroupModel)}, body=NewGroup, problems=[409])
-REMOVE_GROUP = _groups(
-    "Remove a group; its members stay",
-    {204: ("Removed.", None)},
-    parameters={"name": "The group's name."},
-    problems=[404],
-)
+LIST_GROUPS = _groups("The groups", list[GroupModel])
+CREATE_GROUP = _groups("Create a group", GroupModel, status=201, body=NewGroup, problems=[409])
+REMOVE_GROUP = _groups("Remove a group; its members stay")
 
 routes = [
     ApiRoute("GET", "/api/users", list_users, LIST_USERS),

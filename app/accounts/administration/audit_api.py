@@ -92,7 +92,7 @@ def _cell(value: object) -> object:
 
 LIST_ENTRIES = Operation(
     "The audit log, newest first",
-    {200: ("A page of entries.", AuditPage)},
+    AuditPage,
     tag="audit",
     query={
         "user": "The id or the name of the user concerned, or of the acting one.",
@@ -105,7 +105,6 @@ LIST_ENTRIES = Operation(
         ),
     },
     media=("application/json", "text/csv", "application/jsonl"),
-    problems=[403],
     guarded=True,
 )
 routes = [ApiRoute("GET", "/api/audit", list_entries, LIST_ENTRIES)]

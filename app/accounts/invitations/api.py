@@ -64,24 +64,16 @@ async def withdraw(request: Request[AccountState], admin: User) -> Response:
     return Response(status_code=204)
 
 
-_invitations = partial(Operation, tag="invitations", guarded=True)
-LIST_INVITATIONS = _invitations(
-    "The valid invitations, next to expire first",
-    {200: ("The invitations, without their links.", list[InvitationModel])},
-    problems=[403],
-)
+_invitations = partial(Operation, tag="invitations", parameters={"id": "The invitation's id."}, guarded=True)
+LIST_INVITATIONS = _invitations("The valid invitations, next to expire first", list[InvitationModel])
 INVITE = _invitations(
-    "Invite somebody: the link makes one account with this address, role and groups",
-    {201: ("The invitation and its link, shown this once.", NewInvitationModel)},
+    "Invite somebody: the link, shown once, makes one account with this address, role and groups",
+    NewInvitationModel,
+    status=201,
     body=Invite,
     problems=[429],
 )
-WITHDRAW = _invitations(
-    "Withdraw an invitation: its link stops working at once",
-    {204: ("Withdrawn.", None)},
-    parameters={"id": "The invitation's id."},
-    problems=[404],
-)
+WITHDRAW = _invitations("Withdraw an invitation: its link stops working at once")
 
 routes = [
     ApiRoute("GET", "/api/invitations", list_invitations, LIST_INVITATIONS),

@@ -27,9 +27,7 @@ class Line:
     description: str
 
 
-MANUAL = Operation(
-    "This documentation as an OpenAPI document", {200: ("The document.", {"type": "object"})}, tag="manual"
-)
+MANUAL = Operation("This documentation as an OpenAPI document", {"type": "object"}, tag="manual")
 
 
 class Manual:
@@ -74,8 +72,7 @@ def _operation(route: ApiRoute) -> dict[str, Any]:
         "method": route.method,
         "path": route.path,
         "summary": operation.summary,
-        "description": "",
-        "parameters": [Line(name, "path", "string", True, text) for name, text in operation.parameters.items()],
+        "parameters": [Line(name, "path", "string", True, text) for name, text in route.parameters.items()],
         "body": _members(schema_of(operation.body, {}, "validation")) if operation.body is not None else None,
         "responses": [
             {"status": status, "description": text, "shape": _shape(shape)}

@@ -100,7 +100,7 @@ async def _page(
 
 ASK = Operation(
     "Send a reset link to the verified address of a user, if there is one: the answer is the same",
-    {202: ("Sent if the user is known.", None)},
+    status=202,
     tag="session",
     body=PasswordResetBody,
     problems=[409, 429],

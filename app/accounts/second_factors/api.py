@@ -88,24 +88,18 @@ async def remove_second_factors(request: Request[AccountState], admin: User) -> 
 _session = partial(Operation, tag="session")
 OPTIONS = _session(
     "The options of a sign-in with a passkey, good once for 5 minutes",
-    {200: ("For `PublicKeyCredential.parseRequestOptionsFromJSON`.", {"type": "object"})},
+    {"type": "object"},
+    returns="For `PublicKeyCredential.parseRequestOptionsFromJSON`.",
     problems=[429],
 )
 PASSKEY = _session(
-    "Sign in with a passkey",
-    {200: ("Signed in; the cookie is set.", CurrentUserModel)},
-    body=PasskeyResponse,
-    problems=[401, 429],
+    "Sign in with a passkey: sets the cookie", CurrentUserModel, body=PasskeyResponse, problems=[401, 429]
 )
-SHOW = Operation(
-    "The user's second factors", {200: ("The second factors.", SecondFactorsModel)}, tag="account", guarded=True
-)
+SHOW = Operation("The user's second factors", SecondFactorsModel, tag="account", guarded=True)
 REMOVE = Operation(
     "Remove all second factors of a user who has lost them",
-    {204: ("Removed.", None)},
     tag="users",
     parameters={"id": "The user's id."},
-    problems=[404],
     guarded=True,
 )
 

@@ -161,32 +161,23 @@ async def _model(request: Request[AccountState], service: Service) -> ServiceMod
     )
 
 
-ID = {"id": "The service's id."}
-OF_TOKEN = ID | {"token_id": "The token's id."}
-_services = partial(Operation, tag="services", guarded=True)
-LIST = _services("The services", {200: ("The services.", list[ServiceModel])}, problems=[403])
-CREATE = _services(
-    "Create a service", {201: ("The service, without a token.", ServiceModel)}, body=NewService, problems=[409]
+_services = partial(
+    Operation,
+    tag="services",
+    parameters={"id": "The service's id.", "token_id": "The token's id."},
+    guarded=True,
 )
-SHOW = _services("One service", {200: ("The service.", ServiceModel)}, parameters=ID, problems=[403, 404])
+LIST = _services("The services", list[ServiceModel])
+CREATE = _services("Create a service, without a token", ServiceModel, status=201, body=NewService, problems=[409])
+SHOW = _services("One service", ServiceModel)
 CHANGE = _services(
-    "Replace the grants of a service, for each feature that is given",
-    {200: ("The service.", ServiceModel)},
-    parameters=ID,
-    body=ServiceChange,
-    problems=[404, 409],
+    "Replace the grants of a service, for each feature that is given", ServiceModel, body=ServiceChange, problems=[409]
 )
-REMOVE = _services("Remove a service and its tokens", {204: ("Removed.", None)}, parameters=ID, problems=[404, 409])
+REMOVE = _services("Remove a service and its tokens", problems=[409])
 CREATE_TOKEN = _services(
-    "Create a token of a service",
-    {201: ("The token, shown this once.", CreatedToken)},
-    parameters=ID,
-    body=NewToken,
-    problems=[404, 409],
+    "Create a token of a service; it is shown once", CreatedToken, status=201, body=NewToken, problems=[409]
 )
-REVOKE_TOKEN = _services(
-    "Revoke a token of a service", {204: ("Revoked.", None)}, parameters=OF_TOKEN, problems=[404, 409]
-)
+REVOKE_TOKEN = _services("Revoke a token of a service", problems=[409])
 
 routes = [
     ApiRoute("GET", "/api/services", list_services, LIST),

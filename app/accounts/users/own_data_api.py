@@ -49,15 +49,9 @@ async def remove(request: Request[AccountState], user: User) -> Response:
 
 
 _account = partial(Operation, tag="account", guarded=True)
-CHANGE = _account("Change the own display name", {200: ("The name.", ChangeAccount)}, body=ChangeAccount)
-EXPORT = _account(
-    "Everything that is kept of the user; requires recent authentication", {200: ("The data.", {"type": "object"})}
-)
-REMOVE = _account(
-    "Remove the own account; requires recent authentication. Audit entries stay",
-    {204: ("Removed.", None)},
-    problems=[409],
-)
+CHANGE = _account("Change the own display name", ChangeAccount, body=ChangeAccount)
+EXPORT = _account("Everything that is kept of the user; requires recent authentication", {"type": "object"})
+REMOVE = _account("Remove the own account; requires recent authentication. Audit entries stay", problems=[409])
 routes = [
     ApiRoute("PATCH", "/api/account", change, CHANGE, name="change_account"),
     ApiRoute("GET", "/api/account/export", export, EXPORT, name="export_account"),

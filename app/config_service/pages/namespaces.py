@@ -7,7 +7,7 @@ from starlette.routing import Route
 from app.accounts.guards import admin_required, sign_in_required
 from app.accounts.helpers import page, see_other
 from app.accounts.models import User
-from app.config_service.api import create_namespace, visible
+from app.config_service.api import new_namespace, visible
 from app.config_service.bodies import NewNamespace
 from app.config_service.lifespan import ConfigState
 from app.web.body import form_fields, validated
@@ -24,7 +24,7 @@ async def create(request: Request[ConfigState], user: User) -> Response:
     """`POST /config` with `name`."""
     fields = await form_fields(request, "name")
     try:
-        namespace = await create_namespace(request, user, validated(NewNamespace, fields))
+        namespace = await new_namespace(request, user, validated(NewNamespace, fields))
     except (BadRequest, Conflict) as error:
         return await _listed(request, error=str(error.detail))
     return see_other(f"/config/{namespace.name}")
