@@ -37,7 +37,9 @@ async def find_editable(request: AdminRequest) -> Client:
 async def create(request: AdminRequest, admin: User, table: dict[str, Any]) -> tuple[Client, str | None]:
     """(the client of a table with FIELDS and perhaps an `id`, its secret). Raises BadRequest, Conflict."""
     provider = request.state["oauth_server"]
-    client_id = table.pop("id", None) or f"client-{new_secret()[:12].strip('-_')}"
+    client_id = table.pop("id", None)
+    if client_id in (None, ""):
+        client_id = f"client-{new_secret()[:12].strip('-_')}"
     if not isinstance(client_id, str):
         raise BadRequest("id: must be a text", field="id")
     if await provider.clients.get(client_id) is not None:

@@ -19,12 +19,14 @@ UNSUPPORTED = {
 """Parameters that are refused, and the error code of each."""
 
 
-def redirect_uri_of(client: Client | None, parameters: Parameters) -> str:
-    """The redirect URI of the response. Raises BadRedirect."""
+def redirect_uri_of(client: Client | None, parameters: Parameters, *, complete: bool = True) -> str:
+    """The redirect URI of the response; the only one that is registered may be left out of a request that is
+    `complete`, which has no unreadable parameter. Raises BadRedirect.
+    """
     if client is None:
         raise BadRedirect(N_("The service that sent you here is not known."))
     uri = parameters.get("redirect_uri")
-    if uri is None and len(client.redirect_uris) == 1 and "redirect_uri" not in parameters:
+    if uri is None and complete and len(client.redirect_uris) == 1:
         if "openid" not in split(parameters.get("scope")):
             return client.redirect_uris[0]
         raise BadRedirect(N_("The service that sent you here did not say where to go back to."))

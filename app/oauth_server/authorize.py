@@ -5,7 +5,7 @@ from dataclasses import replace
 from urllib.parse import urlencode, urlsplit
 
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from app.accounts.helpers import audit, page, see_other
 from app.accounts.models import User
@@ -13,7 +13,7 @@ from app.accounts.secret import digest
 from app.audit.log import Event
 from app.oauth_server.authorization import checked, redirect_uri_of
 from app.oauth_server.authorization_response import answer, fail, with_query
-from app.oauth_server.endpoint import BROWSERS, FORM, issuer_of
+from app.oauth_server.endpoint import BROWSERS, form_as_query, issuer_of
 from app.oauth_server.errors import BadRedirect, OAuthError
 from app.oauth_server.lifespan import OAuthServerState
 from app.oauth_server.models import AuthorizationRequest, Client, Family, Grant
@@ -27,7 +27,6 @@ from app.signing_keys.key_ring import BadToken
 from app.web.body import form_fields
 from app.web.cookies import cookie_header, full_name, read_cookie, set_cookie
 from app.web.errors import BadRequest, NotFound
-from app.web.headers import content_type
 from app.web.i18n import COOKIE as LANGUAGE
 from app.web.i18n import N_
 from app.web.language import remember
@@ -36,8 +35,6 @@ from app.web.policy import IN_POPUP, PolicyRoute
 AuthorizeRequest = Request[OAuthServerState]
 GONE = N_("This sign-in has waited too long, or was started in another browser. Please start again at the service.")
 MAX_HINT_LENGTH = 100
-ALLOWED_LENGTH = 12_000
-"""Maximum characters of the query that a POST is redirected to."""
 
 
 async def authorize(request: AuthorizeRequest) -> Response:
@@ -47,7 +44,7 @@ async def authorize(request: AuthorizeRequest) -> Response:
     parameters = await pushed(provider.store, parameters) or parameters
     client = await provider.clients.find(parameters.get("client_id", ""))
     try:
-        redirect_uri = redirect_uri_of(client, parameters)
+        redirect_uri = redirect_uri_of(client, parameters, complete=wrong is None)
     except BadRedirect as bad:
         raise BadRequest(bad.reason, field="client_id" if client is None else "redirect_uri") from None
     assert client is not None
@@ -60,15 +57,6 @@ async def authorize(request: AuthorizeRequest) -> Response:
         return await _proceed(request, client, begun)
     except OAuthError as error:
         return await fail(request, back, error)
-
-
-async def authorize_by_form(request: AuthorizeRequest) -> Response:
-    """`POST /oauth2/authorize` redirects to GET: browsers send no SameSite cookie with the form of another site."""
-    body = await request.body()
-    if content_type(request) != FORM or len(body) > ALLOWED_LENGTH:
-        raise BadRequest(f"Content-Type: must be {FORM}, and short", field="Content-Type")
-    query = body.decode("latin-1").replace("\r", "").replace("\n", "")
-    return RedirectResponse(f"/oauth2/authorize?{query}", 303, {"Cache-Control": "no-store"})
 
 
 async def go_on(request: AuthorizeRequest) -> Response:
@@ -271,7 +259,7 @@ def _cookie_name(request: AuthorizeRequest) -> str:
 
 routes = [
     PolicyRoute("/oauth2/authorize", authorize, methods=["GET"], policy=BROWSERS),
-    PolicyRoute("/oauth2/authorize", authorize_by_form, methods=["POST"], policy=BROWSERS),
+    PolicyRoute("/oauth2/authorize", form_as_query, methods=["POST"], policy=BROWSERS),
     PolicyRoute("/oauth2/continue", go_on, methods=["GET"], policy=IN_POPUP),
     PolicyRoute("/oauth2/consent", decide, methods=["POST"], policy=IN_POPUP),
 ]

@@ -51,7 +51,7 @@ class ClientAuthentication:
             raise OAuthError("invalid_request", "client_id differs from the one in the Authorization header")
         client = await self._clients.find(client_id)
         if client is None or not _is_right(client, secret):
-            raise InvalidClient("the client is unknown, or its credentials are wrong", "Basic" if basic else None)
+            raise InvalidClient("the client is unknown, or its credentials are wrong")
         return client
 
     async def _by_assertion(self, parameters: Parameters) -> Client:
@@ -102,9 +102,9 @@ def _basic(authorization: bytes) -> tuple[str, str]:
             raise ValueError
         client_id, separator, secret = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
     except (ValueError, binascii.Error):
-        raise InvalidClient("the Authorization header is no Basic header", "Basic") from None
+        raise InvalidClient("the Authorization header is no Basic header") from None
     if not separator:
-        raise InvalidClient("the Authorization header is no Basic header", "Basic")
+        raise InvalidClient("the Authorization header is no Basic header")
     return unquote_plus(client_id), secret
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -56,9 +57,13 @@ def _jwks(value: dict[str, Any] | None) -> dict[str, Any] | None:
         keys = jwk.KeySet.import_key_set(cast(Any, value)).keys
     except (errors.JoseError, ValueError, TypeError, KeyError, AttributeError):
         keys = []
-    if not keys or any(key.is_private or key.key_type not in {"EC", "RSA", "OKP"} for key in keys):
-        raise ValueError("must be a key set with public keys")
+    if not keys or any(not _is_for_signatures(key) or key.is_private for key in keys):
+        raise ValueError("must be a key set with public keys for signatures")
     return {"keys": [dict(key.as_dict(private=False)) for key in keys]}
+
+
+def _is_for_signatures(key: Any) -> bool:
+    return key.key_type in {"EC", "RSA"} or (key.key_type == "OKP" and key.curve_name == "Ed25519")
 
 
 def _flag(value: object) -> object:
@@ -122,6 +127,8 @@ def _whole(client: Client) -> Client:
         raise BadClient("redirect_uris", "must name at least one, unless device or introspect is true")
     if client.public and (client.secrets or client.jwks):
         raise BadClient("public", "a public client has neither a secret nor keys")
+    if client.subject == "pairwise" and len({urlsplit(uri).hostname for uri in client.redirect_uris}) > 1:
+        raise BadClient("subject", "must be public where redirect_uris have several hosts")  # OpenID Connect Core 8.1
     return client
 
 

@@ -12,12 +12,12 @@ METHODS = ("client_secret_basic", "client_secret_post", "private_key_jwt", "none
 GRANTS = ("authorization_code", "refresh_token")
 TEXTS = {"client_name": "name", "id_token_signed_response_alg": "id_token_alg", "subject_type": "subject"}
 URIS = {"backchannel_logout_uri": "logout_uri", "post_logout_redirect_uris": "post_logout_redirect_uris"}
+THEIRS = {ours: name for name, ours in (TEXTS | URIS).items()} | {"scopes": "scope"}
+"""The name in the metadata of each field that has another name in the table."""
 
 
-def table_of(metadata: Any) -> dict[str, Any]:
+def table_of(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """The table of a registration. Unknown members are ignored (RFC 7591, 2). Raises BadClient."""
-    if not isinstance(metadata, Mapping):
-        raise BadClient("body", "must be a JSON object")
     for name, known in (("grant_types", GRANTS), ("response_types", ("code",))):
         value = metadata.get(name, ())
         if not isinstance(value, (list, tuple)) or not all(each in known for each in value):
@@ -28,9 +28,13 @@ def table_of(metadata: Any) -> dict[str, Any]:
     if method not in METHODS:
         raise BadClient("token_endpoint_auth_method", f"must be one of {', '.join(METHODS)}")
     table: dict[str, Any] = {ours: metadata[name] for name, ours in (TEXTS | URIS).items() if name in metadata}
-    table |= {"redirect_uris": metadata.get("redirect_uris"), "public": method == "none", "scopes": _scopes(metadata)}
+    table |= {
+        "redirect_uris": metadata.get("redirect_uris", ()),
+        "public": method == "none",
+        "scopes": _scopes(metadata),
+    }
     if method == "private_key_jwt":
-        if metadata.get("jwks") is None:
+        if "jwks" not in metadata:
             raise BadClient("jwks", "is required for private_key_jwt")
         table["jwks"] = metadata["jwks"]
     return table

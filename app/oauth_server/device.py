@@ -13,6 +13,7 @@ from app.oauth_server.endpoint import authorization_of, form_parameters, issuer_
 from app.oauth_server.errors import OAuthError
 from app.oauth_server.lifespan import OAuthServerState
 from app.oauth_server.models import Client, Family
+from app.oauth_server.parameters import refuse_resource
 from app.oauth_server.scopes import SCOPES, allowed_scopes
 from app.oauth_server.tokens import new_family_id, sid_of
 from app.store.rate_limit import Rule, address_key
@@ -34,6 +35,7 @@ async def begin(request: DeviceRequest) -> Response:
     client = await provider.authentication.client(authorization_of(request), parameters)
     if not client.device:
         raise OAuthError("unauthorized_client", "the client may not use the device grant")
+    refuse_resource(parameters)
     scopes, asked = allowed_scopes(client, parameters.get("scope"))
     device_code, user_code = await provider.devices.begin(client.id, scopes, asked)
     uri = f"{issuer_of(request)}{PAGE}"

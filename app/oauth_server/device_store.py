@@ -18,6 +18,10 @@ INTERVAL = 5
 ALPHABET = "BCDFGHJKLMNPQRSTVWXZ"
 """Without vowels, so that no code is a word (RFC 8628, 6.1)."""
 CODE_LENGTH = 8
+BEGIN = Script("""
+redis.call('HSET', KEYS[1], 's', 'waiting', 'i', ARGV[1], 'd', ARGV[2])
+redis.call('EXPIRE', KEYS[1], ARGV[3])
+""")
 POLL = Script("""
 local device, now = KEYS[1], tonumber(ARGV[1])
 local state = redis.call('HGET', device, 's')
@@ -61,13 +65,11 @@ class DeviceStore:
         """(the device code, the user code)."""
         device_code = secrets.token_urlsafe(32)
         device_id = digest(device_code)
+        fields = orjson.dumps([client_id, scopes, asked])
+        await BEGIN.run(self._store, [keys.device(device_id)], INTERVAL, fields, DEVICE_LIFETIME)
         user_code = "".join(secrets.choice(ALPHABET) for _ in range(CODE_LENGTH))
         while not await self._store.once("SET", keys.user_code(user_code), device_id, "NX", "EX", DEVICE_LIFETIME):
             user_code = "".join(secrets.choice(ALPHABET) for _ in range(CODE_LENGTH))
-        name = keys.device(device_id)
-        fields = orjson.dumps([client_id, scopes, asked])
-        await self._store.idempotent("HSET", name, "s", "waiting", "i", INTERVAL, "d", fields)
-        await self._store.idempotent("EXPIRE", name, DEVICE_LIFETIME)
         return device_code, f"{user_code[:4]}-{user_code[4:]}"
 
     async def find(self, user_code: str) -> Device | None:

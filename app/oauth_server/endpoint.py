@@ -3,16 +3,17 @@
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import Any
+from urllib.parse import quote
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute
 
-from app.oauth_server.errors import OAuthError
+from app.oauth_server.errors import BEARER, NoToken, OAuthError
 from app.oauth_server.lifespan import OAuthServerState
 from app.oauth_server.parameters import strict
 from app.store.client import StoreUnavailable
-from app.web.errors import NotFound
+from app.web.errors import BadRequest, NotFound
 from app.web.headers import content_type, headers_of
 from app.web.i18n import N_
 from app.web.policy import PolicyRoute, RoutePolicy
@@ -21,6 +22,8 @@ from app.web.responses import json_response
 Handler = Callable[[Request[OAuthServerState]], Awaitable[Response]]
 FORM = "application/x-www-form-urlencoded"
 RETRY_AFTER = "2"
+MAX_QUERY_LENGTH = 12_000
+"""Bytes of the form that becomes a query."""
 OTHER_SITES = RoutePolicy(cross_site=True)
 """For endpoints that use no cookies, or ask for confirmation."""
 BROWSERS = RoutePolicy(cross_site=True, in_popup=True)
@@ -50,8 +53,10 @@ def oauth_endpoint(handler: Handler) -> Handler:
             response = await handler(request)
         except OAuthError as error:
             response = json_response({"error": error.code, "error_description": error.description}, error.status)
-            if error.status == 401:
-                response.headers["WWW-Authenticate"] = f'{error.challenge or "Basic"} realm="tallygate"'
+            if error.challenge is not None:
+                response.headers["WWW-Authenticate"] = error.challenge
+        except NoToken:
+            response = Response(status_code=401, headers={"WWW-Authenticate": BEARER, "Cache-Control": "no-store"})
         except StoreUnavailable:
             response = json_response({"error": "temporarily_unavailable"}, 503)
             response.headers["Retry-After"] = RETRY_AFTER
@@ -69,8 +74,28 @@ async def form_parameters(request: Request[Any]) -> dict[str, str]:
     return strict(await request.body())
 
 
+async def form_as_query(request: Request[Any]) -> Response:
+    """Redirects the POST of a browser to GET: browsers send no SameSite cookie with the form of another site."""
+    body = await request.body()
+    if (body and content_type(request) != FORM) or len(body) > MAX_QUERY_LENGTH:
+        raise BadRequest(f"body: must be {FORM}, of at most {MAX_QUERY_LENGTH} bytes", field="body")
+    query = quote(body, safe="%&=+")
+    return RedirectResponse(f"{request.url.path}?{query}", 303, {"Cache-Control": "no-store"})
+
+
 def authorization_of(request: Request[Any]) -> bytes | None:
+    """The Authorization header. Raises OAuthError for more than one."""
+    if sum(name == b"authorization" for name, _ in request.scope["headers"]) > 1:
+        raise OAuthError("invalid_request", "more than one Authorization header")
     return headers_of(request.scope).get(b"authorization")
+
+
+def bearer_of(request: Request[Any]) -> str:
+    """The bearer token of the Authorization header. Raises OAuthError; NoToken also for another scheme."""
+    scheme, _, token = (authorization_of(request) or b"").decode("latin-1").partition(" ")
+    if scheme.lower() != "bearer":
+        raise NoToken
+    return token.strip()
 
 
 def open_routes(path: str, handler: Handler, *methods: str) -> list[BaseRoute]:

@@ -9,7 +9,7 @@ from starlette.routing import BaseRoute
 from starlette.types import Receive, Scope, Send
 
 from app.oauth_server.endpoint import authorization_of, form_parameters, oauth_endpoint, open_routes
-from app.oauth_server.errors import OAuthError
+from app.oauth_server.errors import InvalidClient
 from app.oauth_server.lifespan import OAuthServerState
 from app.oauth_server.parameters import required
 from app.oauth_server.response_cache import MAX_KEY_BYTES
@@ -30,6 +30,8 @@ class Introspection(FastEndpoint):
         return None if body is None else self._cached(scope, body)
 
     def _cached(self, scope: Scope, body: bytes) -> FastResponse | None:
+        if len(headers_of(scope)) != len(scope["headers"]):  # more than one Authorization header, perhaps
+            return None
         responses = cast(OAuthServerState, scope["state"])["oauth_server"].response_cache
         found = responses.find(_cache_key(scope, body))
         return None if found is None else (HEADERS, found)
@@ -50,7 +52,7 @@ async def introspect(request: Request[OAuthServerState]) -> Response:
     parameters = await form_parameters(request)
     caller = await provider.authentication.client(authorization_of(request), parameters)
     if caller.public:
-        raise OAuthError("invalid_client", "a public client cannot ask about tokens", 401)
+        raise InvalidClient("a public client cannot ask about tokens")
     live = await provider.issuing.validate(required(parameters, "token"))
     if live is None or (live.client.id != caller.id and not caller.introspect):
         return json_response(INACTIVE)

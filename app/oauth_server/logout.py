@@ -9,7 +9,7 @@ from starlette.responses import RedirectResponse, Response
 from app.accounts.helpers import page, redirect_page
 from app.accounts.lifespan import AccountState
 from app.accounts.sign_in import authentication
-from app.oauth_server.endpoint import BROWSERS, FORM, issuer_of
+from app.oauth_server.endpoint import BROWSERS, form_as_query, issuer_of
 from app.oauth_server.errors import OAuthError
 from app.oauth_server.lifespan import OAuthServerState
 from app.oauth_server.models import Client
@@ -17,7 +17,6 @@ from app.oauth_server.parameters import Parameters, strict
 from app.signing_keys.key_ring import BadToken
 from app.web.body import form_fields
 from app.web.errors import BadRequest
-from app.web.headers import content_type
 from app.web.i18n import N_
 from app.web.policy import IN_POPUP, PolicyRoute
 
@@ -43,14 +42,6 @@ async def end_session(request: LogoutRequest) -> Response:
         return await page(request, "oauth_server/end_session.html", client=client, back=back or "")
     await authentication.sign_out(cast(Request[AccountState], request))
     return RedirectResponse(back, 303) if back is not None else await page(request, "oauth_server/signed_out.html")
-
-
-async def end_session_by_form(request: LogoutRequest) -> Response:
-    """`POST /oauth2/end-session` redirects to GET: browsers send no SameSite cookie with the form of another site."""
-    if content_type(request) not in {"", FORM}:
-        raise BadRequest(f"Content-Type: must be {FORM}", field="Content-Type")
-    query = (await request.body())[:12_000].decode("latin-1").replace("\r", "").replace("\n", "")
-    return RedirectResponse(f"/oauth2/end-session?{query}", 303, {"Cache-Control": "no-store"})
 
 
 async def sign_out(request: LogoutRequest) -> Response:
@@ -110,6 +101,6 @@ async def _subject(request: LogoutRequest, user_id: str, client: Client) -> str:
 
 routes = [
     PolicyRoute("/oauth2/end-session", end_session, methods=["GET"], policy=BROWSERS),
-    PolicyRoute("/oauth2/end-session", end_session_by_form, methods=["POST"], policy=BROWSERS),
+    PolicyRoute("/oauth2/end-session", form_as_query, methods=["POST"], policy=BROWSERS),
     PolicyRoute("/oauth2/sign-out", sign_out, methods=["POST"], policy=IN_POPUP),
 ]

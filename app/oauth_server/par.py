@@ -25,6 +25,8 @@ async def push(request: Request[OAuthServerState]) -> Response:
     provider = request.state["oauth_server"]
     sent = await form_parameters(request)
     client = await provider.authentication.client(authorization_of(request), sent)
+    if "request_uri" in sent:
+        raise OAuthError("invalid_request", "request_uri cannot be pushed")  # RFC 9126, 2.1
     parameters = {name: value for name, value in sent.items() if name not in CREDENTIALS} | {"client_id": client.id}
     try:
         checked(client, redirect_uri_of(client, parameters), parameters)

@@ -54,6 +54,12 @@ def required(parameters: Parameters, name: str) -> str:
     return parameters[name]
 
 
+def refuse_resource(parameters: Parameters) -> None:
+    """Tokens are for their client and userinfo alone (RFC 8707). Raises OAuthError."""
+    if "resource" in parameters:
+        raise OAuthError("invalid_target", "resource is not supported")
+
+
 def _named(name: str) -> str:
     known = name.isascii() and name.replace("_", "").isalnum() and len(name) < 40
     return name if known else "a parameter"

@@ -4,7 +4,6 @@ import hmac
 from dataclasses import replace
 from typing import Any
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
@@ -15,15 +14,15 @@ from app.accounts.models import User
 from app.accounts.secret import digest, looks_like_secret, new_secret
 from app.audit.log import Event
 from app.oauth_server.client_config import BadClient, client_of
-from app.oauth_server.client_metadata import metadata_of, table_of
+from app.oauth_server.client_metadata import THEIRS, metadata_of, table_of
 from app.oauth_server.client_store import REGISTRATION_LIFETIME
 from app.oauth_server.clients_api import BACK
-from app.oauth_server.endpoint import authorization_of, issuer_of, oauth_endpoint, open_routes
-from app.oauth_server.errors import OAuthError
+from app.oauth_server.endpoint import bearer_of, issuer_of, oauth_endpoint, open_routes
+from app.oauth_server.errors import InvalidToken, OAuthError
 from app.oauth_server.lifespan import OAuthServerState
 from app.oauth_server.models import Client
-from app.oauth_server.userinfo import bad_token
-from app.web.headers import content_type
+from app.web.body import json_object
+from app.web.errors import BadRequest
 from app.web.openapi import ApiRoute, Operation, ResponseModel
 from app.web.responses import json_response
 
@@ -54,12 +53,13 @@ async def new_token(request: RegistrationRequest, admin: User) -> str:
 
 @oauth_endpoint
 async def register(request: RegistrationRequest) -> Response:
-    store, token = request.state["oauth_server"].clients.store, _bearer(request)
+    store, token = request.state["oauth_server"].clients.store, bearer_of(request)
     maker = await store.maker_of_registration_token(token) if looks_like_secret(token) else None
     admin = await request.state["current_user"].by_id(maker) if maker is not None else None
     if admin is None or not admin.is_admin:
         raise _refused()
-    client = await _client(request, f"dyn-{new_secret()[:16].replace('_', '-').strip('-')}")
+    metadata = await _metadata(request)
+    client = _client(request, metadata, f"dyn-{new_secret()[:16].replace('_', '-').strip('-')}")
     secret, management = new_secret() if client.auth == "secret" else None, new_secret()
     client = replace(
         client,
@@ -74,14 +74,18 @@ async def register(request: RegistrationRequest) -> Response:
 
 @oauth_endpoint
 async def read(request: RegistrationRequest) -> Response:
-    return _json(request, await _registered(request), _bearer(request))
+    return _json(request, await _registered(request), bearer_of(request))
 
 
 @oauth_endpoint
 async def change(request: RegistrationRequest) -> Response:
     """`PUT /oauth2/register/{id}`: omitted members take their defaults (RFC 7592, 2.2)."""
-    before = await _registered(request)
-    after = await _client(request, before.id)
+    before, metadata = await _registered(request), await _metadata(request)
+    if metadata.get("client_id") != before.id:
+        raise OAuthError("invalid_client_metadata", "client_id: must be the one of the address")
+    if "client_secret" in metadata and digest(str(metadata["client_secret"])) not in before.secrets:
+        raise OAuthError("invalid_client_metadata", "client_secret: must be the one that was issued")
+    after = _client(request, metadata, before.id)
     secret = None
     if after.auth == "secret":
         secret = None if before.secrets else new_secret()
@@ -89,7 +93,7 @@ async def change(request: RegistrationRequest) -> Response:
     after = replace(after, registration_token=before.registration_token, created=before.created, groups=before.groups)
     await audit(request, Event.CLIENT_CHANGED, user="", detail=f"{after.id} (registered)")
     await request.state["oauth_server"].clients.store.save(after)
-    return _json(request, after, _bearer(request), secret)
+    return _json(request, after, bearer_of(request), secret)
 
 
 @oauth_endpoint
@@ -104,24 +108,28 @@ async def _registered(request: RegistrationRequest) -> Client:
     """The client of the path, if the token is its own. Raises OAuthError."""
     client = await request.state["oauth_server"].clients.find(request.path_params["id"])
     expected = client.registration_token if client is not None else None
-    if client is None or expected is None or not hmac.compare_digest(digest(_bearer(request)), expected):
+    if client is None or expected is None or not hmac.compare_digest(digest(bearer_of(request)), expected):
         raise _refused()
     return client
 
 
-async def _client(request: RegistrationRequest, client_id: str) -> Client:
-    """The client of the metadata in the body. Raises OAuthError."""
-    if content_type(request) != "application/json":
-        raise OAuthError("invalid_client_metadata", "Content-Type must be application/json")
+async def _metadata(request: RegistrationRequest) -> dict[str, Any]:
+    """The members of the body; null is the same as an omitted one. Raises OAuthError."""
     try:
-        sent: Any = orjson.loads(await request.body())
-        table = table_of(sent)
-        return client_of(client_id, table, any_http=not request.state["settings"].production, source="registration")
-    except orjson.JSONDecodeError:
-        raise OAuthError("invalid_client_metadata", "the body is not valid JSON") from None
+        sent = await json_object(request)
+    except BadRequest as bad:
+        raise OAuthError("invalid_client_metadata", str(bad)) from None
+    return {name: value for name, value in sent.items() if value is not None}
+
+
+def _client(request: RegistrationRequest, metadata: dict[str, Any], client_id: str) -> Client:
+    """The client of the metadata. Raises OAuthError."""
+    any_http = not request.state["settings"].production
+    try:
+        return client_of(client_id, table_of(metadata), any_http=any_http, source="registration")
     except BadClient as bad:
         code = "invalid_redirect_uri" if bad.field == "redirect_uris" else "invalid_client_metadata"
-        raise OAuthError(code, str(bad)) from None
+        raise OAuthError(code, f"{THEIRS.get(bad.field, bad.field)}: {bad.reason}") from None
 
 
 def _json(
@@ -136,13 +144,8 @@ def _json(
     return json_response(answer, status)
 
 
-def _bearer(request: RegistrationRequest) -> str:
-    scheme, _, token = (authorization_of(request) or b"").decode("latin-1").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else ""
-
-
 def _refused() -> OAuthError:
-    return bad_token("invalid_token", "the token is missing, wrong, expired or of another client")
+    return InvalidToken("the token is wrong, expired or of another client")
 
 
 CREATE_TOKEN = Operation(

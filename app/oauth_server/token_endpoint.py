@@ -9,7 +9,7 @@ from app.oauth_server.endpoint import authorization_of, form_parameters, oauth_e
 from app.oauth_server.errors import OAuthError
 from app.oauth_server.lifespan import OAuthServerState, Provider
 from app.oauth_server.models import Client, Family
-from app.oauth_server.parameters import Parameters, required
+from app.oauth_server.parameters import Parameters, refuse_resource, required
 from app.oauth_server.pkce import verifies
 from app.oauth_server.resources import DEVICE_GRANT
 from app.oauth_server.scopes import split
@@ -24,6 +24,7 @@ async def token(request: Request[OAuthServerState]) -> Response:
     provider = request.state["oauth_server"]
     parameters = await form_parameters(request)
     client = await provider.authentication.client(authorization_of(request), parameters)
+    refuse_resource(parameters)
     match required(parameters, "grant_type"):
         case "authorization_code":
             return json_response(await _by_code(provider, client, parameters))

@@ -68,6 +68,8 @@ MESSAGES = {
     "string_type": "must be a text",
     "bool_type": "must be true or false",
     "int_type": "must be a whole number",
+    "tuple_type": "must be a list",
+    "dict_type": "must be an object",
 }
 
 

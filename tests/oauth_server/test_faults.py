@@ -40,7 +40,7 @@ async def test_random_parameters_make_no_endpoint_fail(app: RelyingParty, parame
     for endpoint in ENDPOINTS:
         response = await app.browser.post(f"/oauth2/{endpoint}", data=parameters)
         assert response.status_code < 500, (endpoint, parameters, response.text)
-        assert response.json()["error"] if response.content else response.status_code == 200
+        assert response.json()["error"] if response.content else response.status_code in (200, 401)
     for path in ("/oauth2/authorize", "/oauth2/end-session", "/oauth2/continue", "/device"):
         response = await app.browser.get(path, params=parameters)
         assert response.status_code < 500, (path, parameters)

@@ -43,7 +43,7 @@ async def test_pushed_request_counts_once_and_for_its_client_alone(app: RelyingP
     [
         ({"redirect_uri": "https://evil.test/"}, "invalid_request"),
         ({"code_challenge": ""}, "invalid_request"),
-        ({"request_uri": "urn:x"}, "request_uri_not_supported"),
+        ({"request_uri": "urn:x"}, "invalid_request"),
         ({"client_id": "other"}, "invalid_request"),
         ({"response_type": "token"}, "unsupported_response_type"),
     ],
@@ -77,7 +77,10 @@ async def test_client_registers_reads_changes_and_removes_itself(
     form = {"grant_type": "authorization_code", "code": code, "code_verifier": VERIFIER}
     tokens = await app.browser.post("/oauth2/token", data=form, auth=(app.client, client["client_secret"]))
     assert tokens.status_code == 200, tokens.text
-    changed = await program.put(path, json=METADATA | {"client_name": "Another name"}, headers=own)
+    for wrong in ({}, {"client_id": "app"}, {"client_id": app.client, "client_secret": "x"}):
+        refused = await program.put(path, json=METADATA | wrong, headers=own)
+        assert (refused.status_code, refused.json()["error"]) == (400, "invalid_client_metadata")
+    changed = await program.put(path, json=client | {"client_name": "Another name", "scope": None}, headers=own)
     assert (changed.json()["client_name"], "client_secret" in changed.json()) == ("Another name", False)
     assert (await program.get(path, headers=own)).json()["client_name"] == "Another name"
     for method in ("GET", "PUT", "DELETE"):  # the token of registration is no client's
