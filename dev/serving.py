@@ -23,9 +23,13 @@ class Unavailable(Exception):
 def listening(port: int = 0) -> socket.socket:
     """A socket on loopback that listens; port 0 takes a free one. Raises Unavailable."""
     try:
-        return socket.create_server((LOOPBACK, port))
+        listener = socket.create_server((LOOPBACK, port))
     except OSError as error:
         raise Unavailable(f"port {port} of {LOOPBACK} cannot be used ({os.strerror(error.errno or 0)})") from None
+    # Accepted sockets inherit it. asyncio sets it for sockets with an explicit protocol only, and each response on a
+    # kept connection then waits 40 ms.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 @contextmanager

@@ -64,7 +64,7 @@ class TokenCache:
         """A valid token. Raises NoToken, WeChatProblem, StoreUnavailable."""
         token = await self._read()
         left = token.expires - self._clock()
-        if left > self._margin:
+        if left > self._margin_of(token):
             return token
         if left > 0:
             self._refresh_ahead()
@@ -75,6 +75,10 @@ class TokenCache:
         """Another token than the one that failed on a call; joined by all callers of this worker."""
         await self._store.expire(failed)
         return await self._flight.join(f"replace {failed}", lambda: self._wait(failed))
+
+    def _margin_of(self, token: StoredToken) -> float:
+        """Half the lifetime of a token that lives shorter than two margins: else each call would refresh it."""
+        return max(0.0, min(self._margin, (token.expires - token.refreshed) / 2))
 
     async def _read(self) -> StoredToken:
         try:
@@ -126,7 +130,7 @@ class TokenCache:
         if not fence:
             return before if self._good(before, failed, 0) else None
         try:
-            if self._good(before, failed, self._margin):
+            if self._good(before, failed, self._margin_of(before)):
                 return before
             if before.paused > self._clock():
                 raise NoToken(self.account, before.errcode)
@@ -142,6 +146,7 @@ class TokenCache:
                     raise NoToken(self.account)
                 value, seconds = await self._fetch(True)
         except Refused as refused:
+            structlog.get_logger("wechat").error("WeChat gives no token", account=self.account, errcode=refused.errcode)
             if refused.errcode in NO_SECOND_TRY:
                 paused = StoredToken(
                     before.value, before.expires, before.refreshed, refused.errcode, self._clock() + RETRY_INTERVAL

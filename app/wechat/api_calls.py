@@ -78,7 +78,7 @@ async def with_token(
 
 def token_of(answer: dict[str, Any], name: str) -> tuple[str, float]:
     """(the token in a response, its lifetime in seconds). Raises Refused."""
-    value, seconds = answer.get(name), answer.get("expires_in")
-    if errcode_of(answer) or not isinstance(value, str) or not value or not isinstance(seconds, int):
+    value, seconds = answer.get(name), str(answer.get("expires_in"))
+    if errcode_of(answer) or not isinstance(value, str) or not value or not seconds.isdecimal():
         raise Refused(errcode_of(answer))
     return value, float(seconds)

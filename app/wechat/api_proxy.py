@@ -18,7 +18,7 @@ from app.web.i18n import N_
 from app.web.responses import json_response
 from app.wechat.api_calls import with_token
 from app.wechat.api_paths import TICKET, is_safe
-from app.wechat.errcodes import errcode_of, parse_json
+from app.wechat.errcodes import errcode_of, may_be_object, parse_json
 from app.wechat.errors import WeChatProblem, WeChatTimeout
 from app.wechat.grants import check_grant
 from app.wechat.hub import Hub
@@ -33,8 +33,8 @@ TOKEN = "access_token"  # noqa: S105  a field's name
 TOKEN_PATHS = frozenset({"cgi-bin/token", "cgi-bin/stable_token"})
 SECRETS = frozenset({"secret", "appsecret", "component_access_token", "component_appsecret"})
 CREDENTIALS = SECRETS | {TOKEN}
-PART_NAME = re.compile(rb'[; ]name="?([A-Za-z_]+)"?[;\r\n]')
-"""The name of a part of a multipart body."""
+PART_NAME = re.compile(rb"""[;\s]name\*?\s*=\s*(?:utf-8'')?["']?([a-z_]+)""", re.IGNORECASE)
+"""The name of a part of a multipart body, in any spelling that a server may accept."""
 FORWARDED_REQUEST_HEADERS = ("content-type", "content-length", "accept")
 FORWARDED_RESPONSE_HEADERS = ("content-type", "content-length", "content-encoding", "content-disposition")
 NO_STORE = {"Cache-Control": "no-store"}
@@ -88,7 +88,7 @@ async def _body(request: Request[Any]) -> tuple[Body, bytes]:
     chunks, first = request.stream(), b""
     async for data in chunks:
         first += data
-        if len(first) > MAX_REPEATED_BODY and not first.lstrip().startswith(b"{"):
+        if len(first) > MAX_REPEATED_BODY and not may_be_object(first):
             return _joined(first, chunks), first
         if len(first) > MAX_JSON_BODY:
             raise TooLarge
@@ -129,13 +129,16 @@ async def _service(
 
 
 def _credentials(content_type: str, beginning: bytes) -> list[tuple[str, str]]:
-    """The names, in lower case, and values of credentials in a body: a form, or the top of a JSON object."""
-    if content_type.startswith("application/x-www-form-urlencoded"):
-        fields = parse_qsl(beginning.decode("latin-1"), keep_blank_values=True)
-    elif content_type.startswith("multipart/"):
+    """The names, in lower case, and values of credentials in a body: the top of a JSON object, parts, or a form.
+
+    `curl -d` sends JSON as a form, and others send forms as anything: WeChat looks at the body alone.
+    """
+    if document := parse_json(beginning):
+        fields = [(name, str(value)) for name, value in document.items()]
+    elif content_type.lower().startswith("multipart/"):
         fields = [(name.decode(), "") for name in PART_NAME.findall(beginning)]
     else:
-        fields = [(name, str(value)) for name, value in parse_json(beginning).items()]
+        fields = parse_qsl(beginning.decode("latin-1"), keep_blank_values=True)
     told = [(name.strip().lower(), value) for name, value in fields]
     return [(name, value) for name, value in told if name in CREDENTIALS]
 
@@ -237,11 +240,11 @@ async def _beginning_of(response: StreamedResponse, body: AsyncIterator[bytes]) 
     first = b""
     async for data in body:
         first += data
-        if (first and not first.startswith(b"{")) or len(first) > MAX_REPEATED_BODY:
+        if not may_be_object(first) or len(first) > MAX_REPEATED_BODY:
             break
     if first.lstrip()[:9].lower().startswith((b"<!doctype", b"<html")):
         raise UnusableResponse
-    if not first.startswith(b"{") or len(first) > MAX_REPEATED_BODY:
+    if not first or not may_be_object(first) or len(first) > MAX_REPEATED_BODY:
         return first, None
     document = parse_json(first)
     if not document and first.strip() != b"{}":

@@ -60,7 +60,10 @@ async def opened(request: Request[Any], name: str, push_keys: PushKeys) -> tuple
     """(the XML of a push, its fields). Raises BadRequest, and logs the reason."""
     try:
         document = push_keys.open(request.query_params, await _body(request), request.state["wechat_clock"]())
-        return document, parse_xml(document)
+        fields = parse_xml(document)
+        if "Encrypt" in fields and "FromUserName" not in fields:
+            raise BadMessage("the message is encrypted, and encoding_aes_key is not set")
+        return document, fields
     except BadMessage as error:
         raise refused(name, error) from None
 

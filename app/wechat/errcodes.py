@@ -1,5 +1,6 @@
 """The errcode of a response. Pure."""
 
+import codecs
 import json
 from typing import Any
 
@@ -16,10 +17,17 @@ authorization that was withdrawn.
 LENIENT = json.JSONDecoder(strict=False)
 
 
+def may_be_object(beginning: bytes) -> bool:
+    """Whether a body that begins like this may be a JSON object."""
+    text = beginning.removeprefix(codecs.BOM_UTF8).lstrip()
+    return not text or text.startswith(b"{")
+
+
 def parse_json(body: bytes) -> dict[str, Any]:
     """The object of a body, called text/plain or not; empty if the body is no JSON object."""
-    if not body.lstrip().startswith(b"{"):
+    if not may_be_object(body):
         return {}
+    body = body.removeprefix(codecs.BOM_UTF8)
     try:
         document = orjson.loads(body)
     except ValueError:  # perhaps control characters, which WeChat sends

@@ -27,7 +27,7 @@ def parse_xml(document: bytes) -> dict[str, str]:
     def forbid(*_: Any) -> Any:
         raise BadMessage("the XML has a document type or an entity")
 
-    parser = expat.ParserCreate()
+    parser = expat.ParserCreate("utf-8")  # whatever the document declares
     parser.buffer_text = True
     parser.StartElementHandler, parser.CharacterDataHandler = start, text
     parser.EndElementHandler = lambda _: path.pop()

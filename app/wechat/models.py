@@ -87,4 +87,8 @@ def _read(setting: str, model: type[T], name: str, table: Mapping[str, Any], pri
     for field in ("api_url", "open_url"):
         if not private and not getattr(parsed, field, "https://").startswith("https://"):
             raise SettingsError(f"{setting}.{name}.{field}: must begin with https://")
+    for field in ("secret", "token"):  # an empty one would let anybody sign
+        value: SecretStr | None = getattr(parsed, field)
+        if value is not None and not value.get_secret_value():
+            raise SettingsError(f"{setting}.{name}.{field}: must not be empty")
     return parsed

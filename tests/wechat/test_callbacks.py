@@ -86,6 +86,7 @@ async def test_encrypted_message_of_wechatpy_is_opened(service: Running, clock: 
         (TEXT, -301),
         ("<!DOCTYPE x [<!ENTITY e 'x'>]><xml><A>&e;</A></xml>", 0),
         ("no xml", 0),
+        ("<xml><ToUserName>gh_1</ToUserName><Encrypt>AAAA</Encrypt></xml>", 0),  # encoding_aes_key is not set
         ("<xml>" + "x" * 300_000 + "</xml>", 0),
     ],
 )

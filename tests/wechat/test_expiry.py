@@ -8,6 +8,7 @@ import pytest
 
 from app.settings import Settings
 from app.wechat.access_tokens import MARGIN
+from dev.wechat import api
 from dev.wechat.api import LIFETIME, WeChatApi
 from tests.helpers.clock import Clock
 from tests.helpers.service import Running, running
@@ -87,6 +88,20 @@ async def test_failing_refresh_ahead_is_not_tried_by_every_request(
             while wechat.count(STABLE) < 2:
                 await asyncio.sleep(0.01)
     assert wechat.count(STABLE) == 2
+
+
+async def test_token_that_lives_shorter_than_the_margin_is_refreshed_at_half_its_life(
+    service: Running, wechat: WeChatApi, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api, "LIFETIME", 60)
+    for _ in range(3):
+        assert await ask(service, number=5) == {200: 5}
+    assert wechat.count(STABLE) == 1
+    clock.move(30)
+    assert await ask(service, number=5) == {200: 5}
+    async with asyncio.timeout(PATIENCE):
+        while wechat.count(STABLE) < 2:
+            await asyncio.sleep(0.01)
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """The proxy of WeChat's API, and the tokens that it keeps."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -33,7 +34,8 @@ async def test_sdk_that_fetches_a_token_gets_its_own(service: Running, wechat: W
     method, path = api.split()
     for token in (TOKEN, RAW):
         who = {"grant_type": "client_credential", "appid": APPID, "secret": token}
-        options = {"params": who} if method == "GET" else {"json": who | {"force_refresh": True}}
+        options = {"params": who} if method == "GET" else {"content": json.dumps(who | {"force_refresh": True})}
+        options["headers"] = {"Content-Type": "application/x-www-form-urlencoded"}  # as `curl -d` sends JSON
         answer = (await service.client.request(method, f"/wechat/shop/{path}", **options)).json()
         assert (answer["access_token"] == token) is (token == TOKEN)
         assert answer["expires_in"] == 7200
@@ -196,7 +198,12 @@ async def test_forbidden_calls_do_not_reach_wechat(service: Running, wechat: WeC
         ("application/json", b'{"access_token": "%b"}' % TOKEN.encode()),
         ("application/json", b'{"secret": {"a": 1}}'),
         ("application/json", b'{"text": "' + b"x" * 100_000 + b'", "access_token": "raw"}'),
+        ("application/x-www-form-urlencoded", b'{"access_token": "raw"}'),  # as `curl -d` sends it
+        ("Application/X-WWW-Form-URLencoded", b"secret=raw"),
+        ("", b"secret=raw"),
+        ("application/json", b'\xef\xbb\xbf{"secret": "x"}'),
         ("multipart/form-data; boundary=b", b'--b\r\nContent-Disposition: form-data; name="access_token"\r\n\r\nraw'),
+        ("Multipart/Form-Data; boundary=b", b'--b\r\nContent-Disposition: form-data; Name = "secret"\r\n\r\nraw'),
     ],
 )
 async def test_credentials_in_a_body_are_refused(
@@ -250,6 +257,7 @@ async def test_tokens_are_in_no_log(wechat_settings: Settings, wechat: WeChatApi
             await program.get(path)
     written = log.read_text("utf-8")
     assert "/wechat/shop/cgi-bin/user/info" in written
+    assert '"errcode":-1,"event":"WeChat gives no token","level":"error"' in written
     raw = {query["access_token"] for _, query in wechat.asked if "access_token" in query}
     assert raw
     assert not any(secret in written for secret in {TOKEN, SECRET, *raw})

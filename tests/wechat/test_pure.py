@@ -61,6 +61,7 @@ def test_xml_becomes_fields() -> None:
         b"",
         b"{}",
         b"<xml><A>",
+        b'<?xml version="1.0" encoding="gbk"?><xml><A>\xc4\xe3</A></xml>',
         b"<!DOCTYPE xml><xml><A>1</A></xml>",
         b'<!DOCTYPE x [<!ENTITY e "x">]><xml><A>&e;</A></xml>',
         b'<!DOCTYPE x SYSTEM "http://example.com/x.dtd"><xml/>',
@@ -103,11 +104,18 @@ def test_origin_is_no_page(origin: str) -> None:
         configured_accounts({"shop": table}, private=True)
 
 
+@pytest.mark.parametrize("field", ["secret", "token"])
+def test_empty_secret_is_refused(field: str) -> None:
+    with pytest.raises(SettingsError, match=rf"wechat\.shop\.{field}: must not be empty"):
+        configured_accounts({"shop": {"appid": APPID, "secret": "x", field: ""}}, private=True)
+
+
 @pytest.mark.parametrize(
     ("body", "code"),
     [
         (b'{"errcode": 40001}', 40001),
         (b'{"errcode": "40001"}', 40001),
+        (b'\xef\xbb\xbf\n {"errcode": 40001}', 40001),
         (b'{"base_resp": {"ret": -1}}', -1),
         (b'{"a": "\x07"}', 0),
         (b"[]", 0),
