@@ -34,9 +34,16 @@ async def test_sdk_that_fetches_a_token_gets_its_own(service: Running, wechat: W
     method, path = api.split()
     for token in (TOKEN, RAW):
         who = {"grant_type": "client_credential", "appid": APPID, "secret": token}
-        options = {"params": who} if method == "GET" else {"content": json.dumps(who | {"force_refresh": True})}
-        options["headers"] = {"Content-Type": "application/x-www-form-urlencoded"}  # as `curl -d` sends JSON
-        answer = (await service.client.request(method, f"/wechat/shop/{path}", **options)).json()
+        body = json.dumps(who | {"force_refresh": True})
+        answer = (
+            await service.client.request(
+                method,
+                f"/wechat/shop/{path}",
+                params=who if method == "GET" else None,
+                content=body if method == "POST" else None,
+                headers={"Content-Type": "application/x-www-form-urlencoded"},  # as `curl -d` sends JSON
+            )
+        ).json()
         assert (answer["access_token"] == token) is (token == TOKEN)
         assert answer["expires_in"] == 7200
     assert wechat.count("/cgi-bin/stable_token") == 1
