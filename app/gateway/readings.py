@@ -30,7 +30,7 @@ class BadPath(Exception):
 def readings(path: bytes) -> frozenset[bytes]:
     """The decoded paths that applications may read. Raises BadPath."""
     plain = decoded(path)
-    if not AMBIGUOUS.search(path):
+    if not AMBIGUOUS.search(path) and not ESCAPE.search(plain):
         return frozenset((plain,))
     if len(path) > MAX_AMBIGUOUS_BYTES:
         raise BadPath("a path with dot segments, doubled slashes or such escapes must be shorter")

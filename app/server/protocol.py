@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol, changed in nine places.
+"""uvicorn's HTTP protocol, changed in ten places.
 
 - A response leaves in one write. uvicorn writes head and body with a system call each, and checks and joins every
   header: a fifth of a small response's cost (docs/benchmarks.md). Streams, HEAD and 304 are uvicorn's.
@@ -11,41 +11,35 @@
 - A response of unknown length to an HTTP/1.0 request ends with the connection. uvicorn sends chunks, which HTTP/1.0
   does not know.
 - A client's IPv4 address is one, also on a socket for both families.
+- A client that withholds its request is disconnected. uvicorn waits for ever.
 - A connection that needs one of the last descriptors is refused with 503, and the log says so. Without any left,
   uvloop resets connections and logs nothing.
 """
 
 import asyncio
-from collections.abc import Awaitable
 from functools import partial
 from typing import Any, cast
 
 import httptools
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import (
-    HEADER_RE,
-    HEADER_VALUE_RE,
     STATUS_LINE,
     HttpToolsProtocol,
     RequestResponseCycle,
 )
 
+from app.server.one_write import HTTP_1_1, RENDERED_HEADERS, Header, OneWrite, is_ordinary, send_whole
 from app.server.security_headers import SECURITY_HEADERS
 
-Header = tuple[bytes, bytes]
-VARYING = frozenset({b"x-request-id", b"content-length", b"set-cookie", b"location", b"date", b"etag"})
-NOT_ORDINARY = frozenset({b"connection", b"transfer-encoding"})
-HTTP_1_1 = "1.1"
 UPGRADE_IGNORED = "tallygate.upgrade_ignored"
 """The scope key of a request whose Upgrade was ignored: what follows its head is its body, or the next request."""
 BODY = "tallygate.body"
 """The scope key of a whole body, for an application that may respond to it without a task."""
+CLIENT_LIMIT = 30
+"""Seconds between two looks at whether the client withholds its request: its head, or all of its body since then."""
+CLIENT_LIMIT_AT_STOP = 1
 MAX_HEAD_BYTES = 65_536
 """Bytes of a request's head that may come after its first piece; and likewise of its trailers."""
-MAX_RENDERED_HEADERS = 512
-"""Constant headers that are kept ready; there are a few dozen, so this only bounds mistakes."""
-RENDERED_HEADERS: dict[Header, bytes] = {}
-"""Constant headers as they are sent; a cache of what is the same for every connection of the process."""
 
 
 class WholeHead(tuple[Header, ...]):
@@ -63,6 +57,7 @@ class OneWriteProtocol(HttpToolsProtocol):
     _more_head = 0
     _brought_body = False
     _upgrade_headers: tuple[Header, ...] = ()
+    _watch: asyncio.TimerHandle | None = None
     _held: tuple[RequestResponseCycle, ASGI3Application] | None = None
     """A request that waits for its body, before the application is asked."""
 
@@ -70,6 +65,7 @@ class OneWriteProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         if self.client is not None:
             self.client = (_plain(self.client[0]), self.client[1])
+        self._watch_client(CLIENT_LIMIT)
         opened, lifecycle = transport.get_extra_info("socket"), self.app_state.get("lifecycle")
         if lifecycle is not None and opened is not None and lifecycle.descriptors.scarce(opened.fileno()):
             self._refuse(503, "Too many connections are open.")
@@ -82,6 +78,37 @@ class OneWriteProtocol(HttpToolsProtocol):
         self._more_head = self._more_head + len(data) if self._goes_on(began) else 0
         if self._more_head > MAX_HEAD_BYTES:
             self._refuse(431, "The headers are too large.")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._unwatch_client()
+        super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        self._unwatch_client()
+        self._watch_client(CLIENT_LIMIT_AT_STOP)
+
+    def _watch_client(self, seconds: float) -> None:
+        self._brought_body = False
+        self._watch = self.loop.call_later(seconds, self._end_if_withheld, seconds, self.scope)
+
+    def _unwatch_client(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+
+    def _end_if_withheld(self, seconds: float, before: object) -> None:
+        """Disconnects a client whose request's head is still not whole, or that has sent nothing of its body."""
+        if self.transport.is_closing():
+            return
+        cycle = cast(RequestResponseCycle | None, self.cycle)
+        if cycle is None or cycle.response_complete:
+            if self.timeout_keep_alive_task is None and self.scope is before:
+                self.transport.close()
+        elif cycle.more_body and not (
+            self._brought_body or self.flow.read_paused or cycle.waiting_for_100_continue or cycle.response_started
+        ):
+            self._refuse(408, "The body did not come in time.")
+        self._watch_client(seconds)
 
     def _goes_on(self, began: object) -> bool:
         """Whether nothing came but more of the head that had begun, or what may be its trailers."""
@@ -174,11 +201,11 @@ class OneWriteProtocol(HttpToolsProtocol):
         """Sends a response that was made without a task; leaves it to uvicorn where the connection is to close."""
         if cycle.transport.is_closing():
             return
-        if cycle.flow.write_paused or not _is_ordinary(cycle):
+        if cycle.flow.write_paused or not is_ordinary(cycle):
             super()._start_asgi_task(cycle, partial(_answered, status, lines, body))
         else:
             default = b"".join([b"%b: %b\r\n" % header for header in cycle.default_headers])
-            _send(cycle, b"".join((STATUS_LINE[status], default, lines, b"\r\n", body)))
+            send_whole(cycle, b"".join((STATUS_LINE[status], default, lines, b"\r\n", body)))
 
 
 async def _answered(status: int, lines: bytes, body: bytes, scope: Any, receive: Any, send: Any) -> None:
@@ -199,91 +226,3 @@ def _new_parser(protocol: OneWriteProtocol) -> httptools.HttpRequestParser:
     parser = httptools.HttpRequestParser(protocol)
     parser.set_dangerous_leniencies(lenient_data_after_close=True)
     return parser
-
-
-class OneWrite:
-    """Holds the start of an answer until its body is there, as the ASGI specification allows."""
-
-    __slots__ = ("_app", "_cycle", "_ready", "_start", "_until_close")
-
-    def __init__(self, cycle: RequestResponseCycle, app: ASGI3Application, ready: dict[Header, bytes]) -> None:
-        self._cycle = cycle
-        self._app = app
-        self._ready = ready
-        self._start: Any = None
-        self._until_close = False
-
-    def __call__(self, scope: Any, receive: Any, _: Any) -> Awaitable[None]:
-        return self._app(scope, receive, self._send)
-
-    async def _send(self, message: Any) -> None:
-        cycle, start = self._cycle, self._start
-        if cycle.transport.is_closing():  # uvicorn tells only the last of several requests that their client has gone
-            cycle.disconnected = True
-        if start is None:
-            if message["type"] == "http.response.start" and not cycle.response_started:
-                self._start = message
-            else:
-                await self._pass_on(message)
-            return
-        self._start = None
-        if message.get("more_body") or cycle.flow.write_paused or not self.write(start, message.get("body", b"")):
-            await self._pass_on(start)
-            await self._pass_on(message)
-
-    async def _pass_on(self, message: Any) -> None:
-        """Leaves the message to uvicorn, but sends no chunks to HTTP/1.0: the end of the connection ends the body."""
-        cycle = self._cycle
-        if cycle.scope["http_version"] != HTTP_1_1:
-            if message["type"] == "http.response.start":
-                cycle.chunked_encoding = None if _has_length(message) else False
-                self._until_close = not _has_length(message)
-            elif self._until_close:
-                cycle.expected_content_length = len(message.get("body", b""))
-        await cycle.send(message)
-
-    def write(self, start: Any, body: bytes) -> bool:
-        """Writes an ordinary answer; False, with nothing written, for any other. Raises RuntimeError for a header
-        that could split the answer.
-        """
-        cycle = self._cycle
-        if not _is_ordinary(cycle) or start["status"] in (204, 304):
-            return False
-        ready, parts, length = self._ready, [STATUS_LINE[start["status"]]], None
-        for header in (*cycle.default_headers, *start["headers"]):
-            line = ready.get(header)
-            if line is None:
-                name, value = header
-                if name in NOT_ORDINARY:
-                    return False
-                if name == b"content-length":
-                    length = value
-                if HEADER_VALUE_RE.search(value) or (name not in VARYING and HEADER_RE.search(name)):
-                    raise RuntimeError("Invalid HTTP header.")
-                line = b"%s: %s\r\n" % header
-                if name not in VARYING and len(ready) < MAX_RENDERED_HEADERS:
-                    ready[header] = line
-            parts.append(line)
-        if length is None or int(length) != len(body):
-            return False
-        parts.append(b"\r\n")
-        parts.append(body)
-        _send(cycle, b"".join(parts))
-        return True
-
-
-def _has_length(start: Any) -> bool:
-    return any(name.lower() == b"content-length" for name, _ in start.get("headers", ()))
-
-
-def _is_ordinary(cycle: RequestResponseCycle) -> bool:
-    return not cycle.disconnected and cycle.keep_alive and cycle.scope["method"] != "HEAD"
-
-
-def _send(cycle: RequestResponseCycle, answer: bytes) -> None:
-    """What uvicorn does for a whole answer, which is all of the cycle's."""
-    cycle.response_started = cycle.response_complete = True
-    cycle.waiting_for_100_continue = False
-    cycle.transport.write(answer)
-    cycle.message_event.set()
-    cycle.on_response()

@@ -148,7 +148,7 @@ TRAPS = [
     "/public/..\\secret", "/public/..%5csecret", "/public/%252e%252e/secret", "/public/..%252fsecret",
     "/public/..;/secret", "/public/..;x=1/secret", "/public/..%3b/secret", "/public/./../secret",
     "/public//../../secret", "/public/x/../../secret", "/secret#/public/", "/secret%23/../public/",
-    "/secret;/../public/", "/public/..%2Fsecret", "/public/.%2e/secret",
+    "/secret;/../public/", "/public/..%2Fsecret", "/public/.%2e/secret", "/public/%%32e%2%65/secret",
     "/public/%25%32%65%25%32%65/secret", "/public/x%2fy/%2e%2e/%2e%2e/%2e%2e/secret",
 ]  # fmt: skip
 
@@ -183,7 +183,7 @@ def test_ordinary_paths_have_one_reading(path: str) -> None:
 
 
 PIECES = ["/", "//", "public", "secret", "..", ".", "%2e", "%2E%2e", "%2f", "%252f", "%252e", "\\", "%5c", ";", ";x",
-          "%3b", "#", "%23", "?", "%3f", "%25", "a", "%41"]  # fmt: skip
+          "%3b", "#", "%23", "?", "%3f", "%25", "a", "%41", "%", "2e", "%32"]  # fmt: skip
 
 
 @given(st.lists(st.sampled_from(PIECES), min_size=1, max_size=12))

@@ -1,10 +1,12 @@
 """What our protocol refuses, or leaves out for an old client."""
 
 import asyncio
+from typing import Any
 
 import pytest
 import structlog
 
+from app.server import protocol
 from app.server.lifecycle import Lifecycle
 from app.server.protocol import OneWriteProtocol
 from tests.helpers.sockets import PATIENCE
@@ -41,3 +43,39 @@ async def test_a_slow_reader_gets_everything() -> None:
         writer.close()
     assert received.count(OK) == 2
     assert received.count(b"a" * 3_000_000) == 2
+
+
+HALF_BODY = b"POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\na"
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status"), [(b"", b""), (b"GET / HTTP/1.1\r\nHos", b""), (HALF_BODY, b"HTTP/1.1 408 ")]
+)
+async def test_client_that_withholds_its_request_is_disconnected(
+    monkeypatch: pytest.MonkeyPatch, request_bytes: bytes, status: bytes
+) -> None:
+    monkeypatch.setattr(protocol, "CLIENT_LIMIT", 0.1)
+    async with served(echo, OneWriteProtocol) as port:
+        answer = await told(port, request_bytes)
+    assert answer[:13] == status
+
+
+async def test_body_may_come_slowly_until_the_server_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Any] = []
+
+    class Recorded(OneWriteProtocol):
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
+            super().connection_made(transport)
+            opened.append(self)
+
+    async with served(echo, Recorded) as port, asyncio.timeout(PATIENCE):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for piece in (HALF_BODY, b"b"):
+            writer.write(piece)
+            while not (opened and opened[0]._brought_body):
+                await asyncio.sleep(0.001)
+            opened[0]._end_if_withheld(protocol.CLIENT_LIMIT, None)
+            assert not opened[0].transport.is_closing()
+        opened[0].shutdown()
+        assert (await reader.read()).startswith(b"HTTP/1.1 408 ")
+        writer.close()
