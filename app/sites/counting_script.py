@@ -210,6 +210,9 @@ local function count_hour(tag, id, reports, numbers)
     add(p .. 'days:' .. year, sub(day, 5), visits)
     add(p .. 'months', month, visits)
     if add(p .. 'hours:' .. day, hour, visits) == visits then call('EXPIREAT', p .. 'hours:' .. day, hour_ends) end
+  else  -- export and removal find the keys of a day by these
+    add(p .. 'days:' .. year, sub(day, 5), 0)
+    add(p .. 'months', month, 0)
   end
   if hour_visitors > 0 then add(p .. 'hours:' .. day, 'u' .. hour, hour_visitors) end
   if gained > 0 then

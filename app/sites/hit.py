@@ -19,6 +19,7 @@ from app.sites.referrers import cut, referrer_name
 MAX_EVENT_LENGTH = 200
 SCREENS = ((640, "phone"), (1024, "tablet"), (1440, "laptop"))
 WIDEST = "desktop"
+FIELDS = ("u", "p", "r", "e", "w")
 MAX_FIELDS = 20
 
 
@@ -52,11 +53,13 @@ class Hit:
 def hit_of(values: Mapping[str, str], site: Site, referer: bytes, origin: bytes = b"") -> Hit:
     """The hit of `u` or `p`, `r`, `e` and `w`, and of the request's headers. Raises BadHit."""
     address, name = values.get("u") or values.get("p"), "u" if values.get("u") else "p"
-    header = referer.decode("latin-1")
+    header = referer.decode(errors="replace")
     if not address:
         address, name = header, "Referer"
     if not address:
         raise BadHit("u or p: the page is missing, and there is no Referer")
+    if name == "Referer" and "\ufffd" in header:
+        raise BadHit("Referer: must be in UTF-8")
     page = page_of(name, address, site)
     host = page.host or host_of(origin.decode("latin-1")) or host_of(header)
     return Hit(
@@ -137,7 +140,7 @@ def body_values(body: bytes, content_type: bytes) -> Mapping[str, str]:
             raise BadHit("body: is not valid JSON") from None
         if not isinstance(document, dict):
             raise BadHit("body: must be a JSON object")
-        return {name: _member(name, value) for name, value in document.items() if value is not None}
+        return {name: _member(name, document[name]) for name in FIELDS if document.get(name) is not None}
     return query_values(body)
 
 
@@ -160,7 +163,7 @@ def _member(name: str, value: object) -> str:
         return value
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
-    raise BadHit(f"{name[:20]}: must be a text")
+    raise BadHit(f"{name}: must be a text")
 
 
 def _text(raw: bytes, name: str) -> str:

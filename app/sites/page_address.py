@@ -3,7 +3,15 @@
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from urllib.parse import SplitResult, unquote_to_bytes, urlsplit
+from typing import TYPE_CHECKING
+from urllib.parse import SplitResult, quote, unquote_to_bytes, urlsplit
+
+from app.lazy import LazyModule
+
+if TYPE_CHECKING:
+    import idna
+else:
+    idna = LazyModule("idna")
 
 MAX_ADDRESS_LENGTH = 2048
 """Characters of an address or a path."""
@@ -11,6 +19,8 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 STAYS_ENCODED = re.compile(r"[\x00-\x20%?#\x7f-\xa0\u2028\u2029]")
 """Characters that stay percent-encoded: decoded, they would change what the path means or cannot be seen."""
 ESCAPES = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
+BLANK = re.compile("[ \xa0]")
+"""Browsers send a blank encoded, programs as it is."""
 TRACKING = frozenset(
     {
         "fbclid",
@@ -68,6 +78,8 @@ def page_address(text: str, rules: PathRules) -> PageAddress:
     parts = _split(text)
     if parts.scheme and parts.scheme not in {"http", "https"}:
         raise BadAddress("must be an http or https URL, or a path")
+    if parts.scheme and not parts.hostname:
+        raise BadAddress("has no host")
     path = _decoded(parts.path if parts.path.startswith("/") else "/" + parts.path)
     if not rules.trailing_slash:
         path = path.rstrip("/") or "/"
@@ -105,7 +117,9 @@ def compare_host(host: str) -> str:
     """The normal form of a host name for comparisons. Raises ValueError."""
     host = host.strip().rstrip(".").lower()
     if not host.isascii():
-        host = host.encode("idna").decode()
+        # As browsers do (UTS 46): Python's codec takes ß for ss.
+        labels = idna.uts46_remap(host, std3_rules=False).split(".")
+        host = ".".join(each if each.isascii() else f"xn--{each.encode('punycode').decode()}" for each in labels)
     return host.removeprefix("www.") if host.count(".") > 1 else host
 
 
@@ -125,7 +139,8 @@ def _split(text: str) -> SplitResult:
 
 def _decoded(text: str) -> str:
     """Readable: escapes of UTF-8 are decoded where that changes no meaning, the others written in one way."""
-    return ESCAPES.sub(_decode_escapes, text) if "%" in text else text
+    text = ESCAPES.sub(_decode_escapes, text) if "%" in text else text
+    return BLANK.sub(lambda blank: quote(blank[0]), text)
 
 
 def _decode_escapes(match: re.Match[str]) -> str:

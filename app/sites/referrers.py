@@ -63,7 +63,7 @@ def referrer_name(referrer: str, own_hosts: Iterable[str] = ()) -> str:
         return cut(CONTROL.sub("", referrer)) if "://" not in referrer else _application(referrer)
     if host in own_hosts:
         return ""
-    return cut(SAME_AS.get(host) or _engine(host) or host)
+    return SAME_AS.get(host) or _engine(host) or host[-MAX_NAME_BYTES:]
 
 
 def is_spam(name: str, more: frozenset[str] = frozenset()) -> bool:

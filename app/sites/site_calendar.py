@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import lru_cache
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 HOUR = 3600
 FIRST_YEAR, LAST_YEAR = 1900, 2999
@@ -24,17 +24,9 @@ class TimeSlot:
     day_ends: float
 
 
-def zone(name: str) -> ZoneInfo:
-    """The time zone. Raises ValueError for an unknown one."""
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError("is no time zone") from None
-
-
 @lru_cache(maxsize=512)
 def cached_zone(name: str) -> ZoneInfo:
-    return zone(name)
+    return ZoneInfo(name)
 
 
 class Calendar:
@@ -70,7 +62,7 @@ def day_of(now: float, place: tzinfo) -> date:
 def parse_day(text: str) -> date:
     """YYYY-MM-DD. Raises ValueError."""
     try:
-        if len(text) == 10:
+        if len(text) == 10 and text[4] == text[7] == "-":
             return usual_day(date.fromisoformat(text))
     except ValueError:
         pass

@@ -9,7 +9,7 @@ from app.sites.hit import Exclusion
 from app.sites.models import Site
 from app.sites.site_calendar import HOUR, cached_zone, day_begins, day_of, days, from_compact, months
 from app.sites.stats_store import Count, StatsStore
-from app.sites.top_lists import Range, TopLists
+from app.sites.top_lists import Range, TopLists, months_and_days
 
 INTERVALS = ("hour", "day", "month")
 MAX_DAYS = 3_700
@@ -62,11 +62,8 @@ class SiteStats:
         total = _sum(by_day.values())
         if interval == "hour":
             series = await self._hour_series(site, span)
-        elif interval == "month":
-            by_month = await self.store.months(site)
-            series = [_month_point(month, by_month.get(f"{month:%Y%m}")) for month in months(span.first, span.last)]
         else:
-            series = [_day_point(day, by_day.get(day)) for day in days(span.first, span.last)]
+            series = _points(_by_month(by_day) if interval == "month" else by_day, span, interval)
         if span.everything:
             totals = await self.store.totals(site)
             total = Count(totals.get("visits", 0), totals.get("visitors", 0))
@@ -98,24 +95,25 @@ class SiteStats:
         return series
 
     async def _path_figures(self, site: Site, span: Range, interval: str, path: str) -> Figures:
-        path_id = await self.store.path_id(site, path)
-        if path_id is None:
-            return Figures(0, 0, [], 0, {})
-        if interval == "month":
-            of_months = list(months(span.first, span.last))
-            counts = await self.store.path_months(site, path_id, of_months)
-            series = [_month_point(month, count) for month, count in zip(of_months, counts, strict=True)]
-        else:
-            dates = list(days(span.first, span.last))
-            counts = await self.store.path_days(site, path_id, dates)
-            series = [_day_point(day, count) for day, count in zip(dates, counts, strict=True)]
-        total, before = _sum(counts), Count()
-        if span.everything:
-            total = await self.store.path_total(site, path_id)
-        elif interval != "month":
-            earlier = span.before()
-            before = _sum(await self.store.path_days(site, path_id, list(days(earlier.first, earlier.last))))
-        return Figures(total.visits, total.visitors, series, before.visits, {})
+        path_id, total, before = await self.store.path_id(site, path), Count(), Count()
+        counts: dict[date, Count] = {}
+        if path_id is not None:
+            counts = await self._path_counts(site, path_id, span, interval)
+            if span.everything:
+                total = await self.store.path_total(site, path_id)
+            else:
+                total = _sum(counts.values())
+                before = _sum((await self._path_counts(site, path_id, span.before(), interval)).values())
+        left_out = await self._left_out(site, span)
+        return Figures(total.visits, total.visitors, _points(counts, span, interval), before.visits, left_out)
+
+    async def _path_counts(self, site: Site, path_id: int, span: Range, interval: str) -> dict[date, Count]:
+        """By day, or by first day of month: retention keeps whole months longer than their days."""
+        dates = list(days(span.first, span.last))
+        whole, single = months_and_days(span, dates) if interval == "month" else ([], dates)
+        found = dict(zip(whole, await self.store.path_months(site, path_id, whole), strict=True))
+        of_days = dict(zip(single, await self.store.path_days(site, path_id, single), strict=True))
+        return found | (_by_month(of_days) if interval == "month" else of_days)
 
 
 def _sum(counts: Iterable[Count]) -> Count:
@@ -125,9 +123,16 @@ def _sum(counts: Iterable[Count]) -> Count:
     return total
 
 
-def _day_point(day: date, count: Count | None) -> Point:
-    return Point(day.isoformat(), count.visits if count else 0, count.visitors if count else 0)
+def _by_month(by_day: Mapping[date, Count]) -> dict[date, Count]:
+    found: dict[date, Count] = {}
+    for day, count in by_day.items():
+        found.setdefault(day.replace(day=1), Count()).add(count)
+    return found
 
 
-def _month_point(month: date, count: Count | None) -> Point:
-    return Point(f"{month:%Y-%m}", count.visits if count else 0, count.visitors if count else 0)
+def _points(counts: Mapping[date, Count], span: Range, interval: str) -> list[Point]:
+    """A point for each day, or for each month, of which only the days in the range count."""
+    each, form = (months, "%Y-%m") if interval == "month" else (days, "%Y-%m-%d")
+    none = Count()
+    found = [(at, counts.get(at, none)) for at in each(span.first, span.last)]
+    return [Point(f"{at:{form}}", count.visits, count.visitors) for at, count in found]

@@ -1,7 +1,7 @@
 """The most visited pages and the most frequent names of a site; lists of past days are cached for a minute."""
 
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TypeVar, cast
@@ -125,7 +125,7 @@ class TopLists:
 
     async def _past_pages(self, site: Site, span: Range) -> "Ranked":
         visited = await self.store.days(site, span.first, span.last)
-        whole, single = _months_and_days(span, visited)
+        whole, single = months_and_days(span, visited)
         found = await self.store.pages(site, [f"m:{month:%Y%m}" for month in whole], PAGES_IN_BLOCK)
         of_days = await self.store.pages(site, [f"d:{compact(day)}" for day in single], PAGES_IN_DAY_BLOCK)
         for page, count in of_days.items():
@@ -198,7 +198,7 @@ def _top(found: Mapping[str, Count], limit: int) -> TopList:
     return TopList(rows, sum(count.visits for count in found.values()) - sum(row.visits for row in rows))
 
 
-def _months_and_days(span: Range, visited: Mapping[date, Count]) -> tuple[list[date], list[date]]:
+def months_and_days(span: Range, visited: Iterable[date]) -> tuple[list[date], list[date]]:
     """The whole months of a range, and the visited days that are in none of them."""
     whole = [
         month

@@ -25,6 +25,8 @@ PLAIN = PathRules()
         ("/a%2fb", "/a%2Fb"),
         ("/a%3Fb", "/a%3Fb"),
         ("/a%20b", "/a%20b"),
+        ("/a b", "/a%20b"),
+        ("/a\xa0b", "/a%C2%A0b"),
         ("/%0A", "/%0A"),
         ("/%25", "/%25"),
         ("//other.example/a", "/other.example/a"),
@@ -50,7 +52,17 @@ def test_slash_and_case_are_as_the_site_says() -> None:
 
 @pytest.mark.parametrize(
     "address",
-    ["/" + "a" * 2048, "/a\nb", "/a\x00", "https://[/", "/%FF", "/\ud800", "javascript:alert(1)", "https://a:99999/"],
+    [
+        "/" + "a" * 2048,
+        "/a\nb",
+        "/a\x00",
+        "https://[/",
+        "/%FF",
+        "/\ud800",
+        "javascript:alert(1)",
+        "https://a:99999/",
+        "https:///a",
+    ],
 )
 def test_malformed_addresses_are_refused(address: str) -> None:
     with pytest.raises(BadAddress):
@@ -62,6 +74,8 @@ def test_malformed_addresses_are_refused(address: str) -> None:
     [
         ("https://www.Blog.example:8080/a", "blog.example"),
         ("https://bücher.example/", "xn--bcher-kva.example"),
+        ("https://Straße.example/", "xn--strae-oqa.example"),
+        ("https://☃.example/", "xn--n3h.example"),
         ("https://blog.example./", "blog.example"),
         ("about:blank", ""),
         ("null", ""),

@@ -43,6 +43,7 @@ async def test_site_is_made_with_defaults_and_the_line_to_paste(desk: Desk) -> N
         ({"name": "a", "hosts": [1]}, "hosts"),
         ({"name": "a", "hosts": ["a.example"], "time_zone": "Mars/Olympus"}, "time_zone"),
         ({"name": "a", "hosts": ["a.example"], "time_zone": "../../etc/passwd"}, "time_zone"),
+        ({"name": "a", "hosts": ["a.example"], "time_zone": "localtime"}, "time_zone"),
         ({"name": "a", "hosts": ["a.example"], "max_paths": 0}, "max_paths"),
         ({"name": "a", "hosts": ["a.example"], "max_paths": True}, "max_paths"),
         ({"name": "a", "hosts": ["a.example"], "privacy": "none"}, "privacy"),
@@ -189,6 +190,13 @@ async def test_range_is_compared_with_the_one_before(desk: Desk) -> None:
     assert (stats["visits"], stats["before"]) == (4, {"visits": 4})
     page = await desk.stats(site, **{"from": "2026-03-12", "to": "2026-03-14", "path": "/a"})
     assert [point["visits"] for point in page["series"]] == [1, 1, 0]
+    unknown = await desk.stats(site, **{"from": "2026-03-12", "to": "2026-03-14", "path": "/none"})
+    assert ([point["visits"] for point in unknown["series"]], unknown["left_out"]) == ([0, 0, 0], page["left_out"])
+    for path, each in ({}, 2), ({"path": "/a"}, 1):
+        query = {"from": "2026-03-12", "to": "2026-03-13", "interval": "month"}
+        part = await desk.stats(site, **query, **path)
+        assert (part["visits"], part["before"]["visits"]) == (2 * each, 2 * each)
+        assert part["series"] == [{"at": "2026-03", "visits": 2 * each, "visitors": part["visitors"]}]
     months = await desk.stats(site, **{"from": "2026-02-01", "to": "2026-03-31", "interval": "month"})
     assert [(point["at"], point["visits"], point["visitors"]) for point in months["series"]] == [
         ("2026-02", 0, 0),
@@ -205,8 +213,16 @@ async def test_removal_deletes_all_keys_for_good(desk: Desk, server: Valkey) -> 
             await desk.visitor().get(f"/c/{site}?p={path}&r=https://news.example/&w=500")
         await desk.visitor().get(f"/c/{site}?p=/a&e=click")
         await desk.visitor().get(f"/c/{site}?p=/a", headers={"User-Agent": ""})
+        token = (await desk.owner.post("/api/account/tokens", json={"name": "t"})).json()["token"]
         desk.clock.move(10 * 86_400)
         await desk.visitor().get(f"/c/{site}?p=/a")
+        hits = [
+            {"path": "click", "event": True, "created_at": "2020-01-02T00:00:00Z"},
+            {"path": "/", "user_agent": "curl/8", "created_at": "2019-01-02T00:00:00Z"},
+        ]
+        headers = {"Authorization": f"Bearer {token}"}
+        assert (await desk.owner.post(f"/g/{site}/api/v0/count", json={"hits": hits}, headers=headers)).is_success
+        assert b'"name":"click"' in (await desk.owner.get(f"/api/sites/{site}/export?format=jsonl")).content
         assert (await desk.owner.delete(f"/api/sites/{site}")).status_code == 204
         late = await desk.visitor().get(f"/c/{site}?p=/a")
         assert late.status_code == 404

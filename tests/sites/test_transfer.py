@@ -200,6 +200,14 @@ async def test_our_own_export_can_be_imported_again(desk: Desk, kind: str) -> No
         (zipped(readme__txt="x"), "known"),
         (b'{"path": "/a", "visits": "x"}\n', "line 1"),
         (b'{"path": "/a"', "line 1"),
+        (b'{"path": "/a"}', "line 1: visits"),
+        (b'{"visits": 1}', "line 1: path"),
+        (b'{"path": 5, "visits": 1}', "line 1: path"),
+        (b'{"path": "/a", "visits": true}', "line 1: visits"),
+        (b'{"list": "z", "name": "x", "visits": 1, "date": "2026-01-01"}', "line 1: list"),
+        (b'{"list": "r", "name": "x", "visits": 1}', "line 1: date"),
+        (b"path,visits\n/a,\n", "line 2: visits"),
+        (b"path,visits,date\n/a,1,2026-W01-1\n", "line 2"),
     ],
 )
 async def test_file_with_a_mistake_is_refused_whole_and_the_line_named(desk: Desk, body: bytes, named: str) -> None:
@@ -214,6 +222,7 @@ async def test_file_with_a_mistake_is_refused_whole_and_the_line_named(desk: Des
 async def test_unknown_format_is_named(desk: Desk) -> None:
     site = await desk.site()
     assert problem(await send(desk, site, PLAIN, format="matomo"), 400)["field"] == "format"
+    assert problem(await send(desk, site, PLAIN, preview="yes"), 400)["field"] == "preview"
     assert problem(await desk.owner.get(f"/api/sites/{site}/export?format=xml"), 400)["field"] == "format"
 
 

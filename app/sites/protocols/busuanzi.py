@@ -97,6 +97,7 @@ async def _heirs_totals(request: Request[SitesState], referer: str) -> tuple[Hit
 async def _count(request: Request[SitesState], referer: str) -> tuple[HitTotals | None, Hit, Site] | None:
     """Counts a visit; None where no site has the host. Raises BadHit, StoreUnavailable."""
     state = request.state
+    referer = referer.encode("latin-1").decode(errors="replace")
     host = host_of(referer)
     if not host:
         raise BadHit("Referer: must be the http or https URL of a page, at most 2048 characters long")
@@ -120,7 +121,7 @@ async def _count(request: Request[SitesState], referer: str) -> tuple[HitTotals 
 
 
 def _page_hit(values: Mapping[str, str], site: Site, _: Mapping[bytes, bytes]) -> Hit:
-    return hit_of({}, site, values["referer"].encode("latin-1", "replace"))
+    return hit_of({}, site, values["referer"].encode())
 
 
 def _script(text: str | bytes, cache_control: str = "no-store") -> Response:

@@ -21,8 +21,11 @@ async def import_file(request: Request[SitesState]) -> Response:
     if kind is not None and kind not in READERS:
         raise BadRequest(f"format: must be one of {', '.join(READERS)}", field="format")
     importer, today = request.state["importer"], request.state["site_stats"].today(site)
+    preview = request.query_params.get("preview", "0")
+    if preview not in {"0", "1"}:
+        raise BadRequest("preview: must be 0 or 1", field="preview")
     try:
-        if request.query_params.get("preview") in {"1", "true"}:
+        if preview == "1":
             found = await importer.preview(site, request.stream(), kind, today)
             return json_response({"visits": found.visits, "pages": found.pages})
         found = await importer.run(site, request.stream(), kind, today)

@@ -57,7 +57,9 @@ async def _lines(store: StatsStore, site: Site) -> AsyncIterator[list[Line]]:
         visitors_left -= visitors
         others = pages.pop(0, Count()).visits
         lines = [(names[page], count.visits, count.visitors, day.isoformat()) for page, count in sorted(pages.items())]
-        yield [*lines, ("", others, visitors, day.isoformat())]
+        if others or visitors:
+            lines.append(("", others, visitors, day.isoformat()))
+        yield lines
     without_page += left.pop(0, Count()).visits
     rest = [(names[page], c.visits, max(c.visitors, 0), "") for page, c in sorted(left.items()) if c.visits > 0]
     if visitors_left > 0 or without_page > 0:

@@ -10,6 +10,7 @@ from datetime import date
 
 import orjson
 
+from app.sites.page_address import CONTROL
 from app.sites.referrers import cut, referrer_name
 from app.sites.transfer.cells import (
     Context,
@@ -40,6 +41,7 @@ class Row:
 
 
 UMAMI_MEMBERS = frozenset({"pages.csv", "website_event.csv"})
+LISTS = frozenset("rcbswle")
 PLAUSIBLE_DEVICES = {"mobile": "phone"}
 Reader = Callable[[Upload, Context], Iterator[Row]]
 Cells = Mapping[str, str]
@@ -169,6 +171,8 @@ READERS: dict[str, Reader] = {
 
 
 def _plain_row(number: int, cells: Cells, context: Context) -> Row:
+    if not cells["visits"].strip():
+        raise BadFile(f"line {number}: visits is missing")
     visits = number_of(number, "visits", cells["visits"])
     visitors = number_of(number, "visitors", cells.get("visitors") or "0")
     day = day_of_text(number, cells["date"]) if cells.get("date") else None
@@ -192,13 +196,27 @@ def _json_rows(upload: Upload, context: Context) -> Iterator[Row]:
         if "tallygate" in document:
             continue
         if "list" in document:
-            names = list_names((str(document["list"])[:1], str(document.get("name", ""))))
-            visits, visitors = (number_of(number, key, str(document.get(key, 0))) for key in ("visits", "visitors"))
-            yield Row(day_of_text(number, str(document.get("date"))), "", visits, visitors, names, "list")
-            continue
-        cells = {key: str(document.get(key) if document.get(key) is not None else "") for key in ("path", "date")}
-        cells |= {key: str(document.get(key, 0) or 0) for key in ("visits", "visitors")}
-        yield _plain_row(number, cells, context)
+            cells = _members(number, document, "list", "name", "visits", "date")
+            if cells["list"] not in LISTS or not cells["name"].strip() or CONTROL.search(cells["name"]):
+                raise BadFile(f"line {number}: list and name are no name of a list")
+            visits, visitors = (number_of(number, key, cells[key]) for key in ("visits", "visitors"))
+            names = list_names((cells["list"], cells["name"]))
+            yield Row(day_of_text(number, cells["date"]), "", visits, visitors, names, "list")
+        else:
+            yield _plain_row(number, _members(number, document, "path", "visits"), context)
+
+
+def _members(number: int, document: Mapping[str, object], *needed: str) -> Cells:
+    """The members that a line may have, as texts; `needed` have to be there."""
+    cells = {}
+    for name in ("list", "name", "path", "date", "visits", "visitors"):
+        value = document.get(name)
+        if value is None and name in needed:
+            raise BadFile(f"line {number}: {name} is missing")
+        if not isinstance(value, str if name in {"list", "name", "path"} else str | int | None) and value is not None:
+            raise BadFile(f"line {number}: {name} is no text")
+        cells[name] = "" if value is None else str(value)
+    return cells
 
 
 def _goatcounter_zip(upload: Upload, context: Context) -> Iterator[Row]:

@@ -54,6 +54,8 @@ class Upload:
         with path.open("rb") as file:
             self._magic = file.read(2)
         self.names = self._zip_names() if self._magic == ZIP else [""]
+        if self._magic == GZIP:
+            self._check_gzip()
 
     def lines(self, name: str) -> Iterator[tuple[int, str]]:
         """(number, line) of a member. Raises BadFile."""
@@ -66,6 +68,13 @@ class Upload:
                     yield from _lines(member, self._most)
             else:
                 yield from _lines(file, self._most)
+
+    def _check_gzip(self) -> None:
+        """A bomb is refused before its rows are read, which takes minutes. A ZIP says how large it is."""
+        with self._path.open("rb") as file, gzip.GzipFile(fileobj=file) as unpacked:
+            stream = Bounded(cast(IO[bytes], unpacked), self._most)
+            while stream.read(CHUNK_BYTES):
+                pass
 
     def _zip_names(self) -> list[str]:
         try:
