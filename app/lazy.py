@@ -23,4 +23,5 @@ class LazyModule:
         self._name = name
 
     def __getattr__(self, attribute: str) -> Any:
-        return getattr(importlib.import_module(self._name), attribute)
+        value = self.__dict__[attribute] = getattr(importlib.import_module(self._name), attribute)
+        return value

@@ -3,7 +3,7 @@
 from urllib.parse import urlencode, urlsplit
 
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from app.accounts.helpers import page, redirect_page
 from app.oauth_server.endpoint import issuer_of
@@ -37,9 +37,9 @@ async def answer(
         )
         return response
     url = with_query(waiting, values, issuer)
-    return (
-        await redirect_page(request, url) if after_form else RedirectResponse(url, 303, {"Cache-Control": "no-store"})
-    )
+    if after_form:
+        return await redirect_page(request, url)
+    return Response(status_code=303, headers={"Location": url, "Cache-Control": "no-store"})
 
 
 def _fields(waiting: AuthorizationRequest, values: dict[str, str], issuer: str | None) -> dict[str, str]:

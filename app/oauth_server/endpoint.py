@@ -27,8 +27,9 @@ MAX_QUERY_LENGTH = 12_000
 OTHER_SITES = RoutePolicy(cross_site=True)
 """For endpoints that use no cookies, or ask for confirmation."""
 BROWSERS = RoutePolicy(cross_site=True, in_popup=True)
-CORS = {"Access-Control-Allow-Origin": "*"}
-PREFLIGHT = CORS | {
+FOR_PROGRAMS = ((b"access-control-allow-origin", b"*"), (b"pragma", b"no-cache"))
+PREFLIGHT = {
+    "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE",
     "Access-Control-Allow-Headers": "Authorization, Content-Type",
     "Access-Control-Max-Age": "86400",
@@ -60,8 +61,7 @@ def oauth_endpoint(handler: Handler) -> Handler:
         except StoreUnavailable:
             response = json_response({"error": "temporarily_unavailable"}, 503)
             response.headers["Retry-After"] = RETRY_AFTER
-        response.headers.update(CORS)
-        response.headers["Pragma"] = "no-cache"
+        response.raw_headers += FOR_PROGRAMS
         return response
 
     return guarded

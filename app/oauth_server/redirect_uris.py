@@ -8,7 +8,7 @@ PRINTABLE = re.compile(r"[!#-;=?-\[\]_a-z~%]+")
 """RFC 3986's characters: no spaces, quotes, backslashes, angle brackets, nothing outside ASCII."""
 PRIVATE_SCHEME = re.compile(r"[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+")
 """A private-use scheme is a reversed domain name (RFC 8252, 7.1)."""
-LOOPBACK = re.compile(r"(http://(?:127\.0\.0\.1|\[::1\]))(?::\d{1,5})?(?=[/?]|$)(.*)")
+LOOPBACK = re.compile(r"(http://(?:127\.0\.0\.1|\[::1\]))(?::[0-9]{1,5})?(?=[/?]|$)(.*)")
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
 

@@ -76,8 +76,10 @@ class Sessions:
         scope[ON_RESPONSE_START] = self.commit
         if not context.opened:
             header = cookie_header(scope)
-            cookie = self._cookie.read(scope, header)
-            found = await self._load(cookie) if cookie else None
+            found = self.cached(scope, header)
+            if found is None:
+                cookie = self._cookie.read(scope, header)
+                found = await self._load(cookie) if cookie else None
             if found is not None:
                 context.session = found.copy()
                 self._know(scope, header, found.key)

@@ -4,17 +4,24 @@ A key is published a day before it signs, so that relying parties that cache the
 Connect Core 10.1.1), and after its successor signs for as long as tokens live that it signed.
 """
 
+from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import orjson
 
 from app.lazy import LazyModule
 
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
     from joserfc import errors, jwk, jws
 else:
+    hashes = LazyModule("cryptography.hazmat.primitives.hashes")
+    ec = LazyModule("cryptography.hazmat.primitives.asymmetric.ec")
+    padding = LazyModule("cryptography.hazmat.primitives.asymmetric.padding")
+    utils = LazyModule("cryptography.hazmat.primitives.asymmetric.utils")
     errors, jwk, jws = LazyModule("joserfc.errors"), LazyModule("joserfc.jwk"), LazyModule("joserfc.jws")
 
 DAY = 86_400
@@ -65,6 +72,14 @@ class SigningKey:
         fields, (alg, number) = orjson.loads(plain), name.split(":")
         pair = jwk.ECKey.import_key(fields["jwk"]) if alg == "ES256" else jwk.RSAKey.import_key(fields["jwk"])
         return cls(alg, int(number), fields["created"], fields["signs_from"], pair)
+
+    def sign(self, message: bytes) -> bytes:
+        """The signature of a JWS (RFC 7518, 3.3 and 3.4). joserfc's serialization takes twice as long as this."""
+        key = self.pair.private_key
+        if self.alg == "RS256":
+            return cast("rsa.RSAPrivateKey", key).sign(message, padding.PKCS1v15(), hashes.SHA256())
+        signature = cast("ec.EllipticCurvePrivateKey", key).sign(message, ec.ECDSA(hashes.SHA256()))
+        return b"".join(number.to_bytes(32, "big") for number in utils.decode_dss_signature(signature))
 
     def dump(self) -> bytes:
         fields = {"created": self.created, "signs_from": self.signs_from, "jwk": self.pair.as_dict(private=True)}
@@ -117,8 +132,9 @@ class KeyRing:
     def sign(self, claims: Mapping[str, Any], alg: str, typ: str, now: float) -> str:
         """A signed token (JWS compact serialization). Raises NoKey."""
         key = self.active(alg, now)
-        header = {"alg": alg, "kid": self._names[key.name], "typ": typ}
-        return jws.serialize_compact(header, orjson.dumps(claims), key.pair, algorithms=[alg])
+        header = orjson.dumps({"alg": alg, "kid": self._names[key.name], "typ": typ})
+        message = b"%b.%b" % (_base64url(header), _base64url(orjson.dumps(claims)))
+        return (message + b"." + _base64url(key.sign(message))).decode()
 
     def verified(self, token: str, typ: str = "JWT") -> dict[str, Any]:
         """The claims of a token that was signed here; its times are not checked. Raises BadToken."""
@@ -135,3 +151,7 @@ class KeyRing:
         if not isinstance(claims, dict):
             raise BadToken
         return claims
+
+
+def _base64url(value: bytes) -> bytes:
+    return urlsafe_b64encode(value).rstrip(b"=")

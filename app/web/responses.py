@@ -6,12 +6,16 @@ import orjson
 from pydantic import BaseModel
 from starlette.responses import Response
 
+NOT_CACHED = (
+    (b"cache-control", b"no-store"),
+    (b"vary", b"Cookie, Authorization, Accept, Accept-Language"),
+)
+
 
 def json_response(content: Any, status: int = 200) -> Response:
     """JSON of plain types and pydantic models, not cached: most responses depend on the time, user and language."""
     response = Response(orjson.dumps(content, default=_dump), status, media_type="application/json")
-    response.headers["Cache-Control"] = "no-store"
-    response.headers["Vary"] = "Cookie, Authorization, Accept, Accept-Language"
+    response.raw_headers += NOT_CACHED
     return response
 
 
