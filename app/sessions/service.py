@@ -76,10 +76,7 @@ class Sessions:
         scope[ON_RESPONSE_START] = self.commit
         if not context.opened:
             header = cookie_header(scope)
-            found = self.cached(scope, header)
-            if found is None:
-                cookie = self._cookie.read(scope, header)
-                found = await self._load(cookie) if cookie else None
+            found = self.cached(scope, header) or await self._load(scope, header)
             if found is not None:
                 context.session = found.copy()
                 self._know(scope, header, found.key)
@@ -89,9 +86,10 @@ class Sessions:
             context.opened = True
         return context.session
 
-    async def _load(self, cookie: str) -> Session | None:
-        """The living session of a cookie. After `recheck_at` the identity provider must confirm it first."""
-        return await self._confirmed(await self._store.load(cookie))
+    async def _load(self, scope: Scope, header: bytes) -> Session | None:
+        """The living session of a raw Cookie header. After `recheck_at` the identity provider must confirm it first."""
+        cookie = self._cookie.read(scope, header)
+        return await self._confirmed(await self._store.load(cookie)) if cookie else None
 
     async def _confirmed(self, found: Session | None) -> Session | None:
         if found is None or self._clock() < found.recheck_at:
@@ -134,8 +132,7 @@ class Sessions:
 
     async def by_cookie(self, scope: Scope, header: bytes) -> Session | None:
         """The living session of a raw Cookie header; unlike `open`, it leaves the response alone."""
-        cookie = self._cookie.read(scope, header)
-        found = await self._used(await self._load(cookie)) if cookie else None
+        found = await self._used(await self._load(scope, header))
         if found is not None:
             self._know(scope, header, found.key)
         return found
