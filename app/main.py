@@ -24,8 +24,10 @@ from app.config_service.personal import personal_roles
 from app.counter.lifespan import CounterState, open_counter
 from app.gateway.lifespan import GatewayState, gateway_errors, open_gateway
 from app.hooks.lifespan import HooksState, open_hooks
+from app.hooks.models import Webhook
 from app.hooks.personal import personal_webhooks
 from app.mail.lifespan import mail_errors, open_mail
+from app.mail.queue import MailQueue
 from app.oauth_client.lifespan import OAuthState, open_oauth_client
 from app.oauth_client.provider_config import provider_errors
 from app.oauth_client.provisioning import finish_provider_sign_in
@@ -163,12 +165,16 @@ async def _open_features(parts: Parts, web: WebState, stack: contextlib.AsyncExi
     oauth_server = await open_(open_oauth_server(web, accounts, signing, clock))
     counter = await open_(open_counter(web, metrics))
     sites = await open_(open_sites(web, metrics, clock))
-    hooks = await open_(open_hooks(web, metrics, clock))
+    hooks = await open_(open_hooks(web, metrics, clock, partial(_mail_owner, mail["mail"])))
     wechat = await open_(open_wechat(web, metrics, hooks["hooks_replies"].ask, hooks["hooks_delivery"].outcomes, clock))
     gateway = await open_(open_gateway(web, accounts, signing, clock))
     config = await open_(open_config_service(web, accounts, clock))
     features = {**counter, **sites, **hooks, **wechat, **gateway, **config}
     return cast(State, {**web, **accounts, **oauth, **mail, **signing, **oauth_server, **features})
+
+
+async def _mail_owner(mail: MailQueue, webhook: Webhook, why: str) -> None:
+    await mail.enqueue("webhook-off", user=webhook.owner, webhook=webhook.id, url=webhook.url, why=why)
 
 
 def _connect_features(state: State) -> None:

@@ -199,7 +199,7 @@ async def roll_back_config(request: Request[ConfigState]) -> Response:
     snapshot, principal, _ = await allowed(request, Role.WRITE)
     to = await model_body(request, Rollback)
     namespace, changed = await request.state["config_editor"].rollback(
-        snapshot.namespace.name, to.version, principal, to.why
+        snapshot.namespace.name, to.version, principal, to.why, Condition(request.headers.get("if-match"))
     )
     return _changed(namespace, changed)
 

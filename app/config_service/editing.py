@@ -125,12 +125,14 @@ class Editor:
             return new, changed
         raise PreconditionFailed
 
-    async def rollback(self, name: str, to: int, by: Principal, why: str) -> tuple[Namespace, list[str]]:
+    async def rollback(
+        self, name: str, to: int, by: Principal, why: str, condition: Condition
+    ) -> tuple[Namespace, list[str]]:
         """Restores the values of a version, as a new version. Raises as `change` does."""
         old = await self.at(await self._latest(name), to)
         plain = self._plain(old)
         hidden = frozenset(key for key, item in old.items() if item.secret)
-        return await self.change(name, lambda _: dict(plain), by, why, secrets=hidden)
+        return await self.change(name, lambda _: dict(plain), by, why, condition, hidden)
 
     async def update(self, name: str, make: Callable[[Namespace], Namespace]) -> Namespace:
         """Changes the schema or the access."""

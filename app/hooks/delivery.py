@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -26,6 +26,9 @@ LEASE = 15.0
 DISABLE_AFTER = 5 * 86_400
 """Seconds without a success after which a webhook is disabled."""
 
+TellOwner = Callable[[Webhook, str], Awaitable[None]]
+"""Tells the owner of a webhook that it was switched off, and why."""
+
 
 class DeliveryLoop:
     def __init__(
@@ -36,6 +39,7 @@ class DeliveryLoop:
         schedule: Sequence[float],
         timeout: float,
         clock: Callable[[], float],
+        tell_owner: TellOwner,
     ) -> None:
         self._store = store
         self._sender = sender
@@ -43,6 +47,7 @@ class DeliveryLoop:
         self._schedule = schedule
         self._lease = timeout + LEASE
         self._clock = clock
+        self._tell_owner = tell_owner
         self._attempts = Attempts(MAX_ATTEMPTS)
         self._due: set[str] = set()
         self._failing: set[str] = set()
@@ -127,13 +132,14 @@ class DeliveryLoop:
         return None if wait is None else max(wait, retries.seconds_of(told, now))
 
     async def _disable(self, webhook_id: str, why: str) -> None:
-        """Disables a webhook. The reason is shown on its page."""
+        """Disables a webhook, and tells its owner. The reason is shown on its page."""
         await self.reload()
         webhook = self.webhooks.get(webhook_id)
         if webhook is not None and webhook.enabled:
             self._log.warning("a webhook is switched off", webhook=webhook_id, why=why)
             await self._store.save(replace(webhook, enabled=False, off_why=why))
             await self.reload()
+            await self._tell_owner(webhook, why)
 
     def secrets_of(self, webhook: Webhook) -> list[str]:
         found = (self._encryption.decrypt(each, webhook.id) for each in (webhook.secret, webhook.old_secret) if each)

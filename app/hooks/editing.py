@@ -1,4 +1,4 @@
-"""Creates and changes webhooks: validates, saves, and announces the change to every worker."""
+"""Creates and changes webhooks: validates, saves, and reloads them."""
 
 import ipaddress
 import re
@@ -17,7 +17,6 @@ from app.hooks.lifespan import HooksState
 from app.hooks.models import MAX_WEBHOOKS, Webhook
 from app.hooks.signing import new_secret
 from app.http_client.public_only import is_public
-from app.store import keys
 from app.web.errors import BadRequest, Conflict, NotFound
 from app.web.i18n import N_
 
@@ -52,7 +51,7 @@ async def change(request: Request[HooksState], changes: WebhookChange) -> Webhoo
 async def remove(request: Request[HooksState]) -> None:
     webhook = await find(request)
     await request.state["hooks_store"].remove(webhook.id)
-    await _announce(request)
+    await request.state["hooks_delivery"].reload()
 
 
 async def new_key(request: Request[HooksState]) -> str:
@@ -95,12 +94,7 @@ async def find(request: Request[HooksState]) -> Webhook:
 
 async def save(request: Request[HooksState], webhook: Webhook) -> None:
     await request.state["hooks_store"].save(webhook)
-    await _announce(request)
-
-
-async def _announce(request: Request[HooksState]) -> None:
     await request.state["hooks_delivery"].reload()
-    await request.state["store"].idempotent("PUBLISH", keys.HOOKS_CHANGED, "", near=keys.HOOKS_WEBHOOKS)
 
 
 def _encrypted(request: Request[HooksState], webhook_id: str, secret: str) -> str:

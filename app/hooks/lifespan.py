@@ -10,7 +10,7 @@ from app.accounts.models import User
 from app.events.event import Record
 from app.events.store_watch import watch_store
 from app.hooks.consumer import Consumer
-from app.hooks.delivery import DeliveryLoop
+from app.hooks.delivery import DeliveryLoop, TellOwner
 from app.hooks.in_process import InProcess, Refused
 from app.hooks.replies import Replies
 from app.hooks.sender import Sender
@@ -44,7 +44,9 @@ class HooksState(AccountState, Hooks):
 
 
 @asynccontextmanager
-async def open_hooks(web: WebState, metrics: Metrics, clock: Callable[[], float]) -> AsyncIterator[Hooks]:
+async def open_hooks(
+    web: WebState, metrics: Metrics, clock: Callable[[], float], tell_owner: TellOwner
+) -> AsyncIterator[Hooks]:
     """Delivers until the block ends. Raises SettingsError for modules of `hooks` that cannot be used."""
     settings = web["settings"]
     store = HooksStore(
@@ -59,7 +61,9 @@ async def open_hooks(web: WebState, metrics: Metrics, clock: Callable[[], float]
     )
     async with AsyncExitStack() as stack:
         sender = await stack.enter_async_context(Sender(settings))
-        delivery = DeliveryLoop(store, sender, encryption, settings.webhook_retries, settings.webhook_timeout, clock)
+        delivery = DeliveryLoop(
+            store, sender, encryption, settings.webhook_retries, settings.webhook_timeout, clock, tell_owner
+        )
         consumer = Consumer(
             store, web["tracking"], lambda: delivery.webhooks, in_process, delivery.wake, secrets.token_hex(6), clock
         )

@@ -15,6 +15,8 @@ from app.store.client import Store
 BATCH = 100
 RECLAIM_AFTER = 30_000
 """Milliseconds until another worker claims raised events that a worker has not acknowledged."""
+FORGET_AFTER = 600_000
+"""Milliseconds after which a consumer that reads no more is forgotten; a live one reads every few seconds."""
 Entry = tuple[bytes, bytes]
 """A stream entry's id and the record in it."""
 
@@ -34,18 +36,25 @@ class HooksStore:
         return {name.decode(): Webhook.load(text) for name, text in found.items()}
 
     async def save(self, webhook: Webhook) -> None:
-        """Due deliveries of a disabled webhook do not keep events from being trimmed: it may stay disabled for ever."""
+        """Announces the change to every worker. Due deliveries of a disabled webhook do not keep events from being
+        trimmed: it may stay disabled for ever.
+        """
         await self.store.idempotent("HSET", keys.HOOKS_WEBHOOKS, webhook.id, webhook.dump())
+        await self._announce()
         if not webhook.enabled:
             await self._release(webhook.id)
 
     async def remove(self, webhook_id: str) -> None:
         """Drops due deliveries; the others expire."""
         await self.store.idempotent("HDEL", keys.HOOKS_WEBHOOKS, webhook_id)
+        await self._announce()
         await self._release(webhook_id)
         await self.store.idempotent("DEL", keys.hooks_due(webhook_id))
         for name in (keys.HOOKS_FAILING, keys.HOOKS_SEQUENCES):
             await self.store.idempotent("HDEL", name, webhook_id)
+
+    async def _announce(self) -> None:
+        await self.store.idempotent("PUBLISH", keys.HOOKS_CHANGED, "", near=keys.HOOKS_WEBHOOKS)
 
     async def _release(self, webhook_id: str) -> None:
         pending = await self.store.idempotent("ZRANGE", keys.hooks_due(webhook_id), 0, -1)
@@ -58,7 +67,8 @@ class HooksStore:
         return _entries(await scripts.READ.run(self.store, [keys.raised(part)], consumer, BATCH))
 
     async def abandoned(self, part: str, consumer: str) -> list[Entry]:
-        return _entries(await scripts.RECLAIM.run(self.store, [keys.raised(part)], consumer, RECLAIM_AFTER, BATCH))
+        bounds = (RECLAIM_AFTER, BATCH, FORGET_AFTER)
+        return _entries(await scripts.RECLAIM.run(self.store, [keys.raised(part)], consumer, *bounds))
 
     async def done(self, part: str, ids: Sequence[bytes]) -> None:
         await scripts.ACKNOWLEDGE.run(self.store, [keys.raised(part)], *ids)

@@ -131,6 +131,18 @@ async def test_if_match_mismatch_names_the_changed_keys(office: Office) -> None:
     problem(await office.alice.put("/api/config/shop/values/absent", json=2, headers=there), 412)
 
 
+async def test_rollback_heeds_if_match(office: Office) -> None:
+    path = await office.namespace(require_if_match=True)
+    for version, value in (("1", "old"), ("2", "new")):
+        await office.patch(path, {"a": value}, **{"If-Match": f'"{version}"'})
+    back = {"version": 2}
+    problem(await office.alice.post(f"{path}/rollback", json=back), 428)
+    refused = problem(await office.alice.post(f"{path}/rollback", json=back, headers={"If-Match": '"2"'}), 412)
+    assert (refused["version"], refused["changed"]) == (3, ["a"])
+    answer = await office.alice.post(f"{path}/rollback", json=back, headers={"If-Match": '"3"'})
+    assert answer.json() == {"version": 4, "changed": ["a"]}
+
+
 async def test_concurrent_patches_lose_nothing(office: Office) -> None:
     path = await office.namespace()
     answers = await asyncio.gather(*(office.patch(path, {f"k{number}": number}) for number in range(10)))

@@ -45,6 +45,23 @@ async def test_values_are_changed_looked_at_and_brought_back(office: Office) -> 
     assert (await office.bob.post("/config/shop", data=form, headers=PAGE)).status_code == 403
 
 
+async def test_forms_of_a_namespace_that_wants_if_match_say_what_was_seen(office: Office) -> None:
+    await office.namespace(require_if_match=True)
+    for seen, value, shown in (
+        ("1", "1", "has been saved"),
+        ("1", "2", "Another change came first"),
+        ("2", "3", "saved"),
+    ):
+        form = {"key": "a", "value": value, "seen": seen}
+        answer = await office.alice.post("/config/shop", data=form, headers=PAGE, follow_redirects=True)
+        assert shown in answer.text, seen
+    for seen, shown in (("2", "Another change came first"), ("3", "brought back")):
+        form = {"version": "2", "seen": seen}
+        answer = await office.alice.post("/config/shop/rollback", data=form, headers=PAGE, follow_redirects=True)
+        assert shown in answer.text, seen
+    assert (await office.alice.get("/api/config/shop")).json() == {"a": 1}
+
+
 async def test_form_is_made_from_the_schema(office: Office) -> None:
     path = await office.namespace(schema=SCHEMA)
     await office.patch(path, {"price": 5, "nested": {"a": 1}, "other": 1})
@@ -57,7 +74,7 @@ async def test_form_is_made_from_the_schema(office: Office) -> None:
     ):  # fmt: skip
         assert part in shown, part
     form = {
-        "version": "2", "why": "because", "value.title": "Boutique", "value.price": "5.5", "value.open": "true",
+        "seen": "2", "why": "because", "value.title": "Boutique", "value.price": "5.5", "value.open": "true",
         "value.size": '"large"', "value.tags": "a\r\n\r\nb\r\n", "value.nested": '{"a": 2}',
     }  # fmt: skip
     saved = await office.alice.post("/config/shop/values", data=form, headers=PAGE)
@@ -70,11 +87,9 @@ async def test_form_is_made_from_the_schema(office: Office) -> None:
     # The page was made for version 2: somebody has changed the values meanwhile.
     late = await office.alice.post("/config/shop/values", data=form | {"value.title": "Late"}, headers=PAGE)
     assert (late.status_code, 'value="Late"' in late.text) == (400, True)
-    wrong = await office.alice.post(
-        "/config/shop/values", data=form | {"version": "3", "value.price": "-1"}, headers=PAGE
-    )
+    wrong = await office.alice.post("/config/shop/values", data=form | {"seen": "3", "value.price": "-1"}, headers=PAGE)
     assert (wrong.status_code, "price:" in wrong.text, 'value="-1"' in wrong.text) == (400, True, True)
-    emptied = {"version": "3", "value.title": "", "value.tags": "", "value.price": "5.5", "value.size": '"large"'}
+    emptied = {"seen": "3", "value.title": "", "value.tags": "", "value.price": "5.5", "value.size": '"large"'}
     await office.alice.post("/config/shop/values", data=emptied, headers=PAGE)
     left = {"price": 5.5, "open": False, "size": "large", "nested": {"a": 2}, "other": 1}
     assert (await office.alice.get(path)).json() == left
@@ -87,7 +102,7 @@ async def test_secrets_of_a_form_stay_where_they_are_not_shown(office: Office) -
     await office.alice.put(f"{path}/values/title?secret=true", json="s3cret")
     await office.grant(path, {"role": "write", "secrets": False})
     assert "s3cret" not in (await office.bob.get("/config/shop", headers=PAGE)).text
-    form = {"value.title": "", "value.price": "1", "version": "2"}
+    form = {"value.title": "", "value.price": "1", "seen": "2"}
     assert (await office.bob.post("/config/shop/values", data=form, headers=PAGE)).status_code == 303
     assert (await office.alice.get(path)).json() == {"title": "s3cret", "price": 1}
 
@@ -140,7 +155,7 @@ async def test_locked_settings_are_shown_as_locked(make_settings: Callable[..., 
         alice = await signed_in(service, "alice")
         shown = (await alice.get("/config/tallygate", headers=PAGE)).text
         assert "locked" in shown
-        form = {"version": "1", "value.registration": '"closed"', "value.announcement": "Hello."}
+        form = {"seen": "1", "value.registration": '"closed"', "value.announcement": "Hello."}
         assert (await alice.post("/config/tallygate/values", data=form, headers=PAGE)).status_code == 303
         assert (await alice.get("/api/config/tallygate")).json() == {"announcement": "Hello."}
 

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from app.events.catalogue import EVENTS
+from app.hooks import store as hooks_store
 from app.settings import Settings
 from app.store import keys
+from tests.fakes.smtp import smtp_fake
 from tests.helpers.api import problem
 from tests.helpers.cast import make_cast, signed_in
 from tests.helpers.clock import Clock
@@ -105,6 +107,50 @@ async def test_410_switches_off_and_events_meanwhile_can_be_sent(desk: Desk) -> 
         problem(await desk.alice.post(f"/api/webhooks/{webhook['id']}/send-since", json={"since": "x"}), 400)["field"]
         == "since"
     )
+
+
+async def test_every_worker_and_the_owner_learn_that_a_webhook_is_switched_off(
+    make_settings: Callable[..., Settings], clock: Clock, receiver: Receiver
+) -> None:
+    async with smtp_fake() as mails:
+        sender = {"smtp_url": mails.url, "mail_from": "ops@example.com", "public_url": "http://tallygate.test"}
+        settings = make_settings(webhook_timeout=0.5, **sender)
+        async with running(settings, clock) as one, running(settings, clock) as other:
+            cast = await make_cast(one)
+            await one.state["users"].set_email(cast.alice.id, "alice@example.com", verified=True)
+            desk = Desk(one, await signed_in(one, "alice"), await signed_in(one, "bob"), clock, receiver)
+            webhook = await desk.webhook()
+            receiver.answer = b"HTTP/1.1 410 Gone\r\nContent-Length: 0\r\n\r\n"
+            await desk.change()
+
+            async def known() -> bool:
+                found = [worker.state["hooks_delivery"].webhooks.get(webhook["id"]) for worker in (one, other)]
+                return all(each is not None and not each.enabled for each in found)
+
+            await eventually(known)
+
+            async def mailed() -> bool:
+                return bool(mails.mails)
+
+            await eventually(mailed)
+            (mail,) = mails.mails
+            assert mail["To"] == "alice@example.com"
+            assert f"/admin/webhooks/{webhook['id']}" in mail.get_content()
+            assert "answered 410" in mail.get_content()
+
+
+async def test_consumers_of_workers_that_ended_are_forgotten(
+    desk: Desk, server: Valkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hooks_store, "FORGET_AFTER", 0)
+    stream = keys.raised("config")
+    await desk.service.state["hooks_store"].raised("config", "me")  # makes the group
+    with server.client as client:
+        client.xgroup_createconsumer(stream, "hooks", "gone")
+        await asyncio.sleep(0.01)
+        await desk.service.state["hooks_store"].abandoned("config", "me")
+        names = [each["name"] for each in client.xinfo_consumers(stream, "hooks")]
+    assert b"gone" not in names
 
 
 async def test_disabled_webhook_gets_nothing_and_blocks_no_event(desk: Desk, server: Valkey) -> None:

@@ -38,6 +38,14 @@ NOTICE = N_(
     "\n\n%(link)s\n"
 )
 NOTICE_SUBJECT = N_("%(site)s: your account was changed")
+WEBHOOK_OFF = (
+    N_("%(site)s: a webhook was switched off"),
+    N_(
+        "The webhook to %(url)s at %(site)s was switched off: %(why)s\n\n"
+        "Events meanwhile are kept for some days, and can be sent when it is on again:\n\n%(link)s\n"
+    ),
+)
+WHY_OFF = {"410": N_("The receiver answered 410."), "failing": N_("Nothing but failures for five days.")}
 CHANGES = {
     Event.PASSWORD_CHANGED: N_("the password was changed."),
     Event.PASSWORD_RESET: N_("the password was set anew by a link, and all devices were signed out."),
@@ -68,6 +76,7 @@ def account_mails(web: WebState, accounts: Accounts) -> Mapping[str, Composer]:
         "verification": mails.verification,
         "invitation": mails.invitation,
         "notice": mails.notice,
+        "webhook-off": mails.webhook_off,
     }
 
 
@@ -115,6 +124,16 @@ class AccountMails:
         texts = (NOTICE_SUBJECT, NOTICE)
         change = self._pages.translate(locale, change)
         return self._mail(job.facts["to"], texts, locale, name=job.facts["name"], change=change, link="account/devices")
+
+    async def webhook_off(self, job: Job) -> Mail | None:
+        """To the verified address of the webhook's owner."""
+        user = await self._accounts["accounts"].by_id(job.facts["user"])
+        if user is None or user.disabled or not user.email_verified:
+            return None
+        locale = user.locale or SOURCE
+        why = self._pages.translate(locale, WHY_OFF[job.facts["why"]])
+        link = f"admin/webhooks/{job.facts['webhook']}"
+        return self._mail(user.email, WEBHOOK_OFF, locale, url=job.facts["url"], why=why, link=link)
 
     def _mail(self, to: str, texts: tuple[str, str], locale: str, *, link: str, **facts: str) -> Mail:
         """`link` is a path of this service, without the first slash."""

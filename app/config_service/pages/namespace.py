@@ -1,5 +1,6 @@
 """The page of a namespace: a form for its values, its history, its schema and its access."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -18,13 +19,13 @@ from app.config_service.requests import LARGE_BODY, allowed
 from app.config_service.schema_form import BadField, FormField, changes_of, form_fields_of
 from app.config_service.strict_json import BadJson, parse
 from app.web.body import form_fields, form_of, validated
-from app.web.errors import BadRequest, Conflict, NotFound, PreconditionFailed, Unprocessable
+from app.web.errors import BadRequest, Conflict, NotFound, PreconditionFailed, PreconditionNeeded, Unprocessable
 from app.web.i18n import N_
 from app.web.policy import PolicyRoute
 from app.web.query import whole_number
 
 SHOWN_VERSIONS = 50
-REFUSED = (BadRequest, Conflict, PreconditionFailed, Unprocessable)
+REFUSED = (BadRequest, Conflict, PreconditionFailed, PreconditionNeeded, Unprocessable)
 
 
 async def show(request: Request[ConfigState]) -> Response:
@@ -33,7 +34,7 @@ async def show(request: Request[ConfigState]) -> Response:
 
 
 async def save_form(request: Request[ConfigState]) -> Response:
-    """`POST /config/{ns}/values` with `version`, `why` and a field `value.<key>` for each key of the schema."""
+    """`POST /config/{ns}/values` with `seen`, `why` and a field `value.<key>` for each key of the schema."""
     snapshot, principal, right = await allowed(request, Role.WRITE)
     namespace = snapshot.namespace
     typed = {name: str(value) for name, value in (await form_of(request, MAX_KEYS)).items()}
@@ -44,7 +45,7 @@ async def save_form(request: Request[ConfigState]) -> Response:
             lambda values: {key: value for key, value in (values | new).items() if key not in removed},
             principal,
             typed.get("why", ""),
-            Condition(f'"{typed["version"]}"' if "version" in typed else None),
+            _seen(typed),
         )
     except BadField as error:
         return await _page(request, namespace, right, error=str(error), typed=typed)
@@ -54,7 +55,7 @@ async def save_form(request: Request[ConfigState]) -> Response:
 
 
 async def change(request: Request[ConfigState]) -> Response:
-    """`POST /config/{ns}` with `key`, `value` (JSON), `why`, and `secret` or `remove`."""
+    """`POST /config/{ns}` with `key`, `value` (JSON), `seen`, `why`, and `secret` or `remove`."""
     snapshot, principal, right = await allowed(request, Role.WRITE)
     fields = {name: str(value) for name, value in (await form_of(request)).items()}
     key = fields.get("key", "")
@@ -67,7 +68,7 @@ async def change(request: Request[ConfigState]) -> Response:
 
         secrets = frozenset({key} if "secret" in fields else ())
         await request.state["config_editor"].change(
-            snapshot.namespace.name, edited, principal, fields.get("why", ""), secrets=secrets
+            snapshot.namespace.name, edited, principal, fields.get("why", ""), _seen(fields), secrets
         )
     except BadJson as error:
         return await _page(request, snapshot.namespace, right, error=f"value: {error}", typed=fields)
@@ -77,16 +78,21 @@ async def change(request: Request[ConfigState]) -> Response:
 
 
 async def rollback(request: Request[ConfigState]) -> Response:
-    """`POST /config/{ns}/rollback` with `version` and `why`."""
+    """`POST /config/{ns}/rollback` with `version`, `seen` and `why`."""
     snapshot, principal, right = await allowed(request, Role.WRITE)
-    fields = await form_fields(request, "version", "why")
+    fields = await form_fields(request, "version", "seen", "why")
     try:
         await request.state["config_editor"].rollback(
-            snapshot.namespace.name, _version(fields["version"]), principal, fields["why"]
+            snapshot.namespace.name, _version(fields["version"]), principal, fields["why"], _seen(fields)
         )
     except REFUSED as problem:
         return await _page(request, snapshot.namespace, right, error=problem.detail)
     return await _saved(request, N_("The version has been brought back."))
+
+
+def _seen(fields: Mapping[str, str]) -> Condition:
+    """Refuses a form whose user saw another version."""
+    return Condition(f'"{fields["seen"]}"' if fields.get("seen") else None)
 
 
 async def save_schema(request: Request[ConfigState]) -> Response:
