@@ -4,7 +4,9 @@ from collections.abc import Awaitable
 from typing import Any
 
 from uvicorn._types import ASGI3Application
-from uvicorn.protocols.http.httptools_impl import HEADER_RE, HEADER_VALUE_RE, STATUS_LINE, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HEADER_RE, HEADER_VALUE_RE, STATUS_LINE
+
+from app.server.cycle import Cycle
 
 Header = tuple[bytes, bytes]
 HTTP_1_1 = "1.1"
@@ -21,7 +23,7 @@ class OneWrite:
 
     __slots__ = ("_app", "_cycle", "_ready", "_start", "_until_close")
 
-    def __init__(self, cycle: RequestResponseCycle, app: ASGI3Application, ready: dict[Header, bytes]) -> None:
+    def __init__(self, cycle: Cycle, app: ASGI3Application, ready: dict[Header, bytes]) -> None:
         self._cycle = cycle
         self._app = app
         self._ready = ready
@@ -91,14 +93,14 @@ def _has_length(start: Any) -> bool:
     return any(name.lower() == b"content-length" for name, _ in start.get("headers", ()))
 
 
-def is_ordinary(cycle: RequestResponseCycle) -> bool:
+def is_ordinary(cycle: Cycle) -> bool:
     return not cycle.disconnected and cycle.keep_alive and cycle.scope["method"] != "HEAD"
 
 
-def send_whole(cycle: RequestResponseCycle, answer: bytes) -> None:
+def send_whole(cycle: Cycle, answer: bytes) -> None:
     """What uvicorn does for a whole answer, which is all of the cycle's."""
     cycle.response_started = cycle.response_complete = True
     cycle.waiting_for_100_continue = False
     cycle.transport.write(answer)
-    cycle.message_event.set()
+    cycle.wake()
     cycle.on_response()

@@ -1,8 +1,9 @@
-"""uvicorn's HTTP protocol, changed in ten places.
+"""uvicorn's HTTP protocol, changed in eleven places.
 
 - A response leaves in one write. uvicorn writes head and body with a system call each, and checks and joins every
   header: a fifth of a small response's cost (docs/benchmarks.md). Streams, HEAD and 304 are uvicorn's.
 - A response from memory needs no task, also where it depends on a small form: the application is asked with its body.
+- What a request from memory does not need is not made: a copy of the state, an event, a timer (see cycle.py).
 - The head of a request has a size limit: httptools joins the pieces of a long header in quadratic time.
 - Trailers are not headers. uvicorn appends them: an X-Forwarded-For that no proxy has checked would be believed.
 - An `Upgrade` is ignored and the body read as HTTP/1.1 (RFC 9110, 7.8). httptools stops at the end of the head, and
@@ -19,15 +20,13 @@
 import asyncio
 from functools import partial
 from typing import Any, cast
+from urllib.parse import unquote
 
 import httptools
 from uvicorn._types import ASGI3Application
-from uvicorn.protocols.http.httptools_impl import (
-    STATUS_LINE,
-    HttpToolsProtocol,
-    RequestResponseCycle,
-)
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from app.server.cycle import Cycle
 from app.server.one_write import HTTP_1_1, RENDERED_HEADERS, Header, OneWrite, is_ordinary, send_whole
 from app.server.security_headers import SECURITY_HEADERS
 
@@ -54,12 +53,16 @@ class WholeHead(tuple[Header, ...]):
 class OneWriteProtocol(HttpToolsProtocol):
     """For uvicorn's setting `http`."""
 
+    cycle: Cycle
     _more_head = 0
     _brought_body = False
     _upgrade_headers: tuple[Header, ...] = ()
     _watch: asyncio.TimerHandle | None = None
-    _held: tuple[RequestResponseCycle, ASGI3Application] | None = None
+    _held: tuple[Cycle, ASGI3Application] | None = None
     """A request that waits for its body, before the application is asked."""
+    _idle_since: float | None = None
+    _default_headers: tuple[object, bytes] = (None, b"")
+    """uvicorn's own headers (the date), which it replaces every second, and as they are sent."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         super().connection_made(transport)
@@ -73,7 +76,7 @@ class OneWriteProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         began = self.scope
         self._brought_body = False
-        self._unset_keepalive_if_required()
+        self._idle_since = None
         self._feed(data)
         self._more_head = self._more_head + len(data) if self._goes_on(began) else 0
         if self._more_head > MAX_HEAD_BYTES:
@@ -82,6 +85,32 @@ class OneWriteProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._unwatch_client()
         super().connection_lost(exc)
+        self._unset_keepalive_if_required()
+
+    def on_response_complete(self) -> None:
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*cast(tuple[Cycle, ASGI3Application], self.pipeline.pop()))
+            return
+        self._idle_since = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self._close_if_idle)
+
+    def _close_if_idle(self) -> None:
+        """One timer serves all requests of a connection: setting and cancelling one for each takes as long as its
+        response.
+        """
+        self.timeout_keep_alive_task = None
+        if self._idle_since is None:
+            return  # the end of the response sets it again
+        left = self._idle_since + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self.timeout_keep_alive_task = self.loop.call_later(left, self._close_if_idle)
+        elif not self.transport.is_closing():
+            self.transport.close()
 
     def shutdown(self) -> None:
         super().shutdown()
@@ -100,9 +129,9 @@ class OneWriteProtocol(HttpToolsProtocol):
         """Disconnects a client whose request's head is still not whole, or that has sent nothing of its body."""
         if self.transport.is_closing():
             return
-        cycle = cast(RequestResponseCycle | None, self.cycle)
+        cycle = cast(Cycle | None, self.cycle)
         if cycle is None or cycle.response_complete:
-            if self.timeout_keep_alive_task is None and self.scope is before:
+            if self._idle_since is None and self.scope is before:
                 self.transport.close()
         elif cycle.more_body and not (
             self._brought_body or self.flow.read_paused or cycle.waiting_for_100_continue or cycle.response_started
@@ -141,6 +170,19 @@ class OneWriteProtocol(HttpToolsProtocol):
         lines = [b"%b: %b\r\n" % header for header in self.headers if header[0] != b"upgrade"]
         return b"".join([method, b" ", self.url, b" HTTP/", version, b"\r\n", *lines, b"\r\n"])
 
+    def on_message_begin(self) -> None:
+        self.url, self.headers, self.expect_100_continue = b"", [], False
+        self.scope = {  # type: ignore[typeddict-item]  # the rest is known at the end of the head
+            "type": "http",
+            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme,  # type: ignore[typeddict-item]
+            "root_path": "",
+            "headers": self.headers,
+            "state": self.app_state,  # copied where it may be changed
+        }
+
     def on_headers_complete(self) -> None:
         if self.parser.should_upgrade():
             return  # the head is parsed again
@@ -148,15 +190,30 @@ class OneWriteProtocol(HttpToolsProtocol):
             self.headers[:] = self._upgrade_headers
             self._upgrade_headers = ()
             self.scope[UPGRADE_IGNORED] = True  # type: ignore[literal-required]
-        super().on_headers_complete()
-        if self.scope["http_version"] != HTTP_1_1:
-            self.cycle.waiting_for_100_continue = False  # HTTP/1.0 does not know 100 (RFC 9110, 10.1.1)
+        scope: Any = self.scope
+        version, url = self.parser.get_http_version(), httptools.parse_url(self.url)
+        scope["http_version"], scope["method"] = version, self.parser.get_method().decode()
+        path = url.path.decode("ascii")
+        scope["path"], scope["raw_path"] = unquote(path) if "%" in path else path, url.path
+        scope["query_string"] = url.query or b""
+        before = self.cycle
+        self.cycle = Cycle(
+            self,
+            keep_alive=version != "1.0" and self.parser.should_keep_alive(),
+            # HTTP/1.0 does not know 100 (RFC 9110, 10.1.1)
+            expect_100_continue=self.expect_100_continue and version == HTTP_1_1,
+        )
+        if before is None or before.response_complete:  # type: ignore[redundant-expr]  # None at first
+            self._start_asgi_task(self.cycle, self.app)
+        else:  # requests of one connection are answered in turn
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
         self.headers = cast(Any, WholeHead(self.headers))
 
     def on_message_complete(self) -> None:
-        if self.parser.should_upgrade():
+        if self.parser.should_upgrade() or self.cycle.response_complete:
             return
-        super().on_message_complete()
+        self.cycle.end_body()
         if self._held is not None:
             held, self._held = self._held, None
             self._start_with_body(*held)
@@ -176,7 +233,7 @@ class OneWriteProtocol(HttpToolsProtocol):
         self.transport.write(b"".join([STATUS_LINE[status], *lines, b"\r\n", reason.encode()]))
         self.transport.close()
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+    def _start_asgi_task(self, cycle: Cycle, app: ASGI3Application) -> None:  # type: ignore[override]  # it makes them
         lifecycle = self.app_state.get("lifecycle")
         if lifecycle is not None and lifecycle.leaving:
             cycle.keep_alive = False  # a request that comes just as the connection is closed at the end would be lost
@@ -188,24 +245,27 @@ class OneWriteProtocol(HttpToolsProtocol):
         else:
             self._start_with_body(cycle, app)
 
-    def _start_with_body(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+    def _start_with_body(self, cycle: Cycle, app: ASGI3Application) -> None:
         cast(Any, cycle.scope)[BODY] = bytes(cycle.body)
         self._start(cycle, app)
 
-    def _start(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+    def _start(self, cycle: Cycle, app: ASGI3Application) -> None:
         try_fast = getattr(app, "try_fast", None)
         if try_fast is None or not try_fast(cycle.scope, partial(self._reply, cycle)):
+            cycle.scope["state"] = self.app_state.copy()
             super()._start_asgi_task(cycle, OneWrite(cycle, app, RENDERED_HEADERS))
 
-    def _reply(self, cycle: RequestResponseCycle, status: int, lines: bytes, body: bytes) -> None:
+    def _reply(self, cycle: Cycle, status: int, lines: bytes, body: bytes) -> None:
         """Sends a response that was made without a task; leaves it to uvicorn where the connection is to close."""
         if cycle.transport.is_closing():
             return
         if cycle.flow.write_paused or not is_ordinary(cycle):
             super()._start_asgi_task(cycle, partial(_answered, status, lines, body))
-        else:
+            return
+        if self._default_headers[0] is not cycle.default_headers:
             default = b"".join([b"%b: %b\r\n" % header for header in cycle.default_headers])
-            send_whole(cycle, b"".join((STATUS_LINE[status], default, lines, b"\r\n", body)))
+            self._default_headers = (cycle.default_headers, default)
+        send_whole(cycle, b"".join((STATUS_LINE[status], self._default_headers[1], lines, b"\r\n", body)))
 
 
 async def _answered(status: int, lines: bytes, body: bytes, scope: Any, receive: Any, send: Any) -> None:

@@ -29,13 +29,14 @@ class StaticHeaders:
 
 FastResponse = tuple[StaticHeaders, bytes]
 """A response's constant headers, and status, and its body."""
+Finish = Callable[[Any], FastResponse]
 
 
 class Deferred(NamedTuple):
-    """An answer that waits for something. The future must hold no exception, and `finish` must not raise."""
+    """An answer that waits for a future, which several may share. It must hold no exception, and `finish` not raise."""
 
     future: "asyncio.Future[Any]"
-    finish: Callable[[Any], FastResponse]
+    finish: Finish
 
 
 class FastEndpoint:

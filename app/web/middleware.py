@@ -26,7 +26,7 @@ from app.store.client import StoreUnavailable
 from app.store.embedded import EmbeddedError
 from app.web.csrf import SAFE, is_cross_site
 from app.web.errors import BadRequest, Forbidden, Problem, TooLarge, problem_of, problem_response
-from app.web.fast_path import Deferred, FastEndpoint, FastResponse
+from app.web.fast_path import Deferred, FastEndpoint, FastResponse, Finish
 from app.web.headers import Hosts, headers_of
 from app.web.i18n import N_
 from app.web.negotiate import prefers_json
@@ -39,6 +39,7 @@ ON_RESPONSE_START = "tallygate.on_response_start"
 """The scope key of an `async (scope, headers)` that adds headers to the response: the sessions' cookies."""
 CHECKED = "tallygate.checked"
 """The scope key of requests that have passed the checks of their head on the fast path."""
+Future = asyncio.Future[Any]
 Reply = Callable[[int, bytes, bytes], None]
 """Sends a response: its status, its header lines, each with its end, and its body."""
 BODILESS = frozenset({"GET", "HEAD"})
@@ -69,6 +70,9 @@ class Middleware:
         self._prefix = os.urandom(5).hex()
         self._count = 0
         self._due: list[tuple[Scope, float, FastResponse, Reply]] = []
+        self._deferred: dict[Future, list[tuple[Scope, float, Finish, Reply]]] = {}
+        self._state: dict[str, Any] = {}
+        self._state_parts: tuple[object, object] = (None, None)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -97,7 +101,12 @@ class Middleware:
             return False
         if self._refusal(scope, policy_of(route)) is not None:
             return False
-        scope["state"].update(self._live.state)
+        parts = scope["state"], self._live.state
+        if parts[0] is not self._state_parts[0] or parts[1] is not self._state_parts[1]:
+            self._state, self._state_parts = {**parts[0], **parts[1]}, parts
+        scope["state"] = (
+            self._state
+        )  # all share it: a copy of some fifty entries would be a tenth of the response's cost
         scope[CHECKED] = True
         started = perf_counter()
         outcome = route.endpoint.try_fast(scope)
@@ -105,8 +114,12 @@ class Middleware:
             return False
         scope["route"] = route
         if isinstance(outcome, Deferred):
-            finish = outcome.finish
-            outcome.future.add_done_callback(lambda future: self._reply(scope, started, finish(future.result()), reply))
+            future, finish = outcome
+            waiting = self._deferred.get(future)
+            if waiting is None:  # the hits of a batch share a future: a callback of each would cost as much as the hit
+                waiting = self._deferred[future] = []
+                future.add_done_callback(self._reply_deferred)
+            waiting.append((scope, started, finish, reply))
         else:
             # What is read in one tick is answered together: written one by one, answers wake their readers one by one.
             if not self._due:
@@ -118,6 +131,11 @@ class Middleware:
         due, self._due = self._due, []
         for scope, started, answer, reply in due:
             self._reply(scope, started, answer, reply)
+
+    def _reply_deferred(self, future: Future) -> None:
+        result = future.result()
+        for scope, started, finish, reply in self._deferred.pop(future):
+            self._reply(scope, started, finish(result), reply)
 
     def _reply(self, scope: Scope, started: float, answer: FastResponse, reply: Reply) -> None:
         head, body = answer

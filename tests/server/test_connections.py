@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 import structlog
+from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
 
 from app.server import protocol
 from app.server.lifecycle import Lifecycle
@@ -79,3 +81,19 @@ async def test_body_may_come_slowly_until_the_server_stops(monkeypatch: pytest.M
         opened[0].shutdown()
         assert (await reader.read()).startswith(b"HTTP/1.1 408 ")
         writer.close()
+
+
+async def test_an_idle_connection_is_closed_and_a_slow_response_is_waited_for() -> None:
+    class Impatient(OneWriteProtocol):
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            self.timeout_keep_alive = 0.05  # type: ignore[assignment]
+
+    async def slow_second(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.sleep(0.2 if scope["path"] == "/slow" else 0)
+        await PlainTextResponse("done")(scope, receive, send)
+
+    async with served(slow_second, Impatient) as port:
+        slow = b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n"
+        answer = await told(port, slow.replace(b"/slow", b"/") + slow)
+    assert answer.count(OK) == 2
