@@ -18,6 +18,10 @@ from app.web.lifespan import WebState
 
 RETRY = 5
 """Seconds until maintenance is tried again without Redis."""
+FIRST_KEYS_AFTER = 5
+"""Seconds after the start until missing keys are made, where other services sign in here: no start waits for them, and
+no first sign-in.
+"""
 
 
 class Signing(TypedDict):
@@ -31,14 +35,17 @@ async def open_signing_keys(web: WebState, clock: Callable[[], float] = time.tim
     """`clock` returns Unix seconds; tests move it."""
     store = KeyStore(web["store"], web["tracking"], Encryption(signing_keys(web["settings"]), "signing-keys"))
     found = SigningKeys(store, clock)
-    async with background(web["lifecycle"], _maintain(found)):
+    async with background(web["lifecycle"], _maintain(found, makes_keys=web["settings"].public_url is not None)):
         yield Signing(signing_keys=found)
 
 
-async def _maintain(found: SigningKeys) -> None:
+async def _maintain(found: SigningKeys, *, makes_keys: bool) -> None:
     while True:
         try:
             await found.maintain()
+            if makes_keys:
+                await asyncio.sleep(FIRST_KEYS_AFTER)
+                await found.ring()
         except (StoreUnavailable, ResponseError) as error:
             structlog.get_logger("app").warning("signing keys wait for Redis", why=str(error))
             await asyncio.sleep(RETRY)

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from app.events.catalogue import KeyRotated
@@ -21,14 +22,15 @@ class SigningKeys:
     def __init__(self, store: KeyStore, clock: Callable[[], float] = time.time) -> None:
         self._store = store
         self._clock = clock
-        self._completing: SingleFlight[KeyRing] = SingleFlight()
+        self._making: SingleFlight[None] = SingleFlight()
 
     async def sign(self, claims: Mapping[str, Any], *, alg: str = "ES256", typ: str = "JWT") -> str:
         """A signed token; `alg` is one of ALGORITHMS."""
         try:
             return (await self._store.read()).sign(claims, alg, typ, self._clock())
         except NoKey:
-            return (await self.ring()).sign(claims, alg, typ, self._clock())
+            await self._make(alg)
+            return (await self._store.read()).sign(claims, alg, typ, self._clock())
 
     def cached(self) -> KeyRing | None:
         """All keys if they are cached: takes no round trip."""
@@ -43,17 +45,20 @@ class SigningKeys:
         return (await self.ring()).jwks(self._clock())
 
     async def ring(self) -> KeyRing:
-        """All keys; makes those that are missing, once for all that ask meanwhile."""
-        ring = self._store.cached()
-        return ring if ring is not None and not self._missing(ring) else await self._completing.join("", self._complete)
-
-    async def _complete(self) -> KeyRing:
-        ring = await self._store.read()
-        missing = self._missing(ring)
+        """All keys; makes those that are missing."""
+        missing = self._missing(ring := await self._store.read())
         if missing:
-            await asyncio.gather(*(self._create(alg, self._clock()) for alg in missing))
+            await asyncio.gather(*map(self._make, missing))
             ring = await self._store.read()
         return ring
+
+    async def _make(self, alg: str) -> None:
+        """Makes the key of the algorithm if it is missing, once for all that ask meanwhile."""
+        await self._making.join(alg, partial(self._make_if_missing, alg))
+
+    async def _make_if_missing(self, alg: str) -> None:
+        if alg in self._missing(await self._store.read()):
+            await self._create(alg, self._clock())
 
     def _missing(self, ring: KeyRing) -> list[str]:
         """The algorithms without a key that signs now."""
@@ -70,7 +75,7 @@ class SigningKeys:
     async def maintain(self) -> None:
         """Publishes successors of keys that are due, removes expired keys, encrypts with the current secret key.
 
-        Missing keys are made when they are asked for: an RSA key takes a tenth of a second of every start.
+        Missing keys are made when they are asked for, and by `ring`: an RSA key takes a tenth of a second.
         """
         ring, now = await self._store.read(), self._clock()
         for alg in ALGORITHMS:

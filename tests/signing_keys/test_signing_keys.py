@@ -11,12 +11,14 @@ from pydantic import SecretStr
 
 from app.cli.main import main
 from app.settings import Settings
+from app.signing_keys import lifespan
 from app.signing_keys.key_ring import DAY, PUBLISHED_AFTER, ROTATION_PERIOD, BadToken, SigningKey
 from app.signing_keys.signing_keys import SigningKeys
 from app.store import keys
 from tests.helpers.clock import Clock
 from tests.helpers.service import Running, running
 from tests.helpers.valkey import Valkey
+from tests.helpers.waiting import eventually
 
 
 @pytest.fixture
@@ -104,6 +106,21 @@ async def test_keys_rotate_by_themselves(signing: SigningKeys, clock: Clock) -> 
     await signing.maintain()
     await signing.maintain()
     assert len(await kids(signing, "ES256")) == 2
+
+
+async def test_first_token_waits_for_its_own_key_alone(signing: SigningKeys) -> None:
+    await signing.sign({}, alg="ES256")
+    ring = await signing._store.read()
+    assert [key.alg for key in ring.keys] == ["ES256"]
+
+
+async def test_keys_are_made_soon_after_the_start_of_a_provider(
+    make_settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lifespan, "FIRST_KEYS_AFTER", 0)
+    async with running(make_settings(public_url="http://tallygate.test")) as service:
+        found = service.state["signing_keys"]
+        await eventually(lambda: (ring := found.cached()) and {key.alg for key in ring.keys} == {"ES256", "RS256"})
 
 
 async def test_two_workers_make_one_key(make_settings: Callable[..., Settings], service: Running) -> None:
