@@ -58,7 +58,10 @@ def table_rows(
 
 
 def documents(upload: Upload, name: str) -> Iterator[tuple[int, dict[str, object]]]:
+    """(line, object) of JSON lines."""
     for number, line in upload.lines(name):
+        if not line.strip():
+            continue
         try:
             document = orjson.loads(line)
         except orjson.JSONDecodeError:

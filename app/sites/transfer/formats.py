@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 
-import orjson
-
+from app.sites.hit import screen_class
 from app.sites.page_address import CONTROL
 from app.sites.referrers import cut, referrer_name
 from app.sites.transfer.cells import (
@@ -95,6 +94,7 @@ def goatcounter(upload: Upload, context: Context) -> Iterator[Row]:
             ("b", _family(cells.get("Browser", ""))),
             ("s", _family(cells.get("System", ""))),
             ("c", cells.get("Location", "")[:2]),
+            ("w", screen_class(cells.get("Screen size", ""))),
         )
         yield Row(day, path_of(number, path, context), 1, first, names, cells.get("Session", ""))
 
@@ -123,6 +123,7 @@ def umami(upload: Upload, context: Context) -> Iterator[Row]:
                 ("s", cells.get("os", "")),
                 ("l", cells.get("language", "").partition("-")[0]),
                 ("c", cells.get("country", "")),
+                ("w", screen_class(cells.get("screen", "").partition("x")[0])),
             )
             yield Row(day, path, 1, 1, names, cells["session_id"] or "?")
 
@@ -184,15 +185,7 @@ def _plain_row(number: int, cells: Cells, context: Context) -> Row:
 
 
 def _json_rows(upload: Upload, context: Context) -> Iterator[Row]:
-    for number, line in upload.lines(""):
-        if not line.strip():
-            continue
-        try:
-            document = orjson.loads(line)
-        except orjson.JSONDecodeError:
-            raise BadFile(f"line {number}: is not valid JSON") from None
-        if not isinstance(document, dict):
-            raise BadFile(f"line {number}: must be a JSON object")
+    for number, document in documents(upload, ""):
         if "tallygate" in document:
             continue
         if "list" in document:
@@ -208,32 +201,37 @@ def _json_rows(upload: Upload, context: Context) -> Iterator[Row]:
 
 def _members(number: int, document: Mapping[str, object], *needed: str) -> Cells:
     """The members that a line may have, as texts; `needed` have to be there."""
-    cells = {}
-    for name in ("list", "name", "path", "date", "visits", "visitors"):
-        value = document.get(name)
-        if value is None and name in needed:
-            raise BadFile(f"line {number}: {name} is missing")
-        if not isinstance(value, str if name in {"list", "name", "path"} else str | int | None) and value is not None:
-            raise BadFile(f"line {number}: {name} is no text")
-        cells[name] = "" if value is None else str(value)
-    return cells
+    wrong = {name for name in needed if document.get(name) is None}
+    wrong |= {name for name in ("list", "name", "path") if not isinstance(document.get(name, ""), str)}
+    if wrong:
+        raise BadFile(f"line {number}: {min(wrong)} is missing or no text")
+    values = {name: document.get(name) for name in ("list", "name", "path", "date", "visits", "visitors")}
+    return {name: "" if value is None else str(value) for name, value in values.items()}
 
 
 def _goatcounter_zip(upload: Upload, context: Context) -> Iterator[Row]:
     members = {_base(name): name for name in upload.names}
-    paths: dict[object, str] = {}
+    paths: dict[str, str] = {}
     for number, document in documents(upload, members["paths.jsonl"]):
         if not document.get("event"):
-            key = document.get("id", document.get("path_id"))
-            paths[key] = path_of(number, str(document.get("path", "")), context)
+            key = _member(number, document, "id", "path_id")
+            paths[key] = path_of(number, _member(number, document, "path"), context)
     stats = next((members[name] for name in members if name.startswith(("hit_stats", "hit_counts"))), None)
     if stats is None:
         raise BadFile("the ZIP has no hit_stats.jsonl")
     for number, document in documents(upload, stats):
-        if document.get("path_id") in paths:
-            count = number_of(number, "count", str(document.get("count", document.get("total", ""))))
-            day = day_of_moment(number, str(document.get("hour", "")), context)
-            yield Row(day, paths[document["path_id"]], count, count)
+        path = paths.get(_member(number, document, "path_id"))
+        if path is not None:
+            count = number_of(number, "count", _member(number, document, "count", "total"))
+            yield Row(day_of_moment(number, _member(number, document, "hour"), context), path, count, count)
+
+
+def _member(number: int, document: Mapping[str, object], *names: str) -> str:
+    """The first of these members that is there. Raises BadFile."""
+    value = next((document[name] for name in names if name in document), None)
+    if not isinstance(value, str | int):
+        raise BadFile(f"line {number}: {names[0]} is missing")
+    return str(value)
 
 
 def _base(name: str) -> str:

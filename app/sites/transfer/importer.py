@@ -1,7 +1,6 @@
 """Imports a file into a site: summed up first, staged in Redis, then added piece by piece, each exactly once."""
 
 import asyncio
-import hashlib
 import tempfile
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
@@ -51,17 +50,17 @@ class Importer:
 
     async def preview(self, site: Site, pieces: AsyncIterator[bytes], kind: str | None, today: date) -> Summary:
         """Raises BadFile."""
-        async with self._turns:
-            with tempfile.TemporaryDirectory(prefix="tallygate-import-") as folder:
-                file, digest = await self._save(pieces, Path(folder))
-                return (await asyncio.to_thread(self._read, site, file, digest, kind, today))[0]
+        with tempfile.TemporaryDirectory(prefix="tallygate-import-") as folder:
+            file = await self._save(pieces, Path(folder))
+            async with self._turns:
+                return (await asyncio.to_thread(self._read, site, file, kind, today))[0]
 
     async def run(self, site: Site, pieces: AsyncIterator[bytes], kind: str | None, today: date) -> Summary:
         """The same file twice changes nothing. Raises BadFile."""
-        async with self._turns:
-            with tempfile.TemporaryDirectory(prefix="tallygate-import-") as folder:
-                file, digest = await self._save(pieces, Path(folder))
-                summary, staged = await asyncio.to_thread(self._read, site, file, digest, kind, today)
+        with tempfile.TemporaryDirectory(prefix="tallygate-import-") as folder:
+            file = await self._save(pieces, Path(folder))
+            async with self._turns:
+                summary, staged = await asyncio.to_thread(self._read, site, file, kind, today)
                 if await self._imports_key_has(site, summary.id):
                     if not await self._is_unfinished(site, summary.id):
                         return summary
@@ -86,21 +85,20 @@ class Importer:
         reply = await self._store.idempotent("HGETALL", self._key(site, "imports"))
         return [{"id": name.decode(), **orjson.loads(told)} for name, told in reply.items()]
 
-    async def _save(self, pieces: AsyncIterator[bytes], folder: Path) -> tuple[Path, str]:
-        """Writes the upload down as it comes; its name is what is in it."""
-        path, digest, size = folder / "upload", hashlib.sha256(), 0
+    async def _save(self, pieces: AsyncIterator[bytes], folder: Path) -> Path:
+        """Writes the upload down as it comes."""
+        path, size = folder / "upload", 0
         with path.open("wb") as file:
             async for piece in pieces:
                 size += len(piece)
                 if size > self._most():
                     raise TooMuch("the file is too large")
-                digest.update(piece)
                 await asyncio.to_thread(file.write, piece)
         if not size:
             raise BadFile("the file is empty")
-        return path, digest.hexdigest()[:24]
+        return path
 
-    def _read(self, site: Site, path: Path, digest: str, kind: str | None, today: date) -> tuple[Summary, Path]:
+    def _read(self, site: Site, path: Path, kind: str | None, today: date) -> tuple[Summary, Path]:
         """Sums the file up; the pieces to add are in the second file, a line each. In a thread."""
         upload = Upload(path, self._most())
         kind = kind or detect(upload)
@@ -112,7 +110,7 @@ class Importer:
             with staged.open("wb") as file:
                 for piece in _pieces(summed, oldest):
                     file.write(orjson.dumps(piece) + b"\n")
-        return Summary(digest, kind, visits, pages), staged
+        return Summary(upload.digest, kind, visits, pages), staged
 
     async def _stage(self, site: Site, summary: Summary, staged: Path) -> None:
         """All pieces are in Redis before the first is added: what cannot be staged changes nothing."""
@@ -120,7 +118,8 @@ class Importer:
         with staged.open("rb") as file:
             for count, line in enumerate(file, 1):
                 await self._store.idempotent("HSET", meta, f"piece:{count}", zlib.compress(line, 1))
-        await self._store.idempotent("HSET", meta, "pieces", count, "done", 0)
+        await self._store.idempotent("HSET", meta, "pieces", count)
+        await self._store.idempotent("HSETNX", meta, "done", 0)  # the same file may be sent twice at the same time
         await self._store.idempotent("EXPIRE", meta, UNDO_SECONDS)
         told = orjson.dumps({"format": summary.format, "visits": summary.visits, "pages": summary.pages})
         await self._store.idempotent("HSET", self._key(site, "imports"), summary.id, told)
