@@ -38,8 +38,9 @@ async def show(request: Request[SitesState]) -> Response:
         raise BadRequest("style: must be flat, flat-square or for-the-badge", field="style")
     if color is None:
         raise BadRequest("color: must be a colour's name or its hexadecimal digits", field="color")
-    if len(label) > MAX_LABEL_LENGTH or CONTROL.search(label):
-        raise BadRequest(f"label: must be at most {MAX_LABEL_LENGTH} characters long", field="label")
+    if len(label) > MAX_LABEL_LENGTH or CONTROL.search(label) or "\ufffd" in label:
+        reason = f"label: must be at most {MAX_LABEL_LENGTH} characters of UTF-8, without control characters"
+        raise BadRequest(reason, field="label")
     try:
         await request.state["site_store"].count_pending(site)
         message = f"{await _number(request, site):,}"

@@ -28,8 +28,8 @@ NARROW, WIDE = frozenset("iljtfr.,:;|!'()[] "), frozenset("mwMW@%")
 
 def color_code(text: str) -> str | None:
     """The SVG colour of a name or of hexadecimal digits; None for anything else."""
-    if text in COLORS:
-        return COLORS[text]
+    if text.lower() in COLORS:
+        return COLORS[text.lower()]
     digits = text.removeprefix("#")
     return f"#{digits}" if len(digits) in {3, 6} and all(c in "0123456789abcdefABCDEF" for c in digits) else None
 

@@ -45,6 +45,7 @@ protocol_routes: list[BaseRoute] = [
     PolicyRoute("/api", busuanzi.heir, methods=["POST", "PUT", "OPTIONS"], policy=FROM_ANYWHERE),
     PolicyRoute("/js", busuanzi.heirs_script, methods=["GET"], policy=FROM_ANYWHERE),
     PolicyRoute("/busuanzi/2.3/busuanzi.pure.mini.js", busuanzi.script, methods=["GET"], policy=FROM_ANYWHERE),
+    PolicyRoute("/countapi/{what}", countapi.answer, methods=["GET", "POST", "OPTIONS"], policy=FROM_ANYWHERE),
     PolicyRoute(
         "/countapi/{what}/{names:path}", countapi.answer, methods=["GET", "POST", "OPTIONS"], policy=FROM_ANYWHERE
     ),

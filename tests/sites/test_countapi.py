@@ -44,6 +44,9 @@ async def test_countapi_value_needs_the_key(visitor: httpx.AsyncClient) -> None:
     assert made.json()["value"] == 5
     key = {"Authorization": f"Bearer {made.json()['admin_key']}"}
     assert (await visitor.post("/countapi/create/shop/sold")).status_code == 409
+    named = (await visitor.get("/countapi/create?namespace=shop&key=seen&value=3")).json()
+    assert (named["namespace"], named["key"], named["value"]) == ("shop", "seen", 3)
+    assert (await visitor.get("/countapi/create")).json()["namespace"] == "default"
     for refused in ({}, {"Authorization": "Bearer wrong"}):
         assert (await visitor.post("/countapi/set/shop/sold?value=9", headers=refused)).status_code == 403
     assert (await visitor.post("/countapi/set/shop/sold?value=9", headers=key)).json() == {"old_value": 5, "value": 9}
@@ -63,7 +66,8 @@ async def test_callback_always_succeeds_with_the_status_inside(visitor: httpx.As
     answer = await visitor.get("/countapi/get/blog/none?callback=cb")
     assert answer.status_code == 200
     assert answer.text == 'cb({"code":404,"value":null,"error":"Key not found"})'
-    assert (await visitor.get("/countapi/get/blog/none?callback=alert(1)")).status_code == 400
+    assert (await visitor.get("/countapi/hit/blog/none?callback=alert(1)")).status_code == 400
+    assert (await visitor.get("/countapi/get/blog/none")).status_code == 404
 
 
 @pytest.mark.parametrize(

@@ -156,28 +156,28 @@ async def test_goatcounters_api_tells_visitors_apart_by_session(
     assert (stats["visits"], stats["visitors"]) == (3, visitors)
 
 
-@pytest.mark.parametrize(
-    ("body", "field"),
-    [
-        (b"", "JSON"),
-        (b"[1]", "object"),
-        (b"{}", "hits"),
-        (b'{"hits": "x"}', "hits"),
-        (b'{"hits": []}', "hits"),
-        (b'{"hits": [{}]}', "hits.0.path"),
-        (b'{"hits": [{"path": ""}]}', "hits.0.path"),
-        (b'{"hits": [{"path": 1}]}', "hits.0.path"),
-        (b'{"hits": [{"path": "/a"}, {"path": "/\\u0000"}]}', "hits.1"),
-        (b'{"hits": [{"path": "/a", "created_at": "soon"}]}', "hits.0.created_at"),
-        (b'{"hits": [{"path": "/a", "event": "yes"}]}', "hits.0.event"),
-        (b'{"hits": [{"path": "/a", "ip": ["1"]}]}', "hits.0.ip"),
-        (b'{"hits": [{"path": "/\xff"}]}', "JSON"),
-    ],
-)
-async def test_goatcounter_api_names_the_wrong_member(desk: Desk, body: bytes, field: str) -> None:
+WRONG_HITS = [
+    (b"", "body: "),
+    (b"[1]", "body: "),
+    (b"{}", "hits"),
+    (b'{"hits": "x"}', "hits"),
+    (b'{"hits": []}', "hits"),
+    (b'{"hits": [{}]}', "hits.0.path"),
+    (b'{"hits": [{"path": ""}]}', "hits.0.path"),
+    (b'{"hits": [{"path": 1}]}', "hits.0.path"),
+    (b'{"hits": [{"path": "/a"}, {"path": "/\\u0000"}]}', "hits.1"),
+    (b'{"hits": [{"path": "/a", "created_at": "soon"}]}', "hits.0.created_at"),
+    (b'{"hits": [{"path": "/a", "event": "yes"}]}', "hits.0.event"),
+    (b'{"hits": [{"path": "/a", "ip": ["1"]}]}', "hits.0.ip"),
+    (b'{"hits": [{"path": "/\xff"}]}', "body: "),
+]
+
+
+async def test_goatcounter_api_names_the_wrong_member(desk: Desk) -> None:
     program = await program_of(desk)
     site = await desk.site()
-    answer = await program.post(f"/g/{site}/api/v0/count", content=body)
-    assert (answer.status_code, answer.headers["content-type"]) == (400, "application/json")
-    assert field in answer.json()["error"]
+    for body, field in WRONG_HITS:
+        answer = await program.post(f"/g/{site}/api/v0/count", content=body)
+        assert (answer.status_code, answer.headers["content-type"]) == (400, "application/json")
+        assert answer.json()["error"].startswith(field)
     assert (await desk.stats(site))["visits"] == 0

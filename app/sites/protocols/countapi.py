@@ -43,9 +43,11 @@ READS = frozenset({"hit", "get", "info"})
 
 
 async def answer(request: Request[SitesState]) -> Response:
-    """`/countapi/{what}/{namespace}/{name}` and `/countapi/{what}/{name}`."""
+    """`/countapi/{what}/{namespace}/{name}`, `/countapi/{what}/{name}`, and `/countapi/create` for a name of ours."""
     if not request.state["settings"].countapi:
         raise NotFound
+    if not CALLBACK.fullmatch(request.query_params.get("callback", "_")):
+        return json_answer({"error": "callback: must be a name"}, 400)
     try:
         return await _answer(request)
     except Problem as error:
@@ -59,7 +61,7 @@ async def _answer(request: Request[SitesState]) -> Response:
     if request.method == "OPTIONS":
         more = {"Access-Control-Allow-Methods": "GET, POST", "Access-Control-Allow-Headers": "Authorization"}
         return Response(status_code=204, headers=HEADERS | more)
-    what, names = request.path_params["what"], request.path_params["names"].split("/")
+    what, names = request.path_params["what"], request.path_params.get("names", "").split("/")
     if request.method == "HEAD" and what not in READS:
         raise MethodNotAllowed("GET, POST")
     shield = names[-1] == "shield" and len(names) == 3
@@ -198,8 +200,6 @@ def _json(
     callback = request.query_params.get("callback")
     if callback is None:
         return json_answer(document, status, headers)
-    if not CALLBACK.fullmatch(callback):
-        return json_answer({"error": "callback: must be a name"}, 400)
     text = f"{callback}({orjson.dumps({'code': status, **document}).decode()})"
     return Response(text, headers=HEADERS, media_type="text/javascript")
 

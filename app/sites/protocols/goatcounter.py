@@ -132,7 +132,7 @@ async def api_count(request: Request[SitesState]) -> Response:
         body = ApiHits.model_validate_json(await request.body())
     except ValidationError as error:
         name, message = first_mistake(error)
-        raise BadRequest(f"{name}: {message}", field=name) from None
+        raise BadRequest(f"{name or 'body'}: {message}", field=name or "body") from None
     if len(body.hits) > MAX_HITS:
         raise TooLarge(f"hits: must be at most {MAX_HITS}")
     parsed = [_api_hit(number, each, site) for number, each in enumerate(body.hits)]
