@@ -75,7 +75,8 @@ class Settings(SessionSettings, HookSettings, MailSettings, PageSettings, Runtim
     )
     old_secret_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         (),
-        description="Former secret keys, and the next one, separated by commas: they verify, and do not sign.",
+        description="Former secret keys, and the next one, separated by commas, or as a JSON list (keys with commas): "
+        "they verify, and do not sign.",
     )
     registration: Literal["closed", "invitation", "open"] = Field(
         "closed", description="Who may sign up: no one, people with an invitation link, or everyone."
@@ -217,7 +218,10 @@ class Settings(SessionSettings, HookSettings, MailSettings, PageSettings, Runtim
     )
     @classmethod
     def _split(cls, value: object) -> object:
-        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+        """Parts separated by commas; a JSON list where a part has a comma, or spaces around it."""
+        if not isinstance(value, str) or value.startswith('["'):
+            return cls._tables(value)
+        return [part.strip() for part in value.split(",") if part.strip()]
 
     @field_validator("clients", "oauth", "rate_limits", "rules", "services", "wechat", "wechat_platform", mode="before")
     @classmethod
@@ -252,7 +256,7 @@ class Settings(SessionSettings, HookSettings, MailSettings, PageSettings, Runtim
         if self.production and any(map(_is_weak, self.old_secret_keys)):
             raise ValueError(
                 "old_secret_keys (TALLYGATE_OLD_SECRET_KEYS): production believes no key of fewer than 32 characters, "
-                "such as the one of development: take it out"
+                "such as the one of development: take it out, or write a key with a comma as a JSON list"
             )
         return self
 

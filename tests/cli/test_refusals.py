@@ -37,6 +37,7 @@ def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         (["--allowed-hosts", "https://a.example"], "allowed_hosts (TALLYGATE_ALLOWED_HOSTS): https://a.example: "),
         (["--allowed-hosts", "*.a.example"], "allowed_hosts (TALLYGATE_ALLOWED_HOSTS): *.a.example: "),
         (["--allowed-hosts", "::1"], "allowed_hosts (TALLYGATE_ALLOWED_HOSTS): ::1: "),
+        (["--old-secret-keys", '["a,b"'], "old_secret_keys (TALLYGATE_OLD_SECRET_KEYS): is not valid JSON"),
         (["--secret-key", ""], "secret_key (TALLYGATE_SECRET_KEY): "),
         (["--redis-url", "http://redis.internal"], "redis_url (TALLYGATE_REDIS_URL): it has to begin with one of "),
         (["--redis-url", "redis+sentinel://sentinel-1:26379"], "redis_url (TALLYGATE_REDIS_URL): it has to name "),

@@ -62,6 +62,8 @@ def test_a_list_is_separated_by_commas_or_a_list_in_toml(bare: Path, monkeypatch
     assert load_settings(config="server.toml").allowed_hosts == ("a.example", "b.example")
     monkeypatch.setenv("TALLYGATE_ALLOWED_HOSTS", " c.example, d.example ,")
     assert load_settings().allowed_hosts == ("c.example", "d.example")
+    monkeypatch.setenv("TALLYGATE_OLD_SECRET_KEYS", '["a, b ", "c"]')
+    assert [key.get_secret_value() for key in load_settings().old_secret_keys] == ["a, b ", "c"]
 
 
 def test_an_empty_variable_counts_as_unset(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
