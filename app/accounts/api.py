@@ -16,7 +16,7 @@ from app.accounts.guards import fresh, sign_in_required, user_of
 from app.accounts.helpers import audit
 from app.accounts.lifespan import AccountState
 from app.accounts.models import User
-from app.accounts.pages.devices import device_page, end_device
+from app.accounts.pages.devices import device_page, end_session_of
 from app.accounts.sign_in import authentication
 from app.accounts.sign_in.current_user import api_secret
 from app.audit.log import Event
@@ -158,7 +158,7 @@ async def list_sessions(request: Request[AccountState], user: User) -> Response:
 
 @sign_in_required
 async def end_session(request: Request[AccountState], user: User) -> Response:
-    await end_device(request, user, request.path_params["id"])
+    await end_session_of(request, user, request.path_params["id"])
     return Response(status_code=204)
 
 

@@ -1,5 +1,5 @@
-"""One question before each act that cannot be undone. A link leads to it (GET), its form does the act (POST), and the
-act redirects: no reload repeats it. Buttons of class `danger` stand on the page of a question alone.
+"""The confirmation page of each action that cannot be undone: a link leads to it (GET), its form performs the action
+(POST), and the response redirects, so that no reload repeats it. Only this page has buttons of class `danger`.
 """
 
 from collections.abc import Callable, Iterable, Mapping

@@ -60,7 +60,7 @@ def admin_required(handler: UserHandler[S]) -> Handler[S]:
 
 
 def fresh_sign_in_required(handler: UserHandler[S]) -> Handler[S]:
-    """For changes of how a user signs in: asks for a recent proof of the user first (see reauthentication.py)."""
+    """For changes of how a user signs in: requires recent authentication (see reauthentication.py)."""
     return enrolling_allowed(confirm(N_("You are about to change how you sign in."))(handler))
 
 

@@ -69,7 +69,7 @@ class ProviderSignIn(TypedDict):
 
 
 class BeforeSignIn(Protocol):
-    """Asks what may refuse a sign-in."""
+    """Runs the checks that may refuse a sign-in."""
 
     async def __call__(self, user: User, auth_method: str, address: str) -> None:
         """Raises Forbidden."""

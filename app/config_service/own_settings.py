@@ -37,7 +37,7 @@ class OwnSettings:
         self._secret_values = secret_values
 
     def check(self, before: Values, after: Values) -> None:
-        """Ignores unchanged values that a file has locked since. Raises Unprocessable."""
+        """Ignores unchanged values that a file has locked meanwhile. Raises Unprocessable."""
         left = dict(after)
         while True:
             try:

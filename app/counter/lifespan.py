@@ -17,7 +17,7 @@ HOME = "home"
 COUNTERS = (HOME,)
 """Counters whose totals are streamed."""
 FLUSH_TIMEOUT = 0.7
-"""Seconds that the end of the service waits for visits which Redis has not acknowledged."""
+"""Seconds that a stop waits for Redis to acknowledge the last visits."""
 
 
 class Counter(TypedDict):

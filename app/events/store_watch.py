@@ -13,7 +13,7 @@ from app.store.scripts import Script
 
 CHECK_INTERVAL = 0.2
 
-# The loss is another worker's to tell, if it told one that began before: it saw the same.
+# Every worker sees a loss. A report covers all losses that began before it.
 TELL = Script(
     RAISE
     + """
@@ -30,7 +30,7 @@ return 1
 async def watch_store(
     store: Store, shortest: float, clock: Callable[[], float], interval: float = CHECK_INTERVAL
 ) -> None:
-    """Looks until cancelled. A loss of fewer than `shortest` seconds is not told, nor one before the first contact."""
+    """Watches until cancelled. Reports no loss shorter than `shortest` seconds, and none before the first contact."""
     reached = False
     lost_at: float | None = None
     while True:

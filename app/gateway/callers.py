@@ -80,7 +80,7 @@ class Callers:
         return None if session is None or user is None else Caller(user, session, key)
 
     def pins(self, caller: Caller) -> tuple[tuple[Pin, ...], float]:
-        """(pins that show whether the caller has changed, Unix seconds until which Redis is not needed)."""
+        """(pins that detect a change of the caller, Unix seconds until which Redis is not needed)."""
         if caller.session is None:
             return (), 0.0
         of_session, until = self._sessions.pin(caller.session)

@@ -35,7 +35,7 @@ UNAVAILABLE = N_("Sign-in is temporarily unavailable. Please try again soon.")
 class UntrustedCaller(Problem):
     status = 403
     title = N_("Not allowed")
-    detail = N_("Only reverse proxies may ask here: add the address of yours to the setting trusted_proxies.")
+    detail = N_("Only trusted reverse proxies may use this address: add yours to the setting trusted_proxies.")
 
 
 class Verify(FastEndpoint):

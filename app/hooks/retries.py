@@ -12,7 +12,7 @@ GONE = 410
 
 
 def delay(schedule: Sequence[float], tries: int, chance: float, status: int | None, retry_after: str) -> float | None:
-    """Seconds until the next attempt after `tries` failed ones; None where there is none.
+    """Seconds until the next attempt after `tries` failed ones; None after the last.
 
     `chance` is a random number from 0 to 1.
     """

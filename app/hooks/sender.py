@@ -32,7 +32,7 @@ class Sender:
     async def post(
         self, url: str, body: bytes, headers: dict[str, str], at: float, *, max_body: int = MAX_BODY
     ) -> Attempt:
-        """Never raises for an error of the receiver. Keeps the headers and `max_body` bytes of its response."""
+        """Errors of the receiver become part of the result. Keeps the headers and `max_body` bytes of its response."""
         started = time.perf_counter()
         status, answered, told = None, {}, ""
         parts = urlsplit(url)

@@ -1,4 +1,4 @@
-"""A queue of mails in Redis, which every worker sends in the background. A restart loses none."""
+"""The queue of mails in Redis, which every worker sends in the background. It survives a restart."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace

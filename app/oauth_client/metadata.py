@@ -51,7 +51,7 @@ class Metadata:
             if not is_web_address(url, private=private):
                 if name in REQUIRED:
                     raise BadProviderResponse(f"the discovery document of {issuer} has no good {name}")
-                endpoints[name] = ""  # an optional one is as good as missing
+                endpoints[name] = ""  # an invalid optional one counts as missing
         return cls(
             issuer=named,
             **endpoints,

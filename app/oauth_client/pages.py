@@ -165,7 +165,7 @@ def _target(request: Request[OAuthState], state: str) -> str | None:
 
 
 async def _second_step(request: Request[OAuthState], needed: NeedsSecondFactor, target: str) -> Response:
-    response = await second_step.begin(request, needed.pending, target)
+    response = await second_step.begin_second_step(request, needed.pending, target)
     if not prefers_json(request.scope):
         return response
     cookies = [header for header in response.raw_headers if header[0] == b"set-cookie"]
@@ -182,14 +182,14 @@ async def _failed(request: Request[S], problem: Problem, target: str | None) -> 
     error = _sentences(request, problem)
     user = await request.state["current_user"].get(request.scope)
     if user is not None:
-        return await account.form(request, user, error, **about)
-    return await sign_in.form(request, safe_path(target), error=error, **about)
+        return await account.account_page(request, user, error, **about)
+    return await sign_in.sign_in_page(request, safe_path(target), error=error, **about)
 
 
 async def _denied(request: Request[S], problem: Denied, target: str | None) -> Response:
     sentence = request.state["pages"].translate(request.state["pages"].locale_of(request.scope), problem.detail or "")
     if await request.state["current_user"].get(request.scope) is None:
-        return await sign_in.form(request, safe_path(target), notice=sentence)
+        return await sign_in.sign_in_page(request, safe_path(target), notice=sentence)
     return await redirect_with_message(request, "/account", problem.detail or "")
 
 

@@ -104,7 +104,7 @@ class Provider(ABC):
         """The code in the callback's parameters; empty if there is none."""
         return answer.get("code", "")
 
-    async def check_answer(self, answer: Mapping[str, str]) -> None:  # noqa: B027  nothing to find wrong is fine
+    async def check_answer(self, answer: Mapping[str, str]) -> None:  # noqa: B027  the default accepts every answer
         """Checks the callback's parameters first. Raises BadCallback for another provider's response (mix-up), and
         Denied.
         """

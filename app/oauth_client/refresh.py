@@ -95,7 +95,7 @@ class Refresher:
         return tokens
 
     async def _may_ask(self, name: str) -> bool:
-        """While a provider is away one session a minute waits for it, and all others go on."""
+        """Whether this session may ask an unavailable provider: one session a minute does, all others continue."""
         next_try = await self._store.idempotent("GET", keys.oauth_away(name))
         if next_try is None:
             return True

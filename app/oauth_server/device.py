@@ -52,14 +52,14 @@ async def begin(request: DeviceRequest) -> Response:
 
 
 @sign_in_required
-async def show(request: DeviceRequest, user: User) -> Response:
+async def show_device(request: DeviceRequest, user: User) -> Response:
     """`GET /device?user_code=`: the form, with the code filled in."""
     issuer_of(request)
     return await page(request, "oauth_server/device.html", code=request.query_params.get("user_code", "")[:20])
 
 
 @sign_in_required
-async def enter(request: DeviceRequest, user: User) -> Response:
+async def enter_code(request: DeviceRequest, user: User) -> Response:
     """`POST /device` with `user_code`, and after the question with `answer` (allow or deny)."""
     issuer_of(request)
     provider = request.state["oauth_server"]
@@ -119,6 +119,6 @@ async def _allow(request: DeviceRequest, user: User, client: Client, device: Dev
 
 routes: list[BaseRoute] = [
     *open_routes("/oauth2/device_authorization", begin, "POST"),
-    Route(PAGE, show, methods=["GET"]),
-    Route(PAGE, enter, methods=["POST"]),
+    Route(PAGE, show_device, methods=["GET"]),
+    Route(PAGE, enter_code, methods=["POST"]),
 ]

@@ -49,7 +49,7 @@ async def withdraw(request: Request[OAuthServerState], user: User) -> Response:
 
 
 @sign_in_required
-async def show(request: Request[OAuthServerState], user: User) -> Response:
+async def list_services(request: Request[OAuthServerState], user: User) -> Response:
     pages = request.state["pages"]
     locale = pages.locale_of(request.scope)
     words = {scope: pages.translate(locale, text) for scope, text in SCOPES.items()}
@@ -95,7 +95,7 @@ WITHDRAWAL = _account("Withdraw a service's access: its tokens are dead", parame
 routes: list[BaseRoute] = [
     ApiRoute("GET", "/api/account/grants", list_grants, LIST),
     ApiRoute("DELETE", "/api/account/grants/{id}", withdraw, WITHDRAWAL, name="withdraw_grant"),
-    Route(SERVICES, show, methods=["GET"]),
+    Route(SERVICES, list_services, methods=["GET"]),
     Route(f"{SERVICES}/withdraw", ask_to_withdraw, methods=["GET"]),
     Route(SERVICES, withdraw_by_form, methods=["POST"]),
 ]

@@ -29,7 +29,7 @@ from app.web.lifespan import WebState
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """The provider's parts. `issuer` is None without `public_url`: the provider is off then."""
+    """The provider's parts. Without `public_url` the `issuer` is None, and the provider is off."""
 
     issuer: str | None
     clients: Clients

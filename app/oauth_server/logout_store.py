@@ -16,7 +16,7 @@ FAILURE_LIFETIME = 30 * 86_400
 
 @dataclass(frozen=True, slots=True)
 class LogoutMessage:
-    """The end of a user's session, to be told to a client. `tries` counts the attempts that failed."""
+    """A message to a client that a user's session has ended. `tries` counts failed attempts."""
 
     client: str
     user: str
@@ -26,7 +26,7 @@ class LogoutMessage:
 
 @dataclass(frozen=True, slots=True)
 class LogoutFailure:
-    """A message that a client did not take. `at` is Unix seconds."""
+    """A message that a client did not accept. `at` is Unix seconds."""
 
     at: float
     why: str
@@ -39,7 +39,7 @@ class LogoutStore:
         self._session_lifetime = session_lifetime
 
     async def sign_in(self, root: str, client_id: str) -> None:
-        """Notes that a session has signed in to a client that is told of its end."""
+        """Notes that a session has signed in to a client with back-channel logout."""
         name = keys.signed_in(root)
         await self._store.idempotent("SADD", name, client_id)
         await self._store.idempotent("EXPIRE", name, self._session_lifetime)
@@ -64,7 +64,7 @@ class LogoutStore:
         await self._queue.retry(message_id, orjson.dumps(asdict(message)), at)
 
     async def settle(self, message_id: str) -> None:
-        """Forgets a message that was taken or given up."""
+        """Removes a message that was accepted or given up."""
         await self._queue.settle(message_id)
 
     async def note_failure(self, client_id: str, failure: LogoutFailure | None) -> None:

@@ -21,7 +21,7 @@ BROKEN = "background work has stopped: see the log"
 Check = Callable[[], Awaitable[str | None]]
 """Returns why the part is not ready, in one line; None when it is ready. Must not raise."""
 Warn = Callable[[], str | None]
-"""Returns what an operator should mend although requests are answered; None when all is well."""
+"""Returns a problem that an operator should solve although requests are answered; None if there is none."""
 CHECK_LIMIT = 1.0
 """Seconds for all checks together, less than a probe waits."""
 

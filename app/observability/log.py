@@ -100,11 +100,11 @@ class AccessLog:
         self._lines: list[str] = []
         self._quiet: frozenset[str] = frozenset()
         self.traceparent: Callable[[], str] | None = None
-        """Names the span of the request, where traces are made."""
+        """Returns the header `traceparent` of the request's span; set if tracing is on."""
         self._millisecond, self._stamp = 0, ""
 
     def open(self, file: LogFile, *, enabled: bool, quiet: frozenset[str] = frozenset()) -> None:
-        """`quiet` are paths that leave a line only where they fail."""
+        """`quiet` are paths of which only failed requests are logged."""
         self._file = file if enabled else None
         self._quiet = quiet
 

@@ -30,7 +30,7 @@ class _NoSpan:
 
 _UNTRACED: AbstractContextManager[ClientSpan] = nullcontext(_NoSpan())
 begin_span: ContextVar[BeginSpan | None] = ContextVar("begin_span", default=None)
-"""How the calls of this request begin a span; None without tracing."""
+"""Starts the span of an outgoing call; None without tracing."""
 
 
 def client_span(method: str, host: str) -> AbstractContextManager[ClientSpan]:

@@ -1,4 +1,4 @@
-"""Work that waits in Redis and is done beside the requests: several attempts at once, counted by receiver."""
+"""Runs due work from Redis in the background: several attempts at once, limited by receiver."""
 
 import asyncio
 from collections import Counter
@@ -12,7 +12,7 @@ Attempt = Callable[[], Awaitable[None]]
 
 
 class Attempts:
-    """`most` are under way at once; `to` says how many to each receiver."""
+    """At most `most` run at once; `to` counts those of each receiver."""
 
     def __init__(self, most: int) -> None:
         self.to: Counter[str] = Counter()
@@ -26,7 +26,7 @@ class Attempts:
         return self._most - len(self._tasks)
 
     def wake(self) -> None:
-        """Looks at once for what is due."""
+        """Starts due attempts now."""
         self._wake.set()
 
     def start(self, receiver: str, attempt: Attempt) -> None:

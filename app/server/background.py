@@ -1,4 +1,4 @@
-"""Work that runs beside the requests for as long as the service does."""
+"""Background work that runs as long as the service."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,7 +12,7 @@ from app.server.lifecycle import Lifecycle
 
 @asynccontextmanager
 async def background(lifecycle: Lifecycle, *work: Any) -> AsyncIterator[None]:
-    """Runs coroutines beside the requests. When one fails, the log says why and `/live` asks for a restart."""
+    """Runs coroutines in the background. If one fails, the reason is logged and `/live` fails."""
     tasks = [asyncio.create_task(_watched(lifecycle, coroutine)) for coroutine in work]
     try:
         yield

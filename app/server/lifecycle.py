@@ -25,7 +25,7 @@ class Descriptors:
 
     def __init__(self) -> None:
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        with suppress(OSError, ValueError):  # macOS allows less than its hard limit says
+        with suppress(OSError, ValueError):  # macOS allows less than its hard limit
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
             soft = hard
         self.limit = sys.maxsize if soft == resource.RLIM_INFINITY else soft

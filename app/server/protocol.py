@@ -140,7 +140,7 @@ class OneWriteProtocol(HttpToolsProtocol):
         self._watch_client(seconds)
 
     def _goes_on(self, began: object) -> bool:
-        """Whether nothing came but more of the head that had begun, or what may be its trailers."""
+        """Whether only more of the unfinished head, or of its trailers, arrived."""
         if began is None or began is not self.scope:
             return False
         head, cycle = cast(Any, self.scope), cast(Any, self.cycle)  # without a method, or None, until the head is whole

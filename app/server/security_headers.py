@@ -18,6 +18,6 @@ STRICT_TRANSPORT = (b"strict-transport-security", b"max-age=31536000")
 
 
 def with_security(headers: RawHeaders) -> RawHeaders:
-    """The response's headers and the security headers; a response that has one of them keeps its own."""
+    """Adds the security headers to a response's headers, except those that it sets itself."""
     own = {name for name, _ in headers}
     return [*headers, *(header for header in SECURITY_HEADERS if header[0] not in own)]

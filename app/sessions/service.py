@@ -34,7 +34,7 @@ MAX_CACHED_COOKIES, MAX_CACHED_COOKIE_BYTES = 10_000, 2048
 REAUTH_WINDOW = 600
 """Seconds after authenticating for which sensitive acts need no new authentication."""
 Watcher = Callable[[Session], Awaitable[None]]
-"""Is told of a session that ends, before it does. Raises StoreUnavailable."""
+"""Called before a session ends. Raises StoreUnavailable."""
 Recheck = Callable[[Session], Awaitable[Session | None]]
 """Asks the session's identity provider. Returns the session with its next `recheck_at` and groups; None ends it."""
 

@@ -44,7 +44,7 @@ class LiveSettings:
     """
 
     def __init__(self, own: Settings, checks: Sequence[Check]) -> None:
-        """`checks` are what features demand of a change. Mistakes in `own` are their affair at the start."""
+        """`checks` are what features demand of a change. Mistakes in `own` are reported at the start."""
         self.own = own
         self.current = own
         self.state: dict[str, Any] = {"settings": own}
@@ -52,7 +52,7 @@ class LiveSettings:
         self._rebuilds: list[Rebuild] = []
 
     def follow(self, rebuild: Rebuild) -> None:
-        """A feature follows changes."""
+        """Registers a function that is called after each change."""
         self._rebuilds.append(rebuild)
         self.state |= rebuild(self.own)
 
@@ -92,7 +92,7 @@ class LiveSettings:
         return settings
 
     def apply(self, values: Values) -> list[Unfit]:
-        """From now on these values of the namespace hold. Returns those that cannot: they are left out."""
+        """Applies the values of the namespace. Returns those that are invalid, which are left out."""
         left, unfit, settings = dict(values), [], self.own
         while left:
             try:

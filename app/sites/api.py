@@ -75,14 +75,14 @@ async def remove_site(request: Request[SitesState]) -> Response:
 
 
 async def reset_site(request: Request[SitesState]) -> Response:
-    """`POST /api/sites/{id}/reset`: everything that was counted is removed."""
+    """`POST /api/sites/{id}/reset`: removes all counts."""
     site, _ = await site_for(request, Right.OWN)
     await reset(request, site)
     return Response(status_code=204)
 
 
 async def set_values(request: Request[SitesState]) -> Response:
-    """`PUT /api/sites/{id}/values`: what was counted elsewhere before; said again, it changes nothing."""
+    """`PUT /api/sites/{id}/values`: sets totals of a former counter; repeating it changes nothing."""
     site, _ = await site_for(request, Right.EDIT)
     values = await json_body(request, FirstValues)
     visitors = values.visitors or 0

@@ -45,7 +45,7 @@ class KnownSites:
             raise
 
     def forget(self, site: Site) -> None:
-        """Reads the site again after this worker has changed it."""
+        """Drops the site from the cache after this worker has changed it."""
         self._tracked.forget(site_key(site.id))
 
 

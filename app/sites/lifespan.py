@@ -25,7 +25,7 @@ from app.store.client import ResponseError, StoreUnavailable
 from app.web.lifespan import WebState
 
 FLUSH_TIMEOUT = 0.7
-"""Seconds that the end of the service waits for hits which Redis has not acknowledged."""
+"""Seconds that a stop waits for Redis to acknowledge the last hits."""
 
 PENDING_INTERVAL = 30.0
 

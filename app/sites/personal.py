@@ -7,7 +7,7 @@ from app.sites.lifespan import Sites
 
 
 def personal_sites(sites: Sites) -> PersonalData:
-    """A removed user leaves the sites of others. The user's own are left to the administrators."""
+    """A removed user leaves the sites of others. The user's own sites go to the administrators."""
     store, known = sites["site_store"], sites["known_sites"]
 
     async def export(user_id: str) -> list[dict[str, Any]]:

@@ -59,7 +59,7 @@ class PostponedHits:
             self._hits.append(PostponedHit(site, hit, values, headers, address, self._clock()))
 
     async def run(self) -> None:
-        """Counts them as soon as Redis answers."""
+        """Counts the postponed hits as soon as Redis answers."""
         while True:
             await asyncio.sleep(RETRY_INTERVAL)
             try:

@@ -25,7 +25,7 @@ class CountedVisitors:
         self._seen: set[tuple[object, ...]] = set()
 
     def first(self, visit: tuple[object, ...]) -> bool:
-        """Adds the visit. Returns whether it was new."""
+        """Remembers the visit. Returns whether it is new."""
         seen = self._seen
         if visit in seen:
             return False

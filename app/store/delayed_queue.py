@@ -1,4 +1,4 @@
-"""Work that waits in Redis until it is due, and is done by any worker. A restart loses none."""
+"""A queue in Redis of jobs with a due time, for all workers. It survives a restart."""
 
 import secrets
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ if redis.call('HLEN', jobs) >= tonumber(ARGV[1]) then return 0 end
 if redis.call('HSETNX', jobs, ARGV[3], ARGV[4]) == 1 then redis.call('ZADD', due, ARGV[2], ARGV[3]) end
 return 1
 """)
-# What is claimed is due again after the lease: the worker may have died.
+# A claimed job is due again after the lease: the worker may have died.
 CLAIM = Script("""
 local due, jobs = KEYS[1], KEYS[2]
 local found = {}

@@ -70,7 +70,7 @@ class Embedded:
             unless_held.pop_all()
 
     def release(self) -> None:
-        """Gives up this process's use of the server; the supervisor stops it after the last one."""
+        """Unregisters this process as a user; the supervisor stops the server after the last one."""
         if self._users_lock is not None:
             os.close(self._users_lock)
             self._users_lock = None

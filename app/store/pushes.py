@@ -1,4 +1,4 @@
-"""What a server sends unasked down a tracked connection, among the replies (RESP3's push type)."""
+"""Push messages of a tracked connection, which arrive among the replies (RESP3)."""
 
 from typing import Any, NamedTuple, Protocol
 

@@ -24,7 +24,7 @@ from typing import BinaryIO
 TICK = 0.05
 """Seconds between two checks of the server and its users."""
 LINGER = 1.0
-"""Seconds that the server outlives its last user: `uvicorn --reload` restarts within them."""
+"""Seconds for which the server runs on without users: `uvicorn --reload` restarts within them."""
 BLOCK = 65_536
 LARGEST_COMMAND = 1 << 20
 """Bytes; longer than any command that a power loss can cut off."""

@@ -254,7 +254,7 @@ async def _done(task: "asyncio.Task[None]") -> None:
 
 async def _first(attempts: list[Coroutine[Any, Any, T]]) -> T:
     """The first result; a hanging call delays no other. Raises the last error if all fail."""
-    error: Exception = RedisConnectionError("there is nobody to ask")
+    error: Exception = RedisConnectionError("no server is known")
     tasks = [asyncio.create_task(attempt) for attempt in attempts]
     try:
         for earliest in asyncio.as_completed(tasks):

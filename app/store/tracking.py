@@ -86,7 +86,7 @@ class TrackedHashes(Generic[T]):
         return self._kept.get(key)
 
     def pin(self, key: str) -> Pin | None:
-        """For what is concluded from the cached hash; None if it is not cached or does not exist."""
+        """A Pin of the cached hash; None if it is not cached or does not exist."""
         value = self._kept.get(key)
         return Pin(self._kept.get, key, value) if value is not None else None
 

@@ -40,7 +40,7 @@ class Deferred(NamedTuple):
 
 
 class FastEndpoint:
-    """Gives `try_fast` for the usual request and `handle` for every other."""
+    """Answers usual requests in `try_fast`, every other in `handle`."""
 
     max_fast_body = 0
     """The longest body with which `try_fast` is asked: it stands in the scope as `BODY`."""

@@ -15,7 +15,7 @@ from app.web.templating import Pages
 
 
 class ErrorHeader(Protocol):
-    """Says what the header of an error's page shows of the user."""
+    """Makes the variables of the header of an error page."""
 
     async def __call__(self, scope: Scope) -> dict[str, Any]:
         """The page's variables. Raises StoreUnavailable."""

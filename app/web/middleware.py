@@ -217,7 +217,7 @@ class RequestCycle:
             await middleware._app(
                 scope, receive if scope["method"] in BODILESS else self._limited(receive), self._answer
             )
-        except Exception as error:  # the boundary: whatever went wrong, the visitor gets an answer
+        except Exception as error:  # the boundary: every error becomes a response
             problem = problem_of(error)
             if problem.status == 500:
                 middleware._log.exception("request failed", request_id=self._id, path=scope["path"])

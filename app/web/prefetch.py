@@ -1,10 +1,10 @@
-"""Requests for what may be looked at later, or never. Pure."""
+"""Recognises prefetch requests. Pure."""
 
 from collections.abc import Mapping
 
 
 def is_prefetch(headers: Mapping[bytes, bytes]) -> bool:
-    """Whether a browser loads a page before anybody has asked for it (prefetch, prerender).
+    """Whether a browser loads the page in advance (prefetch, prerender).
 
     `Sec-Purpose: prefetch` is the standard (Fetch, 2024); `Purpose`, `X-Moz` and `X-Purpose` came before it.
     """

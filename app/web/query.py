@@ -10,7 +10,7 @@ MAX_DIGITS = 15
 
 
 def whole_number(text: str, least: int = 0, most: int = 10**MAX_DIGITS) -> int | None:
-    """The number that ASCII digits write, within these bounds; None for any other text."""
+    """The whole number in ASCII digits if it is within the bounds; None for any other text."""
     number = int(text) if text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS else -1
     return number if least <= number <= most else None
 

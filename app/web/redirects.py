@@ -6,7 +6,7 @@ from urllib.parse import unquote
 MAX_TARGET_LENGTH = 8192
 PATH = re.compile(r"/[\x21-\x7e]*")
 UNSAFE = re.compile(r"^(/\.{0,2})*/[/@]|[\\\x00-\x1f\x7f-\x9f\u2028\u2029]")
-"""A path that begins with `//` or `/@`, as it is or without its dot segments; what is in no address."""
+"""A path that begins with `//` or `/@`, as it is or without its dot segments; characters that no URL contains."""
 
 
 def safe_path(target: str | None, fallback: str = "/") -> str:

@@ -69,7 +69,7 @@ async def opened(request: Request[Any], name: str, push_keys: PushKeys) -> tuple
 
 
 def identity(account: str, fields: dict[str, str]) -> str:
-    """The same for all deliveries of a message."""
+    """The id of a message, the same for all its deliveries."""
     names = ("MsgId",) if fields.get("MsgId") else ("CreateTime", "Event", "EventKey")
     return "\0".join([account, fields.get("FromUserName", ""), *(fields.get(name, "") for name in names)])
 

@@ -1,4 +1,4 @@
-"""An account at work: its token, its ticket, and calls with them."""
+"""A WeChat account: its token, its ticket, and calls with them."""
 
 from collections.abc import Callable
 from typing import Any

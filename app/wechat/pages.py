@@ -22,13 +22,13 @@ PAGE = "/admin/wechat"
 
 
 @admin_required
-async def show(request: Request[WeChatState], admin: User) -> Response:
+async def show_accounts(request: Request[WeChatState], admin: User) -> Response:
     return await _page(request)
 
 
 @admin_required
 @confirm(N_("You are about to replace an access token of WeChat."), PAGE)
-async def refresh(request: Request[WeChatState], admin: User) -> Response:
+async def refresh_token(request: Request[WeChatState], admin: User) -> Response:
     """`POST /admin/wechat/{account}/refresh`: replaces the access token."""
     try:
         await refresh_by_hand(await found_hub(request))
@@ -38,7 +38,7 @@ async def refresh(request: Request[WeChatState], admin: User) -> Response:
 
 
 @admin_required
-async def messages(request: Request[WeChatState], admin: User) -> Response:
+async def list_messages(request: Request[WeChatState], admin: User) -> Response:
     """`GET /admin/wechat/messages?kind=`: the last ones, without their content."""
     found = await request.state["wechat_messages"].last()
     kind = request.query_params.get("kind", "")
@@ -54,7 +54,7 @@ async def messages(request: Request[WeChatState], admin: User) -> Response:
 
 
 @admin_required
-async def message(request: Request[WeChatState], admin: User) -> Response:
+async def show_message(request: Request[WeChatState], admin: User) -> Response:
     """`GET /admin/wechat/messages/{id}`: one message with its content."""
     found = await request.state["wechat_messages"].get(request.path_params["id"])
     if found is None:
@@ -80,8 +80,8 @@ async def _page(request: Request[WeChatState], problem: WeChatProblem | None = N
 
 
 routes = [
-    Route(PAGE, show, methods=["GET"]),
-    Route("/admin/wechat/{account}/refresh", refresh, methods=["POST"]),
-    Route("/admin/wechat/messages", messages, methods=["GET"]),
-    Route("/admin/wechat/messages/{id}", message, methods=["GET"]),
+    Route(PAGE, show_accounts, methods=["GET"]),
+    Route("/admin/wechat/{account}/refresh", refresh_token, methods=["POST"]),
+    Route("/admin/wechat/messages", list_messages, methods=["GET"]),
+    Route("/admin/wechat/messages/{id}", show_message, methods=["GET"]),
 ]

@@ -42,7 +42,7 @@ async def status(request: Request[WeChatState], hub: Hub) -> AccountStatus:
 
 
 async def found_hub(request: Request[WeChatState]) -> Hub:
-    """The account that the path names. Raises NotFound."""
+    """The hub of the account that the path names. Raises NotFound."""
     hub = await request.state["wechat"].get(request.path_params["account"])
     if hub is None:
         raise NotFound

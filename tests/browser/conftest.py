@@ -54,7 +54,7 @@ def url(short_folder: Path, server: Valkey) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def visited(short_folder: Path, shared_server: Valkey) -> Iterator[str]:
-    """The address of a service for a whole file: whoever needs no certain number starts no process."""
+    """The address of a service for a whole file: tests that need no certain count share a process."""
     with process(short_folder / "visited", port="0", redis_url=shared_server.url) as service:
         yield service.url()
 

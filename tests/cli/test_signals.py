@@ -49,7 +49,7 @@ def test_ctrl_c_exits_silently_with_success(workers: str, start: Start) -> None:
     with start("--workers", workers, log_level="warning") as service:
         service.url()
         os.killpg(service.process.pid, signal.SIGINT)  # a terminal tells everybody,
-        time.sleep(0.002)  # and whoever has started it tells it once more
+        time.sleep(0.002)  # and the parent sends the signal again
         assert service.end(signal.SIGINT) == 0
         assert said(service) == []
 

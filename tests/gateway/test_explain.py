@@ -22,7 +22,7 @@ def explained(capsys: pytest.CaptureFixture[str], server: Valkey, *arguments: st
 def test_deciding_rule_and_its_reason_are_named(capsys: pytest.CaptureFixture[str], server: Valkey) -> None:
     wiki = f"https://{WIKI}"
     assert explained(capsys, server, f"{wiki}/public/x").startswith("allowed: everybody may\nrule 1 decides")
-    assert "sent to sign in: nobody is signed in" in explained(capsys, server, f"{wiki}/bob")
+    assert "sent to sign in: no user is signed in" in explained(capsys, server, f"{wiki}/bob")
     assert "is in one of the rule's networks" in explained(capsys, server, f"{wiki}/office", "--from", "198.51.100.7")
     assert "refused" in explained(capsys, server, f"{wiki}/office", "--from", "203.0.113.1")
     assert "not for this request: rule 1, 2, 3, 4" in explained(capsys, server, f"{wiki}/x", "--method", "POST")

@@ -1,4 +1,4 @@
-"""Whoever came in by an identity goes with it."""
+"""Unlinking an identity ends the sessions that it began."""
 
 import asyncio
 from collections.abc import Callable

@@ -252,7 +252,7 @@ async def test_the_access_token_is_sent_in_one_way(app: RelyingParty) -> None:
 
 
 async def test_prompt_none_tells_other_sites_nothing(service: Running, app: RelyingParty) -> None:
-    """Whoever opens it sees a redirect to the client, whatever the account: the same status, headers and address."""
+    """Every user sees a redirect to the client, whatever the account: the same status, headers and address."""
     stranger = RelyingParty(service.another_client())
     answers = [await stranger.authorize(prompt="none"), await app.authorize(prompt="none")]
     for client in ("asks", "staff"):

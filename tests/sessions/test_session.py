@@ -30,7 +30,7 @@ async def test_sign_out_ends_the_session(service: Running, elsewhere: Running, c
 
 
 async def test_sign_in_replaces_the_session_id(service: Running, cast: Cast) -> None:
-    """Whoever has planted or seen the id from before gains nothing (session fixation)."""
+    """An attacker who planted or saw the former id gains nothing (session fixation)."""
     client = await signed_in(service, "bob", base_url=HTTPS)
     before = cookie_of(client)
     answer = await client.post("/api/session", json={"username": "bob", "password": PASSWORD})

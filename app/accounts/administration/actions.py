@@ -1,4 +1,4 @@
-"""The acts of the administration, the same for pages and the API; each writes its audit entry."""
+"""Actions of administrators, the same for pages and the API; each writes its audit entry."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -24,12 +24,12 @@ WRONG_PASSWORD = N_("The current password is wrong.")
 
 
 @sign_in_required
-async def show(request: Request[AccountState], user: User) -> Response:
-    return await form(request, user)
+async def show_account(request: Request[AccountState], user: User) -> Response:
+    return await account_page(request, user)
 
 
 @sign_in_required
-async def change(request: Request[AccountState], user: User) -> Response:
+async def change_language(request: Request[AccountState], user: User) -> Response:
     """`POST /account` with `locale`; an empty one leaves the choice to the browser."""
     fields = await form_fields(request, "locale")
     locale = fields["locale"] or None
@@ -46,7 +46,7 @@ async def change(request: Request[AccountState], user: User) -> Response:
 
 
 @fresh_sign_in_required
-async def rename(request: Request[AccountState], user: User) -> Response:
+async def change_username(request: Request[AccountState], user: User) -> Response:
     """`POST /account/name` with `username`."""
     if request.state["settings"].legacy:  # legacy cookies hold names: no other user may take one meanwhile
         raise Forbidden(N_("Names cannot be changed during the migration from another app."))
@@ -55,9 +55,9 @@ async def rename(request: Request[AccountState], user: User) -> Response:
     try:
         before = await state["accounts"].rename(user.id, name)
     except BadName as bad:
-        return await form(request, user, bad.reason, "username", username=name)
+        return await account_page(request, user, bad.reason, "username", username=name)
     except NameTaken:
-        return await form(request, user, N_("This name is taken."), "username", username=name)
+        return await account_page(request, user, N_("This name is taken."), "username", username=name)
     if before is not None:
         await audit(request, Event.RENAMED, user=user, detail=before)
     return await redirect_with_message(request, "/account", N_("Saved."))
@@ -74,15 +74,15 @@ async def change_password(request: Request[AccountState], user: User) -> Respons
         return question
     if stored is not None and not await state["passwords"].verify(stored, fields["current"]):
         await audit(request, Event.SIGN_IN_FAILED, user=user, detail="password-change")
-        return await form(request, user, WRONG_PASSWORD, "current")
+        return await account_page(request, user, WRONG_PASSWORD, "current")
     try:
         password_hash = await authentication.new_password(request, user.name, fields["new"])
     except WeakPassword as weak:
-        return await form(request, user, weak.reason, "new")
+        return await account_page(request, user, weak.reason, "new")
     if stored is None:
         await state["accounts"].set_password(user.id, password_hash)
     elif not await state["accounts"].replace_password(user.id, stored, password_hash):
-        return await form(request, user, WRONG_PASSWORD, "current")
+        return await account_page(request, user, WRONG_PASSWORD, "current")
     session = await state["sessions"].authenticated_again(request.scope, ("pwd",))
     if fields["end_others"]:
         await state["sessions"].end_all(user.id, keep=session.key)
@@ -90,7 +90,7 @@ async def change_password(request: Request[AccountState], user: User) -> Respons
     return await redirect_with_message(request, "/account", N_("Your password has been changed."))
 
 
-async def form(
+async def account_page(
     request: Request[S],
     user: User,
     error: str | None = None,
@@ -118,8 +118,8 @@ async def form(
 
 
 routes = [
-    Route("/account", show, methods=["GET"]),
-    Route("/account", change, methods=["POST"]),
-    Route("/account/name", rename, methods=["POST"]),
+    Route("/account", show_account, methods=["GET"]),
+    Route("/account", change_language, methods=["POST"]),
+    Route("/account/name", change_username, methods=["POST"]),
     Route("/account/password", change_password, methods=["POST"]),
 ]

@@ -1,4 +1,4 @@
-"""Administration: acts on a user."""
+"""Administration: actions on one user."""
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -63,7 +63,7 @@ QUESTIONS = {
 
 
 @admin_required
-async def ask_to_act(request: Request[AccountState], admin: User) -> Response:
+async def ask_to_change_user(request: Request[AccountState], admin: User) -> Response:
     subject, action = await actions.subject(request), request.path_params["action"]
     if action not in QUESTIONS:
         raise NotFound
@@ -82,17 +82,17 @@ async def ask_to_act(request: Request[AccountState], admin: User) -> Response:
 
 @admin_required
 @confirm(N_("You are about to change another account."), USERS)
-async def act(request: Request[AccountState], admin: User) -> Response:
+async def change_user(request: Request[AccountState], admin: User) -> Response:
     """`POST /admin/users/{id}` with `action` (disable, enable, end-sessions, make-admin, remove-admin or
     remove-factors) and `next`.
     """
     fields = await form_fields(request, "action", "next")
     subject = await actions.subject(request)
-    await _do(request, admin, subject, fields["action"])
+    await _change(request, admin, subject, fields["action"])
     return await redirect_with_message(request, safe_path(fields["next"], USERS), DONE[fields["action"]])
 
 
-async def _do(request: Request[AccountState], admin: User, user: User, action: str) -> None:
+async def _change(request: Request[AccountState], admin: User, user: User, action: str) -> None:
     match action:
         case "disable" | "enable":
             await actions.set_disabled(request, admin, user, action == "disable")
@@ -107,6 +107,6 @@ async def _do(request: Request[AccountState], admin: User, user: User, action: s
 
 
 routes = [
-    Route("/admin/users/{id}", act, methods=["POST"]),
-    Route("/admin/users/{id}/{action}", ask_to_act, methods=["GET"]),
+    Route("/admin/users/{id}", change_user, methods=["POST"]),
+    Route("/admin/users/{id}/{action}", ask_to_change_user, methods=["GET"]),
 ]

@@ -16,7 +16,7 @@ FILTERS = ("user", "event", "since", "until")
 
 
 @admin_required
-async def show(request: Request[AccountState], admin: User) -> Response:
+async def show_audit_log(request: Request[AccountState], admin: User) -> Response:
     query, before = request.query_params, request.query_params.get("before")
     found = await request.state["audit"].page(before, wanted=await filter_of(request))
     return await page(
@@ -31,4 +31,4 @@ async def show(request: Request[AccountState], admin: User) -> Response:
     )
 
 
-routes = [Route("/admin/audit", show, methods=["GET"])]
+routes = [Route("/admin/audit", show_audit_log, methods=["GET"])]

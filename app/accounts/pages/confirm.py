@@ -21,7 +21,7 @@ REASON = N_("What you want to do next needs a recent proof that it is you.")
 
 
 @enrolling_allowed
-async def show(request: Request[AccountState], user: User) -> Response:
+async def show_confirmation(request: Request[AccountState], user: User) -> Response:
     """`GET /confirm?next=`: asks for a proof, then goes on to `next`."""
     target = safe_path(request.query_params.get("next"))
     if await request.state["sessions"].fresh(request.scope):
@@ -32,14 +32,14 @@ async def show(request: Request[AccountState], user: User) -> Response:
 
 
 @enrolling_allowed
-async def submit(request: Request[AccountState], user: User) -> Response:
+async def submit_confirmation(request: Request[AccountState], user: User) -> Response:
     """`POST /confirm` with `next` and a proof."""
     question = await confirmation(request, user, REASON, "/")
     return question or see_other(safe_path((await form_fields(request, "next"))["next"]))
 
 
 @enrolling_allowed
-async def to_provider(request: Request[AccountState], user: User) -> Response:
+async def confirm_at_provider(request: Request[AccountState], user: User) -> Response:
     """`POST /confirm/provider` with `confirm_provider`, `confirm_action` and a form's fields, which wait."""
     own = await form_fields(request, "confirm_provider", "confirm_action")
     fields = await kept_fields(request)
@@ -55,7 +55,7 @@ async def to_provider(request: Request[AccountState], user: User) -> Response:
 
 
 @enrolling_allowed
-async def resume(request: Request[AccountState], user: User) -> Response:
+async def resume_form(request: Request[AccountState], user: User) -> Response:
     """`GET /confirm/resume?form=`: sends the form that waited, by a button or at once by script."""
     waiting = await request.state["waiting_forms"].find(request.query_params.get("form", ""), user.id)
     if waiting is None:
@@ -64,8 +64,8 @@ async def resume(request: Request[AccountState], user: User) -> Response:
 
 
 routes = [
-    PolicyRoute("/confirm", show, methods=["GET"], policy=IN_POPUP),
-    PolicyRoute("/confirm", submit, methods=["POST"], policy=IN_POPUP),
-    PolicyRoute("/confirm/provider", to_provider, methods=["POST"], policy=IN_POPUP),
-    PolicyRoute("/confirm/resume", resume, methods=["GET"], policy=IN_POPUP),
+    PolicyRoute("/confirm", show_confirmation, methods=["GET"], policy=IN_POPUP),
+    PolicyRoute("/confirm", submit_confirmation, methods=["POST"], policy=IN_POPUP),
+    PolicyRoute("/confirm/provider", confirm_at_provider, methods=["POST"], policy=IN_POPUP),
+    PolicyRoute("/confirm/resume", resume_form, methods=["GET"], policy=IN_POPUP),
 ]

@@ -90,7 +90,7 @@ def _devices(sessions: list[Session], current: str | None) -> list[Device]:
     ]
 
 
-async def end_device(request: Request[AccountState], user: User, key: str) -> None:
+async def end_session_of(request: Request[AccountState], user: User, key: str) -> None:
     """Ends one of the user's sessions. Raises NotFound."""
     if not await request.state["sessions"].end_one(user.id, key):
         raise NotFound
@@ -98,7 +98,7 @@ async def end_device(request: Request[AccountState], user: User, key: str) -> No
 
 
 @sign_in_required
-async def show(request: Request[AccountState], user: User) -> Response:
+async def show_devices(request: Request[AccountState], user: User) -> Response:
     found = await device_page(request, user)
     return await page(
         request,
@@ -111,7 +111,7 @@ async def show(request: Request[AccountState], user: User) -> Response:
 
 
 @sign_in_required
-async def ask_to_end(request: Request[AccountState], user: User) -> Response:
+async def ask_to_end_device(request: Request[AccountState], user: User) -> Response:
     sessions = await request.state["sessions"].of_user(user.id)
     session = named_in_query(request, sessions, lambda session: session.key, "key")
     template, fields = "accounts/ask_session.html", {"key": session.key}
@@ -120,21 +120,21 @@ async def ask_to_end(request: Request[AccountState], user: User) -> Response:
 
 @sign_in_required
 @confirm(REASON, DEVICES)
-async def end(request: Request[AccountState], user: User) -> Response:
+async def end_device(request: Request[AccountState], user: User) -> Response:
     """`POST /account/devices/end` with the session's `key`."""
     fields = await form_fields(request, "key")
-    await end_device(request, user, fields["key"])
+    await end_session_of(request, user, fields["key"])
     return await redirect_with_message(request, "/account/devices", N_("The session has been ended."))
 
 
 @sign_in_required
-async def ask_to_end_others(request: Request[AccountState], user: User) -> Response:
+async def ask_to_end_other_devices(request: Request[AccountState], user: User) -> Response:
     return await ask(request, END_OTHERS, back=DEVICES)
 
 
 @sign_in_required
 @confirm(REASON, DEVICES)
-async def end_others(request: Request[AccountState], user: User) -> Response:
+async def end_other_devices(request: Request[AccountState], user: User) -> Response:
     own = await request.state["sessions"].open(request.scope)
     ended = await request.state["sessions"].end_all(user.id, keep=own.key if own is not None else None)
     await audit(request, Event.SESSION_ENDED, user=user, detail=f"{ended} others")
@@ -144,9 +144,9 @@ async def end_others(request: Request[AccountState], user: User) -> Response:
 
 
 routes = [
-    Route("/account/devices", show, methods=["GET"]),
-    Route("/account/devices/end", ask_to_end, methods=["GET"]),
-    Route("/account/devices/end", end, methods=["POST"]),
-    Route("/account/devices/end-others", ask_to_end_others, methods=["GET"]),
-    Route("/account/devices/end-others", end_others, methods=["POST"]),
+    Route("/account/devices", show_devices, methods=["GET"]),
+    Route("/account/devices/end", ask_to_end_device, methods=["GET"]),
+    Route("/account/devices/end", end_device, methods=["POST"]),
+    Route("/account/devices/end-others", ask_to_end_other_devices, methods=["GET"]),
+    Route("/account/devices/end-others", end_other_devices, methods=["POST"]),
 ]

@@ -26,40 +26,40 @@ class PasswordResetBody(Body):
     login: Text
 
 
-async def show(request: Request[AccountState]) -> Response:
+async def show_forgotten_password(request: Request[AccountState]) -> Response:
     """`GET /forgot-password`; `?sent` after the form."""
     return await _page(request, sent="sent" in request.query_params)
 
 
-async def submit(request: Request[AccountState]) -> Response:
+async def send_reset_link(request: Request[AccountState]) -> Response:
     """`POST /forgot-password` with `login`, a username or an e-mail address."""
     login = (await form_fields(request, "login"))["login"]
     if not request.state["mail"].enabled:
         return await _page(request)
     try:
-        await _ask(request, login)
+        await _enqueue(request, login)
     except BadLogin:
         return await _page(request, login=login, error=BAD_LOGIN)
     return see_other(f"{PATH}?sent")
 
 
-async def send_api(request: Request[AccountState]) -> Response:
+async def send_reset_link_by_api(request: Request[AccountState]) -> Response:
     body = await json_body(request, PasswordResetBody)
     if not request.state["mail"].enabled:
         raise Conflict(NO_MAIL)
     try:
-        await _ask(request, body.login)
+        await _enqueue(request, body.login)
     except BadLogin:
         raise BadRequest("login: must be a username or an e-mail address", field="login") from None
     return Response(status_code=202)
 
 
-async def link_gone(request: Request[AccountState]) -> Response:
+async def link_expired(request: Request[AccountState]) -> Response:
     """The page of a reset link that is used or too old: it says so, and asks for a new one."""
     return await _page(request, gone=True)
 
 
-async def _ask(request: Request[AccountState], login: str) -> None:
+async def _enqueue(request: Request[AccountState], login: str) -> None:
     """Queues the mail for any name: the user is looked up when it is sent. Raises BadLogin, TooMany."""
     login = _checked(login)
     wait = await request.state["limits"].forgotten(compare_key(login), address_of(request))
@@ -107,7 +107,7 @@ ASK = Operation(
 )
 
 routes = [
-    ApiRoute("POST", "/api/password-reset", send_api, ASK),
-    Route(PATH, show, methods=["GET"]),
-    Route(PATH, submit, methods=["POST"]),
+    ApiRoute("POST", "/api/password-reset", send_reset_link_by_api, ASK),
+    Route(PATH, show_forgotten_password, methods=["GET"]),
+    Route(PATH, send_reset_link, methods=["POST"]),
 ]

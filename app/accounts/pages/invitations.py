@@ -34,7 +34,7 @@ ROLES = {"": False, "user": False, "admin": True}
 
 
 @admin_required
-async def show(request: Request[AccountState], admin: User) -> Response:
+async def show_invitations(request: Request[AccountState], admin: User) -> Response:
     return await _page(request, admin)
 
 
@@ -64,7 +64,7 @@ async def invite(request: Request[AccountState], admin: User) -> Response:
 
 
 @admin_required
-async def ask_to_withdraw(request: Request[AccountState], admin: User) -> Response:
+async def ask_to_withdraw_invitation(request: Request[AccountState], admin: User) -> Response:
     (invitation,) = await _named(request, [await actions.invitation_of(request)])
     back = safe_path(request.query_params.get("next"), INVITATIONS)
     return await ask(request, WITHDRAW, back=back, template="accounts/ask_invitation.html", invitation=invitation)
@@ -72,7 +72,7 @@ async def ask_to_withdraw(request: Request[AccountState], admin: User) -> Respon
 
 @admin_required
 @confirm(N_("You are about to withdraw an invitation."), INVITATIONS)
-async def withdraw(request: Request[AccountState], admin: User) -> Response:
+async def withdraw_invitation(request: Request[AccountState], admin: User) -> Response:
     """`POST /admin/invitations/{id}/withdraw` with `next`: invalidates the link."""
     fields = await form_fields(request, "next")
     await actions.withdraw_invitation(request, admin, await actions.invitation_of(request))
@@ -110,8 +110,8 @@ async def _named(request: Request[AccountState], invitations: Sequence[Invitatio
 
 
 routes = [
-    Route(INVITATIONS, show, methods=["GET"]),
+    Route(INVITATIONS, show_invitations, methods=["GET"]),
     Route(INVITATIONS, invite, methods=["POST"]),
-    Route("/admin/invitations/{id}/withdraw", ask_to_withdraw, methods=["GET"]),
-    Route("/admin/invitations/{id}/withdraw", withdraw, methods=["POST"]),
+    Route("/admin/invitations/{id}/withdraw", ask_to_withdraw_invitation, methods=["GET"]),
+    Route("/admin/invitations/{id}/withdraw", withdraw_invitation, methods=["POST"]),
 ]

@@ -7,7 +7,7 @@ from app.accounts.guards import enrolling_allowed, fresh, fresh_sign_in_required
 from app.accounts.helpers import page, raise_if_limited
 from app.accounts.lifespan import AccountState, S
 from app.accounts.models import User
-from app.accounts.pages.security import added, passkey_name
+from app.accounts.pages.security import factor_added, passkey_name
 from app.accounts.second_factors.checking import relying_party
 from app.accounts.second_factors.form import credential_of
 from app.accounts.second_factors.passkeys import (
@@ -49,7 +49,7 @@ async def add_passkey(request: Request[AccountState], user: User) -> Response:
         return await _passkey_page(request, user, error=N_("This passkey was not accepted."), typed=name)
     except TooManyPasskeys:
         raise Conflict(N_("You have too many passkeys: remove one first.")) from None
-    return await added(request, user, "passkey")
+    return await factor_added(request, user, "passkey")
 
 
 @enrolling_allowed
@@ -72,7 +72,7 @@ async def add_totp(request: Request[AccountState], user: User) -> Response:
         return await _totp_page(request, user, secret, error=wrong)
     await request.state["limits"].second_factor_passed(user.id)
     await factors.set_totp(user.id, secret, step)
-    return await added(request, user, "totp")
+    return await factor_added(request, user, "totp")
 
 
 async def _passkey_page(

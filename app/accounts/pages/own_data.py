@@ -40,7 +40,7 @@ async def change_profile(request: Request[AccountState], user: User) -> Response
     try:
         name, email = display_name_of(fields["display_name"]), email_of(fields["email"])
     except BadProfile as bad:
-        return await account.form(request, user, bad.reason, bad.field)
+        return await account.account_page(request, user, bad.reason, bad.field)
     if email != user.email:
         if question := await confirmation(request, user, N_("You are about to change your e-mail address.")):
             return question
@@ -58,7 +58,7 @@ async def change_profile(request: Request[AccountState], user: User) -> Response
 
 @sign_in_required
 @confirm(N_("You are about to export everything that is kept of you."))
-async def export(request: Request[AccountState], user: User) -> Response:
+async def export_data(request: Request[AccountState], user: User) -> Response:
     """`POST /account/export`: a JSON file."""
     text = orjson.dumps(await own_data.export(request, user), option=orjson.OPT_INDENT_2)
     headers = {"Content-Disposition": 'attachment; filename="account.json"', "Cache-Control": "no-store"}
@@ -66,21 +66,21 @@ async def export(request: Request[AccountState], user: User) -> Response:
 
 
 @sign_in_required
-async def ask_to_remove(request: Request[AccountState], user: User) -> Response:
+async def ask_to_remove_account(request: Request[AccountState], user: User) -> Response:
     return await ask(request, REMOVE, back="/account")
 
 
 @sign_in_required
 @confirm(N_("You are about to remove your account."))
-async def remove(request: Request[AccountState], user: User) -> Response:
+async def remove_account(request: Request[AccountState], user: User) -> Response:
     """`POST /account/remove` with the username as `name`."""
     if (await form_fields(request, "name"))["name"].strip() != user.name:
         return await ask(request, REMOVE, back="/account", error=N_("This is not your username."))
-    await remove_own(request, user)
+    await remove_own_account(request, user)
     return see_other("/sign-in?notice=account-removed")
 
 
-async def remove_own(request: Request[AccountState], user: User) -> None:
+async def remove_own_account(request: Request[AccountState], user: User) -> None:
     """Raises Conflict for the last administrator."""
     try:
         await actions.remove(request, user, user)
@@ -91,7 +91,7 @@ async def remove_own(request: Request[AccountState], user: User) -> None:
 
 routes = [
     Route("/account/profile", change_profile, methods=["POST"]),
-    Route("/account/export", export, methods=["POST"]),
-    Route("/account/remove", ask_to_remove, methods=["GET"]),
-    Route("/account/remove", remove, methods=["POST"]),
+    Route("/account/export", export_data, methods=["POST"]),
+    Route("/account/remove", ask_to_remove_account, methods=["GET"]),
+    Route("/account/remove", remove_account, methods=["POST"]),
 ]

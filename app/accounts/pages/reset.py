@@ -7,27 +7,27 @@ from starlette.routing import Route
 from app.accounts.helpers import address_of, audit, page, raise_if_limited, see_other
 from app.accounts.lifespan import AccountState
 from app.accounts.models import User
-from app.accounts.pages.forgotten import link_gone
+from app.accounts.pages.forgotten import link_expired
 from app.accounts.passwords.policy import WeakPassword
 from app.accounts.sign_in import authentication
 from app.audit.log import Event
 from app.web.body import form_fields
 
 
-async def show(request: Request[AccountState]) -> Response:
+async def show_reset(request: Request[AccountState]) -> Response:
     token = request.query_params.get("token", "")
     user = await _user(request, token)
     if user is None:
-        return await link_gone(request)
+        return await link_expired(request)
     return await page(request, "accounts/reset.html", token=token, username=user.name, field=None)
 
 
-async def submit(request: Request[AccountState]) -> Response:
+async def reset_password(request: Request[AccountState]) -> Response:
     """`POST /reset` with `token` and `password`: sets the password and ends all sessions of the user."""
     fields, state = await form_fields(request, "token", "password"), request.state
     user = await _user(request, fields["token"])
     if user is None:
-        return await link_gone(request)
+        return await link_expired(request)
     try:
         password_hash = await authentication.new_password(request, user.name, fields["password"])
     except WeakPassword as weak:
@@ -41,7 +41,7 @@ async def submit(request: Request[AccountState]) -> Response:
             status_code=400,
         )
     if not await state["reset_links"].use(fields["token"], user.id, password_hash):
-        return await link_gone(request)
+        return await link_expired(request)
     await state["sessions"].end_all(user.id)
     await audit(request, Event.PASSWORD_RESET, user=user)
     return see_other("/sign-in?notice=password-reset")
@@ -57,6 +57,6 @@ async def _user(request: Request[AccountState], token: str) -> User | None:
 
 
 routes = [
-    Route("/reset", show, methods=["GET"]),
-    Route("/reset", submit, methods=["POST"]),
+    Route("/reset", show_reset, methods=["GET"]),
+    Route("/reset", reset_password, methods=["POST"]),
 ]

@@ -22,7 +22,7 @@ COOKIE = "tallygate_second_factor"
 PATH = "/sign-in/second-factor"
 
 
-async def begin(request: Request[S], pending: PendingSignIn, target: str) -> Response:
+async def begin_second_step(request: Request[S], pending: PendingSignIn, target: str) -> Response:
     """Redirects to the page that asks for the second factor."""
     secret = await request.state["second_factors"].keep_pending(pending)
     response = see_other(f"{PATH}?next={quote(target, safe='')}")
@@ -30,7 +30,7 @@ async def begin(request: Request[S], pending: PendingSignIn, target: str) -> Res
     return response
 
 
-async def show(request: Request[AccountState]) -> Response:
+async def show_second_step(request: Request[AccountState]) -> Response:
     target = safe_path(request.query_params.get("next"))
     pending = await request.state["second_factors"].pending(_secret(request))
     if pending is None:
@@ -38,7 +38,7 @@ async def show(request: Request[AccountState]) -> Response:
     return await _form(request, pending, target)
 
 
-async def submit(request: Request[AccountState]) -> Response:
+async def submit_code(request: Request[AccountState]) -> Response:
     """`POST /sign-in/second-factor` with `code` and `next`."""
     fields, factors = await form_fields(request, "code", "next"), request.state["second_factors"]
     target, secret = safe_path(fields["next"]), _secret(request)
@@ -87,6 +87,6 @@ def _start_again(target: str) -> Response:
 
 
 routes = [
-    PolicyRoute(PATH, show, methods=["GET"], policy=IN_POPUP),
-    PolicyRoute(PATH, submit, methods=["POST"], policy=IN_POPUP),
+    PolicyRoute(PATH, show_second_step, methods=["GET"], policy=IN_POPUP),
+    PolicyRoute(PATH, submit_code, methods=["POST"], policy=IN_POPUP),
 ]

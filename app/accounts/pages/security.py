@@ -34,7 +34,7 @@ LAST_FACTOR = N_("Your account needs a second factor. Add another one before you
 
 
 @enrolling_allowed
-async def show(request: Request[AccountState], user: User) -> Response:
+async def show_second_factors(request: Request[AccountState], user: User) -> Response:
     session, factors = await request.state["sessions"].open(request.scope), request.state["second_factors"]
     onward = session.data.get(AFTER_SET_UP) if session is not None and user.second_factors else None
     return await page(
@@ -51,7 +51,7 @@ async def show(request: Request[AccountState], user: User) -> Response:
 
 
 @enrolling_allowed
-async def go_on(request: Request[AccountState], user: User) -> Response:
+async def continue_after_setup(request: Request[AccountState], user: User) -> Response:
     """`POST /account/security/continue`: to where the user wanted to go before setting up a second factor."""
     session = await request.state["sessions"].open(request.scope)
     target = session.data.pop(AFTER_SET_UP, "/") if session is not None else "/"
@@ -59,7 +59,7 @@ async def go_on(request: Request[AccountState], user: User) -> Response:
 
 
 @enrolling_allowed
-async def rename(request: Request[AccountState], user: User) -> Response:
+async def rename_passkey(request: Request[AccountState], user: User) -> Response:
     """`POST /account/passkeys/rename` with the passkey's `id` and `name`."""
     fields = await form_fields(request, "id", "name")
     if not await request.state["second_factors"].rename_passkey(user.id, fields["id"], passkey_name(fields["name"])):
@@ -68,7 +68,7 @@ async def rename(request: Request[AccountState], user: User) -> Response:
 
 
 @enrolling_allowed
-async def ask_to_remove(request: Request[AccountState], user: User) -> Response:
+async def ask_to_remove_factor(request: Request[AccountState], user: User) -> Response:
     """`GET /account/security/remove?factor=&id=`; `factor` is totp or passkey."""
     factor, passkey = await _named(request, user, request.query_params.get("id", ""))
     if passkey is None:
@@ -78,7 +78,7 @@ async def ask_to_remove(request: Request[AccountState], user: User) -> Response:
 
 
 @fresh_sign_in_required
-async def remove(request: Request[AccountState], user: User) -> Response:
+async def remove_factor(request: Request[AccountState], user: User) -> Response:
     """`POST /account/security/remove` with `factor` (totp or passkey) and the passkey's `id`."""
     fields, state = await form_fields(request, "factor", "id"), request.state
     factors = state["second_factors"]
@@ -101,12 +101,12 @@ async def remove(request: Request[AccountState], user: User) -> Response:
 
 
 @enrolling_allowed
-async def ask_for_codes(request: Request[AccountState], user: User) -> Response:
+async def ask_to_replace_codes(request: Request[AccountState], user: User) -> Response:
     return await ask(request, NEW_CODES, user=user, back=SECURITY)
 
 
 @fresh_sign_in_required
-async def make_codes(request: Request[AccountState], user: User) -> Response:
+async def replace_codes(request: Request[AccountState], user: User) -> Response:
     """`POST /account/recovery-codes`: the page shows the new set once; the former one is void."""
     if not user.second_factors:
         raise Conflict(N_("Recovery codes stand in for a second factor. Set one up first."))
@@ -121,7 +121,7 @@ async def with_new_codes(request: Request[S], user: User) -> Response:
     return await redirect_with_secret(request, user, SECURITY, "\n".join(codes))
 
 
-async def added(request: Request[S], user: User, kind: str) -> Response:
+async def factor_added(request: Request[S], user: User, kind: str) -> Response:
     """After a factor was added: the audit entry, and the first set of recovery codes."""
     await audit(request, Event.FACTOR_ADDED, user=user, detail=kind)
     if not await request.state["second_factors"].unused_codes(user.id):
@@ -150,11 +150,11 @@ async def _named(request: Request[S], user: User, credential_id: str) -> tuple[s
 
 
 routes = [
-    PolicyRoute(SECURITY, show, methods=["GET"], policy=IN_POPUP),
-    PolicyRoute("/account/security/continue", go_on, methods=["POST"], policy=IN_POPUP),
-    Route("/account/security/remove", ask_to_remove, methods=["GET"]),
-    Route("/account/security/remove", remove, methods=["POST"]),
-    Route("/account/passkeys/rename", rename, methods=["POST"]),
-    PolicyRoute("/account/recovery-codes", ask_for_codes, methods=["GET"], policy=IN_POPUP),
-    PolicyRoute("/account/recovery-codes", make_codes, methods=["POST"], policy=IN_POPUP),
+    PolicyRoute(SECURITY, show_second_factors, methods=["GET"], policy=IN_POPUP),
+    PolicyRoute("/account/security/continue", continue_after_setup, methods=["POST"], policy=IN_POPUP),
+    Route("/account/security/remove", ask_to_remove_factor, methods=["GET"]),
+    Route("/account/security/remove", remove_factor, methods=["POST"]),
+    Route("/account/passkeys/rename", rename_passkey, methods=["POST"]),
+    PolicyRoute("/account/recovery-codes", ask_to_replace_codes, methods=["GET"], policy=IN_POPUP),
+    PolicyRoute("/account/recovery-codes", replace_codes, methods=["POST"], policy=IN_POPUP),
 ]

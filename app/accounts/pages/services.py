@@ -45,33 +45,33 @@ NUMBER = re.compile("[0-9]{1,9}")
 
 
 @admin_required
-async def listed(request: Request[AccountState], admin: User) -> Response:
-    return await _list(request)
+async def list_services(request: Request[AccountState], admin: User) -> Response:
+    return await _list_page(request)
 
 
 @admin_required
 @confirm(REASON, SERVICES)
-async def create(request: Request[AccountState], admin: User) -> Response:
+async def create_service(request: Request[AccountState], admin: User) -> Response:
     """`POST /admin/services` with `name`."""
     name = (await form_fields(request, "name"))["name"].strip()
     if not NAME.fullmatch(name) or len(name) > MAX_NAME_LENGTH:
-        return await _list(request, N_("Small letters and digits, with single - or _ between."), name)
+        return await _list_page(request, N_("Small letters and digits, with single - or _ between."), name)
     try:
         service = await request.state["services"].create(name, Grants())
     except (ServiceExists, TooManyServices) as conflict:
-        return await _list(request, conflict.detail, name)
+        return await _list_page(request, conflict.detail, name)
     await audit(request, Event.SERVICE_CREATED, user="", by=admin, detail=name)
     return see_other(f"{SERVICES}/{service.id}")
 
 
 @admin_required
-async def show(request: Request[AccountState], admin: User) -> Response:
+async def show_service(request: Request[AccountState], admin: User) -> Response:
     return await _page(request, admin, await found(request))
 
 
 @admin_required
 @confirm(REASON, SERVICES)
-async def grant(request: Request[AccountState], admin: User) -> Response:
+async def set_grant(request: Request[AccountState], admin: User) -> Response:
     """`POST /admin/services/{id}/grants`: sets the grant of a WeChat `account`; `remove` takes it away."""
     service = await changeable(request)
     fields = await form_fields(request, "account", "paths", "raw_token", "per_minute", "per_day", "remove")
@@ -109,7 +109,7 @@ async def create_token(request: Request[AccountState], admin: User) -> Response:
 
 
 @admin_required
-async def ask_to_revoke(request: Request[AccountState], admin: User) -> Response:
+async def ask_to_revoke_token(request: Request[AccountState], admin: User) -> Response:
     service = await changeable(request)
     tokens = await request.state["services"].tokens.list(service.id)
     token = named_in_query(request, tokens, lambda token: token.id, "token")
@@ -129,14 +129,14 @@ async def revoke_token(request: Request[AccountState], admin: User) -> Response:
 
 
 @admin_required
-async def ask_to_remove(request: Request[AccountState], admin: User) -> Response:
+async def ask_to_remove_service(request: Request[AccountState], admin: User) -> Response:
     service = await changeable(request)
     return await ask(request, REMOVE, back=f"{SERVICES}/{service.id}", name=service.name)
 
 
 @admin_required
 @confirm(REASON, SERVICES)
-async def remove(request: Request[AccountState], admin: User) -> Response:
+async def remove_service(request: Request[AccountState], admin: User) -> Response:
     """`POST /admin/services/{id}/remove` with `name`, typed to confirm."""
     service = await changeable(request)
     if (await form_fields(request, "name"))["name"].strip() != service.name:
@@ -171,7 +171,7 @@ def _number(text: str) -> Any:
     return int(text) if NUMBER.fullmatch(text) else text or None
 
 
-async def _list(request: Request[AccountState], error: str | None = None, name: str = "") -> Response:
+async def _list_page(request: Request[AccountState], error: str | None = None, name: str = "") -> Response:
     return await page(
         request,
         "accounts/services.html",
@@ -202,13 +202,13 @@ async def _page(
 
 
 routes = [
-    Route(SERVICES, listed, methods=["GET"]),
-    Route(SERVICES, create, methods=["POST"]),
-    Route("/admin/services/{id}", show, methods=["GET"]),
-    Route("/admin/services/{id}/grants", grant, methods=["POST"]),
+    Route(SERVICES, list_services, methods=["GET"]),
+    Route(SERVICES, create_service, methods=["POST"]),
+    Route("/admin/services/{id}", show_service, methods=["GET"]),
+    Route("/admin/services/{id}/grants", set_grant, methods=["POST"]),
     Route("/admin/services/{id}/tokens", create_token, methods=["POST"]),
-    Route("/admin/services/{id}/tokens/revoke", ask_to_revoke, methods=["GET"]),
+    Route("/admin/services/{id}/tokens/revoke", ask_to_revoke_token, methods=["GET"]),
     Route("/admin/services/{id}/tokens/revoke", revoke_token, methods=["POST"]),
-    Route("/admin/services/{id}/remove", ask_to_remove, methods=["GET"]),
-    Route("/admin/services/{id}/remove", remove, methods=["POST"]),
+    Route("/admin/services/{id}/remove", ask_to_remove_service, methods=["GET"]),
+    Route("/admin/services/{id}/remove", remove_service, methods=["POST"]),
 ]

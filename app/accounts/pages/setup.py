@@ -22,13 +22,13 @@ from app.web.errors import NotFound
 from app.web.i18n import N_
 
 
-async def show(request: Request[AccountState]) -> Response:
+async def show_setup(request: Request[AccountState]) -> Response:
     token = request.query_params.get("token", "")
     await _check(request, token)
     return await page(request, "accounts/setup.html", token=token, username="", field=None)
 
 
-async def submit(request: Request[AccountState]) -> Response:
+async def create_first_admin(request: Request[AccountState]) -> Response:
     """`POST /setup` with `token`, `username` and `password`: makes the administrator and signs in."""
     fields = await form_fields(request, "token", "username", "password")
     await _check(request, fields["token"])
@@ -52,7 +52,7 @@ async def submit(request: Request[AccountState]) -> Response:
 
 
 @admin_required
-async def welcome(request: Request[AccountState], admin: User) -> Response:
+async def show_welcome(request: Request[AccountState], admin: User) -> Response:
     """`GET /welcome`: what to do after the setup."""
     return await page(request, "accounts/welcome.html")
 
@@ -70,7 +70,7 @@ async def _check(request: Request[AccountState], token: str) -> None:
 
 
 routes = [
-    Route("/welcome", welcome, methods=["GET"]),
-    Route("/setup", show, methods=["GET"]),
-    Route("/setup", submit, methods=["POST"]),
+    Route("/welcome", show_welcome, methods=["GET"]),
+    Route("/setup", show_setup, methods=["GET"]),
+    Route("/setup", create_first_admin, methods=["POST"]),
 ]

@@ -17,7 +17,7 @@ TARGETS = {
 }
 
 
-async def lead(request: Request[AccountState]) -> Response:
+async def redirect_shortcut(request: Request[AccountState]) -> Response:
     """`GET` of any of them."""
     query = request.url.query
     target = TARGETS[request.scope["path"]]
@@ -25,10 +25,10 @@ async def lead(request: Request[AccountState]) -> Response:
 
 
 routes = [
-    Route("/admin", lead, methods=["GET"]),
-    Route("/admin/", lead, methods=["GET"]),
-    Route("/sign-in/", lead, methods=["GET"]),
-    Route("/sign-up/", lead, methods=["GET"]),
-    Route("/account/", lead, methods=["GET"]),
-    Route("/.well-known/change-password", lead, methods=["GET"]),
+    Route("/admin", redirect_shortcut, methods=["GET"]),
+    Route("/admin/", redirect_shortcut, methods=["GET"]),
+    Route("/sign-in/", redirect_shortcut, methods=["GET"]),
+    Route("/sign-up/", redirect_shortcut, methods=["GET"]),
+    Route("/account/", redirect_shortcut, methods=["GET"]),
+    Route("/.well-known/change-password", redirect_shortcut, methods=["GET"]),
 ]

@@ -34,7 +34,7 @@ passes it on.
 """
 
 
-async def sign_in_form(request: Request[AccountState]) -> Response:
+async def show_sign_in(request: Request[AccountState]) -> Response:
     """`GET /sign-in?next=&again=&username=`: the form. A signed-in user goes to `next`, unless `again` is set."""
     target = safe_path(request.query_params.get("next"))
     if "again" not in request.query_params and await request.state["current_user"].get(request.scope) is not None:
@@ -48,7 +48,7 @@ async def sign_in_form(request: Request[AccountState]) -> Response:
         if target.startswith(GATEWAY_AUTHORIZE):
             return await page(request, "accounts/onward.html", url=url, site=provider.label)
         return see_other(url)
-    return await form(request, target, username=request.query_params.get("username", ""))
+    return await sign_in_page(request, target, username=request.query_params.get("username", ""))
 
 
 async def sign_in(request: Request[AccountState]) -> Response:
@@ -58,12 +58,14 @@ async def sign_in(request: Request[AccountState]) -> Response:
     try:
         user = await authentication.sign_in(request, fields["username"], fields["password"], brief=not fields["stay"])
     except authentication.NeedsSecondFactor as needed:
-        return await second_step.begin(request, needed.pending, target)
+        return await second_step.begin_second_step(request, needed.pending, target)
     except TooMany as limited:
         return await _limited(request, target, limited, fields["username"])
     if user is None:
         wrong = N_("The username or password is wrong.")
-        return await form(request, target, username=fields["username"], error=wrong, field="password", status_code=401)
+        return await sign_in_page(
+            request, target, username=fields["username"], error=wrong, field="password", status_code=401
+        )
     return await landed(request, user, target)
 
 
@@ -76,7 +78,7 @@ async def sign_in_with_passkey(request: Request[AccountState]) -> Response:
     except TooMany as limited:
         return await _limited(request, target, limited)
     if user is None:
-        return await form(request, target, error=N_("This passkey was not accepted."), status_code=401)
+        return await sign_in_page(request, target, error=N_("This passkey was not accepted."), status_code=401)
     return await landed(request, user, target)
 
 
@@ -89,7 +91,7 @@ async def sign_out(request: Request[AccountState]) -> Response:
     return see_other("/") if url is None else await redirect_page(request, url)
 
 
-async def form(
+async def sign_in_page(
     request: Request[S],
     target: str,
     *,
@@ -133,7 +135,7 @@ def _only_provider(request: Request[S]) -> SignInOption | None:
 
 async def _limited(request: Request[S], target: str, limited: TooMany, username: str = "") -> Response:
     """The page with the time to wait, and the other ways in."""
-    return with_limit(request, limited, await form(request, target, username=username, wait=limited.wait))
+    return with_limit(request, limited, await sign_in_page(request, target, username=username, wait=limited.wait))
 
 
 async def _has_admin(request: Request[S]) -> bool:
@@ -149,7 +151,7 @@ def _notice(request: Request[S]) -> str:
 
 
 routes = [
-    PolicyRoute("/sign-in", sign_in_form, methods=["GET"], policy=IN_POPUP),
+    PolicyRoute("/sign-in", show_sign_in, methods=["GET"], policy=IN_POPUP),
     PolicyRoute("/sign-in", sign_in, methods=["POST"], policy=IN_POPUP),
     PolicyRoute("/sign-in/passkey", sign_in_with_passkey, methods=["POST"], policy=IN_POPUP),
     Route("/sign-out", sign_out, methods=["POST"]),

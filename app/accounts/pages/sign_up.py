@@ -23,13 +23,13 @@ from app.web.policy import IN_POPUP, PolicyRoute
 from app.web.redirects import safe_path
 
 
-async def show(request: Request[AccountState]) -> Response:
+async def show_sign_up(request: Request[AccountState]) -> Response:
     invitation = request.query_params.get("invitation")
     await _check(request, invitation)
     return await _form(request, request.query_params.get("next"), invitation)
 
 
-async def submit(request: Request[AccountState]) -> Response:
+async def sign_up(request: Request[AccountState]) -> Response:
     """`POST /sign-up` with `username`, `password`, `next` and perhaps `invitation`: makes the account and signs in."""
     fields = await form_fields(request, "username", "password", "next", "invitation")
     state, name, invitation = request.state, fields["username"], fields["invitation"] or None
@@ -94,6 +94,6 @@ def _uninvited() -> str:
 
 
 routes = [
-    PolicyRoute("/sign-up", show, methods=["GET"], policy=IN_POPUP),
-    PolicyRoute("/sign-up", submit, methods=["POST"], policy=IN_POPUP),
+    PolicyRoute("/sign-up", show_sign_up, methods=["GET"], policy=IN_POPUP),
+    PolicyRoute("/sign-up", sign_up, methods=["POST"], policy=IN_POPUP),
 ]

@@ -28,13 +28,13 @@ WEEK = 7 * DAY
 
 
 @sign_in_required
-async def show(request: Request[AccountState], user: User) -> Response:
+async def show_tokens(request: Request[AccountState], user: User) -> Response:
     return await _page(request, user)
 
 
 @sign_in_required
 @confirm(N_("A token lets a program act as you, also after you sign out here."), "/account/tokens")
-async def create(request: Request[AccountState], user: User) -> Response:
+async def create_token(request: Request[AccountState], user: User) -> Response:
     """`POST /account/tokens` with `name`, `days` (0: for ever) and perhaps `scope`; the page shows the token, once."""
     fields, chosen = await form_fields(request, "name", "days"), (await form_of(request)).getlist("scope")
     name, days = fields["name"].strip(), fields["days"]
@@ -54,14 +54,14 @@ async def create(request: Request[AccountState], user: User) -> Response:
 
 
 @sign_in_required
-async def ask_to_revoke(request: Request[AccountState], user: User) -> Response:
+async def ask_to_revoke_token(request: Request[AccountState], user: User) -> Response:
     token = named_in_query(request, await request.state["tokens"].list(user.id), lambda token: token.id)
     return await ask(request, REVOKE, back=TOKENS, name=token.name, fields={"id": token.id})
 
 
 @sign_in_required
 @confirm(REVOKE.effect, TOKENS)
-async def revoke(request: Request[AccountState], user: User) -> Response:
+async def revoke_token(request: Request[AccountState], user: User) -> Response:
     """`POST /account/tokens/revoke` with the token's `id`."""
     fields = await form_fields(request, "id")
     if not await request.state["tokens"].revoke(user.id, fields["id"]):
@@ -90,8 +90,8 @@ async def _page(
 
 
 routes = [
-    Route("/account/tokens", show, methods=["GET"]),
-    Route("/account/tokens", create, methods=["POST"]),
-    Route("/account/tokens/revoke", ask_to_revoke, methods=["GET"]),
-    Route("/account/tokens/revoke", revoke, methods=["POST"]),
+    Route("/account/tokens", show_tokens, methods=["GET"]),
+    Route("/account/tokens", create_token, methods=["POST"]),
+    Route("/account/tokens/revoke", ask_to_revoke_token, methods=["GET"]),
+    Route("/account/tokens/revoke", revoke_token, methods=["POST"]),
 ]

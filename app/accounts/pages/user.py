@@ -32,13 +32,13 @@ REMOVE = Question(
 
 
 @admin_required
-async def show(request: Request[AccountState], admin: User) -> Response:
+async def show_user(request: Request[AccountState], admin: User) -> Response:
     return await _page(request, admin)
 
 
 @admin_required
 @confirm(REASON, USERS)
-async def change(request: Request[AccountState], admin: User) -> Response:
+async def change_profile(request: Request[AccountState], admin: User) -> Response:
     """`POST /admin/users/{id}/profile` with `display_name`, `email`, `email_verified` (on) and `groups`."""
     fields = await form_fields(request, "display_name", "email", "email_verified", "groups")
     subject = await actions.subject(request)
@@ -59,7 +59,7 @@ async def change(request: Request[AccountState], admin: User) -> Response:
 
 @admin_required
 @confirm(N_("You are about to make a link that sets the password of another account."), USERS)
-async def make_reset_link(request: Request[AccountState], admin: User) -> Response:
+async def create_reset_link(request: Request[AccountState], admin: User) -> Response:
     """`POST /admin/users/{id}/reset-link`: the user's page shows the link, once."""
     subject = await actions.subject(request)
     url, _ = await actions.reset_link(request, admin, subject)
@@ -67,13 +67,13 @@ async def make_reset_link(request: Request[AccountState], admin: User) -> Respon
 
 
 @admin_required
-async def ask_to_remove(request: Request[AccountState], admin: User) -> Response:
+async def ask_to_remove_user(request: Request[AccountState], admin: User) -> Response:
     return await _ask(request, await actions.subject(request))
 
 
 @admin_required
 @confirm(N_("You are about to remove an account."), USERS)
-async def remove(request: Request[AccountState], admin: User) -> Response:
+async def remove_user(request: Request[AccountState], admin: User) -> Response:
     """`POST /admin/users/{id}/remove` with the user's name as `name`."""
     subject = await actions.subject(request)
     if (await form_fields(request, "name"))["name"] != subject.name:
@@ -115,9 +115,9 @@ async def _page(
 
 
 routes = [
-    Route(f"{USERS}/{{id}}", show, methods=["GET"]),
-    Route(f"{USERS}/{{id}}/profile", change, methods=["POST"]),
-    Route(f"{USERS}/{{id}}/reset-link", make_reset_link, methods=["POST"]),
-    Route(f"{USERS}/{{id}}/remove", ask_to_remove, methods=["GET"]),
-    Route(f"{USERS}/{{id}}/remove", remove, methods=["POST"]),
+    Route(f"{USERS}/{{id}}", show_user, methods=["GET"]),
+    Route(f"{USERS}/{{id}}/profile", change_profile, methods=["POST"]),
+    Route(f"{USERS}/{{id}}/reset-link", create_reset_link, methods=["POST"]),
+    Route(f"{USERS}/{{id}}/remove", ask_to_remove_user, methods=["GET"]),
+    Route(f"{USERS}/{{id}}/remove", remove_user, methods=["POST"]),
 ]

@@ -1,4 +1,4 @@
-"""Administration: the list of users, and acts on several of them."""
+"""Administration: the list of users, and actions on several of them."""
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -49,7 +49,7 @@ FILTERS = ("q", "role", "disabled", "group", "never_signed_in")
 
 
 @admin_required
-async def show(request: Request[AccountState], admin: User) -> Response:
+async def list_users(request: Request[AccountState], admin: User) -> Response:
     query, after = request.query_params, request.query_params.get("after")
     found = await request.state["user_search"].find(UserFilter.from_query(query), after, PAGE_SIZE)
     return await page(
@@ -65,7 +65,7 @@ async def show(request: Request[AccountState], admin: User) -> Response:
 
 
 @admin_required
-async def ask_to_act(request: Request[AccountState], admin: User) -> Response:
+async def ask_to_change_users(request: Request[AccountState], admin: User) -> Response:
     """`GET /admin/users/bulk?user=&user=&action=&group=&next=`: one question for all of them."""
     query = request.query_params
     ids = list(dict.fromkeys(query.getlist("user")))[:PAGE_SIZE]
@@ -88,7 +88,7 @@ async def ask_to_act(request: Request[AccountState], admin: User) -> Response:
 
 @admin_required
 @confirm(N_("You are about to change several accounts."), USERS)
-async def act(request: Request[AccountState], admin: User) -> Response:
+async def change_users(request: Request[AccountState], admin: User) -> Response:
     """`POST /admin/users/bulk` with `users` (ids with spaces between), `action`, `group` and `next`."""
     fields = await form_fields(request, "users", "action", "group", "next")
     ids = fields["users"].split()
@@ -115,7 +115,7 @@ def _change(action: str, group: str) -> BulkChange:
 
 
 routes = [
-    Route(USERS, show, methods=["GET"]),
-    Route("/admin/users/bulk", ask_to_act, methods=["GET"]),
-    Route("/admin/users/bulk", act, methods=["POST"]),
+    Route(USERS, list_users, methods=["GET"]),
+    Route("/admin/users/bulk", ask_to_change_users, methods=["GET"]),
+    Route("/admin/users/bulk", change_users, methods=["POST"]),
 ]

@@ -19,7 +19,7 @@ GONE = N_("This link is no longer valid: it works once, for a day, while the acc
 
 
 @sign_in_required
-async def ask(request: Request[AccountState], user: User) -> Response:
+async def request_verification(request: Request[AccountState], user: User) -> Response:
     """`POST /account/verify-email`: sends a link to the user's address."""
     if not request.state["mail"].enabled:
         raise Conflict(NO_MAIL)
@@ -32,14 +32,14 @@ async def ask(request: Request[AccountState], user: User) -> Response:
     )
 
 
-async def show(request: Request[AccountState]) -> Response:
+async def show_verification(request: Request[AccountState]) -> Response:
     """`GET /verify-email?token=`: asks, because programs that check mails follow links."""
     token = request.query_params.get("token", "")
     link = await _link(request, token)
     return await page(request, "accounts/verify_email.html", token=token, email=link.email, verified=False)
 
 
-async def verify(request: Request[AccountState]) -> Response:
+async def verify_address(request: Request[AccountState]) -> Response:
     """`POST /verify-email` with `token`."""
     token = (await form_fields(request, "token"))["token"]
     link = await _link(request, token)
@@ -49,7 +49,7 @@ async def verify(request: Request[AccountState]) -> Response:
     return see_other("/verify-email/done")
 
 
-async def done(request: Request[AccountState]) -> Response:
+async def show_verified(request: Request[AccountState]) -> Response:
     return await page(request, "accounts/verify_email.html", token="", email="", verified=True)
 
 
@@ -69,8 +69,8 @@ async def _link(request: Request[AccountState], token: str) -> EmailLink:
 
 
 routes = [
-    Route("/account/verify-email", ask, methods=["POST"]),
-    Route("/verify-email", show, methods=["GET"]),
-    Route("/verify-email", verify, methods=["POST"]),
-    Route("/verify-email/done", done, methods=["GET"]),
+    Route("/account/verify-email", request_verification, methods=["POST"]),
+    Route("/verify-email", show_verification, methods=["GET"]),
+    Route("/verify-email", verify_address, methods=["POST"]),
+    Route("/verify-email/done", show_verified, methods=["GET"]),
 ]

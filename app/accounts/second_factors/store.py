@@ -225,7 +225,7 @@ class SecondFactors:
         return await self._change(REMOVE, user_id, "passkey", credential_id) == 1
 
     async def remove_all(self, user_id: str) -> bool:
-        """Whether there was any."""
+        """Returns whether the user had any."""
         return await self._change(REMOVE, user_id, "all", "") not in {0, b"unknown"}
 
     async def _change(self, script: Script, user_id: str, *arguments: str | bytes | int) -> object:

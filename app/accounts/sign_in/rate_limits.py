@@ -42,7 +42,7 @@ def rate_limit_errors(settings: Settings) -> list[str]:
 
 
 def apply_limits(limiter: RateLimiter, settings: Settings) -> dict[str, Any]:
-    """Nothing of the request state: an allowance is spent by the limits of now."""
+    """Applies changed limits from the next attempt on. The request state needs none of them."""
     limiter.changed = {name: Rule(name, it.times, it.seconds) for name, it in settings.rate_limits.items()}
     return {}
 

@@ -11,7 +11,7 @@ from app.accounts.guards import fresh, fresh_or_token, sign_in_required
 from app.accounts.helpers import audit
 from app.accounts.lifespan import AccountState
 from app.accounts.models import User
-from app.accounts.pages.own_data import remove_own
+from app.accounts.pages.own_data import remove_own_account
 from app.accounts.users import own_data
 from app.accounts.users.profile import display_name_of
 from app.audit.log import Event
@@ -44,7 +44,7 @@ async def export(request: Request[AccountState], user: User) -> Response:
 async def remove(request: Request[AccountState], user: User) -> Response:
     """`DELETE /api/account`: not by a token."""
     await fresh(request, BACK)
-    await remove_own(request, user)
+    await remove_own_account(request, user)
     return Response(status_code=204)
 
 

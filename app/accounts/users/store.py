@@ -97,7 +97,7 @@ return redis.call('GET', nonce)
 NEWCOMER = ["newcomer", "1"]
 """Field and value of a new user. A cookie of a former app may hold the same name."""
 PRINTED_FOR = 3600
-"""Seconds for which the other workers of a start leave the setup link to the first one."""
+"""Seconds for which only the first worker of a start prints the setup link."""
 
 
 class NameTaken(Exception):
@@ -119,7 +119,7 @@ class LastAdmin(Conflict):
 
 
 class NoSuchUser(NotFound):
-    """No user has this id, perhaps since a moment ago."""
+    """No user has this id, or no longer."""
 
 
 class AccountStore(BaseStore):

@@ -28,7 +28,7 @@ SHOWN_VERSIONS = 50
 REFUSED = (BadRequest, Conflict, PreconditionFailed, PreconditionNeeded, Unprocessable)
 
 
-async def show(request: Request[ConfigState]) -> Response:
+async def show_namespace(request: Request[ConfigState]) -> Response:
     snapshot, _, right = await allowed(request, Role.READ)
     return await _page(request, snapshot.namespace, right)
 
@@ -54,7 +54,7 @@ async def save_form(request: Request[ConfigState]) -> Response:
     return await _saved(request, N_("The values have been saved."))
 
 
-async def change(request: Request[ConfigState]) -> Response:
+async def save_value(request: Request[ConfigState]) -> Response:
     """`POST /config/{ns}` with `key`, `value` (JSON), `seen`, `why`, and `secret` or `remove`."""
     snapshot, principal, right = await allowed(request, Role.WRITE)
     fields = {name: str(value) for name, value in (await form_of(request)).items()}
@@ -77,7 +77,7 @@ async def change(request: Request[ConfigState]) -> Response:
     return await _saved(request, N_("The value has been saved."))
 
 
-async def rollback(request: Request[ConfigState]) -> Response:
+async def roll_back(request: Request[ConfigState]) -> Response:
     """`POST /config/{ns}/rollback` with `version`, `seen` and `why`."""
     snapshot, principal, right = await allowed(request, Role.WRITE)
     fields = await form_fields(request, "version", "seen", "why")
@@ -125,7 +125,7 @@ async def save_access(request: Request[ConfigState]) -> Response:
     return await _saved(request, N_("The roles have been saved."))
 
 
-async def compare(request: Request[ConfigState]) -> Response:
+async def compare_versions(request: Request[ConfigState]) -> Response:
     """`GET /config/{ns}/compare?from=&to=`: what changed between two versions."""
     snapshot, _, right = await allowed(request, Role.READ)
     namespace, editor = snapshot.namespace, request.state["config_editor"]
@@ -209,11 +209,11 @@ def _text(value: Any) -> str:
 
 
 routes: list[BaseRoute] = [
-    Route("/config/{ns}", show, methods=["GET"]),
-    PolicyRoute("/config/{ns}", change, methods=["POST"], policy=LARGE_BODY),
+    Route("/config/{ns}", show_namespace, methods=["GET"]),
+    PolicyRoute("/config/{ns}", save_value, methods=["POST"], policy=LARGE_BODY),
     PolicyRoute("/config/{ns}/values", save_form, methods=["POST"], policy=LARGE_BODY),
-    Route("/config/{ns}/rollback", rollback, methods=["POST"]),
+    Route("/config/{ns}/rollback", roll_back, methods=["POST"]),
     Route("/config/{ns}/schema", save_schema, methods=["POST"]),
     Route("/config/{ns}/access", save_access, methods=["POST"]),
-    Route("/config/{ns}/compare", compare, methods=["GET"]),
+    Route("/config/{ns}/compare", compare_versions, methods=["GET"]),
 ]

@@ -15,22 +15,22 @@ from app.web.errors import BadRequest, Conflict
 
 
 @sign_in_required
-async def listed(request: Request[ConfigState], user: User) -> Response:
-    return await _listed(request)
+async def list_namespaces(request: Request[ConfigState], user: User) -> Response:
+    return await _list_page(request)
 
 
 @admin_required
-async def create(request: Request[ConfigState], user: User) -> Response:
+async def create_namespace(request: Request[ConfigState], user: User) -> Response:
     """`POST /config` with `name`."""
     fields = await form_fields(request, "name")
     try:
         namespace = await new_namespace(request, user, validated(NewNamespace, fields))
     except (BadRequest, Conflict) as error:
-        return await _listed(request, error=str(error.detail))
+        return await _list_page(request, error=str(error.detail))
     return see_other(f"/config/{namespace.name}")
 
 
-async def _listed(request: Request[ConfigState], error: str | None = None) -> Response:
+async def _list_page(request: Request[ConfigState], error: str | None = None) -> Response:
     principal = await request.state["config_principals"].get(request.scope)
     found = await visible(request, principal)
     return await page(
@@ -43,6 +43,6 @@ async def _listed(request: Request[ConfigState], error: str | None = None) -> Re
 
 
 routes = [
-    Route("/config", listed, methods=["GET"]),
-    Route("/config", create, methods=["POST"]),
+    Route("/config", list_namespaces, methods=["GET"]),
+    Route("/config", create_namespace, methods=["POST"]),
 ]

@@ -152,7 +152,7 @@ async def _onward(request: Request[GatewayState], url: str) -> Response:
 
 
 def _follows_a_form(headers: Headers, own: str) -> bool:
-    """Whether a page of the portal may have led here. Over plain HTTP browsers send only Referer."""
+    """Whether a form of the portal may have led here. Over plain HTTP browsers send only Referer."""
     site = headers.get("sec-fetch-site")
     if site is not None:
         return site == "same-origin"

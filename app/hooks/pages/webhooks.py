@@ -20,7 +20,7 @@ from app.web.errors import BadRequest, Conflict, NotFound
 from app.web.i18n import N_
 
 WEBHOOKS = "/admin/webhooks"
-REASON = N_("You are about to change who is told of what happens here.")
+REASON = N_("You are about to change a webhook.")
 QUESTIONS = {
     "remove": Question(
         N_("Remove the webhook to %(name)s?"),
@@ -43,31 +43,31 @@ MAX_SHOWN_DELIVERIES = 50
 
 
 @admin_required
-async def listed(request: Request[HooksState], admin: User) -> Response:
-    return await _listed(request)
+async def list_webhooks(request: Request[HooksState], admin: User) -> Response:
+    return await _list_page(request)
 
 
 @admin_required
 @confirm(REASON, WEBHOOKS)
-async def create(request: Request[HooksState], admin: User) -> Response:
+async def create_webhook(request: Request[HooksState], admin: User) -> Response:
     """`POST /admin/webhooks` with `url` and `events`; the page shows the secret, once."""
     fields = await form_fields(request, "url", "events")
     try:
         new = validated(NewWebhook, {"url": fields["url"].strip(), "events": fields["events"].split()})
         webhook, secret = await editing.create(request, admin, new)
     except (BadRequest, Conflict) as error:
-        return await _listed(request, error=str(error.detail))
+        return await _list_page(request, error=str(error.detail))
     return await redirect_with_secret(request, admin, f"{WEBHOOKS}/{webhook.id}", secret)
 
 
 @admin_required
-async def show(request: Request[HooksState], admin: User) -> Response:
+async def show_webhook(request: Request[HooksState], admin: User) -> Response:
     """`GET /admin/webhooks/{id}`: the deliveries with their attempts."""
     return await _shown(request, admin)
 
 
 @admin_required
-async def ask_to_act(request: Request[HooksState], admin: User) -> Response:
+async def ask_to_change_webhook(request: Request[HooksState], admin: User) -> Response:
     """`GET /admin/webhooks/{id}/{action}`: remove, secret or remove-old-secret."""
     webhook, action = await editing.find(request), request.path_params["action"]
     if action not in QUESTIONS:
@@ -78,7 +78,7 @@ async def ask_to_act(request: Request[HooksState], admin: User) -> Response:
 
 @admin_required
 @confirm(REASON, WEBHOOKS)
-async def act(request: Request[HooksState], admin: User) -> Response:
+async def change_webhook(request: Request[HooksState], admin: User) -> Response:
     """`POST /admin/webhooks/{id}` with `action`: test, enable, disable, remove, send with a `delivery`, save with the
     form's fields, secret (makes a new one), or remove-old-secret.
     """
@@ -129,7 +129,7 @@ async def _shown(request: Request[HooksState], admin: User, error: str | None = 
     )
 
 
-async def _listed(request: Request[HooksState], error: str | None = None) -> Response:
+async def _list_page(request: Request[HooksState], error: str | None = None) -> Response:
     store = request.state["hooks_store"]
     count, size = await store.log_size()
     return await page(
@@ -145,9 +145,9 @@ async def _listed(request: Request[HooksState], error: str | None = None) -> Res
 
 
 routes = [
-    Route(WEBHOOKS, listed, methods=["GET"]),
-    Route(WEBHOOKS, create, methods=["POST"]),
-    Route("/admin/webhooks/{id}", show, methods=["GET"]),
-    Route("/admin/webhooks/{id}", act, methods=["POST"]),
-    Route("/admin/webhooks/{id}/{action}", ask_to_act, methods=["GET"]),
+    Route(WEBHOOKS, list_webhooks, methods=["GET"]),
+    Route(WEBHOOKS, create_webhook, methods=["POST"]),
+    Route("/admin/webhooks/{id}", show_webhook, methods=["GET"]),
+    Route("/admin/webhooks/{id}", change_webhook, methods=["POST"]),
+    Route("/admin/webhooks/{id}/{action}", ask_to_change_webhook, methods=["GET"]),
 ]

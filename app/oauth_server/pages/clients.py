@@ -24,7 +24,7 @@ from app.web.i18n import N_
 
 ClientRequest = Request[OAuthServerState]
 CLIENTS = "/admin/clients"
-REASON = N_("You are about to change who may sign people in here.")
+REASON = N_("You are about to change a client.")
 QUESTIONS = {
     "remove": Question(
         N_("Remove %(name)s?"),
@@ -47,13 +47,13 @@ SHOWN_USERS = 50
 
 
 @admin_required
-async def listed(request: ClientRequest, admin: User) -> Response:
-    return await _listed(request, token=await shown_secret(request, admin))
+async def list_clients(request: ClientRequest, admin: User) -> Response:
+    return await _list_page(request, token=await shown_secret(request, admin))
 
 
 @admin_required
 @confirm(REASON, CLIENTS)
-async def create(request: ClientRequest, admin: User) -> Response:
+async def create_client(request: ClientRequest, admin: User) -> Response:
     """`POST /admin/clients` with `name`, `id`, `redirect_uris` and `kind` (server or public)."""
     fields = await form_fields(request, *NEW_FIELDS)
     table: dict[str, Any] = {"name": fields["name"], "redirect_uris": fields["redirect_uris"].split()}
@@ -61,7 +61,7 @@ async def create(request: ClientRequest, admin: User) -> Response:
     try:
         client, secret = await administration.create(request, admin, table)
     except (BadRequest, Conflict) as error:
-        return await _listed(request, error=str(error.detail), typed=fields)
+        return await _list_page(request, error=str(error.detail), typed=fields)
     if secret is None:
         return see_other(f"{CLIENTS}/{client.id}")
     return await redirect_with_secret(request, admin, f"{CLIENTS}/{client.id}", secret)
@@ -69,19 +69,19 @@ async def create(request: ClientRequest, admin: User) -> Response:
 
 @admin_required
 @confirm(REASON, CLIENTS)
-async def create_token(request: ClientRequest, admin: User) -> Response:
+async def create_registration_token(request: ClientRequest, admin: User) -> Response:
     """`POST /admin/clients/registration`: a token with which clients register; the list shows it, once."""
     return await redirect_with_secret(request, admin, CLIENTS, await new_token(request, admin))
 
 
 @admin_required
-async def show(request: ClientRequest, admin: User) -> Response:
+async def show_client(request: ClientRequest, admin: User) -> Response:
     return await _page(request, admin)
 
 
 @admin_required
 @confirm(REASON, CLIENTS)
-async def change(request: ClientRequest, admin: User) -> Response:
+async def change_client(request: ClientRequest, admin: User) -> Response:
     """`POST /admin/clients/{id}` with the fields of the form."""
     fields = await form_fields(request, *FIELDS)
     try:
@@ -93,7 +93,7 @@ async def change(request: ClientRequest, admin: User) -> Response:
 
 @admin_required
 @confirm(REASON, CLIENTS)
-async def act(request: ClientRequest, admin: User) -> Response:
+async def run_action(request: ClientRequest, admin: User) -> Response:
     """`POST /admin/clients/{id}/{action}`: secret, disable, enable or remove."""
     path = f"{CLIENTS}/{request.path_params['id']}"
     match request.path_params["action"]:
@@ -111,7 +111,7 @@ async def act(request: ClientRequest, admin: User) -> Response:
 
 
 @admin_required
-async def ask_to_act(request: ClientRequest, admin: User) -> Response:
+async def ask_to_run_action(request: ClientRequest, admin: User) -> Response:
     """`GET /admin/clients/{id}/{action}`: remove or secret."""
     client, action = await administration.find_editable(request), request.path_params["action"]
     if action not in QUESTIONS:
@@ -160,7 +160,7 @@ async def _page(
     )
 
 
-async def _listed(
+async def _list_page(
     request: ClientRequest,
     *,
     error: str | None = None,
@@ -183,11 +183,11 @@ async def _listed(
 
 
 routes: list[BaseRoute] = [
-    Route(CLIENTS, listed, methods=["GET"]),
-    Route(CLIENTS, create, methods=["POST"]),
-    Route(f"{CLIENTS}/registration", create_token, methods=["POST"]),
-    Route(f"{CLIENTS}/{{id}}", show, methods=["GET"]),
-    Route(f"{CLIENTS}/{{id}}", change, methods=["POST"]),
-    Route(f"{CLIENTS}/{{id}}/{{action}}", ask_to_act, methods=["GET"]),
-    Route(f"{CLIENTS}/{{id}}/{{action}}", act, methods=["POST"]),
+    Route(CLIENTS, list_clients, methods=["GET"]),
+    Route(CLIENTS, create_client, methods=["POST"]),
+    Route(f"{CLIENTS}/registration", create_registration_token, methods=["POST"]),
+    Route(f"{CLIENTS}/{{id}}", show_client, methods=["GET"]),
+    Route(f"{CLIENTS}/{{id}}", change_client, methods=["POST"]),
+    Route(f"{CLIENTS}/{{id}}/{{action}}", ask_to_run_action, methods=["GET"]),
+    Route(f"{CLIENTS}/{{id}}/{{action}}", run_action, methods=["POST"]),
 ]

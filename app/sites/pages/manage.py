@@ -40,12 +40,12 @@ QUESTIONS = {
     ),
 }
 WITHDRAW = Question(
-    N_("Withdraw the link %(name)s?"), N_("Whoever has the link no longer sees the figures."), N_("Withdraw")
+    N_("Withdraw the link %(name)s?"), N_("People with the link no longer see the figures."), N_("Withdraw")
 )
 UNDO = Question(
-    N_("Take back the import %(name)s?"),
+    N_("Undo the import %(name)s?"),
     N_("The visits that it added are removed. To have them again, import the file again."),
-    N_("Take back"),
+    N_("Undo"),
 )
 
 
@@ -124,7 +124,7 @@ async def people(request: Request[SitesState]) -> Response:
     except ValueError:
         raise BadRequest("may: must be view, edit or none", field="may") from None
     except (NotFound, Conflict):
-        return await _settings_page(request, site, user, error=N_("There is no such user, or nothing to change."))
+        return await _settings_page(request, site, user, error=N_("There is no such user, or nothing changes."))
     return see_other(f"/sites/{site.id}/settings")
 
 
@@ -149,7 +149,7 @@ async def undo_import(request: Request[SitesState]) -> Response:
         raise NotFound
     await request.state["site_store"].raise_revision(site)
     request.state["known_sites"].forget(site)
-    return await redirect_with_message(request, f"/sites/{site.id}/transfer", N_("The import has been taken back."))
+    return await redirect_with_message(request, f"/sites/{site.id}/transfer", N_("The import has been undone."))
 
 
 async def ask_to_act(request: Request[SitesState]) -> Response:

@@ -46,7 +46,7 @@ async def list_imports(request: Request[SitesState]) -> Response:
 
 
 async def undo_import(request: Request[SitesState]) -> Response:
-    """`DELETE /api/sites/{id}/imports/{import}`: takes back what it added."""
+    """`DELETE /api/sites/{id}/imports/{import}`: undoes it."""
     site, _ = await site_for(request, Right.EDIT)
     if not await request.state["importer"].undo(site, request.path_params["import"]):
         raise NotFound

@@ -1,4 +1,4 @@
-"""The script that adds, or takes back, one piece of an import: each exactly once, in order."""
+"""The script that adds or removes one piece of an import, each exactly once, in order."""
 
 from app.events.stream import RAISE_REACHED
 from app.sites.counting_script import MAX_NAMES, PAGES_IN_BLOCK, PAGES_IN_DAY_BLOCK

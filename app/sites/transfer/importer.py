@@ -24,7 +24,7 @@ from app.store.client import Store
 
 ROWS_PER_CALL = 400
 UNDO_SECONDS = 30 * 86_400
-"""For so long an import can be taken back."""
+"""Seconds after which an import cannot be undone any more."""
 MAX_IMPORTS = 200
 T = TypeVar("T")
 
@@ -70,7 +70,7 @@ class Importer:
         return summary
 
     async def undo(self, site: Site, import_id: str) -> bool:
-        """Takes an import back; False where there is none, or it is too long ago."""
+        """Undoes an import; False if there is none, or it is older than UNDO_SECONDS."""
         meta = self._meta(site, import_id)
         done = await self._store.idempotent("HGET", meta, "done")
         if done is None:
@@ -86,7 +86,7 @@ class Importer:
         return [{"id": name.decode(), **orjson.loads(told)} for name, told in reply.items()]
 
     async def _save(self, pieces: AsyncIterator[bytes], folder: Path) -> Path:
-        """Writes the upload down as it comes."""
+        """Writes the upload to a file as it arrives."""
         path, size = folder / "upload", 0
         with path.open("wb") as file:
             async for piece in pieces:
@@ -113,7 +113,7 @@ class Importer:
         return Summary(upload.digest, kind, visits, pages), staged
 
     async def _stage(self, site: Site, summary: Summary, staged: Path) -> None:
-        """All pieces are in Redis before the first is added: what cannot be staged changes nothing."""
+        """Writes all pieces to Redis before the first is added, so that a failure changes nothing."""
         meta, count = self._meta(site, summary.id), 0
         with staged.open("rb") as file:
             for count, line in enumerate(file, 1):

@@ -20,11 +20,11 @@ class BadFile(ValueError):
 
 
 class TooMuch(BadFile):
-    """It is larger, once unpacked, than allowed."""
+    """The unpacked file is larger than allowed."""
 
 
 class Bounded(io.RawIOBase):
-    """A stream that raises TooMuch after so many bytes: small files unpack to enormous ones."""
+    """A stream that raises TooMuch beyond a number of bytes (decompression bombs)."""
 
     def __init__(self, source: IO[bytes], most: int) -> None:
         self._source = source

@@ -1,4 +1,4 @@
-"""What makes a key of its parts."""
+"""Builds a key from its parts."""
 
 import re
 

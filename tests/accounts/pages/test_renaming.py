@@ -134,7 +134,7 @@ async def test_renaming_is_audited_with_the_former_name(
 
 
 async def test_renaming_is_refused_with_legacy_cookies(make_settings: Callable[..., Settings]) -> None:
-    """Whoever got a name that was given up would be signed in by the cookie of who had it."""
+    """Otherwise the next owner of a name would be signed in by the cookie of its former owner."""
     async with running(make_settings(legacy_flask_secret="flask")) as service:
         await make_cast(service)
         bob = await signed_in(service, "bob")

@@ -99,7 +99,7 @@ async def test_workers_share_one_refresh(
 async def test_concurrent_requests_share_a_refusal(
     inside: OAuthFlow, provider: FakeOpenId, service: Running, server: Valkey
 ) -> None:
-    """Even before whoever was refused has ended the session."""
+    """Even before the refused worker has ended the session."""
     provider.refresh_tokens = []
     with server.client as client:
         (name,) = client.scan_iter("sessions-of:*")
