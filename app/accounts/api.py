@@ -1,11 +1,10 @@
 """The API of accounts."""
 
-from dataclasses import asdict
 from functools import partial
 from typing import Annotated, Any, Literal, cast
 
 import orjson
-from pydantic import Field
+from pydantic import Field, computed_field
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
@@ -48,7 +47,7 @@ class CurrentUserModel(ResponseModel):
 class SessionModel(ResponseModel):
     """`how` is the former name of `auth_method`."""
 
-    id: str
+    id: str = Field(validation_alias="key")
     device: str
     address: str
     created: float
@@ -56,8 +55,12 @@ class SessionModel(ResponseModel):
     auth_method: str
     auth_time: float
     amr: tuple[str, ...]
-    how: str = Field(deprecated=True)
-    current: bool
+    current: bool = False
+
+    @computed_field(json_schema_extra={"deprecated": True})  # type: ignore[prop-decorator]  # as pydantic's manual has it
+    @property
+    def how(self) -> str:
+        return self.auth_method
 
 
 class TokenModel(ResponseModel):
@@ -150,7 +153,8 @@ async def account(request: Request[AccountState], user: User) -> Response:
 @sign_in_required
 async def list_sessions(request: Request[AccountState], user: User) -> Response:
     found = await device_page(request, user)
-    response = json_response([asdict(device) | {"how": device.auth_method} for device in found.devices])
+    models = [SessionModel.model_validate(each) for each in found.sessions]
+    response = json_response([model.model_copy(update={"current": model.id == found.own}) for model in models])
     if found.next is not None:
         response.headers["Link"] = f'</api/account/sessions?offset={found.next}>; rel="next"'
     return response

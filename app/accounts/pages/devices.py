@@ -32,25 +32,12 @@ PAGE, MAX_OFFSET = 50, 999_999
 
 
 @dataclass(frozen=True, slots=True)
-class Device:
-    """A session as its user sees it. Times are Unix seconds."""
-
-    id: str
-    device: str
-    address: str
-    created: float
-    seen: float
-    auth_method: str
-    current: bool
-    auth_time: float
-    amr: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class DevicePage:
     """Some of a user's sessions: the request's own first, then those that were used last."""
 
-    devices: list[Device]
+    sessions: list[Session]
+    own: str | None
+    """The key of the request's own session."""
     next: int | None
     """The offset of the next page."""
     others: bool
@@ -70,24 +57,7 @@ async def device_page(request: Request[AccountState], user: User) -> DevicePage:
     others = more or bool(sessions)
     if own is not None and offset == 0 and found.total:
         sessions.insert(0, own)
-    return DevicePage(_devices(sessions, current), offset + PAGE if more else None, others)
-
-
-def _devices(sessions: list[Session], current: str | None) -> list[Device]:
-    return [
-        Device(
-            each.key,
-            each.device,
-            each.address,
-            each.created,
-            each.seen,
-            each.auth_method,
-            each.key == current,
-            each.auth_time,
-            each.amr,
-        )
-        for each in sessions
-    ]
+    return DevicePage(sessions, current, offset + PAGE if more else None, others)
 
 
 async def end_session_of(request: Request[AccountState], user: User, key: str) -> None:
@@ -103,7 +73,8 @@ async def show_devices(request: Request[AccountState], user: User) -> Response:
     return await page(
         request,
         "accounts/devices.html",
-        sessions=found.devices,
+        sessions=found.sessions,
+        own=found.own,
         others=found.others,
         next_offset=found.next,
         revocable=request.state["sessions"].revocable,

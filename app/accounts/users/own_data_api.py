@@ -27,7 +27,7 @@ class ChangeAccount(Body):
 
 
 @sign_in_required
-async def change(request: Request[AccountState], user: User) -> Response:
+async def change_account(request: Request[AccountState], user: User) -> Response:
     body = await json_body(request, ChangeAccount)
     await request.state["users"].set_display_name(user.id, body.display_name)
     await audit(request, Event.PROFILE_CHANGED, user=user, detail="display_name")
@@ -35,13 +35,13 @@ async def change(request: Request[AccountState], user: User) -> Response:
 
 
 @sign_in_required
-async def export(request: Request[AccountState], user: User) -> Response:
+async def export_account(request: Request[AccountState], user: User) -> Response:
     await fresh_or_token(request, BACK)
     return json_response(await own_data.export(request, user))
 
 
 @sign_in_required
-async def remove(request: Request[AccountState], user: User) -> Response:
+async def remove_account(request: Request[AccountState], user: User) -> Response:
     """`DELETE /api/account`: not by a token."""
     await fresh(request, BACK)
     await remove_own_account(request, user)
@@ -53,7 +53,7 @@ CHANGE = _account("Change the own display name", ChangeAccount, body=ChangeAccou
 EXPORT = _account("Everything that is kept of the user; requires recent authentication", {"type": "object"})
 REMOVE = _account("Remove the own account; requires recent authentication. Audit entries stay", problems=[409])
 routes = [
-    ApiRoute("PATCH", "/api/account", change, CHANGE, name="change_account"),
-    ApiRoute("GET", "/api/account/export", export, EXPORT, name="export_account"),
-    ApiRoute("DELETE", "/api/account", remove, REMOVE, name="remove_account"),
+    ApiRoute("PATCH", "/api/account", change_account, CHANGE),
+    ApiRoute("GET", "/api/account/export", export_account, EXPORT),
+    ApiRoute("DELETE", "/api/account", remove_account, REMOVE),
 ]

@@ -270,4 +270,4 @@ async def test_invitations_need_open_sign_up_or_invitations(start: Start, regist
         await make_cast(service)
         page = await (await signed_in(service, "alice")).get("/admin/invitations")
         assert ("Create the link" in page.text) is offered
-        assert ("Signing up is closed: nobody can be invited" in page.text) is not offered
+        assert ("Sign-up is closed: the setting" in page.text) is not offered
