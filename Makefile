@@ -9,7 +9,7 @@ ARGS ?=
 JOBS ?=
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"$$/\1/p' app/__init__.py)
 
-.PHONY: help install run dev test test-all test-containers test-kubernetes check faults format bench lock kind docs messages clean
+.PHONY: help install run dev test test-all test-clients test-containers test-kubernetes check faults format bench lock kind docs messages clean
 .DEFAULT_GOAL := help
 
 help: ## List these commands
@@ -37,6 +37,9 @@ test-all: $(VENV)/dev.done ## Run all tests, with coverage: what CI runs
 	@$(BIN)/coverage erase
 	@$(BIN)/coverage run -m pytest --reruns 1 --numprocesses $(or $(JOBS),auto) --maxprocesses 4 $(ARGS)
 	@$(BIN)/coverage combine --quiet && $(BIN)/coverage report $(if $(ARGS),--fail-under=0)
+
+test-clients: $(VENV)/dev.done ## Sign in to relying parties as they are (npm, Go, Apache, Chromium; KUBE_BIN: an API server)
+	@$(BIN)/pytest tests/relying_parties tests/browser/test_single_page_app.py $(ARGS)
 
 faults: $(VENV)/dev.done ## Run the fault tests in full: kill, cut, fail over, for some ten minutes
 	@TALLYGATE_TEST_FAULTS=full $(BIN)/pytest -m faults -o faulthandler_timeout=1800 $(ARGS)

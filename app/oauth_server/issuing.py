@@ -52,7 +52,7 @@ class Issuing:
     async def user_of(self, family: Family, client: Client) -> User | None:
         """The user, if account, group and session of the family are still valid."""
         user = await self._accounts["current_user"].by_id(family.user)
-        if user is None or family.created < client.created or not client.may_be_used_by(user.groups):
+        if user is None or int(family.created) < int(client.created) or not client.may_be_used_by(user.groups):
             return None
         bound = not family.offline and self._accounts["sessions"].revocable
         if bound and await self._session_ended(family.session):

@@ -6,14 +6,16 @@ from urllib.parse import urlencode, urlsplit
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from app.accounts.helpers import page, redirect_page
+from app.accounts.helpers import audit, page, redirect_page
 from app.accounts.lifespan import AccountState
 from app.accounts.sign_in import authentication
+from app.audit.log import Event
 from app.oauth_server.endpoint import BROWSERS, form_as_query, issuer_of
 from app.oauth_server.errors import OAuthError
 from app.oauth_server.lifespan import OAuthServerState
 from app.oauth_server.models import Client
 from app.oauth_server.parameters import Parameters, strict
+from app.oauth_server.tokens import sid_of
 from app.signing_keys.key_ring import BadToken
 from app.web.body import form_fields
 from app.web.errors import BadRequest
@@ -24,7 +26,10 @@ LogoutRequest = Request[OAuthServerState]
 
 
 async def end_session(request: LogoutRequest) -> Response:
-    """`GET /oauth2/end-session`; a hint may have expired. An invalid one is an error page without a redirect."""
+    """`GET /oauth2/end-session`; a hint may have expired. An invalid one is an error page without a redirect.
+
+    Without the cookie it comes from a client's server, or from another browser: the session of the hint ends.
+    """
     issuer_of(request)
     try:
         parameters = strict(request.scope["query_string"])
@@ -36,6 +41,8 @@ async def end_session(request: LogoutRequest) -> Response:
     session = await request.state["sessions"].open(request.scope)
     user = await request.state["current_user"].get(request.scope)
     if session is None or user is None:
+        if hint is not None and client is not None:
+            await _end_session_of(request, hint)
         return RedirectResponse(back, 303) if back is not None else await page(request, "oauth_server/signed_out.html")
     fits = hint is not None and client is not None and hint.get("sub") == await _subject(request, user.id, client)
     if not fits:
@@ -53,6 +60,14 @@ async def sign_out(request: LogoutRequest) -> Response:
     if client is not None and _is_redirect_uri(client, fields["back"]):
         return await redirect_page(request, fields["back"])
     return await page(request, "oauth_server/signed_out.html")
+
+
+async def _end_session_of(request: LogoutRequest, hint: dict[str, object]) -> None:
+    """A pairwise subject names no user: its session stays."""
+    user, sessions = str(hint.get("sub")), request.state["sessions"]
+    ended = [each for each in await sessions.of_user(user) if each.root and sid_of(each.root) == hint.get("sid")]
+    if await sessions.end_these(ended):
+        await audit(request, Event.SIGN_OUT, user=user)
 
 
 async def _hint(request: LogoutRequest, parameters: Parameters) -> dict[str, object] | None:

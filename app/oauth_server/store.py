@@ -224,9 +224,9 @@ class OAuthStore:
 def _family_fields(family: Family) -> list[str]:
     fields = {
         "u": family.user, "c": family.client, "o": " ".join(family.scopes), "k": " ".join(family.asked),
-        "s": family.session, "i": family.sid, "a": f"{family.auth_time:.0f}", "m": " ".join(family.amr),
+        "s": family.session, "i": family.sid, "a": str(int(family.auth_time)), "m": " ".join(family.amr),
         "n": family.nonce or "", "x": family.redirect_uri, "h": family.challenge or "",
-        "f": "1" if family.offline else "", "g": str(family.generation), "e": f"{family.created:.0f}",
+        "f": "1" if family.offline else "", "g": str(family.generation), "e": str(int(family.created)),
     }  # fmt: skip
     return [part for pair in fields.items() if pair[1] for part in pair]
 

@@ -69,20 +69,25 @@ async def test_sign_out_notifies_clients_with_the_sid_of_the_id_token(
     assert claims["jti"]
 
 
-@pytest.mark.parametrize("way", ["disabled", "devices", "stranger"])
+@pytest.mark.parametrize("way", ["disabled", "devices", "stranger", "server"])
 async def test_every_end_of_a_session_is_sent_to_clients(
     service: Running, app: RelyingParty, receiver: Receiver, way: str
 ) -> None:
-    await app.sign_in()
+    tokens, other = await app.sign_in(), await signed_in(service, "bob")
     alice = await signed_in(service, "alice")
     bob = await service.state["accounts"].by_name("bob")
     match way:
         case "disabled":
             await alice.patch(f"/api/users/{bob.id}", json={"disabled": True})
         case "devices":
-            await (await signed_in(service, "bob")).post("/account/devices/end-others")
+            await other.post("/account/devices/end-others")
         case "stranger":  # somebody else signs in with the same browser
             await app.browser.post("/api/session", json={"username": "charlie", "password": PASSWORD})
+        case "server":  # of the client, without the browser's cookie: the session of the hint alone
+            query = {"id_token_hint": tokens["id_token"]}
+            assert (await service.another_client().get("/oauth2/end-session", params=query)).status_code == 200
+            assert (await app.browser.get("/api/session")).status_code == 401
+            assert (await other.get("/api/session")).status_code == 200
     assert (await told(service, receiver))["sub"] == bob.id
 
 

@@ -76,6 +76,16 @@ async def test_auth_time_follows_prompt_login_and_max_age(app: RelyingParty, clo
     assert later["auth_time"] == int(clock()) == first["auth_time"] + 10
 
 
+async def test_a_refreshed_id_token_is_of_the_same_sign_in(service: Running, app: RelyingParty, clock: Clock) -> None:
+    clock.move(0.7)  # the times of a family are whole seconds: what is rounded differs
+    app.browser = await signed_in(service, "bob")
+    tokens = await app.sign_in()
+    again = (await app.refresh(tokens["refresh_token"])).json()
+    first, second = [await claims_of(app, each["id_token"]) for each in (tokens, again)]
+    same = ("iss", "sub", "aud", "sid", "auth_time", "amr")  # OpenID Connect Core 12.2
+    assert [first[name] for name in same] == [second[name] for name in same]
+
+
 async def test_code_reused_after_thirty_seconds_revokes_tokens(app: RelyingParty, clock: Clock) -> None:
     code = await app.code()
     tokens = (await app.redeem(code)).json()

@@ -105,3 +105,8 @@ def run(*command: str, folder: Path = FOLDER, rotation: list[str] | None = None)
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
+
+
+def sign_in_again(provider: Provider) -> None:
+    response = provider.browser.post("/api/session", json={"username": "dora", "password": PASSWORD})
+    assert response.status_code == 200

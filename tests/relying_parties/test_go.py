@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.helpers.sockets import PATIENCE
-from tests.relying_parties.conftest import FOLDER, SECRET, Provider, run
+from tests.relying_parties.conftest import FOLDER, SECRET, Provider, run, sign_in_again
 
 pytestmark = pytest.mark.slow
 
@@ -22,9 +22,12 @@ def test_go_oidc(provider: Provider, client: str) -> None:
         pytest.skip("Go is not installed: https://go.dev/dl")
     secret = SECRET if client == "server" else ""
     redirect_uri = f"{provider.back}/callback"
-    got = run(go, "run", ".", provider.issuer, client, secret, redirect_uri, provider.cookie, folder=FOLDER / "go_oidc")
-    assert (got["nonce"], got["rotated"]) == ("the nonce", True)
-    assert got["subject"] == got["info"]
+    arguments = (provider.issuer, client, secret, redirect_uri, provider.cookie)
+    got = run(go, "run", ".", *arguments, folder=FOLDER / "go_oidc", rotation=provider.rotation)
+    assert (got["nonce"], got["rotated"], got["subject"]) == ("the nonce", True, got["info"])
+    assert len(set(got["kids"])) == 2
+    assert (got["left"], got["refused"]) == (redirect_uri, "invalid_grant")
+    sign_in_again(provider)
 
 
 def test_oauth2_proxy(provider: Provider) -> None:
@@ -41,6 +44,18 @@ def test_oauth2_proxy(provider: Provider) -> None:
         while signed_in_as(visitor) == first:  # --cookie-refresh is one second
             assert time.monotonic() < deadline, "no token was refreshed"
             time.sleep(0.5)
+        visitor.get("/oauth2/sign_out")  # its server calls --backend-logout-url
+        assert visitor.get("/oauth2/auth").status_code == 401
+        assert provider.browser.get("/api/session").status_code == 401
+        sign_in_again(provider)
+        visitor.get(provider.follow(visitor.get("/oauth2/start").headers["location"]))
+        assert visitor.get("/oauth2/auth").status_code == 202
+        provider.browser.delete("/api/session")
+        deadline = time.monotonic() + PATIENCE
+        while visitor.get("/oauth2/auth").status_code == 202:
+            assert time.monotonic() < deadline, "the session there has not ended"
+            time.sleep(0.5)
+    sign_in_again(provider)
 
 
 def signed_in_as(visitor: httpx.Client) -> str:
@@ -60,6 +75,7 @@ def oauth2_proxy(provider: Provider) -> Iterator[None]:
         "--scope=openid profile email groups", "--allowed-group=staff", "--upstream=static://200",
         f"--http-address={provider.back.removeprefix('http://')}", "--cookie-secure=false", "--cookie-refresh=1s",
         "--cookie-secret=0123456789abcdef0123456789abcdef", "--set-xauthrequest", "--pass-access-token",
+        f"--backend-logout-url={provider.issuer}/oauth2/end-session?id_token_hint={{id_token}}",
     ]  # fmt: skip
     with subprocess.Popen([program, *arguments]) as running:
         try:

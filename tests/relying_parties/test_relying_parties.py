@@ -15,7 +15,7 @@ from authlib.integrations.flask_client import OAuth
 from flask import Flask, Response, jsonify
 
 from tests.helpers.sockets import PATIENCE
-from tests.relying_parties.conftest import PASSWORD, SECRET, Provider, run
+from tests.relying_parties.conftest import SECRET, Provider, run, sign_in_again
 
 pytestmark = pytest.mark.slow
 APACHE = """
@@ -67,16 +67,24 @@ def test_openid_client(provider: Provider, node: str) -> None:
 
 
 def test_oidc_client_ts(provider: Provider, node: str) -> None:
-    got = run(node, "oidc_client.js", provider.issuer, "spa", f"{provider.back}/callback", provider.cookie)
+    arguments = (provider.issuer, "spa", f"{provider.back}/callback", provider.cookie)
+    got = run(node, "oidc_client.js", *arguments, rotation=provider.rotation)
     assert got["profile"]["preferred_username"] == "dora"
     assert (got["state"], got["refreshed"]) == ({"page": 7}, True)
+    assert len(set(got["kids"])) == 2
     assert got["back"].startswith(f"{provider.back}/callback")
+    assert got["refused"] == "invalid_grant"
     sign_in_again(provider)
 
 
 def test_next_auth(provider: Provider, node: str) -> None:
-    got = run(node, "next_auth.js", provider.issuer, "next", SECRET, provider.back, provider.cookie)
-    assert got["user"] == {"name": "dora", "email": "dora@example.com"}
+    arguments = (provider.issuer, "next", SECRET, provider.back, provider.cookie)
+    got = run(node, "next_auth.js", *arguments, rotation=provider.rotation)
+    dora = {"name": "dora", "email": "dora@example.com"}
+    assert got["first"] == got["refreshed"] == got["second"] == dora
+    assert (got["rotated"], len(set(got["kids"]))) == (True, 2)
+    assert (got["left"], got["there"], got["refused"]) == ({}, 401, "invalid_grant")
+    sign_in_again(provider)
 
 
 def test_auth_js(provider: Provider, node: str) -> None:
@@ -199,8 +207,3 @@ def answers(url: str) -> bool:
         return httpx.get(url, timeout=5).status_code < 500
     except httpx.TransportError:
         return False
-
-
-def sign_in_again(provider: Provider) -> None:
-    response = provider.browser.post("/api/session", json={"username": "dora", "password": PASSWORD})
-    assert response.status_code == 200
