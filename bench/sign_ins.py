@@ -55,6 +55,7 @@ class RelyingParty:
         origin = server.url.removesuffix(server.contestant.path)
         self._browser, self._client = httpx.Client(headers=dict(server.headers)), httpx.Client()
         known = self._client.get(f"{origin}/.well-known/openid-configuration").json()
+        self._client.get(known["jwks_uri"]).raise_for_status()  # the first of all makes the keys
         self.url, self._token = f"{known['authorization_endpoint']}?{urlencode(QUERY)}", known["token_endpoint"]
 
     def sign_in(self) -> Any:

@@ -13,7 +13,7 @@ from app.oauth_server.models import AuthorizationRequest, Family, Grant
 from app.oauth_server.parameters import Parameters
 from app.store.client import Store
 from app.store.keys import oauth_server as keys
-from app.store.scripts import Script
+from app.store.scripts import Call, Script, run_together
 from app.store.tracking import Fields, TrackedHashes, Tracking
 
 DAY = 86_400
@@ -94,9 +94,10 @@ class OAuthStore:
     async def begin(self, family: Family, lifetime: int = CODE_LIFETIME) -> None:
         """Stores a family whose code may be redeemed for `lifetime` seconds."""
         name, index = keys.family(family.id), keys.families(family.user)
-        await asyncio.gather(
-            INDEX.run(self._store, [index], family.id, int(family.created), REFRESH_LIFETIME),
-            BEGIN.run(self._store, [name], lifetime, *_family_fields(family)),
+        await run_together(
+            self._store,
+            Call(INDEX, [index], [family.id, int(family.created), REFRESH_LIFETIME]),
+            Call(BEGIN, [name], [lifetime, *_family_fields(family)]),
         )
         if len(self._new) >= MAX_NEW_FAMILIES:
             del self._new[next(iter(self._new))]
@@ -114,9 +115,10 @@ class OAuthStore:
         """The generation of the next refresh token; 0 if this one was used before, which revokes the family."""
         name = keys.family(family.id)
         now = f"{self._clock():.0f}"
-        rotated, _ = await asyncio.gather(
-            ROTATE.run(self._store, [name], presented, now, REFRESH_GRACE, REFRESH_LIFETIME),
-            INDEX.run(self._store, [keys.families(family.user)], family.id, now, REFRESH_LIFETIME),
+        rotated, _ = await run_together(
+            self._store,
+            Call(ROTATE, [name], [presented, now, REFRESH_GRACE, REFRESH_LIFETIME]),
+            Call(INDEX, [keys.families(family.user)], [family.id, now, REFRESH_LIFETIME]),
         )
         self._families.forget(name)
         return int(rotated)

@@ -115,6 +115,15 @@ class Store:
         """For a command that must not be applied twice: after StoreUnavailable with `sent` it may have been applied."""
         return await self._ask(command, _key(command, ""), self._loop.time() + self._timeout)
 
+    def send(self, *command: Argument) -> asyncio.Future[Reply]:
+        """Sends a command at once, without a task of its own. Whoever waits for the reply tries again by `idempotent`
+        what fails. Raises StoreUnavailable where the node's connection is not up.
+        """
+        connection = self._ready(_key(command, ""))
+        if connection is None:
+            raise StoreUnavailable("not connected", sent=False)
+        return connection.send(*command)
+
     async def idempotent(self, *command: Argument, near: str = "") -> Reply:
         """For reads, and writes that may be applied twice (SET, HSET, DEL, a script with a sequence number):
         sent again after a lost connection, until the timeout.
