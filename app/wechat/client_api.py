@@ -40,12 +40,16 @@ class TemplateMessage(Body):
     touser: Text
     template_id: Text
     data: dict[str, Any]
-    url: Text = ""
+    url: Text | None = None
+    miniprogram: dict[str, Text] | None = None
+    client_msg_id: Text | None = None
 
 
 class QrCode(Body):
-    scene: Annotated[str, Field(min_length=1, max_length=64)]
-    seconds: Annotated[int, Field(ge=60, le=2_592_000)] = 2_592_000
+    """`scene` is a text, or a number as in older codes."""
+
+    scene: Annotated[str, Field(min_length=1, max_length=64)] | Annotated[int, Field(ge=1, lt=2**32)]
+    seconds: Annotated[int, Field(ge=1, le=2_592_000)] = 2_592_000
 
 
 @admin_required
@@ -99,17 +103,17 @@ async def show_user(request: Request[WeChatState]) -> Response:
 async def send_template_message(request: Request[WeChatState]) -> Response:
     hub = await _granted(request, "cgi-bin/message/template/send")
     body = await json_body(request, TemplateMessage)
-    return json_response(_good(await hub.call("POST", "cgi-bin/message/template/send", body.model_dump())))
+    document = body.model_dump(exclude_none=True)
+    return json_response(_good(await hub.call("POST", "cgi-bin/message/template/send", document)))
 
 
 async def create_qrcode(request: Request[WeChatState]) -> Response:
     hub = await _granted(request, "cgi-bin/qrcode/create")
     body = await json_body(request, QrCode)
+    action, name = ("QR_STR_SCENE", "scene_str") if isinstance(body.scene, str) else ("QR_SCENE", "scene_id")
     document = {
-        "action_name": "QR_STR_SCENE",
-        "expire_seconds": body.seconds,
-        "action_info": {"scene": {"scene_str": body.scene}},
-    }
+        "action_name": action, "expire_seconds": body.seconds, "action_info": {"scene": {name: body.scene}}
+    }  # fmt: skip
     return json_response(_good(await hub.call("POST", "cgi-bin/qrcode/create", document)))
 
 

@@ -120,12 +120,13 @@ async def test_service_calls_users_templates_and_qr_codes_within_its_grant(
     service: Running, program: httpx.AsyncClient
 ) -> None:
     assert (await program.get("/api/wechat/shop/user/o1")).json()["nickname"] == "张三"
-    sent = await program.post(
-        "/api/wechat/shop/template-message", json={"touser": "o1", "template_id": "t", "data": {"a": {"value": "b"}}}
-    )
-    assert sent.json()["errcode"] == 0
-    code = await program.post("/api/wechat/shop/qrcode", json={"scene": "desk", "seconds": 60})
-    assert '"scene_str":"desk"' in code.json()["body"]
+    message = {"touser": "o1", "template_id": "t", "data": {"a": {"value": "b"}}, "miniprogram": {"appid": "wx-mini"}}
+    sent = await program.post("/api/wechat/shop/template-message", json=message)
+    assert (sent.json()["errcode"], orjson.loads(sent.json()["body"])) == (0, message)
+    for scene, told in (("desk", '"QR_STR_SCENE","expire_seconds":60'), (123, '"scene_id":123')):
+        code = await program.post("/api/wechat/shop/qrcode", json={"scene": scene, "seconds": 60})
+        assert told in code.json()["body"]
+    assert (await program.post("/api/wechat/shop/qrcode", json={"scene": 0})).status_code == 400
     assert (await service.client.get("/api/wechat/shop/user/o1")).status_code == 401
     limited = service.another_client(headers={"Authorization": f"Bearer {LIMITED}"})
     assert (await limited.get("/api/wechat/sealed/user/o1")).status_code == 403
