@@ -16,11 +16,13 @@ else:
 MAX_ADDRESS_LENGTH = 2048
 """Characters of an address or a path."""
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-STAYS_ENCODED = re.compile(r"[\x00-\x20%?#\x7f-\xa0\u2028\u2029]")
+BIDI = "\u202a-\u202e\u2066-\u2069"
+"""Characters that turn the direction of the text around them."""
+STAYS_ENCODED = re.compile(rf"[\x00-\x20%?#\x7f-\xa0\u2028\u2029{BIDI}]")
 """Characters that stay percent-encoded: decoded, they would change what the path means or cannot be seen."""
 ESCAPES = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
-BLANK = re.compile("[ \xa0]")
-"""Browsers send a blank encoded, programs as it is."""
+UNSEEN = re.compile(f"[ \xa0{BIDI}]")
+"""Browsers send these encoded, programs as they are."""
 TRACKING = frozenset(
     {
         "fbclid",
@@ -140,7 +142,7 @@ def _split(text: str) -> SplitResult:
 def _decoded(text: str) -> str:
     """Readable: escapes of UTF-8 are decoded where that changes no meaning, the others written in one way."""
     text = ESCAPES.sub(_decode_escapes, text) if "%" in text else text
-    return BLANK.sub(lambda blank: quote(blank[0]), text)
+    return UNSEEN.sub(lambda found: quote(found[0]), text)
 
 
 def _decode_escapes(match: re.Match[str]) -> str:

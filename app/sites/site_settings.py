@@ -11,7 +11,7 @@ from zoneinfo import available_timezones
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from app.sites.models import Privacy, Site
-from app.sites.page_address import CONTROL, PathRules, compare_host
+from app.sites.page_address import BIDI, PathRules, compare_host
 from app.web.body import Body
 
 MAX_NAME_LENGTH = 100
@@ -23,7 +23,7 @@ MAX_RETENTION_DAYS = 36_500
 HOST = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_][a-z0-9_-]{0,62})*")
 PARAMETER = re.compile(r"[^\s&=#\x00-\x1f\x7f]{1,100}")
 LABEL = "[A-Za-z0-9_][A-Za-z0-9_-]{0,62}"
-NO_CONTROL = r"\u0000-\u001f\u007f-\u009f\u2028\u2029"
+NO_CONTROL = rf"\u0000-\u001f\u007f-\u009f\u2028\u2029{BIDI}"
 BYTE = "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 TIME_ZONES = available_timezones() - {"localtime", "Factory"}
 """Without what depends on the machine: its own zone, and one that nobody has set."""
@@ -52,7 +52,7 @@ def _schema(pattern: str, most: int, description: str, least: int = 0) -> WithJs
 
 def _name(text: str) -> str:
     text = text.strip()
-    if not 1 <= len(text) <= MAX_NAME_LENGTH or CONTROL.search(text):
+    if not 1 <= len(text) <= MAX_NAME_LENGTH or re.search(f"[{NO_CONTROL}]", text):
         raise ValueError(f"must have 1 to {MAX_NAME_LENGTH} characters, and no control characters")
     return text
 

@@ -58,6 +58,10 @@ async def test_page_can_be_filtered_by_page_and_by_referrer(desk: Desk) -> None:
     page = (await desk.owner.get(f"/sites/{site}?path=/first")).text
     assert "news.example" in page
     assert "other.example" not in page
+    assert "?period=7d&amp;path=/first" in page
+    everything = (await desk.owner.get(f"/sites/{site}?from=all&path=/none")).text
+    assert f"/c/{site}.js" not in everything
+    assert "?path=/first&amp;from=all" in (await desk.owner.get(f"/sites/{site}?from=all")).text
     page = (await desk.owner.get(f"/sites/{site}?referrer=other.example")).text
     assert "/second" in page
     assert ">/first<" not in page

@@ -27,6 +27,7 @@ PLAIN = PathRules()
         ("/a%20b", "/a%20b"),
         ("/a b", "/a%20b"),
         ("/a\xa0b", "/a%C2%A0b"),
+        ("/\u202egnp.a", "/%E2%80%AEgnp.a"),
         ("/%0A", "/%0A"),
         ("/%25", "/%25"),
         ("//other.example/a", "/other.example/a"),

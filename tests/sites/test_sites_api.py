@@ -42,6 +42,7 @@ async def test_site_is_made_with_defaults_and_the_line_to_paste(desk: Desk) -> N
         ({"name": "a", "hosts": ["a.example"], "time_zone": "Mars/Olympus"}, "time_zone"),
         ({"name": "a", "hosts": ["a.example"], "time_zone": "../../etc/passwd"}, "time_zone"),
         ({"name": "a", "hosts": ["a.example"], "time_zone": "localtime"}, "time_zone"),
+        ({"name": "\u202ea", "hosts": ["a.example"]}, "name"),
         ({"name": "a", "hosts": ["a.example"], "max_paths": 0}, "max_paths"),
         ({"name": "a", "hosts": ["a.example"], "max_paths": True}, "max_paths"),
         ({"name": "a", "hosts": ["a.example"], "privacy": "none"}, "privacy"),
