@@ -190,7 +190,7 @@ async def test_cross_site_request_is_refused(bob: httpx.AsyncClient, path: str) 
     assert await status(bob) == 200
 
 
-async def test_head_asks_as_get_does(bob: httpx.AsyncClient, client: httpx.AsyncClient) -> None:
+async def test_head_equals_get(bob: httpx.AsyncClient, client: httpx.AsyncClient) -> None:
     for browser, expected in ((bob, 200), (client, 401)):
         answer = await browser.head("/api/session")
         assert answer.status_code == expected

@@ -67,7 +67,7 @@ def check(page: Page, look: str) -> None:
 
 
 @pytest.mark.parametrize("look", LOOKS)
-def test_everybody_can_use_every_page(
+def test_every_page_is_accessible(
     meet: Callable[..., Visitor], fresh: Process, mail_server: SmtpFake, look: str
 ) -> None:
     alice = meet(reduced_motion="reduce", **LOOKS[look])

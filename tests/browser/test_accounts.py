@@ -29,9 +29,7 @@ def fill(page: Page, say: Say, name: str, password: str, button: str) -> None:
 
 @pytest.mark.parametrize("javascript", [True, False], ids=["script", "plain"])
 @pytest.mark.parametrize("locale", ["en", "zh"])
-def test_from_the_setup_link_to_throwing_a_device_out(
-    fresh: Process, meet: Meet, locale: str, javascript: bool
-) -> None:
+def test_setup_link_sign_in_and_ending_a_device(fresh: Process, meet: Meet, locale: str, javascript: bool) -> None:
     say = partial(Locales().translate, locale)
     laptop = meet(locale=locale, java_script_enabled=javascript)
     page = laptop.tab(link_of(fresh))

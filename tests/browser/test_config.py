@@ -25,7 +25,7 @@ SCHEMA: dict[str, Any] = {
 
 
 @pytest.mark.slow
-def test_everybody_can_use_the_pages_of_the_configuration(meet: Callable[..., Visitor], fresh: Process) -> None:
+def test_configuration_pages_are_accessible(meet: Callable[..., Visitor], fresh: Process) -> None:
     look = "phone"
     alice = meet(reduced_motion="reduce", **LOOKS[look])
     page = alice.tab(link_of(fresh))

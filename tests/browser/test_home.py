@@ -19,7 +19,7 @@ def background(page: Page) -> int:
     return sum(int(part) for part in colour.removeprefix("rgb(").removesuffix(")").split(","))
 
 
-def test_a_visitor_sees_the_number_rise_live(url: str, meet: Meet) -> None:
+def test_home_page_shows_new_visits_live(url: str, meet: Meet) -> None:
     alice, bob = meet(), meet()
     first = alice.tab(url)
     expect(first.locator("#visits")).to_have_text("This is visit 1")

@@ -18,9 +18,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 @pytest.mark.slow
 @pytest.mark.parametrize("look", LOOKS)
-def test_everybody_can_use_the_pages_of_sites(
-    meet: Callable[..., Visitor], fresh: Process, look: str, tmp_path: Path
-) -> None:
+def test_site_pages_are_accessible(meet: Callable[..., Visitor], fresh: Process, look: str, tmp_path: Path) -> None:
     alice = meet(reduced_motion="reduce", **LOOKS[look])
     page = alice.tab(link_of(fresh))
     page.locator("#username").fill("alice")

@@ -48,7 +48,7 @@ async def test_a_test_mail_is_sent(capsys: pytest.CaptureFixture[str]) -> None:
         ("bob@example.com", {}, "was not sent"),
     ],
 )
-def test_what_is_wrong_is_said(
+def test_mail_error_is_printed(
     address: str, changes: dict[str, str], told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["send-test-mail", address, *arguments(9, **changes)]) == 2

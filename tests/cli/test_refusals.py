@@ -148,9 +148,7 @@ def test_production_refuses_an_insecure_key(key: str | None, bare: Path, capsys:
 
 
 @pytest.mark.parametrize("old", ["development-only-secret-key", SECRET, f"{KEY},{SECRET}"])
-def test_production_believes_no_insecure_key_of_former_days(
-    old: str, bare: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_production_refuses_insecure_old_keys(old: str, bare: Path, capsys: pytest.CaptureFixture[str]) -> None:
     line = refusal(capsys, "--environment", "production", "--secret-key", KEY, "--old-secret-keys", old)
     assert line.startswith("old_secret_keys (TALLYGATE_OLD_SECRET_KEYS): ")
 

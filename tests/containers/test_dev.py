@@ -64,7 +64,7 @@ def dev(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevC
         run(*compose, "down", "--volumes", "--timeout", "1")
 
 
-def test_dev_container_opens_installed(dev: DevContainer) -> None:
+def test_dev_container_has_its_dependencies(dev: DevContainer) -> None:
     assert dev.started["remoteUser"] == "dev"
     assert dev.started["remoteWorkspaceFolder"] == "/home/dev/tallygate"
     said = dev.exec("sh", "-c", "id -u; which python; make /home/dev/venv/dev.done; sudo id -u").stdout

@@ -27,7 +27,7 @@ async def test_every_visit_gets_its_own_number(client: httpx.AsyncClient) -> Non
     assert sorted(answer.json()["visits"] for answer in answers) == list(range(1, 51))
 
 
-async def test_the_page_says_it_in_a_sentence(client: httpx.AsyncClient) -> None:
+async def test_page_tells_the_number_in_a_sentence(client: httpx.AsyncClient) -> None:
     page = await client.get("/", headers=BROWSER)
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     assert ">This is visit 1</h1>" in page.text

@@ -67,7 +67,7 @@ def _command(folder: Path, session: int) -> str:
         return ""
 
 
-async def test_everybody_signs_in_by_both(service: Process) -> None:
+async def test_both_development_providers_sign_in(service: Process) -> None:
     home = service.url()
     async with (
         httpx.AsyncClient(base_url=home, verify=False, timeout=PATIENCE) as browser,

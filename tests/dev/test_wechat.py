@@ -137,7 +137,7 @@ async def test_the_page_pushes_expires_and_is_busy() -> None:
             assert simulator.api.tokens == {}
 
 
-async def test_tokens_throw_each_other_out_and_have_a_quota() -> None:
+async def test_new_token_invalidates_the_former_and_has_a_quota() -> None:
     clock = Clock()
     api = WeChatApi({"wx": "secret"}, clock, quotas={"/cgi-bin/tags/get": 1})
     transport = httpx.ASGITransport(api.app())

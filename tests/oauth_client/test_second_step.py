@@ -73,7 +73,7 @@ async def test_a_front_end_is_told_where_to_go_on(flow: OAuthFlow, bob: Cast) ->
     assert "Sign in" in (await flow.browser.get(answer.json()["next"])).text
 
 
-async def test_an_identity_that_is_unlinked_meanwhile_signs_nobody_in(
+async def test_identity_unlinked_meanwhile_does_not_sign_in(
     service: Running, flow: OAuthFlow, bob: Cast, provider: FakeOpenId, clock: Clock
 ) -> None:
     await flow.sign_in()

@@ -102,7 +102,7 @@ async def test_ready_says_no_while_stopping_but_requests_are_answered(service: R
     assert (await service.client.get("/")).status_code == 200
 
 
-async def test_a_service_that_cannot_count_any_more_asks_to_be_started_again(
+async def test_live_fails_when_counting_has_stopped(
     make_settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async def broken(tally: Tally) -> None:

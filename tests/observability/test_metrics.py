@@ -116,7 +116,7 @@ async def test_unset_token_hides_metrics(make_settings: Callable[..., Settings])
         assert (await service.client.get("/metrics", headers={"Authorization": "Bearer "})).status_code == 404
 
 
-async def test_a_port_of_its_own_needs_no_token_and_closes_with_the_service(
+async def test_metrics_port_needs_no_token_and_closes_with_the_service(
     make_settings: Callable[..., Settings],
 ) -> None:
     port = free_port()

@@ -42,7 +42,7 @@ async def test_keys_rotate(make_settings: Callable[..., Settings], session_store
         assert await check(service, second) == 200
 
 
-async def test_during_a_rolling_update_nobody_is_signed_out_where_the_new_key_verifies_before_it_signs(
+async def test_rolling_update_signs_no_user_out_if_the_new_key_verifies_first(
     make_settings: Callable[..., Settings],
 ) -> None:
     """Old and new pods at the same time, in each of the three steps that docs/deploy.md tells."""

@@ -86,7 +86,7 @@ def test_start_during_a_kill_succeeds(folder: Path) -> None:
             assert answered(folder)
 
 
-async def test_a_killed_supervisor_takes_its_server_along_and_both_are_revived(folder: Path) -> None:
+async def test_killed_supervisor_stops_its_server_and_both_restart(folder: Path) -> None:
     embedded = Embedded(folder)
     embedded.hold()
     async with Store(Single(embedded.url, 5, prepare=embedded.revive), 5) as store:
@@ -187,7 +187,7 @@ def test_a_missing_server_is_said_in_one_line(folder: Path, monkeypatch: pytest.
     assert not folder.exists()
 
 
-def test_an_installed_server_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_installed_server_binary_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     monkeypatch.setenv("PATH", str(tmp_path))
     (tmp_path / "redis-server").touch(0o755)

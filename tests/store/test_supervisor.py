@@ -186,7 +186,7 @@ def run_supervisor(folder: Path, server: str | None = None) -> "subprocess.Popen
     return subprocess.Popen([sys.executable, "-c", RUN, str(folder), server or server_binary()], cwd=ROOT)
 
 
-def test_a_supervisor_mends_starts_again_and_leaves_with_the_last_user(folder: Path) -> None:
+def test_supervisor_repairs_restarts_and_exits_after_the_last_user(folder: Path) -> None:
     os.truncate(aof(folder), aof(folder).stat().st_size - 5)
     with a_user(folder), client(folder) as asked:
         running = run_supervisor(folder)

@@ -43,7 +43,7 @@ async def test_a_form_of_another_user_changes_nothing(
     assert (await browser.post(action, data=form.fields | typed)).status_code != 409
 
 
-async def test_signing_out_and_the_language_are_anybodys(service: Running, cast: Cast) -> None:
+async def test_sign_out_and_language_forms_work_for_any_user(service: Running, cast: Cast) -> None:
     browser = await signed_in(service, "alice")
     forms = {each.action: each.fields for each in Forms((await browser.get("/account")).text).forms}
     assert {action for action, fields in forms.items() if FORM_USER not in fields} == SENT_BY_ANYBODY

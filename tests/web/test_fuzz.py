@@ -130,7 +130,7 @@ def test_every_request_is_answered_whatever_its_headers_hold(
     assert [answer[:3] < b"500" for answer in answers] == [True, True]
 
 
-def test_after_all_that_it_still_runs(url: str) -> None:
+def test_service_survives_the_fuzzing(url: str) -> None:
     assert get(f"{url}/live").status_code == 200
 
 

@@ -65,13 +65,13 @@ def test_a_redirect_and_a_refused_body_have_them_too(body: bytes, status: int, b
     assert EVERYWHERE.items() <= dict(answer.headers).items()
 
 
-def test_every_answer_has_a_name_of_its_own(browser: httpx.Client) -> None:
+def test_every_response_has_a_unique_request_id(browser: httpx.Client) -> None:
     names = {browser.get("/live").headers["x-request-id"] for _ in range(50)}
     assert len(names) == 50
     assert all(re.fullmatch("[0-9a-f]{16}", name) for name in names)
 
 
-def test_a_name_that_the_client_chooses_is_not_taken_over(browser: httpx.Client) -> None:
+def test_request_id_of_the_client_is_ignored(browser: httpx.Client) -> None:
     assert browser.get("/live", headers={"X-Request-ID": "chosen"}).headers["x-request-id"] != "chosen"
 
 
@@ -86,7 +86,7 @@ def test_the_content_security_policy_allows_nothing_by_default(browser: httpx.Cl
 
 
 @pytest.mark.parametrize(("scheme", "expected"), [("http", None), ("https", "max-age=31536000")])
-async def test_https_is_insisted_on_only_over_https(scheme: str, expected: str | None, service: Running) -> None:
+async def test_hsts_is_sent_only_over_https(scheme: str, expected: str | None, service: Running) -> None:
     async with service.another_client(base_url=f"{scheme}://tallygate.test") as client:
         for path in ("/", "/nowhere"):
             answer = await client.get(path)

@@ -84,7 +84,7 @@ async def test_only_allowed_hosts_are_answered_where_they_are_set(make_settings:
         assert (await service.client.get("/live", headers={"Host": "10.1.2.3"})).status_code == 200
 
 
-async def test_many_hosts_are_no_burden(make_settings: Callable[..., Settings]) -> None:
+async def test_many_hosts_use_bounded_memory(make_settings: Callable[..., Settings]) -> None:
     async with running(make_settings()) as service:
         for number in range(200):
             answer = await service.client.get("/live", headers={"Host": f"{number}.example"})

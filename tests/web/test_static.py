@@ -55,11 +55,11 @@ async def test_the_pages_name_files_by_their_version(client: httpx.AsyncClient) 
         "a" * 5000,
     ],
 )
-async def test_anything_else_is_not_there(path: str, client: httpx.AsyncClient) -> None:
+async def test_other_static_paths_are_not_found(path: str, client: httpx.AsyncClient) -> None:
     assert (await client.get(f"/static/{path}")).status_code == 404
 
 
-async def test_the_folder_itself_is_not_there(client: httpx.AsyncClient) -> None:
+async def test_static_folder_is_not_found(client: httpx.AsyncClient) -> None:
     assert (await client.get("/static")).status_code == 404
 
 

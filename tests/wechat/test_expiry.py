@@ -50,7 +50,7 @@ async def test_forty_requests_at_expiry_cause_one_refresh(
     assert wechat.count(STABLE) == 2
 
 
-async def test_dead_holder_in_the_margin_fails_nobody(
+async def test_dead_lock_holder_fails_no_call_within_the_margin(
     service: Running, elsewhere: Running, wechat: WeChatApi, clock: Clock
 ) -> None:
     await ask(service, number=1)
@@ -105,7 +105,7 @@ async def test_token_that_lives_shorter_than_the_margin_is_refreshed_at_half_its
 
 
 @pytest.mark.slow
-async def test_day_takes_twelve_to_fourteen_tokens_and_fails_nobody(
+async def test_one_day_takes_twelve_to_fourteen_tokens_without_failures(
     wechat_settings: Settings, wechat: WeChatApi, clock: Clock
 ) -> None:
     """Ten services over four workers, every four minutes: less than the margin."""

@@ -38,7 +38,7 @@ async def both(service: Running, cast: Cast) -> tuple[httpx.AsyncClient, httpx.A
 
 
 @pytest.mark.parametrize("act", [form("", action="disable"), form("", action="remove-admin"), ACTS["api"]])
-async def test_of_two_administrators_who_remove_each_other_one_remains(
+async def test_concurrent_removals_of_two_administrators_leave_one(
     both: tuple[httpx.AsyncClient, httpx.AsyncClient], service: Running, cast: Cast, act: Act
 ) -> None:
     alice, charlie = both

@@ -135,7 +135,7 @@ async def test_nobody_else_gets_a_mail_and_the_answer_is_the_same(
         "a" * 250 + "@b.example", "x" * 300, "bob\x00", "<bob@example.com>", "@", "bob@",
     ],
 )  # fmt: skip
-async def test_what_is_no_name_and_no_address_is_refused(service: Running, login: str) -> None:
+async def test_text_that_is_neither_name_nor_address_is_refused(service: Running, login: str) -> None:
     page = await forgotten(service, login)
     assert page.status_code == 400
     assert error_at(page, "login")

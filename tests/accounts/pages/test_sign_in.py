@@ -70,7 +70,7 @@ def without_name(page: httpx.Response, name: str) -> str:
     return page.text.replace(f'value="{name}"', "")
 
 
-async def test_wrong_unknown_and_disabled_look_the_same(
+async def test_failed_sign_in_does_not_tell_the_reason(
     service: Running, cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await service.state["accounts"].set_disabled(cast.charlie.id, True)

@@ -43,7 +43,7 @@ async def test_sign_up_is_closed_by_default(client: httpx.AsyncClient) -> None:
     assert await status(client) == 401
 
 
-async def test_an_invitation_is_no_way_in_where_it_is_closed(start: Start) -> None:
+async def test_invitation_is_refused_if_sign_up_is_closed(start: Start) -> None:
     async with start(registration="invitation") as service:
         link = await invitation(service)
     async with start() as service:

@@ -149,7 +149,7 @@ async def test_an_authenticator_that_does_not_count_signs_in_again_and_again(
         assert (await by_passkey(visitor(service), key)).status_code == 303
 
 
-async def test_a_password_alone_is_no_way_around_a_passkey(
+async def test_password_alone_does_not_replace_a_passkey(
     service: Running, bob: httpx.AsyncClient, key: Authenticator
 ) -> None:
     browser = visitor(service)
@@ -201,7 +201,7 @@ async def test_passkey_reauthenticates(
     assert [one["name"] for one in (await bob.get("/api/account/tokens")).json()] == ["backup"]
 
 
-async def test_a_disabled_user_has_no_way_in(service: Running, cast: Cast, key: Authenticator) -> None:
+async def test_disabled_user_cannot_sign_in_with_a_passkey(service: Running, cast: Cast, key: Authenticator) -> None:
     await service.state["accounts"].set_disabled(cast.bob.id, True)
     assert (await by_passkey(visitor(service), key)).status_code == 401
 

@@ -206,7 +206,7 @@ async def test_the_proof_of_a_user_with_a_second_factor_is_password_and_code(
     assert codes
 
 
-async def test_an_administrator_takes_second_factors_away(
+async def test_administrator_removes_second_factors(
     service: Running, cast: Cast, bob: httpx.AsyncClient, clock: Clock
 ) -> None:
     await set_up_app(bob, clock)
@@ -269,7 +269,7 @@ async def test_a_reset_link_leaves_the_second_factor(
     assert answer.headers["location"].startswith("/sign-in/second-factor")
 
 
-async def test_a_users_second_factor_is_no_way_for_cookies_of_the_former_app(start: Start, clock: Clock) -> None:
+async def test_legacy_cookie_does_not_skip_the_second_factor(start: Start, clock: Clock) -> None:
     secret = "the former app's key"
     async with start(legacy_flask_secret=secret, legacy_user_key="user") as service:
         await make_cast(service)
