@@ -23,7 +23,8 @@ from app.signing_keys.signing_keys import SigningKeys
 from app.web.fast_path import StaticHeaders
 
 MAX_CACHED_IDENTITIES = 20_000
-NO_STORE = (b"cache-control", b"no-store")
+NOT_CACHED = ((b"cache-control", b"no-store"), (b"vary", b"Cookie, Authorization, Accept, Accept-Language"))
+"""A cache that ignores no-store still has to tell users apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class IdentityCache:
         self._issuer = issuer
         self._clock = clock
         self._cache: dict[tuple[str, str], CachedIdentity] = {}
-        self._anonymous = StaticHeaders(*identity_headers(None, (), b""), NO_STORE, security=False)
+        self._anonymous = StaticHeaders(*identity_headers(None, (), b""), *NOT_CACHED, security=False)
 
     @property
     def anonymous(self) -> StaticHeaders:
@@ -80,7 +81,7 @@ class IdentityCache:
             groups=frozenset(identity.groups),
             signed_in_at=_signed_in_at(caller),
         )
-        head = StaticHeaders(*self._headers(identity, host, ring), NO_STORE, security=False)
+        head = StaticHeaders(*self._headers(identity, host, ring), *NOT_CACHED, security=False)
         known = CachedIdentity(caller.user, caller.session, subject, head, self._clock() + TOKEN_RENEWAL)
         if len(self._cache) >= MAX_CACHED_IDENTITIES:
             self._cache.clear()

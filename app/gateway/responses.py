@@ -7,7 +7,7 @@ import orjson
 from starlette.types import Scope
 
 from app.gateway.identity import is_navigation, is_program
-from app.gateway.identity_cache import NO_STORE
+from app.gateway.identity_cache import NOT_CACHED
 from app.gateway.original_request import OriginalRequest
 from app.gateway.rules import Effect
 from app.server.security_headers import with_security
@@ -20,7 +20,6 @@ from app.web.templating import Pages
 STATIC_FOLDER = "/.tallygate"
 """Prefix of `/static/...` in pages at a protected host."""
 MAX_NEXT_BYTES = 8192
-VARY = (b"vary", b"Cookie, Authorization, Accept, Accept-Language")
 
 
 class NotSignedIn(Problem):
@@ -75,7 +74,7 @@ def refused(
     url = start_url(original, again)
     if navigation:
         return StaticHeaders(
-            *with_security([(b"location", url.encode()), NO_STORE, VARY, *([] if redirects else [challenge(scope)])]),
+            *with_security([(b"location", url.encode()), *NOT_CACHED, *([] if redirects else [challenge(scope)])]),
             status=302 if redirects else 401,
             security=False,
         ), b""
@@ -111,7 +110,7 @@ def problem(
         kind = b"application/problem+json"
         body = orjson.dumps({name: value for name, value in document.items() if value is not None})
     own = [(name.lower().encode(), value.encode()) for name, value in error.headers.items()]
-    headers: RawHeaders = [(b"content-type", kind), NO_STORE, VARY, *own, *extra]
+    headers: RawHeaders = [(b"content-type", kind), *NOT_CACHED, *own, *extra]
     return StaticHeaders(*with_security(headers), status=error.status, security=False), body
 
 

@@ -58,6 +58,7 @@ async def test_signed_in_user_passes_with_every_identity_header_once_and_no_body
         assert [len(answer.headers.get_list(name)) for name in IDENTITY] == [1] * len(IDENTITY)
         assert answer.headers["remote-user"] == answer.headers["x-auth-request-user"] == "bob"
         assert answer.headers["cache-control"] == "no-store"
+        assert answer.headers["vary"].startswith("Cookie, Authorization")
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
