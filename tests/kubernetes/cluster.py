@@ -1,6 +1,8 @@
 """A real Kubernetes API server and its etcd as processes on the loopback interface: no node, and no controller."""
 
 import json
+import os
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -8,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -21,16 +24,21 @@ NO_CONTROLLER = "StorageObjectInUseProtection,DefaultStorageClass"
 
 
 class Cluster:
-    """What `kubectl` says to the API server, as an administrator."""
+    """What `kubectl` says to the API server, as the holder of a token: an administrator."""
 
-    def __init__(self, program: str, folder: Path, url: str) -> None:
+    def __init__(self, program: str, folder: Path, url: str, token: str = TOKEN) -> None:
+        self._place = (program, folder, url)
         self._command = [
-            program, "--server", url, "--token", TOKEN,
+            program, "--server", url, "--token", token,
             "--certificate-authority", str(folder / "certificates" / "apiserver.crt"),
             "--cache-dir", str(folder / "cache"),
         ]  # fmt: skip
         self._program = program
         self._environment = {"HOME": str(folder), "PATH": "/usr/bin:/bin"}
+
+    def of(self, token: str) -> "Cluster":
+        """The same server for somebody else."""
+        return Cluster(*self._place, token)
 
     def ask(self, *arguments: str | Path, stdin: list[Document] | None = None) -> subprocess.CompletedProcess[str]:
         text = None if stdin is None else yaml.safe_dump_all(stdin)
@@ -66,9 +74,22 @@ class Cluster:
         return {(words[-3], words[-1]) for words in map(str.split, lines)}
 
 
+def programs() -> tuple[Path, str]:
+    """(the folder with kube-apiserver and etcd, kubectl); skips the test where they are missing."""
+    binaries = os.environ.get("KUBE_BIN")
+    if not binaries:
+        pytest.skip("KUBE_BIN names no folder with kube-apiserver and etcd: see docs/develop.md")
+    folder = Path(binaries).resolve()
+    kubectl = shutil.which("kubectl", path=f"{folder}{os.pathsep}{os.environ['PATH']}")
+    missing = [name for name in ("kube-apiserver", "etcd") if not os.access(folder / name, os.X_OK)]
+    if missing or kubectl is None:
+        pytest.skip(f"not in {folder}: {', '.join(missing) or 'kubectl'}")
+    return folder, kubectl
+
+
 @contextmanager
-def cluster(binaries: Path, kubectl: str, folder: Path) -> Iterator[Cluster]:
-    """The API server of these binaries; custom resources as `crds/` beside them defines them."""
+def cluster(binaries: Path, kubectl: str, folder: Path, **flags: Any) -> Iterator[Cluster]:
+    """The API server of these binaries with more flags; custom resources as `crds/` beside them defines them."""
     port, etcd, peer = free_ports(3)
     client, other = f"http://127.0.0.1:{etcd}", f"http://127.0.0.1:{peer}"
     folder.joinpath("users.csv").write_text(f"{TOKEN},admin,admin,system:masters\n")
@@ -86,7 +107,7 @@ def cluster(binaries: Path, kubectl: str, folder: Path) -> Iterator[Cluster]:
             cert_dir=folder / "certificates", token_auth_file=folder / "users.csv", authorization_mode="RBAC",
             service_cluster_ip_range="10.0.0.0/24", service_account_issuer="https://kubernetes.default.svc",
             service_account_key_file=folder / "key.pem", service_account_signing_key_file=folder / "key.pem",
-            disable_admission_plugins=NO_CONTROLLER,
+            disable_admission_plugins=NO_CONTROLLER, **flags,
         ))  # fmt: skip
         found = Cluster(kubectl, folder, f"https://127.0.0.1:{port}")
         deadline = time.monotonic() + 3 * PATIENCE

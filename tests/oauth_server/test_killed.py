@@ -1,9 +1,9 @@
-"""kill -9 of the service or of its store amid exchanges of codes and refreshes."""
+"""kill -9 of the service or of its store amid exchanges of codes, refreshes, pushed requests and device codes."""
 
 import json
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -21,7 +21,12 @@ from tests.oauth_server.conftest import BACK, CHALLENGE, SECRET, VERIFIER
 
 pytestmark = pytest.mark.slow
 COUNT = 6
-APP = {"secret": SECRET, "redirect_uris": [BACK], "first_party": True}
+APP = {"secret": SECRET, "redirect_uris": [BACK], "first_party": True, "device": True}
+QUERY = {
+    "client_id": "app", "redirect_uri": BACK, "response_type": "code", "scope": "openid",
+    "code_challenge": CHALLENGE, "code_challenge_method": "S256",
+}  # fmt: skip
+DEVICE = "urn:ietf:params:oauth:grant-type:device_code"
 
 
 @pytest.fixture
@@ -38,20 +43,38 @@ class Service:
         self._folder, self._port = folder, str(free_port())
         self._settings = {"redis_url": store.url, "registration": "open", "clients": json.dumps({"app": APP})}
         self._settings["public_url"] = self.url = f"http://127.0.0.1:{self._port}"
+        self._cookies = httpx.Cookies()
 
     def running(self) -> AbstractContextManager[Process]:
         return process(self._folder, port=self._port, **self._settings)
 
-    def codes(self) -> list[str]:
-        query = {
-            "client_id": "app", "redirect_uri": BACK, "response_type": "code", "scope": "openid",
-            "code_challenge": CHALLENGE, "code_challenge_method": "S256",
-        }  # fmt: skip
-        with httpx.Client(base_url=self.url) as browser:
-            form = {"username": f"u{time.monotonic_ns() % 10**12}", "password": PASSWORD}
-            assert browser.post("/sign-up", data=form).status_code == 303
-            backs = [browser.get("/oauth2/authorize", params=query).headers["location"] for _ in range(COUNT)]
-        return [httpx.URL(back).params["code"] for back in backs]
+    def sign_up(self) -> None:
+        answer = httpx.post(f"{self.url}/sign-up", data={"username": "bob", "password": PASSWORD})
+        assert answer.status_code == 303
+        self._cookies = answer.cookies
+
+    def code(self) -> str:
+        code = self._code(QUERY)
+        assert code is not None
+        return code
+
+    def pushed(self) -> str:
+        answer = httpx.post(f"{self.url}/oauth2/par", data=QUERY, auth=("app", SECRET))
+        return str(answer.json()["request_uri"])
+
+    def authorize(self, request_uri: str) -> str | None:
+        return self._code({"client_id": "app", "request_uri": request_uri})
+
+    def device_code(self) -> str:
+        """One that the user has allowed."""
+        form, auth = {"scope": "openid"}, ("app", SECRET)
+        begun = httpx.post(f"{self.url}/oauth2/device_authorization", data=form, auth=auth).json()
+        allowed = {"user_code": begun["user_code"], "answer": "allow"}
+        assert httpx.post(f"{self.url}/device", data=allowed, cookies=self._cookies).status_code == 200
+        return str(begun["device_code"])
+
+    def poll(self, device_code: str) -> dict[str, str] | None:
+        return self._tokens({"grant_type": DEVICE, "device_code": device_code})
 
     def redeem(self, code: str) -> dict[str, str] | None:
         form = {"grant_type": "authorization_code", "code": code, "redirect_uri": BACK, "code_verifier": VERIFIER}
@@ -59,6 +82,16 @@ class Service:
 
     def refresh(self, refresh_token: str) -> dict[str, str] | None:
         return self._tokens({"grant_type": "refresh_token", "refresh_token": refresh_token})
+
+    def _code(self, query: dict[str, str]) -> str | None:
+        """None for an error page, or no answer."""
+        url = f"{self.url}/oauth2/authorize"
+        try:
+            response = httpx.get(url, params=query, cookies=self._cookies, timeout=PATIENCE, verify=False)
+        except httpx.TransportError:
+            return None
+        assert response.status_code in {303, 400, 503}, response.text
+        return httpx.URL(response.headers["location"]).params["code"] if response.status_code == 303 else None
 
     def _tokens(self, form: dict[str, str]) -> dict[str, str] | None:
         """None for an error, or no answer."""
@@ -72,19 +105,23 @@ class Service:
 
 
 @pytest.mark.parametrize("killed", ["service", "store"])
-def test_codes_are_single_use_and_families_persist(short_folder: Path, store: Valkey, killed: str) -> None:
+def test_what_is_good_once_is_good_once_and_families_persist(short_folder: Path, store: Valkey, killed: str) -> None:
     service = Service(short_folder / "service", store)
     with service.running() as first:
         first.url()
-        used, codes = service.codes(), service.codes()
+        service.sign_up()
+        used, codes = [service.code() for _ in range(COUNT)], [service.code() for _ in range(COUNT)]
+        requests, devices = [service.pushed() for _ in range(COUNT)], [service.device_code() for _ in range(COUNT)]
+        once: list[tuple[Callable[[str], object], str]] = [(service.redeem, code) for code in codes]
+        once += [(service.authorize, uri) for uri in requests] + [(service.poll, code) for code in devices]
         tokens = [each["refresh_token"] for each in map(service.redeem, used) if each is not None]
         assert len(tokens) == COUNT
         started = time.monotonic()
         with ThreadPoolExecutor(4) as pool:
-            redeemed = [pool.submit(service.redeem, code) for code in codes[::2]]
+            taken = [pool.submit(take, code) for take, code in once[::2]]
             refreshed = [pool.submit(service.refresh, token) for token in tokens]
-            redeemed += [pool.submit(service.redeem, code) for code in codes[1::2]]
-            until(lambda: sum(each.done() for each in (*redeemed, *refreshed)) >= COUNT)
+            taken += [pool.submit(take, code) for take, code in once[1::2]]
+            until(lambda: sum(each.done() for each in taken) + sum(each.done() for each in refreshed) >= 2 * COUNT)
             if killed == "store":
                 store.kill()
             else:
@@ -100,7 +137,7 @@ def test_codes_are_single_use_and_families_persist(short_folder: Path, store: Va
                 assert again is not None
             if before is not None and again is not None:
                 assert again["refresh_token"] == before["refresh_token"]
-        for code, answer in zip([*codes[::2], *codes[1::2]], redeemed, strict=True):
-            assert answer.result() is None or service.redeem(code) is None
-            service.redeem(code)
-            assert service.redeem(code) is None
+        for (take, code), taking in zip([*once[::2], *once[1::2]], taken, strict=True):
+            assert taking.result() is None or take(code) is None
+            take(code)
+            assert take(code) is None
