@@ -152,7 +152,7 @@ async def save_changes(request: Request[SitesState], site: Site, changes: SiteCh
             await store.claim_hosts(site.id, new.compare_hosts - site.compare_hosts)
             known.forget(site)
             if new.retention_days != site.retention_days:
-                await apply_retention(request.state["store"], new, request.state["clock"]())
+                await apply_retention(request.state["store"], new)
             return await known.get(site.id) or new
         known.forget(site)
         latest = await known.get(site.id)

@@ -26,14 +26,11 @@ async def remove_counts(store: Store, site: Site, now: float) -> None:
     await store.idempotent("UNLINK", keys.site_counts(site.bucket, site.id, "names"))
 
 
-async def apply_retention(store: Store, site: Site, now: float) -> None:
+async def apply_retention(store: Store, site: Site) -> None:
     """Applies the present retention to days that were counted under another one."""
     stats, place = StatsStore(store), cached_zone(site.time_zone)
     blocks = -(-await stats.known_paths(site) // PAGES_IN_DAY_BLOCK)
-    counted = [from_compact(f"{month}01") for month in await stats.months(site)]
-    if not counted:
-        return
-    for day in await stats.days(site, min(counted), day_of(now, place)):
+    for day in await stats.all_days(site):
         ends = day_begins(day, place) + (site.retention_days + 1) * 86_400
         parts = (f"top:{compact(day)}", *(f"d:{compact(day)}:{block}" for block in range(blocks)))
         names = [keys.site_counts(site.bucket, site.id, part) for part in parts]
@@ -49,7 +46,7 @@ async def _parts(stats: StatsStore, store: Store, site: Site, now: float) -> Ite
     began = day_of(site.created, cached_zone(site.time_zone)) - timedelta(days=1)
     counted = [from_compact(f"{month}01") for month in await stats.months(site)]
     of_months = sorted({*months(began, today), *counted})
-    of_days = {*days(began, today), *(await stats.days(site, min(of_months), today))}
+    of_days = {*days(began, today), *(await stats.all_days(site))}
     imports = await store.idempotent("HKEYS", keys.site_counts(site.bucket, site.id, "imports"))
     return _names(of_months, sorted(of_days), paths, [name.decode() for name in imports])
 

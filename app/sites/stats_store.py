@@ -10,7 +10,7 @@ import orjson
 
 from app.sites.counting_script import MAX_RECENT_HITS, PACKED, PAGES_IN_BLOCK, PAGES_IN_DAY_BLOCK
 from app.sites.models import Site
-from app.sites.site_calendar import compact
+from app.sites.site_calendar import compact, from_compact, next_month
 from app.store import keys
 from app.store.client import Store
 
@@ -58,6 +58,12 @@ class StatsStore:
                 if first <= day <= last:
                     found[day] = Count(int(number), int(unique.get(field, 0)))
         return found
+
+    async def all_days(self, site: Site) -> dict[date, Count]:
+        """Days with visits or events, in order; imports may have some that are to come."""
+        counted = [from_compact(f"{month}01") for month in await self.months(site)]
+        found = await self.days(site, min(counted), next_month(max(counted))) if counted else {}
+        return dict(sorted(found.items()))
 
     async def months(self, site: Site) -> dict[str, Count]:
         """All months with visits, by YYYYMM."""

@@ -22,6 +22,8 @@ async def test_removal_deletes_all_keys_for_good(desk: Desk, server: Valkey) -> 
         ]
         headers = {"Authorization": f"Bearer {token}"}
         assert (await desk.owner.post(f"/g/{site}/api/v0/count", json={"hits": hits}, headers=headers)).is_success
+        rows = "path,visits,visitors,date\n/x,5,1,1950-01-01\n/y,1,1,2800-05-05\n"
+        assert (await desk.owner.post(f"/api/sites/{site}/imports", content=rows)).is_success
         assert b'"name":"click"' in (await desk.owner.get(f"/api/sites/{site}/export?format=jsonl")).content
         assert (await desk.owner.delete(f"/api/sites/{site}")).status_code == 204
         late = await desk.visitor().get(f"/c/{site}?p=/a")

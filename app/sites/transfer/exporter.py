@@ -3,13 +3,12 @@
 import csv
 import io
 from collections.abc import AsyncIterator, Sequence
-from datetime import date
 
 import orjson
 
 from app.sites.counting_script import PAGES_IN_BLOCK, PAGES_IN_DAY_BLOCK
 from app.sites.models import Site, settings_of
-from app.sites.site_calendar import compact, from_compact, months, next_month
+from app.sites.site_calendar import compact
 from app.sites.stats_store import Count, StatsStore
 
 COLUMNS = ("path", "visits", "visitors", "date")
@@ -30,7 +29,7 @@ async def json_lines(store: StatsStore, site: Site) -> AsyncIterator[bytes]:
             orjson.dumps({"path": path, "visits": visits, "visitors": visitors, "date": day or None}) + b"\n"
             for path, visits, visitors, day in lines
         )
-    for day in await _days(store, site):
+    for day in await store.all_days(site):
         for kind, names in (await store.lists(site, [day])).items():
             for name, count in names.items():
                 entry = {"list": kind, "name": name, "visits": count.visits, "visitors": count.visitors}
@@ -45,36 +44,23 @@ async def _lines(store: StatsStore, site: Site) -> AsyncIterator[list[Line]]:
     totals = await store.totals(site)
     visitors_left = totals.get("visitors", 0)
     without_page = totals.get("visits", 0) - sum(count.visits for count in left.values())
-    found = await _days(store, site)
-    counts = await store.days(site, min(found), max(found)) if found else {}
-    for day in found:
+    for day, of_day in (await store.all_days(site)).items():
         pages = await store.pages(site, [f"d:{compact(day)}"], PAGES_IN_DAY_BLOCK)
         for page, count in pages.items():
             left[page] = Count(
                 left.get(page, Count()).visits - count.visits, left.get(page, Count()).visitors - count.visitors
             )
-        visitors = counts[day].visitors if day in counts else 0
-        visitors_left -= visitors
+        visitors_left -= of_day.visitors
         others = pages.pop(0, Count()).visits
         lines = [(names[page], count.visits, count.visitors, day.isoformat()) for page, count in sorted(pages.items())]
-        if others or visitors:
-            lines.append(("", others, visitors, day.isoformat()))
+        if others or of_day.visitors:
+            lines.append(("", others, of_day.visitors, day.isoformat()))
         yield lines
     without_page += left.pop(0, Count()).visits
     rest = [(names[page], c.visits, max(c.visitors, 0), "") for page, c in sorted(left.items()) if c.visits > 0]
     if visitors_left > 0 or without_page > 0:
         rest.append(("", max(without_page, 0), max(visitors_left, 0), ""))
     yield rest
-
-
-async def _days(store: StatsStore, site: Site) -> list[date]:
-    """Days with visits, from the first to the last."""
-    counted = sorted(from_compact(f"{month}01") for month in await store.months(site))
-    if not counted:
-        return []
-    last = next_month(counted[-1])
-    spanned = list(months(counted[0], last))
-    return sorted(await store.days(site, spanned[0], last))
 
 
 def _csv(rows: Sequence[tuple[object, ...]]) -> bytes:
