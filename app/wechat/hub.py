@@ -39,11 +39,7 @@ class Hub:
         """A call of the API with a JSON response. Raises WeChatProblem, NoToken."""
 
         async def ask(token: str) -> dict[str, Any]:
-            try:
-                return await self._api.ask(method, path, document, {**query, "access_token": token})
-            except WeChatProblem as problem:
-                self.count(path, problem.status)
-                raise
+            return await self._ask(method, path, document, {**query, "access_token": token})
 
         answer = await with_token(self.access_token, ask, errcode_of, reads=method == "GET")
         self.count(path, errcode_of(answer))
@@ -58,11 +54,21 @@ class Hub:
         who = {
             "grant_type": "client_credential", "appid": account.appid, "secret": account.secret.get_secret_value()
         }  # fmt: skip
+        path = "cgi-bin/stable_token" if account.token_api == "stable" else "cgi-bin/token"  # noqa: S105  an API's name
         if account.token_api == "stable":  # noqa: S105  the name of an API
-            answer = await self._api.ask("POST", "cgi-bin/stable_token", who | {"force_refresh": force}, {})
+            answer = await self._ask("POST", path, who | {"force_refresh": force}, {})
         else:
-            answer = await self._api.ask("GET", "cgi-bin/token", None, who)
+            answer = await self._ask("GET", path, None, who)
+        self.count(path, errcode_of(answer))
         return token_of(answer, "access_token")
+
+    async def _ask(self, method: str, path: str, document: Any, query: dict[str, str]) -> dict[str, Any]:
+        """Counts a response that is not usable."""
+        try:
+            return await self._api.ask(method, path, document, query)
+        except WeChatProblem as problem:
+            self.count(path, problem.status)
+            raise
 
     async def _fetch_ticket(self, _: bool) -> tuple[str, float]:
         return token_of(await self.call("GET", "cgi-bin/ticket/getticket", type="jsapi"), "ticket")

@@ -144,7 +144,14 @@ async def test_administrators_see_and_refresh(
     await program.get("/wechat/shop/cgi-bin/user/info?openid=o1")
     refreshed = (await alice.post("/api/wechat/shop/refresh")).json()
     assert (refreshed["expires"], refreshed["age"]) == (clock() + 7200, 0)
-    assert refreshed["calls"] == [{"path": "cgi-bin/user/info", "errcode": 45009, "count": 1}]
+    assert refreshed["calls"] == [
+        {"path": "cgi-bin/stable_token", "errcode": 0, "count": 3},  # fetched; asked for another one; forced
+        {"path": "cgi-bin/user/info", "errcode": 45009, "count": 1},
+    ]
     assert refreshed["quota_errors"] == 1
+    wechat.errors["/cgi-bin/stable_token"] = [45009]
+    assert (await alice.post("/api/wechat/shop/refresh")).status_code == 503
+    first, _ = (await alice.get("/api/wechat")).json()
+    assert (first["errcode"], first["quota_errors"]) == (45009, 2)
     bob = await signed_in(service, "bob")
     assert (await bob.get("/api/wechat")).status_code == 403

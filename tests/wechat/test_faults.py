@@ -72,7 +72,7 @@ async def test_unusable_answer_is_reported_and_counted(
             assert (found.status_code, found.headers["content-type"]) == (status, "application/problem+json")
             assert "raw" not in found.text
             totals = await service.state["wechat_counts"].totals()
-            assert totals == {("shop", "cgi-bin/user/info", status): 1}
+            assert totals == {("shop", "cgi-bin/stable_token", 0): 1, ("shop", "cgi-bin/user/info", status): 1}
 
 
 async def test_media_that_break_off_end_the_connection_and_are_counted(make_settings: Callable[..., Settings]) -> None:
