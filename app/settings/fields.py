@@ -75,8 +75,8 @@ class Settings(SessionSettings, HookSettings, MailSettings, PageSettings, Runtim
     )
     old_secret_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         (),
-        description="Former secret keys, and the next one, separated by commas, or as a JSON list (keys with commas): "
-        "they verify, and do not sign.",
+        description="Former secret keys, and the next one, separated by commas or lines, or as a JSON list (keys with "
+        "commas): they verify, and do not sign.",
     )
     registration: Literal["closed", "invitation", "open"] = Field(
         "closed", description="Who may sign up: no one, people with an invitation link, or everyone."
@@ -218,10 +218,10 @@ class Settings(SessionSettings, HookSettings, MailSettings, PageSettings, Runtim
     )
     @classmethod
     def _split(cls, value: object) -> object:
-        """Parts separated by commas; a JSON list where a part has a comma, or spaces around it."""
+        """Parts separated by commas or lines; a JSON list where a part has a comma, or spaces around it."""
         if not isinstance(value, str) or value.startswith('["'):
             return cls._tables(value)
-        return [part.strip() for part in value.split(",") if part.strip()]
+        return [part.strip() for part in value.replace("\n", ",").split(",") if part.strip()]
 
     @field_validator("clients", "oauth", "rate_limits", "rules", "services", "wechat", "wechat_platform", mode="before")
     @classmethod

@@ -10,6 +10,8 @@ from dotenv import dotenv_values
 
 PREFIX = "TALLYGATE_"
 CONFIG_VARIABLE = "TALLYGATE_CONFIG"
+ENCODING = "utf-8-sig"
+"""Windows' editors begin a file with a byte order mark: it is no part of a name or a secret."""
 # Kubernetes describes a Service called "tallygate", or "tallygate-redis", to every pod by variables such as
 # TALLYGATE_SERVICE_HOST=10.0.0.7, TALLYGATE_PORT_8000_TCP_ADDR=10.0.0.7 and TALLYGATE_PORT=tcp://10.0.0.7:8000.
 SERVICE_LINK = re.compile(
@@ -27,14 +29,15 @@ def own_variables(environment: Mapping[str, str]) -> dict[str, str]:
 
 def dotenv(path: Path) -> dict[str, str]:
     try:
-        return {name: value for name, value in dotenv_values(path).items() if value is not None}
+        found = dotenv_values(path, encoding=ENCODING)
+        return {name: value for name, value in found.items() if value is not None}
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: cannot be read ({error})") from None
 
 
 def toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        return tomllib.loads(path.read_text(ENCODING))
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read ({error.strerror}); see --config and {CONFIG_VARIABLE}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -118,8 +121,10 @@ def merged(*sources: Mapping[str, Any]) -> dict[str, Any]:
 
 def _secret_file(name: str, path: Path) -> str:
     try:
-        value = path.read_text("utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError):
+        value = path.read_text(ENCODING).rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise SettingsError(f"{name}: the file it names is not text in UTF-8") from None
+    except OSError:
         raise SettingsError(f"{name}: the file it names cannot be read; check the path and its permissions") from None
     if not value:
         raise SettingsError(f"{name}: the file it names is empty")

@@ -78,7 +78,7 @@ def test_an_unknown_command_is_refused(bare: Path, capsys: pytest.CaptureFixture
         ("TALLYGATE_PORT", "eighty", "port (TALLYGATE_PORT): "),
         ("TALLYGATE_SECRET_KEY_FILE", "/no/such/file", "TALLYGATE_SECRET_KEY_FILE: the file it names cannot be read"),
         ("TALLYGATE_SECRET_KEY_FILE", "/dev/null", "TALLYGATE_SECRET_KEY_FILE: the file it names is empty"),
-        ("TALLYGATE_SECRET_KEY_FILE", "binary", "TALLYGATE_SECRET_KEY_FILE: the file it names cannot be read"),
+        ("TALLYGATE_SECRET_KEY_FILE", "binary", "TALLYGATE_SECRET_KEY_FILE: the file it names is not text in UTF-8"),
         ("TALLYGATE_CONFIG", "binary", "binary: is not valid TOML"),
     ],
 )

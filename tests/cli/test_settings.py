@@ -77,8 +77,21 @@ def test_an_empty_variable_counts_as_unset(bare: Path, monkeypatch: pytest.Monke
 
 def test_the_end_of_a_secret_files_line_is_no_part_of_the_secret(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (bare / "key").write_bytes(b" a key with spaces \r\n")
+    (bare / "keys").write_bytes(b"one\r\ntwo\r\n")
     monkeypatch.setenv("TALLYGATE_SECRET_KEY_FILE", "key")
-    assert load_settings().secret_key.get_secret_value() == " a key with spaces "
+    monkeypatch.setenv("TALLYGATE_OLD_SECRET_KEYS_FILE", "keys")
+    settings = load_settings()
+    assert settings.secret_key.get_secret_value() == " a key with spaces "
+    assert [key.get_secret_value() for key in settings.old_secret_keys] == ["one", "two"]
+
+
+def test_a_byte_order_mark_is_no_part_of_a_name_or_a_secret(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (bare / "key").write_text("a key", "utf-8-sig")
+    (bare / ".env").write_text("TALLYGATE_PORT=8001", "utf-8-sig")
+    (bare / "server.toml").write_text('host = "a.example"', "utf-8-sig")
+    monkeypatch.setenv("TALLYGATE_SECRET_KEY_FILE", "key")
+    settings = load_settings(config="server.toml")
+    assert (settings.secret_key.get_secret_value(), settings.port, settings.host) == ("a key", 8001, "a.example")
 
 
 @pytest.mark.parametrize(
