@@ -14,7 +14,7 @@ from app.oauth_server.parameters import Parameters
 from app.store.client import Store
 from app.store.keys import oauth_server as keys
 from app.store.scripts import Call, Script, run_together
-from app.store.tracking import Fields, TrackedHashes, Tracking
+from app.store.tracking import Fields, Pin, TrackedHashes, Tracking
 
 DAY = 86_400
 CODE_LIFETIME = 60
@@ -81,8 +81,9 @@ class OAuthStore:
         self._new: dict[str, Family] = {}
         self._salt = ""
 
-    def cached_family(self, family_id: str) -> Family | None:
-        return self._families.kept(keys.family(family_id))
+    def pin_family(self, family_id: str) -> Pin | None:
+        """What shows that a cached family changes."""
+        return self._families.pin(keys.family(family_id))
 
     async def family(self, family_id: str) -> Family | None:
         return await self._families.read(keys.family(family_id))
