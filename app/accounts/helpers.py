@@ -1,5 +1,7 @@
 """Helpers of handlers: pages with their user, redirects, flash messages, audit entries."""
 
+import asyncio
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -114,3 +116,14 @@ async def audit(
         await request.state["mail"].enqueue(
             "notice", to=user.email, name=user.name, event=event.value, detail=detail, locale=locale
         )
+
+
+async def names_of(request: Request[S], user_ids: Iterable[str]) -> dict[str, str]:
+    """The names of users by their ids; the id stands for a removed user. Each user is read once."""
+    ids = set(user_ids)
+    return dict(zip(ids, await asyncio.gather(*(_name(request, user_id) for user_id in ids)), strict=True))
+
+
+async def _name(request: Request[S], user_id: str) -> str:
+    user = await request.state["accounts"].by_id(user_id) if user_id else None
+    return user.name if user is not None else user_id

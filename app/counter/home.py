@@ -9,7 +9,6 @@ from starlette.types import Scope
 from app.accounts.models import User
 from app.counter.lifespan import HOME, CounterState
 from app.counter.tally import Tally
-from app.counter.visits import is_visit
 from app.sessions.session import Session, take_flash
 from app.store.client import StoreUnavailable
 from app.web.errors import Unavailable
@@ -48,7 +47,7 @@ class Home(FastEndpoint):
                 user, flash = known[0], known[1].has_flash
             elif not state["sessions"].absent(scope, cookies):
                 return None
-        if not is_visit(scope["method"], headers):
+        if scope["method"] != "GET" or is_prefetch(headers):
             return None
         if asks_for_json(headers):
             return Deferred(state["tally"].hit(HOME), partial(_json, user))
@@ -65,7 +64,7 @@ class Home(FastEndpoint):
             # A page that is shown later is not asked for again, so its visit would never be counted. Browsers drop a
             # prefetched 503 and ask when the page is really opened.
             raise Unavailable(N_("The page counts its visits: it is served when it is opened, not in advance."))
-        counted = is_visit(scope["method"], headers)
+        counted = scope["method"] == "GET"
         hit = state["tally"].hit(HOME) if counted else None
         user, session = await _visitor(state, scope, headers.get(b"cookie", b""))
         number = await _total(state["tally"]) if hit is None else await hit

@@ -14,6 +14,7 @@ from app.accounts.models import User
 from app.accounts.sign_in.current_user import CurrentUser
 from app.gateway.models import HostSession
 from app.gateway.store import GatewayStore, digest
+from app.sessions.legacy.cookies import LEGACY_METHODS
 from app.sessions.service import Sessions
 from app.sessions.session import Session
 from app.sessions.signing import StrictSigner, signing_keys
@@ -171,3 +172,8 @@ def secret_of(headers: Mapping[bytes, bytes]) -> str | None:
     elif scheme.lower() != "bearer":
         return None
     return secret if secret.startswith(PREFIX) else None
+
+
+def signed_in_at(session: Session) -> float:
+    """Unix seconds of the session's last authentication; 0 for a legacy cookie, which proves nothing."""
+    return 0.0 if session.auth_method in LEGACY_METHODS else session.auth_time or session.created

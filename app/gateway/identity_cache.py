@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.accounts.models import User
-from app.gateway.callers import Caller
+from app.gateway.callers import Caller, signed_in_at
 from app.gateway.identity import (
     MAX_HEAD_BYTES,
     TOKEN_LIFETIME,
@@ -16,7 +16,6 @@ from app.gateway.identity import (
     size_of,
 )
 from app.gateway.rules import Subject
-from app.gateway.signed_in import signed_in_at
 from app.sessions.session import Session
 from app.signing_keys.key_ring import KeyRing, NoKey
 from app.signing_keys.signing_keys import SigningKeys
@@ -79,7 +78,7 @@ class IdentityCache:
             name=identity.name,
             email=identity.email,
             groups=frozenset(identity.groups),
-            signed_in_at=_signed_in_at(caller),
+            signed_in_at=signed_in_at(caller.session) if caller.session is not None else None,
         )
         head = StaticHeaders(*self._headers(identity, host, ring), *NOT_CACHED, security=False)
         known = CachedIdentity(caller.user, caller.session, subject, head, self._clock() + TOKEN_RENEWAL)
@@ -114,7 +113,3 @@ def identity_of(caller: Caller) -> Identity:
 
 def _cache_key(caller: Caller, host: str) -> tuple[str, str]:
     return caller.session.key if caller.session is not None else f"token of {caller.user.id}", host
-
-
-def _signed_in_at(caller: Caller) -> float | None:
-    return signed_in_at(caller.session) if caller.session is not None else None

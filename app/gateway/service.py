@@ -8,11 +8,10 @@ from typing import NamedTuple
 
 from starlette.types import Scope
 
-from app.gateway.callers import Caller, Callers
+from app.gateway.callers import Caller, Callers, signed_in_at
 from app.gateway.identity_cache import CachedIdentity, IdentityCache
 from app.gateway.original_request import OriginalRequest
 from app.gateway.rules import Decision, Effect, Rules, Subject
-from app.gateway.signed_in import signed_in_at
 from app.gateway.store import GatewayStore
 from app.store.tracking import Pin
 from app.web.cookies import cookie_header

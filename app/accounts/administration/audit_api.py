@@ -12,9 +12,9 @@ from starlette.responses import Response, StreamingResponse
 
 from app.accounts.administration.audit_query import filter_of
 from app.accounts.guards import admin_required
+from app.accounts.helpers import names_of
 from app.accounts.lifespan import AccountState
 from app.accounts.models import User
-from app.accounts.users.name_lookup import names_of
 from app.audit.log import AuditEntry
 from app.web.errors import BadRequest
 from app.web.openapi import ApiRoute, Operation, Query, ResponseModel

@@ -6,10 +6,9 @@ from starlette.routing import Route
 
 from app.accounts.administration.audit_query import filter_of
 from app.accounts.guards import admin_required
-from app.accounts.helpers import page
+from app.accounts.helpers import names_of, page
 from app.accounts.lifespan import AccountState
 from app.accounts.models import User
-from app.accounts.users.name_lookup import names_of
 from app.audit.log import Event
 
 FILTERS = ("user", "event", "since", "until")

@@ -10,13 +10,12 @@ from starlette.routing import Route
 from app.accounts.administration import actions
 from app.accounts.asking import Question, ask
 from app.accounts.guards import admin_required
-from app.accounts.helpers import page, redirect_with_message
+from app.accounts.helpers import names_of, page, redirect_with_message
 from app.accounts.invitations.invitations import MAX_LISTED_INVITATIONS, Invitation
 from app.accounts.lifespan import AccountState
 from app.accounts.models import User
 from app.accounts.shown_once import redirect_with_secret, shown_secret
 from app.accounts.sign_in.reauthentication import confirm
-from app.accounts.users.name_lookup import names_of
 from app.accounts.users.profile import BadProfile
 from app.web.body import form_fields
 from app.web.errors import BadRequest

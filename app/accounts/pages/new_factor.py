@@ -8,8 +8,7 @@ from app.accounts.helpers import page, raise_if_limited
 from app.accounts.lifespan import AccountState, S
 from app.accounts.models import User
 from app.accounts.pages.security import factor_added, passkey_name
-from app.accounts.second_factors.checking import relying_party
-from app.accounts.second_factors.form import credential_of
+from app.accounts.second_factors.checking import credential_of, relying_party
 from app.accounts.second_factors.passkeys import (
     BadPasskey,
     challenge_of,

@@ -13,8 +13,7 @@ from app.accounts.lifespan import AccountState, S
 from app.accounts.models import SignInOption
 from app.accounts.pages import second_step
 from app.accounts.pages.landing import landed, landing
-from app.accounts.second_factors.checking import relying_party
-from app.accounts.second_factors.form import credential_of
+from app.accounts.second_factors.checking import credential_of, relying_party
 from app.accounts.sign_in import authentication
 from app.store.client import StoreUnavailable
 from app.web.body import form_fields

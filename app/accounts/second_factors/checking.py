@@ -9,6 +9,7 @@ from app.accounts.helpers import audit, own_origin, raise_if_limited
 from app.accounts.lifespan import S
 from app.accounts.models import User
 from app.accounts.second_factors.passkeys import (
+    MAX_CREDENTIAL_LENGTH,
     BadPasskey,
     Passkey,
     RelyingParty,
@@ -21,7 +22,8 @@ from app.accounts.second_factors.recovery_codes import code_digest
 from app.accounts.second_factors.store import Cloned
 from app.accounts.second_factors.totp import step_of
 from app.audit.log import Event
-from app.web.errors import WrongCode
+from app.web.body import form_of
+from app.web.errors import BadRequest, WrongCode
 
 SIGN_IN = "sign-in"
 """The purpose of a challenge that any user's passkey may answer."""
@@ -33,6 +35,16 @@ AMR: dict[Method, tuple[str, ...]] = {
     "passkey": ("hwk", "user", "mfa"),
 }
 """How a user authenticated (RFC 8176); a passkey is a key and the check of its user."""
+
+
+async def credential_of(request: Request[Any]) -> str:
+    """The field `credential` of a form, which is longer than other fields may be; "" if missing. Raises BadRequest."""
+    value = (await form_of(request)).get("credential", "")
+    if not isinstance(value, str) or len(value) > MAX_CREDENTIAL_LENGTH:
+        raise BadRequest(
+            f"credential: must be a text of at most {MAX_CREDENTIAL_LENGTH} characters", field="credential"
+        )
+    return value
 
 
 def relying_party(request: Request[S]) -> RelyingParty:

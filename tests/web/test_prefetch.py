@@ -1,8 +1,8 @@
-"""What counts as a visit."""
+"""Prefetch requests, which count no visit."""
 
 import pytest
 
-from app.counter.visits import is_visit
+from app.web.prefetch import is_prefetch
 
 
 @pytest.mark.parametrize(
@@ -14,8 +14,8 @@ from app.counter.visits import is_visit
         {b"accept": b"application/json", b"user-agent": b"prefetch"},
     ],
 )
-def test_page_view_counts(headers: dict[bytes, bytes]) -> None:
-    assert is_visit("GET", headers)
+def test_page_view_is_no_prefetch(headers: dict[bytes, bytes]) -> None:
+    assert not is_prefetch(headers)
 
 
 @pytest.mark.parametrize(
@@ -28,10 +28,5 @@ def test_page_view_counts(headers: dict[bytes, bytes]) -> None:
         {b"x-moz": b"prefetch"},
     ],
 )
-def test_prefetch_does_not_count(headers: dict[bytes, bytes]) -> None:
-    assert not is_visit("GET", headers)
-
-
-@pytest.mark.parametrize("method", ["HEAD", "POST", "OPTIONS", "get"])
-def test_only_get_counts(method: str) -> None:
-    assert not is_visit(method, {})
+def test_prefetch_is_recognised(headers: dict[bytes, bytes]) -> None:
+    assert is_prefetch(headers)
