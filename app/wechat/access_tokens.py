@@ -143,7 +143,7 @@ class TokenCache:
             value, seconds = await self._fetch(False)
             if value == failed:
                 if not await self._store.may_force(self._clock()):
-                    raise NoToken(self.account)
+                    raise NoToken(self.account, forced_too_often=True)
                 value, seconds = await self._fetch(True)
         except Refused as refused:
             structlog.get_logger("wechat").error("WeChat gives no token", account=self.account, errcode=refused.errcode)

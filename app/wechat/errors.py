@@ -21,7 +21,10 @@ class NoToken(WeChatProblem):
 
     status = 503
 
-    def __init__(self, account: str, errcode: int = 0) -> None:
-        super().__init__(N_("There is no valid access token now."), account=account, errcode=errcode)
+    def __init__(self, account: str, errcode: int = 0, *, forced_too_often: bool = False) -> None:
+        detail = N_("There is no valid access token now.")
+        if forced_too_often:
+            detail = N_("WeChat gives another token once in 30 seconds, and 20 times a day.")
+        super().__init__(detail, account=account, errcode=errcode)
         self.errcode = errcode
-        self.headers["Retry-After"] = "5"
+        self.headers["Retry-After"] = "30" if forced_too_often else "5"

@@ -149,6 +149,9 @@ async def test_administrators_see_and_refresh(
         {"path": "cgi-bin/user/info", "errcode": 45009, "count": 1},
     ]
     assert refreshed["quota_errors"] == 1
+    too_soon = await alice.post("/api/wechat/shop/refresh")
+    assert (too_soon.status_code, too_soon.headers["retry-after"]) == (503, "30")
+    assert (await program.get("/wechat/shop/cgi-bin/user/info?openid=o1")).json()["openid"] == "o1"
     wechat.errors["/cgi-bin/stable_token"] = [45009]
     assert (await alice.post("/api/wechat/shop/refresh")).status_code == 503
     first, _ = (await alice.get("/api/wechat")).json()
