@@ -140,7 +140,9 @@ async def _must_sign_in(
     since = session.key != waiting.known_session or session.auth_time > waiting.known_auth_time
     if "login" in waiting.prompt and not since:
         return True
-    return waiting.max_age is not None and not since and session.auth_time < waiting.at - waiting.max_age
+    if waiting.max_age is None or since:
+        return False
+    return waiting.max_age == 0 or session.auth_time < waiting.at - waiting.max_age
 
 
 def _needs_consent(client: Client, waiting: AuthorizationRequest, grant: Grant | None) -> bool:

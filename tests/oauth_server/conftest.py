@@ -31,6 +31,7 @@ def clients() -> dict[str, dict[str, Any]]:
         "old": app | {"pkce": False, "id_token_alg": "RS256"},
         "jwt": app | {"access_token_format": "jwt"},
         "private": app | {"subject": "pairwise"},
+        "both": app | {"device": True},
         "tv": {"name": "Television", "secret": SECRET, "device": True},
         "tv2": {"secret": SECRET, "device": True},
         "gateway": {"secret": SECRET, "introspect": True},

@@ -22,7 +22,7 @@ async def test_administrator_makes_changes_and_removes_a_client(service: Running
         form = {"grant_type": "authorization_code", "code": await app.code(), "code_verifier": VERIFIER}
         tokens = await app.browser.post("/oauth2/token", data=form, auth=("wiki", secret))
         assert tokens.status_code == 200
-    assert (await admin.get("/api/clients")).json()["total"] == 12
+    assert (await admin.get("/api/clients")).json()["total"] == 13
     assert (await admin.delete("/api/clients/wiki")).status_code == 204
     assert (await app.userinfo(tokens.json()["access_token"])).status_code == 401
     assert (await app.authorize()).status_code == 400

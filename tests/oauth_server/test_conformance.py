@@ -67,6 +67,7 @@ async def test_auth_time_follows_prompt_login_and_max_age(app: RelyingParty, clo
     for changes in ({"max_age": "10000"}, {"prompt": "none"}, {"prompt": "none", "id_token_hint": await hint(app)}):
         again = await claims_of(app, (await app.sign_in(**changes))["id_token"])
         assert (again["auth_time"], again["sub"]) == (first["auth_time"], first["sub"])
+    assert "/sign-in" in (await app.authorize(max_age="0")).headers["location"]
     asked = await app.authorize(prompt="login")
     form = {"username": "bob", "password": PASSWORD, "next": going_on(asked)}
     back = await app.browser.post("/sign-in", data=form)

@@ -1,6 +1,7 @@
 """Redis away in the middle, and parameters of every kind: never a 500, nothing half-stored."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,10 +10,10 @@ from hypothesis import strategies as st
 
 from app.settings import Settings
 from app.store.client import StoreUnavailable
-from tests.helpers.cast import Cast, signed_in
+from tests.helpers.cast import Cast, make_cast, signed_in
 from tests.helpers.clock import Clock
 from tests.helpers.service import Running, running
-from tests.oauth_server.conftest import BACK, CHALLENGE, RelyingParty
+from tests.oauth_server.conftest import BACK, CHALLENGE, SECRET, VERIFIER, RelyingParty, clients
 
 NAMES = (
     "client_id", "redirect_uri", "response_type", "response_mode", "scope", "state", "nonce", "prompt", "max_age",
@@ -26,6 +27,11 @@ VALUES = (
     "tgc_" + "a" * 22 + ".0." + "b" * 43, "a.b.c", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer", "{}",
 )  # fmt: skip
 PARAMETERS = st.dictionaries(st.sampled_from(NAMES), st.sampled_from(VALUES) | st.text(max_size=20), max_size=8)
+TOKENS = ("access_token", "refresh_token", "id_token")
+PUSHED = {
+    "response_type": "code", "redirect_uri": BACK, "scope": "openid", "code_challenge": CHALLENGE,
+    "code_challenge_method": "S256",
+}  # fmt: skip
 ENDPOINTS = ("token", "introspect", "revoke", "par", "device_authorization", "userinfo")
 
 
@@ -66,6 +72,65 @@ async def test_outage_uses_up_no_code_or_token(
         assert answer.headers["retry-after"]
     assert (await app.redeem(code)).status_code == 200
     assert (await app.refresh(refresh_token)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("part", "step", "endpoint", "form"),
+    [
+        ("store", "end", "revoke", {"token": "refresh_token"}),
+        ("store", "revoke_access", "revoke", {"token": "access_token"}),
+        ("store", "push", "par", PUSHED),
+        ("devices", "begin", "device_authorization", {"scope": "openid"}),
+    ],
+)
+async def test_outage_is_no_success(
+    service: Running, app: RelyingParty, part: str, step: str, endpoint: str, form: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """A revocation that did not happen must not be answered 200 (fosite, GHSA-7mqr)."""
+
+    async def ask() -> Any:
+        return await app.browser.post(f"/oauth2/{endpoint}", data=sent, auth=("both", SECRET))
+
+    app.client = "both"
+    tokens = await app.sign_in()
+    sent = {name: tokens.get(value, value) for name, value in form.items()}
+    with monkeypatch.context() as away:
+
+        async def unavailable(*_: Any, **__: Any) -> Any:
+            raise StoreUnavailable("away", sent=False)
+
+        away.setattr(getattr(service.state["oauth_server"], part), step, unavailable)
+        answer = await ask()
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+    assert (await app.userinfo(tokens["access_token"])).status_code == 200
+    assert (await ask()).status_code in (200, 201)
+    assert (await app.userinfo(tokens["access_token"])).status_code == (401 if endpoint == "revoke" else 200)
+
+
+async def test_no_secret_is_logged(make_settings: Callable[..., Settings], tmp_path: Path) -> None:
+    log, tables = tmp_path / "service.log", clients()
+    settings_ = make_settings(public_url="http://tallygate.test", clients=tables, log_file=log, log_level="debug")
+    async with running(settings_) as service:
+        await make_cast(service)
+        app = RelyingParty(await signed_in(service, "bob"), "both")
+        code = await app.code()
+        tokens = (await app.redeem(code)).json()
+        refreshed = (await app.refresh(tokens["refresh_token"])).json()
+        pushed = (await app.browser.post("/oauth2/par", data=PUSHED, auth=("both", SECRET))).json()
+        begun = await app.browser.post("/oauth2/device_authorization", data={"scope": "openid"}, auth=("both", SECRET))
+        device = begun.json()
+        await app.browser.post("/device", data={"user_code": device["user_code"], "answer": "allow"})
+        await app.redeem("x", client_secret=SECRET)
+        await app.userinfo(refreshed["access_token"])
+        await app.browser.get("/oauth2/end-session", params={"id_token_hint": tokens["id_token"]})
+    written = log.read_text("utf-8")
+    assert "/oauth2/token" in written
+    for secret in (
+        SECRET, VERIFIER, code, *(each[name] for each in (tokens, refreshed) for name in TOKENS),
+        pushed["request_uri"], device["device_code"], device["user_code"], "s t&ate", "bob",
+    ):  # fmt: skip
+        assert secret not in written
 
 
 async def test_lost_answer_is_asked_for_again_within_the_grace(app: RelyingParty, clock: Clock) -> None:

@@ -87,6 +87,8 @@ async def test_changes_are_seen_at_once(
         answer = await app.userinfo(tokens["access_token"])
         assert (answer.status_code, answer.json().get("name")) == (status, name)
         assert (await introspected(app, tokens["access_token"])).json()["active"] is (status == 200)
+    if way in ("signed out", "disabled", "group"):
+        assert (await app.refresh(tokens["refresh_token"])).json()["error"] == "invalid_grant"
 
 
 async def test_caller_of_an_introspection_is_looked_at_each_time(
