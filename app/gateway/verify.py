@@ -15,6 +15,7 @@ from app.gateway.original_request import (
     from_auth_request,
     from_ext_authz,
     from_forward_auth,
+    split_authority,
 )
 from app.gateway.readings import BadPath
 from app.gateway.responses import BadAddress, NotSignedIn, challenge, problem, refused
@@ -163,7 +164,11 @@ class Refused(Verify):
     """`/.tallygate/refused`: the page of a refused request for nginx's `error_page`; auth_request passes no body on."""
 
     def original(self, scope: Scope) -> OriginalRequest:
-        return from_auth_request(scope["headers"])
+        original = from_auth_request(scope["headers"])
+        place = split_authority(headers_of(scope).get(b"host", b""), original.scheme)
+        if place is None or place[0] != original.host:  # clients can ask here, too, with a header of their own
+            raise BadOriginalRequest("X-Original-URL", "must be at the host of the request")
+        return original
 
     def try_fast(self, scope: Scope) -> None:
         return None

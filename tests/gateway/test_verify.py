@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.gateway.conftest import PAGE, PROXY, WIKI, Browser, forwarded
+from tests.gateway.conftest import FILES, PAGE, PROXY, WIKI, Browser, forwarded
 from tests.helpers.cast import Cast
 from tests.helpers.clock import Clock
 from tests.helpers.service import Running
@@ -261,6 +261,8 @@ async def test_page_of_a_refused_request_is_shown_for_nginx(browser: Browser) ->
     answer = await wiki.get("/.tallygate/refused", headers=asked)
     assert answer.status_code == 302
     assert answer.headers["location"] == f"https://{WIKI}/.tallygate/start?next=/a"
+    elsewhere = await wiki.get("/.tallygate/refused", headers=asked | {"X-Original-URL": f"https://{FILES}/a"})
+    assert (elsewhere.status_code, elsewhere.headers.get("location")) == (400, None)
     script = await wiki.post("/.tallygate/refused", headers=asked | {"Accept": "*/*", "Sec-Fetch-Site": "cross-site"})
     assert script.status_code == 401
     assert script.json()["sign_in_url"]
