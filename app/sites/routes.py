@@ -1,5 +1,6 @@
 """Every URL of sites."""
 
+from collections.abc import Iterable, Mapping
 from functools import partial
 
 from starlette.requests import Request
@@ -12,7 +13,10 @@ from app.sites.lifespan import SitesState
 from app.sites.pages import dashboard, manage
 from app.sites.protocols import busuanzi, countapi, goatcounter
 from app.sites.site_settings import NewSite, SiteChanges
+from app.sites.stats import INTERVALS
+from app.sites.stats_api import MAX_LIMIT
 from app.sites.transfer import api as transfer
+from app.sites.transfer.formats import READERS
 from app.web.openapi import ApiRoute, Operation, Query
 from app.web.policy import PolicyRoute, RoutePolicy
 
@@ -39,6 +43,10 @@ def heir_or(page: Route) -> Route:
     return Route(page.path, answer, methods=["GET"])
 
 
+def _one_of(text: str, words: Iterable[str]) -> Query:
+    return Query(text, {"type": "string", "enum": list(words)})
+
+
 protocol_routes: list[BaseRoute] = [
     PolicyRoute("/busuanzi", busuanzi.jsonp, methods=["GET"], policy=FROM_ANYWHERE),
     PolicyRoute("/busuanzi/api", busuanzi.heir, methods=["GET", "POST", "PUT", "OPTIONS"], policy=FROM_ANYWHERE),
@@ -55,9 +63,13 @@ protocol_routes: list[BaseRoute] = [
     PolicyRoute("/g/{site}/api/v0/count", goatcounter.api_count, methods=["POST"], policy=FROM_ANYWHERE),
 ]
 
-RANGE = {
-    "from": "The first day (YYYY-MM-DD), or `all`; by default the range has 30 days.",
-    "to": "The last day (YYYY-MM-DD); today by default.",
+DAY = "(19|2[0-9])[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+RANGE: Mapping[str, str | Query] = {
+    "from": Query(
+        "The first day (YYYY-MM-DD), at most 3,700 days before the last, or `all`; by default the range has 30 days.",
+        {"type": "string", "pattern": f"^({DAY}|all)?$"},
+    ),
+    "to": Query("The last day (YYYY-MM-DD); today by default.", {"type": "string", "pattern": f"^({DAY})?$"}),
     "share": "The token of a share, for a site that is not public.",
 }
 _site = partial(
@@ -98,14 +110,23 @@ GET_STATS = _site(
     "Visits and visitors in a range of days",
     bodies.Stats,
     returns="The figures, and the visits of the range before it.",
-    query=RANGE | {"interval": "`hour`, `day` or `month`.", "path": "Only this page."},
+    query={
+        **RANGE,
+        "interval": _one_of("By default `day`. `hour`: at most 31 days, and not of a page.", INTERVALS),
+        "path": "Only this page; `left_out` is for the whole site.",
+    },
     guarded=False,
 )
 GET_TOP = _site(
     "The most visited pages, or the most frequent names of a list",
     bodies.Top,
     returns="The rows, and the visits of all others.",
-    query=RANGE | {"limit": "At most so many rows.", "path": "Referrers of this page.", "referrer": "Pages it led to."},
+    query={
+        **RANGE,
+        "limit": Query("At most so many rows; 10 by default.", {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT}),
+        "path": "Referrers of this page.",
+        "referrer": "Pages it led to.",
+    },
     guarded=False,
 )
 SET_VALUES = _site(
@@ -119,7 +140,10 @@ IMPORT = _site(
     status=201,
     returns="The import; the same file again changes nothing.",
     other_responses={200: ("With `preview=1`: what would be added.", bodies.ImportPreview)},
-    query={"format": "goatcounter, umami, plausible or plain; detected by default.", "preview": "1: imports nothing."},
+    query={
+        "format": _one_of("Detected by default.", ("", *READERS)),
+        "preview": _one_of("1: imports nothing.", ("0", "1")),
+    },
 )
 LIST_IMPORTS = _site("The imports", bodies.Imports)
 UNDO_IMPORT = _site("Undo an import of the last 30 days")
@@ -127,7 +151,7 @@ EXPORT = _site(
     "Everything that was counted, as CSV or JSON lines, which can be imported again",
     str,
     media=("text/csv; charset=utf-8", "application/jsonl; charset=utf-8"),
-    query={"format": Query("csv by default.", {"type": "string", "enum": ["csv", "jsonl"]})},
+    query={"format": _one_of("csv by default.", transfer.EXPORTS)},
 )
 GIVE_HOST = _site("Give a host that several sites name to this one, for Busuanzi: for administrators")
 

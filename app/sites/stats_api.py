@@ -67,12 +67,12 @@ async def top(request: Request[SitesState]) -> Response:
 async def range_of(request: Request[SitesState], site: Site, figures: SiteStats) -> Range:
     """The days of `from` and `to`: the last 30 by default, everything with `from=all`. Raises BadRequest."""
     first, last = request.query_params.get("from"), request.query_params.get("to")
-    if first == "all":
-        return await figures.range_of_all(site)
     try:
         end = parse_day(last) if last else figures.today(site)
     except ValueError as error:
         raise BadRequest(f"to: {error}", field="to") from None
+    if first == "all":
+        return await figures.range_of_all(site)
     try:
         begin = parse_day(first) if first else end - timedelta(days=DEFAULT_DAYS - 1)
         begin - timedelta(days=MAX_DAYS)

@@ -1,6 +1,6 @@
 """Sites in Redis: records, members, and the batches that count hits."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 
 import orjson
@@ -31,16 +31,25 @@ if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 return 1
 """)
-# A host belongs to the site that named it first, until that site gives it up.
-CLAIM_HOSTS = Script("""
-for _, host in ipairs(ARGV) do
-  if host ~= ARGV[1] then redis.call('HSETNX', KEYS[1], host, ARGV[1]) end
+MAX_SITES_OF_HOST = 100
+# A host belongs to the first of the sites that name it, in the order in which they came to do so.
+# KEYS: all hosts. ARGV: the site, its place for these hosts (first, last, none), most sites, hosts.
+PLACE_SITE = Script("""
+local site, place = ARGV[1], ARGV[2]
+for i = 4, #ARGV do
+  local others, known = {}, false
+  for each in string.gmatch(redis.call('HGET', KEYS[1], ARGV[i]) or '', '%S+') do
+    if each == site then known = true else table.insert(others, each) end
+  end
+  if place == 'first' then table.insert(others, 1, site) end
+  if place == 'last' and #others < tonumber(ARGV[3]) then table.insert(others, site) end
+  if #others == 0 then
+    redis.call('HDEL', KEYS[1], ARGV[i])
+  elseif place ~= 'last' or not known then
+    redis.call('HSET', KEYS[1], ARGV[i], table.concat(others, ' '))
+  end
 end
-""")
-RELEASE_HOSTS = Script("""
-for _, host in ipairs(ARGV) do
-  if redis.call('HGET', KEYS[1], host) == ARGV[1] then redis.call('HDEL', KEYS[1], host) end
-end
+return 1
 """)
 
 
@@ -74,19 +83,21 @@ class SiteStore:
         await self.claim_hosts(site.id, site.compare_hosts)
 
     async def claim_hosts(self, site_id: str, hosts: frozenset[str]) -> None:
-        if hosts:
-            await CLAIM_HOSTS.run(self.store, [keys.SITES_HOSTS], site_id, *sorted(hosts))
+        await self._place(site_id, "last", hosts)
 
     async def release_hosts(self, site_id: str, hosts: frozenset[str]) -> None:
-        if hosts:
-            await RELEASE_HOSTS.run(self.store, [keys.SITES_HOSTS], site_id, *sorted(hosts))
+        await self._place(site_id, "none", hosts)
 
     async def give_host(self, host: str, site_id: str) -> None:
-        await self.store.idempotent("HSET", keys.SITES_HOSTS, host, site_id)
+        await self._place(site_id, "first", {host})
+
+    async def _place(self, site_id: str, place: str, hosts: Collection[str]) -> None:
+        if hosts:
+            await PLACE_SITE.run(self.store, [keys.SITES_HOSTS], site_id, place, MAX_SITES_OF_HOST, *sorted(hosts))
 
     async def site_of_host(self, host: str) -> str | None:
         reply = await self.store.idempotent("HGET", keys.SITES_HOSTS, host)
-        return reply.decode() if reply else None
+        return reply.decode().split()[0] if reply else None
 
     async def replace_settings(self, old: Site, new: Site) -> bool:
         """Returns False if they have changed since `old` was read, or the site is removed."""

@@ -62,7 +62,7 @@ async def test_host_belongs_to_the_site_that_named_it_first(desk: Desk) -> None:
 
 
 async def test_administrator_gives_a_host_to_another_site(desk: Desk) -> None:
-    await desk.site()
+    first = await desk.site()
     second = await desk.site()
     query = {"jsonpCallback": CALLBACK}
     await desk.visitor().get("/busuanzi", params=query, headers=PAGE)
@@ -72,6 +72,9 @@ async def test_administrator_gives_a_host_to_another_site(desk: Desk) -> None:
     assert (await alice.put(f"/api/sites/{second}/hosts/www.blog.example")).status_code == 204
     await desk.visitor().get("/busuanzi", params=query, headers=PAGE)
     assert (await desk.stats(second))["visits"] == 1
+    await desk.owner.delete(f"/api/sites/{second}")
+    await desk.visitor().get("/busuanzi", params=query, headers=PAGE)
+    assert (await desk.stats(first))["visits"] == 2
 
 
 async def test_busuanzi_script_is_served(desk: Desk) -> None:

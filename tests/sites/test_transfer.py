@@ -163,16 +163,19 @@ async def test_name_may_have_many_visits_on_a_day_and_no_more_than_can_be_counte
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl"])
 async def test_our_own_export_can_be_imported_again(desk: Desk, kind: str) -> None:
-    site, other = await desk.site(), await desk.site(hosts=["other.example"])
+    site, other = await desk.site(max_paths=3), await desk.site(max_paths=3, hosts=["other.example"])
     await send(desk, site, PLAIN)
     await desk.owner.put(f"/api/sites/{site}/values", json={"path": "", "visits": 100, "visitors": 50})
     for address in ("198.51.100.1", "198.51.100.2"):
-        for path in ("/a", "/c, d"):
+        for path in ("/a", "/c, d", "/e"):
             await desk.visitor(address).get(f"/c/{site}", params={"p": path, "r": "https://news.example/"})
     export = await desk.owner.get(f"/api/sites/{site}/export", params={"format": kind})
     assert export.headers["content-disposition"].endswith(f'{site}.{kind}"')
     assert (await send(desk, other, export.content)).status_code == 201
     mine, theirs = await everything(desk, site), await everything(desk, other)
+    others = [(await desk.owner.get(f"/api/sites/{each}/top/pages", params=ALL)).json() for each in (site, other)]
+    assert others[0] == others[1]
+    assert others[0]["other"] == 2
     if kind == "csv":
         for found in (mine, theirs):
             found.pop("referrers"), found.pop("browsers")

@@ -37,7 +37,7 @@ local function path_id(path)
     call('RPUSH', p .. 'names', '')
     count = 1
   end
-  if count > max or sign < 0 then return 0 end
+  if count > max or sign < 0 or path == '' then return 0 end
   call('RPUSH', p .. 'names', path)
   call('HSET', p .. 'ids', path, count)
   return count
@@ -49,7 +49,7 @@ for _, row in ipairs(data[1]) do
   add(p .. 'totals', 'visits', visits)
   added = added + visits * sign
   local keys = {}
-  if path ~= '' then
+  if path ~= '' or day ~= '' then  -- a day's visits without a page are those of pages beyond the most
     local id = path_id(path)
     local block, field = ':' .. math.floor(id / IN_BLOCK), id % IN_BLOCK * 2
     keys = {{p .. 'pt' .. block, field}}
