@@ -96,7 +96,7 @@ async def _summary(request: Request[SitesState], site: Site) -> Summary:
     return Summary(site, sum(values), sum(count.visitors for count in found.values()), sparkline(values))
 
 
-async def show(request: Request[SitesState]) -> Response:
+async def show_site(request: Request[SitesState]) -> Response:
     """`GET /sites/{id}`: for users with the right to view it; others are asked to sign in."""
     site, user = await _visible_or_sign_in(request)
     stats = request.state["site_stats"]
@@ -148,7 +148,7 @@ def _chart(figures: Figures, interval: str) -> Chart:
     return chart(labels, [point.visits for point in figures.series], [point.visitors for point in figures.series])
 
 
-async def events(request: Request[SitesState]) -> Response:
+async def site_events(request: Request[SitesState]) -> Response:
     """`GET /events/sites/{id}`: server-sent events, `site` with today's figures and the newest hits."""
     site, _ = await visible_site(request)
     admit(request)

@@ -50,7 +50,7 @@ UNDO = Question(
 
 
 @sign_in_required
-async def add(request: Request[SitesState], user: User) -> Response:
+async def create_site(request: Request[SitesState], user: User) -> Response:
     """`POST /sites` with `name`, `hosts` and `time_zone`."""
     fields = await form_fields(request, "name", "hosts", "time_zone")
     wanted: dict[str, object] = {"name": fields["name"], "hosts": fields["hosts"].split()}
@@ -65,12 +65,12 @@ async def add(request: Request[SitesState], user: User) -> Response:
     return see_other(f"/sites/{site.id}/settings")
 
 
-async def settings(request: Request[SitesState]) -> Response:
+async def show_settings(request: Request[SitesState]) -> Response:
     site, user = await site_for(request, Right.EDIT)
     return await _settings_page(request, site, user)
 
 
-async def change(request: Request[SitesState]) -> Response:
+async def change_settings(request: Request[SitesState]) -> Response:
     site, user = await site_for(request, Right.EDIT)
     fields = await form_fields(request, *LISTS, *FLAGS, *NUMBERS, *TEXTS)
     wanted: dict[str, object] = {name: fields[name].split() for name in LISTS}
@@ -83,14 +83,14 @@ async def change(request: Request[SitesState]) -> Response:
     return await redirect_with_message(request, f"/sites/{site.id}/settings", N_("The settings have been saved."))
 
 
-async def share(request: Request[SitesState]) -> Response:
+async def create_share(request: Request[SitesState]) -> Response:
     """`POST /sites/{id}/shares`: the page shows the link, once."""
     site, user = await site_for(request, Right.EDIT)
     made = await new_share(request, site)
     return await redirect_with_secret(request, user, f"/sites/{site.id}/settings", made["url"])
 
 
-async def ask_to_withdraw(request: Request[SitesState]) -> Response:
+async def ask_to_withdraw_share(request: Request[SitesState]) -> Response:
     site, _ = await site_for(request, Right.EDIT)
     share_id = request.query_params.get("id", "")
     if share_id not in site.shares:
@@ -99,7 +99,7 @@ async def ask_to_withdraw(request: Request[SitesState]) -> Response:
     return await ask(request, WITHDRAW, back=back, name=share_id[:8], fields={"id": share_id})
 
 
-async def withdraw(request: Request[SitesState]) -> Response:
+async def withdraw_share(request: Request[SitesState]) -> Response:
     """`POST /sites/{id}/shares/withdraw` with the share's `id`."""
     site, _ = await site_for(request, Right.EDIT)
     fields = await form_fields(request, "id")
@@ -109,7 +109,7 @@ async def withdraw(request: Request[SitesState]) -> Response:
     return await redirect_with_message(request, f"/sites/{site.id}/settings", N_("The link has been withdrawn."))
 
 
-async def people(request: Request[SitesState]) -> Response:
+async def change_member(request: Request[SitesState]) -> Response:
     """`POST /sites/{id}/people` with `name` and `may`: view, edit, or none to take the right away."""
     site, user = await site_for(request, Right.OWN)
     fields = await form_fields(request, "name", "may")
@@ -128,12 +128,12 @@ async def people(request: Request[SitesState]) -> Response:
     return see_other(f"/sites/{site.id}/settings")
 
 
-async def transfer(request: Request[SitesState]) -> Response:
+async def show_transfer(request: Request[SitesState]) -> Response:
     site, _ = await site_for(request, Right.EDIT)
     return await page(request, "sites/transfer.html", site=site, imports=await request.state["importer"].list(site))
 
 
-async def ask_to_undo(request: Request[SitesState]) -> Response:
+async def ask_to_undo_import(request: Request[SitesState]) -> Response:
     site, _ = await site_for(request, Right.EDIT)
     made = named_in_query(request, await request.state["importer"].list(site), lambda each: str(each["id"]))
     back, import_id = f"/sites/{site.id}/transfer", str(made["id"])
@@ -152,7 +152,7 @@ async def undo_import(request: Request[SitesState]) -> Response:
     return await redirect_with_message(request, f"/sites/{site.id}/transfer", N_("The import has been undone."))
 
 
-async def ask_to_act(request: Request[SitesState]) -> Response:
+async def ask_to_run_action(request: Request[SitesState]) -> Response:
     """`GET /sites/{id}/reset` and `/sites/{id}/remove`: the question offers the export."""
     site, _ = await site_for(request, Right.OWN)
     action = request.path_params["action"]
@@ -162,7 +162,7 @@ async def ask_to_act(request: Request[SitesState]) -> Response:
     return await ask(request, QUESTIONS[action], back=back, name=site.name, template="sites/ask.html", site=site)
 
 
-async def act(request: Request[SitesState]) -> Response:
+async def run_action(request: Request[SitesState]) -> Response:
     """`POST /sites/{id}/reset` and `/sites/{id}/remove`."""
     site, _ = await site_for(request, Right.OWN)
     match request.path_params["action"]:
