@@ -46,7 +46,7 @@ class ConfigValues(FastEndpoint):
             return snapshot.not_modified, b""
         if state["streams"].full(state["settings"]):
             return None
-        return Deferred(state["config_namespaces"].wait(name, seconds), partial(_after, state, scope, snapshot))
+        return Deferred((state["config_namespaces"].wait(name, seconds), partial(_after, state, scope, snapshot)))
 
     async def handle(self, scope: Scope) -> FastResponse:
         request: Request[ConfigState] = Request(scope)

@@ -114,7 +114,7 @@ class ExactSender(Generic[R]):
         """A hit was put into the queue."""
         self.waiting += 1
         self._wake.set()
-        if self.waiting >= SMALL_BATCH:
+        if self.waiting == SMALL_BATCH:
             self._more.set()
 
     async def run(self) -> None:

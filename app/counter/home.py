@@ -50,12 +50,12 @@ class Home(FastEndpoint):
         if scope["method"] != "GET" or is_prefetch(headers):
             return None
         if asks_for_json(headers):
-            return Deferred(state["tally"].hit(HOME), partial(_json, user))
+            return Deferred((state["tally"].hit(HOME), partial(_json, user)))
         locale = choose(cookies, headers.get(b"accept-language", b""))
         announcement = state["settings"].announcement
         if flash or (state["pages"], locale, user, announcement) not in self._kept:
             return None
-        return Deferred(state["tally"].hit(HOME), partial(self._page, state["pages"], locale, user, announcement))
+        return Deferred((state["tally"].hit(HOME), partial(self._page, state["pages"], locale, user, announcement)))
 
     async def handle(self, scope: Scope) -> FastResponse:
         state = cast(CounterState, scope["state"])

@@ -32,6 +32,8 @@ from app.server.security_headers import SECURITY_HEADERS
 
 UPGRADE_IGNORED = "tallygate.upgrade_ignored"
 """The scope key of a request whose Upgrade was ignored: what follows its head is its body, or the next request."""
+HEADERS = "tallygate.headers"
+"""The scope key of the headers by lower-case name, the last one of several."""
 BODY = "tallygate.body"
 """The scope key of a whole body, for an application that may respond to it without a task."""
 CLIENT_LIMIT = 30
@@ -171,7 +173,7 @@ class OneWriteProtocol(HttpToolsProtocol):
         return b"".join([method, b" ", self.url, b" HTTP/", version, b"\r\n", *lines, b"\r\n"])
 
     def on_message_begin(self) -> None:
-        self.url, self.headers, self.expect_100_continue = b"", [], False
+        self.url, self.headers = b"", []
         self.scope = {  # type: ignore[typeddict-item]  # the rest is known at the end of the head
             "type": "http",
             "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
@@ -183,6 +185,9 @@ class OneWriteProtocol(HttpToolsProtocol):
             "state": self.app_state,  # copied where it may be changed
         }
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers.append((name.lower(), value))
+
     def on_headers_complete(self) -> None:
         if self.parser.should_upgrade():
             return  # the head is parsed again
@@ -191,6 +196,7 @@ class OneWriteProtocol(HttpToolsProtocol):
             self._upgrade_headers = ()
             self.scope[UPGRADE_IGNORED] = True  # type: ignore[literal-required]
         scope: Any = self.scope
+        headers = scope[HEADERS] = dict(self.headers)
         version, url = self.parser.get_http_version(), httptools.parse_url(self.url)
         scope["http_version"], scope["method"] = version, self.parser.get_method().decode()
         path = url.path.decode("ascii")
@@ -201,7 +207,7 @@ class OneWriteProtocol(HttpToolsProtocol):
             self,
             keep_alive=version != "1.0" and self.parser.should_keep_alive(),
             # HTTP/1.0 does not know 100 (RFC 9110, 10.1.1)
-            expect_100_continue=self.expect_100_continue and version == HTTP_1_1,
+            expect_100_continue=version == HTTP_1_1 and headers.get(b"expect", b"").lower() == b"100-continue",
         )
         if before is None or before.response_complete:  # type: ignore[redundant-expr]  # None at first
             self._start_asgi_task(self.cycle, self.app)

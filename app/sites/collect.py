@@ -56,10 +56,10 @@ class Collect(FastEndpoint):
 
     def try_fast(self, scope: Scope) -> Deferred | None:
         """Counts a hit of a cached site."""
-        _, _, site_id, *rest = scope["path"].split("/", 3)
-        state = cast(SitesState, scope["state"])
+        site_id, _, rest = scope["path"].split("/", 2)[2].partition("/")
+        state: SitesState = scope["state"]
         site = state["known_sites"].cached(site_id)
-        if site is None or scope["method"] != "GET" or (rest and _is_special(rest[0])):
+        if site is None or scope["method"] != "GET" or (rest and _is_special(rest)):
             return None
         counter, headers = state["hit_counter"], headers_of(scope)
         try:
@@ -70,7 +70,7 @@ class Collect(FastEndpoint):
         future = counter.count_now(report, _address(scope), want_totals=want_totals)
         if future is None:
             return None
-        return Deferred(future, _totals_response if want_totals else _gif)
+        return Deferred((future, _totals_response if want_totals else _gif))
 
     async def handle(self, scope: Scope) -> FastResponse:
         """GET and HEAD."""

@@ -18,15 +18,12 @@ class Countries:
     def __init__(self, file: Path | None) -> None:
         """Raises SettingsError for a file that is no database."""
         self._reader: maxminddb.Reader | None = None
+        self.known = file is not None
         if file is not None:
             try:
                 self._reader = maxminddb.open_database(str(file))
             except (OSError, ValueError, maxminddb.InvalidDatabaseError) as error:
                 raise SettingsError(f"geoip_file (TALLYGATE_GEOIP_FILE): {error}") from None
-
-    @property
-    def known(self) -> bool:
-        return self._reader is not None
 
     def of(self, address: str) -> str:
         """The country's ISO code; empty for private and unknown addresses."""

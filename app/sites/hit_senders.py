@@ -84,7 +84,7 @@ class HitSenders:
         ]
         self._started: set[int] = set()
         self._start: asyncio.Queue[int] = asyncio.Queue()
-        self._max_queued = max_queued
+        self._max_queued, self._max_of_site = max_queued, max_queued // SITE_SHARE
         self.dropped = 0
         self._loop = asyncio.get_running_loop()
 
@@ -119,15 +119,13 @@ class HitSenders:
     def reserve(self, site: Site, slot: TimeSlot) -> SlotCounts | None:
         """The counts to add a hit to, before `enqueue`; None if the queue is full."""
         at = site.bucket % len(self._senders)
-        if not self._has_room(at, site.id):
-            return None
-        queue = self._queues[at]
-        queue.waiting_of[site.id] = queue.waiting_of.get(site.id, 0) + 1
-        return queue.batch.slot_of(site, slot)
+        return self._queues[at].batch.slot_of(site, slot) if self._take_room(at, site.id) else None
 
-    def _has_room(self, at: int, owner: str) -> bool:
-        waiting = self._queues[at].waiting_of.get(owner, 0)
-        if self._senders[at].waiting < self._max_queued and waiting < self._max_queued // SITE_SHARE:
+    def _take_room(self, at: int, owner: str) -> bool:
+        waiting_of = self._queues[at].waiting_of
+        waiting = waiting_of.get(owner, 0)
+        if self._senders[at].waiting < self._max_queued and waiting < self._max_of_site:
+            waiting_of[owner] = waiting + 1
             return True
         self.dropped += 1
         return False
@@ -156,13 +154,13 @@ class HitSenders:
         at = bucket % len(self._senders)
         queue, unknown = self._queues[at], self._loop.create_future()
         unknown.set_result(None)
-        if not self._has_room(at, NameCounts.owner):
+        if not self._take_room(at, NameCounts.owner):
             return unknown
         counts = queue.batch.name_of(bucket, name)
         if counts is None:
             self.dropped += 1
+            queue.waiting_of[NameCounts.owner] -= 1
             return unknown
-        queue.waiting_of[NameCounts.owner] = queue.waiting_of.get(NameCounts.owner, 0) + 1
         counts.count += 1
         if self._added(at).away:
             return unknown

@@ -210,6 +210,7 @@ class SitesBatchStore(BatchStore[Reply]):
 
 
 @lru_cache(maxsize=20_000)
+@lru_cache(maxsize=20_000)
 def site_key(site_id: str) -> str:
     return keys.site(bucket_of(site_id), site_id)
 

@@ -4,7 +4,7 @@ a task costs as much as the answer. Any other server reaches them as plain ASGI.
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
@@ -32,11 +32,10 @@ FastResponse = tuple[StaticHeaders, bytes]
 Finish = Callable[[Any], FastResponse]
 
 
-class Deferred(NamedTuple):
+class Deferred(tuple["asyncio.Future[Any]", Finish]):
     """An answer that waits for a future, which several may share. It must hold no exception, and `finish` not raise."""
 
-    future: "asyncio.Future[Any]"
-    finish: Finish
+    __slots__ = ()
 
 
 class FastEndpoint:
@@ -59,7 +58,8 @@ class FastEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         outcome = self.try_fast(scope)
         if isinstance(outcome, Deferred):
-            outcome = outcome.finish(await outcome.future)
+            future, finish = outcome
+            outcome = finish(await future)
         await respond(outcome if outcome is not None else await self.handle(scope), send)
 
 

@@ -6,13 +6,13 @@ from typing import Any
 from starlette.requests import Request
 from starlette.types import Scope
 
+from app.server.protocol import HEADERS
 from app.server.security_headers import RawHeader, RawHeaders
 from app.settings import Settings
 
 __all__ = ["Hosts", "RawHeader", "RawHeaders", "content_type", "headers_of"]
 
 HOST = re.compile(rb"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?")
-HEADERS = "tallygate.headers"
 
 
 def headers_of(scope: Scope) -> dict[bytes, bytes]:
