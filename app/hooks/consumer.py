@@ -78,7 +78,10 @@ class Consumer:
     async def _take(self, part: str) -> bool:
         """Returns whether there were events."""
         entries = await self._store.raised(part, self._consumer)
-        entries = entries or await self._store.abandoned(part, self._consumer)
+        if not entries:
+            entries, lost = await self._store.abandoned(part, self._consumer)
+            if lost:
+                self._log.error("events are lost: too many waited", part=part, count=lost)
         if entries:
             await asyncio.gather(*(self._handle(entry) for entry in entries))
             await self._store.done(part, [entry_id for entry_id, _ in entries])

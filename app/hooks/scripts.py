@@ -20,14 +20,16 @@ return reply[1] and reply[1][2] or reply[KEYS[1]] or {}
 
 RECLAIM = Script("""
 local reply = redis.pcall('XAUTOCLAIM', KEYS[1], 'hooks', ARGV[1], ARGV[2], '0', 'COUNT', ARGV[3])
-if reply.err then return {} end
+if reply.err then return {{}, 0} end
 for _, fields in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], 'hooks')) do
   local name, pending, idle = fields[2], fields[4], fields[6]
   if pending == 0 and idle > tonumber(ARGV[4]) then redis.call('XGROUP', 'DELCONSUMER', KEYS[1], 'hooks', name) end
 end
-return reply[2]
+return {reply[2], reply[3] and #reply[3] or 0}
 """)
-"""Claims events that another consumer did not acknowledge. Removes consumers of workers that have ended."""
+"""Claims events that another consumer did not acknowledge, and counts those that were trimmed meanwhile. Removes
+consumers of workers that have ended.
+"""
 
 ACKNOWLEDGE = Script("""
 redis.call('XACK', KEYS[1], 'hooks', unpack(ARGV))

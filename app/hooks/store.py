@@ -66,9 +66,11 @@ class HooksStore:
         """Raised events that no worker has claimed."""
         return _entries(await scripts.READ.run(self.store, [keys.raised(part)], consumer, BATCH))
 
-    async def abandoned(self, part: str, consumer: str) -> list[Entry]:
+    async def abandoned(self, part: str, consumer: str) -> tuple[list[Entry], int]:
+        """(events that another worker has not acknowledged, how many were trimmed before that)."""
         bounds = (RECLAIM_AFTER, BATCH, FORGET_AFTER)
-        return _entries(await scripts.RECLAIM.run(self.store, [keys.raised(part)], consumer, *bounds))
+        reply, lost = await scripts.RECLAIM.run(self.store, [keys.raised(part)], consumer, *bounds)
+        return _entries(reply), int(lost)
 
     async def done(self, part: str, ids: Sequence[bytes]) -> None:
         await scripts.ACKNOWLEDGE.run(self.store, [keys.raised(part)], *ids)

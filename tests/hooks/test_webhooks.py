@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from app.events.catalogue import EVENTS
-from app.hooks import store as hooks_store
 from app.settings import Settings
 from app.store import keys
 from tests.fakes.smtp import smtp_fake
@@ -137,20 +136,6 @@ async def test_every_worker_and_the_owner_learn_that_a_webhook_is_switched_off(
             assert mail["To"] == "alice@example.com"
             assert f"/admin/webhooks/{webhook['id']}" in mail.get_content()
             assert "answered 410" in mail.get_content()
-
-
-async def test_consumers_of_workers_that_ended_are_forgotten(
-    desk: Desk, server: Valkey, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(hooks_store, "FORGET_AFTER", 0)
-    stream = keys.raised("config")
-    await desk.service.state["hooks_store"].raised("config", "me")  # makes the group
-    with server.client as client:
-        client.xgroup_createconsumer(stream, "hooks", "gone")
-        await asyncio.sleep(0.01)
-        await desk.service.state["hooks_store"].abandoned("config", "me")
-        names = [each["name"] for each in client.xinfo_consumers(stream, "hooks")]
-    assert b"gone" not in names
 
 
 async def test_disabled_webhook_gets_nothing_and_blocks_no_event(desk: Desk, server: Valkey) -> None:
