@@ -70,6 +70,8 @@ class OneWriteProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         if self.client is not None:
             self.client = (_plain(self.client[0]), self.client[1])
+        self._idle_since = self.loop.time()  # a new connection may be as idle as one that is kept alive
+        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self._close_if_idle)
         self._watch_client(CLIENT_LIMIT)
         opened, lifecycle = transport.get_extra_info("socket"), self.app_state.get("lifecycle")
         if lifecycle is not None and opened is not None and lifecycle.descriptors.scarce(opened.fileno()):
