@@ -98,6 +98,7 @@ TRICKS = {
     "loopback as a name": "http://127.0.0.1.evil.example/cb",
     "loopback as userinfo": "http://127.0.0.1:9@evil.example/cb",
     "a loopback port with letters": "http://127.0.0.1:9x/cb",
+    "a loopback port in other digits": "http://127.0.0.1:\u0661\u0662/cb",
     "a loopback port too long": "http://127.0.0.1:123456/cb",
     "loopback in upper case": "HTTP://127.0.0.1:9/cb",
     "an app's scheme in upper case": "COM.example.app:/callback",
