@@ -89,7 +89,7 @@ class Collect(FastEndpoint):
                 return bad_hit(error)
             if scope["method"] == "GET" and rest != "count":
                 _postpone(state, scope, site_id, values)
-            return _totals_response(None) if _wants_totals(headers_of(scope)) else _gif(None)
+            return _totals_response(None) if rest == "count" or _wants_totals(headers_of(scope)) else _gif(None)
         if site is None:
             return UNKNOWN_SITE, GIF
         if is_script:

@@ -62,6 +62,7 @@ async def test_hits_of_a_site_that_the_worker_has_not_seen_are_counted_later(
             assert (await visitor.post(f"/c/{site}", content="p=/a")).status_code == 204
             assert (await visitor.get(f"/c/{site}?p=%00")).status_code == 200
             assert (await visitor.head(f"/c/{site}?p=/a")).status_code == 200
+            assert (await visitor.get(f"/c/{site}/count?p=/a")).json()["page"] is None
             assert (await visitor.get("/busuanzi", params={"jsonpCallback": "cb"}, headers=PAGE)).status_code == 200
             assert (await visitor.get(f"/g/{site}/count?p=/a")).status_code == 200
             assert (await visitor.get(f"/g/{site}/count?p=/a&q=%00")).status_code == 200
@@ -70,6 +71,7 @@ async def test_hits_of_a_site_that_the_worker_has_not_seen_are_counted_later(
             server.start()
             await eventually(lambda: not len(other.state["postponed_hits"]), what="the hits to be taken")
             await eventually(lambda: other.state["hit_counter"].senders.waiting == 0, what="the hits to be counted")
+            await eventually(lambda: other.state["store"].up, what="Redis")
             assert (await visitor.get(f"/c/{site}/count?p=/a")).json()["page"] == 4
             assert (await visitor.get(f"/g/{site}/count?p=/a&q=%00")).status_code == 400
 
