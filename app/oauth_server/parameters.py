@@ -63,7 +63,7 @@ def refuse_resource(parameters: Parameters) -> None:
 
 
 def _decoded(part: str) -> tuple[str, str]:
-    """As `parse_qsl` decodes it, in half the time."""
+    """As `parse_qsl` decodes it, in three fifths of the time."""
     name, _, value = part.replace("+", " ").partition("=")
     if "%" not in part:
         return name, value
