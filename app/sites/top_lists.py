@@ -4,6 +4,8 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from heapq import nsmallest
+from itertools import islice
 from typing import TypeVar, cast
 
 from app.sites import batch
@@ -70,6 +72,11 @@ class TopLists:
         if kind == "pages":
             return await self._top_pages(site, span, limit)
         return _top((await self._lists(site, span)).get(LISTS[kind], {}), limit)
+
+    async def names(self, site: Site, span: Range, limit: int) -> dict[str, TopList]:
+        """The most frequent names of every list, read once."""
+        found = await self._lists(site, span)
+        return {kind: _top(found.get(short, {}), limit) for kind, short in LISTS.items()}
 
     async def referrers_of(self, site: Site, span: Range, path: str, limit: int) -> TopList:
         """The referrers of a page, in whole months."""
@@ -156,9 +163,10 @@ class TopLists:
 
     async def _named(self, site: Site, past: "Ranked", newest: Mapping[int, Count], limit: int) -> TopList:
         """Rows with the paths of ids; those of id 0, the pages beyond the site's limit, are among the others."""
-        candidates = {*past.order[: limit + len(newest)], *newest} - {0}
-        counts = {page: _plus(past.counts.get(page), newest.get(page, Count())) for page in candidates}
-        ids = sorted(candidates, key=lambda page: (-counts[page].visits, page))[:limit]
+        only_past = islice((page for page in past.order if page not in newest), limit + 1)
+        candidates = {*only_past, *newest} - {0}
+        counts = {page: _plus(past.counts.get(page), newest.get(page)) for page in candidates}
+        ids = nsmallest(limit, candidates, key=lambda page: (-counts[page].visits, page))
         names = await self.store.path_names(site, ids)
         rows = [Row(name, counts[page].visits, counts[page].visitors) for page, name in zip(ids, names, strict=True)]
         total = past.visits + sum(count.visits for count in newest.values())
@@ -188,8 +196,10 @@ class CacheEntry:
     size: int
 
 
-def _plus(one: Count | None, other: Count) -> Count:
-    return Count(other.visits + (one.visits if one else 0), other.visitors + (one.visitors if one else 0))
+def _plus(one: Count | None, other: Count | None) -> Count:
+    if one is None or other is None:
+        return one or other or Count()
+    return Count(one.visits + other.visits, one.visitors + other.visitors)
 
 
 def _top(found: Mapping[str, Count], limit: int) -> TopList:

@@ -2,7 +2,7 @@
 
 import re
 from datetime import UTC, datetime
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +58,8 @@ class Pages:
             catalog.gettext, catalog.ngettext, newstyle=True
         )
         environment.filters |= {"when": partial(_when, locale), "iso": _iso}
-        environment.filters["number"] = partial(format_decimal, locale=FORMATS.get(locale, locale))
+        number = partial(format_decimal, locale=FORMATS.get(locale, locale))
+        environment.filters["number"] = lru_cache(maxsize=4096)(number)  # the table of a year has hundreds
         environment.globals.update(
             locale=locale,
             locales=list(NAMES.items()),

@@ -21,7 +21,7 @@ from app.sites.models import Site
 from app.sites.site_calendar import days
 from app.sites.stats import Figures, SiteStats
 from app.sites.stats_api import path_of, range_of
-from app.sites.top_lists import LISTS, Range, TopList
+from app.sites.top_lists import Range, TopList
 from app.web.errors import NotFound, SignInRequired
 from app.web.i18n import N_
 from app.web.streams import admit, event_stream
@@ -198,9 +198,8 @@ async def _lists(
         return [("referrers", await stats.lists.referrers_of(site, span, path, ROWS))]
     if referrer is not None:
         return [("pages", await stats.lists.pages_of(site, span, referrer, ROWS))]
-    kinds = ("pages", *LISTS)
-    found = [(kind, await stats.lists.top(site, kind, span, ROWS)) for kind in kinds]  # the first reads for all
-    return [(kind, top) for kind, top in found if top.rows or kind == "pages"]
+    pages, names = await stats.lists.top(site, "pages", span, ROWS), await stats.lists.names(site, span, ROWS)
+    return [("pages", pages), *((kind, top) for kind, top in names.items() if top.rows)]
 
 
 def _may_be_framed(response: Response, site: Site) -> None:
