@@ -14,7 +14,7 @@ from app.sites.hit import BadHit, Hit, hit_of
 from app.sites.lifespan import SitesState
 from app.sites.models import Site
 from app.sites.page_address import host_of
-from app.sites.protocols.cross_origin import HEADERS, json_answer
+from app.sites.protocols.cross_origin import HEADERS, cross_origin_json
 from app.store.client import StoreUnavailable
 
 CALLBACK = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]{0,63}")
@@ -63,14 +63,14 @@ async def heir(request: Request[SitesState]) -> Response:
     if request.method == "PUT":
         return Response(status_code=204, headers=HEADERS)
     if totals is None:
-        return json_answer({"success": False, "message": "there are no numbers for this page"})
+        return cross_origin_json({"success": False, "message": "there are no numbers for this page"})
     data = {
         "site_pv": totals.site,
         "site_uv": totals.visitors,
         "page_pv": totals.page,
         "page_uv": page_visitors,
     }
-    return json_answer({"success": True, "message": "ok", "data": data})
+    return cross_origin_json({"success": True, "message": "ok", "data": data})
 
 
 async def script(_: Request[SitesState]) -> Response:

@@ -20,7 +20,7 @@ from app.sites.collect import GIF
 from app.sites.counting_script import MAX_OF_COUNTER
 from app.sites.lifespan import SitesState
 from app.sites.protocols.busuanzi import CALLBACK
-from app.sites.protocols.cross_origin import HEADERS, json_answer
+from app.sites.protocols.cross_origin import HEADERS, cross_origin_json
 from app.store.client import StoreUnavailable
 from app.store.rate_limit import Rule, address_key
 from app.web.errors import BadRequest, MethodNotAllowed, NotFound, Problem
@@ -47,7 +47,7 @@ async def answer(request: Request[SitesState]) -> Response:
     if not request.state["settings"].countapi:
         raise NotFound
     if not CALLBACK.fullmatch(request.query_params.get("callback", "_")):
-        return json_answer({"error": "callback: must be a name"}, 400)
+        return cross_origin_json({"error": "callback: must be a name"}, 400)
     try:
         return await _answer(request)
     except Problem as error:
@@ -199,7 +199,7 @@ def _json(
     """JSON, or a call of `callback`: that always succeeds, with the status in it, because a script sees no other."""
     callback = request.query_params.get("callback")
     if callback is None:
-        return json_answer(document, status, headers)
+        return cross_origin_json(document, status, headers)
     text = f"{callback}({orjson.dumps({'code': status, **document}).decode()})"
     return Response(text, headers=HEADERS, media_type="text/javascript")
 

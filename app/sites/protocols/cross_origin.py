@@ -20,7 +20,7 @@ HEADERS = {
 Handler = Callable[[Request[SitesState]], Awaitable[Response]]
 
 
-def json_answer(document: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+def cross_origin_json(document: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     return Response(orjson.dumps(document), status, HEADERS | dict(headers or {}), media_type="application/json")
 
 
@@ -32,8 +32,8 @@ def errors_as_json(handler: Handler) -> Handler:
         try:
             return await handler(request)
         except Problem as error:
-            return json_answer({"error": error.detail or error.title}, error.status, error.headers)
+            return cross_origin_json({"error": error.detail or error.title}, error.status, error.headers)
         except StoreUnavailable:
-            return json_answer({"error": "the counter is away"}, 503, {"Retry-After": "1"})
+            return cross_origin_json({"error": "the counter is away"}, 503, {"Retry-After": "1"})
 
     return answer

@@ -19,7 +19,7 @@ from app.sites.lifespan import SitesState
 from app.sites.models import Site
 from app.sites.page_address import BadAddress, asked_path, page_address
 from app.sites.protocols import cross_origin
-from app.sites.protocols.cross_origin import errors_as_json, json_answer
+from app.sites.protocols.cross_origin import cross_origin_json, errors_as_json
 from app.sites.site_calendar import parse_day
 from app.sites.top_lists import Range
 from app.store.client import StoreUnavailable
@@ -102,7 +102,7 @@ async def counter(request: Request[SitesState]) -> Response:
     shown = f"{number or 0:,}".replace(",", THIN_SPACE)
     status = 200 if number is not None else 404
     if kind == "json":
-        return json_answer({"count_unique": shown, "count": shown}, status)
+        return cross_origin_json({"count_unique": shown, "count": shown}, status)
     if kind == "svg":
         return Response(badge("visitors", shown, "#9a15a4", "flat"), status, HEADERS, media_type="image/svg+xml")
     style = request.query_params.get("style", "")[:MAX_STYLE_LENGTH].replace("<", r"\3c ")
@@ -127,7 +127,7 @@ async def api_count(request: Request[SitesState]) -> Response:
     """`POST /g/{site}/api/v0/count` with a user's API token: up to 500 hits, also of former days; 202."""
     site = await _site_of_token(request)
     if site is None:
-        return json_answer({"error": "the API token is missing or wrong"}, 401)
+        return cross_origin_json({"error": "the API token is missing or wrong"}, 401)
     try:
         body = ApiHits.model_validate_json(await request.body())
     except ValidationError as error:
@@ -148,7 +148,7 @@ async def api_count(request: Request[SitesState]) -> Response:
         numbers.append(await counter.count(report, address, _timestamp(each.created_at)))
     for future in numbers:
         await future
-    return json_answer({"status": "ok"}, 202)
+    return cross_origin_json({"status": "ok"}, 202)
 
 
 def _hit(values: Values, site: Site, headers: Mapping[bytes, bytes]) -> tuple[Hit, bool]:
