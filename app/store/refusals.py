@@ -16,8 +16,8 @@ REFUSING = ("NOAUTH", "WRONGPASS", "NOPERM", "DENIED")
 """How other errors begin that say so."""
 COMMAND_MEMORY = 60.0
 """Seconds."""
-FIRST_PAUSE, MAX_PAUSE = 0.2, 5.0
-"""Seconds between two attempts at what was refused or has failed: doubled from the first to the most."""
+MAX_PAUSE = 5.0
+"""The most seconds between two attempts at what was refused or has failed."""
 
 
 class Refusals:
