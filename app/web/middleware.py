@@ -104,9 +104,8 @@ class Middleware:
         parts = scope["state"], self._live.state
         if parts[0] is not self._state_parts[0] or parts[1] is not self._state_parts[1]:
             self._state, self._state_parts = {**parts[0], **parts[1]}, parts
-        scope["state"] = (
-            self._state
-        )  # all share it: a copy of some fifty entries would be a tenth of the response's cost
+        # All share it: a copy of some fifty entries would be a tenth of the response's cost.
+        scope["state"] = self._state
         scope[CHECKED] = True
         started = perf_counter()
         outcome = route.endpoint.try_fast(scope)
