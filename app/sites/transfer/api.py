@@ -7,8 +7,10 @@ from app.sites.access import Right, site_for
 from app.sites.lifespan import SitesState
 from app.sites.transfer.exporter import csv_lines, json_lines
 from app.sites.transfer.formats import READERS
+from app.sites.transfer.importer import TooManyFiles
 from app.sites.transfer.unpack import BadFile, TooMuch
-from app.web.errors import BadRequest, NotFound, TooLarge
+from app.web.errors import BadRequest, NotFound, TooLarge, Unavailable
+from app.web.i18n import N_
 from app.web.responses import json_response
 
 EXPORTS = {"csv": ("text/csv; charset=utf-8", csv_lines), "jsonl": ("application/jsonl; charset=utf-8", json_lines)}
@@ -31,6 +33,10 @@ async def import_file(request: Request[SitesState]) -> Response:
         found = await importer.run(site, request.stream(), kind, today)
     except TooMuch:
         raise TooLarge from None
+    except TooManyFiles:
+        raise Unavailable(
+            N_("Too many files are imported now. Please try again in a minute."), retry_after=60
+        ) from None
     except BadFile as error:
         raise BadRequest(f"body: {error}", field="body") from None
     except ClientDisconnect:

@@ -4,6 +4,7 @@ import asyncio
 import tempfile
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import islice
@@ -26,6 +27,8 @@ ROWS_PER_CALL = 400
 UNDO_SECONDS = 30 * 86_400
 """Seconds after which an import cannot be undone any more."""
 MAX_IMPORTS = 200
+MAX_FILES = 16
+"""Files that one worker holds on its disk at the same time; more are refused."""
 T = TypeVar("T")
 
 
@@ -35,6 +38,10 @@ class Summary:
     format: str
     visits: int
     pages: int
+
+
+class TooManyFiles(Exception):
+    """MAX_FILES are being imported."""
 
 
 class Importer:
@@ -47,18 +54,19 @@ class Importer:
         self._most = most_bytes
         self._turns = asyncio.Semaphore(2)
         """Files that are read at the same time: each takes a thread."""
+        self._files = 0
 
     async def preview(self, site: Site, pieces: AsyncIterator[bytes], kind: str | None, today: date) -> Summary:
-        """Raises BadFile."""
-        with tempfile.TemporaryDirectory(prefix="tallygate-import-") as folder:
-            file = await self._save(pieces, Path(folder))
+        """Raises BadFile, TooMuch, TooManyFiles."""
+        with self._folder() as folder:
+            file = await self._save(pieces, folder)
             async with self._turns:
                 return (await asyncio.to_thread(self._read, site, file, kind, today))[0]
 
     async def run(self, site: Site, pieces: AsyncIterator[bytes], kind: str | None, today: date) -> Summary:
-        """The same file twice changes nothing. Raises BadFile."""
-        with tempfile.TemporaryDirectory(prefix="tallygate-import-") as folder:
-            file = await self._save(pieces, Path(folder))
+        """The same file twice changes nothing. Raises BadFile, TooMuch, TooManyFiles."""
+        with self._folder() as folder:
+            file = await self._save(pieces, folder)
             async with self._turns:
                 summary, staged = await asyncio.to_thread(self._read, site, file, kind, today)
                 if await self._imports_key_has(site, summary.id):
@@ -84,6 +92,18 @@ class Importer:
     async def list(self, site: Site) -> list[dict[str, object]]:
         reply = await self._store.idempotent("HGETALL", self._key(site, "imports"))
         return [{"id": name.decode(), **orjson.loads(told)} for name, told in reply.items()]
+
+    @contextmanager
+    def _folder(self) -> Iterator[Path]:
+        """A folder for one file. Raises TooManyFiles."""
+        if self._files >= MAX_FILES:
+            raise TooManyFiles
+        self._files += 1
+        try:
+            with tempfile.TemporaryDirectory(prefix="tallygate-import-") as folder:
+                yield Path(folder)
+        finally:
+            self._files -= 1
 
     async def _save(self, pieces: AsyncIterator[bytes], folder: Path) -> Path:
         """Writes the upload to a file as it arrives."""
