@@ -20,10 +20,9 @@ from app.sessions.session import Session
 from app.signing_keys.key_ring import KeyRing, NoKey
 from app.signing_keys.signing_keys import SigningKeys
 from app.web.fast_path import StaticHeaders
+from app.web.responses import NOT_CACHED
 
 MAX_CACHED_IDENTITIES = 20_000
-NOT_CACHED = ((b"cache-control", b"no-store"), (b"vary", b"Cookie, Authorization, Accept, Accept-Language"))
-"""A cache that ignores no-store still has to tell users apart."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ import orjson
 from starlette.types import Scope
 
 from app.gateway.identity import is_navigation, is_program
-from app.gateway.identity_cache import NOT_CACHED
 from app.gateway.original_request import OriginalRequest
 from app.gateway.rules import Effect
 from app.server.security_headers import with_security
@@ -15,6 +14,7 @@ from app.web.errors import Problem
 from app.web.fast_path import FastResponse, StaticHeaders
 from app.web.headers import RawHeaders, headers_of
 from app.web.i18n import N_
+from app.web.responses import NOT_CACHED
 from app.web.templating import Pages
 
 STATIC_FOLDER = "/.tallygate"

@@ -6,10 +6,8 @@ import orjson
 from pydantic import BaseModel
 from starlette.responses import Response
 
-NOT_CACHED = (
-    (b"cache-control", b"no-store"),
-    (b"vary", b"Cookie, Authorization, Accept, Accept-Language"),
-)
+NOT_CACHED = ((b"cache-control", b"no-store"), (b"vary", b"Cookie, Authorization, Accept, Accept-Language"))
+"""A cache that ignores no-store still has to tell users apart."""
 
 
 def json_response(content: Any, status: int = 200) -> Response:
