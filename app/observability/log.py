@@ -142,7 +142,7 @@ class AccessLog:
 
 
 def _quoted(text: str) -> str:
-    """The beginning of a text as a JSON string. Few need escapes: to ask costs less than to look into a cache."""
+    """The beginning of a text as a JSON string. Few need escapes, and this check costs less than a cache."""
     text = text[:MAX_LOGGED_PATH]
     if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
         return f'"{text}"'

@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol, changed where it costs time, or is too trusting.
+"""uvicorn's HTTP protocol with these changes:
 
 - A response leaves in one write. uvicorn writes head and body with a system call each, and checks and joins every
   header: a fifth of a small response's cost (docs/benchmarks.md). Streams, HEAD and 304 are uvicorn's.
