@@ -134,8 +134,10 @@ class OneWriteProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         cycle = cast(Cycle | None, self.cycle)
-        if cycle is None or cycle.response_complete:
-            if self._idle_since is None and self.scope is before:
+        if self.scope is not before:
+            pass  # this request began since the last look: many clients send its body by itself
+        elif cycle is None or cycle.response_complete:
+            if self._idle_since is None:
                 self.transport.close()
         elif cycle.more_body and not (
             self._brought_body or self.flow.read_paused or cycle.waiting_for_100_continue or cycle.response_started

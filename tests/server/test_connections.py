@@ -60,14 +60,34 @@ async def test_client_that_withholds_its_request_is_disconnected(
     assert answer[:13] == status
 
 
+class Recorded(OneWriteProtocol):
+    opened: list[Any]
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
+        super().connection_made(transport)
+        self.opened.append(self)
+
+
+async def test_a_request_may_begin_just_before_the_client_is_watched(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Any] = []
+    monkeypatch.setattr(Recorded, "opened", opened, raising=False)
+    async with served(echo, Recorded) as port, asyncio.timeout(PATIENCE):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        while not opened:
+            await asyncio.sleep(0.001)
+        before = opened[0].scope
+        writer.write(HALF_BODY[:-1])  # many clients send the body by itself
+        while opened[0].cycle is None:
+            await asyncio.sleep(0.001)
+        opened[0]._end_if_withheld(protocol.CLIENT_LIMIT, before)
+        writer.write(b"abc")
+        assert (await reader.readuntil(b"abc")).startswith(OK)
+        writer.close()
+
+
 async def test_body_may_come_slowly_until_the_server_stops(monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[Any] = []
-
-    class Recorded(OneWriteProtocol):
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
-            super().connection_made(transport)
-            opened.append(self)
-
+    monkeypatch.setattr(Recorded, "opened", opened, raising=False)
     async with served(echo, Recorded) as port, asyncio.timeout(PATIENCE):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         while not opened:
@@ -77,7 +97,7 @@ async def test_body_may_come_slowly_until_the_server_stops(monkeypatch: pytest.M
             writer.write(piece)
             while not opened[0]._brought_body:
                 await asyncio.sleep(0.001)
-            opened[0]._end_if_withheld(protocol.CLIENT_LIMIT, None)
+            opened[0]._end_if_withheld(protocol.CLIENT_LIMIT, opened[0].scope)
             assert not opened[0].transport.is_closing()
         opened[0].shutdown()
         assert (await reader.read()).startswith(b"HTTP/1.1 408 ")

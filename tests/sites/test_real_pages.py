@@ -272,8 +272,9 @@ def test_prerendered_page_counts_when_it_is_shown(web: Web, tmp_path: Path) -> N
 
 
 def test_the_script_of_busuanzis_heirs_fills_its_elements(web: Web, context: BrowserContext) -> None:
-    elements = "".join(f'<b id="busuanzi_{name}">-</b>' for name in ("site_pv", "value_page_pv", "site_uv"))
+    elements = "".join(f'<b id="busuanzi_{name}"></b>' for name in ("site_pv", "value_page_pv", "site_uv"))
     page = context.new_page()
-    page.goto(web.page("a.html", f'{elements}<script async src="{web.counter}/js"></script>'))
+    address = web.page("a.html", f'{elements}<script async src="{web.counter}/js"></script>')
+    until(lambda: _numbers_shown(page, address))
     for name in ("site_pv", "value_page_pv", "site_uv"):
         expect(page.locator(f"#busuanzi_{name}")).to_have_text("1")
