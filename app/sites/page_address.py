@@ -15,6 +15,8 @@ else:
 
 MAX_ADDRESS_LENGTH = 2048
 """Characters of an address or a path."""
+URL = re.compile(r"[a-z][a-z0-9+.-]*://|(?:https?|about|blob|data|javascript|mailto):", re.IGNORECASE)
+"""The beginning of a URL. Anything else is a path, as `Category:Foo` of a wiki, or `blog.example:8080/a`."""
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 BIDI = "\u202a-\u202e\u2066-\u2069"
 """Characters that turn the direction of the text around them."""
@@ -82,7 +84,7 @@ def page_address(text: str, rules: PathRules) -> PageAddress:
         raise BadAddress("must be an http or https URL, or a path")
     if parts.scheme and not parts.hostname:
         raise BadAddress("has no host")
-    path = _decoded(parts.path if parts.path.startswith("/") else "/" + parts.path)
+    path = _decoded("/" + parts.path.lstrip("/"))
     if not rules.trailing_slash:
         path = path.rstrip("/") or "/"
     query = _kept_query(parts.query, rules)
@@ -130,9 +132,10 @@ def _split(text: str) -> SplitResult:
         raise BadAddress(f"must be at most {MAX_ADDRESS_LENGTH} characters long")
     if CONTROL.search(text):
         raise BadAddress("must not contain control characters")
+    text = text.partition("#")[0].strip(" ")
     try:
         text.encode()
-        parts = urlsplit(text.partition("#")[0] if not text.startswith("//") else "/" + text.lstrip("/"))
+        parts = urlsplit(text if URL.match(text) else "/" + text.lstrip("/"))
         _ = parts.port
     except ValueError:
         raise BadAddress("is not a valid address") from None

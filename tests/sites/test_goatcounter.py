@@ -181,3 +181,19 @@ async def test_goatcounter_api_names_the_wrong_member(desk: Desk) -> None:
         assert (answer.status_code, answer.headers["content-type"]) == (400, "application/json")
         assert answer.json()["error"].startswith(field)
     assert (await desk.stats(site))["visits"] == 0
+
+
+async def test_path_of_a_wiki_is_one_page_however_it_is_sent(desk: Desk) -> None:
+    site, page = await desk.site(public=True), "Category:Foo"
+    visitor = desk.visitor()
+    for url in (f"/c/{site}?p={page}", f"/c/{site}?u={page}", f"/g/{site}/count?p={page}"):
+        assert (await visitor.get(url)).status_code == 200
+    first = await desk.owner.put(f"/api/sites/{site}/values", json={"path": page, "visits": 10})
+    assert first.status_code == 204
+    imported = await desk.owner.post(f"/api/sites/{site}/imports", content=f"path,visits\n{page},100\n")
+    assert imported.status_code == 201
+    assert (await visitor.get(f"/c/{site}/count?p={page}")).json()["page"] == 113
+    assert (await visitor.get(f"/g/{site}/counter/{page}.json")).json()["count"] == "113"
+    assert (await visitor.get(f"/badge/{site}.json?path={page}")).json()["message"] == "113"
+    assert (await desk.stats(site, path=page))["visits"] == 3
+    assert await desk.top(site, "pages") == [("/Category:Foo", 3, 1)]
