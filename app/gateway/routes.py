@@ -17,14 +17,14 @@ routes: list[BaseRoute] = [
     PolicyRoute("/verify/forward-auth", ForwardAuth(), policy=AUTH_CHECK, methods=ANY_METHOD),
     PolicyRoute("/verify/ext-authz/{path:path}", EnvoyExtAuthz(), policy=AUTH_CHECK),
     # at protected hosts: sign in and out, the page of a refused request, its files
-    PolicyRoute("/.tallygate/start", handoff.start, policy=SITE),
-    PolicyRoute("/.tallygate/finish", handoff.finish, policy=SITE),
+    PolicyRoute("/.tallygate/start", handoff.start, policy=SITE, methods=["GET"], head=False),
+    PolicyRoute("/.tallygate/finish", handoff.finish, policy=SITE, methods=["GET"], head=False),
     PolicyRoute("/.tallygate/sign-out", site.confirm, policy=SITE, methods=["GET"]),
     PolicyRoute("/.tallygate/sign-out", site.sign_out, policy=SITE, methods=["POST"]),
     PolicyRoute("/.tallygate/refused", Refused(), policy=AUTH_CHECK),
     PolicyRoute("/.tallygate/static/{path:path}", site.SiteStatic(), policy=SITE, methods=["GET"]),
     # at the portal: sign in for a protected host
-    Route("/gateway/authorize", handoff.authorize),
+    PolicyRoute("/gateway/authorize", handoff.authorize, methods=["GET"], head=False),
     # administration: the rules, and which of them decides about a request
     Route("/admin/gateway", admin.rules),
 ]

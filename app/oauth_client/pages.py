@@ -209,8 +209,8 @@ def _with(response: Response, headers: RawHeaders) -> Response:
 
 
 routes = [
-    PolicyRoute("/oauth/{provider}/start", start, methods=["GET"], policy=IN_POPUP),
-    PolicyRoute("/oauth/{provider}/callback", callback, methods=["GET"], policy=IN_POPUP),
+    PolicyRoute("/oauth/{provider}/start", start, methods=["GET"], policy=IN_POPUP, head=False),
+    PolicyRoute("/oauth/{provider}/callback", callback, methods=["GET"], policy=IN_POPUP, head=False),
     PolicyRoute("/oauth/{provider}/callback", form_callback, methods=["POST"], policy=FORM_CALLBACK),
     Route("/oauth/{provider}/logout", back_channel_logout, methods=["POST"]),
     Route("/account/identities/unlink", ask_to_unlink, methods=["GET"]),

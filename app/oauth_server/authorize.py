@@ -260,8 +260,8 @@ def _cookie_name(request: AuthorizeRequest) -> str:
 
 
 routes = [
-    PolicyRoute("/oauth2/authorize", authorize, methods=["GET"], policy=BROWSERS),
+    PolicyRoute("/oauth2/authorize", authorize, methods=["GET"], policy=BROWSERS, head=False),
     PolicyRoute("/oauth2/authorize", form_as_query, methods=["POST"], policy=BROWSERS),
-    PolicyRoute("/oauth2/continue", go_on, methods=["GET"], policy=IN_POPUP),
+    PolicyRoute("/oauth2/continue", go_on, methods=["GET"], policy=IN_POPUP, head=False),
     PolicyRoute("/oauth2/consent", decide, methods=["POST"], policy=IN_POPUP),
 ]

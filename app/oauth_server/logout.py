@@ -115,7 +115,7 @@ async def _subject(request: LogoutRequest, user_id: str, client: Client) -> str:
 
 
 routes = [
-    PolicyRoute("/oauth2/end-session", end_session, methods=["GET"], policy=BROWSERS),
+    PolicyRoute("/oauth2/end-session", end_session, methods=["GET"], policy=BROWSERS, head=False),
     PolicyRoute("/oauth2/end-session", form_as_query, methods=["POST"], policy=BROWSERS),
     PolicyRoute("/oauth2/sign-out", sign_out, methods=["POST"], policy=IN_POPUP),
 ]

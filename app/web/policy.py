@@ -26,19 +26,22 @@ IN_POPUP = RoutePolicy(in_popup=True)
 
 
 class PolicyRoute(Route):
-    """A route with a policy of its own."""
+    """A route with a policy of its own. `head=False`: its GET changes something, so HEAD is refused (RFC 9110, 9.3.2)."""
 
     def __init__(
         self,
         path: str,
         endpoint: Callable[..., Any],
         *,
-        policy: RoutePolicy,
+        policy: RoutePolicy = DEFAULT_POLICY,
         methods: list[str] | None = None,
         name: str | None = None,
+        head: bool = True,
     ) -> None:
         super().__init__(path, endpoint, methods=methods, name=name)
         self.policy = policy
+        if not head and self.methods is not None:
+            self.methods.discard("HEAD")
 
 
 def policy_of(route: Route | None) -> RoutePolicy:

@@ -1,6 +1,6 @@
 """Every URL of WeChat."""
 
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from app.web.policy import PolicyRoute, RoutePolicy
 from app.wechat import callbacks, client_api, pages, platform_pages
@@ -14,8 +14,8 @@ routes: list[BaseRoute] = [
     *client_api.routes,
     PolicyRoute(client_api.JSSDK_PATH, client_api.preflight, methods=["OPTIONS"], policy=FROM_ANYWHERE),
     *pages.routes,
-    Route("/wechat/platform/{name}/authorize", platform_pages.authorize, methods=["GET"]),
-    Route("/wechat/platform/{name}/authorized", platform_pages.authorized, methods=["GET"]),
+    PolicyRoute("/wechat/platform/{name}/authorize", platform_pages.authorize, methods=["GET"], head=False),
+    PolicyRoute("/wechat/platform/{name}/authorized", platform_pages.authorized, methods=["GET"], head=False),
     PolicyRoute("/wechat/platform/{name}/callback", platform_pages.receive, methods=["POST"], policy=FROM_ANYWHERE),
     PolicyRoute(
         "/wechat/platform/{name}/{appid}/callback",
@@ -25,5 +25,5 @@ routes: list[BaseRoute] = [
     ),
     PolicyRoute("/wechat/{account}/callback", callbacks.check, methods=["GET"], policy=FROM_ANYWHERE),
     PolicyRoute("/wechat/{account}/callback", callbacks.receive, methods=["POST"], policy=FROM_ANYWHERE),
-    PolicyRoute("/wechat/{account}/{path:path}", proxy, methods=["GET", "POST"], policy=MEDIA),
+    PolicyRoute("/wechat/{account}/{path:path}", proxy, methods=["GET", "POST"], policy=MEDIA, head=False),
 ]
