@@ -26,7 +26,7 @@ IN_POPUP = RoutePolicy(in_popup=True)
 
 
 class PolicyRoute(Route):
-    """A route with a policy of its own. `head=False`: its GET changes something, so HEAD is refused (RFC 9110, 9.3.2)."""
+    """A route with a policy of its own. `head=False`: GET changes something, so HEAD is refused (RFC 9110, 9.3.2)."""
 
     def __init__(
         self,
