@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, TypedDict, TypeVar
 
-from app.accounts.api_tokens.tokens import ApiTokens, parse_token
+from app.accounts.api_tokens.tokens import ApiTokens, TokenInfo
 from app.accounts.email.verification_links import EmailLinks
 from app.accounts.invitations.invitations import Invitations
 from app.accounts.models import SignInOption, User
@@ -16,7 +16,7 @@ from app.accounts.passwords.hashing import PasswordHashing
 from app.accounts.passwords.reset_links import ResetLinks
 from app.accounts.second_factors.store import PendingSignIn, SecondFactors
 from app.accounts.services.services import Services
-from app.accounts.sign_in.current_user import CurrentUser, parse_user
+from app.accounts.sign_in.current_user import CurrentUser
 from app.accounts.sign_in.known_origins import KnownOrigins
 from app.accounts.sign_in.rate_limits import RateLimits, apply_limits
 from app.accounts.sign_in.waiting_forms import WaitingForms
@@ -120,12 +120,12 @@ async def open_accounts(
     """Opens sessions and users. `clock` returns Unix seconds; tests move it."""
     settings, store = web["settings"], web["store"]
     web["live_settings"].follow(partial(apply_limits, web["rate_limiter"]))
-    users = TrackedHashes(web["tracking"], parse_user)
+    users = TrackedHashes(web["tracking"], User.from_hash)
     accounts = AccountStore(store, changed=users.forget, clock=clock)
     audit = Audit(store, clock=clock)
     session_store = _session_store(web, clock)
     sessions = Sessions(settings, session_store, LegacyUsers(accounts, audit, store), recheck, clock)
-    tokens = ApiTokens(store, clock=clock, cache=TrackedHashes(web["tracking"], parse_token))
+    tokens = ApiTokens(store, clock=clock, cache=TrackedHashes(web["tracking"], TokenInfo.from_hash))
     current_user = CurrentUser(web["live_settings"], sessions, users, tokens)
     with contextlib.closing(PasswordHashing()) as passwords:
         yield Accounts(

@@ -59,8 +59,6 @@ async def open_config_service(
             config_store=config_store,
             config_editor=editor,
             config_namespaces=namespaces,
-            config_principals=Principals(
-                web["tracking"], accounts["current_user"], accounts["tokens"], accounts["services"]
-            ),
+            config_principals=Principals(accounts["current_user"], accounts["tokens"], accounts["services"]),
             config_changed_keys={},
         )

@@ -4,19 +4,15 @@ away: nothing can be revoked then either.
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import cast
 
 from starlette.types import Scope
 
-from app.accounts.api_tokens.tokens import ApiTokens, TokenInfo
-from app.accounts.secret import digest
+from app.accounts.api_tokens.tokens import ApiTokens
 from app.accounts.services.services import PREFIX as SERVICE_PREFIX
 from app.accounts.services.services import ConfigGrant, Service, Services
 from app.accounts.sign_in.current_user import CurrentUser, api_secret, raise_unless_allowed
 from app.config_service.models import OWN, Namespace, Right, Role
-from app.store import keys
 from app.store.client import StoreUnavailable
-from app.store.tracking import Fields, TrackedHashes, Tracking
 from app.web.errors import Forbidden, NotFound, SignInRequired
 from app.web.headers import headers_of
 from app.web.i18n import N_
@@ -45,11 +41,10 @@ class Principal:
 
 
 class Principals:
-    def __init__(self, tracking: Tracking, current_user: CurrentUser, tokens: ApiTokens, services: Services) -> None:
+    def __init__(self, current_user: CurrentUser, tokens: ApiTokens, services: Services) -> None:
         self._services = services
         self._current_user = current_user
         self._tokens = tokens
-        self._cache = TrackedHashes(tracking, _parse_token)
         self._cached: dict[bytes, Principal] = {}
 
     def cached(self, scope: Scope) -> Principal | None:
@@ -63,8 +58,8 @@ class Principals:
             secret = api_secret(scope)
             if secret and (service := self._services.cached(secret)) is not None:
                 return _of_service(service)
-            token = self._cache.kept(keys.token(digest(secret))) if secret else None
-            if token is None or self._tokens.expired(token) or token.scopes:
+            token = self._tokens.cached(secret) if secret else None
+            if token is None or token.scopes:
                 return None
             user = self._current_user.cached_by_id(token.user_id)
         return Principal(user.id, user.name, user.is_admin) if user is not None else None
@@ -99,7 +94,6 @@ class Principals:
             if checked is None:
                 return None
             raise_unless_allowed(scope, checked)
-            await self._cache.read(keys.token(checked.id))
             user = await self._current_user.by_id(checked.user_id)
         return Principal(user.id, user.name, user.is_admin) if user is not None else None
 
@@ -127,10 +121,3 @@ def _of_service(service: Service) -> Principal:
 def _fingerprint(scope: Scope) -> bytes:
     headers = headers_of(scope)
     return hashlib.sha256(headers.get(b"authorization", b"") + b"\0" + headers.get(b"cookie", b"")).digest()
-
-
-def _parse_token(key: str, fields: Fields) -> TokenInfo | None:
-    try:
-        return TokenInfo.from_hash(key.removeprefix(keys.token("")), cast(dict[bytes, bytes], fields))
-    except (KeyError, ValueError):
-        return None

@@ -70,5 +70,5 @@ class HostSession:
     host: str
 
     @classmethod
-    def from_hash(cls, fields: Mapping[bytes, bytes]) -> Self:
+    def from_hash(cls, _: str, fields: Mapping[bytes, bytes]) -> Self:
         return cls(fields[b"user"].decode(), fields[b"parent"].decode(), fields[b"host"].decode())

@@ -11,7 +11,7 @@ from app.gateway.models import CODE_LIFETIME, HANDOFF_LIFETIME, Handoff, HostSes
 from app.store.client import Store, StoreUnavailable
 from app.store.keys import gateway as keys
 from app.store.scripts import Script
-from app.store.tracking import Fields, Pin, TrackedHashes, Tracking
+from app.store.tracking import Pin, TrackedHashes, Tracking
 
 USED_CODE_LIFETIME = 600
 """Seconds for which a replay of a used code is recognised."""
@@ -34,7 +34,7 @@ class GatewayStore:
     def __init__(self, store: Store, tracking: Tracking, clock: Callable[[], float]) -> None:
         self._store = store
         self._clock = clock
-        self._sessions = TrackedHashes(tracking, _parse_session)
+        self._sessions = TrackedHashes(tracking, HostSession.from_hash)
 
     async def begin(self, handoff: Handoff) -> str:
         """Stores a handoff. Returns its id."""
@@ -120,10 +120,3 @@ async def write_counts(store: GatewayStore, counts: Counter[str], interval: floa
 
 def digest(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
-
-
-def _parse_session(_: str, fields: Fields) -> HostSession | None:
-    try:
-        return HostSession.from_hash(fields)
-    except (KeyError, ValueError):
-        return None

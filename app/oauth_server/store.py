@@ -234,22 +234,18 @@ def _family_fields(family: Family) -> list[str]:
     return [part for pair in fields.items() if pair[1] for part in pair]
 
 
-def parse_family(name: str, fields: Fields) -> Family | None:
-    """The family of a hash's name and fields; None if the hash is no family."""
+def parse_family(family_id: str, fields: Fields) -> Family:
 
     def text(field: bytes) -> str:
         return fields.get(field, b"").decode()
 
-    try:
-        return Family(
-            id=name.removeprefix(keys.family("")), user=text(b"u"), client=text(b"c"),
-            scopes=tuple(text(b"o").split()), asked=tuple(text(b"k").split()), session=text(b"s"), sid=text(b"i"),
-            auth_time=float(fields[b"a"]), amr=tuple(text(b"m").split()), nonce=text(b"n") or None,
-            redirect_uri=text(b"x"), challenge=text(b"h") or None, offline=b"f" in fields,
-            generation=int(fields[b"g"]), not_before=float(fields.get(b"b", 0)), created=float(fields[b"e"]),
-        )  # fmt: skip
-    except (KeyError, ValueError):
-        return None
+    return Family(
+        id=family_id, user=text(b"u"), client=text(b"c"),
+        scopes=tuple(text(b"o").split()), asked=tuple(text(b"k").split()), session=text(b"s"), sid=text(b"i"),
+        auth_time=float(fields[b"a"]), amr=tuple(text(b"m").split()), nonce=text(b"n") or None,
+        redirect_uri=text(b"x"), challenge=text(b"h") or None, offline=b"f" in fields,
+        generation=int(fields[b"g"]), not_before=float(fields.get(b"b", 0)), created=float(fields[b"e"]),
+    )  # fmt: skip
 
 
 def _pairs(reply: list[Any]) -> list[tuple[bytes, bytes]]:

@@ -176,9 +176,9 @@ class RedisSessions:
 
     async def _read(self, members: Sequence[bytes]) -> list[Session]:
         """The living sessions of these members of an index."""
-        names = [keys.session(member.decode()) for member in members]
-        replies = await asyncio.gather(*(self._store.idempotent("HGETALL", name) for name in names))
-        found = [self._alive(parse_session(name, reply)) for name, reply in zip(names, replies, strict=True) if reply]
+        known = [member.decode() for member in members]
+        replies = await asyncio.gather(*(self._store.idempotent("HGETALL", keys.session(key)) for key in known))
+        found = [self._alive(parse_session(key, reply)) for key, reply in zip(known, replies, strict=True) if reply]
         return [session for session in found if session is not None]
 
     def _key(self, cookie: str) -> str | None:
@@ -195,11 +195,11 @@ class RedisSessions:
         return int(self._timeouts.expiry(session) * 1000)
 
 
-def parse_session(name: str, fields: Fields) -> Session | None:
-    """A session from its hash's name and fields; None if the hash is no session."""
+def parse_session(key: str, fields: Fields) -> Session | None:
+    """A session from its key and its hash; None if the hash is no session."""
     try:
         return Session(
-            key=name.removeprefix(keys.session("")),
+            key=key,
             user=fields[b"u"].decode(),
             created=float(fields[b"c"]),
             seen=float(fields[b"s"]),
@@ -211,7 +211,7 @@ def parse_session(name: str, fields: Fields) -> Session | None:
             amr=tuple(fields.get(b"m", b"").decode().split()),
             groups=tuple(filter(None, fields.get(b"g", b"").decode().split("\n"))),
             brief=b"b" in fields,
-            root=fields.get(b"o", b"").decode() or name.removeprefix(keys.session("")),
+            root=fields.get(b"o", b"").decode() or key,
             stored={k.decode().removeprefix(DATA): v.decode() for k, v in fields.items() if k.startswith(b"x:")},
         )
     except (KeyError, ValueError):

@@ -2,8 +2,8 @@
 
 import time
 
-from app.sites.models import SITE_ID, Site
-from app.sites.store import SiteStore, parse_site, site_key
+from app.sites.models import SITE_ID, Site, site_from_hash
+from app.sites.store import SiteStore, site_key
 from app.store.client import StoreUnavailable
 from app.store.tracking import TrackedHashes, Tracking
 
@@ -15,7 +15,7 @@ MAX_HOSTS = 10_000
 
 class KnownSites:
     def __init__(self, tracking: Tracking) -> None:
-        self._tracked = TrackedHashes(tracking, parse_site, limit=MAX_KNOWN)
+        self._tracked = TrackedHashes(tracking, site_from_hash, limit=MAX_KNOWN)
         self._last: dict[str, Site] = {}
 
     def cached(self, site_id: str) -> Site | None:

@@ -1,6 +1,6 @@
 """Sites in Redis: records, members, and the batches that count hits."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 
 import orjson
@@ -8,7 +8,7 @@ import orjson
 from app.counter.exactly_once import BatchStore, SequenceGap
 from app.sites.batch_scripts import COUNT_BATCH, COUNT_PENDING, SET_VALUES
 from app.sites.counting_script import SETTLED_AT_ONCE
-from app.sites.models import BUCKETS, May, Site, bucket_of, settings_of, site_from_hash
+from app.sites.models import BUCKETS, May, Site, bucket_of, settings_of
 from app.store import keys
 from app.store.client import ResponseError, Store
 from app.store.scripts import Script
@@ -210,14 +210,5 @@ class SitesBatchStore(BatchStore[Reply]):
 
 
 @lru_cache(maxsize=20_000)
-@lru_cache(maxsize=20_000)
 def site_key(site_id: str) -> str:
     return keys.site(bucket_of(site_id), site_id)
-
-
-def parse_site(key: str, fields: Mapping[bytes, bytes]) -> Site | None:
-    """For TrackedHashes: the site of a record's key and fields."""
-    try:
-        return site_from_hash(key.rpartition(":")[2], fields)
-    except (KeyError, ValueError):
-        return None

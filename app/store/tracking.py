@@ -70,7 +70,9 @@ class Pin(NamedTuple):
 
 
 class TrackedHashes(Generic[T]):
-    """Parsed Redis hashes. `parse` gets a hash's fields, never an empty one; at most `limit` are cached."""
+    """Parsed Redis hashes; at most `limit` are cached. `parse` gets the last part of a key, and the fields of its hash.
+    A hash that it cannot read (KeyError, ValueError) counts as missing.
+    """
 
     def __init__(self, tracking: Tracking, parse: Callable[[str, Fields], T | None], limit: int = 20_000) -> None:
         tracking.add(self)
@@ -101,7 +103,7 @@ class TrackedHashes(Generic[T]):
             except StoreUnavailable:
                 self.forget(key)
                 reply = await self._store.idempotent("HGETALL", key)
-            value = self._parse(key, reply) if reply else None
+            value = self._parsed(key, reply) if reply else None
             if key not in self._outdated and self._tracked.up:
                 self._keep(key, value)
             return value
@@ -120,6 +122,12 @@ class TrackedHashes(Generic[T]):
     def clear(self) -> None:
         self._kept.clear()
         self._outdated.update(self._reading)
+
+    def _parsed(self, key: str, fields: Fields) -> T | None:
+        try:
+            return self._parse(key.rpartition(":")[2], fields)
+        except (KeyError, ValueError):
+            return None
 
     def _keep(self, key: str, value: T | None) -> None:
         if len(self._kept) >= self._limit:

@@ -119,12 +119,7 @@ class PlatformStore:
     async def appids(self) -> list[str]:
         return sorted(appid.decode() for appid in await self._store.idempotent("SMEMBERS", self._accounts))
 
-    def _parse(self, key: str, fields: Fields) -> Authorization | None:
-        prefix = wechat_keys.wechat_account(self._name, "")
-        try:
-            opened = self._encryption.decrypt(fields[b"refresh_token"])
-            functions = tuple(map(int, fields[b"functions"].split()))
-            appid = key.removeprefix(prefix)
-            return Authorization(appid, opened.decode(), float(fields[b"since"]), functions) if opened else None
-        except (KeyError, ValueError):
-            return None
+    def _parse(self, appid: str, fields: Fields) -> Authorization | None:
+        opened = self._encryption.decrypt(fields[b"refresh_token"])
+        functions = tuple(map(int, fields[b"functions"].split()))
+        return Authorization(appid, opened.decode(), float(fields[b"since"]), functions) if opened else None

@@ -66,18 +66,15 @@ class StoredTokens:
     def of(self, account: str, kind: str) -> "TokenStore":
         return TokenStore(self, account, kind)
 
-    def _parse(self, _: str, fields: Fields) -> StoredToken | None:
-        try:
-            value = self.encryption.decrypt(fields[b"value"])
-            return StoredToken(
-                value=(value or b"").decode(),
-                expires=float(fields[b"expires"]) if value else 0,
-                refreshed=float(fields[b"refreshed"]),
-                errcode=int(fields[b"errcode"]),
-                paused=float(fields[b"paused"]),
-            )
-        except (KeyError, ValueError):
-            return None
+    def _parse(self, _: str, fields: Fields) -> StoredToken:
+        value = self.encryption.decrypt(fields[b"value"])
+        return StoredToken(
+            value=(value or b"").decode(),
+            expires=float(fields[b"expires"]) if value else 0,
+            refreshed=float(fields[b"refreshed"]),
+            errcode=int(fields[b"errcode"]),
+            paused=float(fields[b"paused"]),
+        )
 
 
 class TokenStore:

@@ -12,7 +12,7 @@ from app.accounts.secret import digest, looks_like_secret, new_secret
 from app.store import keys
 from app.store.client import Store
 from app.store.scripts import Script
-from app.store.tracking import Fields, TrackedHashes
+from app.store.tracking import TrackedHashes
 
 PREFIX = "tgt_"
 """The prefix by which secret scanners recognise a committed token."""
@@ -164,11 +164,3 @@ class ApiTokens:
 
     def expired(self, token: TokenInfo) -> bool:
         return token.expires is not None and token.expires <= self._clock()
-
-
-def parse_token(key: str, fields: Fields) -> TokenInfo | None:
-    """The token of a hash's key and fields; None if the hash is no token."""
-    try:
-        return TokenInfo.from_hash(key.removeprefix(keys.token("")), fields)
-    except (KeyError, ValueError):
-        return None

@@ -15,7 +15,7 @@ from app.settings import Settings, SettingsError
 from app.store import keys
 from app.store.client import Store
 from app.store.scripts import Script
-from app.store.tracking import Fields, TrackedHashes, Tracking
+from app.store.tracking import TrackedHashes, Tracking
 from app.web.errors import Conflict
 from app.web.i18n import N_
 
@@ -131,9 +131,9 @@ class Services:
         self._store: Store = tracking.store
         self._clock = clock
         self._configured, self._configured_tokens = configured_services(settings.services)
-        self._services = TrackedHashes(tracking, _parse_service)
-        self._tokens = TrackedHashes(tracking, _parse_token)
-        self.tokens = ApiTokens(self._store, clock=clock, prefix=PREFIX)
+        self._services = TrackedHashes(tracking, Service.from_hash)
+        cache = TrackedHashes(tracking, TokenInfo.from_hash)
+        self.tokens = ApiTokens(self._store, clock=clock, prefix=PREFIX, cache=cache)
 
     async def create(self, name: str, grants: Grants) -> Service:
         """Raises ServiceExists, TooManyServices."""
@@ -180,23 +180,20 @@ class Services:
         """The service of a token if that takes no round trip; None otherwise."""
         if not secret.startswith(PREFIX):
             return None
-        token_id = digest(secret)
-        token = self._tokens.kept(keys.token(token_id))
-        if token is None or self.tokens.expired(token):
-            return self._configured_tokens.get(token_id)
+        token = self.tokens.cached(secret)
+        if token is None:
+            return self._configured_tokens.get(digest(secret))
         return self._services.kept(keys.service(token.user_id))
 
     async def authenticate(self, secret: str) -> Service | None:
         """The service of a token; None if the token is unknown, revoked or expired. Usually without a round trip."""
         if not secret.startswith(PREFIX) or not looks_like_secret(secret.removeprefix(PREFIX)):
             return None
-        token_id = digest(secret)
-        if token_id in self._configured_tokens:
-            return self._configured_tokens[token_id]
-        token = await self._tokens.read(keys.token(token_id))
-        if token is None or self.tokens.expired(token):
-            return None
-        return await self._services.read(keys.service(token.user_id))
+        configured = self._configured_tokens.get(digest(secret))
+        if configured is not None:
+            return configured
+        token = await self.tokens.by_secret(secret)
+        return await self._services.read(keys.service(token.user_id)) if token is not None else None
 
 
 def configured_services(tables: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, Service], dict[str, Service]]:
@@ -214,17 +211,3 @@ def configured_services(tables: Mapping[str, Mapping[str, Any]]) -> tuple[dict[s
         services[name] = Service(id=name, name=name, created=0, grants=grants)
         tokens |= dict.fromkeys(parsed.tokens, services[name])
     return services, tokens
-
-
-def _parse_service(key: str, fields: Fields) -> Service | None:
-    try:
-        return Service.from_hash(key.removeprefix(keys.service("")), fields)
-    except (KeyError, ValueError):
-        return None
-
-
-def _parse_token(key: str, fields: Fields) -> TokenInfo | None:
-    try:
-        return TokenInfo.from_hash(key.removeprefix(keys.token("")), fields)
-    except (KeyError, ValueError):
-        return None

@@ -14,7 +14,7 @@ from app.sessions.session import Session
 from app.settings.live import LiveSettings
 from app.store import keys
 from app.store.client import StoreUnavailable
-from app.store.tracking import Fields, Pin, TrackedHashes
+from app.store.tracking import Pin, TrackedHashes
 from app.web.errors import Forbidden
 from app.web.headers import headers_of
 from app.web.i18n import N_
@@ -129,11 +129,3 @@ def api_secret(scope: Scope) -> str | None:
             return secret.strip()
         case _:
             return ""
-
-
-def parse_user(key: str, fields: Fields) -> User | None:
-    """The user of a hash's key and fields; None if the hash is no user."""
-    try:
-        return User.from_hash(key.removeprefix(keys.user("")), fields)
-    except (KeyError, ValueError):
-        return None
