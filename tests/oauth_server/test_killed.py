@@ -1,11 +1,13 @@
-"""kill -9 of the service or of its store amid exchanges of codes, refreshes, pushed requests and device codes."""
+"""kill -9 of the service or of its store amid exchanges of codes, refreshes, pushed requests and device codes:
+nothing is good twice, and nothing that was confirmed is lost.
+"""
 
 import json
 import signal
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 import httpx
@@ -13,14 +15,16 @@ import pytest
 
 from app.oauth_server.store import REFRESH_GRACE
 from tests.helpers.cast import PASSWORD
+from tests.helpers.fault_scenarios import times
 from tests.helpers.service import Process, process
 from tests.helpers.sockets import PATIENCE, free_port
 from tests.helpers.valkey import Valkey, valkey
 from tests.helpers.waiting import until
 from tests.oauth_server.conftest import BACK, CHALLENGE, SECRET, VERIFIER
 
-pytestmark = pytest.mark.slow
-COUNT = 6
+pytestmark = [pytest.mark.faults, pytest.mark.slow]
+COUNT, MANY, MANY_ALLOWED = 6, 12, 8
+"""The user may enter ten codes in five minutes."""
 APP = {"secret": SECRET, "redirect_uris": [BACK], "first_party": True, "device": True}
 QUERY = {
     "client_id": "app", "redirect_uri": BACK, "response_type": "code", "scope": "openid",
@@ -59,22 +63,42 @@ class Service:
         return code
 
     def pushed(self) -> str:
-        answer = httpx.post(f"{self.url}/oauth2/par", data=QUERY, auth=("app", SECRET))
-        return str(answer.json()["request_uri"])
+        answer = self.push()
+        assert answer is not None
+        return answer["request_uri"]
+
+    def push(self) -> dict[str, str] | None:
+        return self._confirmed("/oauth2/par", QUERY)
 
     def authorize(self, request_uri: str) -> str | None:
         return self._code({"client_id": "app", "request_uri": request_uri})
 
     def device_code(self) -> str:
         """One that the user has allowed."""
-        form, auth = {"scope": "openid"}, ("app", SECRET)
-        begun = httpx.post(f"{self.url}/oauth2/device_authorization", data=form, auth=auth).json()
-        allowed = {"user_code": begun["user_code"], "answer": "allow"}
-        assert httpx.post(f"{self.url}/device", data=allowed, cookies=self._cookies).status_code == 200
-        return str(begun["device_code"])
+        device = self.begin_device()
+        assert device is not None
+        assert self.allow(device)
+        return device["device_code"]
+
+    def begin_device(self) -> dict[str, str] | None:
+        return self._confirmed("/oauth2/device_authorization", {"scope": "openid"})
+
+    def allow(self, device: dict[str, str]) -> bool:
+        """Whether the page has confirmed it."""
+        form = {"user_code": device["user_code"], "answer": "allow"}
+        try:
+            answer = httpx.post(f"{self.url}/device", data=form, cookies=self._cookies, timeout=PATIENCE, verify=False)
+        except httpx.TransportError:
+            return False
+        return answer.status_code == 200
 
     def poll(self, device_code: str) -> dict[str, str] | None:
         return self._tokens({"grant_type": DEVICE, "device_code": device_code})
+
+    def error_of_poll(self, device_code: str) -> str:
+        form = {"grant_type": DEVICE, "device_code": device_code}
+        answer = httpx.post(f"{self.url}/oauth2/token", data=form, auth=("app", SECRET), verify=False)
+        return str(answer.json().get("error"))
 
     def redeem(self, code: str) -> dict[str, str] | None:
         form = {"grant_type": "authorization_code", "code": code, "redirect_uri": BACK, "code_verifier": VERIFIER}
@@ -93,6 +117,15 @@ class Service:
         assert response.status_code in {303, 400, 503}, response.text
         return httpx.URL(response.headers["location"]).params["code"] if response.status_code == 303 else None
 
+    def _confirmed(self, path: str, form: dict[str, str]) -> dict[str, str] | None:
+        """None for an error, or no answer."""
+        try:
+            url, auth = f"{self.url}{path}", ("app", SECRET)
+            answer = httpx.post(url, data=form, auth=auth, timeout=PATIENCE, verify=False)
+        except httpx.TransportError:
+            return None
+        return dict(answer.json()) if answer.is_success else None
+
     def _tokens(self, form: dict[str, str]) -> dict[str, str] | None:
         """None for an error, or no answer."""
         try:
@@ -104,7 +137,7 @@ class Service:
         return dict(response.json()) if response.status_code == 200 else None
 
 
-@pytest.mark.parametrize("killed", ["service", "store"])
+@pytest.mark.parametrize("killed", ["service", "store"] * times(1, 10))
 def test_what_is_good_once_is_good_once_and_families_persist(short_folder: Path, store: Valkey, killed: str) -> None:
     service = Service(short_folder / "service", store)
     with service.running() as first:
@@ -141,3 +174,45 @@ def test_what_is_good_once_is_good_once_and_families_persist(short_folder: Path,
             assert taking.result() is None or take(code) is None
             take(code)
             assert take(code) is None
+
+
+@pytest.mark.parametrize("killed", ["service", "store"] * times(1, 10))
+def test_nothing_that_was_confirmed_is_lost(short_folder: Path, store: Valkey, killed: str) -> None:
+    """Pushed requests, device codes and the page's "allowed", each answered amid or before the kill."""
+    service = Service(short_folder / "service", store)
+    pushed: list[dict[str, str]] = []
+    begun: list[dict[str, str]] = []
+    allowed: list[dict[str, str]] = []
+
+    def repeat(make: Callable[[], dict[str, str] | None], made: list[dict[str, str]]) -> None:
+        while len(made) < MANY and (answer := make()) is not None:
+            made.append(answer)
+
+    def allow_next() -> dict[str, str] | None:
+        device = waiting.pop() if waiting else None
+        return device if device is not None and service.allow(device) else None
+
+    with ExitStack() as stack:
+        first = stack.enter_context(service.running())
+        first.url()
+        service.sign_up()
+        waiting = [each for each in (service.begin_device() for _ in range(MANY_ALLOWED)) if each is not None]
+        with ThreadPoolExecutor(3) as pool:
+            pool.submit(repeat, service.push, pushed)
+            pool.submit(repeat, service.begin_device, begun)
+            pool.submit(repeat, allow_next, allowed)
+            until(lambda: len(allowed) >= MANY_ALLOWED / 2 and pushed and begun)
+            if killed == "store":
+                store.kill()
+            else:
+                first.end(signal.SIGKILL)
+        if killed == "store":  # the same worker goes on
+            store.start()
+            until(lambda: httpx.get(f"{service.url}/ready", verify=False).status_code == 200)
+        else:
+            stack.enter_context(service.running()).url()
+        for request in pushed:
+            assert service.authorize(request["request_uri"]) is not None
+            assert service.authorize(request["request_uri"]) is None
+        assert {service.error_of_poll(device["device_code"]) for device in begun} == {"authorization_pending"}
+        assert all(service.poll(device["device_code"]) for device in allowed)
