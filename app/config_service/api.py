@@ -9,13 +9,23 @@ from starlette.responses import Response
 from app.accounts.guards import admin_required
 from app.accounts.models import User
 from app.config_service.bodies import Access, NewNamespace, Rollback
-from app.config_service.editing import Condition, Values
+from app.config_service.editing import Values
 from app.config_service.lifespan import ConfigState
 from app.config_service.merge_patch import merge_patch
 from app.config_service.models import Item, Namespace, Right, Role, Version
-from app.config_service.preconditions import if_none_match
+from app.config_service.preconditions import Condition
 from app.config_service.principal import Principal, right_of
-from app.config_service.requests import MERGE_PATCH, age, allowed, flag, json_body, model_body, tag, why
+from app.config_service.requests import (
+    MERGE_PATCH,
+    allowed,
+    condition_of,
+    etag,
+    flag,
+    json_body,
+    model_body,
+    tagged,
+    why,
+)
 from app.web.errors import BadRequest, NotFound
 from app.web.query import query_number
 from app.web.responses import json_response
@@ -56,9 +66,12 @@ async def patch_config(request: Request[ConfigState]) -> Response:
     document = await json_body(request, MERGE_PATCH)
     if not isinstance(document, dict):
         raise BadRequest("body: must be a JSON object", field="body")
-    condition = Condition(request.headers.get("if-match"))
     namespace, changed = await request.state["config_editor"].change(
-        snapshot.namespace.name, lambda values: merge_patch(values, document), principal, why(request), condition
+        snapshot.namespace.name,
+        lambda values: merge_patch(values, document),
+        principal,
+        why(request),
+        condition_of(request),
     )
     return _changed(namespace, changed)
 
@@ -69,26 +82,19 @@ async def config_value(request: Request[ConfigState]) -> Response:
     item = namespace.items.get(request.path_params["key"])
     if item is None or (item.secret and not right.secrets):
         raise NotFound
-    header = request.headers.get("if-none-match")
-    if header is not None and if_none_match(header, namespace.version):
-        return Response(status_code=304, headers=tag(namespace) | age(request))
-    response = json_response(request.state["config_editor"].value(item))
-    response.headers.update(tag(namespace) | age(request))
-    return response
+    return tagged(request, namespace.tags[0], request.state["config_editor"].value(item))
 
 
 async def put_config_value(request: Request[ConfigState]) -> Response:
     snapshot, principal, _ = await allowed(request, Role.WRITE)
     key, value = request.path_params["key"], await json_body(request)
-    new = key if request.headers.get("if-none-match", "").strip() == "*" else None
-    present = key if request.headers.get("if-match", "").strip() == "*" else None
     secrets = frozenset({key}) if flag(request, "secret") else frozenset()
     namespace, changed = await request.state["config_editor"].change(
         snapshot.namespace.name,
         lambda values: values | {key: value},
         principal,
         why(request),
-        Condition(request.headers.get("if-match"), new, present),
+        condition_of(request, key),
         secrets,
     )
     return _changed(namespace, changed)
@@ -103,51 +109,51 @@ async def delete_config_value(request: Request[ConfigState]) -> Response:
             raise NotFound
         return {name: value for name, value in values.items() if name != key}
 
-    condition = Condition(request.headers.get("if-match"))
     namespace, _ = await request.state["config_editor"].change(
-        snapshot.namespace.name, without, principal, why(request), condition
+        snapshot.namespace.name, without, principal, why(request), condition_of(request)
     )
-    return Response(status_code=204, headers=tag(namespace))
+    return Response(status_code=204, headers=etag(namespace.tags[0]))
 
 
 async def config_schema(request: Request[ConfigState]) -> Response:
     """`GET /api/config/{ns}/schema`: null where there is none."""
     snapshot, _, _ = await allowed(request, Role.READ)
-    response = json_response(snapshot.namespace.schema)
-    response.headers.update(age(request))
-    return response
+    return tagged(request, snapshot.namespace.tags[1], snapshot.namespace.schema)
 
 
 async def put_config_schema(request: Request[ConfigState]) -> Response:
     """`PUT /api/config/{ns}/schema`: null removes it."""
     snapshot, _, _ = await allowed(request, Role.MANAGE)
     document = await json_body(request)
-    editor = request.state["config_editor"]
-    await editor.update(snapshot.namespace.name, lambda now: editor.with_schema(now, document))
-    return Response(status_code=204)
+    editor, condition = request.state["config_editor"], condition_of(request)
+    namespace = await editor.update(snapshot.namespace.name, lambda now: editor.with_schema(now, document), condition)
+    return Response(status_code=204, headers=etag(namespace.tags[1]))
 
 
 async def config_access(request: Request[ConfigState]) -> Response:
     snapshot, _, _ = await allowed(request, Role.MANAGE)
-    return json_response({"users": await people(request, snapshot.namespace)})
+    response = json_response({"users": await people(request, snapshot.namespace)})
+    response.headers.update(etag(snapshot.namespace.tags[1]))
+    return response
 
 
 async def put_config_access(request: Request[ConfigState]) -> Response:
     """`PUT /api/config/{ns}/access`: replaces all roles."""
     snapshot, _, _ = await allowed(request, Role.MANAGE)
-    await set_access(request, snapshot.namespace.name, await model_body(request, Access))
-    return Response(status_code=204)
+    given = await model_body(request, Access)
+    namespace = await set_access(request, snapshot.namespace.name, given, condition_of(request))
+    return Response(status_code=204, headers=etag(namespace.tags[1]))
 
 
-async def set_access(request: Request[ConfigState], name: str, given: Access) -> None:
-    """Raises BadRequest, Conflict."""
+async def set_access(request: Request[ConfigState], name: str, given: Access, condition: Condition) -> Namespace:
+    """Raises BadRequest, Conflict, PreconditionFailed, PreconditionNeeded."""
     access = {}
     for user, grant in given.users.items():
         person = await request.state["accounts"].by_name(user)
         if person is None:
             raise BadRequest(f"users: {user[:64]}: there is no such user", field="users")
         access[person.id] = right_of(grant)
-    await request.state["config_editor"].update(name, lambda now: replace(now, access=access))
+    return await request.state["config_editor"].update(name, lambda now: replace(now, access=access), condition)
 
 
 async def people(request: Request[ConfigState], namespace: Namespace) -> dict[str, dict[str, object]]:
@@ -199,7 +205,7 @@ async def roll_back_config(request: Request[ConfigState]) -> Response:
     snapshot, principal, _ = await allowed(request, Role.WRITE)
     to = await model_body(request, Rollback)
     namespace, changed = await request.state["config_editor"].rollback(
-        snapshot.namespace.name, to.version, principal, to.why, Condition(request.headers.get("if-match"))
+        snapshot.namespace.name, to.version, principal, to.why, condition_of(request)
     )
     return _changed(namespace, changed)
 
@@ -217,5 +223,5 @@ def described(namespace: Namespace, right: Right) -> dict[str, Any]:
 
 def _changed(namespace: Namespace, changed: list[str]) -> Response:
     response = json_response({"version": namespace.version, "changed": changed})
-    response.headers.update(tag(namespace))
+    response.headers.update(etag(namespace.tags[0]))
     return response

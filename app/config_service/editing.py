@@ -1,7 +1,7 @@
 """Changes of a namespace: validated as a whole, then written as one version."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -20,7 +20,7 @@ from app.config_service.models import (
     difference,
     undone,
 )
-from app.config_service.preconditions import if_match, versions_of
+from app.config_service.preconditions import Condition, versions_of
 from app.config_service.principal import Principal
 from app.config_service.secret_values import CannotDecrypt, SecretValues
 from app.config_service.store import ConfigStore, NamespaceExists, Stale
@@ -45,15 +45,6 @@ Values = dict[str, Any]
 Edit = Callable[[Values], Values]
 """Returns new values for the present ones, which include decrypted secrets."""
 Check = Callable[[Values, Values], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """The preconditions of a change. `new` names a key that must not exist, `present` one that must."""
-
-    if_match: str | None = None
-    new: str | None = None
-    present: str | None = None
 
 
 class Editor:
@@ -87,7 +78,7 @@ class Editor:
         edit: Edit,
         by: Principal,
         why: str,
-        condition: Condition = Condition(),
+        condition: Condition,
         secrets: frozenset[str] = frozenset(),
     ) -> tuple[Namespace, list[str]]:
         """The namespace after the change, and the keys that changed. `secrets` become secret.
@@ -134,12 +125,19 @@ class Editor:
         hidden = frozenset(key for key, item in old.items() if item.secret)
         return await self.change(name, lambda _: dict(plain), by, why, condition, hidden)
 
-    async def update(self, name: str, make: Callable[[Namespace], Namespace]) -> Namespace:
-        """Changes the schema or the access."""
+    async def update(
+        self, name: str, make: Callable[[Namespace], Namespace], condition: Condition | None = None
+    ) -> Namespace:
+        """Changes the schema or the access; without a condition whatever the namespace demands.
+
+        Raises as `change` does, and Conflict.
+        """
         if name == OWN:
             raise Conflict(N_("The schema and the roles of Tallygate's own namespace are fixed."))
         for _ in range(ATTEMPTS):
             now = await self._latest(name)
+            if condition is not None:
+                await self._require(now, condition)
             new = replace(make(now), revision=now.revision + 1)
             try:
                 await self._store.write(new, replaces=now.revision)
@@ -193,15 +191,10 @@ class Editor:
         return self._namespaces.keep(namespace).namespace
 
     async def _require(self, now: Namespace, condition: Condition) -> None:
-        if condition.new is not None and condition.new in now.items:
-            raise PreconditionFailed(version=now.version, changed=[condition.new])
-        if condition.present is not None and condition.present not in now.items:
-            raise PreconditionFailed(version=now.version, changed=[])
-        if condition.if_match is None:
-            if now.require_if_match and condition.new is None:
-                raise PreconditionNeeded(version=now.version)
-        elif not if_match(condition.if_match, now.version):
-            raise await self._overtaken(now, condition.if_match)
+        if condition.is_missing(now):
+            raise PreconditionNeeded(version=now.version)
+        if not condition.holds(now):
+            raise await self._overtaken(now, condition.if_match or "")
 
     async def _overtaken(self, now: Namespace, header: str) -> Problem:
         seen = max((version for version in versions_of(header) if version < now.version), default=None)

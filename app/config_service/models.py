@@ -112,6 +112,11 @@ class Namespace:
     secret_keys: frozenset[str] = frozenset()
     """Keys that are or were secret: they stay secret when they are removed and set again."""
 
+    @property
+    def tags(self) -> tuple[str, str]:
+        """The entity tags of the values, and of the schema and the access."""
+        return str(self.version), f"{self.version}.{self.revision}"
+
     @classmethod
     def from_hash(cls, name: str, fields: Mapping[bytes, bytes]) -> Self:
         items = orjson.loads(fields[b"items"])

@@ -3,9 +3,11 @@
 from typing import Any
 
 from starlette.requests import Request
+from starlette.responses import Response
 
 from app.config_service.lifespan import ConfigState
-from app.config_service.models import NAMESPACE, Namespace, Right, Role
+from app.config_service.models import NAMESPACE, Right, Role
+from app.config_service.preconditions import Condition, if_none_match
 from app.config_service.principal import Principal, required
 from app.config_service.strict_json import MAX_NAMESPACE_BYTES, BadJson, parse
 from app.config_service.watch import Snapshot
@@ -13,6 +15,7 @@ from app.web.body import B, validated
 from app.web.errors import BadRequest, UnsupportedMedia
 from app.web.headers import content_type
 from app.web.policy import RoutePolicy
+from app.web.responses import json_response
 
 LARGE_BODY = RoutePolicy(max_body_bytes=MAX_NAMESPACE_BYTES + 64 * 1024)
 MERGE_PATCH, JSON = "application/merge-patch+json", "application/json"
@@ -59,8 +62,23 @@ def why(request: Request[Any]) -> str:
     return request.query_params.get("why", "").encode("utf-8", "replace").decode()
 
 
-def tag(namespace: Namespace) -> dict[str, str]:
-    return {"ETag": f'"{namespace.version}"'}
+def condition_of(request: Request[Any], key: str | None = None) -> Condition:
+    """Of several lines of a header, all count (RFC 9110, 5.3)."""
+    match, none_match = (request.headers.getlist(name) for name in ("if-match", "if-none-match"))
+    return Condition(", ".join(match) if match else None, ", ".join(none_match) if none_match else None, key)
+
+
+def tagged(request: Request[ConfigState], tag: str, document: Any) -> Response:
+    """The document with its entity tag; 304 for a client that has it."""
+    header = request.headers.get("if-none-match")
+    known = header is not None and if_none_match(header, tag)
+    response = Response(status_code=304) if known else json_response(document)
+    response.headers.update(etag(tag) | age(request))
+    return response
+
+
+def etag(tag: str) -> dict[str, str]:
+    return {"ETag": f'"{tag}"'}
 
 
 def age(request: Request[ConfigState]) -> dict[str, str]:

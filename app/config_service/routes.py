@@ -25,18 +25,24 @@ NS = "/api/config/{ns}"
 ANY: Schema = {"description": "Any JSON value."}
 VALUES: Schema = {"type": "object"}
 WHY = {"why": "The reason, for the history."}
-NOT_MODIFIED = {304: ("If-None-Match is the present version.", None)}
+NOT_MODIFIED = {304: ("If-None-Match is the present ETag.", None)}
+IF_NONE_MATCH = {"If-None-Match": "The ETag that the client has."}
+CONDITIONS = {
+    "If-Match": 'The ETag that is changed, such as `"12"`: 412 if another change came first.',
+    "If-None-Match": "`*` sets a key only if it is new.",
+}
 
 _config = partial(
     Operation, tag="configuration", parameters={"ns": "The namespace's name.", "key": "The key."}, guarded=True
 )
-_edit = partial(_config, problems=(412, 415, 422, 428))
+_edit = partial(_config, problems=(412, 415, 422, 428), headers=CONDITIONS)
+_manage = partial(_edit, problems=(409, 412, 415, 422, 428))
+_get = partial(_config, other_responses=NOT_MODIFIED, headers=IF_NONE_MATCH)
 _change = partial(_edit, response=Changed, returns="The version, and the keys that changed.")
-VALUES_OF = _config(
+VALUES_OF = _get(
     "The values of a namespace",
     VALUES,
     returns="The values; ETag is the version. X-Config-Hidden names secrets that are left out.",
-    other_responses=NOT_MODIFIED,
     query={
         "version": "A former version.",
         "wait": "Seconds, 60 at most, to wait for a change where If-None-Match is the present version.",
@@ -45,17 +51,17 @@ VALUES_OF = _config(
 CREATE = _config("Create a namespace", NamespaceModel, status=201, body=NewNamespace, problems=(409, 415))
 LIST = _config("The namespaces that may be read, by name", Namespaces)
 PATCH = _change("Change values by a merge patch (RFC 7396)", query=WHY, body=VALUES, accepts=MERGE_PATCH)
-VALUE = _config("One value", ANY, other_responses=NOT_MODIFIED)
+VALUE = _get("One value", ANY)
 PUT_VALUE = _change(
     "Set one value",
     query=WHY | {"secret": "`true` encrypts the value, and all later values of the key."},
     body=ANY,
 )
 DELETE_VALUE = _edit("Remove one value", query=WHY)
-SCHEMA = _config("The JSON Schema, or null", ANY)
-PUT_SCHEMA = _edit("Set the schema, which every later change has to fit", body=ANY, problems=(409, 412, 415, 422, 428))
-ACCESS = _config("Roles by the users' names", AccessModel)
-PUT_ACCESS = _edit("Replace all roles", body=Access, problems=(409, 412, 415, 422, 428))
+SCHEMA = _get("The JSON Schema, or null", ANY, returns="The schema; ETag is the version and the revision.")
+PUT_SCHEMA = _manage("Set the schema, which every later change has to fit", body=ANY)
+ACCESS = _config("Roles by the users' names", AccessModel, returns="The roles; ETag is the version and the revision.")
+PUT_ACCESS = _manage("Replace all roles", body=Access)
 HISTORY = _config(
     "The versions, newest first",
     History,

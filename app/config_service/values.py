@@ -39,7 +39,7 @@ class ConfigValues(FastEndpoint):
             return None
         header = headers_of(scope).get(b"if-none-match")
         if header != snapshot.tag and (
-            header is None or not if_none_match(header.decode("latin-1"), snapshot.namespace.version)
+            header is None or not if_none_match(header.decode("latin-1"), snapshot.namespace.tags[0])
         ):
             return _found(snapshot, right)
         if not seconds:
@@ -56,11 +56,11 @@ class ConfigValues(FastEndpoint):
         version = query_number(request, "version")
         if version is not None:
             return await self._at(request, snapshot, right, version)
-        if header is not None and if_none_match(header, snapshot.namespace.version):
+        if header is not None and if_none_match(header, snapshot.namespace.tags[0]):
             if not seconds:
                 return _aged(request, snapshot.not_modified), b""
             snapshot, right = await self._changed(request, snapshot, seconds)
-            if if_none_match(header, snapshot.namespace.version):
+            if if_none_match(header, snapshot.namespace.tags[0]):
                 return _aged(request, snapshot.not_modified), b""
         headers, body = _found(snapshot, right)
         return _aged(request, headers), body

@@ -81,6 +81,8 @@ class Operation:
     """Descriptions of parameters of the path; may describe more than one path has."""
     query: Mapping[str, str | Query] = field(default_factory=dict)
     """Optional parameters of the query; those with a description alone are texts."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Descriptions of optional headers of the request."""
     media: Sequence[str] = ("application/json",)
     """The types that a successful response may have."""
     problems: Sequence[int] = ()
@@ -189,20 +191,8 @@ def _describe(route: ApiRoute, schemas: dict[str, Schema]) -> dict[str, Any]:
     described["responses"] |= {str(status): _problem(status) for status in problems(route)}
     if operation.guarded:
         described["security"] = [{"token": []}, {"session": []}]
-    if route.parameters or operation.query:
-        described["parameters"] = [
-            {
-                "name": name,
-                "in": "path",
-                "required": True,
-                "description": text,
-                "schema": {"type": "string", "minLength": 1},
-            }
-            for name, text in route.parameters.items()
-        ] + [
-            {"name": name, "in": "query", "description": query.text, "schema": query.schema}
-            for name, query in ((name, _query(query)) for name, query in operation.query.items())
-        ]
+    if parameters := _parameters(route):
+        described["parameters"] = parameters
     if operation.body is not None:
         described["requestBody"] = {
             "required": True,
@@ -211,8 +201,18 @@ def _describe(route: ApiRoute, schemas: dict[str, Schema]) -> dict[str, Any]:
     return described
 
 
-def _query(query: str | Query) -> Query:
-    return Query(query, {"type": "string"}) if isinstance(query, str) else query
+def _parameters(route: ApiRoute) -> list[Schema]:
+    text: Schema = {"type": "string"}
+    in_path: Schema = {"in": "path", "required": True, "schema": text | {"minLength": 1}}
+    queries = {name: Query(it, text) if isinstance(it, str) else it for name, it in route.operation.query.items()}
+    return [
+        *({"name": name, "description": about} | in_path for name, about in route.parameters.items()),
+        *({"name": name, "in": "query", "description": it.text, "schema": it.schema} for name, it in queries.items()),
+        *(
+            {"name": name, "in": "header", "description": about, "schema": text}
+            for name, about in route.operation.headers.items()
+        ),
+    ]
 
 
 def _content(shape: Shape, schemas: dict[str, Schema], media: Sequence[str]) -> Schema:

@@ -115,34 +115,6 @@ async def test_change_has_to_fit_the_schema_as_a_whole(office: Office) -> None:
     assert (await office.alice.get("/api/config/shop/schema")).json() == {"properties": {"price": {"maximum": 4}}}
 
 
-async def test_if_match_mismatch_names_the_changed_keys(office: Office) -> None:
-    path = await office.namespace(require_if_match=True)
-    problem(await office.patch(path, {"a": 1}), 428)
-    assert (await office.patch(path, {"a": 1}, **{"If-Match": '"1"'})).status_code == 200
-    refused = problem(await office.patch(path, {"b": 1}, **{"If-Match": '"1"'}), 412)
-    assert (refused["version"], refused["changed"]) == (2, ["a"])
-    problem(await office.patch(path, {"b": 1}, **{"If-Match": 'W/"2"'}), 412)
-    new = {"If-None-Match": "*", "Content-Type": "application/json"}
-    assert (await office.alice.put("/api/config/shop/values/n", content=b"null", headers=new)).status_code == 200
-    problem(await office.alice.put("/api/config/shop/values/n", json=1, headers=new), 412)
-    assert (await office.alice.get("/api/config/shop/values/n")).text == "null"
-    there = {"If-Match": "*"}
-    assert (await office.alice.put("/api/config/shop/values/n", json=2, headers=there)).status_code == 200
-    problem(await office.alice.put("/api/config/shop/values/absent", json=2, headers=there), 412)
-
-
-async def test_rollback_heeds_if_match(office: Office) -> None:
-    path = await office.namespace(require_if_match=True)
-    for version, value in (("1", "old"), ("2", "new")):
-        await office.patch(path, {"a": value}, **{"If-Match": f'"{version}"'})
-    back = {"version": 2}
-    problem(await office.alice.post(f"{path}/rollback", json=back), 428)
-    refused = problem(await office.alice.post(f"{path}/rollback", json=back, headers={"If-Match": '"2"'}), 412)
-    assert (refused["version"], refused["changed"]) == (3, ["a"])
-    answer = await office.alice.post(f"{path}/rollback", json=back, headers={"If-Match": '"3"'})
-    assert answer.json() == {"version": 4, "changed": ["a"]}
-
-
 async def test_concurrent_patches_lose_nothing(office: Office) -> None:
     path = await office.namespace()
     answers = await asyncio.gather(*(office.patch(path, {f"k{number}": number}) for number in range(10)))

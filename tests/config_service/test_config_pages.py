@@ -1,5 +1,6 @@
 """Pages of the configuration service."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -139,6 +140,13 @@ async def test_schema_and_roles_are_edited(office: Office) -> None:
     assert (await office.alice.post("/config/shop/access", data=role, headers=PAGE)).status_code == 303
     granted = (await office.alice.get(f"{path}/access")).json()["users"]
     assert granted == {"bob": {"role": "write", "secrets": True}}
+    shown = (await office.alice.get("/config/shop", headers=PAGE)).text
+    seen = {"seen": re.findall(r'name="seen" value="([0-9]+\.[0-9]+)"', shown)[0]}
+    assert (
+        await office.alice.post("/config/shop/schema", data={"schema": "{}"} | seen, headers=PAGE)
+    ).status_code == 303
+    for part, fields in (("schema", {"schema": ""}), ("access", role)):  # another came first
+        assert (await office.alice.post(f"/config/shop/{part}", data=fields | seen, headers=PAGE)).status_code == 400
     assert (await office.bob.post("/config/shop/access", data=role, headers=PAGE)).status_code == 403
     assert (await office.bob.post("/config/shop/schema", data={"schema": ""}, headers=PAGE)).status_code == 403
     for wrong in ({"user": "nobody", "role": "read"}, {"user": "bob", "role": "own"}):

@@ -112,13 +112,13 @@ def test_slow_pattern_and_deep_values_end_at_once() -> None:
     ("header", "strong", "weak"),
     [
         ('"12"', True, True), ('W/"12"', False, True), ('"11", "12"', True, True), ("*", True, True),
-        ("12", False, False),
+        ("12", False, False), ('"12.15"', True, True), ('W/"12.15"', False, True), ('"12.1"', False, False),
         ('"1"', False, False), ("", False, False), ('"12', False, False), ('W/"1",W/"12"', False, True),
     ],
 )  # fmt: skip
 def test_if_match_compares_strongly_and_if_none_match_weakly(header: str, strong: bool, weak: bool) -> None:
-    assert if_match(header, 12) is strong
-    assert if_none_match(header, 12) is weak
+    assert if_match(header, "12", "12.15") is strong
+    assert if_none_match(header, "12", "12.15") is weak
 
 
 def test_differences_are_as_json_and_can_be_undone() -> None:

@@ -11,10 +11,11 @@ from starlette.routing import BaseRoute, Route
 from app.accounts.helpers import page, redirect_with_message
 from app.config_service.api import people, set_access, version_json
 from app.config_service.bodies import Access
-from app.config_service.editing import Condition, Values
+from app.config_service.editing import Values
 from app.config_service.lifespan import ConfigState
 from app.config_service.models import MAX_KEYS, OWN, Namespace, Right, Role, difference
 from app.config_service.own_settings import HELP
+from app.config_service.preconditions import Condition
 from app.config_service.requests import LARGE_BODY, allowed
 from app.config_service.schema_form import BadField, FormField, changes_of, form_fields_of
 from app.config_service.strict_json import BadJson, parse
@@ -96,13 +97,14 @@ def _seen(fields: Mapping[str, str]) -> Condition:
 
 
 async def save_schema(request: Request[ConfigState]) -> Response:
-    """`POST /config/{ns}/schema` with `schema` (JSON; empty: none)."""
+    """`POST /config/{ns}/schema` with `schema` (JSON; empty: none) and `seen`."""
     snapshot, _, right = await allowed(request, Role.MANAGE)
-    text = str((await form_of(request)).get("schema", ""))
+    fields = {name: str(value) for name, value in (await form_of(request)).items()}
+    text = fields.get("schema", "")
     editor = request.state["config_editor"]
     try:
         document = parse(text.encode("utf-8", "replace")) if text.strip() else None
-        await editor.update(snapshot.namespace.name, lambda now: editor.with_schema(now, document))
+        await editor.update(snapshot.namespace.name, lambda now: editor.with_schema(now, document), _seen(fields))
     except BadJson as error:
         return await _page(request, snapshot.namespace, right, error=f"schema: {error}", typed={"schema": text})
     except REFUSED as problem:
@@ -111,15 +113,16 @@ async def save_schema(request: Request[ConfigState]) -> Response:
 
 
 async def save_access(request: Request[ConfigState]) -> Response:
-    """`POST /config/{ns}/access` with `user`, `role` (`none` takes it away) and `secrets`."""
+    """`POST /config/{ns}/access` with `user`, `role` (`none` takes it away), `secrets` and `seen`."""
     snapshot, _, right = await allowed(request, Role.MANAGE)
-    fields = await form_fields(request, "user", "role", "secrets")
+    fields = await form_fields(request, "user", "role", "secrets", "seen")
     users = await people(request, snapshot.namespace)
     users.pop(fields["user"], None)
     if fields["role"] != "none":
         users[fields["user"]] = {"role": fields["role"], "secrets": bool(fields["secrets"])}
     try:
-        await set_access(request, snapshot.namespace.name, validated(Access, {"users": users}))
+        given = validated(Access, {"users": users})
+        await set_access(request, snapshot.namespace.name, given, _seen(fields))
     except REFUSED as problem:
         return await _page(request, snapshot.namespace, right, error=problem.detail, typed=fields)
     return await _saved(request, N_("The roles have been saved."))
