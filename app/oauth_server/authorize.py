@@ -17,7 +17,7 @@ from app.oauth_server.endpoint import BROWSERS, form_as_query, issuer_of
 from app.oauth_server.errors import BadRedirect, OAuthError
 from app.oauth_server.lifespan import OAuthServerState
 from app.oauth_server.models import AuthorizationRequest, Client, Family, Grant
-from app.oauth_server.par import pushed
+from app.oauth_server.par import pushed, use_up
 from app.oauth_server.parameters import Parameters, parsed
 from app.oauth_server.scopes import SCOPES
 from app.oauth_server.store import REQUEST_LIFETIME
@@ -38,10 +38,20 @@ MAX_HINT_LENGTH = 100
 
 
 async def authorize(request: AuthorizeRequest) -> Response:
+    """A `request_uri` is used up when the response is made: if Redis goes away before, the browser may ask again."""
     issuer_of(request)
-    provider = request.state["oauth_server"]
+    store = request.state["oauth_server"].store
     parameters, wrong = parsed(request.scope["query_string"])
-    parameters = await pushed(provider.store, parameters) or parameters
+    sent = await pushed(store, parameters)
+    if sent is None:
+        return await _begin(request, parameters, wrong)
+    response = await _begin(request, sent, wrong)
+    await use_up(store, parameters["request_uri"])
+    return response
+
+
+async def _begin(request: AuthorizeRequest, parameters: Parameters, wrong: OAuthError | None) -> Response:
+    provider = request.state["oauth_server"]
     client = await provider.clients.find(parameters.get("client_id", ""))
     try:
         redirect_uri = redirect_uri_of(client, parameters, complete=wrong is None)
@@ -125,9 +135,10 @@ async def _proceed(
         if silent:
             raise OAuthError("consent_required", "the user has to agree")
         return await _consent_page(request, client, replace(waiting, shown_to=user.id), request_id)
-    if request_id is not None and not await provider.store.take_request(request_id):
+    response = await _finish(request, client, waiting, user, session, grant, after_form=request_id is not None)
+    if request_id is not None and not await provider.store.take_request(request_id):  # another tab was faster
         raise BadRequest(GONE, field="request")
-    return await _finish(request, client, waiting, user, session, grant, after_form=request_id is not None)
+    return response
 
 
 async def _must_sign_in(

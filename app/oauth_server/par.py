@@ -37,16 +37,20 @@ async def push(request: Request[OAuthServerState]) -> Response:
 
 
 async def pushed(store: OAuthStore, parameters: Parameters) -> dict[str, str] | None:
-    """The parameters that a `request_uri` of ours stands for, once; None without one. Raises BadRequest."""
+    """The parameters that a `request_uri` of ours stands for; None without one. Raises BadRequest."""
     uri = parameters.get("request_uri", "")
     if not uri.startswith(URN):
         return None
-    found = await store.take_pushed(uri.removeprefix(URN))
+    found = await store.pushed(uri.removeprefix(URN))
     if found is None or found["client_id"] != parameters.get("client_id"):
-        raise BadRequest(
-            N_("This sign-in has waited too long. Please start again at the service."), field="request_uri"
-        )
+        raise BadRequest(GONE, field="request_uri")
     return found
+
+
+async def use_up(store: OAuthStore, request_uri: str) -> None:
+    """A `request_uri` is good once. Raises BadRequest if another request has used it meanwhile."""
+    if not await store.take_pushed(request_uri.removeprefix(URN)):
+        raise BadRequest(GONE, field="request_uri")
 
 
 routes: list[BaseRoute] = [*open_routes("/oauth2/par", push, "POST")]

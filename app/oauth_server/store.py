@@ -211,10 +211,13 @@ class OAuthStore:
         await self._store.idempotent("SET", name, orjson.dumps(dict(parameters)), "EX", lifetime)
         return secret
 
-    async def take_pushed(self, secret: str) -> dict[str, str] | None:
-        """The pushed parameters, once."""
-        value = await self._store.once("GETDEL", keys.pushed(digest(secret)))
+    async def pushed(self, secret: str) -> dict[str, str] | None:
+        value = await self._store.idempotent("GET", keys.pushed(digest(secret)))
         return None if value is None else dict(orjson.loads(value))
+
+    async def take_pushed(self, secret: str) -> bool:
+        """Deletes pushed parameters. Returns whether they were still stored."""
+        return bool(await self._store.once("DEL", keys.pushed(digest(secret))))
 
     async def salt(self) -> str:
         """The salt of pairwise subjects; created once."""

@@ -1,5 +1,6 @@
 """Redis away in the middle, and parameters of every kind: never a 500, nothing half-stored."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,30 @@ async def test_outage_uses_up_no_code_or_token(
         assert answer.headers["retry-after"]
     assert (await app.redeem(code)).status_code == 200
     assert (await app.refresh(refresh_token)).status_code == 200
+
+
+@pytest.mark.parametrize("kind", ["pushed", "consent"])
+async def test_outage_uses_up_no_waiting_request(
+    service: Running, app: RelyingParty, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def ask() -> Any:
+        if kind == "pushed":
+            return await app.browser.get("/oauth2/authorize", params={"client_id": "app", "request_uri": uri})
+        return await app.browser.post("/oauth2/consent", data={"request": waiting, "answer": "allow"})
+
+    uri = (await app.browser.post("/oauth2/par", data=PUSHED, auth=("app", SECRET))).json()["request_uri"]
+    app.client = "asks"
+    (waiting,) = re.findall(r'name="request" value="([^"]+)"', (await app.authorize()).text)
+    with monkeypatch.context() as away:
+
+        async def unavailable(*_: Any, **__: Any) -> Any:
+            raise StoreUnavailable("away", sent=False)
+
+        away.setattr(service.state["oauth_server"].store, "begin", unavailable)
+        assert (await ask()).status_code == 503
+    done = await ask()
+    assert "code=" in done.headers.get("location", done.text)
+    assert (await ask()).status_code in {400, 404}
 
 
 @pytest.mark.parametrize(
