@@ -19,7 +19,7 @@ from tests.helpers.service import ROOT
         (
             HttpToolsProtocol,
             "connection_made data_received on_message_begin on_headers_complete on_body on_message_complete "
-            "on_response_complete send_400_response _start_asgi_task _unset_keepalive_if_required",
+            "on_response_complete _start_asgi_task _unset_keepalive_if_required",
         ),
         (RequestResponseCycle, "run_asgi send receive"),
         (Multiprocess, "handle_hup keep_subprocess_alive"),
@@ -44,7 +44,7 @@ def test_the_methods_that_are_called_or_overridden_exist(owner: type, names: str
             "scope transport flow default_headers message_event on_response disconnected keep_alive "
             "waiting_for_100_continue response_started response_complete chunked_encoding expected_content_length",
         ),
-        (FlowControl, "write_paused"),
+        (FlowControl, "read_paused write_paused"),
         (Multiprocess, "processes should_exit signal_queue"),
         (Process, "child_conn parent_conn"),
         (AbstractConnection, "_parser"),

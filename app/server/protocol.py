@@ -12,7 +12,7 @@
 - A response of unknown length to an HTTP/1.0 request ends with the connection. uvicorn sends chunks, which HTTP/1.0
   does not know.
 - A client's IPv4 address is one, also on a socket for both families.
-- A client that withholds its request is disconnected. uvicorn waits for ever.
+- A client that withholds its request, or reads no response, is disconnected (time_limits.py). uvicorn waits for ever.
 - A connection that needs one of the last descriptors is refused with 503, and the log says so. Without any left,
   uvloop resets connections and logs nothing.
 """
@@ -24,11 +24,11 @@ from urllib.parse import unquote
 
 import httptools
 from uvicorn._types import ASGI3Application
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from app.server.cycle import Cycle
 from app.server.one_write import HTTP_1_1, RENDERED_HEADERS, Header, OneWrite, is_ordinary, send_whole
-from app.server.security_headers import SECURITY_HEADERS
+from app.server.time_limits import LimitedProtocol
 
 UPGRADE_IGNORED = "tallygate.upgrade_ignored"
 """The scope key of a request whose Upgrade was ignored: what follows its head is its body, or the next request."""
@@ -36,9 +36,6 @@ HEADERS = "tallygate.headers"
 """The scope key of the headers by lower-case name, the last one of several."""
 BODY = "tallygate.body"
 """The scope key of a whole body, for an application that may respond to it without a task."""
-CLIENT_LIMIT = 30
-"""Seconds between two looks at whether the client withholds its request: its head, or all of its body since then."""
-CLIENT_LIMIT_AT_STOP = 1
 MAX_HEAD_BYTES = 65_536
 """Bytes of a request's head that may come after its first piece; and likewise of its trailers."""
 
@@ -52,17 +49,13 @@ class WholeHead(tuple[Header, ...]):
         """Drops it: a trailer is no header (RFC 9110, section 6.5.1)."""
 
 
-class OneWriteProtocol(HttpToolsProtocol):
+class OneWriteProtocol(LimitedProtocol):
     """For uvicorn's setting `http`."""
 
-    cycle: Cycle
     _more_head = 0
-    _brought_body = False
     _upgrade_headers: tuple[Header, ...] = ()
-    _watch: asyncio.TimerHandle | None = None
     _held: tuple[Cycle, ASGI3Application] | None = None
     """A request that waits for its body, before the application is asked."""
-    _idle_since: float | None = None
     _default_headers: tuple[object, bytes] = (None, b"")
     """uvicorn's own headers (the date), which it replaces every second, and as they are sent."""
 
@@ -70,26 +63,17 @@ class OneWriteProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         if self.client is not None:
             self.client = (_plain(self.client[0]), self.client[1])
-        self._idle_since = self.loop.time()  # a new connection may be as idle as one that is kept alive
-        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self._close_if_idle)
-        self._watch_client(CLIENT_LIMIT)
         opened, lifecycle = transport.get_extra_info("socket"), self.app_state.get("lifecycle")
         if lifecycle is not None and opened is not None and lifecycle.descriptors.scarce(opened.fileno()):
             self._refuse(503, "Too many connections are open.")
 
     def data_received(self, data: bytes) -> None:
-        began = self.scope
-        self._brought_body = False
-        self._idle_since = None
+        super().data_received(data)
+        before = self.scope, self._received
         self._feed(data)
-        self._more_head = self._more_head + len(data) if self._goes_on(began) else 0
+        self._more_head = self._more_head + len(data) if self._goes_on(*before) else 0
         if self._more_head > MAX_HEAD_BYTES:
             self._refuse(431, "The headers are too large.")
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._unwatch_client()
-        super().connection_lost(exc)
-        self._unset_keepalive_if_required()
 
     def on_response_complete(self) -> None:
         self.server_state.total_requests += 1
@@ -98,59 +82,15 @@ class OneWriteProtocol(HttpToolsProtocol):
         self.flow.resume_reading()
         if self.pipeline:
             self._start_asgi_task(*cast(tuple[Cycle, ASGI3Application], self.pipeline.pop()))
-            return
-        self._idle_since = self.loop.time()
-        if self.timeout_keep_alive_task is None:
-            self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self._close_if_idle)
+        else:
+            self._rest()
 
-    def _close_if_idle(self) -> None:
-        """One timer serves all requests of a connection: setting and cancelling one for each takes as long as its
-        response.
-        """
-        self.timeout_keep_alive_task = None
-        if self._idle_since is None:
-            return  # the end of the response sets it again
-        left = self._idle_since + self.timeout_keep_alive - self.loop.time()
-        if left > 0:
-            self.timeout_keep_alive_task = self.loop.call_later(left, self._close_if_idle)
-        elif not self.transport.is_closing():
-            self.transport.close()
-
-    def shutdown(self) -> None:
-        super().shutdown()
-        self._unwatch_client()
-        self._watch_client(CLIENT_LIMIT_AT_STOP)
-
-    def _watch_client(self, seconds: float) -> None:
-        self._brought_body = False
-        self._watch = self.loop.call_later(seconds, self._end_if_withheld, seconds, self.scope)
-
-    def _unwatch_client(self) -> None:
-        if self._watch is not None:
-            self._watch.cancel()
-
-    def _end_if_withheld(self, seconds: float, before: object) -> None:
-        """Disconnects a client whose request's head is still not whole, or that has sent nothing of its body."""
-        if self.transport.is_closing():
-            return
-        cycle = cast(Cycle | None, self.cycle)
-        if self.scope is not before:
-            pass  # this request began since the last look: many clients send its body by itself
-        elif cycle is None or cycle.response_complete:
-            if self._idle_since is None:
-                self.transport.close()
-        elif cycle.more_body and not (
-            self._brought_body or self.flow.read_paused or cycle.waiting_for_100_continue or cycle.response_started
-        ):
-            self._refuse(408, "The body did not come in time.")
-        self._watch_client(seconds)
-
-    def _goes_on(self, began: object) -> bool:
+    def _goes_on(self, began: object, received: int) -> bool:
         """Whether only more of the unfinished head, or of its trailers, arrived."""
         if began is None or began is not self.scope:
             return False
         head, cycle = cast(Any, self.scope), cast(Any, self.cycle)  # without a method, or None, until the head is whole
-        return "method" not in head or (cycle is not None and cycle.more_body and not self._brought_body)
+        return "method" not in head or (cycle is not None and cycle.more_body and received == self._received)
 
     def _feed(self, data: bytes) -> None:
         while data:
@@ -203,8 +143,9 @@ class OneWriteProtocol(HttpToolsProtocol):
         headers = scope[HEADERS] = dict(self.headers)
         version, url = self.parser.get_http_version(), httptools.parse_url(self.url)
         scope["http_version"], scope["method"] = version, self.parser.get_method().decode()
-        path = url.path.decode("ascii")
-        scope["path"], scope["raw_path"] = unquote(path) if "%" in path else path, url.path
+        raw_path = url.path or b"/"  # `GET http://example.com HTTP/1.1` has none (RFC 9112, 3.2.2)
+        path = raw_path.decode("ascii")
+        scope["path"], scope["raw_path"] = unquote(path) if "%" in path else path, raw_path
         scope["query_string"] = url.query or b""
         before = self.cycle
         self.cycle = Cycle(
@@ -221,29 +162,18 @@ class OneWriteProtocol(HttpToolsProtocol):
         self.headers = cast(Any, WholeHead(self.headers))
 
     def on_message_complete(self) -> None:
-        if self.parser.should_upgrade() or self.cycle.response_complete:
+        if self.parser.should_upgrade():
+            return
+        if self.cycle.response_complete:  # the application did not wait for the body
+            self._rest()
             return
         self.cycle.end_body()
         if self._held is not None:
             held, self._held = self._held, None
             self._start_with_body(*held)
 
-    def on_body(self, body: bytes) -> None:
-        self._brought_body = True
-        super().on_body(body)
-
-    def send_400_response(self, msg: str) -> None:
-        self._refuse(400, msg)
-
-    def _refuse(self, status: int, reason: str) -> None:
-        """Responds to a malformed request and closes the connection."""
-        kind, length = (b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(reason))
-        headers = [*self.server_state.default_headers, kind, length, *SECURITY_HEADERS, (b"connection", b"close")]
-        lines = [b"%s: %s\r\n" % header for header in headers]
-        self.transport.write(b"".join([STATUS_LINE[status], *lines, b"\r\n", reason.encode()]))
-        self.transport.close()
-
     def _start_asgi_task(self, cycle: Cycle, app: ASGI3Application) -> None:  # type: ignore[override]  # it makes them
+        self._answering = cycle
         lifecycle = self.app_state.get("lifecycle")
         if lifecycle is not None and lifecycle.leaving:
             cycle.keep_alive = False  # a request that comes just as the connection is closed at the end would be lost
