@@ -212,7 +212,7 @@ SIGN_OUT = _session("Sign out")
 CURRENT = _session("The signed-in user", CurrentUserModel, guarded=True)
 ACCOUNT = _account("The user's account", UserModel)
 SESSIONS = _account(
-    "The user's sessions, begun last first",
+    "The user's sessions, newest first",
     list[SessionModel],
     query={
         "offset": Query(

@@ -3,6 +3,7 @@
 
 const live = document.querySelector("[data-stream]");
 const newest = document.querySelector("[data-newest]");
+const nothing = document.querySelector("[data-nothing]");
 
 function entry(hit) {
   const item = document.createElement("li");
@@ -28,6 +29,7 @@ if (live && window.EventSource) {
     for (const each of live.querySelectorAll("[data-live]")) {
       each.textContent = Number(news[each.dataset.live]).toLocaleString();
     }
+    if (nothing && news.recent.length) nothing.hidden = true;
     newest.hidden = news.recent.length === 0;
     newest.querySelector("ol").replaceChildren(...news.recent.map(entry));
   });

@@ -14,6 +14,7 @@ from tests.helpers.sockets import PATIENCE
 from tests.sites.conftest import Desk
 
 BROWSER = {"Accept": "text/html", "Sec-Fetch-Mode": "navigate"}
+CHINESE = BROWSER | {"Accept-Language": "zh-CN"}
 
 
 async def test_sites_are_listed_with_their_figures(desk: Desk) -> None:
@@ -34,9 +35,20 @@ async def test_form_adds_a_site_and_names_the_wrong_field(desk: Desk) -> None:
     assert "shop.example" in page.text
     assert "Asia/Tokyo" in page.text
     assert "&lt;script async src=" in page.text
-    wrong = await desk.owner.post("/sites", data=form | {"hosts": "https://shop.example"})
+    wrong = await desk.owner.post("/sites", data=form | {"hosts": "shop.example/path"})
     assert wrong.status_code == 400
-    assert "no scheme" in unescape(wrong.text)
+    assert "主机名" in (await desk.owner.post("/sites", data=form | {"hosts": "a/b"}, headers=CHINESE)).text
+    assert 'value="shop.example/path" aria-invalid="true"' in " ".join(wrong.text.split())
+
+
+async def test_form_takes_the_host_of_a_pasted_url(desk: Desk) -> None:
+    hosts = "https://Shop.example:8443/path?q#f http://user@b.example [::1]"
+    wrong = await desk.owner.post("/sites", data={"name": "Shop", "hosts": hosts, "time_zone": "UTC"})
+    assert wrong.status_code == 400
+    hosts = "https://Shop.example:8443/path?q#f other.example"
+    made = await desk.owner.post("/sites", data={"name": "Shop", "hosts": hosts, "time_zone": "UTC"})
+    site = made.headers["location"].split("/")[2]
+    assert (await desk.owner.get(f"/api/sites/{site}")).json()["hosts"] == ["shop.example", "other.example"]
 
 
 @pytest.mark.parametrize("query", ["", "?period=today", "?period=7d", "?period=365d", "?from=all", "?period=never"])
@@ -108,7 +120,12 @@ async def test_settings_are_saved_by_a_form(desk: Desk) -> None:
     assert (settings["lower_case"], settings["public"], settings["max_paths"]) == (True, False, 50)
     wrong = await desk.owner.post(f"/sites/{site}/settings", data=form | {"max_paths": "many"})
     assert wrong.status_code == 400
-    assert "max_paths" in wrong.text
+    assert 'value="many" aria-invalid="true" aria-describedby="max_paths-error"' in " ".join(wrong.text.split())
+    for field, bad in [("keep_query", "a&b"), ("frame", "x"), ("ignore", "x"), ("time_zone", "x"), ("name", " ")]:
+        wrong = await desk.owner.post(f"/sites/{site}/settings", data=form | {field: bad, "hosts": "typed.example"})
+        assert wrong.status_code == 400
+        assert f'id="{field}-error"' in wrong.text
+        assert 'value="typed.example"' in wrong.text
 
 
 async def test_share_is_made_shown_once_and_withdrawn_by_forms(desk: Desk) -> None:

@@ -54,7 +54,8 @@ async def create_first_admin(request: Request[AccountState]) -> Response:
 @admin_required
 async def show_welcome(request: Request[AccountState], admin: User) -> Response:
     """`GET /welcome`: what to do after the setup."""
-    return await page(request, "accounts/welcome.html")
+    inviting = request.state["settings"].registration != "closed"
+    return await page(request, "accounts/welcome.html", inviting=inviting)
 
 
 async def _check(request: Request[AccountState], token: str) -> None:

@@ -49,9 +49,9 @@ async def remove_account(request: Request[AccountState], user: User) -> Response
 
 
 _account = partial(Operation, tag="account", guarded=True)
-CHANGE = _account("Change the own display name", ChangeAccount, body=ChangeAccount)
+CHANGE = _account("Change your display name", ChangeAccount, body=ChangeAccount)
 EXPORT = _account("Everything that is kept of the user; requires recent authentication", {"type": "object"})
-REMOVE = _account("Remove the own account; requires recent authentication. Audit entries stay", problems=[409])
+REMOVE = _account("Remove your account; requires recent authentication. Audit entries stay", problems=[409])
 routes = [
     ApiRoute("PATCH", "/api/account", change_account, CHANGE),
     ApiRoute("GET", "/api/account/export", export_account, EXPORT),

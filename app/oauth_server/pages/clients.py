@@ -19,7 +19,7 @@ from app.oauth_server.models import Client
 from app.oauth_server.registration import new_token
 from app.oauth_server.scopes import SCOPES
 from app.web.body import form_fields
-from app.web.errors import BadRequest, Conflict, NotFound
+from app.web.errors import BadRequest, Conflict, NotFound, Problem
 from app.web.i18n import N_
 
 ClientRequest = Request[OAuthServerState]
@@ -38,6 +38,17 @@ QUESTIONS = {
         danger=False,
     ),
 }
+WRONG = {
+    "id": N_("An ID has 1 to 64 letters, digits or . _ ~ - and begins with a letter or digit."),
+    "name": N_("A name has 1 to 100 characters."),
+    "redirect_uris": N_(
+        "At least one is needed: https, http at localhost or, for an app, of a scheme such as com.example.app; "
+        "without # and *."
+    ),
+    "post_logout_redirect_uris": N_("Addresses are https, or http at localhost, without # and *."),
+    "logout_uri": N_("The address is https, or http at localhost, without # and *."),
+}
+"""What is wrong with a field of a form, for the reader."""
 NEW_FIELDS = ("name", "id", "redirect_uris", "kind")
 FLAGS = ("first_party", "pkce", "device", "introspect")
 CHOICES = ("id_token_alg", "access_token_format", "subject")
@@ -61,7 +72,7 @@ async def create_client(request: ClientRequest, admin: User) -> Response:
     try:
         client, secret = await administration.create(request, admin, table)
     except (BadRequest, Conflict) as error:
-        return await _list_page(request, error=str(error.detail), typed=fields)
+        return await _list_page(request, error=error, typed=fields)
     if secret is None:
         return see_other(f"{CLIENTS}/{client.id}")
     return await redirect_with_secret(request, admin, f"{CLIENTS}/{client.id}", secret)
@@ -87,7 +98,7 @@ async def change_client(request: ClientRequest, admin: User) -> Response:
     try:
         await administration.change(request, admin, table_of(fields))
     except (BadRequest, Conflict) as error:
-        return await _page(request, admin, error=str(error.detail), typed=fields)
+        return await _page(request, admin, error=error, typed=fields)
     return await redirect_with_message(request, f"{CLIENTS}/{request.path_params['id']}", N_("Saved."))
 
 
@@ -139,8 +150,16 @@ def _form(client: Client) -> dict[str, str]:
     return fields | lists | {"name": client.name, "logout_uri": client.logout_uri or ""}
 
 
+def _wrong(problem: Problem | None) -> dict[str, Any]:
+    """`error` and `field` of a page: what is wrong, and where."""
+    if problem is None:
+        return {"error": None, "field": None}
+    field = str(problem.members.get("field", ""))
+    return {"error": WRONG.get(field, problem.detail), "field": field}
+
+
 async def _page(
-    request: ClientRequest, admin: User, *, error: str | None = None, typed: dict[str, str] | None = None
+    request: ClientRequest, admin: User, *, error: Problem | None = None, typed: dict[str, str] | None = None
 ) -> Response:
     provider, client = request.state["oauth_server"], await administration.find(request)
     last, total = await provider.store.users_of(client.id, SHOWN_USERS)
@@ -148,7 +167,7 @@ async def _page(
     return await page(
         request,
         "oauth_server/client.html",
-        error=error,
+        **_wrong(error),
         client=client,
         form=typed or _form(client),
         secret_value=await shown_secret(request, admin),
@@ -163,7 +182,7 @@ async def _page(
 async def _list_page(
     request: ClientRequest,
     *,
-    error: str | None = None,
+    error: Problem | None = None,
     typed: dict[str, str] | None = None,
     token: str | None = None,
 ) -> Response:
@@ -171,7 +190,7 @@ async def _list_page(
     return await page(
         request,
         "oauth_server/clients.html",
-        error=error,
+        **_wrong(error),
         clients=clients,
         total=total,
         number=number,

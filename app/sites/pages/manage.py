@@ -1,5 +1,7 @@
 """Pages that create, change, share, reset and remove a site."""
 
+import re
+
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -9,13 +11,7 @@ from app.accounts.helpers import page, redirect_with_message, see_other
 from app.accounts.models import User
 from app.accounts.shown_once import redirect_with_secret, shown_secret
 from app.sites.access import Right, address, right_of, site_for
-from app.sites.api import (
-    create,
-    new_share,
-    remove,
-    reset,
-    save_changes,
-)
+from app.sites.api import create, new_share, remove, reset, save_changes
 from app.sites.lifespan import SitesState
 from app.sites.models import May, Site
 from app.sites.pages.dashboard import sites_page
@@ -25,10 +21,22 @@ from app.web.body import form_fields, validated
 from app.web.errors import BadRequest, Conflict, NotFound
 from app.web.i18n import N_
 
+URL = re.compile(r"https?://([^/?#:@\[\]]+)(:\d*)?([/?#]\S*)?", re.IGNORECASE)
 LISTS = ("hosts", "keep_query", "frame", "ignore")
 FLAGS = ("trailing_slash", "lower_case", "public")
 NUMBERS = ("max_paths", "retention_days")
 TEXTS = ("name", "time_zone", "privacy")
+WRONG = {
+    "name": N_("A name has 1 to 100 characters."),
+    "hosts": N_("Name at least one host, such as blog.example: without a port and a path."),
+    "time_zone": N_("There is no such time zone. An example: Europe/Berlin."),
+    "keep_query": N_("Names of parameters have no & and no =."),
+    "max_paths": N_("A number from 1 to 100,000."),
+    "retention_days": N_("A number from 0 to 36,500."),
+    "frame": N_("An origin is a scheme and a host, such as https://example.org, without a path."),
+    "ignore": N_("An address is one such as 192.0.2.1, a network one such as 192.0.2.0/24."),
+}
+"""What is wrong with a field of a form, for the reader."""
 QUESTIONS = {
     "reset": Question(
         N_("Remove all counts of %(name)s?"), N_("Visits, visitors and lists are gone for ever."), N_("Remove")
@@ -53,15 +61,14 @@ UNDO = Question(
 async def create_site(request: Request[SitesState], user: User) -> Response:
     """`POST /sites` with `name`, `hosts` and `time_zone`."""
     fields = await form_fields(request, "name", "hosts", "time_zone")
-    wanted: dict[str, object] = {"name": fields["name"], "hosts": fields["hosts"].split()}
+    wanted: dict[str, object] = {"name": fields["name"], "hosts": _hosts(fields["hosts"])}
     if fields["time_zone"]:
         wanted["time_zone"] = fields["time_zone"]
     try:
         site = await create(request, user, validated(NewSite, wanted))
     except BadRequest as error:
-        return await sites_page(
-            request, user, error=str(error.detail), field=str(error.members.get("field", "")), values=fields
-        )
+        field, sentence = _wrong(error)
+        return await sites_page(request, user, error=sentence, field=field, values=fields)
     return see_other(f"/sites/{site.id}/settings")
 
 
@@ -74,12 +81,14 @@ async def change_settings(request: Request[SitesState]) -> Response:
     site, user = await site_for(request, Right.EDIT)
     fields = await form_fields(request, *LISTS, *FLAGS, *NUMBERS, *TEXTS)
     wanted: dict[str, object] = {name: fields[name].split() for name in LISTS}
+    wanted |= {"hosts": _hosts(fields["hosts"])}
     wanted |= {name: bool(fields[name]) for name in FLAGS} | {name: fields[name] for name in TEXTS}
     wanted |= {name: int(text) if (text := fields[name]).isascii() and text.isdigit() else -1 for name in NUMBERS}
     try:
         await save_changes(request, site, validated(SiteChanges, wanted))
     except BadRequest as error:
-        return await _settings_page(request, site, user, error=str(error.detail))
+        field, sentence = _wrong(error)
+        return await _settings_page(request, site, user, error=sentence, field=field, typed=fields)
     return await redirect_with_message(request, f"/sites/{site.id}/settings", N_("The settings have been saved."))
 
 
@@ -176,13 +185,53 @@ async def run_action(request: Request[SitesState]) -> Response:
             raise NotFound
 
 
-async def _settings_page(request: Request[SitesState], site: Site, user: User, *, error: str | None = None) -> Response:
+def _hosts(text: str) -> list[str]:
+    """The hosts that were typed; of a pasted URL its host."""
+    return [URL.sub(r"\1", each) if URL.fullmatch(each) else each for each in text.split()]
+
+
+def _wrong(error: BadRequest) -> tuple[str, str]:
+    """(the wrong field, what is wrong with it)."""
+    field = str(error.members.get("field", ""))
+    return field, WRONG.get(field, str(error.detail))
+
+
+def _form(site: Site) -> dict[str, str]:
+    """A site's settings as the fields of the form."""
+    rules = site.rules
+    return {
+        "name": site.name,
+        "hosts": " ".join(site.hosts),
+        "time_zone": site.time_zone,
+        "keep_query": " ".join(sorted(rules.keep_query)),
+        "trailing_slash": "on" if rules.trailing_slash else "",
+        "lower_case": "on" if rules.lower_case else "",
+        "max_paths": str(site.max_paths),
+        "retention_days": str(site.retention_days),
+        "privacy": site.privacy.value,
+        "public": "on" if site.public else "",
+        "frame": " ".join(site.frame),
+        "ignore": " ".join(site.ignore),
+    }
+
+
+async def _settings_page(
+    request: Request[SitesState],
+    site: Site,
+    user: User,
+    *,
+    error: str | None = None,
+    field: str = "",
+    typed: dict[str, str] | None = None,
+) -> Response:
     accounts = request.state["accounts"]
     persons = [(await accounts.by_id(user_id), may) for user_id, may in site.people.items()]
     return await page(
         request,
         "sites/settings.html",
         error=error,
+        field=field,
+        form=typed or _form(site),
         site=site,
         may_own=right_of(user, site) >= Right.OWN,
         people=[(person.name, may.value) for person, may in persons if person is not None],

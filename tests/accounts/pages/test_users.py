@@ -268,6 +268,8 @@ async def test_invitation_link_has_an_allowed_host(start: Start, host: str) -> N
 async def test_invitations_need_open_sign_up_or_invitations(start: Start, registration: str, offered: bool) -> None:
     async with start(registration=registration) as service:
         await make_cast(service)
-        page = await (await signed_in(service, "alice")).get("/admin/invitations")
+        alice = await signed_in(service, "alice")
+        page = await alice.get("/admin/invitations")
         assert ("Create the link" in page.text) is offered
-        assert ("Sign-up is closed: the setting" in page.text) is not offered
+        assert ("Sign-up is closed. To invite people, set registration to invitation." in page.text) is not offered
+        assert ("Sign-up is closed at first." in (await alice.get("/welcome")).text) is not offered
