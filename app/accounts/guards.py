@@ -9,7 +9,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.accounts.lifespan import S
+from app.accounts.lifespan import S, UserHandler
 from app.accounts.models import User
 from app.accounts.sign_in.current_user import api_secret
 from app.accounts.sign_in.reauthentication import confirm
@@ -19,7 +19,6 @@ from app.web.i18n import N_
 from app.web.negotiate import prefers_json
 
 Handler = Callable[[Request[S]], Awaitable[Response]]
-UserHandler = Callable[[Request[S], User], Awaitable[Response]]
 
 
 def sign_in_required(handler: UserHandler[S]) -> Handler[S]:

@@ -20,10 +20,16 @@ from app.web.negotiate import prefers_json
 
 
 async def page(
-    request: Request[S], name: str, *, status_code: int | None = None, error: str | None = None, **context: Any
+    request: Request[S],
+    name: str,
+    *,
+    status_code: int | None = None,
+    error: str | None = None,
+    field: str | None = None,
+    **context: Any,
 ) -> Response:
-    """Renders a template with the user, the flash message and the error in the reader's language. Without `user` it is
-    the session's, and without a status it is 400 if there is an error.
+    """Renders a template with the user, the flash message and the error in the reader's language; `field` is the wrong
+    one. Without `user` it is the session's, and without a status it is 400 if there is an error.
     """
     state, scope = request.state, request.scope
     pages = state["pages"]
@@ -39,6 +45,7 @@ async def page(
         sign_in_url="/sign-in",
         flash=pages.translate(locale, message) if message else None,
         error=pages.translate(locale, error) if error else None,
+        field=field,
         **context,
     )
 
@@ -46,6 +53,13 @@ async def page(
 def see_other(path: str) -> Response:
     """A 303 after a form: reloading the page does not send the form again."""
     return RedirectResponse(path, 303, {"Cache-Control": "no-store"})
+
+
+def translated(request: Request[S], sentence: str) -> str:
+    """The sentence in the reader's language."""
+    pages = request.state["pages"]
+    text: str = pages.translate(pages.locale_of(request.scope), sentence)
+    return text
 
 
 async def redirect_page(request: Request[S], url: str) -> Response:

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, TypedDict, TypeVar
 
+from starlette.requests import Request
+from starlette.responses import Response
+
 from app.accounts.api_tokens.tokens import ApiTokens, TokenInfo
 from app.accounts.email.verification_links import EmailLinks
 from app.accounts.invitations.invitations import Invitations
@@ -111,6 +114,7 @@ class AccountState(WebState, Accounts, ProviderSignIn, SignInChecks, MailState):
 
 S = TypeVar("S", bound=AccountState)
 """The request state of any feature that knows users."""
+UserHandler = Callable[[Request[S], User], Awaitable[Response]]
 
 
 @asynccontextmanager

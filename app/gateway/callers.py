@@ -11,9 +11,10 @@ from starlette.types import Scope
 
 from app.accounts.api_tokens.tokens import PREFIX, ApiTokens
 from app.accounts.models import User
+from app.accounts.secret import digest
 from app.accounts.sign_in.current_user import CurrentUser
 from app.gateway.models import HostSession
-from app.gateway.store import GatewayStore, digest
+from app.gateway.store import GatewayStore
 from app.sessions.legacy.cookies import LEGACY_METHODS
 from app.sessions.service import Sessions
 from app.sessions.session import Session

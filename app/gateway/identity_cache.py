@@ -42,11 +42,7 @@ class IdentityCache:
         self._issuer = issuer
         self._clock = clock
         self._cache: dict[tuple[str, str], CachedIdentity] = {}
-        self._anonymous = StaticHeaders(*identity_headers(None, (), b""), *NOT_CACHED, security=False)
-
-    @property
-    def anonymous(self) -> StaticHeaders:
-        return self._anonymous
+        self.anonymous = StaticHeaders(*identity_headers(None, (), b""), *NOT_CACHED, security=False)
 
     def get(self, caller: Caller, host: str) -> CachedIdentity | None:
         """The identity of a caller at a host, a new one if the session, the user or the minute has changed. None if the

@@ -1,12 +1,12 @@
 """Handoffs, codes, sessions at hosts and counts of decisions, in Redis."""
 
 import asyncio
-import hashlib
 import secrets
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
+from app.accounts.secret import digest
 from app.gateway.models import CODE_LIFETIME, HANDOFF_LIFETIME, Handoff, HostSession, TakenCode
 from app.store.client import Store, StoreUnavailable
 from app.store.keys import gateway as keys
@@ -116,7 +116,3 @@ async def write_counts(store: GatewayStore, counts: Counter[str], interval: floa
         await asyncio.sleep(interval)
         with suppress(StoreUnavailable):
             await store.add_answers(counts)
-
-
-def digest(secret: str) -> str:
-    return hashlib.sha256(secret.encode()).hexdigest()

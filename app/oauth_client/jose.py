@@ -80,9 +80,7 @@ def _payload(token: str, algorithm: str, key: "Key") -> bytes:
     registry.max_header_length, registry.max_payload_length = MAX_HEADER_LENGTH, MAX_TOKEN_LENGTH
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", errors.SecurityWarning
-            )  # `EdDSA` has a new name, which providers do not use yet
+            warnings.simplefilter("ignore", errors.SecurityWarning)  # providers use `EdDSA`, whose new name is Ed25519
             return jws.deserialize_compact(token, key, registry=registry).payload
     except (errors.BadSignatureError, ValueError, TypeError):  # the last two: a key of another curve
         raise UnknownKey("cannot be verified with the keys that the provider publishes") from None

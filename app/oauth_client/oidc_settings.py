@@ -10,22 +10,10 @@ from app.oauth_client.client_auth import AuthMethod
 from app.oauth_client.jose import ALGORITHMS, HMAC_ALGORITHMS
 from app.oauth_client.provider import ProviderSettings, Words
 
-RESERVED_PARAMETERS = frozenset(
-    {
-        *(
-            "response_type",
-            "response_mode",
-            "client_id",
-            "redirect_uri",
-            "scope",
-            "state",
-            "nonce",
-            "max_age",
-            "prompt",
-        ),
-        *("code_challenge", "code_challenge_method", "request", "request_uri"),
-    }
-)
+RESERVED_PARAMETERS = frozenset({
+    "response_type", "response_mode", "client_id", "redirect_uri", "scope", "state", "nonce", "max_age", "prompt",
+    "code_challenge", "code_challenge_method", "request", "request_uri",
+})  # fmt: skip
 """Parameters of an authorization request that a setting of its own, or the flow, decides."""
 
 

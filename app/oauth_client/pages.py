@@ -15,6 +15,7 @@ from app.accounts.helpers import (
     redirect_page,
     redirect_with_message,
     see_other,
+    translated,
 )
 from app.accounts.lifespan import S
 from app.accounts.models import User
@@ -187,19 +188,16 @@ async def _failed(request: Request[S], problem: Problem, target: str | None) -> 
 
 
 async def _denied(request: Request[S], problem: Denied, target: str | None) -> Response:
-    sentence = request.state["pages"].translate(request.state["pages"].locale_of(request.scope), problem.detail or "")
     if await request.state["current_user"].get(request.scope) is None:
-        return await sign_in.sign_in_page(request, safe_path(target), notice=sentence)
+        return await sign_in.sign_in_page(request, safe_path(target), notice=translated(request, problem.detail or ""))
     return await redirect_with_message(request, "/account", problem.detail or "")
 
 
 def _sentences(request: Request[S], problem: Problem) -> str:
     """The error in the reader's language, and what the provider said."""
-    pages = request.state["pages"]
-    locale = pages.locale_of(request.scope)
-    error = pages.translate(locale, problem.detail or problem.title)
+    error = translated(request, problem.detail or problem.title)
     if isinstance(problem, OAuthProblem) and problem.said:
-        error = f"{error} {pages.translate(locale, PROVIDER_SAYS)} {problem.said}"
+        error = f"{error} {translated(request, PROVIDER_SAYS)} {problem.said}"
     return error
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Generic, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
-from app.oauth_client.errors import Misconfigured
+from app.oauth_client.errors import BadCallback, Misconfigured
 from app.oauth_client.metadata_cache import MetadataCache
 from app.oauth_client.models import AuthRequest, ExternalProfile, LogoutRequest, Tokens
 from app.oauth_client.provider_http import ProviderHttp
@@ -104,10 +104,12 @@ class Provider(ABC):
         """The code in the callback's parameters; empty if there is none."""
         return answer.get("code", "")
 
-    async def check_answer(self, answer: Mapping[str, str]) -> None:  # noqa: B027  the default accepts every answer
+    async def check_answer(self, answer: Mapping[str, str]) -> None:
         """Checks the callback's parameters first. Raises BadCallback for another provider's response (mix-up), and
-        Denied.
+        Denied. Most providers without OpenID Connect send no `iss` (RFC 9207).
         """
+        if "iss" in answer:
+            raise BadCallback("the callback's iss is another provider's")
 
     @abstractmethod
     async def identify(

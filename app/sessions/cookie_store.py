@@ -4,20 +4,17 @@ import time
 from collections.abc import Callable
 
 from app.sessions.flask_format import FlaskCookies, TaggedJson
-from app.sessions.session import Changes, Session, SessionPage
+from app.sessions.session import Changes, Session, SessionStore
 from app.sessions.signing import signing_keys
 from app.sessions.timeouts import Timeouts
 from app.settings import Settings
-from app.store.tracking import Pin
 
 
-class CookieSessions:
+class CookieSessions(SessionStore):
     """Nothing is stored on the server, so no session can be revoked.
 
     Of two concurrent requests, the response that the browser receives last wins.
     """
-
-    revocable = False
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
         self._cookies = FlaskCookies(signing_keys(settings), settings.session_absolute_timeout, clock)
@@ -41,21 +38,6 @@ class CookieSessions:
                 return session if self._clock() < self._timeouts.expiry(session) else None
         return None
 
-    def cached(self, key: str) -> Session | None:
-        return None
-
-    async def by_key(self, key: str) -> Session | None:
-        return None
-
-    def pin(self, session: Session) -> tuple[Pin | None, float]:
-        return None, 0.0
-
-    def cached_by_root(self, root: str) -> Session | None:
-        return None
-
-    async def by_root(self, root: str) -> Session | None:
-        return None
-
     async def create(self, session: Session) -> str:
         return self._dump(session)
 
@@ -64,18 +46,6 @@ class CookieSessions:
 
     async def touch(self, session: Session) -> str | None:
         return self._dump(session)
-
-    async def save_recheck(self, session: Session) -> None:
-        return
-
-    async def end(self, session: Session, *, goes_on: bool = False) -> None:
-        return
-
-    async def of_user(self, user: str) -> list[Session]:
-        return []
-
-    async def page_of_user(self, user: str, offset: int, limit: int) -> SessionPage:
-        return SessionPage([], 0)
 
     def _dump(self, session: Session) -> str:
         own = {"user": session.user, "created": session.created, "seen": int(session.seen), "how": session.auth_method}

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from itsdangerous import BadSignature
 
-from app.sessions.session import Changes, Session, SessionPage
+from app.sessions.session import Changes, Session, SessionPage, SessionStore
 from app.sessions.signing import StrictSigner, signing_keys
 from app.sessions.timeouts import Timeouts
 from app.settings import Settings
@@ -48,7 +48,7 @@ DATA = "x:"
 """Prefix of the hash fields that hold the session's data."""
 
 
-class RedisSessions:
+class RedisSessions(SessionStore):
     """Sessions in Redis, each a small hash. Every worker refuses an ended session within milliseconds."""
 
     revocable = True

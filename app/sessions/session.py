@@ -1,9 +1,10 @@
 """The session, and the interface of session stores."""
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 from app.sessions.flask_format import TaggedJson
 from app.store.tracking import Pin
@@ -82,48 +83,59 @@ class SessionPage:
     total: int
 
 
-class SessionStore(Protocol):
-    """Every method raises StoreUnavailable."""
+class SessionStore(ABC):
+    """Every method raises StoreUnavailable. The methods that are not abstract suit a store that keeps nothing."""
 
-    revocable: bool
+    revocable = False
 
+    @abstractmethod
     async def load(self, cookie: str) -> Session | None:
         """The living session of a cookie value; None if there is none."""
 
     def cached(self, key: str) -> Session | None:
         """The living session of a key if it is cached; None otherwise."""
+        return None
 
     async def by_key(self, key: str) -> Session | None:
         """The living session of a key; None if there is none."""
+        return None
 
     def pin(self, session: Session) -> tuple[Pin | None, float]:
         """What shows that a cached session changes or ends, and when it expires (Unix seconds)."""
+        return None, 0.0
 
     def cached_by_root(self, root: str) -> Session | None:
         """The living session of a root if it is cached; None otherwise."""
+        return None
 
     async def by_root(self, root: str) -> Session | None:
         """The living session of a root; None if there is none."""
+        return None
 
+    @abstractmethod
     async def create(self, session: Session) -> str:
         """Stores a new session, gives it its key and a missing root, and returns the cookie's value."""
 
+    @abstractmethod
     async def save(self, session: Session, changes: Changes) -> str | None:
         """Stores changed data. Returns the cookie's new value if it changes."""
 
+    @abstractmethod
     async def touch(self, session: Session) -> str | None:
         """Stores `seen`. Returns the cookie's new value if it changes."""
 
-    async def save_recheck(self, session: Session) -> None:
+    async def save_recheck(self, session: Session) -> None:  # noqa: B027  see the class
         """Stores `recheck_at` and `groups`."""
 
-    async def end(self, session: Session, *, goes_on: bool = False) -> None:
+    async def end(self, session: Session, *, goes_on: bool = False) -> None:  # noqa: B027  see the class
         """`goes_on`: another session keeps its root, and its session at the identity provider."""
 
-    async def of_user(self, user: str) -> list[Session]: ...
+    async def of_user(self, user: str) -> list[Session]:
+        return []
 
     async def page_of_user(self, user: str, offset: int, limit: int) -> "SessionPage":
         """Some of the user's sessions, begun last first, after the first `offset`."""
+        return SessionPage([], 0)
 
 
 def flash(session: Session, message: str) -> None:

@@ -7,9 +7,10 @@ Problem                 status, title, detail; any handler may raise it
 │   ├── WrongToken
 │   └── SecondFactorSetUpRequired
 ├── SecondFactorNeeded  401, the password was right
-├── WrongPassword       401
-├── WrongCode           401
-├── WrongPasskey        401
+├── WrongCredentials    401
+│   ├── WrongPassword
+│   ├── WrongCode
+│   └── WrongPasskey
 ├── Forbidden           403
 ├── NotFound            404
 ├── MethodNotAllowed    405, with the methods that are allowed
@@ -66,15 +67,16 @@ class BadRequest(Problem):
 
 
 class SignInRequired(Problem):
-    """The request needs a signed-in user. `back` is the path to return to."""
+    """The request needs a signed-in user. `back` is the path to return to from the `page`."""
 
+    page = "/sign-in"
     status = 401
     title = N_("Please sign in")
     detail = N_("Please sign in to see this page.")
 
     def __init__(self, back: str | None = None) -> None:
         query = f"?next={quote(back, safe='/')}" if back else ""
-        self.url = f"/sign-in{query}"
+        self.url = f"{self.page}{query}"
         super().__init__(sign_in_url=self.url)
         self.headers["WWW-Authenticate"] = "Bearer"  # RFC 9110, 15.5.2 demands one
 
@@ -82,11 +84,8 @@ class SignInRequired(Problem):
 class FreshSignInRequired(SignInRequired):
     """The user is signed in, but has not authenticated recently."""
 
+    page = "/confirm"
     detail = N_("Please sign in again to continue.")
-
-    def __init__(self, back: str) -> None:
-        super().__init__(back)
-        self.url = self.members["sign_in_url"] = f"/confirm?next={quote(back, safe='/')}"
 
 
 class WrongToken(SignInRequired):
@@ -99,11 +98,8 @@ class WrongToken(SignInRequired):
 class SecondFactorSetUpRequired(SignInRequired):
     """The user is signed in, but has to set up a second factor first."""
 
+    page = "/account/security"
     detail = N_("Your account needs a second factor. Set one up first.")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.url = self.members["sign_in_url"] = "/account/security"
 
 
 class SecondFactorNeeded(Problem):
@@ -112,21 +108,20 @@ class SecondFactorNeeded(Problem):
     detail = N_("Send the code of your authenticator app or a recovery code as well, or sign in with a passkey.")
 
 
-class WrongCode(Problem):
+class WrongCredentials(Problem):
     status = 401
     title = N_("Not signed in")
+
+
+class WrongCode(WrongCredentials):
     detail = N_("The code is wrong or has been used.")
 
 
-class WrongPasskey(Problem):
-    status = 401
-    title = N_("Not signed in")
+class WrongPasskey(WrongCredentials):
     detail = N_("This passkey was not accepted.")
 
 
-class WrongPassword(Problem):
-    status = 401
-    title = N_("Not signed in")
+class WrongPassword(WrongCredentials):
     detail = N_("The username or password is wrong.")
 
 

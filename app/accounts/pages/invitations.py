@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -81,13 +82,9 @@ async def withdraw_invitation(request: Request[AccountState], admin: User) -> Re
 
 
 async def _page(
-    request: Request[AccountState],
-    admin: User,
-    *,
-    error: str | None = None,
-    field: str | None = None,
-    typed: dict[str, str] | None = None,
+    request: Request[AccountState], admin: User, typed: dict[str, str] | None = None, **mistake: Any
 ) -> Response:
+    """`mistake`: the error and its field; `typed`: the form that has it."""
     return await page(
         request,
         "accounts/invitations.html",
@@ -97,8 +94,7 @@ async def _page(
         invitation_link=await shown_secret(request, admin),
         form=typed or {"email": "", "note": "", "role": "", "groups": "", "days": "7", "send": ""},
         with_mail=request.state["settings"].sends_mail,
-        error=error,
-        field=field,
+        **mistake,
     )
 
 

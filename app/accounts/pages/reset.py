@@ -1,5 +1,7 @@
 """The page of a reset link, which sets a new password."""
 
+from typing import Any
+
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -19,7 +21,7 @@ async def show_reset(request: Request[AccountState]) -> Response:
     user = await _user(request, token)
     if user is None:
         return await link_expired(request)
-    return await page(request, "accounts/reset.html", token=token, username=user.name, field=None)
+    return await page(request, "accounts/reset.html", token=token, username=user.name)
 
 
 async def reset_password(request: Request[AccountState]) -> Response:
@@ -31,15 +33,8 @@ async def reset_password(request: Request[AccountState]) -> Response:
     try:
         password_hash = await authentication.new_password(request, user.name, fields["password"])
     except WeakPassword as weak:
-        return await page(
-            request,
-            "accounts/reset.html",
-            token=fields["token"],
-            username=user.name,
-            error=weak.reason,
-            field="password",
-            status_code=400,
-        )
+        context: dict[str, Any] = {"token": fields["token"], "username": user.name, "error": weak.reason}
+        return await page(request, "accounts/reset.html", field="password", **context)
     if not await state["reset_links"].use(fields["token"], user.id, password_hash):
         return await link_expired(request)
     await state["sessions"].end_all(user.id)

@@ -172,13 +172,8 @@ def _number(text: str) -> Any:
 
 
 async def _list_page(request: Request[AccountState], error: str | None = None, name: str = "") -> Response:
-    return await page(
-        request,
-        "accounts/services.html",
-        services=await request.state["services"].list(),
-        error=error,
-        typed=name,
-    )
+    services = await request.state["services"].list()
+    return await page(request, "accounts/services.html", services=services, error=error, typed=name)
 
 
 async def _page(

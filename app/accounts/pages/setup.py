@@ -25,7 +25,7 @@ from app.web.i18n import N_
 async def show_setup(request: Request[AccountState]) -> Response:
     token = request.query_params.get("token", "")
     await _check(request, token)
-    return await page(request, "accounts/setup.html", token=token, username="", field=None)
+    return await page(request, "accounts/setup.html", token=token, username="")
 
 
 async def create_first_admin(request: Request[AccountState]) -> Response:

@@ -18,17 +18,10 @@ TARGETS = {
 
 
 async def redirect_shortcut(request: Request[AccountState]) -> Response:
-    """`GET` of any of them."""
+    """`GET` of each of them."""
     query = request.url.query
     target = TARGETS[request.scope["path"]]
     return see_other(f"{target}?{query}" if query and "#" not in target else target)
 
 
-routes = [
-    Route("/admin", redirect_shortcut, methods=["GET"]),
-    Route("/admin/", redirect_shortcut, methods=["GET"]),
-    Route("/sign-in/", redirect_shortcut, methods=["GET"]),
-    Route("/sign-up/", redirect_shortcut, methods=["GET"]),
-    Route("/account/", redirect_shortcut, methods=["GET"]),
-    Route("/.well-known/change-password", redirect_shortcut, methods=["GET"]),
-]
+routes = [Route(path, redirect_shortcut, methods=["GET"]) for path in TARGETS]

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.accounts.helpers import page, redirect_page, see_other, with_limit
+from app.accounts.helpers import page, redirect_page, see_other, translated, with_limit
 from app.accounts.lifespan import AccountState, S
 from app.accounts.models import SignInOption
 from app.accounts.pages import second_step
@@ -114,7 +114,7 @@ async def sign_in_page(
         field=field,
         registration=settings.registration,
         reference=reference,
-        notice=notice or _notice(request),
+        notice=notice or translated(request, NOTICES.get(request.query_params.get("notice", ""), "")),
         providers=request.state["sign_in_options"],
         with_password=_only_provider(request) is None or request.method == "POST",
         has_admin=await _has_admin(request),
@@ -142,11 +142,6 @@ async def _has_admin(request: Request[S]) -> bool:
     with suppress(StoreUnavailable):
         return await request.state["accounts"].has_admin()
     return True
-
-
-def _notice(request: Request[S]) -> str:
-    pages = request.state["pages"]
-    return pages.translate(pages.locale_of(request.scope), NOTICES.get(request.query_params.get("notice", ""), ""))
 
 
 routes = [

@@ -73,7 +73,7 @@ async def _form(
         invitation=invitation,
         providers=request.state["sign_in_options"],
         username=username,
-        **{"field": None, "wait": 0} | context,
+        **{"wait": 0} | context,
     )
 
 

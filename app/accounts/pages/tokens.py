@@ -2,6 +2,7 @@
 
 import re
 import time
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -70,13 +71,8 @@ async def revoke_token(request: Request[AccountState], user: User) -> Response:
     return await redirect_with_message(request, "/account/tokens", N_("The token has been revoked."))
 
 
-async def _page(
-    request: Request[AccountState],
-    user: User,
-    *,
-    error: str | None = None,
-    field: str | None = None,
-) -> Response:
+async def _page(request: Request[AccountState], user: User, **mistake: Any) -> Response:
+    """`mistake`: the error and its field."""
     return await page(
         request,
         "accounts/tokens.html",
@@ -84,8 +80,7 @@ async def _page(
         features=FEATURES,
         soon=time.time() + WEEK,
         new_token=await shown_secret(request, user),
-        error=error,
-        field=field,
+        **mistake,
     )
 
 

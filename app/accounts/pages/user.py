@@ -1,5 +1,7 @@
 """Administration: the page of one user."""
 
+from typing import Any
+
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -89,13 +91,9 @@ async def _ask(request: Request[AccountState], subject: User, error: str | None 
 
 
 async def _page(
-    request: Request[AccountState],
-    admin: User,
-    *,
-    error: str | None = None,
-    field: str | None = None,
-    typed: dict[str, str] | None = None,
+    request: Request[AccountState], admin: User, typed: dict[str, str] | None = None, **mistake: Any
 ) -> Response:
+    """`mistake`: the error and its field; `typed`: the form that has it."""
     subject, state = await actions.subject(request), request.state
     return await page(
         request,
@@ -109,8 +107,7 @@ async def _page(
         entries=await state["audit"].recent_of(subject.id),
         reset_link=await shown_secret(request, admin),
         revocable=state["sessions"].revocable,
-        error=error,
-        field=field,
+        **mistake,
     )
 
 

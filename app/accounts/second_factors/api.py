@@ -63,18 +63,13 @@ async def sign_in_with_passkey(request: Request[AccountState]) -> Response:
 @sign_in_required
 async def show_second_factors(request: Request[AccountState], user: User) -> Response:
     factors = request.state["second_factors"]
-    passkeys = [
-        {"id": one.id, "name": one.name, "created": one.created, "used": one.used, "synced": one.synced}
-        for one in await factors.passkeys(user.id)
-    ]
-    return json_response(
-        {
-            "totp": "totp" in user.second_factors,
-            "passkeys": passkeys,
-            "recovery_codes": await factors.unused_codes(user.id),
-            "required": request.state["current_user"].requires_second_factor(user),
-        }
+    model = SecondFactorsModel(
+        totp="totp" in user.second_factors,
+        passkeys=[PasskeyModel.model_validate(one) for one in await factors.passkeys(user.id)],
+        recovery_codes=await factors.unused_codes(user.id),
+        required=request.state["current_user"].requires_second_factor(user),
     )
+    return json_response(model)
 
 
 @admin_required

@@ -4,7 +4,7 @@ The page is the answer to the form itself: it holds the form's values and asks f
 request comes again with the proof. Only at a provider the form has to wait (waiting_forms.py).
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any
@@ -12,8 +12,8 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.accounts.helpers import audit, page, raise_if_limited, with_limit
-from app.accounts.lifespan import S
+from app.accounts.helpers import audit, page, raise_if_limited, translated, with_limit
+from app.accounts.lifespan import S, UserHandler
 from app.accounts.models import SignInOption, User
 from app.accounts.second_factors.checking import AMR, Method, check_code, relying_party, verified_passkey
 from app.accounts.second_factors.passkeys import MAX_CREDENTIAL_LENGTH
@@ -39,7 +39,6 @@ class Wrong:
 
 NO_MISTAKE = Wrong()
 """No proof was sent."""
-UserHandler = Callable[[Request[S], User], Awaitable[Response]]
 
 
 def confirm(reason: str, back: str = "/account") -> Callable[[UserHandler[S]], UserHandler[S]]:
@@ -99,7 +98,7 @@ async def form(
         error=wrong.reason,
         field=wrong.field,
         wait=wrong.limited.wait if wrong.limited is not None else 0,
-        reason=request.state["pages"].translate(request.state["pages"].locale_of(request.scope), reason),
+        reason=translated(request, reason),
         action=action,
         user=user,
         values=values,

@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from app.accounts.guards import user_of
 from app.accounts.helpers import address_of, audit, raise_if_limited, redirect_page
+from app.accounts.secret import digest
 from app.audit.log import Event
 from app.gateway.callers import signed_in_at
 from app.gateway.lifespan import GatewayState
@@ -21,7 +22,6 @@ from app.gateway.models import CODE_LIFETIME, HANDOFF_LIFETIME, Handoff
 from app.gateway.original_request import UNSAFE, split_authority
 from app.gateway.pages.site import site_page
 from app.gateway.responses import MAX_NEXT_BYTES
-from app.gateway.store import digest
 from app.store.rate_limit import Rule, address_key
 from app.web.cookies import cookie_header, full_name, read_cookie, set_cookie
 from app.web.errors import BadRequest, FreshSignInRequired, NotFound, SignInRequired

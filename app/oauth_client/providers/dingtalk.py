@@ -5,7 +5,7 @@ from typing import Any
 
 from app.oauth_client.addresses import BaseAddress
 from app.oauth_client.errors import BadCallback, BadProviderResponse, ProviderUnavailable, Revoked
-from app.oauth_client.models import AuthRequest, Claims, ExternalProfile, Tokens, picture, text, token
+from app.oauth_client.models import AuthRequest, Claims, ExternalProfile, picture, text, token
 from app.oauth_client.provider import ClientInfo, Words
 from app.oauth_client.providers.oauth2 import OAuth2, OAuth2Settings
 from app.oauth_client.token_response import SIGN_IN_ERRORS, Errors, quotable
@@ -58,7 +58,7 @@ class DingTalk(OAuth2):
             raise (BadCallback if errors is SIGN_IN_ERRORS else Revoked)(why, said=said)
         raise (ProviderUnavailable if code.startswith("ServiceUnavailable") else BadProviderResponse)(why, said=said)
 
-    async def _profile(self, answered: Claims, tokens: Tokens) -> ExternalProfile:
+    async def _profile(self, answered: Claims) -> ExternalProfile:
         headers = {"x-acs-dingtalk-access-token": token(answered, "access_token")}
         answer = await self._http.get(f"{self._settings.api_url}/v1.0/contact/users/me", headers=headers)
         user = answer.json()
@@ -72,6 +72,4 @@ class DingTalk(OAuth2):
             name=nick,
             picture=picture(user, "avatarUrl"),
             claims={**user, "corpId": answered.get("corpId")},
-            tokens=tokens,
-            auth_time=self.auth_time,
         )

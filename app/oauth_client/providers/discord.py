@@ -2,7 +2,7 @@
 
 from app.oauth_client.addresses import BaseAddress
 from app.oauth_client.errors import BadProviderResponse
-from app.oauth_client.models import Claims, ExternalProfile, Tokens, text, token
+from app.oauth_client.models import Claims, ExternalProfile, text, token
 from app.oauth_client.provider import Words
 from app.oauth_client.providers.oauth2 import OAuth2, OAuth2Settings
 
@@ -21,7 +21,7 @@ class Discord(OAuth2):
     def token_url(self) -> str:
         return f"{self._settings.base_url}/api/oauth2/token"
 
-    async def _profile(self, answered: Claims, tokens: Tokens) -> ExternalProfile:
+    async def _profile(self, answered: Claims) -> ExternalProfile:
         user = await self._get(f"{self._settings.base_url}/api/users/@me", token(answered, "access_token"))
         subject, avatar = text(user, "id"), text(user, "avatar")
         if not subject:
@@ -34,6 +34,4 @@ class Discord(OAuth2):
             email=(text(user, "email") or None) if user.get("verified") is True else None,
             picture=f"https://cdn.discordapp.com/avatars/{subject}/{avatar}.png" if avatar.isalnum() else "",
             claims=user,
-            tokens=tokens,
-            auth_time=self.auth_time,
         )

@@ -4,7 +4,7 @@ from typing import Any
 
 from app.oauth_client.addresses import BaseAddress
 from app.oauth_client.errors import BadProviderResponse
-from app.oauth_client.models import Claims, ExternalProfile, Tokens, picture, text, token
+from app.oauth_client.models import Claims, ExternalProfile, picture, text, token
 from app.oauth_client.providers.oauth2 import OAuth2, OAuth2Settings
 
 
@@ -28,7 +28,7 @@ class Feishu(OAuth2):
     async def _post(self, form: dict[str, str]) -> Any:
         return await self._http.post_json(self.token_url, form)
 
-    async def _profile(self, answered: Claims, tokens: Tokens) -> ExternalProfile:
+    async def _profile(self, answered: Claims) -> ExternalProfile:
         url = f"{self._settings.api_url}/open-apis/authen/v1/user_info"
         document = await self._get(url, token(answered, "access_token"))
         user = document.get("data")
@@ -42,6 +42,4 @@ class Feishu(OAuth2):
             email=text(user, "enterprise_email") or None,  # `email` is what the user typed
             picture=picture(user, "avatar_url"),
             claims=user,
-            tokens=tokens,
-            auth_time=self.auth_time,
         )

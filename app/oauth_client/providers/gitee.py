@@ -2,7 +2,7 @@
 
 from app.oauth_client.addresses import BaseAddress
 from app.oauth_client.errors import BadProviderResponse
-from app.oauth_client.models import Claims, ExternalProfile, Tokens, picture, text, token
+from app.oauth_client.models import Claims, ExternalProfile, picture, text, token
 from app.oauth_client.provider import Words
 from app.oauth_client.providers.oauth2 import OAuth2, OAuth2Settings
 
@@ -20,7 +20,7 @@ class Gitee(OAuth2):
     def token_url(self) -> str:
         return f"{self._settings.base_url}/oauth/token"
 
-    async def _profile(self, answered: Claims, tokens: Tokens) -> ExternalProfile:
+    async def _profile(self, answered: Claims) -> ExternalProfile:
         access_token = token(answered, "access_token")
         user = await self._get(f"{self._settings.base_url}/api/v5/user", access_token)
         if type(user.get("id")) is not int or user["id"] <= 0:
@@ -33,8 +33,6 @@ class Gitee(OAuth2):
             email=await self._email(access_token),
             picture=picture(user, "avatar_url"),
             claims=user,
-            tokens=tokens,
-            auth_time=self.auth_time,
         )
 
     async def _email(self, access_token: str) -> str | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from app.oauth_client.addresses import BaseAddress
 from app.oauth_client.errors import BadCallback, BadProviderResponse, OAuthProblem, Revoked
-from app.oauth_client.models import Claims, ExternalProfile, Tokens, picture, text, token
+from app.oauth_client.models import Claims, ExternalProfile, picture, text, token
 from app.oauth_client.provider import Words
 from app.oauth_client.provider_http import ProviderResponse
 from app.oauth_client.providers.oauth2 import OAuth2, OAuth2Settings
@@ -38,7 +38,7 @@ class GitHub(OAuth2):
         if "iss" in answer and answer["iss"] not in ours:
             raise BadCallback("the callback's iss is another provider's")
 
-    async def _profile(self, answered: Claims, tokens: Tokens) -> ExternalProfile:
+    async def _profile(self, answered: Claims) -> ExternalProfile:
         bearer = {"Authorization": f"Bearer {token(answered, 'access_token')}"}
         user, email = await asyncio.gather(self._user(bearer), self._email(bearer))
         return ExternalProfile(
@@ -49,8 +49,6 @@ class GitHub(OAuth2):
             email=email,
             picture=picture(user, "avatar_url"),
             claims=user,
-            tokens=tokens,
-            auth_time=self.auth_time,
         )
 
     async def _answered(self, answer: ProviderResponse, form: dict[str, str], errors: Errors) -> dict[str, Any]:

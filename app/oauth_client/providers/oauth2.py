@@ -2,13 +2,14 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 from pydantic import Field, SecretStr
 
 from app.oauth_client.addresses import BaseAddress
-from app.oauth_client.errors import BadCallback, BadProviderResponse
+from app.oauth_client.errors import BadProviderResponse
 from app.oauth_client.models import AuthRequest, Claims, ExternalProfile, Tokens, token
 from app.oauth_client.provider import ClientInfo, Provider, ProviderContext, ProviderSettings, Words
 from app.oauth_client.provider_http import ProviderResponse
@@ -47,18 +48,16 @@ class OAuth2(Provider):
             **({"code_challenge": auth_request.challenge, "code_challenge_method": "S256"} if self.pkce else {}),
         }
 
-    async def check_answer(self, answer: Mapping[str, str]) -> None:
-        """None of these providers sends `iss` (RFC 9207)."""
-        if "iss" in answer:
-            raise BadCallback("the callback's iss is another provider's")
-
     async def identify(
         self, auth_request: AuthRequest, answer: Mapping[str, str], client: ClientInfo
     ) -> ExternalProfile:
         form = {"grant_type": "authorization_code", "code": answer["code"], "redirect_uri": client.redirect_uri}
         form |= {"code_verifier": auth_request.verifier} if self.pkce else {}
         answered = await self._token_request(form, SIGN_IN_ERRORS)
-        return await self._profile(answered, self._tokens(answered))
+        profile = await self._profile(answered)
+        # These providers do not say when they authenticated the user.
+        auth_time = self._clock() if self._settings.assume_fresh else 0.0
+        return replace(profile, tokens=self._tokens(answered), auth_time=auth_time)
 
     async def refresh(self, tokens: Tokens, subject: str) -> Tokens:
         form = {"grant_type": "refresh_token", "refresh_token": tokens.refresh_token}
@@ -66,11 +65,6 @@ class OAuth2(Provider):
 
     def _tokens(self, answered: Claims, before: Tokens | None = None) -> Tokens:
         return Tokens.of(answered, now=self._clock(), refresh=self._settings.refresh, before=before)
-
-    @property
-    def auth_time(self) -> float:
-        """These providers do not say when they authenticated the user."""
-        return self._clock() if self._settings.assume_fresh else 0.0
 
     async def _token_request(self, form: dict[str, str], errors: Errors) -> dict[str, Any]:
         """A response with an access token."""
@@ -92,8 +86,8 @@ class OAuth2(Provider):
     def token_url(self) -> str: ...
 
     @abstractmethod
-    async def _profile(self, answered: Claims, tokens: Tokens) -> ExternalProfile:
-        """The user of the access token."""
+    async def _profile(self, answered: Claims) -> ExternalProfile:
+        """The user of the access token in a response."""
 
     async def _get(self, url: str, access_token: str, **options: Any) -> dict[str, Any]:
         answer = await self._http.get(url, headers={"Authorization": f"Bearer {access_token}"}, **options)

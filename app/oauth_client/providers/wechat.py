@@ -116,8 +116,7 @@ class WeChat(Provider):
         return f"{self._settings.open_url}/connect/{page}?{urlencode(query)}#wechat_redirect"
 
     async def check_answer(self, answer: Mapping[str, str]) -> None:
-        if "iss" in answer:
-            raise BadCallback("the callback's iss is another provider's")
+        await super().check_answer(answer)
         if answer.get("code", "") in {"", "authdeny"} and "error" not in answer:
             raise Denied("the callback has no code")
 

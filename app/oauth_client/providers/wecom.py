@@ -51,8 +51,7 @@ class WeCom(Provider):
         return f"{settings.login_url}/wwlogin/sso/login?{urlencode(query)}"
 
     async def check_answer(self, answer: Mapping[str, str]) -> None:
-        if "iss" in answer:
-            raise BadCallback("the callback's iss is another provider's")
+        await super().check_answer(answer)
         if not answer.get("code") and "error" not in answer:
             raise Denied("the callback has no code")
 
