@@ -41,6 +41,7 @@ class Consumer:
         self._raised = asyncio.Event()
         self._announced: set[str] = set(keys.RAISED_PARTS)
         self._log = structlog.get_logger("app")
+        self.lost = 0
 
     async def run(self) -> None:
         await run_until_one_ends(self._listen(), self._take_all(), self._trim())
@@ -77,11 +78,12 @@ class Consumer:
 
     async def _take(self, part: str) -> bool:
         """Returns whether there were events."""
-        entries = await self._store.raised(part, self._consumer)
+        entries, lost = await self._store.raised(part, self._consumer)
+        if lost:
+            self.lost += lost
+            self._log.error("events are lost: too many waited", part=part, count=lost)
         if not entries:
-            entries, lost = await self._store.abandoned(part, self._consumer)
-            if lost:
-                self._log.error("events are lost: too many waited", part=part, count=lost)
+            entries = await self._store.abandoned(part, self._consumer)
         if entries:
             await asyncio.gather(*(self._handle(entry) for entry in entries))
             await self._store.done(part, [entry_id for entry_id, _ in entries])

@@ -67,7 +67,7 @@ async def open_hooks(
         consumer = Consumer(
             store, web["tracking"], lambda: delivery.webhooks, in_process, delivery.wake, secrets.token_hex(6), clock
         )
-        metrics.add(*_readings(delivery))
+        metrics.add(*_readings(delivery, consumer))
         stack.push_async_callback(in_process.aclose)
         work = (
             _follow(web["tracking"], delivery),
@@ -106,8 +106,9 @@ async def _follow(tracking: Tracking, delivery: DeliveryLoop) -> None:
                 delivery.wake()
 
 
-def _readings(delivery: DeliveryLoop) -> list[Reading]:
+def _readings(delivery: DeliveryLoop, consumer: Consumer) -> list[Reading]:
     return [
         Reading("tallygate_webhooks_delivered", "Deliveries that succeeded.", lambda: delivery.delivered, counter=True),
         Reading("tallygate_webhooks_failed", "Attempts that failed.", lambda: delivery.failed, counter=True),
+        Reading("tallygate_events_lost", "Events trimmed before they were taken.", lambda: consumer.lost, counter=True),
     ]

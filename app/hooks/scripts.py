@@ -5,35 +5,45 @@ from app.store.scripts import Script
 
 DELIVERY = keys.hooks_delivery("", "").removesuffix(":")
 DUE = keys.hooks_due("")
+WHILE_DUE = 86_400
+"""Seconds for which a delivery is kept after its next attempt is due, at least."""
 
 READ = Script("""
-local reply = redis.pcall('XREADGROUP', 'GROUP', 'hooks', ARGV[1], 'COUNT', ARGV[2], 'STREAMS', KEYS[1], '>')
+local stream, removed = unpack(KEYS)
+local known = redis.call('GET', removed)
+local reply = redis.pcall('XREADGROUP', 'GROUP', 'hooks', ARGV[1], 'COUNT', ARGV[2], 'STREAMS', stream, '>')
 if reply and reply.err then
   if not string.find(reply.err, 'NOGROUP') then return reply end
-  redis.call('XGROUP', 'CREATE', KEYS[1], 'hooks', '0', 'MKSTREAM')
-  reply = redis.call('XREADGROUP', 'GROUP', 'hooks', ARGV[1], 'COUNT', ARGV[2], 'STREAMS', KEYS[1], '>')
+  redis.call('XGROUP', 'CREATE', stream, 'hooks', '0', 'MKSTREAM')
+  reply = redis.call('XREADGROUP', 'GROUP', 'hooks', ARGV[1], 'COUNT', ARGV[2], 'STREAMS', stream, '>')
+  known = 0
 end
-if not reply then return {} end
-return reply[1] and reply[1][2] or reply[KEYS[1]] or {}
+local info, gone = redis.call('XINFO', 'STREAM', stream), -redis.call('XLEN', stream)
+for i = 1, #info, 2 do
+  if info[i] == 'entries-added' then gone = gone + info[i + 1] end
+end
+if redis.call('GET', removed) ~= tostring(gone) then redis.call('SET', removed, gone) end
+local entries = reply and (reply[1] and reply[1][2] or reply[stream]) or {}
+return {entries, math.max(gone - (known or gone), 0)}
 """)
-"""Reads raised events for a consumer; creates the consumer group if it is missing."""
+"""Reads raised events for a consumer; creates the consumer group if it is missing. Counts the events that were trimmed
+since the last call: those that are gone, and that ACKNOWLEDGE did not remove.
+"""
 
 RECLAIM = Script("""
 local reply = redis.pcall('XAUTOCLAIM', KEYS[1], 'hooks', ARGV[1], ARGV[2], '0', 'COUNT', ARGV[3])
-if reply.err then return {{}, 0} end
+if reply.err then return {} end
 for _, fields in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], 'hooks')) do
   local name, pending, idle = fields[2], fields[4], fields[6]
   if pending == 0 and idle > tonumber(ARGV[4]) then redis.call('XGROUP', 'DELCONSUMER', KEYS[1], 'hooks', name) end
 end
-return {reply[2], reply[3] and #reply[3] or 0}
+return reply[2]
 """)
-"""Claims events that another consumer did not acknowledge, and counts those that were trimmed meanwhile. Removes
-consumers of workers that have ended.
-"""
+"""Claims events that another consumer did not acknowledge. Removes consumers of workers that have ended."""
 
 ACKNOWLEDGE = Script("""
 redis.call('XACK', KEYS[1], 'hooks', unpack(ARGV))
-return redis.call('XDEL', KEYS[1], unpack(ARGV))
+redis.call('INCRBY', KEYS[2], redis.call('XDEL', KEYS[1], unpack(ARGV)))
 """)
 
 ADD_DELIVERY = f"""
@@ -114,6 +124,7 @@ if redis.call('EXISTS', name) == 1 then
   redis.call('HSET', name, 'state', state, 'tries', tries, 'attempt:' .. tries, attempt)
 end
 if due_at ~= '' then
+  redis.call('EXPIRE', name, math.ceil(due_at - now) + {WHILE_DUE}, 'GT')
   redis.call('ZADD', '{DUE}' .. webhook, 'XX', due_at, number)
 else
   redis.call('ZREM', '{DUE}' .. webhook, number)
@@ -129,6 +140,7 @@ local name = '{DELIVERY}' .. webhook .. ':' .. number
 local log_id = redis.call('HGET', name, 'log')
 if not log_id or #redis.call('XRANGE', KEYS[1], log_id, log_id) == 0 then return 0 end
 redis.call('HSET', name, 'state', 'pending')
+redis.call('EXPIRE', name, {WHILE_DUE}, 'GT')
 redis.call('ZADD', '{DUE}' .. webhook, now, number)
 redis.call('ZADD', '{keys.HOOKS_PENDING}', string.match(log_id, '^%d+'), webhook .. ':' .. number)
 return 1

@@ -62,18 +62,19 @@ class HooksStore:
             members = [f"{webhook_id}:{number.decode()}" for number in pending[start : start + 500]]
             await self.store.idempotent("ZREM", keys.HOOKS_PENDING, *members)
 
-    async def raised(self, part: str, consumer: str) -> list[Entry]:
-        """Raised events that no worker has claimed."""
-        return _entries(await scripts.READ.run(self.store, [keys.raised(part)], consumer, BATCH))
-
-    async def abandoned(self, part: str, consumer: str) -> tuple[list[Entry], int]:
-        """(events that another worker has not acknowledged, how many were trimmed before that)."""
-        bounds = (RECLAIM_AFTER, BATCH, FORGET_AFTER)
-        reply, lost = await scripts.RECLAIM.run(self.store, [keys.raised(part)], consumer, *bounds)
+    async def raised(self, part: str, consumer: str) -> tuple[list[Entry], int]:
+        """(raised events that no worker has claimed, how many were trimmed before they were taken)."""
+        touched = [keys.raised(part), keys.raised_removed(part)]
+        reply, lost = await scripts.READ.run(self.store, touched, consumer, BATCH)
         return _entries(reply), int(lost)
 
+    async def abandoned(self, part: str, consumer: str) -> list[Entry]:
+        """Events that another worker has not acknowledged."""
+        bounds = (RECLAIM_AFTER, BATCH, FORGET_AFTER)
+        return _entries(await scripts.RECLAIM.run(self.store, [keys.raised(part)], consumer, *bounds))
+
     async def done(self, part: str, ids: Sequence[bytes]) -> None:
-        await scripts.ACKNOWLEDGE.run(self.store, [keys.raised(part)], *ids)
+        await scripts.ACKNOWLEDGE.run(self.store, [keys.raised(part), keys.raised_removed(part)], *ids)
 
     async def take(self, record: Record, webhook_ids: Sequence[str], now: float) -> bool:
         """Logs the event and creates its deliveries; False if that was done before."""

@@ -2,6 +2,8 @@
 
 import asyncio
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import structlog
@@ -17,7 +19,7 @@ from app.web.i18n import N_
 from app.wechat.hub import Hub
 from app.wechat.lifespan import WeChatState
 from app.wechat.message_crypto import BadMessage
-from app.wechat.message_xml import parse_xml
+from app.wechat.message_xml import filled, parse_xml
 from app.wechat.pushes import MAX_BYTES, PushKeys, is_reply
 
 SUCCESS = "success"
@@ -29,10 +31,8 @@ NONCE = re.compile(r"[A-Za-z0-9_-]{1,64}")
 async def check(request: Request[WeChatState]) -> Response:
     """`GET /wechat/{account}/callback`: returns `echostr` if the signature is valid."""
     hub, push_keys = await _receiver(request)
-    try:
+    with refusing(hub.name):
         push_keys.check(request.query_params, request.state["wechat_clock"]())
-    except BadMessage as error:
-        raise refused(hub.name, error) from None
     return PlainTextResponse(request.query_params.get("echostr", "")[:MAX_FIELD_LENGTH])
 
 
@@ -44,10 +44,12 @@ async def receive(request: Request[WeChatState]) -> Response:
 
 async def received(request: Request[WeChatState], hub: Hub, push_keys: PushKeys) -> Response:
     """Stores a pushed message of an account. A repeat is dropped."""
-    document, fields = await opened(request, hub.name, push_keys)
+    with refusing(hub.name):
+        document, fields = await opened(request, push_keys)
+        name = identity(hub.name, fields)
     text = document.decode("utf-8", "replace")
     event = WechatMessage(account=hub.name, appid=hub.account.appid, message=fields, xml=text)
-    record = await request.state["wechat_messages"].add(identity(hub.name, fields), event)
+    record = await request.state["wechat_messages"].add(name, event)
     reply = await _reply(request, record) if record is not None else None
     if reply is None:
         return PlainTextResponse(SUCCESS)
@@ -56,27 +58,35 @@ async def received(request: Request[WeChatState], hub: Hub, push_keys: PushKeys)
     return Response(sealed, media_type="application/xml")
 
 
-async def opened(request: Request[Any], name: str, push_keys: PushKeys) -> tuple[bytes, dict[str, str]]:
-    """(the XML of a push, its fields). Raises BadRequest, and logs the reason."""
-    try:
-        document = push_keys.open(request.query_params, await _body(request), request.state["wechat_clock"]())
-        fields = parse_xml(document)
-        if "Encrypt" in fields and "FromUserName" not in fields:
-            raise BadMessage("the message is encrypted, and encoding_aes_key is not set")
-        return document, fields
-    except BadMessage as error:
-        raise refused(name, error) from None
+async def opened(request: Request[Any], push_keys: PushKeys) -> tuple[bytes, dict[str, str]]:
+    """(the XML of a push, its fields). Raises BadMessage."""
+    document = push_keys.open(request.query_params, await _body(request), request.state["wechat_clock"]())
+    fields = parse_xml(document)
+    if "Encrypt" in fields and "FromUserName" not in fields:
+        raise BadMessage("the message is encrypted, and encoding_aes_key is not set")
+    return document, fields
 
 
 def identity(account: str, fields: dict[str, str]) -> str:
-    """The id of a message, the same for all its deliveries."""
-    names = ("MsgId",) if fields.get("MsgId") else ("CreateTime", "Event", "EventKey")
-    return "\0".join([account, fields.get("FromUserName", ""), *(fields.get(name, "") for name in names)])
+    """The id of a message, the same for all its deliveries. Raises BadMessage for one that nothing tells apart.
+
+    Events have no MsgId; those about a sent message name that one in MsgID.
+    """
+    sender = filled(fields, "FromUserName")
+    if fields.get("MsgId", "").strip():
+        return "\0".join([account, sender, fields["MsgId"]])
+    told = (fields.get(name, "") for name in ("Event", "EventKey", "MsgID"))
+    return "\0".join([account, sender, filled(fields, "CreateTime"), *told])
 
 
-def refused(name: str, error: BadMessage) -> BadRequest:
-    structlog.get_logger("wechat").warning("a callback was refused", account=name, why=str(error))
-    return BadRequest(N_("message: is not WeChat's"), field="message")
+@contextmanager
+def refusing(name: str) -> Iterator[None]:
+    """Logs the reason of a BadMessage. Raises BadRequest."""
+    try:
+        yield
+    except BadMessage as error:
+        structlog.get_logger("wechat").warning("a callback was refused", account=name, why=str(error))
+        raise BadRequest(N_("message: is not WeChat's"), field="message") from None
 
 
 async def _receiver(request: Request[WeChatState]) -> tuple[Hub, PushKeys]:

@@ -1,11 +1,19 @@
 """WeChat's XML: one level of fields below `<xml>`, no document types and no entities. Pure."""
 
+from collections.abc import Mapping
 from typing import Any
 from xml.parsers import expat
 
 from app.wechat.message_crypto import BadMessage
 
 MAX_DEPTH, MAX_FIELDS = 8, 200
+
+
+def filled(fields: Mapping[str, str], name: str) -> str:
+    """The text of a field. Raises BadMessage if it is missing or blank."""
+    if not (value := fields.get(name, "")).strip():
+        raise BadMessage(f"{name} is empty")
+    return value
 
 
 def parse_xml(document: bytes) -> dict[str, str]:

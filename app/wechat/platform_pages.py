@@ -1,5 +1,6 @@
 """Open platforms: their callbacks, and the pages on which an account authorises them."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 
 import structlog
@@ -12,12 +13,13 @@ from app.accounts.models import User
 from app.store.client import StoreUnavailable
 from app.web.errors import BadRequest, NotFound
 from app.web.i18n import N_
-from app.wechat.callbacks import SUCCESS, opened, received, refused
+from app.wechat.callbacks import SUCCESS, opened, received, refusing
 from app.wechat.lifespan import WeChatState
 from app.wechat.message_crypto import BadMessage
+from app.wechat.message_xml import filled
 from app.wechat.models import NAME
 from app.wechat.platform import Platform
-from app.wechat.pushes import PushKeys
+from app.wechat.pushes import MAX_AGE, PushKeys
 
 PAGE = "/admin/wechat"
 MAX_CODE = 512
@@ -26,20 +28,26 @@ MAX_CODE = 512
 async def receive(request: Request[WeChatState]) -> Response:
     """`POST /wechat/platform/{name}/callback`: tickets, authorizations and their withdrawals."""
     platform = _platform(request)
-    name = f"platform {platform.name}"
-    _, fields = await opened(request, name, _push_keys(platform))
-    created, appid = fields.get("CreateTime", ""), fields.get("AuthorizerAppid", "")
-    match fields.get("InfoType"):
-        case "component_verify_ticket":
-            if not (created.isascii() and created.isdigit() and len(created) <= 12):
-                raise refused(name, BadMessage("CreateTime is no number"))
-            await platform.store.save_ticket(fields.get("ComponentVerifyTicket", ""), int(created))
-        case "authorized" | "updateauthorized":
-            await _authorize(platform, fields.get("AuthorizationCode", ""))
-        case "unauthorized" if NAME.fullmatch(appid):
-            await request.state["wechat"].withdraw(platform, appid)
+    with refusing(f"platform {platform.name}"):
+        _, fields = await opened(request, _push_keys(platform))
+        match fields.get("InfoType"):
+            case "component_verify_ticket":
+                created = _created(fields, request.state["wechat_clock"]())
+                await platform.store.save_ticket(filled(fields, "ComponentVerifyTicket"), created)
+            case "authorized" | "updateauthorized":
+                await _authorize(platform, filled(fields, "AuthorizationCode"))
+            case "unauthorized" if NAME.fullmatch(filled(fields, "AuthorizerAppid")):
+                await request.state["wechat"].withdraw(platform, fields["AuthorizerAppid"])
     structlog.get_logger("wechat").info("a notice came", platform=platform.name, kind=fields.get("InfoType", "")[:64])
     return PlainTextResponse(SUCCESS)
+
+
+def _created(fields: Mapping[str, str], now: float) -> int:
+    """When a notice was made. Raises BadMessage: one of the future would outlive all that follow."""
+    created = fields.get("CreateTime", "")
+    if not (created.isascii() and created.isdigit() and len(created) <= 12) or int(created) > now + MAX_AGE:
+        raise BadMessage("CreateTime is no time of the past")
+    return int(created)
 
 
 async def receive_message(request: Request[WeChatState]) -> Response:

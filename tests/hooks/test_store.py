@@ -1,28 +1,61 @@
 """Streams of raised events, and who consumes them."""
 
 import asyncio
+from collections.abc import Callable
+from typing import Any
 
+import orjson
 import pytest
 
+from app.events.stream import MAX_RAISED, RAISE
 from app.hooks import store as hooks_store
+from app.settings import Settings
 from app.store import keys
+from app.store.scripts import Script
+from tests.helpers.service import running
 from tests.helpers.valkey import Valkey
+from tests.helpers.waiting import eventually
 from tests.hooks.conftest import Desk
 
 
-async def test_consumers_of_workers_that_ended_are_forgotten_and_trimmed_events_counted(
+async def test_consumers_of_workers_that_ended_are_forgotten(
     desk: Desk, server: Valkey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hooks_store, "FORGET_AFTER", 0)
     monkeypatch.setattr(hooks_store, "RECLAIM_AFTER", 0)
     part, store = "elsewhere", desk.service.state["hooks_store"]
     stream = keys.raised(part)
-    assert await store.raised(part, "me") == []  # makes the group
+    assert await store.raised(part, "me") == ([], 0)  # makes the group
     with server.client as client:
         client.xadd(stream, {"event": "x"})
         ((_, ((entry, _),)),) = client.xreadgroup("hooks", "gone", {stream: ">"})
         client.xdel(stream, entry)
         await asyncio.sleep(0.01)
-        assert await store.abandoned(part, "me") == ([], 1)
+        assert await store.abandoned(part, "me") == []
+        assert await store.raised(part, "me") == ([], 1)
         names = [each["name"] for each in client.xinfo_consumers(stream, "hooks")]
     assert b"gone" not in names
+
+
+async def test_events_that_are_trimmed_before_they_are_taken_are_counted(
+    make_settings: Callable[..., Settings], capsys: pytest.CaptureFixture[str]
+) -> None:
+    raise_many = Script(RAISE.replace(str(MAX_RAISED), "100") + "for i = 1, 350 do raise_event(KEYS[1], '{}') end")
+    async with running(make_settings(metrics_token="t")) as service:
+        for _ in range(2):
+            await raise_many.run_once(service.state["store"], [keys.raised("wechat")])
+        lines: list[dict[str, Any]] = []
+        lost = 0
+
+        async def told() -> bool:
+            """Each event was either taken, and cannot be read, or lost."""
+            nonlocal lost
+            lines.extend(orjson.loads(line) for line in capsys.readouterr().err.splitlines() if line.startswith("{"))
+            taken = sum(line["event"] == "an event cannot be read" for line in lines)
+            lost = sum(line["count"] for line in lines if line["event"].startswith("events are lost"))
+            return bool(taken + lost == 700)
+
+        await eventually(told)
+        assert lost >= 300
+        found = await service.client.get("/metrics", headers={"Authorization": "Bearer t"})
+        assert f"tallygate_events_lost_total {lost}.0" in found.text

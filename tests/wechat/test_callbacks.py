@@ -64,6 +64,9 @@ async def test_events_have_no_id(service: Running, clock: Clock) -> None:
     for key in ("a", "a", "b"):
         await push(service, clock, event.format(key))
     assert len(await events(service)) == 2
+    for sent in ("1", "2", "2"):  # two template messages that arrived in one second
+        await push(service, clock, event.format("c").replace("</xml>", f"<MsgID>{sent}</MsgID></xml>"))
+    assert len(await events(service)) == 4
 
 
 async def test_encrypted_message_of_wechatpy_is_opened(service: Running, clock: Clock) -> None:
@@ -88,6 +91,11 @@ async def test_encrypted_message_of_wechatpy_is_opened(service: Running, clock: 
         ("no xml", 0),
         ("<xml><ToUserName>gh_1</ToUserName><Encrypt>AAAA</Encrypt></xml>", 0),  # encoding_aes_key is not set
         ("<xml>" + "x" * 300_000 + "</xml>", 0),
+        (TEXT.replace("o1", ""), 0),
+        (TEXT.replace("o1", " \n"), 0),
+        (TEXT.replace("FromUserName", "From"), 0),
+        (TEXT.replace("MsgId", "Msg").replace("CreateTime", "Create"), 0),  # nothing tells it from another
+        (TEXT.replace("<MsgId>7", "<MsgId> ").replace("<CreateTime>1", "<CreateTime>"), 0),
     ],
 )
 async def test_bad_message_is_refused(service: Running, clock: Clock, body: str, age: int) -> None:

@@ -211,3 +211,27 @@ async def test_forged_notice_is_refused(
     query, body = signed(SUITE, notice("wx-suite", "component_verify_ticket", clock(), **told), clock())
     assert (await service.client.post(CALLBACK, params=query | change, content=body)).status_code == 400
     assert await service.state["wechat"].platforms["suite"].store.ticket() is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        ("component_verify_ticket", {"ComponentVerifyTicket": ""}),
+        ("component_verify_ticket", {"ComponentVerifyTicket": " \n "}),
+        ("component_verify_ticket", {}),
+        ("component_verify_ticket", {"ComponentVerifyTicket": "t", "CreateTime": ""}),
+        ("component_verify_ticket", {"ComponentVerifyTicket": "t", "CreateTime": "9999999999"}),
+        ("authorized", {"AuthorizationCode": ""}),
+        ("updateauthorized", {"AuthorizerAppid": APPID}),
+        ("unauthorized", {"AuthorizerAppid": ""}),
+    ],
+)
+async def test_notice_with_an_empty_field_changes_nothing(
+    service: Running, there: Platform, clock: Clock, kind: str, fields: dict[str, str]
+) -> None:
+    await authorize(service, there, clock)
+    store = service.state["wechat"].platforms["suite"].store
+    before = await store.ticket(), await store.appids()
+    clock.move(1)
+    assert (await push(service, clock, kind, **fields)).status_code == 400
+    assert (await store.ticket(), await store.appids()) == before

@@ -58,6 +58,7 @@ A part in braces is a Redis Cluster hash tag: keys that one script touches share
 | `oauth:away:<provider>` | string | the provider did not answer: when to ask it again | 15 min |
 | `oauth:asked:<provider>:<when>` | string | one session asks a provider that was away, the others go on | 1 min |
 | `{<part>}:raised` | stream | events that were raised and not yet taken by the hooks | until taken |
+| `{<part>}:raised:removed` | string | how many events have left it: others that are gone are lost | for ever |
 | `events:raised` | channel | announces the stream in which an event was raised | - |
 | `{events}:store-back` | string | when Redis was last back, so that one worker tells | 1 h |
 | `{hooks}:webhooks` | hash | a webhook's id -> the webhook, its secret encrypted | for ever |
@@ -112,6 +113,7 @@ config_history = Key("{config}:history:<name>")
 hooks_seen = Key("{hooks}:seen:<event>")
 hooks_delivery = Key("{hooks}:delivery:<webhook>:<number>")
 hooks_due = Key("{hooks}:due:<webhook>")
+raised_removed = Key("{<part>}:raised:removed")
 raised = Key("{<part>}:raised")
 """`part` is the hash tag; `signing-keys` hashes as the key of that name."""
 hits_worker = Key("{hits}:worker:<id>")
