@@ -63,8 +63,9 @@ def patient_visitors(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Argon2's cost is tested in tests/accounts/test_password_hashing.py."""
-    monkeypatch.setattr(accounts, "PasswordHashing", partial(PasswordHashing, threads=1, memory=8, rounds=1))
+    """Argon2's cost and its threads' priority are tested in tests/accounts/passwords/test_password_hashing.py."""
+    cheap = partial(PasswordHashing, threads=1, memory=8, rounds=1, niceness=0)
+    monkeypatch.setattr(accounts, "PasswordHashing", cheap)
 
 
 class CompiledTemplates(BytecodeCache):

@@ -86,6 +86,7 @@ async def test_a_slow_subscriber_gets_none_for_what_was_dropped(
         assert [await heard(slow) for _ in range(2)] == [None, b"11"]
 
 
+@pytest.mark.slow
 async def test_a_quiet_channel_stays_subscribed(server: Valkey, opened: Opened) -> None:
     async with (
         opened(server.url, timeout=1) as store,
@@ -105,6 +106,7 @@ async def test_a_quiet_channel_stays_subscribed(server: Valkey, opened: Opened) 
         assert await listening == b"still here"
 
 
+@pytest.mark.slow
 async def test_a_server_that_falls_silent_is_left(between: Proxy, opened: Opened) -> None:
     async with (
         opened(between.url, timeout=1) as store,
@@ -131,6 +133,7 @@ async def test_subscription_waits_for_redis(short_folder: Path, opened: Opened) 
         server.stop()
 
 
+@pytest.mark.slow
 async def test_a_cluster_without_a_node_that_answers_is_waited_for(opened: Opened) -> None:
     """Which once ended the subscription for ever: the node of a channel is looked for before connecting to it."""
     slots = b"-ERR not yet\r\n"

@@ -80,6 +80,7 @@ async def test_a_server_that_refuses_to_track_is_not_asked_without_pause(opened:
         assert redis.connections < 12
 
 
+@pytest.mark.slow
 async def test_silent_peer_is_detected_on_an_idle_connection(between: Proxy, opened: Opened) -> None:
     diary = Diary()
     async with opened(between.url, timeout=1, tracker=diary) as store:

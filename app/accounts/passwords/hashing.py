@@ -37,9 +37,17 @@ class Busy(Unavailable):
 class PasswordHashing:
     """Argon2id in `threads` threads; at most `waiting` more calls queue, then both coroutines raise Busy."""
 
-    def __init__(self, *, threads: int = 2, waiting: int = 32, memory: int = MEMORY, rounds: int = ROUNDS) -> None:
+    def __init__(
+        self,
+        *,
+        threads: int = 2,
+        waiting: int = 32,
+        memory: int = MEMORY,
+        rounds: int = ROUNDS,
+        niceness: int = NICENESS,
+    ) -> None:
         self._hasher = PasswordHasher(rounds, memory, LANES, HASH_BYTES, SALT_BYTES, type=Type.ID)
-        self._pool = ThreadPoolExecutor(threads, "argon2", initializer=_step_back)
+        self._pool = ThreadPoolExecutor(threads, "argon2", _step_back, (niceness,))
         self._room = threading.Semaphore(threads + waiting)
         self._nobodys = f"$argon2id$v=19$m={memory},t={rounds},p={LANES}${_random(SALT_BYTES)}${_random(HASH_BYTES)}"
 
@@ -83,9 +91,9 @@ def _random(count: int) -> str:
     return base64.b64encode(secrets.token_bytes(count)).rstrip(b"=").decode()
 
 
-def _step_back() -> None:
-    """Sets NICENESS on Linux, which has a priority per thread; elsewhere it would apply to the whole process."""
+def _step_back(niceness: int) -> None:
+    """Sets the niceness on Linux, which has a priority per thread; elsewhere it would apply to the whole process."""
     if sys.platform == "linux":
         with suppress(OSError):  # sandboxes may forbid it
             thread = threading.get_native_id()
-            os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + NICENESS)
+            os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + niceness)

@@ -12,27 +12,9 @@ from tests.helpers.cast import PASSWORD, Cast
 from tests.helpers.service import Running
 
 HERE = "http://tallygate.test/sign-in"
-EVIL = [
-    "//evil.example", "///evil.example", "////evil.example", "https://evil.example", "http:evil.example",
-    "https:/evil.example", "/\\evil.example", "\\\\evil.example", "\\/evil.example", "/\t/evil.example",
-    "/\n/evil.example", "/\r\nLocation: https://evil.example", "\x00//evil.example", " //evil.example",
-    "javascript:alert(1)", "data:text/html,x", "/%2f%2fevil.example", "/%5cevil.example", "%2f%2fevil.example",
-    "/%252f/evil.example", "/%2e%2e//evil.example", "/.//evil.example", "//evil.example@tallygate.test",
-    "http://tallygate.test@evil.example", "/@evil.example", "http://tallygate.test.evil.example", "／／evil.example",
-    "/\u2028/evil.example", "//[::1]", "///\tevil.example", "/%09/evil.example", "/%0d%0aSet-Cookie:x=y",
-    "/account\\evil.example", "/account%5C", "evil.example", "http://tallygate.test/", "?next=//evil.example", "",
-]  # fmt: skip
-GOOD = [
-    "/",
-    "/account",
-    "/account/devices?x=1&y=2",
-    "/admin/users?q=b%26c",
-    "/a#b",
-    "/?next=//evil.example",
-    "/a?b=c@d",
-    "/admin/users?q=%E7%8E%8B%20x",
-    "/a//b%20@c?d=" + "e" * 5000,
-]
+EVIL = ["//evil.example", "https://evil.example", "/\\evil.example", "/%252f/evil.example", "javascript:alert(1)", ""]
+"""Of each kind one: tests/web/test_redirects.py has the others."""
+GOOD = ["/", "/admin/users?q=b%26c", "/a//b%20@c?d=" + "e" * 5000]
 PIECES = st.sampled_from(
     ["/", "//", "\\", "%2f", "%5c", "%252f", "evil.example", "@", ":", "http:", "\t", "\n", "\r", "\x00", "%0a", "%00",
      "?", "#", ".", "..", ";", "／", "。", "é", "%", "%ff", "a", " "]
@@ -90,6 +72,7 @@ async def test_fuzzed_next_stays_on_this_site(service: Running, cast: Cast, targ
     assert stays(answer.headers["location"]), answer.headers["location"]
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(query=st.one_of(ASKED.map(lambda text: quote(text, safe="/%")), st.binary(max_size=30).map(quote)))
 async def test_fuzzed_next_stays_on_this_site_when_signed_in(bob: httpx.AsyncClient, query: str) -> None:

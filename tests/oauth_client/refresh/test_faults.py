@@ -130,8 +130,16 @@ async def test_invalid_grant_ends_the_session_with_any_status(
     assert await inside.user() is None
 
 
-@pytest.mark.parametrize("error", ["invalid_client", "invalid_request", "unauthorized_client", ""])
-@pytest.mark.parametrize("status", [400, 401, 403])
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (400, "invalid_client"),
+        (401, "invalid_client"),
+        (403, "invalid_request"),
+        (400, "unauthorized_client"),
+        (403, ""),
+    ],
+)
 async def test_another_error_ends_no_session(status: int, error: str, inside: OAuthFlow, provider: FakeOpenId) -> None:
     provider.instead["/token"] = lambda: JSONResponse({"error": error}, status)
     assert await inside.user() is not None
