@@ -166,8 +166,6 @@ async def remove(request: Request[SitesState], site: Site) -> None:
     """Removes the site and all its counts: its record first, so that a late batch counts nothing."""
     await request.state["site_store"].remove(site)
     request.state["known_sites"].forget(site)
-    for host in site.compare_hosts:
-        request.state["hosts"].forget(host)
     await remove_counts(request.state["store"], site, request.state["clock"]())
 
 

@@ -9,7 +9,7 @@ from app.store.tracking import TrackedHashes, Tracking
 
 MAX_KNOWN = 20_000
 HOST_SECONDS = 5.0
-"""Seconds for which the site of a host is cached."""
+"""Seconds for which the sites of a host are cached."""
 MAX_HOSTS = 10_000
 
 
@@ -50,26 +50,32 @@ class KnownSites:
 
 
 class SitesOfHosts:
-    """The site that a host belongs to; while Redis is away, the last known one."""
+    """The site that a host belongs to; while Redis is away, the last known one. A site that has been removed or has
+    given up the host, by this worker or another, is passed over.
+    """
 
     def __init__(self, store: SiteStore, known_sites: KnownSites) -> None:
         self._store = store
         self._known_sites = known_sites
-        self._known: dict[str, tuple[float, str | None]] = {}
+        self._known: dict[str, tuple[float, tuple[str, ...]]] = {}
 
     async def site_of(self, host: str) -> Site | None:
         """Raises StoreUnavailable for a host that is not cached."""
-        asked, site_id = self._known.get(host, (float("-inf"), None))
+        asked, site_ids = self._known.get(host, (float("-inf"), ()))
         if time.monotonic() - asked > HOST_SECONDS:
             try:
-                site_id = await self._store.site_of_host(host)
+                site_ids = await self._store.sites_of_host(host)
             except StoreUnavailable:
                 if host not in self._known:
                     raise
             if len(self._known) >= MAX_HOSTS:
                 self._known.clear()
-            self._known[host] = (time.monotonic(), site_id)
-        return await self._known_sites.get_to_count(site_id) if site_id else None
+            self._known[host] = (time.monotonic(), site_ids)
+        for site_id in site_ids:
+            site = await self._known_sites.get_to_count(site_id)
+            if site is not None and host in site.compare_hosts:
+                return site
+        return None
 
     def forget(self, host: str) -> None:
         self._known.pop(host, None)

@@ -140,6 +140,7 @@ IMPORT = _site(
     status=201,
     returns="The import; the same file again changes nothing.",
     other_responses={200: ("With `preview=1`: what would be added.", bodies.ImportPreview)},
+    problems=[409],
     query={
         "format": _one_of("Detected by default.", ("", *READERS)),
         "preview": _one_of("1: imports nothing.", ("0", "1")),

@@ -95,9 +95,10 @@ class SiteStore:
         if hosts:
             await PLACE_SITE.run(self.store, [keys.SITES_HOSTS], site_id, place, MAX_SITES_OF_HOST, *sorted(hosts))
 
-    async def site_of_host(self, host: str) -> str | None:
+    async def sites_of_host(self, host: str) -> tuple[str, ...]:
+        """Ids of the sites that name the host, the one that it belongs to first; also of some that no longer do."""
         reply = await self.store.idempotent("HGET", keys.SITES_HOSTS, host)
-        return reply.decode().split()[0] if reply else None
+        return tuple(reply.decode().split()) if reply else ()
 
     async def replace_settings(self, old: Site, new: Site) -> bool:
         """Returns False if they have changed since `old` was read, or the site is removed."""

@@ -1,12 +1,16 @@
 """Busuanzi's protocol and its heirs', as themes and tools speak them."""
 
+import asyncio
 import re
+from dataclasses import replace
 
 import pytest
 
 from app.sites.protocols import busuanzi
+from app.store import keys
 from tests.helpers.api import problem
 from tests.helpers.cast import signed_in
+from tests.helpers.sockets import PATIENCE
 from tests.sites.conftest import Desk
 
 CALLBACK = "BusuanziCallback_777487655111"
@@ -59,6 +63,25 @@ async def test_host_belongs_to_the_site_that_named_it_first(desk: Desk) -> None:
     await desk.visitor().get("/busuanzi", params={"jsonpCallback": CALLBACK}, headers=PAGE)
     assert (await desk.stats(first))["visits"] == 1
     assert (await desk.stats(second))["visits"] == 0
+
+
+@pytest.mark.parametrize("gives_up", ["record", "host"])
+async def test_host_goes_on_at_once_when_another_worker_removes_its_site(desk: Desk, gives_up: str) -> None:
+    """Also where the removal ended after its first step."""
+    first, second = await desk.site(), await desk.site()
+    query = {"jsonpCallback": CALLBACK}
+    await desk.visitor().get("/busuanzi", params=query, headers=PAGE)
+    store, site = desk.service.state["site_store"], await desk.service.state["known_sites"].get(first)
+    if gives_up == "record":
+        await store.store.idempotent("DEL", keys.site(site.bucket, site.id))
+    else:
+        elsewhere = replace(site, hosts=("other.example",), compare_hosts=frozenset({"other.example"}))
+        assert await store.replace_settings(site, elsewhere)
+    async with asyncio.timeout(PATIENCE):
+        while await desk.service.state["known_sites"].get(first) is site:
+            await asyncio.sleep(0.01)  # until the invalidation is there
+    await desk.visitor().get("/busuanzi", params=query, headers=PAGE)
+    assert (await desk.stats(second))["visits"] == 1
 
 
 async def test_administrator_gives_a_host_to_another_site(desk: Desk) -> None:

@@ -1,11 +1,13 @@
-"""How many files are imported at the same time."""
+"""Imports at the same time, and what comes between the pieces of one."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
+import httpx
 import pytest
 
 from app.sites.transfer import importer
+from app.store.client import StoreUnavailable
 from tests.helpers.api import problem
 from tests.sites.conftest import Desk
 
@@ -31,3 +33,73 @@ async def test_files_that_are_imported_at_the_same_time_are_bounded(
         goes_on.set()
     assert first.result().status_code == 201
     assert (await desk.owner.post(url, content=b"path,visits\n/a,1\n")).status_code == 201
+
+
+Act = Callable[[str], Awaitable[httpx.Response]]
+Interrupt = Callable[[Act], None]
+FILE = b"path,visits\n" + b"".join(b"/%d,1\n" % n for n in range(9))
+
+
+@pytest.fixture
+def meanwhile(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Interrupt:
+    """Calls a function with the id of an import before its third piece of a row is added."""
+    monkeypatch.setattr(importer, "ROWS_PER_CALL", 1)
+    running = desk.service.state["importer"]
+    apply_piece = running._apply_piece
+
+    def interrupt(act: Act) -> None:
+        async def interrupted(site: object, import_id: str, piece: int, sign: int) -> object:
+            if (piece, sign) == (3, 1):
+                monkeypatch.setattr(running, "_apply_piece", apply_piece)
+                assert (await act(import_id)).status_code == 204
+            return await apply_piece(site, import_id, piece, sign)
+
+        monkeypatch.setattr(running, "_apply_piece", interrupted)
+
+    return interrupt
+
+
+async def test_import_that_is_undone_while_it_is_added_leaves_nothing(desk: Desk, meanwhile: Interrupt) -> None:
+    site = await desk.site()
+    url = f"/api/sites/{site}/imports"
+    meanwhile(lambda import_id: desk.owner.delete(f"{url}/{import_id}"))
+    problem(await desk.owner.post(url, content=FILE), 409)
+    assert (await desk.owner.get(url)).json() == {"imports": []}
+    assert (await desk.stats(site, **{"from": "all"}))["visits"] == 0
+    assert (await desk.owner.post(url, content=FILE)).status_code == 201
+    assert (await desk.stats(site, **{"from": "all"}))["visits"] == 9
+
+
+async def test_undoing_that_was_interrupted_goes_on_and_the_import_does_not(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, meanwhile: Interrupt
+) -> None:
+    site = await desk.site()
+    url = f"/api/sites/{site}/imports"
+    running = desk.service.state["importer"]
+    ids = []
+
+    async def begin(import_id: str) -> httpx.Response:
+        ids.append(import_id)
+        apply_piece = running._apply_piece
+
+        async def away(*_: object) -> None:
+            raise StoreUnavailable("away", sent=False)
+
+        monkeypatch.setattr(running, "_apply_piece", away)
+        problem(await desk.owner.delete(f"{url}/{import_id}"), 503)
+        monkeypatch.setattr(running, "_apply_piece", apply_piece)
+        return httpx.Response(204)
+
+    meanwhile(begin)
+    problem(await desk.owner.post(url, content=FILE), 409)
+    problem(await desk.owner.post(url, content=FILE), 409)
+    answers = await asyncio.gather(*(desk.owner.delete(f"{url}/{ids[0]}") for _ in range(3)))
+    assert {answer.status_code for answer in answers} <= {204, 404}
+    assert (await desk.stats(site, **{"from": "all"}))["visits"] == 0
+
+
+async def test_site_that_is_removed_while_a_file_is_imported_keeps_nothing(desk: Desk, meanwhile: Interrupt) -> None:
+    site = await desk.site()
+    meanwhile(lambda _: desk.owner.delete(f"/api/sites/{site}"))
+    problem(await desk.owner.post(f"/api/sites/{site}/imports", content=FILE), 409)
+    problem(await desk.owner.get(f"/api/sites/{site}"), 404)

@@ -7,9 +7,9 @@ from app.sites.access import Right, site_for
 from app.sites.lifespan import SitesState
 from app.sites.transfer.exporter import csv_lines, json_lines
 from app.sites.transfer.formats import READERS
-from app.sites.transfer.importer import TooManyFiles
+from app.sites.transfer.importer import Gone, TooManyFiles
 from app.sites.transfer.unpack import BadFile, TooMuch
-from app.web.errors import BadRequest, NotFound, TooLarge, Unavailable
+from app.web.errors import BadRequest, Conflict, NotFound, TooLarge, Unavailable
 from app.web.i18n import N_
 from app.web.responses import json_response
 
@@ -31,6 +31,8 @@ async def import_file(request: Request[SitesState]) -> Response:
             found = await importer.preview(site, request.stream(), kind, today)
             return json_response({"visits": found.visits, "pages": found.pages})
         found = await importer.run(site, request.stream(), kind, today)
+    except Gone:
+        raise Conflict(N_("The site or the import has been removed meanwhile.")) from None
     except TooMuch:
         raise TooLarge from None
     except TooManyFiles:

@@ -4,17 +4,24 @@ from app.events.stream import RAISE_REACHED
 from app.sites.counting_script import MAX_NAMES, PAGES_IN_BLOCK, PAGES_IN_DAY_BLOCK
 from app.store.scripts import Script
 
+# KEYS: the imports of a site, the import. ARGV: its id.
+FORGET_IMPORT = Script("""
+redis.call('HDEL', KEYS[1], ARGV[1])
+redis.call('UNLINK', KEYS[2])
+""")
+
 # KEYS: the site's record, the tag, the raised events. ARGV: site, import, piece, sign, most paths, the piece as JSON:
 # [[day, path, visits, visitors, whether the day's detail is kept]], [[day, visitors]],
 # [[day, name, visits and visitors in one number]];
 # the totals that raise `site.reached`.
-# Answers 1; 0 where the piece is done already, -1 where the site or the import is gone.
+# Answers 1; 0 where the piece is done already, -1 where the site or the import is gone, or is being undone.
 APPLY_PIECE = Script(
     RAISE_REACHED
     + """
 local call, p = redis.call, KEYS[2] .. ':' .. ARGV[1] .. ':'
 local meta, piece, sign, max = p .. 'import:' .. ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 if call('EXISTS', KEYS[1]) == 0 or call('EXISTS', meta) == 0 then return -1 end
+if sign > 0 and call('HEXISTS', meta, 'undone') == 1 then return -1 end
 local done = tonumber(call('HGET', meta, 'done') or '0')
 if sign > 0 and piece <= done or sign < 0 and piece > done then return 0 end
 

@@ -15,9 +15,10 @@ import orjson
 
 from app.sites.models import Site
 from app.sites.site_calendar import cached_zone
+from app.sites.store import SET_FIELD
 from app.sites.transfer.cells import Context
 from app.sites.transfer.formats import READERS, detect
-from app.sites.transfer.import_script import APPLY_PIECE
+from app.sites.transfer.import_script import APPLY_PIECE, FORGET_IMPORT
 from app.sites.transfer.summed_file import SummedFile, is_after
 from app.sites.transfer.unpack import BadFile, TooMuch, Upload
 from app.store import keys
@@ -38,6 +39,10 @@ class Summary:
     format: str
     visits: int
     pages: int
+
+
+class Gone(Exception):
+    """The site or the import has been removed meanwhile, or the import is being undone."""
 
 
 class TooManyFiles(Exception):
@@ -64,7 +69,7 @@ class Importer:
                 return (await asyncio.to_thread(self._read, site, file, kind, today))[0]
 
     async def run(self, site: Site, pieces: AsyncIterator[bytes], kind: str | None, today: date) -> Summary:
-        """The same file twice changes nothing. Raises BadFile, TooMuch, TooManyFiles."""
+        """The same file twice changes nothing. Raises BadFile, Gone, TooMuch, TooManyFiles."""
         with self._folder() as folder:
             file = await self._save(pieces, folder)
             async with self._turns:
@@ -78,15 +83,16 @@ class Importer:
         return summary
 
     async def undo(self, site: Site, import_id: str) -> bool:
-        """Undoes an import; False if there is none, or it is older than UNDO_SECONDS."""
-        meta = self._meta(site, import_id)
-        done = await self._store.idempotent("HGET", meta, "done")
-        if done is None:
+        """Undoes an import, also one that is being added; False if there is none, or it is older than UNDO_SECONDS."""
+        meta, imports = self._meta(site, import_id), self._key(site, "imports")
+        if not await SET_FIELD.run(self._store, [meta], "undone", 1):  # from now on no piece is added
             return False
-        for piece in range(int(done), 0, -1):
-            await self._apply_piece(site, import_id, piece, -1)
-        await self._store.idempotent("HDEL", self._key(site, "imports"), import_id)
-        await self._store.idempotent("UNLINK", meta)
+        try:
+            for piece in range(int(await self._store.idempotent("HGET", meta, "done") or 0), 0, -1):
+                await self._apply_piece(site, import_id, piece, -1)
+        except Gone:
+            return False
+        await FORGET_IMPORT.run(self._store, [imports, meta], import_id)
         return True
 
     async def list(self, site: Site) -> list[dict[str, object]]:
@@ -135,6 +141,8 @@ class Importer:
     async def _stage(self, site: Site, summary: Summary, staged: Path) -> None:
         """Writes all pieces to Redis before the first is added, so that a failure changes nothing."""
         meta, count = self._meta(site, summary.id), 0
+        await self._store.idempotent("HSETNX", meta, "pieces", 0)
+        await self._store.idempotent("EXPIRE", meta, UNDO_SECONDS)  # what is staged of a file that never ends goes, too
         with staged.open("rb") as file:
             for count, line in enumerate(file, 1):
                 await self._store.idempotent("HSET", meta, f"piece:{count}", zlib.compress(line, 1))
@@ -146,15 +154,21 @@ class Importer:
 
     async def _apply(self, site: Site, import_id: str) -> None:
         done, count = await self._store.idempotent("HMGET", self._meta(site, import_id), "done", "pieces")
-        for piece in range(int(done or 0) + 1, int(count or 0) + 1):
+        if count is None:
+            raise Gone
+        for piece in range(int(done or 0) + 1, int(count) + 1):
             await self._apply_piece(site, import_id, piece, 1)
 
     async def _apply_piece(self, site: Site, import_id: str, piece: int, sign: int) -> None:
+        """Raises Gone."""
         packed = await self._store.idempotent("HGET", self._meta(site, import_id), f"piece:{piece}")
+        if packed is None:
+            raise Gone
         tag = keys.sites_bucket(site.bucket)
         names = [keys.site(site.bucket, site.id), tag, f"{tag}:raised"]
         arguments = (site.id, import_id, piece, sign, site.max_paths, zlib.decompress(packed), self._reached)
-        await APPLY_PIECE.run(self._store, names, *arguments)
+        if await APPLY_PIECE.run(self._store, names, *arguments) == -1:
+            raise Gone
 
     async def _imports_key_has(self, site: Site, import_id: str) -> bool:
         imports = await self._store.idempotent("HKEYS", self._key(site, "imports"))
@@ -163,7 +177,11 @@ class Importer:
         return import_id.encode() in imports
 
     async def _is_unfinished(self, site: Site, import_id: str) -> bool:
-        done, count = await self._store.idempotent("HMGET", self._meta(site, import_id), "done", "pieces")
+        """Raises Gone."""
+        meta = self._meta(site, import_id)
+        done, count, undone = await self._store.idempotent("HMGET", meta, "done", "pieces", "undone")
+        if undone is not None:
+            raise Gone
         return count is not None and int(done or 0) < int(count)
 
     def _meta(self, site: Site, import_id: str) -> str:

@@ -13,7 +13,7 @@ A part in braces is a Redis Cluster hash tag: keys that one script touches share
 | `{sites:<bucket>}:site:<id>` | hash | a site: settings, owner, created, revision, people, shares | for ever |
 | `{sites:<bucket>}:<site>:<part>` | various | a site's counts (app/sites/counting_script.py) | see there |
 | `sites:all` | sorted set | ids of sites, by when they were made | for ever |
-| `sites:hosts` | hash | a host name -> the site that named it first | for ever |
+| `sites:hosts` | hash | a host name -> ids of the sites that name it, the one it belongs to first | for ever |
 | `{sites:salts}:rewritten` | string | the append-only file was rewritten, so that old salts are gone | 20 h |
 | `{sites:salts}:<zone>:<day>` | string | the salt of the hashes of a day's visitors in a time zone | the day's |
 | `{sites:<bucket>}:countapi:<counter>` | hash | a counter of CountAPI: value, key (its hash), created | a year unused |
