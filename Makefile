@@ -23,7 +23,7 @@ run: $(VENV)/run.done ## Run the service at http://127.0.0.1:8000, on its own Va
 dev: $(VENV)/dev.done ## Run it with reload; PROVIDERS=1: with an OpenID provider and a WeChat to sign in with
 	@exec $(if $(PROVIDERS),$(BIN)/python -m dev) $(BIN)/uvicorn app.main:app --reload --reload-dir app --reload-include '*.html' \
 		--reload-include '*.css' --reload-include '*.js' --reload-include '*.mo' --reload-include '*.svg' \
-		--reload-include '*.txt' --no-access-log --timeout-graceful-shutdown 5 $(ARGS)
+		--reload-include '*.txt' --no-access-log --no-proxy-headers --timeout-graceful-shutdown 5 $(ARGS)
 
 # Empty is off: without cached bytecode pytest rewrites all tests in each worker, and each start compiles the application.
 test test-all faults: export PYTHONDONTWRITEBYTECODE =

@@ -17,12 +17,15 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
     from joserfc import errors, jwk, jws
+    from joserfc import util as jose
 else:
     hashes = LazyModule("cryptography.hazmat.primitives.hashes")
     ec = LazyModule("cryptography.hazmat.primitives.asymmetric.ec")
     padding = LazyModule("cryptography.hazmat.primitives.asymmetric.padding")
+    rsa = LazyModule("cryptography.hazmat.primitives.asymmetric.rsa")
     utils = LazyModule("cryptography.hazmat.primitives.asymmetric.utils")
     errors, jwk, jws = LazyModule("joserfc.errors"), LazyModule("joserfc.jwk"), LazyModule("joserfc.jws")
+    jose = LazyModule("joserfc.util")
 
 DAY = 86_400
 ALGORITHMS = ("ES256", "RS256")
@@ -70,7 +73,7 @@ class SigningKey:
     def load(cls, name: str, plain: bytes) -> Self:
         """Raises ValueError, KeyError for what `dump` has not written."""
         fields, (alg, number) = orjson.loads(plain), name.split(":")
-        pair = jwk.ECKey.import_key(fields["jwk"]) if alg == "ES256" else jwk.RSAKey.import_key(fields["jwk"])
+        pair = jwk.ECKey.import_key(fields["jwk"]) if alg == "ES256" else _rsa_key(fields["jwk"])
         return cls(alg, int(number), fields["created"], fields["signs_from"], pair)
 
     def sign(self, message: bytes) -> bytes:
@@ -88,6 +91,22 @@ class SigningKey:
     def public(self) -> dict[str, Any]:
         """The public key as an entry of a key set (RFC 7517)."""
         return {**self.pair.as_dict(private=False), "kid": self.kid, "alg": self.alg, "use": "sig"}
+
+
+def _rsa_key(fields: dict[str, str]) -> "jwk.RSAKey":
+    """Does not test the primes, as joserfc's `import_key` does for 60 ms: they were made here."""
+    number = {name: jose.base64_to_int(value) for name, value in fields.items() if name != "kty"}
+    public = rsa.RSAPublicNumbers(number["e"], number["n"])
+    numbers = rsa.RSAPrivateNumbers(
+        p=number["p"],
+        q=number["q"],
+        d=number["d"],
+        dmp1=number["dp"],
+        dmq1=number["dq"],
+        iqmp=number["qi"],
+        public_numbers=public,
+    )
+    return jwk.RSAKey(numbers.private_key(unsafe_skip_rsa_key_validation=True), fields)
 
 
 class KeyRing:
