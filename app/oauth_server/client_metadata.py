@@ -12,21 +12,24 @@ METHODS = ("client_secret_basic", "client_secret_post", "private_key_jwt", "none
 GRANTS = ("authorization_code", "refresh_token")
 TEXTS = {"client_name": "name", "id_token_signed_response_alg": "id_token_alg", "subject_type": "subject"}
 URIS = {"backchannel_logout_uri": "logout_uri", "post_logout_redirect_uris": "post_logout_redirect_uris"}
+UNSUPPORTED = {"jwks_uri": "send jwks", "sector_identifier_uri": "the redirect_uris must have one host"}
 THEIRS = {ours: name for name, ours in (TEXTS | URIS).items()} | {"scopes": "scope"}
 """The name in the metadata of each field that has another name in the table."""
 
 
-def table_of(metadata: Mapping[str, Any]) -> dict[str, Any]:
+def table_of(metadata: dict[str, Any]) -> dict[str, Any]:
     """The table of a registration. Unknown members are ignored (RFC 7591, 2). Raises BadClient."""
     for name, known in (("grant_types", GRANTS), ("response_types", ("code",))):
         value = metadata.get(name, ())
         if not isinstance(value, (list, tuple)) or not all(each in known for each in value):
             raise BadClient(name, f"must be some of {', '.join(known)}")
-    if "jwks_uri" in metadata:
-        raise BadClient("jwks_uri", "is not supported: send jwks")
+    for name, instead in UNSUPPORTED.items():
+        if name in metadata:
+            raise BadClient(name, f"is not supported: {instead}")
     method = metadata.get("token_endpoint_auth_method", "client_secret_basic")
     if method not in METHODS:
         raise BadClient("token_endpoint_auth_method", f"must be one of {', '.join(METHODS)}")
+    metadata = {"id_token_signed_response_alg": "RS256"} | metadata  # OpenID Connect Registration, 2
     table: dict[str, Any] = {ours: metadata[name] for name, ours in (TEXTS | URIS).items() if name in metadata}
     table |= {
         "redirect_uris": metadata.get("redirect_uris", ()),

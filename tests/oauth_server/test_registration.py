@@ -64,7 +64,7 @@ async def test_client_registers_reads_changes_and_removes_itself(
     made = await program.post("/oauth2/register", json=METADATA)
     assert made.status_code == 201, made.text
     client = made.json()
-    assert client["scope"] == "openid profile email"
+    assert (client["scope"], client["id_token_signed_response_alg"]) == ("openid profile email", "RS256")
     own = {"Authorization": f"Bearer {client['registration_access_token']}"}
     path = f"/oauth2/register/{client['client_id']}"
     assert client["registration_client_uri"] == f"http://tallygate.test{path}"
@@ -102,6 +102,7 @@ async def test_client_registers_reads_changes_and_removes_itself(
         ({"scope": 7}, "invalid_client_metadata"),
         ({"client_name": 7}, "invalid_client_metadata"),
         ({"jwks_uri": "https://app.example.com/keys"}, "invalid_client_metadata"),
+        ({"sector_identifier_uri": "https://app.example.com/uris"}, "invalid_client_metadata"),
     ],
 )
 async def test_wrong_metadata_is_refused(

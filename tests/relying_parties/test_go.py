@@ -75,6 +75,7 @@ def oauth2_proxy(provider: Provider) -> Iterator[None]:
         "--scope=openid profile email groups", "--allowed-group=staff", "--upstream=static://200",
         f"--http-address={provider.back.removeprefix('http://')}", "--cookie-secure=false", "--cookie-refresh=1s",
         "--cookie-secret=0123456789abcdef0123456789abcdef", "--set-xauthrequest", "--pass-access-token",
+        "--insecure-oidc-skip-nonce=false",
         f"--backend-logout-url={provider.issuer}/oauth2/end-session?id_token_hint={{id_token}}",
     ]  # fmt: skip
     with subprocess.Popen([program, *arguments]) as running:
