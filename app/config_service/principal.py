@@ -58,7 +58,7 @@ class Principals:
             secret = api_secret(scope)
             if secret and (service := self._services.cached(secret)) is not None:
                 return _of_service(service)
-            token = self._tokens.cached(secret) if secret else None
+            token = self._tokens.cached_use(secret) if secret else None
             if token is None or token.scopes:
                 return None
             user = self._current_user.cached_by_id(token.user_id)
@@ -90,7 +90,7 @@ class Principals:
             service = await self._services.authenticate(secret)
             return _of_service(service) if service is not None else None
         else:
-            checked = await self._tokens.by_secret(secret)
+            checked = await self._tokens.use(secret, scope["client"][0] if scope["client"] else "")
             if checked is None:
                 return None
             raise_unless_allowed(scope, checked)

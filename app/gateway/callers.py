@@ -65,7 +65,7 @@ class Callers:
         """The caller of a token or raw cookies, without Redis; None if `find` has to be used."""
         secret = secret_of(headers)
         if secret is not None:
-            token = self._tokens.cached(secret)
+            token = self._tokens.cached_use(secret)
             allowed = token is not None and token.allows("gateway", write=False)
             user = self._users.cached_by_id(token.user_id) if token is not None and allowed else None
             return Caller(user, None) if user is not None else None
@@ -96,7 +96,7 @@ class Callers:
         """The caller; None without valid cookies. Raises BadCredentials, StoreUnavailable."""
         secret = secret_of(headers)
         if secret is not None:
-            return await self._of_token(secret)
+            return await self._of_token(secret, scope["client"][0] if scope["client"] else "")
         cookies = cookie_header(scope)
         key = self.host_key(scope, cookies, host)
         session = await self._of_host(key, host) if key is not None else None
@@ -144,8 +144,8 @@ class Callers:
             else None
         )
 
-    async def _of_token(self, secret: str) -> Caller:
-        token = await self._tokens.by_secret(secret)
+    async def _of_token(self, secret: str, address: str) -> Caller:
+        token = await self._tokens.use(secret, address)
         allowed = token is not None and token.allows("gateway", write=False)
         user = await self._users.by_id(token.user_id) if token is not None and allowed else None
         if user is None:

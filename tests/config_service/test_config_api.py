@@ -215,6 +215,7 @@ async def test_api_token_reads_and_a_matching_tag_costs_no_command(office: Offic
         assert (again.status_code, again.content) == (304, b"")
     assert office.service.state["store"].commands == before
     tokens = (await office.alice.get("/api/account/tokens")).json()
+    assert tokens[0]["used"] > 0
     await office.alice.delete(f"/api/account/tokens/{tokens[0]['id']}")
     await asyncio.sleep(0.05)
     problem(await reader.get(path, headers=tag), 401)

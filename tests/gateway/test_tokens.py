@@ -3,9 +3,11 @@
 import asyncio
 import base64
 
+from app.accounts.api_tokens.tokens import USE_INTERVAL
 from app.settings import Settings
 from tests.gateway.conftest import FILES, Browser
 from tests.helpers.cast import Cast
+from tests.helpers.clock import Clock
 from tests.helpers.service import Running, running
 from tests.helpers.sockets import PATIENCE
 
@@ -24,6 +26,16 @@ async def test_token_stands_for_a_session(browser: Browser, service: Running, ca
     await service.state["tokens"].revoke(cast.bob.id, token.id)
     answer = await browser.verify("/bob", Authorization=f"Bearer {secret}", Accept="*/*")
     assert answer.status_code == 401
+
+
+async def test_use_of_a_token_is_noted(browser: Browser, service: Running, cast: Cast, clock: Clock) -> None:
+    tokens = service.state["tokens"]
+    secret, _ = await tokens.create(cast.bob.id, "git")
+    for _ in range(2):
+        assert (await browser.verify("/bob", Authorization=f"Bearer {secret}", Accept="*/*")).status_code == 200
+        (token,) = await tokens.list(cast.bob.id)
+        assert token.used == clock()
+        clock.move(USE_INTERVAL)
 
 
 async def test_token_that_another_worker_revokes_is_refused(

@@ -197,3 +197,10 @@ async def test_path_of_a_wiki_is_one_page_however_it_is_sent(desk: Desk) -> None
     assert (await visitor.get(f"/badge/{site}.json?path={page}")).json()["message"] == "113"
     assert (await desk.stats(site, path=page))["visits"] == 3
     assert await desk.top(site, "pages") == [("/Category:Foo", 3, 1)]
+
+
+async def test_program_of_a_user_who_lacks_a_demanded_second_factor_is_refused(desk: Desk) -> None:
+    program, site = await program_of(desk), await desk.site()
+    desk.service.state["live_settings"].apply({"second_factor": "everybody"})
+    answer = await program.post(f"/g/{site}/api/v0/count", json={"hits": [{"path": "/a"}]})
+    assert answer.status_code == 401

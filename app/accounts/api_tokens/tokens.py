@@ -4,13 +4,14 @@ import asyncio
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
 
 from app.accounts.api_tokens.scopes import allowed
 from app.accounts.secret import digest, looks_like_secret, new_secret
 from app.store import keys
-from app.store.client import Store
+from app.store.client import Store, StoreUnavailable
 from app.store.scripts import Script
 from app.store.tracking import TrackedHashes
 
@@ -130,9 +131,22 @@ class ApiTokens:
             return await self._living(digest(secret))
         return self._unless_expired(await self._cache.read(keys.token(digest(secret))))
 
+    async def use(self, secret: str, address: str) -> TokenInfo | None:
+        """As `by_secret`; notes the use."""
+        token = await self.by_secret(secret)
+        if token is not None:
+            with suppress(StoreUnavailable):  # the next use notes it
+                await self._note_use(token, address)
+        return token
+
     def cached(self, secret: str) -> TokenInfo | None:
         """The token if it is cached and not expired; None otherwise."""
         return self._unless_expired(self._cache.kept(keys.token(digest(secret)))) if self._cache is not None else None
+
+    def cached_use(self, secret: str) -> TokenInfo | None:
+        """As `cached`, for a use; None also if `use` has something to note."""
+        token = self.cached(secret)
+        return token if token is not None and self._clock() - token.used < USE_INTERVAL else None
 
     async def list(self, user_id: str) -> tuple[TokenInfo, ...]:
         """The user's tokens, newest first."""
@@ -147,7 +161,7 @@ class ApiTokens:
             self._cache.forget(keys.token(token_id))
         return revoked
 
-    async def note_use(self, token: TokenInfo, address: str) -> None:
+    async def _note_use(self, token: TokenInfo, address: str) -> None:
         """Notes when and from where the token was used, every ten minutes at most."""
         if self._clock() - token.used >= USE_INTERVAL or token.used_from != address:
             key = keys.token(token.id)

@@ -1,6 +1,5 @@
 """The user of a request's session or API token."""
 
-from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 
@@ -13,7 +12,6 @@ from app.sessions.service import Sessions
 from app.sessions.session import Session
 from app.settings.live import LiveSettings
 from app.store import keys
-from app.store.client import StoreUnavailable
 from app.store.tracking import Pin, TrackedHashes
 from app.web.errors import Forbidden
 from app.web.headers import headers_of
@@ -89,12 +87,10 @@ class CurrentUser:
 
     async def _user_of_token(self, scope: Scope, secret: str) -> str | None:
         """Raises Forbidden for what the token's scopes do not allow."""
-        token = await self._tokens.by_secret(secret)
+        token = await self._tokens.use(secret, scope["client"][0] if scope["client"] else "")
         if token is None:
             return None
         raise_unless_allowed(scope, token)
-        with suppress(StoreUnavailable):  # the next use notes it
-            await self._tokens.note_use(token, scope["client"][0] if scope["client"] else "")
         return token.user_id
 
     async def _user_id(self, scope: Scope) -> str | None:

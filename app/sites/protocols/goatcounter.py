@@ -200,9 +200,10 @@ def _timestamp(moment: datetime | None) -> float | None:
 async def _site_of_token(request: Request[SitesState]) -> Site | None:
     """The site of the path; None without a valid API token. Raises NotFound, Forbidden."""
     scheme, _, secret = request.headers.get("authorization", "").partition(" ")
-    token = await request.state["tokens"].by_secret(secret.strip()) if scheme.lower() == "bearer" else None
-    user = await request.state["accounts"].by_id(token.user_id) if token is not None else None
-    if token is None or user is None or user.disabled:
+    address = request.client.host if request.client else ""
+    token = await request.state["tokens"].use(secret.strip(), address) if scheme.lower() == "bearer" else None
+    user = await request.state["current_user"].by_id(token.user_id) if token is not None else None
+    if token is None or user is None:
         return None
     if not token.allows("sites", write=request.method != "GET"):
         raise Forbidden
