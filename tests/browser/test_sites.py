@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import expect
@@ -14,6 +15,7 @@ from tests.helpers.service import Process
 from tests.sites.conftest import CHROME
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
+LONG_PATH = "/" + "猫狗鱼鸟很长的路径" * 20 + "x" * 120
 
 
 @pytest.mark.slow
@@ -34,7 +36,11 @@ def test_site_pages_are_accessible(meet: Callable[..., Visitor], fresh: Process,
     site = page.url.split("/")[-2]
     request = page.context.request
     for number in range(12):
-        hit: dict[str, Any] = {"p": f"/post-{number % 4}", "r": "https://news.example/", "w": "1600"}
+        hit: dict[str, Any] = {
+            "p": (LONG_PATH, "/post-1", "/post-2")[number % 3],
+            "r": "https://news.example/",
+            "w": "1600",
+        }
         assert request.get(f"{fresh.url()}/c/{site}", params=hit, headers={"User-Agent": CHROME}).ok
     page.goto(f"{fresh.url()}/sites/{site}")
     expect(page.locator(".chart")).to_be_visible()
@@ -45,13 +51,17 @@ def test_site_pages_are_accessible(meet: Callable[..., Visitor], fresh: Process,
     page.mouse.move(chart["x"] + chart["width"] - 5, chart["y"] + chart["height"] / 2)
     expect(page.locator(".plot .told")).to_contain_text("12")
     page.screenshot(path=tmp_path / f"{look}.png", full_page=True)
-    for path in ("/sites", f"/sites/{site}?period=today", f"/sites/{site}/transfer", f"/sites/{site}/remove"):
+    of_page = f"/sites/{site}?path={quote(LONG_PATH)}"
+    for path in ("/sites", f"/sites/{site}?period=today", of_page, f"/sites/{site}/transfer", f"/sites/{site}/remove"):
         page.goto(fresh.url() + path)
         check(page, look)
-    page.emulate_media(media="print")
+    page.emulate_media(media="print", color_scheme="dark")
     page.goto(f"{fresh.url()}/sites/{site}")
     expect(page.locator(".chart")).to_be_visible()
-    expect(page.locator(".periods")).to_be_hidden()
+    for part in (".periods", ".tabs", ".bar nav", "footer"):
+        expect(page.locator(part)).to_be_hidden()
+    expect(page.locator("body")).to_have_css("background-color", "rgb(255, 255, 255)")
+    expect(page.locator("h1")).to_have_css("color", "rgb(20, 36, 28)")
 
 
 def test_a_file_is_looked_at_and_imported_by_the_page(
