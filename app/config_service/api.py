@@ -15,17 +15,8 @@ from app.config_service.merge_patch import merge_patch
 from app.config_service.models import Item, Namespace, Right, Role, Version
 from app.config_service.preconditions import Condition
 from app.config_service.principal import Principal, right_of
-from app.config_service.requests import (
-    MERGE_PATCH,
-    allowed,
-    condition_of,
-    etag,
-    flag,
-    json_body,
-    model_body,
-    tagged,
-    why,
-)
+from app.config_service.requests import MERGE_PATCH, allowed, condition_of, etag, flag, tagged, why
+from app.web.body import json_body, json_object, json_value
 from app.web.errors import BadRequest, NotFound
 from app.web.query import query_number
 from app.web.responses import json_response
@@ -35,7 +26,7 @@ MAX_HISTORY = 200
 
 @admin_required
 async def create_namespace(request: Request[ConfigState], user: User) -> Response:
-    namespace = await new_namespace(request, user, await model_body(request, NewNamespace))
+    namespace = await new_namespace(request, user, await json_body(request, NewNamespace))
     return json_response(described(namespace, Right(Role.MANAGE, secrets=True)), 201)
 
 
@@ -63,9 +54,7 @@ async def visible(request: Request[ConfigState], principal: Principal) -> list[t
 
 async def patch_config(request: Request[ConfigState]) -> Response:
     snapshot, principal, _ = await allowed(request, Role.WRITE)
-    document = await json_body(request, MERGE_PATCH)
-    if not isinstance(document, dict):
-        raise BadRequest("body: must be a JSON object", field="body")
+    document = await json_object(request, MERGE_PATCH)
     namespace, changed = await request.state["config_editor"].change(
         snapshot.namespace.name,
         lambda values: merge_patch(values, document),
@@ -87,7 +76,7 @@ async def config_value(request: Request[ConfigState]) -> Response:
 
 async def put_config_value(request: Request[ConfigState]) -> Response:
     snapshot, principal, _ = await allowed(request, Role.WRITE)
-    key, value = request.path_params["key"], await json_body(request)
+    key, value = request.path_params["key"], await json_value(request)
     secrets = frozenset({key}) if flag(request, "secret") else frozenset()
     namespace, changed = await request.state["config_editor"].change(
         snapshot.namespace.name,
@@ -124,7 +113,7 @@ async def config_schema(request: Request[ConfigState]) -> Response:
 async def put_config_schema(request: Request[ConfigState]) -> Response:
     """`PUT /api/config/{ns}/schema`: null removes it."""
     snapshot, _, _ = await allowed(request, Role.MANAGE)
-    document = await json_body(request)
+    document = await json_value(request)
     editor, condition = request.state["config_editor"], condition_of(request)
     namespace = await editor.update(snapshot.namespace.name, lambda now: editor.with_schema(now, document), condition)
     return Response(status_code=204, headers=etag(namespace.tags[1]))
@@ -140,7 +129,7 @@ async def config_access(request: Request[ConfigState]) -> Response:
 async def put_config_access(request: Request[ConfigState]) -> Response:
     """`PUT /api/config/{ns}/access`: replaces all roles."""
     snapshot, _, _ = await allowed(request, Role.MANAGE)
-    given = await model_body(request, Access)
+    given = await json_body(request, Access)
     namespace = await set_access(request, snapshot.namespace.name, given, condition_of(request))
     return Response(status_code=204, headers=etag(namespace.tags[1]))
 
@@ -203,7 +192,7 @@ async def name_of(request: Request[ConfigState], by: str) -> str:
 
 async def roll_back_config(request: Request[ConfigState]) -> Response:
     snapshot, principal, _ = await allowed(request, Role.WRITE)
-    to = await model_body(request, Rollback)
+    to = await json_body(request, Rollback)
     namespace, changed = await request.state["config_editor"].rollback(
         snapshot.namespace.name, to.version, principal, to.why, condition_of(request)
     )

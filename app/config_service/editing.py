@@ -10,6 +10,8 @@ from app.config_service.json_schema import BadSchema, Schema, SchemaViolation
 from app.config_service.models import (
     KEY,
     MAX_KEYS,
+    MAX_NAMESPACE_BYTES,
+    MAX_VALUE_BYTES,
     MAX_WHY,
     OWN,
     Item,
@@ -18,13 +20,13 @@ from app.config_service.models import (
     Right,
     Version,
     difference,
+    same_json,
     undone,
 )
 from app.config_service.preconditions import Condition, versions_of
 from app.config_service.principal import Principal
 from app.config_service.secret_values import CannotDecrypt, SecretValues
 from app.config_service.store import ConfigStore, NamespaceExists, Stale
-from app.config_service.strict_json import MAX_NAMESPACE_BYTES, MAX_VALUE_BYTES
 from app.config_service.watch import Namespaces
 from app.events.catalogue import ConfigChanged
 from app.events.event import new_record
@@ -216,7 +218,7 @@ class Editor:
         items = {}
         for key, value in after.items():
             was = now.items.get(key)
-            if was is not None and (was.secret or key not in secrets) and _equal(before[key], value):
+            if was is not None and (was.secret or key not in secrets) and same_json(before[key], value):
                 items[key] = was
             elif key in secrets:
                 check_item(key, value)
@@ -259,8 +261,3 @@ def check_item(key: str, value: Any) -> None:
 def check_why(why: str) -> None:
     if len(why) > MAX_WHY:
         raise BadRequest(f"why: must be at most {MAX_WHY} characters long", field="why")
-
-
-def _equal(one: Any, other: Any) -> bool:
-    options = orjson.OPT_SORT_KEYS
-    return orjson.dumps(one, option=options) == orjson.dumps(other, option=options)

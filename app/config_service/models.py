@@ -11,6 +11,8 @@ import orjson
 NAMESPACE = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?")
 KEY = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,126}[A-Za-z0-9_-])?")
 MAX_KEYS = 10_000
+MAX_VALUE_BYTES = 256 * 1024
+MAX_NAMESPACE_BYTES = 4 * 1024 * 1024
 MAX_WHY = 500
 OWN = "tallygate"
 """The namespace of Tallygate's own settings."""
@@ -165,9 +167,11 @@ def undone(items: Items, changes: tuple[Change, ...]) -> dict[str, Item]:
 
 
 def _same(one: Item | None, other: Item | None) -> bool:
-    """Compares as JSON: true is not 1, and 1 is not 1.0."""
     if one is None or other is None:
         return one is other
-    return one.secret == other.secret and orjson.dumps(one.value, option=orjson.OPT_SORT_KEYS) == orjson.dumps(
-        other.value, option=orjson.OPT_SORT_KEYS
-    )
+    return one.secret == other.secret and same_json(one.value, other.value)
+
+
+def same_json(one: Any, other: Any) -> bool:
+    """True is not 1, and 1 is not 1.0."""
+    return orjson.dumps(one, option=orjson.OPT_SORT_KEYS) == orjson.dumps(other, option=orjson.OPT_SORT_KEYS)

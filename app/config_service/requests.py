@@ -6,19 +6,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.config_service.lifespan import ConfigState
-from app.config_service.models import NAMESPACE, Right, Role
+from app.config_service.models import MAX_NAMESPACE_BYTES, NAMESPACE, Right, Role
 from app.config_service.preconditions import Condition, if_none_match
 from app.config_service.principal import Principal, required
-from app.config_service.strict_json import MAX_NAMESPACE_BYTES, BadJson, parse
 from app.config_service.watch import Snapshot
-from app.web.body import B, validated
-from app.web.errors import BadRequest, UnsupportedMedia
-from app.web.headers import content_type
+from app.web.errors import BadRequest
 from app.web.policy import RoutePolicy
 from app.web.responses import json_response
 
 LARGE_BODY = RoutePolicy(max_body_bytes=MAX_NAMESPACE_BYTES + 64 * 1024)
-MERGE_PATCH, JSON = "application/merge-patch+json", "application/json"
+MERGE_PATCH = "application/merge-patch+json"
 
 
 async def allowed(request: Request[ConfigState], need: Role) -> tuple[Snapshot, Principal, Right]:
@@ -29,24 +26,6 @@ async def allowed(request: Request[ConfigState], need: Role) -> tuple[Snapshot, 
     right = required(principal, snapshot.namespace if snapshot is not None else None, need)
     assert snapshot is not None
     return snapshot, principal, right
-
-
-async def json_body(request: Request[Any], accepted: str = JSON) -> Any:
-    """Raises UnsupportedMedia, BadRequest."""
-    if content_type(request) != accepted:
-        raise UnsupportedMedia(accepted)
-    try:
-        return parse(await request.body())
-    except BadJson as error:
-        raise BadRequest(f"body: {error}", field="body") from None
-
-
-async def model_body(request: Request[Any], model: type[B]) -> B:
-    """Raises UnsupportedMedia, BadRequest."""
-    document = await json_body(request)
-    if not isinstance(document, dict):
-        raise BadRequest("body: must be a JSON object", field="body")
-    return validated(model, document)
 
 
 def flag(request: Request[Any], name: str) -> bool:

@@ -35,8 +35,8 @@ CONDITIONS = {
 _config = partial(
     Operation, tag="configuration", parameters={"ns": "The namespace's name.", "key": "The key."}, guarded=True
 )
-_edit = partial(_config, problems=(412, 415, 422, 428), headers=CONDITIONS)
-_manage = partial(_edit, problems=(409, 412, 415, 422, 428))
+_edit = partial(_config, problems=(412, 422, 428), headers=CONDITIONS)
+_manage = partial(_edit, problems=(409, 412, 422, 428))
 _get = partial(_config, other_responses=NOT_MODIFIED, headers=IF_NONE_MATCH)
 _change = partial(_edit, response=Changed, returns="The version, and the keys that changed.")
 VALUES_OF = _get(
@@ -48,9 +48,15 @@ VALUES_OF = _get(
         "wait": "Seconds, 60 at most, to wait for a change where If-None-Match is the present version.",
     },
 )
-CREATE = _config("Create a namespace", NamespaceModel, status=201, body=NewNamespace, problems=(409, 415))
+CREATE = _config("Create a namespace", NamespaceModel, status=201, body=NewNamespace, problems=[409])
 LIST = _config("The namespaces that may be read, by name", Namespaces)
-PATCH = _change("Change values by a merge patch (RFC 7396)", query=WHY, body=VALUES, accepts=MERGE_PATCH)
+PATCH = _change(
+    "Change values by a merge patch (RFC 7396)",
+    query=WHY,
+    body=VALUES,
+    accepts=MERGE_PATCH,
+    problems=(412, 415, 422, 428),
+)
 VALUE = _get("One value", ANY)
 PUT_VALUE = _change(
     "Set one value",

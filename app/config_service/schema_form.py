@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from app.config_service.strict_json import BadJson, parse
+from app.web.strict_json import BadJson, parse
 
 
 @dataclass(frozen=True, slots=True)

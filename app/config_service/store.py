@@ -8,6 +8,7 @@ from app.events.event import Record
 from app.events.stream import RAISE
 from app.store import keys
 from app.store.client import Store
+from app.store.connection import Argument
 from app.store.scripts import Script
 from app.web.errors import Conflict
 from app.web.i18n import N_
@@ -98,11 +99,12 @@ class ConfigStore:
 
     async def history(self, name: str, before: int | None, limit: int) -> list[Version]:
         """Versions, newest first."""
-        newest = "+" if before is None else f"({before}-0"
-        found = await self._store.idempotent("XREVRANGE", keys.config_history(name), newest, "-", "COUNT", limit)
-        return [Version.load(int(entry.partition(b"-")[0]), fields[1]) for entry, fields in found]
+        return await self._versions(name, "+" if before is None else f"({before}-0", "-", "COUNT", limit)
 
     async def versions_after(self, name: str, version: int) -> list[Version]:
         """All newer versions, newest first."""
-        found = await self._store.idempotent("XREVRANGE", keys.config_history(name), "+", f"({version}-0")
+        return await self._versions(name, "+", f"({version}-0")
+
+    async def _versions(self, name: str, *bounds: Argument) -> list[Version]:
+        found = await self._store.idempotent("XREVRANGE", keys.config_history(name), *bounds)
         return [Version.load(int(entry.partition(b"-")[0]), fields[1]) for entry, fields in found]

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import aclosing, suppress
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -20,36 +21,29 @@ CHECK_INTERVAL = 5.0
 TRIM_INTERVAL = 1.0
 
 
+@dataclass
 class Consumer:
-    def __init__(
-        self,
-        store: HooksStore,
-        tracking: Tracking,
-        webhooks: Callable[[], dict[str, Webhook]],
-        in_process: InProcess,
-        taken: Callable[[], None],
-        consumer: str,
-        clock: Callable[[], float],
-    ) -> None:
-        self._store = store
-        self._tracking = tracking
-        self._webhooks = webhooks
-        self._in_process = in_process
-        self._taken = taken
-        self._consumer = consumer
-        self._clock = clock
-        self._raised = asyncio.Event()
-        self._announced: set[str] = set(keys.RAISED_PARTS)
-        self._log = structlog.get_logger("app")
-        self.lost = 0
+    """`name` is that of the consumer; `taken` is called when events were taken."""
+
+    store: HooksStore
+    tracking: Tracking
+    webhooks: Callable[[], dict[str, Webhook]]
+    in_process: InProcess
+    taken: Callable[[], None]
+    name: str
+    clock: Callable[[], float]
+    lost: int = 0
+    _raised: asyncio.Event = field(default_factory=asyncio.Event)
+    _announced: set[str] = field(default_factory=lambda: set(keys.RAISED_PARTS))
 
     async def run(self) -> None:
         await run_until_one_ends(self._listen(), self._take_all(), self._trim())
 
     async def _listen(self) -> None:
-        async with aclosing(self._tracking.subscribe(keys.EVENTS_RAISED)) as messages:
+        async with aclosing(self.tracking.subscribe(keys.EVENTS_RAISED)) as messages:
             async for stream in messages:
-                self._announced |= set(keys.RAISED_PARTS) if stream is None else {_part_of(stream.decode())}
+                parts = keys.RAISED_PARTS if stream is None else (stream[1:-8].decode(),)  # `{part}:raised`
+                self._announced.update(parts)
                 self._raised.set()
 
     async def _take_all(self) -> None:
@@ -60,7 +54,7 @@ class Consumer:
             try:
                 more = await asyncio.gather(*(self._take(part) for part in parts))
             except (StoreUnavailable, ResponseError) as error:
-                self._log.warning("events wait", reason=str(error))
+                structlog.get_logger("app").warning("events wait", reason=str(error))
                 self._announced |= parts
                 await asyncio.sleep(1)
                 continue
@@ -78,37 +72,30 @@ class Consumer:
 
     async def _take(self, part: str) -> bool:
         """Returns whether there were events."""
-        entries, lost = await self._store.raised(part, self._consumer)
+        entries, lost = await self.store.raised(part, self.name)
         if lost:
             self.lost += lost
-            self._log.error("events are lost: too many waited", part=part, count=lost)
+            structlog.get_logger("app").error("events are lost: too many waited", part=part, count=lost)
         if not entries:
-            entries = await self._store.abandoned(part, self._consumer)
+            entries = await self.store.abandoned(part, self.name)
         if entries:
             await asyncio.gather(*(self._handle(entry) for entry in entries))
-            await self._store.done(part, [entry_id for entry_id, _ in entries])
-            self._taken()
+            await self.store.done(part, [entry_id for entry_id, _ in entries])
+            self.taken()
         return bool(entries)
 
     async def _handle(self, entry: Entry) -> None:
         try:
             record = Record.load(entry[1])
         except (ValueError, KeyError, TypeError):
-            self._log.warning("an event cannot be read", entry=entry[0].decode())
+            structlog.get_logger("app").warning("an event cannot be read", entry=entry[0].decode())
             return
-        wanted = [
-            each.id for each in self._webhooks().values() if each.enabled and each.wants(record.type, record.data)
-        ]
-        if await self._store.take(record, wanted, self._clock()):
-            self._in_process.notify(record)
+        wanted = [each.id for each in self.webhooks().values() if each.enabled and each.wants(record.type, record.data)]
+        if await self.store.take(record, wanted, self.clock()):
+            self.in_process.notify(record)
 
     async def _trim(self) -> None:
         while True:
             await asyncio.sleep(TRIM_INTERVAL)
             with suppress(StoreUnavailable, ResponseError):
-                await self._store.trim(self._clock())
-
-
-def _part_of(stream: str) -> str:
-    """The hash tag of a stream of raised events."""
-    return stream.removeprefix("{").removesuffix("}:raised")
+                await self.store.trim(self.clock())

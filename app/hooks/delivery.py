@@ -10,9 +10,8 @@ import structlog
 
 from app.events.event import Outcome, Record
 from app.hooks import retries
-from app.hooks.models import Attempt, Claimed, State, Webhook, body_of
+from app.hooks.models import Attempt, Claimed, State, Webhook
 from app.hooks.sender import Sender
-from app.hooks.signing import signature_headers
 from app.hooks.store import HooksStore
 from app.server.attempts import Attempts
 from app.store.encryption import Encryption
@@ -102,15 +101,11 @@ class DeliveryLoop:
 
     async def _attempt(self, claimed: Claimed) -> None:
         webhook = self.webhooks.get(claimed.webhook)
-        if webhook is not None:
-            await self._deliver(webhook, claimed)
-
-    async def _deliver(self, webhook: Webhook, claimed: Claimed) -> None:
+        if webhook is None:
+            return
         record, now = Record.load(claimed.record), self._clock()
-        body = body_of(record, claimed.sequence)
-        headers = signature_headers(record.id, int(now), body, self.secrets_of(webhook))
-        attempt = await self._sender.post(webhook.url, body, headers, now)
-        if attempt.status is not None and 200 <= attempt.status < 300:
+        attempt = await self._sender.post(webhook.url, record, claimed.sequence, self.secrets_of(webhook), now)
+        if attempt.succeeded:
             self.delivered += 1
             self._failing.discard(webhook.id)
             await self._store.settle(claimed, State.DELIVERED, attempt, None, now)
@@ -128,8 +123,8 @@ class DeliveryLoop:
 
     def _wait(self, claimed: Claimed, attempt: Attempt, now: float) -> float | None:
         told = attempt.headers.get("retry-after", "")
-        wait = retries.delay(self._schedule, claimed.tries + 1, random.random(), attempt.status, told)  # noqa: S311
-        return None if wait is None else max(wait, retries.seconds_of(told, now))
+        chance = random.random()  # noqa: S311  no secret
+        return retries.delay(self._schedule, claimed.tries + 1, chance, attempt.status, told, now)
 
     async def _disable(self, webhook_id: str, why: str) -> None:
         """Disables a webhook, and tells its owner. The reason is shown on its page."""

@@ -60,6 +60,10 @@ class Attempt:
     headers: dict[str, str]
     body: str
 
+    @property
+    def succeeded(self) -> bool:
+        return self.status is not None and 200 <= self.status < 300
+
 
 @dataclass(frozen=True, slots=True)
 class Delivery:

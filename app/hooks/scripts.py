@@ -23,8 +23,7 @@ for i = 1, #info, 2 do
   if info[i] == 'entries-added' then gone = gone + info[i + 1] end
 end
 if redis.call('GET', removed) ~= tostring(gone) then redis.call('SET', removed, gone) end
-local entries = reply and (reply[1] and reply[1][2] or reply[stream]) or {}
-return {entries, math.max(gone - (known or gone), 0)}
+return {reply and reply[1][2] or {}, math.max(gone - (known or gone), 0)}
 """)
 """Reads raised events for a consumer; creates the consumer group if it is missing. Counts the events that were trimmed
 since the last call: those that are gone, and that ACKNOWLEDGE did not remove.

@@ -2,10 +2,13 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from app.hooks.models import Attempt
+from app.events.event import Record
+from app.hooks.models import Attempt, body_of
+from app.hooks.signing import signature_headers
 from app.http_client.client import TimedOut, Unreachable
 from app.http_client.streaming import StreamedResponse, StreamingClient
 from app.settings import Settings
@@ -30,18 +33,18 @@ class Sender:
         await self._client.__aexit__(*exception)
 
     async def post(
-        self, url: str, body: bytes, headers: dict[str, str], at: float, *, max_body: int = MAX_BODY
+        self, url: str, record: Record, sequence: int, keys: Sequence[str], at: float, *, max_body: int = MAX_BODY
     ) -> Attempt:
         """Errors of the receiver become part of the result. Keeps the headers and `max_body` bytes of its response."""
+        body = body_of(record, sequence)
+        headers = JSON | signature_headers(record.id, int(at), body, keys)
         started = time.perf_counter()
         status, answered, told = None, {}, ""
         parts = urlsplit(url)
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         try:
             async with asyncio.timeout(self._timeout):
-                response = await self._client.send(
-                    "POST", f"{parts.scheme}://{parts.netloc}", target, JSON | headers, body
-                )
+                response = await self._client.send("POST", f"{parts.scheme}://{parts.netloc}", target, headers, body)
                 try:
                     status, answered = response.status, _headers(response)
                     told = await _beginning(response, max_body)

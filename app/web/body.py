@@ -2,17 +2,18 @@
 
 from typing import Annotated, Any, TypeVar
 
-import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData
 from starlette.requests import Request
 
-from app.web.errors import BadRequest, FormOfAnotherUser
+from app.web.errors import BadRequest, FormOfAnotherUser, UnsupportedMedia
 from app.web.headers import content_type
 from app.web.redirects import MAX_TARGET_LENGTH
+from app.web.strict_json import BadJson, parse
 from app.web.templating import FORM_USER
 
+JSON = "application/json"
 MAX_FIELD_LENGTH = 2048
 """Of one field; `next` may be as long as a target of a redirect."""
 MAX_FORM_FIELDS = 20
@@ -74,10 +75,7 @@ MESSAGES = {
 
 
 async def json_body(request: Request[Any], model: type[B]) -> B:
-    """The JSON body as a model. Raises BadRequest, which names the first wrong member.
-
-    The Content-Type must be `application/json`, which a form of another site cannot send.
-    """
+    """The JSON body as a model. Raises BadRequest, which names the first wrong member."""
     return validated(model, await json_object(request))
 
 
@@ -99,14 +97,24 @@ def first_mistake(error: ValidationError) -> tuple[str, str]:
     return ".".join(str(part) for part in first["loc"])[:64], message.removeprefix("Value error, ")
 
 
-async def json_object(request: Request[Any]) -> dict[str, Any]:
-    """The members of a JSON object. Raises BadRequest."""
-    if content_type(request) != "application/json":
-        raise BadRequest("Content-Type: must be application/json", field="Content-Type")
-    try:
-        document = orjson.loads(await request.body())
-    except orjson.JSONDecodeError:
-        raise BadRequest("body: is not valid JSON", field="body") from None
+async def json_object(request: Request[Any], accepted: str = JSON) -> dict[str, Any]:
+    """The members of a JSON object. Raises as `json_value` does."""
+    document = await json_value(request, accepted)
     if not isinstance(document, dict):
         raise BadRequest("body: must be a JSON object", field="body")
     return document
+
+
+async def json_value(request: Request[Any], accepted: str = JSON) -> Any:
+    """The JSON body, of the type that is accepted: a form of another site cannot send it.
+
+    Raises BadRequest; UnsupportedMedia for a patch of another type (RFC 5789, 2.2).
+    """
+    if content_type(request) != accepted:
+        if accepted != JSON:
+            raise UnsupportedMedia(accepted)
+        raise BadRequest(f"Content-Type: must be {JSON}", field="Content-Type")
+    try:
+        return parse(await request.body())
+    except BadJson as error:
+        raise BadRequest(f"{error.member or 'body'}: {error}", field=error.member or "body") from None

@@ -246,24 +246,28 @@ def problem_response(
     title = pages.translate(locale, problem.title)
     detail = pages.translate(locale, problem.detail) if problem.detail else None
     if prefers_json(scope):
-        document = {"type": "about:blank", "title": title, "status": problem.status, "detail": detail}
-        document |= {"request_id": request_id, **problem.members}
-        response = json_response({k: v for k, v in document.items() if v is not None}, problem.status)
-        response.headers["Content-Type"] = "application/problem+json"
-    else:
-        response = pages.page(
-            scope,
-            "error.html",
-            status_code=problem.status,
-            title=title,
-            detail=detail,
-            status=problem.status,
-            wait=problem.members.get("retry_after"),
-            request_id=request_id,
-            back=_came_from(scope),
-            **header,
-        )
+        return problem_json(problem, request_id, title, detail)
+    response = pages.page(
+        scope,
+        "error.html",
+        status_code=problem.status,
+        title=title,
+        detail=detail,
+        status=problem.status,
+        wait=problem.members.get("retry_after"),
+        request_id=request_id,
+        back=_came_from(scope),
+        **header,
+    )
     response.headers.update(problem.headers)
+    return response
+
+
+def problem_json(problem: Problem, request_id: str, title: str, detail: str | None) -> Response:
+    document = {"type": "about:blank", "title": title, "status": problem.status, "detail": detail}
+    document |= {"request_id": request_id, **problem.members}
+    response = json_response({k: v for k, v in document.items() if v is not None}, problem.status)
+    response.headers.update({"Content-Type": "application/problem+json"} | problem.headers)
     return response
 
 

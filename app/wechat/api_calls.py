@@ -76,6 +76,13 @@ async def with_token(
         answer = await ask(token.value)
 
 
+def good(answer: dict[str, Any]) -> dict[str, Any]:
+    """The answer, if it has no errcode. Raises WeChatProblem."""
+    if code := errcode_of(answer):
+        raise WeChatProblem(N_("WeChat refuses the call."), errcode=code)
+    return answer
+
+
 def token_of(answer: dict[str, Any], name: str) -> tuple[str, float]:
     """(the token in a response, its lifetime in seconds). Raises Refused."""
     value, seconds = answer.get(name), str(answer.get("expires_in"))

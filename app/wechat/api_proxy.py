@@ -9,18 +9,18 @@ from urllib.parse import parse_qsl, urlencode
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from app.accounts.services.services import Service
+from app.accounts.services.services import Service, WeChatGrant
 from app.http_client.client import HttpClientError, TimedOut
 from app.http_client.streaming import StreamedResponse
 from app.store.client import StoreUnavailable
-from app.web.errors import BadRequest, Forbidden, NotFound, Problem, SignInRequired, TooLarge, problem_of
+from app.web.errors import BadRequest, NotFound, Problem, SignInRequired, TooLarge, problem_json, problem_of
 from app.web.i18n import N_
 from app.web.responses import json_response
 from app.wechat.api_calls import with_token
 from app.wechat.api_paths import TICKET, is_safe
 from app.wechat.errcodes import errcode_of, may_be_object, parse_json
 from app.wechat.errors import WeChatProblem, WeChatTimeout
-from app.wechat.grants import check_grant
+from app.wechat.grants import check_grant, grant_of
 from app.wechat.hub import Hub
 from app.wechat.lifespan import WeChatState
 
@@ -53,12 +53,7 @@ async def proxy(request: Request[WeChatState]) -> Response:
         return await _respond(request)
     except (Problem, StoreUnavailable) as error:
         problem = problem_of(error)
-        document = {"type": "about:blank", "title": problem.title, "status": problem.status, "detail": problem.detail}
-        document |= {"request_id": request.scope["state"]["request_id"], **problem.members}
-        response = json_response({k: v for k, v in document.items() if v is not None}, problem.status)
-        response.headers["Content-Type"] = "application/problem+json"
-        response.headers.update(problem.headers)
-        return response
+        return problem_json(problem, request.scope["state"]["request_id"], problem.title, problem.detail)
 
 
 async def _respond(request: Request[WeChatState]) -> Response:
@@ -70,13 +65,12 @@ async def _respond(request: Request[WeChatState]) -> Response:
     body, beginning = await _body(request)
     service, query = await _service(request, path, query, beginning)
     name = request.path_params["account"]
-    if name not in service.grants.wechat:
-        raise Forbidden(f"the service needs the grant wechat.{name}")
+    grant = grant_of(service, name)
     hub = await request.state["wechat"].get(name)
     if hub is None:
         raise NotFound
     if path in TOKEN_PATHS:
-        return await _own_token(hub, service, request, query, beginning)
+        return await _own_token(hub, grant, request, query, beginning)
     await check_grant(request, service, hub, path)
     if path == TICKET:
         return await _own_ticket(request, hub, query)
@@ -144,14 +138,14 @@ def _credentials(content_type: str, beginning: bytes) -> list[tuple[str, str]]:
 
 
 async def _own_token(
-    hub: Hub, service: Service, request: Request[WeChatState], query: list[tuple[str, str]], body: bytes
+    hub: Hub, grant: WeChatGrant, request: Request[WeChatState], query: list[tuple[str, str]], body: bytes
 ) -> Response:
     """The token API, for SDKs that fetch a token of their own. `force_refresh` is ignored."""
     appid = dict(query).get("appid") or parse_json(body).get("appid")
     if appid not in (None, hub.account.appid):
         raise BadRequest(N_("appid: must be the account's"), field="appid")
     token = await hub.access_token.get()
-    value = token.value if service.grants.wechat[hub.name].raw_token else request.scope["wechat.secret"]
+    value = token.value if grant.raw_token else request.scope["wechat.secret"]
     left = max(1, int(token.expires - request.state["wechat_clock"]()))
     return json_response({"access_token": value, "expires_in": left})
 

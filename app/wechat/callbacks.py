@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import structlog
@@ -114,11 +114,9 @@ async def _reply(request: Request[WeChatState], record: Record) -> str | None:
         async with asyncio.timeout(REPLY_TIMEOUT):
             reply = await request.state["wechat_ask_for_reply"](record)
     except TimeoutError:
-        reply = None
-    usable = reply is not None and is_reply(reply)
-    if usable:
-        try:
-            await request.state["wechat_messages"].set_outcome(record.id, "replied")
-        except StoreUnavailable:  # the message is stored, and the reply is good
-            structlog.get_logger("wechat").warning("an outcome could not be stored", account=record.data["account"])
-    return reply if usable else None
+        return None
+    if reply is None or not is_reply(reply):
+        return None
+    with suppress(StoreUnavailable):  # the message is stored, and the reply is good
+        await request.state["wechat_messages"].set_outcome(record.id, "replied")
+    return reply

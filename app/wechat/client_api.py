@@ -18,9 +18,8 @@ from app.web.errors import BadRequest, Forbidden, SignInRequired
 from app.web.i18n import N_
 from app.web.openapi import ApiRoute, Operation, ResponseModel
 from app.web.responses import json_response
-from app.wechat.errcodes import errcode_of
-from app.wechat.errors import WeChatProblem
-from app.wechat.grants import check_grant
+from app.wechat.api_calls import good
+from app.wechat.grants import check_grant, grant_of
 from app.wechat.hub import Hub
 from app.wechat.lifespan import WeChatState
 from app.wechat.message_crypto import js_signature
@@ -68,7 +67,7 @@ async def jssdk(request: Request[WeChatState]) -> Response:
     """`GET /api/wechat/{account}/jssdk?url=`, for pages of `jssdk_origins`."""
     hub, url = await found_hub(request), request.query_params.get("url", "")
     origin = _origin_of(url)
-    if origin not in _origins(hub):
+    if origin not in hub.account.jssdk_origins:
         raise BadRequest(N_("url: must be a page of jssdk_origins"), field="url")
     ticket = await hub.jsapi_ticket.get()
     nonce, timestamp = secrets.token_hex(8), int(request.state["wechat_clock"]())
@@ -87,7 +86,7 @@ async def jssdk(request: Request[WeChatState]) -> Response:
 async def preflight(request: Request[WeChatState]) -> Response:
     """`OPTIONS /api/wechat/{account}/jssdk`, from pages of `jssdk_origins`."""
     hub, origin = await found_hub(request), request.headers.get("origin", "")
-    if origin not in _origins(hub):
+    if origin not in hub.account.jssdk_origins:
         raise Forbidden(N_("Only pages of jssdk_origins can ask for this."))
     allowed = {"Access-Control-Allow-Methods": "GET", "Access-Control-Allow-Headers": "Accept, Content-Type"}
     headers = {"Access-Control-Allow-Origin": origin, "Access-Control-Max-Age": "600", "Vary": "Origin"}
@@ -97,14 +96,14 @@ async def preflight(request: Request[WeChatState]) -> Response:
 async def show_user(request: Request[WeChatState]) -> Response:
     hub = await _granted(request, "cgi-bin/user/info")
     answer = await hub.call("GET", "cgi-bin/user/info", openid=request.path_params["openid"], lang="zh_CN")
-    return json_response(_good(answer))
+    return json_response(good(answer))
 
 
 async def send_template_message(request: Request[WeChatState]) -> Response:
     hub = await _granted(request, "cgi-bin/message/template/send")
     body = await json_body(request, TemplateMessage)
     document = body.model_dump(exclude_none=True)
-    return json_response(_good(await hub.call("POST", "cgi-bin/message/template/send", document)))
+    return json_response(good(await hub.call("POST", "cgi-bin/message/template/send", document)))
 
 
 async def create_qrcode(request: Request[WeChatState]) -> Response:
@@ -114,11 +113,7 @@ async def create_qrcode(request: Request[WeChatState]) -> Response:
     document = {
         "action_name": action, "expire_seconds": body.seconds, "action_info": {"scene": {name: body.scene}}
     }  # fmt: skip
-    return json_response(_good(await hub.call("POST", "cgi-bin/qrcode/create", document)))
-
-
-def _origins(hub: Hub) -> set[str]:
-    return set(hub.account.jssdk_origins)
+    return json_response(good(await hub.call("POST", "cgi-bin/qrcode/create", document)))
 
 
 def _origin_of(url: str) -> str:
@@ -136,19 +131,10 @@ async def _granted(request: Request[WeChatState], path: str) -> Hub:
     service = await request.state["services"].authenticate(secret) if secret.startswith(PREFIX) else None
     if service is None:
         raise SignInRequired
-    name = request.path_params["account"]
-    if name not in service.grants.wechat:
-        raise Forbidden(f"the service needs the grant wechat.{name}")
+    grant_of(service, request.path_params["account"])
     hub = await found_hub(request)
     await check_grant(request, service, hub, path)
     return hub
-
-
-def _good(answer: JSON) -> JSON:
-    code = errcode_of(answer)
-    if code:
-        raise WeChatProblem(N_("WeChat refuses the call."), errcode=code)
-    return answer
 
 
 _wechat = partial(

@@ -2,7 +2,7 @@
 
 from starlette.requests import Request
 
-from app.accounts.services.services import Service
+from app.accounts.services.services import Service, WeChatGrant
 from app.store.rate_limit import Rule
 from app.web.errors import Forbidden, TooMany
 from app.wechat.api_paths import is_allowed
@@ -12,11 +12,17 @@ from app.wechat.lifespan import WeChatState
 MINUTE, DAY = 60, 86_400
 
 
+def grant_of(service: Service, account: str) -> WeChatGrant:
+    """Raises Forbidden."""
+    grant = service.grants.wechat.get(account)
+    if grant is None:
+        raise Forbidden(f"the service needs the grant wechat.{account}")
+    return grant
+
+
 async def check_grant(request: Request[WeChatState], service: Service, hub: Hub, path: str) -> None:
     """Raises Forbidden without a grant that covers the path, and TooMany beyond its limits."""
-    grant = service.grants.wechat.get(hub.name)
-    if grant is None:
-        raise Forbidden(f"the service needs the grant wechat.{hub.name}")
+    grant = grant_of(service, hub.name)
     if not is_allowed(path, grant.paths):
         raise Forbidden(f"the grant wechat.{hub.name} does not cover the path {path}")
     limits = ((grant.per_minute, "wechat-minute", MINUTE), (grant.per_day, "wechat-day", DAY))

@@ -62,7 +62,7 @@ class Hubs:
 
     def component_tokens(self) -> dict[str, Callable[[], Awaitable[str]]]:
         """A function for each platform that returns its access token."""
-        return {name: partial(_component_token, platform) for name, platform in self.platforms.items()}
+        return {name: platform.token for name, platform in self.platforms.items()}
 
     async def all(self) -> list[Hub]:
         names = [appid for platform in self.platforms.values() for appid in await platform.store.appids()]
@@ -83,13 +83,5 @@ class Hubs:
 
     def _hub(self, name: str, account: WeChatAccount, api: WeChatApi, platform: Platform | None = None) -> Hub:
         stores = (self._tokens.of(name, KINDS[0]), self._tokens.of(name, KINDS[1]))
-        fetch = partial(_fetch, platform, account.appid) if platform is not None else None
+        fetch = partial(platform.fetch_token, account.appid) if platform is not None else None
         return Hub(name, account, api, stores, self._counts, self._clock, fetch)
-
-
-async def _fetch(platform: Platform, appid: str, _: bool) -> tuple[str, float]:
-    return await platform.fetch_token(appid)
-
-
-async def _component_token(platform: Platform) -> str:
-    return (await platform.access_token.get()).value

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 from app.web.i18n import N_
 from app.wechat.access_tokens import Refused, TokenCache
-from app.wechat.api_calls import WeChatApi, token_of, with_token
+from app.wechat.api_calls import WeChatApi, good, token_of, with_token
 from app.wechat.errcodes import errcode_of
 from app.wechat.errors import NoToken, WeChatProblem
 from app.wechat.models import NAME, WeChatPlatform
@@ -39,12 +39,15 @@ class Platform:
         own = tokens.of(f"platform:{name}", "access_token")
         self.access_token = TokenCache(f"platform {name}", own, self._fetch, clock, MARGIN)
 
+    async def token(self) -> str:
+        return (await self.access_token.get()).value
+
     async def close(self) -> None:
         await self.access_token.close()
 
     async def consent_url(self, redirect_uri: str) -> str:
         """WeChat's page on which the owner of an account authorises this platform. Raises WeChatProblem."""
-        code = _good(await self._call("api_create_preauthcode", {})).get("pre_auth_code")
+        code = good(await self._call("api_create_preauthcode", {})).get("pre_auth_code")
         query = {
             "component_appid": self.settings.appid, "pre_auth_code": str(code), "redirect_uri": redirect_uri,
             "auth_type": "3",
@@ -53,7 +56,7 @@ class Platform:
 
     async def exchange(self, code: str) -> str:
         """Exchanges an authorization code and stores its account. Returns the appid. Raises WeChatProblem."""
-        info = _good(await self._call("api_query_auth", {"authorization_code": code})).get("authorization_info")
+        info = good(await self._call("api_query_auth", {"authorization_code": code})).get("authorization_info")
         info = info if isinstance(info, dict) else {}
         appid, refresh_token = info.get("authorizer_appid"), info.get("authorizer_refresh_token")
         if not isinstance(appid, str) or not NAME.fullmatch(appid) or not isinstance(refresh_token, str):
@@ -61,7 +64,7 @@ class Platform:
         await self.store.add(Authorization(appid, refresh_token, self._clock(), _functions(info.get("func_info"))))
         return appid
 
-    async def fetch_token(self, appid: str) -> tuple[str, float]:
+    async def fetch_token(self, appid: str, _: bool) -> tuple[str, float]:
         """An access token of an account; the refresh token that comes with it replaces the former one.
 
         Raises Refused, WeChatProblem.
@@ -95,12 +98,6 @@ class Platform:
     async def _ask(self, name: str, document: dict[str, Any], query: dict[str, str]) -> dict[str, Any]:
         document = {"component_appid": self.settings.appid} | document
         return await self.api.ask("POST", f"cgi-bin/component/{name}", document, query)
-
-
-def _good(answer: dict[str, Any]) -> dict[str, Any]:
-    if code := errcode_of(answer):
-        raise WeChatProblem(N_("WeChat refuses the call."), errcode=code)
-    return answer
 
 
 def _functions(func_info: Any) -> tuple[int, ...]:

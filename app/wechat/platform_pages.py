@@ -88,14 +88,12 @@ async def _authorize(platform: Platform, code: str) -> None:
         raise BadRequest(N_("auth_code: is missing"), field="auth_code")
     if not await platform.store.claim(code):
         return
-    done = False
     try:
         await platform.exchange(code)
-        done = True
-    finally:
-        if not done:
-            with suppress(StoreUnavailable):
-                await platform.store.release(code)
+    except BaseException:
+        with suppress(StoreUnavailable):
+            await platform.store.release(code)
+        raise
 
 
 def _platform(request: Request[WeChatState]) -> Platform:

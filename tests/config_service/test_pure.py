@@ -11,7 +11,7 @@ from app.config_service.json_schema import BadSchema, Schema, SchemaViolation
 from app.config_service.merge_patch import merge_patch
 from app.config_service.models import KEY, NAMESPACE, Item, difference, undone
 from app.config_service.preconditions import if_match, if_none_match
-from app.config_service.strict_json import BadJson, parse
+from app.web.strict_json import BadJson, parse
 
 
 @pytest.mark.parametrize(

@@ -31,11 +31,11 @@ def test_either_of_two_secrets_verifies() -> None:
 
 
 def test_attempts_follow_the_schedule_with_jitter_and_end() -> None:
-    assert [delay(SCHEDULE, tries, 0, 500, "") for tries in (1, 2, 3, 4)] == [5, 60, 300, None]
-    assert delay(SCHEDULE, 1, 1, None, "") == 5.5
-    assert delay(SCHEDULE, 1, 0, 410, "") is None
-    assert delay(SCHEDULE, 1, 0, 429, "") == 60
-    assert delay(SCHEDULE, 1, 0, 503, "120") == 120
+    assert [delay(SCHEDULE, tries, 0, 500, "", AT) for tries in (1, 2, 3, 4)] == [5, 60, 300, None]
+    assert delay(SCHEDULE, 1, 1, None, "", AT) == 5.5
+    assert delay(SCHEDULE, 1, 0, 410, "", AT) is None
+    assert delay(SCHEDULE, 1, 0, 429, "", AT) == 60
+    assert delay(SCHEDULE, 1, 0, 503, "120", AT) == 120
 
 
 @pytest.mark.parametrize(

@@ -18,12 +18,12 @@ from app.config_service.own_settings import HELP
 from app.config_service.preconditions import Condition
 from app.config_service.requests import LARGE_BODY, allowed
 from app.config_service.schema_form import BadField, FormField, changes_of, form_fields_of
-from app.config_service.strict_json import BadJson, parse
 from app.web.body import form_fields, form_of, validated
 from app.web.errors import BadRequest, Conflict, NotFound, PreconditionFailed, PreconditionNeeded, Unprocessable
 from app.web.i18n import N_
 from app.web.policy import PolicyRoute
 from app.web.query import whole_number
+from app.web.strict_json import BadJson, parse
 
 SHOWN_VERSIONS = 50
 REFUSED = (BadRequest, Conflict, PreconditionFailed, PreconditionNeeded, Unprocessable)

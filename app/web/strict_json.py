@@ -6,14 +6,16 @@ from typing import Any
 import orjson
 
 MAX_DEPTH = 64
-MAX_VALUE_BYTES = 256 * 1024
-MAX_NAMESPACE_BYTES = 4 * 1024 * 1024
 INTEGER_RANGE = 2**63, 2**64
 """Integers from -2**63 to 2**64 - 1 are kept exactly by every part of the service."""
 
 
 class BadJson(Exception):
-    """The text is refused; the message is a phrase such as "is not valid JSON"."""
+    """The text is refused; the message is a phrase such as "is not valid JSON", which may be about one member."""
+
+    def __init__(self, phrase: str, member: str = "") -> None:
+        super().__init__(phrase)
+        self.member = member
 
 
 def parse(text: bytes) -> Any:
@@ -32,17 +34,17 @@ def parse(text: bytes) -> Any:
 
 def check_value(value: Any) -> None:
     """Raises BadJson for a value that is too deep or holds an integer beyond 64 bits."""
-    level = [value]
+    level = [("", value)]
     for _ in range(MAX_DEPTH + 1):
-        below: list[Any] = []
-        for each in level:
+        below: list[tuple[str, Any]] = []
+        for member, each in level:
             if isinstance(each, dict):
-                below.extend(each.values())
+                below.extend((member or name, inner) for name, inner in each.items())
             elif isinstance(each, list):
-                below.extend(each)
+                below.extend((member, inner) for inner in each)
             elif type(each) is int and not -INTEGER_RANGE[0] <= each < INTEGER_RANGE[1]:
-                raise BadJson("holds an integer of more than 64 bits")
-        if not below and not any(isinstance(each, (dict, list)) for each in level):
+                raise BadJson("holds an integer of more than 64 bits", member[:64])
+        if not below and not any(isinstance(each, (dict, list)) for _, each in level):
             return
         level = below
     raise BadJson(f"is deeper than {MAX_DEPTH} levels")
