@@ -5,7 +5,6 @@ import signal
 import sys
 from argparse import ArgumentParser
 from collections.abc import Iterable
-from functools import partial
 
 from app.accounts.passwords.hashing import PasswordHashing
 from app.accounts.passwords.policy import WeakPassword, check_password, service_words
@@ -38,8 +37,7 @@ async def create_admin(store: Store, name: str, words: Iterable[str] = (), *, fo
         password = ask_password()
         check_password(password, name, words)
         password_hash = await passwords.hash(password)
-        create = partial(accounts.create, is_admin=True) if force else accounts.create_first_admin
-        user = await create(name, password_hash)
+        user = await accounts.create(name, password_hash, is_admin=True, first_admin=not force)
         await Audit(store).record(Event.USER_CREATED, user=user.id, detail="create-admin")
     except AdminExists:
         raise CommandError("there is an administrator already, who can make others in the administration") from None

@@ -1,6 +1,7 @@
 """Static files with versioned URLs."""
 
 import hashlib
+from functools import cache
 from pathlib import Path
 
 from starlette.responses import Response
@@ -10,8 +11,9 @@ from starlette.types import Scope
 STATIC = Path(__file__).parent.parent / "static"
 
 
+@cache
 def versions() -> dict[str, str]:
-    """Each file's version (a hash of its content), by its path below `static/`."""
+    """Each file's version (a hash of its content), by its path below `static/`; not to be changed."""
     return {
         file.relative_to(STATIC).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()[:12]
         for file in STATIC.rglob("*")

@@ -20,7 +20,7 @@ async def test_legacy_cookie_does_not_sign_in_a_later_sign_up(make_settings: Cal
 
 
 async def test_legacy_cookie_does_not_sign_in_a_later_administrator(service: Running, app: str) -> None:
-    await service.state["accounts"].create_first_admin("carol", None, newcomer=True)
+    await service.state["accounts"].create("carol", None, first_admin=True, newcomer=True)
     assert await check(service, await the_old_cookie(app, "carol")) == 401
 
 

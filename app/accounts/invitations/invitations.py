@@ -121,26 +121,11 @@ class Invitations:
 
     async def list(self) -> tuple[Invitation, ...]:
         """The valid invitations, next to expire first; at most MAX_LISTED_INVITATIONS."""
-        living = await self._store.idempotent(
-            "ZRANGEBYSCORE",
-            keys.INVITATIONS,
-            f"({self._clock()!r}",
-            "+inf",
-            "WITHSCORES",
-            "LIMIT",
-            0,
-            MAX_LISTED_INVITATIONS,
-        )
-        found = await asyncio.gather(*(self._invitation(one.decode(), float(expires)) for one, expires in living))
-        return tuple(filter(None, found))
+        return await self._valid("LIMIT", 0, MAX_LISTED_INVITATIONS)
 
     async def made_by(self, user_id: str) -> tuple[Invitation, ...]:
         """The valid invitations of one user, all of them."""
-        living = await self._store.idempotent(
-            "ZRANGEBYSCORE", keys.INVITATIONS, f"({self._clock()!r}", "+inf", "WITHSCORES"
-        )
-        found = await asyncio.gather(*(self._invitation(one.decode(), float(expires)) for one, expires in living))
-        return tuple(each for each in found if each is not None and each.by == user_id)
+        return tuple(each for each in await self._valid() if each.by == user_id)
 
     async def withdraw(self, invitation_id: str) -> bool:
         """Whether there was such an invitation."""
@@ -148,12 +133,17 @@ class Invitations:
         await self._store.idempotent("DEL", keys.invitation(invitation_id))
         return withdrawn
 
+    async def _valid(self, *limit: str | int) -> tuple[Invitation, ...]:
+        living = await self._store.idempotent(
+            "ZRANGEBYSCORE", keys.INVITATIONS, f"({self._clock()!r}", "+inf", "WITHSCORES", *limit
+        )
+        found = await asyncio.gather(*(self._invitation(one.decode(), float(expires)) for one, expires in living))
+        return tuple(filter(None, found))
+
     async def _expires(self, invitation_id: str) -> float | None:
         expires = await self._store.idempotent("ZSCORE", keys.INVITATIONS, invitation_id)
         return float(expires) if expires is not None and float(expires) > self._clock() else None
 
     async def _invitation(self, invitation_id: str, expires: float) -> Invitation | None:
         fields = await self._store.idempotent("HGETALL", keys.invitation(invitation_id))
-        if not fields:
-            return None
-        return Invitation.from_hash(invitation_id, expires, fields)
+        return Invitation.from_hash(invitation_id, expires, fields) if fields else None

@@ -35,9 +35,8 @@ async def create_first_admin(request: Request[AccountState]) -> Response:
     name = fields["username"]
     try:
         password_hash = await authentication.new_password(request, name, fields["password"])
-        user = await request.state["accounts"].create_first_admin(
-            name, password_hash, newcomer=request.state["settings"].legacy
-        )
+        legacy = request.state["settings"].legacy
+        user = await request.state["accounts"].create(name, password_hash, first_admin=True, newcomer=legacy)
     except AdminExists:
         raise NotFound from None
     except (BadName, WeakPassword) as wrong:

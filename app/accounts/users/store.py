@@ -129,31 +129,16 @@ class AccountStore(BaseStore):
         password_hash: str | None,
         *,
         is_admin: bool = False,
+        first_admin: bool = False,
         invitation: str | None = None,
         newcomer: bool = False,
     ) -> User:
         """Makes a user; an `invitation` (its secret) is used up in the same step. Raises BadName, BadInvitation,
-        NameTaken.
+        NameTaken, and AdminExists for a second `first_admin`.
         """
-        return await self._create(name, password_hash, is_admin=is_admin, invitation=invitation, newcomer=newcomer)
-
-    async def create_first_admin(self, name: str, password_hash: str | None, *, newcomer: bool = False) -> User:
-        """Raises BadName, AdminExists, NameTaken."""
-        return await self._create(name, password_hash, is_admin=True, first=True, newcomer=newcomer)
-
-    async def _create(
-        self,
-        name: str,
-        password_hash: str | None,
-        *,
-        is_admin: bool,
-        first: bool = False,
-        invitation: str | None = None,
-        newcomer: bool,
-    ) -> User:
         name, now = normal(name), self._clock()
         invited_as = await find_invitation(self._store, invitation)
-        is_admin = is_admin or invited_as.is_admin
+        is_admin = is_admin or first_admin or invited_as.is_admin
         user = User(
             secrets.token_hex(16), name, is_admin, False, None, now, password_hash is not None,
             email=invited_as.email, groups=invited_as.groups,
@@ -165,7 +150,7 @@ class AccountStore(BaseStore):
             keys.SETUP_NONCE, keys.INVITATIONS, keys.ACCOUNT_GROUPS, *map(keys.group, user.groups),
         )  # fmt: skip
         outcome = await CREATE.run(
-            self._store, touched, user.id, compare_key(name), int(is_admin), int(first), invited_as.id, repr(now),
+            self._store, touched, user.id, compare_key(name), int(is_admin), int(first_admin), invited_as.id, repr(now),
             ",".join(user.groups), *fields,
         )  # fmt: skip
         match outcome:

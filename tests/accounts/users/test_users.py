@@ -79,20 +79,20 @@ async def test_there_is_one_first_administrator(accounts: AccountStore, store: S
     assert not await accounts.has_admin()
     elsewhere = AccountStore(store)
     winners, losers = await outcomes(
-        [place.create_first_admin(name, "a hash") for name in ("a", "b", "c") for place in (accounts, elsewhere)]
+        [place.create(name, "a hash", first_admin=True) for name in ("a", "b", "c") for place in (accounts, elsewhere)]
     )
     assert len(winners) == 1
     assert winners[0].is_admin
     assert [type(loser) for loser in losers] == [AdminExists] * 5
     assert await accounts.has_admin()
     with pytest.raises(AdminExists):
-        await accounts.create_first_admin(winners[0].name, "a hash")
+        await accounts.create(winners[0].name, "a hash", first_admin=True)
 
 
 async def test_the_first_administrator_cannot_take_over_a_user(accounts: AccountStore) -> None:
     await accounts.create("alice", "hers")
     with pytest.raises(NameTaken):
-        await accounts.create_first_admin("Alice", "mine")
+        await accounts.create("Alice", "mine", first_admin=True)
     assert not await accounts.has_admin()
 
 
@@ -104,7 +104,7 @@ async def test_setup_nonce_is_stable_until_there_is_an_administrator(
     assert len(nonces[0]) == 32
     await accounts.create("alice", None)
     assert await accounts.setup_nonce() == nonces[0]
-    await accounts.create_first_admin("admin", "a hash")
+    await accounts.create("admin", "a hash", first_admin=True)
     with pytest.raises(AdminExists):
         await accounts.setup_nonce()
     with server.client as client:
@@ -166,7 +166,7 @@ async def test_a_rehash_never_brings_an_old_password_back(accounts: AccountStore
 
 
 async def test_last_administrator_keeps_the_role(accounts: AccountStore) -> None:
-    alice = await accounts.create_first_admin("alice", "a hash")
+    alice = await accounts.create("alice", "a hash", first_admin=True)
     await accounts.create("bob", "a hash")
     with pytest.raises(LastAdmin):
         await accounts.set_admin(alice.id, False)
@@ -179,7 +179,7 @@ async def test_last_administrator_keeps_the_role(accounts: AccountStore) -> None
 
 
 async def test_a_disabled_administrator_does_not_count_as_the_other_one(accounts: AccountStore) -> None:
-    alice = await accounts.create_first_admin("alice", "a hash")
+    alice = await accounts.create("alice", "a hash", first_admin=True)
     bob = await accounts.create("bob", "a hash", is_admin=True)
     await accounts.set_disabled(bob.id, True)
     with pytest.raises(LastAdmin):
@@ -192,7 +192,7 @@ async def test_a_disabled_administrator_does_not_count_as_the_other_one(accounts
 
 
 async def test_disabled_administrator_counts_once_enabled(accounts: AccountStore) -> None:
-    alice = await accounts.create_first_admin("alice", "a hash")
+    alice = await accounts.create("alice", "a hash", first_admin=True)
     bob = await accounts.create("bob", "a hash")
     await accounts.set_disabled(bob.id, True)
     await accounts.set_admin(bob.id, True)
@@ -203,7 +203,7 @@ async def test_disabled_administrator_counts_once_enabled(accounts: AccountStore
 
 
 async def test_concurrent_removals_leave_one_administrator(accounts: AccountStore, store: Store) -> None:
-    alice = await accounts.create_first_admin("alice", "a hash")
+    alice = await accounts.create("alice", "a hash", first_admin=True)
     bob = await accounts.create("bob", "a hash", is_admin=True)
     results = await asyncio.gather(
         accounts.set_admin(alice.id, False),
