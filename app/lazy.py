@@ -4,7 +4,9 @@ An idle worker holds what every request needs. What a feature needs that may nev
 Schema, imports of other counters) costs no memory, and no time of the start, until then.
 """
 
+import asyncio
 import importlib
+import sys
 from typing import Any
 
 
@@ -25,3 +27,9 @@ class LazyModule:
     def __getattr__(self, attribute: str) -> Any:
         value = self.__dict__[attribute] = getattr(importlib.import_module(self._name), attribute)
         return value
+
+
+async def imported(name: str) -> None:
+    """Imports the module in a thread: in the event loop, an import of a large library holds up every request."""
+    if name not in sys.modules:
+        await asyncio.to_thread(importlib.import_module, name)

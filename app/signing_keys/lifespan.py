@@ -8,6 +8,7 @@ from typing import TypedDict
 
 import structlog
 
+from app.lazy import imported
 from app.server.background import background
 from app.sessions.signing import signing_keys
 from app.signing_keys.signing_keys import MAINTENANCE_INTERVAL, SigningKeys
@@ -40,6 +41,8 @@ async def open_signing_keys(web: WebState, clock: Callable[[], float] = time.tim
 
 
 async def _maintain(found: SigningKeys, *, makes_keys: bool) -> None:
+    if makes_keys:
+        await imported("joserfc.jws")
     while True:
         try:
             await found.maintain()

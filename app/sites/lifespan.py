@@ -61,15 +61,16 @@ async def open_sites(web: WebState, metrics: Metrics, clock: Callable[[], float]
         site_store = SiteStore(store, settings.site_reached)
         senders = HitSenders(store, barrier, max_queued=settings.max_queued_hits, reached=settings.site_reached)
         salts = Salts(site_store)
-        counter = HitCounter(senders, salts, UserAgents(), countries, frozenset(settings.referrer_spam), clock)
+        agents = UserAgents()
+        counter = HitCounter(senders, salts, agents, countries, frozenset(settings.referrer_spam), clock)
         postponed = PostponedHits(counter, clock)
         stats = SiteStats(StatsStore(store), clock)
         live = LiveSites(stats, site_store)
         web["streams"].counts.append(lambda: live.watchers)
         metrics.add(*_readings(senders, postponed))
-        async with background(
-            web["lifecycle"], senders.run(), postponed.run(), salts.rewrite_files(), _count_pending(site_store)
-        ):
+        pending, patterns = _count_pending(site_store), _load(agents, site_store)
+        work = (senders.run(), postponed.run(), salts.rewrite_files(), pending, patterns)
+        async with background(web["lifecycle"], *work):
             try:
                 yield Sites(
                     known_sites=known,
@@ -87,6 +88,16 @@ async def open_sites(web: WebState, metrics: Metrics, clock: Callable[[], float]
                 )
             finally:
                 await senders.flush(FLUSH_TIMEOUT)
+
+
+async def _load(agents: UserAgents, store: SiteStore) -> None:
+    """Loads the patterns as soon as there is a site: with its first hit, every request would wait for them."""
+    while True:
+        with suppress(StoreUnavailable, ResponseError):
+            if await store.all_sites("", 1):
+                await asyncio.to_thread(agents.load)
+                return
+        await asyncio.sleep(PENDING_INTERVAL)
 
 
 async def _count_pending(store: SiteStore) -> None:

@@ -60,6 +60,11 @@ class UserAgents:
         browsers, systems, _ = loaders.load_builtins()  # devices, which are not asked for, would take 13 MB
         return ua_parser.Parser(regex.Resolver((browsers, systems, [])))
 
+    def load(self) -> None:
+        """Loads the patterns. Takes half a second: run it in a thread."""
+        self._crawlers.is_crawler("")
+        self._parser.parse_os("")
+
     def __len__(self) -> int:
         return len(self._cached)
 

@@ -18,6 +18,7 @@ from app.accounts.second_factors.passkeys import (
 )
 from app.accounts.second_factors.store import TooManyPasskeys
 from app.accounts.second_factors.totp import new_totp_secret, provisioning_uri, qr_code, step_of
+from app.lazy import imported
 from app.web.body import form_fields
 from app.web.errors import Conflict
 from app.web.i18n import N_
@@ -37,6 +38,7 @@ async def show_passkey(request: Request[AccountState], user: User) -> Response:
 async def add_passkey(request: Request[AccountState], user: User) -> Response:
     """`POST /account/passkeys/new` with `name` and `credential` (the browser's response as JSON)."""
     factors, party = request.state["second_factors"], relying_party(request)
+    await imported("webauthn")
     name = passkey_name((await form_fields(request, "name"))["name"])
     try:
         response = parsed(await credential_of(request))
@@ -77,6 +79,7 @@ async def add_totp(request: Request[AccountState], user: User) -> Response:
 async def _passkey_page(
     request: Request[S], user: User, *, error: str | None = None, typed: str | None = None
 ) -> Response:
+    await imported("webauthn")
     factors, party = request.state["second_factors"], relying_party(request)
     challenge = await factors.new_challenge(_purpose(user))
     return await page(

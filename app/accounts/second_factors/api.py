@@ -17,6 +17,7 @@ from app.accounts.models import User
 from app.accounts.second_factors.checking import SIGN_IN, relying_party
 from app.accounts.second_factors.passkeys import sign_in_options
 from app.accounts.sign_in import authentication
+from app.lazy import imported
 from app.web.body import Body, json_body
 from app.web.errors import NotFound, WrongPasskey
 from app.web.openapi import ApiRoute, Operation, ResponseModel
@@ -47,6 +48,7 @@ class SecondFactorsModel(ResponseModel):
 
 async def passkey_options(request: Request[AccountState]) -> Response:
     raise_if_limited(await request.state["limits"].challenge(address_of(request)))
+    await imported("webauthn")
     challenge = await request.state["second_factors"].new_challenge(SIGN_IN)
     return json_response(orjson.loads(sign_in_options(relying_party(request), challenge)))
 

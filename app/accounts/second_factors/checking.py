@@ -22,6 +22,7 @@ from app.accounts.second_factors.recovery_codes import code_digest
 from app.accounts.second_factors.store import Cloned
 from app.accounts.second_factors.totp import step_of
 from app.audit.log import Event
+from app.lazy import imported
 from app.web.body import form_of
 from app.web.errors import BadRequest, WrongCode
 
@@ -84,6 +85,7 @@ async def _use_totp(request: Request[S], user: User, code: str) -> bool:
 
 async def verified_passkey(request: Request[S], credential: str) -> tuple[User | None, Passkey | None]:
     """The user and the passkey of a browser's response; None for one that is refused."""
+    await imported("webauthn")
     user: User | None = None
     detail = "passkey"
     try:
