@@ -1,5 +1,6 @@
 """`python -m app check-config`: checks the settings of both sources and starts nothing."""
 
+import os
 import sys
 
 from app.accounts.users.profile_store import UserStore
@@ -8,7 +9,7 @@ from app.cli.own_namespace import NOT_READ, asked, own_values
 from app.config_service.models import OWN
 from app.gateway.rule_config import read_rules, unreachable_rules
 from app.main import SETTINGS_CHECKS
-from app.settings import Settings, SettingsError
+from app.settings import CONFIG_VARIABLE, Settings, SettingsError
 from app.settings.live import LiveSettings
 from app.store.client import Store
 
@@ -33,7 +34,8 @@ def run(invocation: Invocation) -> int:
         print(f"tallygate: {line}, unless a provider names it")
     if values is None:
         print(f"tallygate: {NOT_READ}", file=sys.stderr)
-    print("tallygate: the settings are good")
+    file = invocation.config or os.environ.get(CONFIG_VARIABLE)
+    print(f"tallygate: the settings are good{f' ({file})' if file else '; no TOML file was named (--config FILE)'}")
     return 0
 
 

@@ -1,0 +1,1 @@
+"""The configuration service: namespaces of JSON values for other services, and for Tallygate itself."""

@@ -1,0 +1,1 @@
+"""The home page's counter, and the exact batches with which sites count, too."""

@@ -1,0 +1,1 @@
+"""Events that features raise, for webhooks and hook modules."""

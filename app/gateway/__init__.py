@@ -1,0 +1,1 @@
+"""Forward-auth: reverse proxies ask whether a request to a protected site may pass."""

@@ -1,7 +1,7 @@
 """The identity of a user as the application behind the proxy sees it: header values and JWT claims. Pure."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,26 +81,6 @@ def fitting(groups: Sequence[str], room: int) -> list[str]:
             break
         kept.append(group)
     return kept
-
-
-def is_program(headers: Mapping[bytes, bytes]) -> bool:
-    """Whether the client is not a browser. Browsers open a dialog for a Basic challenge."""
-    return (
-        b"sec-fetch-mode" not in headers
-        and b"x-requested-with" not in headers
-        and not headers.get(b"user-agent", b"").startswith(b"Mozilla/")
-    )
-
-
-def is_navigation(method: str, headers: Mapping[bytes, bytes]) -> bool:
-    """Whether a browser loads a page with this request: then a redirect leads to the sign-in page."""
-    return (
-        method == "GET"
-        and b"text/html" in headers.get(b"accept", b"").lower()
-        and headers.get(b"sec-fetch-mode", b"navigate") == b"navigate"
-        and b"upgrade" not in headers
-        and b"x-requested-with" not in headers
-    )
 
 
 def _escape(match: "re.Match[bytes]") -> bytes:

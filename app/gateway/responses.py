@@ -1,12 +1,12 @@
 """Responses that refuse a request or redirect its browser to the sign-in."""
 
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
 import orjson
 from starlette.types import Scope
 
-from app.gateway.identity import is_navigation, is_program
 from app.gateway.original_request import OriginalRequest
 from app.gateway.rules import Effect
 from app.server.security_headers import with_security
@@ -44,6 +44,26 @@ class NotAllowed(Problem):
 class BadAddress(Problem):
     status = 400
     title = N_("Bad request")
+
+
+def is_program(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether the client is not a browser. Browsers open a dialog for a Basic challenge."""
+    return (
+        b"sec-fetch-mode" not in headers
+        and b"x-requested-with" not in headers
+        and not headers.get(b"user-agent", b"").startswith(b"Mozilla/")
+    )
+
+
+def is_navigation(method: str, headers: Mapping[bytes, bytes]) -> bool:
+    """Whether a browser loads a page with this request: then a redirect leads to the sign-in page."""
+    return (
+        method == "GET"
+        and b"text/html" in headers.get(b"accept", b"").lower()
+        and headers.get(b"sec-fetch-mode", b"navigate") == b"navigate"
+        and b"upgrade" not in headers
+        and b"x-requested-with" not in headers
+    )
 
 
 def start_url(original: OriginalRequest, within: int | None) -> str:

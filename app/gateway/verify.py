@@ -7,7 +7,6 @@ import structlog
 from starlette.types import Scope
 
 from app.gateway.callers import BadCredentials
-from app.gateway.identity import is_navigation
 from app.gateway.lifespan import GatewayState
 from app.gateway.original_request import (
     BadOriginalRequest,
@@ -18,7 +17,7 @@ from app.gateway.original_request import (
     split_authority,
 )
 from app.gateway.readings import BadPath
-from app.gateway.responses import BadAddress, NotSignedIn, challenge, problem, refused
+from app.gateway.responses import BadAddress, NotSignedIn, challenge, is_navigation, problem, refused
 from app.gateway.rules import Effect
 from app.gateway.service import Gateway, RequestKey
 from app.store.client import StoreUnavailable

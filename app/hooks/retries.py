@@ -1,4 +1,4 @@
-"""The delay before the next attempt of a delivery. Pure."""
+"""The delay before the next attempt of a delivery: setting `webhook_retries`, and what the receiver asks. Pure."""
 
 from collections.abc import Sequence
 from email.utils import parsedate_to_datetime

@@ -1,0 +1,1 @@
+"""E-mail: a queue in Redis, sent by SMTP."""

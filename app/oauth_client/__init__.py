@@ -1,0 +1,1 @@
+"""Signing in here with accounts elsewhere: OpenID Connect, GitHub, WeChat and others."""

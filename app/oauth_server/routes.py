@@ -6,12 +6,13 @@ from app.oauth_server import (
     authorize,
     clients_api,
     device,
+    discovery,
     grants,
     introspection,
     logout,
     par,
     registration,
-    resources,
+    revocation,
     token_endpoint,
     userinfo,
 )
@@ -21,7 +22,8 @@ routes: list[BaseRoute] = [
     # for programs: /oauth2/userinfo, /oauth2/introspect, /oauth2/revoke, /oauth2/jwks.json, /.well-known/...
     *userinfo.routes,
     *introspection.routes,
-    *resources.routes,
+    *discovery.routes,
+    *revocation.routes,
     # /oauth2/token
     *token_endpoint.routes,
     # /oauth2/par, /oauth2/device_authorization and its page /device, /oauth2/register

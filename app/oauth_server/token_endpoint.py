@@ -5,13 +5,13 @@ from starlette.responses import Response
 
 from app.accounts.models import User
 from app.accounts.secret import digest
+from app.oauth_server.discovery import DEVICE_GRANT
 from app.oauth_server.endpoint import authorization_of, form_parameters, oauth_endpoint, open_routes
 from app.oauth_server.errors import OAuthError
 from app.oauth_server.lifespan import OAuthServerState, Provider
 from app.oauth_server.models import Client, Family
 from app.oauth_server.parameters import Parameters, refuse_resource, required
 from app.oauth_server.pkce import verifies
-from app.oauth_server.resources import DEVICE_GRANT
 from app.oauth_server.scopes import split
 from app.oauth_server.tokens import CODE, REFRESH
 from app.web.responses import json_response

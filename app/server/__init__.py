@@ -1,0 +1,1 @@
+"""The HTTP server: uvicorn with changes, signals, background work."""

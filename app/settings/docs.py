@@ -1,17 +1,23 @@
 """docs/settings.md, made from the settings themselves: `python -m app settings`."""
 
+from inspect import get_annotations
 from typing import Any, get_args
 
 from pydantic import SecretStr
 
 from app.settings.fields import Settings
+from app.settings.hook_fields import HookSettings
 from app.settings.live import RUNTIME
+from app.settings.mail_fields import MailSettings
+from app.settings.page_fields import PageSettings
+from app.settings.runtime_fields import RuntimeSettings
+from app.settings.session_fields import SessionSettings
 from app.settings.sources import PREFIX
 
 HEAD = """\
 # Settings
 
-This page is made by `make docs` (`python -m app settings`) from `app/settings/fields.py`; a test compares them.
+This page is made by `make docs` (`python -m app settings`) from `app/settings/`; a test compares them.
 
 A value is taken from the first of these that has it:
 
@@ -28,10 +34,22 @@ An empty variable counts as unset, and what Kubernetes tells every pod about a S
 An unknown name, a value that does not fit, or an insecure default in production stops the start with one line that
 names the setting, and exit code 2. `python -m app check-config` only checks. `python -m app settings --now` prints what
 can be changed at run time, the present values and where they come from.
+"""
+TABLE = """
+## {title}
 
 | setting | default | what it is for |
 |---|---|---|
 """
+GROUPS = {
+    Settings: "The service",
+    SessionSettings: "Sessions",
+    MailSettings: "E-mail",
+    PageSettings: "Pages",
+    HookSettings: "Hooks and webhooks",
+    RuntimeSettings: "Announcement and rate limits",
+}
+"""The title of each class' settings."""
 
 TAIL = """\
 
@@ -52,12 +70,17 @@ Valkey 7.2 and newer and Redis 7.0 and newer work. Turn `appendonly` on: the cou
 
 def settings_manual() -> str:
     """The Markdown text of docs/settings.md."""
-    rows = [
+    tables = [TABLE.format(title=title) + "".join(map(_row, get_annotations(group))) for group, title in GROUPS.items()]
+    return HEAD + "".join(tables) + TAIL
+
+
+def _row(name: str) -> str:
+    field = Settings.model_fields[name]
+    run_time = " *At run time.*" if name in RUNTIME else ""
+    return (
         f"| `{name}`<br>`{PREFIX}{name.upper()}` | {_default(field.default)} | {field.description}{_choices(field)}"
-        f"{' *At run time.*' if name in RUNTIME else ''} |\n"
-        for name, field in Settings.model_fields.items()
-    ]
-    return HEAD + "".join(rows) + TAIL
+        f"{run_time} |\n"
+    )
 
 
 def _default(value: Any) -> str:

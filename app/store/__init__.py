@@ -1,0 +1,1 @@
+"""Redis: commands, scripts, caches, keys, rate limits, the embedded Valkey."""

@@ -1,0 +1,1 @@
+"""What all pages and APIs share: middleware, errors, languages, templates, routing."""

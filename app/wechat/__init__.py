@@ -1,0 +1,1 @@
+"""WeChat accounts that services share: access tokens, an API proxy, callbacks."""

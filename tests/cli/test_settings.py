@@ -133,7 +133,7 @@ def test_a_percent_sign_in_a_description_does_not_break_the_help(monkeypatch: py
 
 def test_check_config_succeeds_without_starting(bare: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check-config", "--port", "9000", "--redis-url", "redis://redis.internal:6379/0"]) == 0
-    assert capsys.readouterr().out == "tallygate: the settings are good\n"
+    assert capsys.readouterr().out == "tallygate: the settings are good; no TOML file was named (--config FILE)\n"
     assert list(bare.iterdir()) == []
 
 
@@ -251,7 +251,7 @@ def test_settings_and_check_config_read_the_own_namespace(
     assert main(["check-config"]) == 0
     told = capsys.readouterr().out
     assert "namespace tallygate: registration: is locked" in told
-    assert told.endswith("the settings are good\n")
+    assert "the settings are good" in told
     assert main(["settings", "--now"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert 'registration = "open"  # file, environment or command line' in lines

@@ -1,4 +1,4 @@
-"""Keys of accounts in Redis: second factors, known origins, e-mail links.
+"""Keys of accounts in Redis: second factors, known origins, e-mail links. Those of users and tokens are in __init__.py.
 
 | key | type | holds | lifetime |
 |---|---|---|---|

@@ -1,4 +1,4 @@
-"""Revocation (RFC 7009), discovery and keys."""
+"""Discovery: the metadata of the provider (OpenID Connect Discovery 1.0, RFC 8414) and its public keys."""
 
 from typing import Any
 
@@ -7,34 +7,14 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from app.oauth_server.client_auth import ASSERTION_ALGORITHMS
-from app.oauth_server.endpoint import authorization_of, form_parameters, issuer_of, oauth_endpoint, open_routes
+from app.oauth_server.endpoint import issuer_of, oauth_endpoint, open_routes
 from app.oauth_server.lifespan import OAuthServerState
-from app.oauth_server.parameters import required
 from app.oauth_server.scopes import CLAIMS, SCOPES
 from app.web.responses import json_response
 
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 AUTHENTICATIONS = ["client_secret_basic", "client_secret_post", "private_key_jwt", "none"]
 CACHED = "public, max-age=300"
-
-
-@oauth_endpoint
-async def revoke(request: Request[OAuthServerState]) -> Response:
-    """`POST /oauth2/revoke`: 200 also for a token that is not good, or another client's, which stays as it is.
-
-    Every refresh token of a sign-in ends all of it, also one that was used: the answer with the next may be lost.
-    """
-    provider = request.state["oauth_server"]
-    parameters = await form_parameters(request)
-    client = await provider.authentication.client(authorization_of(request), parameters)
-    text = required(parameters, "token")
-    family = await provider.issuing.refreshed_by(text)
-    live = await provider.issuing.validate(text) if family is None else None
-    if family is not None and family.client == client.id:
-        await provider.store.end(family)
-    elif live is not None and live.client.id == client.id:
-        await provider.store.revoke_access(live.family)
-    return Response(b"", 200, {"Cache-Control": "no-store"})
 
 
 @oauth_endpoint
@@ -97,7 +77,6 @@ def _public(document: Any) -> Response:
 
 
 routes: list[BaseRoute] = [
-    *open_routes("/oauth2/revoke", revoke, "POST"),
     *open_routes("/oauth2/jwks.json", jwks, "GET"),
     *open_routes("/.well-known/jwks.json", jwks, "GET"),
     *open_routes("/.well-known/openid-configuration", discovery, "GET"),
