@@ -31,7 +31,7 @@ RECOVERY_PERIOD = 2.0
 """Seconds without numbers after Redis restarted or failed over: while other workers resend lost batches, a number could
 repeat one that was given before."""
 SMALL_BATCH = 16
-"""Hits that are worth a command of their own; fewer wait for company, up to the sender's `spacing`."""
+"""Hits that are sent at once; fewer wait for more hits, up to the sender's `spacing`."""
 SMALL_BATCHES, SMALL_BATCHES_PER_SECOND = 20, 2
 """Small batches that leave at once: so many in a row, then so many a second."""
 

@@ -1,7 +1,7 @@
-"""The exact counter: every visit once, and to every visitor a number of its own.
+"""The exact counter: counts every visit once, and gives every visit its own number.
 
-All hits of a tick become one batch, which is applied exactly once (exactly_once.py). The visitors of a batch that
-brought a counter to T share out the numbers up to T.
+All hits of a tick become one batch, which is applied exactly once (exactly_once.py). A batch of n hits that brings a
+counter to T gives them the numbers T-n+1 to T.
 """
 
 import asyncio

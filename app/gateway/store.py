@@ -49,7 +49,7 @@ class GatewayStore:
         return None if handoff is None or self._clock() - handoff.created > HANDOFF_LIFETIME else handoff
 
     async def issue(self, handoff: Handoff, state: str, user: str, session: str) -> str:
-        """Stores the answer to a handoff. Returns the code for it, good once."""
+        """Stores the response to a handoff. Returns its code, for single use."""
         code = secrets.token_urlsafe(24)
         fields = (*handoff.to_hash(), "state", state, "user", user, "session", session, "issued", repr(self._clock()))
         await PUT.run(self._store, [keys.gateway_code(digest(code))], CODE_LIFETIME, *fields)

@@ -1,4 +1,4 @@
-"""The transport of outgoing requests: direct, to checked addresses, or through the owner's proxy."""
+"""The transport of outgoing requests: direct, to checked addresses, or through the operator's proxy."""
 
 import ssl
 from collections.abc import AsyncIterator, Iterator

@@ -1,4 +1,4 @@
-"""Connects to an upstream: direct, to checked addresses, or through the owner's HTTP proxy."""
+"""Connects to an upstream: direct, to checked addresses, or through the operator's HTTP proxy."""
 
 import asyncio
 import base64

@@ -1,4 +1,4 @@
-"""The provider's side of a session: identity and tokens, encrypted, for as long as the session lasts."""
+"""Sessions at providers: identity and tokens, encrypted, kept as long as the session here."""
 
 import asyncio
 from collections.abc import Callable

@@ -42,7 +42,7 @@ class Refresher:
         timeout: float,
     ) -> None:
         self._providers = providers
-        self._memory = provider_sessions
+        self._provider_sessions = provider_sessions
         self._store = store
         self._audit = Audit(store)
         self._clock = clock
@@ -60,7 +60,7 @@ class Refresher:
         return replace(session, recheck_at=self._clock() + RETRY_INTERVAL)
 
     async def _recheck(self, session: Session) -> Session | None:
-        provider_session = await self._memory.provider_session(session)
+        provider_session = await self._provider_sessions.provider_session(session)
         if provider_session is None:  # another worker learned that it has to end
             return None
         if self._clock() < provider_session.tokens.recheck_at:  # another worker refreshed it meanwhile
@@ -70,7 +70,7 @@ class Refresher:
         except Revoked as revoked:
             await self._over(session, revoked.why)
             return None
-        await self._memory.renew(session, replace(provider_session, tokens=tokens))
+        await self._provider_sessions.renew(session, replace(provider_session, tokens=tokens))
         return _confirmed(session, tokens)
 
     async def _asked(self, name: str, provider_session: ProviderSession) -> Tokens:
@@ -111,7 +111,7 @@ class Refresher:
 
     async def _over(self, session: Session, why: str) -> None:
         """Deletes the tokens at once: workers that wait for the lock must not use them again."""
-        await self._memory.forget(session)
+        await self._provider_sessions.forget(session)
         structlog.get_logger("app").info("a provider has ended a session", provider=session.auth_method, why=why)
         await self._audit.record(Event.SESSION_ENDED, user=session.user, detail=session.auth_method)
 

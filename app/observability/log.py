@@ -61,7 +61,7 @@ class LogFile:
         return True
 
     def reopen(self) -> None:
-        """Goes on in a new file under the old name. Raises SettingsError, and keeps the old file, if there is none."""
+        """Opens the file anew. Raises SettingsError, and keeps the old file, if that fails."""
         if self._path is not None and self._file is not None:
             old, self._file = self._file, _opened(self._path)
             old.close()
@@ -132,7 +132,7 @@ class AccessLog:
             self._file.write("\n".join(lines) + "\n")
 
     def _now(self) -> str:
-        """The time, made anew once a millisecond: several requests share it."""
+        """The time, formatted once a millisecond: several requests share it."""
         now = int(time.time() * 1000)
         if now != self._millisecond:
             self._millisecond = now

@@ -125,7 +125,7 @@ class Metrics(Collector):
                 row[self._reading_base + index] = 0
 
     def _clear_killed(self) -> None:
-        """Clears the gauges of workers that were killed: nobody holds the locks of their rows."""
+        """Clears the gauges of killed workers: no process holds the locks of their rows."""
         if self._lock is None:
             return
         fcntl.lockf(self._lock, fcntl.LOCK_EX, 1, ROWS)

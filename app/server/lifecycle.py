@@ -114,7 +114,7 @@ class Lifecycle:
 
 @contextmanager
 def _ends_with_parent(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
-    """Stops a worker, as SIGTERM does, when its parent is killed: it would go on serving and hold the port."""
+    """Stops a worker, as SIGTERM does, when its parent is killed: it would keep serving and hold the port."""
     parent = multiprocessing.parent_process()
     if parent is None:
         yield

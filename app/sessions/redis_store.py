@@ -122,7 +122,7 @@ class RedisSessions(SessionStore):
         return self._signer.sign(secret).decode()
 
     async def _point(self, session: Session) -> None:
-        """Has the root lead to this session, for as long as it may live."""
+        """Points the root to this session, until the absolute timeout."""
         name = keys.session_current(session.root)
         await self._store.idempotent("HSET", name, "k", session.key)
         await self._store.idempotent("EXPIREAT", name, int(session.created) + self._lifetime)
@@ -154,14 +154,14 @@ class RedisSessions(SessionStore):
         await asyncio.gather(self._end(session.key, session.user), *origin)
 
     async def _end(self, key: str, user: str) -> None:
-        """Removes the session from the index last, so that a living session is always in there."""
+        """Removes the session from the index last, so that a valid session is always in there."""
         name = keys.session(key)
         await self._store.idempotent("DEL", name)
         self._cache.forget(name)
         await self._store.idempotent("ZREM", keys.sessions_of(user), key)
 
     async def of_user(self, user: str) -> list[Session]:
-        """Read in parts: other requests go on in between."""
+        """Reads in parts, so that other requests run in between."""
         members = await self._store.idempotent("ZRANGE", keys.sessions_of(user), 0, -1)
         parts = (members[start : start + BATCH_SIZE] for start in range(0, len(members), BATCH_SIZE))
         return [session for part in parts for session in await self._read(part)]
@@ -175,7 +175,7 @@ class RedisSessions(SessionStore):
         return SessionPage(await self._read(members), total)
 
     async def _read(self, members: Sequence[bytes]) -> list[Session]:
-        """The living sessions of these members of an index."""
+        """The valid sessions of these members of an index."""
         known = [member.decode() for member in members]
         replies = await asyncio.gather(*(self._store.idempotent("HGETALL", keys.session(key)) for key in known))
         found = [self._alive(parse_session(key, reply)) for key, reply in zip(known, replies, strict=True) if reply]

@@ -87,7 +87,7 @@ class Sessions:
         return context.session
 
     async def _load(self, scope: Scope, header: bytes) -> Session | None:
-        """The living session of a raw Cookie header. After `recheck_at` the identity provider must confirm it first."""
+        """The valid session of a raw Cookie header. After `recheck_at` the identity provider must confirm it first."""
         cookie = self._cookie.read(scope, header)
         return await self._confirmed(await self._store.load(cookie)) if cookie else None
 
@@ -97,12 +97,12 @@ class Sessions:
         return await self._rechecking.join(found.key, lambda: self._rechecked(found))
 
     async def _rechecked(self, session: Session) -> Session | None:
-        vouched = replace(session, recheck_at=math.inf) if self._recheck is None else await self._recheck(session)
-        if vouched is None:
+        rechecked = replace(session, recheck_at=math.inf) if self._recheck is None else await self._recheck(session)
+        if rechecked is None:
             await self.end_these([session])
         else:
-            await self._store.save_recheck(vouched)
-        return vouched
+            await self._store.save_recheck(rechecked)
+        return rechecked
 
     def cached(self, scope: Scope, header: bytes) -> Session | None:
         """The cached session of a raw Cookie header, not to be changed; None where `open` has something to do."""
@@ -127,11 +127,11 @@ class Sessions:
         return None if due else session
 
     async def by_root(self, root: str) -> Session | None:
-        """The living session of a root, for what depends on it: counts as a use of the session."""
+        """The valid session of a root, for what depends on it: counts as a use of the session."""
         return await self._used(await self._confirmed(await self._store.by_root(root)))
 
     async def by_cookie(self, scope: Scope, header: bytes) -> Session | None:
-        """The living session of a raw Cookie header; unlike `open`, it leaves the response alone."""
+        """The valid session of a raw Cookie header; unlike `open`, it leaves the response alone."""
         found = await self._used(await self._load(scope, header))
         if found is not None:
             self._know(scope, header, found.key)
@@ -173,7 +173,7 @@ class Sessions:
         """Signs the visitor in with a new session and ends the present one (session fixation: ASVS 5.0, 7.2.4).
 
         `auth_time` is when the user authenticated: now if None, 0 if unknown. The data of a session of the same user
-        moves to the new one, and what depends on it goes on. A `brief` session ends with the browser; None: as the
+        moves to the new one, and what depends on it stays valid. A `brief` session ends with the browser; None: as the
         present one of the same user.
         """
         before = await self.open(scope)
@@ -184,7 +184,7 @@ class Sessions:
         return await self._start(scope, scope[SESSION_CONTEXT], started, before)
 
     async def authenticated_again(self, scope: Scope, amr: Iterable[str]) -> Session:
-        """The session goes on under a new id (ASVS 5.0, 7.2.4), and with what its identity provider says of it."""
+        """Gives the session a new id (ASVS 5.0, 7.2.4); what its identity provider says of it stays."""
         now = await self.open(scope)
         assert now is not None  # only a signed-in user authenticates again
         return await self.begin(scope, now.user, now.auth_method, now.recheck_at, amr=amr, groups=now.groups)

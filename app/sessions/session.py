@@ -21,7 +21,7 @@ class Session:
     `data` is the application's: JSON's types and those of Flask's sessions (tuple, bytes, UUID, datetime). Each name in
     it is stored on its own, so that concurrent changes of different names are both kept.
 
-    `root` is what depends on the session names it by: re-authentication gives a session a new key, and keeps its root.
+    `root` identifies the session to what depends on it: re-authentication changes the key, and keeps the root.
     After `recheck_at` the identity provider must confirm the session; `groups` are those that it names. `auth_time` is
     when the user last authenticated, 0 if unknown; `amr` is how (RFC 8176), such as `pwd`, `otp`, `mfa`. A `brief`
     session ends with the browser.
@@ -90,14 +90,14 @@ class SessionStore(ABC):
 
     @abstractmethod
     async def load(self, cookie: str) -> Session | None:
-        """The living session of a cookie value; None if there is none."""
+        """The valid session of a cookie value; None if there is none."""
 
     def cached(self, key: str) -> Session | None:
-        """The living session of a key if it is cached; None otherwise."""
+        """The valid session of a key if it is cached; None otherwise."""
         return None
 
     async def by_key(self, key: str) -> Session | None:
-        """The living session of a key; None if there is none."""
+        """The valid session of a key; None if there is none."""
         return None
 
     def pin(self, session: Session) -> tuple[Pin | None, float]:
@@ -105,11 +105,11 @@ class SessionStore(ABC):
         return None, 0.0
 
     def cached_by_root(self, root: str) -> Session | None:
-        """The living session of a root if it is cached; None otherwise."""
+        """The valid session of a root if it is cached; None otherwise."""
         return None
 
     async def by_root(self, root: str) -> Session | None:
-        """The living session of a root; None if there is none."""
+        """The valid session of a root; None if there is none."""
         return None
 
     @abstractmethod
@@ -128,7 +128,7 @@ class SessionStore(ABC):
         """Stores `recheck_at` and `groups`."""
 
     async def end(self, session: Session, *, goes_on: bool = False) -> None:  # noqa: B027  see the class
-        """`goes_on`: another session keeps its root, and its session at the identity provider."""
+        """With `goes_on` another session keeps the root, and the session at the identity provider."""
 
     async def of_user(self, user: str) -> list[Session]:
         return []

@@ -116,8 +116,8 @@ class Store:
         return await self._ask(command, _key(command, ""), self._loop.time() + self._timeout)
 
     def send(self, *command: Argument) -> asyncio.Future[Reply]:
-        """Sends a command at once, without a task of its own. Whoever waits for the reply tries again by `idempotent`
-        what fails. Raises StoreUnavailable where the node's connection is not up.
+        """Sends a command at once, without a task. The caller repeats a failed command by `idempotent`. Raises
+        StoreUnavailable where the node's connection is not up.
         """
         connection = self._ready(_key(command, ""))
         if connection is None:

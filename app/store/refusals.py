@@ -1,4 +1,4 @@
-"""Refusals by Redis that an operator has to mend: rights, passwords, writes."""
+"""Refusals by Redis that an operator has to resolve: rights, passwords, writes."""
 
 import time
 

@@ -10,7 +10,7 @@ from app.store.refusals import MAX_PAUSE
 from app.store.tasks import run_until_one_ends
 
 MAX_WAITING = 1000
-"""Messages that a slow subscriber may have waiting; beyond that it is told that some may be missing."""
+"""Messages that are queued for a slow subscriber; beyond that it gets None: some may be missing."""
 CHECK_INTERVAL = 1.0
 """Seconds between two looks at what is open and what is subscribed."""
 

@@ -33,7 +33,7 @@ Finish = Callable[[Any], FastResponse]
 
 
 class Deferred(tuple["asyncio.Future[Any]", Finish]):
-    """An answer that waits for a future, which several may share. It must hold no exception, and `finish` not raise."""
+    """A response that waits for a future, which several may share. Neither the future nor `finish` may raise."""
 
     __slots__ = ()
 
@@ -45,14 +45,14 @@ class FastEndpoint:
     """The longest body with which `try_fast` is asked: it stands in the scope as `BODY`."""
 
     def try_fast(self, scope: Scope) -> FastResponse | Deferred | None:
-        """The answer when it takes no asking, or the promise of one; None, with nothing done, when it is for `handle`.
+        """The response from memory, or a deferred one; None, with nothing done, if `handle` has to answer.
 
         Must not raise.
         """
         raise NotImplementedError
 
     async def handle(self, scope: Scope) -> FastResponse:
-        """The answer to any request."""
+        """The response to any request."""
         raise NotImplementedError
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

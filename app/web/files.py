@@ -1,4 +1,4 @@
-"""Files that programs look for at fixed paths, and the owner's logo."""
+"""Files that programs look for at fixed paths, and the operator's logo."""
 
 import asyncio
 from pathlib import Path

@@ -185,7 +185,7 @@ class Middleware:
 
 
 async def _in_one_line(send: Send, message: Message) -> None:
-    """Passes on the lifespan's messages; says why a start failed without a traceback where the operator can mend it."""
+    """Passes on the lifespan's messages; logs a failed start without a traceback where the operator can fix it."""
     error = sys.exc_info()[1]
     if message["type"] == "lifespan.startup.failed" and isinstance(error, (SettingsError, EmbeddedError)):
         message["message"] = f"tallygate: {error}"

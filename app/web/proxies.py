@@ -18,7 +18,7 @@ SCHEMES = {b"http": "http", b"https": "https", b"ws": "http", b"wss": "https"}
 FORWARDED_CLIENT = "tallygate.forwarded_client"
 """The scope key that is there when that proxy has also named the client's address."""
 LOOKUP_INTERVAL = 2.0
-"""Seconds between two look-ups of the names of proxies: a container that is made anew has a new address."""
+"""Seconds between two look-ups of the names of proxies: a recreated container has a new address."""
 MAX_FORWARDED_ADDRESSES = 32
 """Addresses of an X-Forwarded-For that are read, from the right."""
 MAX_ADDRESS_LENGTH = 64

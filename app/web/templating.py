@@ -85,7 +85,7 @@ class Pages:
         return self._environments[locale].get_template(name)
 
     def _owners(self, settings: Settings) -> dict[str, Any]:
-        """The owner's texts of every page."""
+        """The operator's texts, which every page has."""
         return {
             "announcement": "",
             "environment_label": settings.environment_label,

@@ -1,4 +1,4 @@
-"""Facts of a user beside the account, for the administration: last seen, ways in."""
+"""What the administration shows of a user beside the account: last use, ways to sign in."""
 
 import asyncio
 from collections.abc import Iterable

@@ -65,7 +65,7 @@ async def change_username(request: Request[AccountState], user: User) -> Respons
 
 @sign_in_required
 async def change_password(request: Request[AccountState], user: User) -> Response:
-    """`POST /account/password` with `current`, `new` and `end_others` (on): this session goes on under a new id."""
+    """`POST /account/password` with `current`, `new` and `end_others` (on): the session gets a new id."""
     fields = await form_fields(request, "current", "new", "end_others")
     state = request.state
     raise_if_limited(await state["limits"].password_change(user.id))

@@ -1,4 +1,4 @@
-"""The page "Confirm it's you" by itself, and the way over a provider and back to a form that waits."""
+"""The page "Confirm it's you" by itself, and re-authentication at a provider while a form waits."""
 
 from urllib.parse import quote
 
@@ -22,7 +22,7 @@ REASON = N_("What you want to do next needs a recent proof that it is you.")
 
 @enrolling_allowed
 async def show_confirmation(request: Request[AccountState], user: User) -> Response:
-    """`GET /confirm?next=`: asks for a proof, then goes on to `next`."""
+    """`GET /confirm?next=`: asks for a proof, then redirects to `next`."""
     target = safe_path(request.query_params.get("next"))
     if await request.state["sessions"].fresh(request.scope):
         return see_other(target)

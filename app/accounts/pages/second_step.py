@@ -1,4 +1,4 @@
-"""The second step of a sign-in with a password: a code. Nothing of a session exists before it."""
+"""The second step of a sign-in: a code. There is no session before it."""
 
 from urllib.parse import quote
 

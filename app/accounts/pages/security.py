@@ -107,7 +107,7 @@ async def ask_to_replace_codes(request: Request[AccountState], user: User) -> Re
 
 @fresh_sign_in_required
 async def replace_codes(request: Request[AccountState], user: User) -> Response:
-    """`POST /account/recovery-codes`: the page shows the new set once; the former one is void."""
+    """`POST /account/recovery-codes`: the page shows the new set once; the former one is invalid."""
     if not user.second_factors:
         raise Conflict(N_("Recovery codes stand in for a second factor. Set one up first."))
     return await with_new_codes(request, user)

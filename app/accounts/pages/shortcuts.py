@@ -1,4 +1,4 @@
-"""Addresses that people and password managers try, and where they lead."""
+"""Redirects from paths that people and password managers try."""
 
 from starlette.requests import Request
 from starlette.responses import Response

@@ -133,7 +133,7 @@ def _only_provider(request: Request[S]) -> SignInOption | None:
 
 
 async def _limited(request: Request[S], target: str, limited: TooMany, username: str = "") -> Response:
-    """The page with the time to wait, and the other ways in."""
+    """The page with the time to wait and the other ways to sign in."""
     return with_limit(request, limited, await sign_in_page(request, target, username=username, wait=limited.wait))
 
 

@@ -33,7 +33,7 @@ async def request_verification(request: Request[AccountState], user: User) -> Re
 
 
 async def show_verification(request: Request[AccountState]) -> Response:
-    """`GET /verify-email?token=`: asks, because programs that check mails follow links."""
+    """`GET /verify-email?token=`: a page with a button, because mail scanners follow links."""
     token = request.query_params.get("token", "")
     link = await _link(request, token)
     return await page(request, "accounts/verify_email.html", token=token, email=link.email, verified=False)

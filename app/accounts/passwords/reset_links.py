@@ -31,7 +31,7 @@ return 1
 
 class ResetLinks(LinkStore):
     async def create(self, user_id: str, password_hash: str | None, email: str = "") -> tuple[str, float]:
-        """Returns (the link's secret, when it expires). It is good for this password of the user only, and for this
+        """Returns (the link's secret, when it expires). The link is valid while the user has this password, and this
         `email` if it is sent there.
         """
         stamp = _stamp((password_hash or "").encode())

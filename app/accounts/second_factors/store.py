@@ -237,7 +237,7 @@ class SecondFactors:
         return outcome
 
     async def new_challenge(self, purpose: str) -> bytes:
-        """A random challenge; it is good for this purpose, once, for CHALLENGE_LIFETIME."""
+        """A random challenge for this purpose: valid once, for CHALLENGE_LIFETIME seconds."""
         challenge = secrets.token_bytes(32)
         key = own_keys.challenge(digest(challenge.hex()))
         await self._store.idempotent("SET", key, purpose, "EX", CHALLENGE_LIFETIME)

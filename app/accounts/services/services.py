@@ -167,7 +167,7 @@ class Services:
         return changed
 
     async def remove(self, service: Service) -> bool:
-        """Removes the service; its tokens are dead at once. Returns whether it existed."""
+        """Removes the service and revokes its tokens at once. Returns whether it existed."""
         key = keys.service(service.id)
         for token in await self.tokens.list(service.id):
             await self.tokens.revoke(service.id, token.id)

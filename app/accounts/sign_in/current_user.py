@@ -25,7 +25,7 @@ TOKEN_PATHS = ("/api/", "/events/config/")
 class CurrentUser:
     """Users are cached in each worker until Redis invalidates them, like their sessions.
 
-    A user who has to set up a second factor first counts as nobody, except for `enrolling`.
+    A user who has to set up a second factor first does not count as signed in, except for `enrolling`.
     """
 
     def __init__(self, live: LiveSettings, sessions: Sessions, users: TrackedHashes[User], tokens: ApiTokens) -> None:
@@ -65,11 +65,11 @@ class CurrentUser:
         return self._able(self._users.kept(keys.user(user_id)))
 
     def pin(self, user_id: str) -> Pin | None:
-        """What shows that a cached user changes."""
+        """Detects a change of a cached user."""
         return self._users.pin(keys.user(user_id))
 
     async def enrolling(self, scope: Scope) -> User | None:
-        """The user of the session who must set up a second factor first; None for all others."""
+        """The session's user, if that user must set up a second factor first; None otherwise."""
         session = await self._sessions.open(scope)
         user = await self._users.read(keys.user(session.user)) if session is not None else None
         return user if user is not None and not user.disabled and self.must_enroll(user) else None

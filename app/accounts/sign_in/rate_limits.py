@@ -89,7 +89,7 @@ class RateLimits:
         await self.limiter.reset(CONFIRMING, user_id)
 
     async def second_factor(self, user_id: str) -> int:
-        """10 codes an hour for a user, who has proved the password: codes are short."""
+        """10 codes an hour for a user after the right password: codes are short."""
         return await self.limiter.spend((SECOND_FACTOR, user_id))
 
     async def second_factor_passed(self, user_id: str) -> None:

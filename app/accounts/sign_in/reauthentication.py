@@ -1,7 +1,7 @@
-"""Re-authentication: a page "Confirm it's you" before a sensitive act. The values of the form go through afterwards.
+"""Re-authentication: a page "Confirm it's you" before a sensitive act.
 
-The page is the answer to the form itself: it holds the form's values and asks for a proof beside them, so the same
-request comes again with the proof. Only at a provider the form has to wait (waiting_forms.py).
+The page is the response to the form. It holds the form's values and asks for a proof, so the browser sends the same
+request again with the proof. While the user authenticates at a provider, the form waits in Redis (waiting_forms.py).
 """
 
 from collections.abc import Callable, Sequence

@@ -13,8 +13,8 @@ from app.store.client import Store
 class LegacyUsers:
     """For Sessions. Used cookies and ended users are stored in Redis, also with sessions in the cookie.
 
-    An account that somebody made while the former app's cookies are accepted may be another person's: none of them
-    names it. Raises StoreUnavailable.
+    An account made while the former app's cookies are accepted may be another person's: no such cookie signs in to
+    it. Raises StoreUnavailable.
     """
 
     def __init__(self, accounts: AccountStore, audit: Audit, store: Store) -> None:

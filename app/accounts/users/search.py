@@ -12,7 +12,7 @@ from app.web.errors import BadRequest
 
 MAX_QUERY_LENGTH = 64
 MAX_SEARCHED = 2000
-"""Users that one request looks at. The page goes on from there with the next one."""
+"""Users that one request looks at; the next request continues from there."""
 BATCH = 250
 FLAGS = {"": None, "true": True, "false": False}
 
@@ -81,7 +81,7 @@ class UserSearch:
         found = [user for user in users if wanted.matches(user)]
         if not wanted.never_signed_in or not found:
             return found
-        # Who signed in before `signed_in` was noted has an index of sessions.
+        # A user who signed in before `signed_in` was stored has an index of sessions.
         known = await asyncio.gather(*(self._store.idempotent("EXISTS", keys.sessions_of(user.id)) for user in found))
         return [user for user, has_sessions in zip(found, known, strict=True) if not has_sessions]
 

@@ -1,5 +1,5 @@
 """Signing in at a protected host: `/.tallygate/start` sends the browser to the portal, whose `/gateway/authorize` sends
-it back to `/.tallygate/finish` with a code. So each host has a cookie of its own, which is worth nothing elsewhere.
+it back to `/.tallygate/finish` with a code. Each host has its own cookie, which is valid at that host only.
 """
 
 import base64

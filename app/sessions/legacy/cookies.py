@@ -1,4 +1,4 @@
-"""Cookies of a former Flask or Tornado app, each good for one session here."""
+"""Cookies of a former Flask or Tornado app, each valid for one session here."""
 
 import hashlib
 import json
