@@ -90,6 +90,8 @@ def _referrer(values: Mapping[str, str], page: PageAddress, site: Site, *, named
 def event_name(text: str) -> str:
     if len(text) > MAX_EVENT_LENGTH or CONTROL.search(text):
         raise BadHit(f"e: must be at most {MAX_EVENT_LENGTH} characters long, without control characters")
+    if text and not text.strip():
+        raise BadHit("e: must not be blank")
     return cut(text)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from app.sites.page_address import CONTROL, host_of
+from app.sites.page_address import CONTROL, URL, host_of
 
 MAX_NAME_BYTES = 60
 """Bytes of any name in a list: Redis keeps hashes with short names compactly."""
@@ -60,7 +60,7 @@ def referrer_name(referrer: str, own_hosts: Iterable[str] = ()) -> str:
         return ""
     host = host_of(referrer)
     if not host:
-        return cut(CONTROL.sub("", referrer)) if "://" not in referrer else _application(referrer)
+        return _application(referrer) if URL.match(referrer) else cut(CONTROL.sub("", referrer))
     if host in own_hosts:
         return ""
     return SAME_AS.get(host) or _engine(host) or host[-MAX_NAME_BYTES:]

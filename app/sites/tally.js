@@ -31,6 +31,6 @@ w.history[m]=function(){h.apply(this,arguments);page()}
 w.addEventListener("popstate",function(){page()});
 w.addEventListener("pageshow",function(e){if(e.persisted)page(1)});
 ["visibilitychange","prerenderingchange"].forEach(function(m){d.addEventListener(m,function(){if(p)page(1)})});
-w.tally={event:function(e){send("",e)}};
+w.tally={event:function(e){e&&send("",e)}};
 d.readyState=="loading"?d.addEventListener("DOMContentLoaded",function(){page()}):page()
 })(window,document,"SITE")

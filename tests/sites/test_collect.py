@@ -88,6 +88,7 @@ async def test_without_an_address_the_referer_says_which_page(desk: Desk) -> Non
         "u=javascript:alert(1)",
         "p=/a&r=" + "a" * 2049,
         "p=/a&e=" + "a" * 300,
+        "p=/a&e=%20",
     ],
 )
 async def test_malformed_hit_is_refused_with_the_reason_and_stores_nothing(desk: Desk, query: str) -> None:

@@ -49,6 +49,7 @@ async def test_goatcounters_count_is_a_pixel(desk: Desk) -> None:
         "p=/%FF",
         "p=/&r=%FF",
         "p=%0A&e=1",
+        "p=+&e=1",
     ],
 )
 async def test_goatcounters_errors_are_a_pixel_with_the_reason(desk: Desk, query: str) -> None:

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.sites.page_address import BadAddress, PageAddress, PathRules, host_of, page_address
+from app.sites.referrers import referrer_name
 
 PLAIN = PathRules()
 
@@ -98,6 +99,22 @@ def test_hosts_are_compared_in_one_form(url: str, host: str) -> None:
 
 def test_campaign_names_the_source() -> None:
     assert page_address("/a?utm_source=news&utm_medium=mail", PLAIN) == PageAddress("", "/a", "news")
+
+
+@pytest.mark.parametrize(
+    ("referrer", "name"),
+    [
+        ("https://www.google.co.jp/", "google.com"),
+        ("HTTPS://News.Example/x", "news.example"),
+        ("android-app://com.example.mail/", "com.example.mail"),
+        ("newsletter: May", "newsletter: May"),
+        ("about:blank", ""),
+        ("javascript:alert(1)", ""),
+        ("https://[", ""),
+    ],
+)
+def test_referrer_is_a_host_an_application_or_a_campaign(referrer: str, name: str) -> None:
+    assert referrer_name(referrer) == name
 
 
 @given(st.text(max_size=200))
