@@ -84,7 +84,8 @@ class Gateway:
             expires = min(expires, until)
             if decision.within is not None and caller.session is not None:
                 expires = min(expires, signed_in_at(caller.session) + decision.within)
-        if sum(len(part) for part in key if isinstance(part, str | bytes)) > MAX_CACHED_BYTES:
+        size = sum(len(part) for part in key if isinstance(part, str | bytes))
+        if size > MAX_CACHED_BYTES or expires <= self.clock():  # a token's verdict never holds: its own cache is enough
             return
         if len(self._passes) >= MAX_CACHED_REQUESTS:
             self._passes.clear()

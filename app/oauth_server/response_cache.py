@@ -45,6 +45,8 @@ class ResponseCache:
         pins, until = self._pins(live)
         if "wechat" in live.scopes or len(key) > MAX_KEY_BYTES or not pins:  # identities are not cached
             return
+        if until <= self._clock():  # of a refresh token
+            return
         if len(self._cached) >= MAX_RESPONSES:
             self._cached.clear()
         known = (live.client,) if caller is None or caller is live.client else (live.client, caller)

@@ -1,5 +1,9 @@
 """Answers that let a request pass are remembered: they cost nothing in Redis, and end with what they depend on."""
 
+import pytest
+
+import app.gateway.service
+from app.gateway.service import Gateway
 from tests.gateway.conftest import Browser
 from tests.helpers.cast import Cast
 from tests.helpers.clock import Clock
@@ -47,3 +51,19 @@ async def test_cached_answers_end_with_their_sources(
     assert (await browser.verify("/page")).status_code == 200
     await service.state["sessions"].end_all(cast.bob.id)
     assert (await browser.verify("/page")).status_code == 302
+
+
+async def test_requests_with_tokens_take_no_room_from_those_of_browsers(
+    browser: Browser, service: Running, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app.gateway.service, "MAX_CACHED_REQUESTS", 2)
+    await browser.sign_in("bob")
+    await browser.enter()
+    for _ in range(2):
+        assert (await browser.verify("/page")).status_code == 200
+    secret, _ = await service.state["tokens"].create(cast.bob.id, "git")
+    for number in range(6):
+        answer = await browser.verify(f"/{number}", Authorization=f"Bearer {secret}", Accept="*/*")
+        assert answer.status_code == 200
+    monkeypatch.delattr(Gateway, "judge_fast")
+    assert (await browser.verify("/page")).status_code == 200

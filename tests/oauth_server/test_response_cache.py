@@ -9,8 +9,10 @@ import httpx
 import pytest
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from app.oauth_server import response_cache
 from app.oauth_server.clients import configured_clients
 from app.oauth_server.introspection import Introspection
+from app.oauth_server.issuing import Issuing
 from app.server.protocol import OneWriteProtocol
 from app.settings import Settings
 from tests.helpers.cast import Cast, signed_in
@@ -151,3 +153,17 @@ async def test_code_that_another_worker_exchanged_is_replayed(
         tokens = (await RelyingParty(other.client).redeem(code)).json()
         assert (await app.redeem(code)).json()["error"] == "invalid_grant"
         assert (await app.refresh(tokens["refresh_token"])).json()["error"] == "invalid_grant"
+
+
+async def test_answers_about_refresh_tokens_take_no_room_from_others(
+    app: RelyingParty, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(response_cache, "MAX_RESPONSES", 2)
+    tokens = await app.sign_in()
+    await app.userinfo(tokens["access_token"])
+    for number in range(3):
+        form = {"token": tokens["refresh_token"], "number": str(number)}
+        answer = await app.browser.post("/oauth2/introspect", data=form, auth=("gateway", SECRET))
+        assert answer.json()["active"] is True
+    monkeypatch.delattr(Issuing, "claims")
+    assert (await app.userinfo(tokens["access_token"])).status_code == 200
