@@ -38,6 +38,10 @@ BODY = "tallygate.body"
 """The scope key of a whole body, for an application that may respond to it without a task."""
 MAX_HEAD_BYTES = 65_536
 """Bytes of a request's head that may come after its first piece; and likewise of its trailers."""
+MAX_PIPELINED = 100
+"""Requests that may wait for the first of their connection. More came from one read: the connection is closed, because
+each takes thirty times the memory of its bytes.
+"""
 
 
 class WholeHead(tuple[Header, ...]):
@@ -156,6 +160,8 @@ class OneWriteProtocol(LimitedProtocol):
         )
         if before is None or before.response_complete:  # type: ignore[redundant-expr]  # None at first
             self._start_asgi_task(self.cycle, self.app)
+        elif len(self.pipeline) >= MAX_PIPELINED:
+            raise BufferError("too many requests wait for the first of the connection")
         else:  # requests of one connection are answered in turn
             self.flow.pause_reading()
             self.pipeline.appendleft((self.cycle, self.app))

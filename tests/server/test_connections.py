@@ -9,7 +9,7 @@ from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from app.server.lifecycle import Lifecycle
-from app.server.protocol import OneWriteProtocol
+from app.server.protocol import MAX_PIPELINED, OneWriteProtocol
 from tests.helpers.sockets import PATIENCE
 from tests.server.test_protocol import APPS, CLOSE, OK, REQUESTS, echo, served, told
 
@@ -78,6 +78,25 @@ async def test_a_stream_ends_when_its_client_leaves_with_another_request_waiting
         await reader.readuntil(b"more")
         writer.transport.abort()
         await ended.wait()
+
+
+@pytest.mark.parametrize(("waiting", "held"), [(MAX_PIPELINED, True), (MAX_PIPELINED + 1, False)])
+async def test_few_requests_wait_for_the_first_of_their_connection(waiting: int, held: bool) -> None:
+    first = asyncio.Event()
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        await first.wait()
+        await PlainTextResponse("done")(scope, receive, send)
+
+    async with served(slow, OneWriteProtocol) as port, asyncio.timeout(PATIENCE):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(REQUESTS["kept alive"].partition(b"\r\n\r\n")[0] + b"\r\n\r\n")
+        writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * (waiting - 1) + REQUESTS["GET"])
+        if not held:
+            assert await reader.read() == b""
+        first.set()
+        assert (await reader.read()).count(OK) == (waiting + 1 if held else 0)
+        writer.close()
 
 
 @pytest.mark.parametrize("target", [b"http://a", b"http://a?b=c"])
