@@ -22,8 +22,8 @@ AUTHORIZE = f"/oauth2/authorize?client_id=app&redirect_uri={BACK}&response_type=
 ASKS = AUTHORIZE.replace("client_id=app", "client_id=asks")
 APP = {"secret": "s" * 32, "redirect_uris": [BACK], "pkce": False}
 CHROME = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/140.0 Safari/537.36"}
-HARMLESS = re.compile(rb"limit|challenge")
-"""Keys that any request may write: rate limits, and challenges for passkeys, which expire."""
+HARMLESS = re.compile(rb"limits|challenge|raised|hooks|events|signing-keys")
+"""Keys that any request may write (rate limits, and challenges for passkeys, which expire), or work beside requests."""
 ELSEWHERE = {
     "/oauth/{provider}/start", "/oauth/{provider}/callback", "/wechat/platform/{name}/authorize",
     "/wechat/platform/{name}/authorized", "/wechat/{account}/{path:path}",
