@@ -9,7 +9,7 @@ from starlette.routing import Route
 
 from app.routes import all_routes
 from app.settings import Settings
-from tests.helpers.cast import make_cast, signed_in
+from tests.helpers.cast import PASSWORD, make_cast, signed_in
 from tests.helpers.clock import Clock
 from tests.helpers.service import Running, running
 from tests.helpers.valkey import Valkey
@@ -19,8 +19,7 @@ PORTAL, HOST = "http://tallygate.test", "http://wiki.example.com"
 pytestmark = pytest.mark.slow
 BACK = "https://app.example.com/callback"
 AUTHORIZE = f"/oauth2/authorize?client_id=app&redirect_uri={BACK}&response_type=code&scope=openid"
-ASKS = AUTHORIZE.replace("client_id=app", "client_id=asks")
-APP = {"secret": "s" * 32, "redirect_uris": [BACK], "pkce": False}
+APP = {"secret": "s" * 32, "redirect_uris": [BACK], "pkce": False, "first_party": True}
 CHROME = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/140.0 Safari/537.36"}
 HARMLESS = re.compile(rb"limits|challenge|raised|hooks|events|signing-keys")
 """Keys that any request may write (rate limits, and challenges for passkeys, which expire), or work beside requests."""
@@ -36,7 +35,7 @@ async def service(make_settings: Callable[..., Settings], clock: Clock) -> Async
     settings = make_settings(
         public_url=PORTAL,
         countapi=True,
-        clients={"app": APP | {"first_party": True}, "asks": APP},
+        clients={"app": APP},
         rules=({"hosts": ["wiki.example.com"], "allow": "signed-in"},),
     )
     async with running(settings, clock) as service:
@@ -90,9 +89,10 @@ async def test_head_changes_nothing_where_get_does(service: Running, server: Val
     shown = (await alice.post("/admin/clients/registration")).headers["location"]
     await walk("/admin/clients", shown)
     await walk("/oauth2/authorize", AUTHORIZE)
-    waiting = re.search(r'name="request" value="([^"]+)"', (await alice.get(ASKS)).text)
-    assert waiting is not None
-    await walk("/oauth2/continue", f"/oauth2/continue?request={waiting[1]}")
+    stranger = service.another_client(headers=CHROME)
+    going_on = httpx.URL(await location(stranger, AUTHORIZE)).params["next"]
+    await stranger.post("/api/session", json={"username": "bob", "password": PASSWORD})
+    await walk("/oauth2/continue", going_on, stranger)
     started = await walk("/.tallygate/start", f"{HOST}/.tallygate/start?next=/", visitor)
     onward = await walk("/gateway/authorize", started.headers["location"])
     await walk("/.tallygate/finish", onward.headers["location"], visitor)
