@@ -37,7 +37,9 @@ HEADERS = "tallygate.headers"
 BODY = "tallygate.body"
 """The scope key of a whole body, for an application that may respond to it without a task."""
 MAX_HEAD_BYTES = 65_536
-"""Bytes of a request's head that may come after its first piece; and likewise of its trailers."""
+"""Bytes of a request's head, and of its trailers."""
+MAX_HEADERS = 200
+"""Each takes some 200 bytes of memory for as long as the response takes."""
 MAX_PIPELINED = 100
 """Requests that may wait for the first of their connection. More came from one read: the connection is closed, because
 each takes thirty times the memory of its bytes.
@@ -56,7 +58,7 @@ class WholeHead(tuple[Header, ...]):
 class OneWriteProtocol(LimitedProtocol):
     """For uvicorn's setting `http`."""
 
-    _more_head = 0
+    _more_head = _size_read = 0
     _upgrade_headers: tuple[Header, ...] = ()
     _held: tuple[Cycle, ASGI3Application] | None = None
     """A request that waits for its body, before the application is asked."""
@@ -74,6 +76,7 @@ class OneWriteProtocol(LimitedProtocol):
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         before = self.scope, self._received
+        self._size_read = len(data)
         self._feed(data)
         self._more_head = self._more_head + len(data) if self._goes_on(*before) else 0
         if self._more_head > MAX_HEAD_BYTES:
@@ -139,6 +142,9 @@ class OneWriteProtocol(LimitedProtocol):
     def on_headers_complete(self) -> None:
         if self.parser.should_upgrade():
             return  # the head is parsed again
+        if len(self.headers) > MAX_HEADERS or (self._size_read > MAX_HEAD_BYTES and self._size() > MAX_HEAD_BYTES):
+            self._refuse(431, "The headers are too large.")
+            raise BufferError("the headers are too large")
         if self._upgrade_headers:  # the application sees the head as it was sent
             self.headers[:] = self._upgrade_headers
             self._upgrade_headers = ()
@@ -166,6 +172,10 @@ class OneWriteProtocol(LimitedProtocol):
             self.flow.pause_reading()
             self.pipeline.appendleft((self.cycle, self.app))
         self.headers = cast(Any, WholeHead(self.headers))
+
+    def _size(self) -> int:
+        """Bytes of the head."""
+        return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
 
     def on_message_complete(self) -> None:
         if self.parser.should_upgrade():

@@ -129,6 +129,8 @@ class LimitedProtocol(HttpToolsProtocol):
         """Responds to a malformed request and closes the connection; without a word where another response would be
         mistaken for it, or is under way.
         """
+        if self.transport.is_closing():
+            return
         pending = self._answering
         if pending is None or pending.response_complete or (pending is self.cycle and not pending.response_started):
             kind, length = (b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(reason))

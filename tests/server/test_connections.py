@@ -9,7 +9,7 @@ from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from app.server.lifecycle import Lifecycle
-from app.server.protocol import MAX_PIPELINED, OneWriteProtocol
+from app.server.protocol import MAX_HEADERS, MAX_PIPELINED, OneWriteProtocol
 from tests.helpers.sockets import PATIENCE
 from tests.server.test_protocol import APPS, CLOSE, OK, REQUESTS, echo, served, told
 
@@ -97,6 +97,17 @@ async def test_few_requests_wait_for_the_first_of_their_connection(waiting: int,
         first.set()
         assert (await reader.read()).count(OK) == (waiting + 1 if held else 0)
         writer.close()
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [(b"a: b\r\n" * MAX_HEADERS, 431), (b"a: b\r\n" * (MAX_HEADERS - 2), 200), (b"a: " + b"b" * 70_000 + b"\r\n", 431)],
+)
+async def test_a_head_is_bounded(headers: bytes, status: int) -> None:
+    async with served(PlainTextResponse("hello"), OneWriteProtocol) as port:
+        answer = await told(port, b"GET / HTTP/1.1\r\nHost: a\r\n" + headers + CLOSE)
+    assert answer.startswith(b"HTTP/1.1 %d " % status)
+    assert answer.count(b"HTTP/1.1 ") == 1
 
 
 @pytest.mark.parametrize("target", [b"http://a", b"http://a?b=c"])
