@@ -40,9 +40,11 @@ return reply[2]
 """)
 """Claims events that another consumer did not acknowledge. Removes consumers of workers that have ended."""
 
+# An event that was taken and then trimmed is not lost: XACK counts it, XDEL would not.
 ACKNOWLEDGE = Script("""
-redis.call('XACK', KEYS[1], 'hooks', unpack(ARGV))
-redis.call('INCRBY', KEYS[2], redis.call('XDEL', KEYS[1], unpack(ARGV)))
+local taken = redis.call('XACK', KEYS[1], 'hooks', unpack(ARGV))
+redis.call('XDEL', KEYS[1], unpack(ARGV))
+redis.call('INCRBY', KEYS[2], taken)
 """)
 
 ADD_DELIVERY = f"""

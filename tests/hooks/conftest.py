@@ -14,6 +14,7 @@ from tests.helpers.cast import make_cast, signed_in
 from tests.helpers.clock import Clock
 from tests.helpers.receiver import OK, Received, Receiver, receiving
 from tests.helpers.service import Running, running
+from tests.helpers.sockets import PATIENCE
 from tests.helpers.waiting import eventually
 
 __all__ = ["OK", "true_to_the_document"]
@@ -82,6 +83,6 @@ async def receiver() -> AsyncIterator[Receiver]:
 
 @pytest.fixture
 async def desk(make_settings: Callable[..., Settings], clock: Clock, receiver: Receiver) -> AsyncIterator[Desk]:
-    async with running(make_settings(webhook_timeout=0.5), clock) as service:
+    async with running(make_settings(webhook_timeout=PATIENCE), clock) as service:
         await make_cast(service)
         yield Desk(service, await signed_in(service, "alice"), await signed_in(service, "bob"), clock, receiver)

@@ -17,6 +17,7 @@ from tests.helpers.cast import make_cast, signed_in
 from tests.helpers.clock import Clock
 from tests.helpers.receiver import Receiver
 from tests.helpers.service import running
+from tests.helpers.sockets import PATIENCE
 from tests.helpers.valkey import Valkey
 from tests.helpers.waiting import eventually
 from tests.hooks.conftest import OK, Desk, verified
@@ -113,7 +114,7 @@ async def test_every_worker_and_the_owner_learn_that_a_webhook_is_switched_off(
 ) -> None:
     async with smtp_fake() as mails:
         sender = {"smtp_url": mails.url, "mail_from": "ops@example.com", "public_url": "http://tallygate.test"}
-        settings = make_settings(webhook_timeout=0.5, **sender)
+        settings = make_settings(webhook_timeout=PATIENCE, **sender)
         async with running(settings, clock) as one, running(settings, clock) as other:
             cast = await make_cast(one)
             await one.state["users"].set_email(cast.alice.id, "alice@example.com", verified=True)

@@ -10,7 +10,7 @@ from app.settings import Settings
 from dev.wechat.pushes import Receiver, message, signed
 from tests.helpers.clock import Clock
 from tests.helpers.service import Running, running
-from tests.helpers.sockets import free_port
+from tests.helpers.sockets import PATIENCE, free_port
 from tests.wechat.conftest import APPID, CALLBACK_TOKEN, KEY, SECRET, TOKEN, hashed
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
@@ -63,7 +63,7 @@ async def test_unusable_answer_is_reported_and_counted(
         settings = make_settings(
             wechat={"shop": {"appid": APPID, "secret": SECRET, "api_url": url}},
             services={"billing": {"tokens": hashed(TOKEN), "wechat": {"shop": {}}}},
-            wechat_timeout=0.5,
+            wechat_timeout=1 if hangs else PATIENCE,
         )
         async with running(settings) as service:
             found = await service.client.get(
