@@ -1,7 +1,7 @@
 """Reads raised events from their streams as a consumer group: one worker handles each event."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 
@@ -27,7 +27,6 @@ class Consumer:
 
     store: HooksStore
     tracking: Tracking
-    webhooks: Callable[[], dict[str, Webhook]]
     in_process: InProcess
     taken: Callable[[], None]
     name: str
@@ -79,18 +78,19 @@ class Consumer:
         if not entries:
             entries = await self.store.abandoned(part, self.name)
         if entries:
-            await asyncio.gather(*(self._handle(entry) for entry in entries))
+            webhooks = await self.store.webhooks()  # read after the events: each webhook that was there is known
+            await asyncio.gather(*(self._handle(entry, webhooks.values()) for entry in entries))
             await self.store.done(part, [entry_id for entry_id, _ in entries])
             self.taken()
         return bool(entries)
 
-    async def _handle(self, entry: Entry) -> None:
+    async def _handle(self, entry: Entry, webhooks: Collection[Webhook]) -> None:
         try:
             record = Record.load(entry[1])
         except (ValueError, KeyError, TypeError):
             structlog.get_logger("app").warning("an event cannot be read", entry=entry[0].decode())
             return
-        wanted = [each.id for each in self.webhooks().values() if each.enabled and each.wants(record.type, record.data)]
+        wanted = [each.id for each in webhooks if each.enabled and each.wants(record.type, record.data)]
         if await self.store.take(record, wanted, self.clock()):
             self.in_process.notify(record)
 

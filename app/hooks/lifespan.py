@@ -64,9 +64,7 @@ async def open_hooks(
         delivery = DeliveryLoop(
             store, sender, encryption, settings.webhook_retries, settings.webhook_timeout, clock, tell_owner
         )
-        consumer = Consumer(
-            store, web["tracking"], lambda: delivery.webhooks, in_process, delivery.wake, secrets.token_hex(6), clock
-        )
+        consumer = Consumer(store, web["tracking"], in_process, delivery.wake, secrets.token_hex(6), clock)
         metrics.add(*_readings(delivery, consumer))
         stack.push_async_callback(in_process.aclose)
         work = (

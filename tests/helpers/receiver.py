@@ -17,6 +17,10 @@ class Receiver:
     answer: bytes | None = OK
     received: list[Received] = field(default_factory=list)
 
+    def next_answer(self) -> bytes | None:
+        """Raises ConnectionError to close the connection."""
+        return self.answer
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while True:
@@ -26,9 +30,10 @@ class Receiver:
                 }
                 body = await reader.readexactly(int(headers.get("content-length", 0)))
                 self.received.append((headers, body))
-                if self.answer is None:
+                answer = self.next_answer()
+                if answer is None:
                     await asyncio.sleep(3600)
-                writer.write(self.answer or b"")
+                writer.write(answer or b"")
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
             pass

@@ -34,13 +34,11 @@ class Flapping(Receiver):
 
     seen = 0
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def next_answer(self) -> bytes | None:
         self.seen += 1
         if self.seen % 3 == 0:
-            writer.close()
-            return
-        self.answer = REFUSED if self.seen % 3 == 1 else OK
-        await super().serve(reader, writer)
+            raise ConnectionError
+        return REFUSED if self.seen % 3 == 1 else OK
 
 
 async def changed(client: httpx.AsyncClient, number: int) -> None:
