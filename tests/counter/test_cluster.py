@@ -28,6 +28,7 @@ def keeper(nodes: Nodes) -> Node:
     return nodes[2]
 
 
+@pytest.mark.slow
 async def test_visits_are_counted_and_watched_on_a_cluster(
     nodes: Nodes, keeper: Node, make_settings: Callable[..., Settings]
 ) -> None:

@@ -41,6 +41,7 @@ async def app(service: Running, cast: Cast) -> RelyingParty:
     return RelyingParty(await signed_in(service, "bob"))
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(parameters=PARAMETERS)
 async def test_random_parameters_make_no_endpoint_fail(app: RelyingParty, parameters: dict[str, str]) -> None:

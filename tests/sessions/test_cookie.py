@@ -183,6 +183,7 @@ async def places(service: Running, cast: Cast, make_settings: Callable[..., Sett
         yield [service, in_cookies, moving]
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(value=GARBAGE)
 async def test_garbage_cookie_is_ignored(places: list[Running], value: str) -> None:

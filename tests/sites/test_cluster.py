@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from app.settings import Settings
 from app.sites.models import bucket_of
 from app.store import keys
@@ -13,6 +15,7 @@ from tests.sites.conftest import JSON, Desk
 from tests.store.cluster import cluster
 
 
+@pytest.mark.slow
 async def test_sites_of_all_buckets_count_import_and_are_removed(
     short_folder: Path, make_settings: Callable[..., Settings]
 ) -> None:
