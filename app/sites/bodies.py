@@ -6,11 +6,12 @@ from pydantic import Field
 
 from app.sites.hit import Exclusion
 from app.sites.page_address import MAX_ADDRESS_LENGTH
+from app.sites.site_settings import WHOLE
 from app.web.body import Body, Text
 from app.web.openapi import ResponseModel
 
 MAX_VALUE = 10**15
-Value = Annotated[int, Field(ge=0, le=MAX_VALUE)]
+Value = Annotated[int, Field(ge=0, le=MAX_VALUE), WHOLE]
 Count = Annotated[int, Field(ge=0)]
 
 

@@ -224,7 +224,7 @@ async def test_first_values_are_added_once(desk: Desk) -> None:
         assert answer.status_code == 204
     told = await desk.visitor().get(f"/c/{site}?p=/old", headers=JSON)
     assert told.json() == {"page": 1001, "site": 1001, "visitors": 301}
-    await desk.owner.put(f"/api/sites/{site}/values", json={"path": "/old", "visits": 10})
+    await desk.owner.put(f"/api/sites/{site}/values", json={"path": "/old", "visits": 10.0})
     assert (await desk.stats(site, **{"from": "all"}))["visits"] == 11
     assert (await desk.stats(site))["visits"] == 1
     assert await desk.top(site, "pages", **{"from": "all"}) == [("/old", 11, 1)]
