@@ -4,7 +4,8 @@
   header: a fifth of a small response's cost (docs/benchmarks.md). Streams, HEAD and 304 are uvicorn's.
 - A response from memory needs no task, also where it depends on a small form: the application is asked with its body.
 - What a request from memory does not need is not made: a copy of the state, an event, a timer (see cycle.py).
-- The head of a request has a size limit: httptools joins the pieces of a long header in quadratic time.
+- The head of a request has limits, of bytes and of headers: httptools joins the pieces of a long header in quadratic
+  time, and small headers take many times their bytes. Few requests may wait for the first of their connection.
 - Trailers are not headers. uvicorn appends them: an X-Forwarded-For that no proxy has checked would be believed.
 - An `Upgrade` is ignored and the body read as HTTP/1.1 (RFC 9110, 7.8). httptools stops at the end of the head, and
   uvicorn would parse the body as the next request: request smuggling.
