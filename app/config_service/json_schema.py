@@ -53,7 +53,8 @@ class Schema:
         """Raises SchemaViolation for the first violated rule."""
         error = next(iter(self._validator.iter_errors(dict(values))), None)
         if error is not None:
-            raise SchemaViolation(_key(error), str(error.schema_path[-1]), error.message[:300])
+            rule = str(error.schema_path[-1]) if error.schema_path else "false"  # the schema that allows nothing
+            raise SchemaViolation(_key(error), rule, error.message[:300])
 
 
 def _key(error: "jsonschema_rs.ValidationError") -> str:

@@ -102,6 +102,12 @@ def test_refusal_names_key_and_rule_but_not_the_value(values: dict[str, Any], ke
     assert "hunter2" not in str(refused.value)
 
 
+def test_schema_that_allows_nothing_refuses_by_a_rule() -> None:
+    with pytest.raises(SchemaViolation) as refused:
+        Schema(False).check({"a": 1})
+    assert refused.value.rule == "false"
+
+
 def test_slow_pattern_and_deep_values_end_at_once() -> None:
     with pytest.raises(SchemaViolation):
         Schema({"properties": {"a": {"pattern": "^(a+)+$"}}}).check({"a": "a" * 40 + "!"})
