@@ -127,7 +127,10 @@ async def endless() -> AsyncIterator[bytes]:
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("stop", [False, True])
-async def test_a_client_that_reads_nothing_is_disconnected(stream: bool, stop: bool) -> None:
+async def test_a_client_that_reads_nothing_is_disconnected(
+    stream: bool, stop: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time_limits, "CLIENT_LIMIT_AT_STOP", CLIENT_LIMIT)
     async with connection(StreamingResponse(endless()) if stream else PlainTextResponse("a" * 30_000_000)) as client:
         client.writer.transport.pause_reading()  # type: ignore[attr-defined]  # a transport for both directions
         await client.send(GET)
