@@ -92,6 +92,9 @@ CONFIGURATION = """
 include-path-regex = "^/api/(account$|audit|services|config|webhooks|users|clients|groups|invitations)"
 checks.positive_data_acceptance.enabled = false  # host names, time zones, times, names: no JSON Schema says all of them
 [[operations]]
+include-path-regex = "^/api/(session/passkey|wechat)"
+checks.positive_data_acceptance.enabled = false  # integers of more than 64 bits in free JSON are refused
+[[operations]]
 include-path-regex = "^/api/sites/[^/]+/(stats|top|values|imports)"
 # `from` is not after `to`, visitors are at most visits, no hours of a page, a file has rows: a JSON Schema of single
 # values cannot say so
