@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from unittest.mock import AsyncMock
 
 import pytest
 from structlog.testing import capture_logs
@@ -57,13 +58,16 @@ async def test_events_that_are_trimmed_before_they_are_taken_are_counted(
         assert f"tallygate_events_lost_total {lost}.0" in found.text
 
 
-async def test_events_are_for_webhooks_that_the_worker_has_not_loaded_yet(desk: Desk) -> None:
+async def test_events_are_for_webhooks_that_the_worker_has_not_loaded_yet(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It has just started, or another worker has just created them."""
-    webhook = (await desk.webhook())["id"]
     delivery = desk.service.state["hooks_delivery"]
-    delivery.webhooks = {}
-    await desk.change()
-    await eventually(lambda: desk.deliveries(webhook))
+    with monkeypatch.context() as patched:
+        patched.setattr(delivery, "reload", AsyncMock())
+        webhook = (await desk.webhook())["id"]
+        await desk.change()
+        await eventually(lambda: desk.deliveries(webhook))
     await delivery.reload()
     delivery.wake()
     await desk.settled(webhook, "delivered")
