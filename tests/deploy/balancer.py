@@ -33,8 +33,9 @@ class Balancer:
     async def watch(self) -> None:
         async with httpx.AsyncClient(verify=False, timeout=PATIENCE) as client:
             while True:
-                answers = await asyncio.gather(*(_is_ready(client, url) for url in self.known))
-                ready = frozenset(itertools.compress(self.known, answers))
+                known = tuple(self.known)  # pods come and go while they are asked
+                answers = await asyncio.gather(*(_is_ready(client, url) for url in known))
+                ready = frozenset(itertools.compress(known, answers))
                 if ready != self.ready:
                     async with self._changed:
                         self.ready = ready
