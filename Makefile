@@ -35,7 +35,7 @@ test: $(VENV)/dev.done ## Run the tests but the slow ones; ARGS=tests/counter: s
 # A test that waits for a browser or a process may miss its deadline on a busy machine: it is repeated once, and named.
 test-all: $(VENV)/dev.done ## Run all tests, with coverage: what CI runs
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest --reruns 1 --numprocesses $(or $(JOBS),auto) --maxprocesses 4 $(ARGS)
+	@$(BIN)/coverage run -m pytest --reruns 1 -raR --numprocesses $(or $(JOBS),auto) --maxprocesses 4 $(ARGS)
 	@$(BIN)/coverage combine --quiet && $(BIN)/coverage report $(if $(ARGS),--fail-under=0)
 
 test-clients: $(VENV)/dev.done ## Sign in to relying parties as they are (npm, Go, Apache, Chromium; KUBE_BIN: an API server)
