@@ -2,8 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Collection, Coroutine
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -228,42 +228,39 @@ async def _epoch_and_slots(connection: AbstractConnection) -> tuple[int, Any]:
         await connection.disconnect(nowait=True)
 
 
-async def _newest(attempts: list[Coroutine[Any, Any, tuple[int, T]]]) -> T:
+async def _newest(attempts: Iterable[Coroutine[Any, Any, tuple[int, T]]]) -> T:
     """The result of the highest epoch among the first one and those that come within OTHERS after it: one stale node
     is not believed. Raises the last error if all fail.
     """
-    found: list[tuple[int, T]] = []
-
-    async def kept(attempt: Coroutine[Any, Any, tuple[int, T]]) -> None:
-        found.append(await attempt)
-
-    tasks = [asyncio.create_task(kept(attempt)) for attempt in attempts]
-    try:
-        await _first([_done(task) for task in tasks])
+    async with _running(attempts) as tasks:
+        await _first_of(tasks)
         await asyncio.wait(tasks, timeout=OTHERS)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        found = [task.result() for task in tasks if task.done() and task.exception() is None]
     return max(found, key=lambda result: result[0])[1]
 
 
-async def _done(task: "asyncio.Task[None]") -> None:
-    await task
-
-
-async def _first(attempts: list[Coroutine[Any, Any, T]]) -> T:
+async def _first(attempts: Iterable[Coroutine[Any, Any, T]]) -> T:
     """The first result; a hanging call delays no other. Raises the last error if all fail."""
-    error: Exception = RedisConnectionError("no server is known")
+    async with _running(attempts) as tasks:
+        return await _first_of(tasks)
+
+
+@asynccontextmanager
+async def _running(attempts: Iterable[Coroutine[Any, Any, T]]) -> AsyncIterator[list["asyncio.Task[T]"]]:
     tasks = [asyncio.create_task(attempt) for attempt in attempts]
     try:
-        for earliest in asyncio.as_completed(tasks):
-            try:
-                return await earliest
-            except (RedisError, OSError) as failed:
-                error = failed
-        raise error
+        yield tasks
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _first_of(tasks: list["asyncio.Task[T]"]) -> T:
+    error: Exception = RedisConnectionError("no server is known")
+    for earliest in asyncio.as_completed(tasks):
+        try:
+            return await earliest
+        except (RedisError, OSError) as failed:
+            error = failed
+    raise error

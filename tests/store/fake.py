@@ -11,11 +11,14 @@ Answer = Callable[[list[bytes]], bytes | None]
 
 
 class Fake:
-    """Responses HELLO by itself, and everything else as `answer` says; None closes the connection."""
+    """Answers HELLO by itself, and everything else as `answer` says; None closes the connection. `delay` is the seconds
+    before each answer.
+    """
 
     def __init__(self, answer: Answer) -> None:
         self.answer = answer
         self.port = 0
+        self.delay = 0.0
         self.connections = 0
         self.asked: list[list[bytes]] = []
         self._open: set[asyncio.Task[None]] = set()
@@ -42,6 +45,7 @@ class Fake:
                 answer = b"%1\r\n+proto\r\n:3\r\n" if command[0] == b"HELLO" else self.answer(command)
                 if answer is None:
                     return
+                await asyncio.sleep(self.delay)
                 writer.write(answer)
             await writer.drain()
 

@@ -41,3 +41,11 @@ async def test_node_with_the_later_epoch_is_believed() -> None:
             nodes = topology("redis+cluster://" + ",".join(f"127.0.0.1:{seed.port}" for seed in seeds), PATIENCE)
             await nodes.refresh()
             assert nodes.locate("a") == "127.0.0.1:1002"
+
+
+async def test_node_with_the_later_epoch_is_believed_if_it_answers_later() -> None:
+    async with fake(node(3, 1001)) as stale, fake(node(5, 1002)) as current:
+        current.delay = 0.01
+        nodes = topology(f"redis+cluster://127.0.0.1:{stale.port},127.0.0.1:{current.port}", PATIENCE)
+        await nodes.refresh()
+        assert nodes.locate("a") == "127.0.0.1:1002"
