@@ -17,6 +17,7 @@ from app.server.background import background
 from app.sessions.signing import signing_keys
 from app.store.client import ResponseError, StoreUnavailable
 from app.store.encryption import Encryption
+from app.store.single_flight import SingleFlight
 from app.web.lifespan import WebState
 
 LOAD_TIMEOUT = 0.5
@@ -30,7 +31,8 @@ class Configuration(TypedDict):
     config_editor: Editor
     config_namespaces: Namespaces
     config_principals: Principals
-    config_changed_keys: dict[tuple[str, int, int], "asyncio.Future[list[str]]"]
+    config_changes: SingleFlight[list[str]]
+    """Reads of the keys that have changed between two versions."""
 
 
 class ConfigState(AccountState, Configuration):
@@ -60,5 +62,5 @@ async def open_config_service(
             config_editor=editor,
             config_namespaces=namespaces,
             config_principals=Principals(accounts["current_user"], accounts["tokens"], accounts["services"]),
-            config_changed_keys={},
+            config_changes=SingleFlight(),
         )

@@ -1,6 +1,5 @@
 """`GET /events/config/{ns}`: a server-sent event for each version."""
 
-import asyncio
 from collections.abc import AsyncGenerator
 
 import orjson
@@ -68,13 +67,8 @@ async def _may_read(request: Request[ConfigState], snapshot: Snapshot) -> bool:
 
 async def _changed(request: Request[ConfigState], namespace: Namespace, seen: int) -> list[str]:
     """The keys that changed since a version. Concurrent streams share one read."""
-    recent = request.state["config_changed_keys"]
-    question = (namespace.name, seen, namespace.version)
-    if question not in recent:
-        if len(recent) > 100:
-            recent.clear()
-        recent[question] = asyncio.ensure_future(_read_changed(request, namespace, seen))
-    return await asyncio.shield(recent[question])
+    key = f"{namespace.name} {seen} {namespace.version}"
+    return await request.state["config_changes"].join(key, lambda: _read_changed(request, namespace, seen))
 
 
 async def _read_changed(request: Request[ConfigState], namespace: Namespace, seen: int) -> list[str]:

@@ -5,12 +5,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock
 
 import orjson
 import pytest
 
+from app.config_service.store import ConfigStore
 from app.config_service.watch import Namespaces
 from app.settings import Settings
+from app.store.client import StoreUnavailable
 from tests.config_service.conftest import PATCH, Office
 from tests.helpers.api import program, token_for
 from tests.helpers.cast import make_cast, signed_in
@@ -93,7 +96,10 @@ async def streamed(office: Office, path: str, events: int, last: str = "") -> li
             enough.set()
 
     async def run() -> None:
-        await office.service.app(scope, receive, send)
+        try:
+            await office.service.app(scope, receive, send)
+        finally:
+            enough.set()
 
     task = asyncio.create_task(run())
     try:
@@ -115,6 +121,15 @@ async def test_stream_resumes_where_it_was_and_else_tells_the_present(
     await office.patch(path, {"a": 1})
     await office.patch(path, {"b": 1})
     assert await streamed(office, "/events/config/shop", 1, last) == [("3", {"version": 3, "keys": keys})]
+
+
+async def test_stream_that_redis_interrupts_resumes(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = await office.namespace()
+    await office.patch(path, {"a": 1})
+    with monkeypatch.context() as patch:
+        patch.setattr(ConfigStore, "versions_after", AsyncMock(side_effect=StoreUnavailable("away", sent=False)))
+        assert await streamed(office, "/events/config/shop", 1, "1") == []
+    assert await streamed(office, "/events/config/shop", 1, "1") == [("2", {"version": 2, "keys": ["a"]})]
 
 
 async def test_stream_tells_changes_as_they_come(office: Office) -> None:
