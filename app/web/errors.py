@@ -78,7 +78,6 @@ class SignInRequired(Problem):
         query = f"?next={quote(back, safe='/')}" if back else ""
         self.url = f"{self.page}{query}"
         super().__init__(sign_in_url=self.url)
-        self.headers["WWW-Authenticate"] = "Bearer"  # RFC 9110, 15.5.2 demands one
 
 
 class FreshSignInRequired(SignInRequired):

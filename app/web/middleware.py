@@ -42,6 +42,8 @@ CHECKED = "tallygate.checked"
 Future = asyncio.Future[Any]
 Reply = Callable[[int, bytes, bytes], None]
 """Sends a response: its status, its header lines, each with its end, and its body."""
+CHALLENGE = (b"www-authenticate", b"Bearer")
+"""Of a 401 that has none of its own: RFC 9110, 15.5.2, demands one."""
 BODILESS = frozenset({"GET", "HEAD"})
 MAX_CONTENT_LENGTH_DIGITS = 20
 """Of a Content-Length, zeros in front included: Python refuses to read a number of thousands."""
@@ -263,6 +265,8 @@ class RequestCycle:
             self._status = message["status"]
             if self._scope["scheme"] == "https":
                 headers.append(STRICT_TRANSPORT)
+            if self._status == 401 and all(name != CHALLENGE[0] for name, _ in headers):
+                headers.append(CHALLENGE)
             if b"upgrade" in headers_of(self._scope) and UPGRADE_IGNORED not in self._scope:
                 headers.append((b"connection", b"close"))  # uvicorn's own protocol reads the body as the next request
         else:

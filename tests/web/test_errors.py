@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -86,6 +87,21 @@ async def test_wrong_method_gets_allow(method: str, path: str, allowed: str, cli
     assert answer.status_code == 405
     assert answer.json()["title"] == "Method not allowed"
     assert sorted(answer.headers["allow"].split(", ")) == allowed.split(", ")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "options"),
+    [
+        ("GET", "/api/account", {}),
+        ("POST", "/api/session", {"json": {"username": "bob", "password": "no"}}),
+        ("POST", "/sign-in", {"data": {"username": "bob", "password": "no"}}),
+    ],
+)
+async def test_every_401_names_a_way_to_authenticate(
+    method: str, path: str, options: dict[str, Any], client: httpx.AsyncClient
+) -> None:
+    answer = await client.request(method, path, **options)
+    assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
 
 
 async def test_a_bad_field_is_named(client: httpx.AsyncClient) -> None:

@@ -61,7 +61,7 @@ async def _form(
     request: Request[S], pending: PendingSignIn, target: str, error: str | None = None, wait: int = 0
 ) -> Response:
     user = await request.state["accounts"].by_id(pending.user)
-    response = await page(
+    return await page(
         request,
         "accounts/second_step.html",
         status_code=401 if error else 200,
@@ -73,9 +73,6 @@ async def _form(
         passkeys=relying_party(request).possible,
         kinds=user.second_factors if user is not None else (),
     )
-    if error:
-        response.headers["WWW-Authenticate"] = "Bearer"  # RFC 9110, 15.5.2 demands one
-    return response
 
 
 def _secret(request: Request[S]) -> str:

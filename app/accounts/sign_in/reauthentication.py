@@ -106,7 +106,6 @@ async def form(
         providers=await providers_of(request, user),
         passkeys="passkey" in user.second_factors and relying_party(request).possible,
     )
-    response.headers["WWW-Authenticate"] = "Bearer"  # RFC 9110, 15.5.2 demands one
     return with_limit(request, wrong.limited, response) if wrong.limited is not None else response
 
 
