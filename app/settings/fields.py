@@ -209,9 +209,11 @@ class Settings(SessionSettings, HookSettings, MailSettings, PageSettings, Runtim
 
     @field_validator(
         "allowed_hosts",
+        "counter_reached",
         "hooks",
         "old_secret_keys",
         "referrer_spam",
+        "site_reached",
         "trusted_proxies",
         "webhook_retries",
         mode="before",

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 from pydantic_settings import BaseSettings, NoDecode
 
 
@@ -43,8 +43,3 @@ class HookSettings(BaseSettings):
     hooks_fail: Literal["refuse", "allow"] = Field(
         "refuse", description="What a hook before a step means that raises or is late: the step is refused, or allowed."
     )
-
-    @field_validator("counter_reached", "hooks", "site_reached", "webhook_retries", mode="before")
-    @classmethod
-    def _split_hooks(cls, value: object) -> object:
-        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value

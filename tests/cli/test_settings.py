@@ -64,6 +64,8 @@ def test_a_list_is_separated_by_commas_or_a_list_in_toml(bare: Path, monkeypatch
     assert load_settings().allowed_hosts == ("c.example", "d.example")
     monkeypatch.setenv("TALLYGATE_OLD_SECRET_KEYS", '["a, b ", "c"]')
     assert [key.get_secret_value() for key in load_settings().old_secret_keys] == ["a, b ", "c"]
+    monkeypatch.setenv("TALLYGATE_SITE_REACHED", "1000\n 5000, 9000")
+    assert load_settings().site_reached == (1000, 5000, 9000)
 
 
 def test_an_empty_variable_counts_as_unset(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
