@@ -159,7 +159,7 @@ async def save_changes(request: Request[SitesState], site: Site, changes: SiteCh
         if latest is None:
             raise NotFound
         site = latest
-    raise Conflict
+    raise Conflict(N_("Somebody else changes the settings right now. Please try again."))
 
 
 async def remove(request: Request[SitesState], site: Site) -> None:
@@ -177,7 +177,7 @@ async def reset(request: Request[SitesState], site: Site) -> None:
 
 async def new_share(request: Request[SitesState], site: Site) -> dict[str, str]:
     if len(site.shares) >= MAX_SHARES:
-        raise Conflict
+        raise Conflict(N_("There are as many links as possible. Withdraw one first."))
     token = secrets.token_urlsafe(24)
     made = repr(request.state["clock"]())
     if not await request.state["site_store"].set_field(site, f"share:{share_hash(token)}", made):

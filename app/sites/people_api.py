@@ -10,6 +10,7 @@ from app.sites.lifespan import SitesState
 from app.sites.models import May, Site
 from app.web.body import json_body
 from app.web.errors import Conflict, NotFound
+from app.web.i18n import N_
 
 MAX_PEOPLE = 200
 
@@ -44,8 +45,10 @@ async def give_site(request: Request[SitesState]) -> Response:
 async def set_person(request: Request[SitesState], site: Site, name: str, may: May) -> None:
     """Raises NotFound, Conflict."""
     person = await _person(request, name)
-    if person.id == site.owner or (person.id not in site.people and len(site.people) >= MAX_PEOPLE):
-        raise Conflict
+    if person.id == site.owner:
+        raise Conflict(N_("The owner may do everything already."))
+    if person.id not in site.people and len(site.people) >= MAX_PEOPLE:
+        raise Conflict(N_("As many people as possible have been added."))
     if not await request.state["site_store"].set_person(site, person.id, may):
         raise NotFound
     request.state["known_sites"].forget(site)

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from app.sites.batch import HitTotals
 from app.sites.hit import Exclusion
 from app.sites.models import Site
-from app.sites.site_calendar import HOUR, cached_zone, day_begins, day_of, days, from_compact, months
+from app.sites.site_calendar import HOUR, cached_zone, day_begins, day_of, days, from_compact, months, next_month
 from app.sites.stats_store import Count, StatsStore
 from app.sites.top_lists import Range, TopLists, months_and_days
 
@@ -50,9 +50,9 @@ class SiteStats:
 
     async def range_of_all(self, site: Site) -> Range:
         """From the first day with visits."""
-        found = await self.store.months(site)
-        today = self.today(site)
-        first = min((from_compact(f"{month}01") for month in found), default=today)
+        found, today = await self.store.months(site), self.today(site)
+        month = min((from_compact(f"{month}01") for month in found), default=today)
+        first = min(await self.store.days(site, month, next_month(month)), default=month)
         return Range(min(first, today), today, everything=True)
 
     async def figures(self, site: Site, span: Range, interval: str, path: str | None = None) -> Figures:

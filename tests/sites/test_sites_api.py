@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from app.sites import api, people_api
 from tests.helpers.api import problem
 from tests.helpers.cast import signed_in
 from tests.sites.conftest import JSON, Desk
@@ -127,6 +128,28 @@ async def test_share_shows_the_figures_until_it_is_withdrawn(desk: Desk) -> None
     problem(await anybody.get(f"/api/sites/{site}/stats", params=query), 404)
     await desk.owner.patch(f"/api/sites/{site}", json={"public": True})
     assert (await anybody.get(f"/api/sites/{site}/stats")).status_code == 200
+
+
+async def test_refused_share_or_person_is_told_why(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = await desk.site()
+    monkeypatch.setattr(api, "MAX_SHARES", 1)
+    monkeypatch.setattr(people_api, "MAX_PEOPLE", 1)
+    assert (await desk.owner.post(f"/api/sites/{site}/shares")).status_code == 201
+    assert "Withdraw" in problem(await desk.owner.post(f"/api/sites/{site}/shares"), 409)["detail"]
+    people = f"/api/sites/{site}/people"
+    assert "owner" in problem(await desk.owner.put(f"{people}/bob", json={"may": "view"}), 409)["detail"]
+    assert (await desk.owner.put(f"{people}/charlie", json={"may": "view"})).status_code == 204
+    assert "As many" in problem(await desk.owner.put(f"{people}/alice", json={"may": "view"}), 409)["detail"]
+
+
+async def test_everything_begins_with_the_first_day_that_was_counted(desk: Desk) -> None:
+    desk.clock.now = datetime(2026, 3, 10, 12, tzinfo=UTC).timestamp()
+    site = await desk.site()
+    assert [point["at"] for point in (await desk.stats(site, **{"from": "all"}))["series"]] == ["2026-03-10"]
+    await desk.visitor().get(f"/c/{site}?p=/a")
+    desk.clock.move(timedelta(days=1).total_seconds())
+    series = (await desk.stats(site, **{"from": "all"}))["series"]
+    assert [(point["at"], point["visits"]) for point in series] == [("2026-03-10", 1), ("2026-03-11", 0)]
 
 
 async def test_wrong_range_or_limit_is_named(desk: Desk) -> None:

@@ -36,9 +36,9 @@ UMAMI = (
 )
 
 
-def zipped(**files: str) -> bytes:
+def zipped(method: int = zipfile.ZIP_DEFLATED, **files: str) -> bytes:
     packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(packed, "w", method) as archive:
         for name, text in files.items():
             archive.writestr(name.replace("__", "."), text)
     return packed.getvalue()
@@ -203,6 +203,9 @@ async def test_our_own_export_can_be_imported_again(desk: Desk, kind: str) -> No
         (b"\x1f\x8bnothing", "damaged"),
         (b"PK\x03\x04nothing", "ZIP"),
         (zipped(readme__txt="x"), "known"),
+        (UMAMI_ZIP.replace(b"PK\x03\x04", b"PK\x03\x05", 1), "damaged"),
+        (UMAMI_ZIP.replace(b"pages.csv", b"pages.xls", 1), "damaged"),
+        (zipped(pages__csv="x,y\n/a,1\n", method=zipfile.ZIP_BZIP2), "deflate"),
         (zipped(paths__jsonl='{"id": [1], "path": "/a"}\n', hit_stats__jsonl=""), "line 1: id"),
         (zipped(paths__jsonl="", hit_stats__jsonl='\n{"path_id": {}}\n'), "line 2: path_id"),
         (b'{"path": "/a", "visits": "x"}\n', "line 1"),

@@ -9,6 +9,7 @@ import pytest
 from app.sites.transfer import importer
 from app.store.client import StoreUnavailable
 from tests.helpers.api import problem
+from tests.helpers.cast import signed_in
 from tests.sites.conftest import Desk
 
 
@@ -32,6 +33,29 @@ async def test_files_that_are_imported_at_the_same_time_are_bounded(
         assert str(refused["detail"]).startswith("Too many files")
         goes_on.set()
     assert first.result().status_code == 201
+    assert (await desk.owner.post(url, content=b"path,visits\n/a,1\n")).status_code == 201
+
+
+async def test_one_user_does_not_keep_others_from_importing(desk: Desk) -> None:
+    url = f"/api/sites/{await desk.site()}/imports"
+    charlie = await signed_in(desk.service, "charlie")
+    made = (await charlie.post("/api/sites", json={"name": "C", "hosts": ["c.example"]})).json()
+    arrived, goes_on = asyncio.Semaphore(0), asyncio.Event()
+
+    async def slow_file(number: int) -> AsyncIterator[bytes]:
+        yield b"path,visits\n"
+        arrived.release()
+        await goes_on.wait()
+        yield b"/%d,1\n" % number
+
+    async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
+        for number in range(importer.MAX_FILES_OF_USER):
+            tasks.create_task(desk.owner.post(url, content=slow_file(number)))
+            await arrived.acquire()
+        problem(await desk.owner.post(url, content=b"path,visits\n/a,1\n"), 503)
+        other = await charlie.post(f"/api/sites/{made['id']}/imports", content=b"path,visits\n/a,1\n")
+        assert other.status_code == 201
+        goes_on.set()
     assert (await desk.owner.post(url, content=b"path,visits\n/a,1\n")).status_code == 201
 
 

@@ -7,7 +7,7 @@ from app.sites.access import Right, site_for
 from app.sites.lifespan import SitesState
 from app.sites.transfer.exporter import csv_lines, json_lines
 from app.sites.transfer.formats import READERS
-from app.sites.transfer.importer import Gone, TooManyFiles
+from app.sites.transfer.importer import Gone, Incoming, TooManyFiles
 from app.sites.transfer.unpack import BadFile, TooMuch
 from app.web.errors import BadRequest, Conflict, NotFound, TooLarge, Unavailable
 from app.web.i18n import N_
@@ -18,7 +18,7 @@ EXPORTS = {"csv": ("text/csv; charset=utf-8", csv_lines), "jsonl": ("application
 
 async def import_file(request: Request[SitesState]) -> Response:
     """`POST /api/sites/{id}/imports?format=&preview=1`: the file is the body."""
-    site, _ = await site_for(request, Right.EDIT)
+    site, user = await site_for(request, Right.EDIT)
     kind = request.query_params.get("format") or None
     if kind is not None and kind not in READERS:
         raise BadRequest(f"format: must be one of {', '.join(READERS)}", field="format")
@@ -26,11 +26,12 @@ async def import_file(request: Request[SitesState]) -> Response:
     preview = request.query_params.get("preview", "0")
     if preview not in {"0", "1"}:
         raise BadRequest("preview: must be 0 or 1", field="preview")
+    file = Incoming(user.id, request.stream(), kind)
     try:
         if preview == "1":
-            found = await importer.preview(site, request.stream(), kind, today)
+            found = await importer.preview(site, file, today)
             return json_response({"visits": found.visits, "pages": found.pages})
-        found = await importer.run(site, request.stream(), kind, today)
+        found = await importer.run(site, file, today)
     except Gone:
         raise Conflict(N_("The site or the import has been removed meanwhile.")) from None
     except TooMuch:

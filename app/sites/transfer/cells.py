@@ -8,13 +8,29 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
-from app.sites.page_address import BadAddress, PathRules, page_address
+from app.sites.page_address import CONTROL, BadAddress, PathRules, page_address
 from app.sites.referrers import cut
 from app.sites.site_calendar import parse_day, usual_day
+from app.sites.transfer.agent_names import our_name
 from app.sites.transfer.unpack import BadFile, Upload
 
 MAX_COUNT = 10**12
 SQL_NULL = r"\N"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Counts of a page on a day. Without a path they are the site's visitors of the day; `names` are the lists
+    (`<list>:<name>`) that they belong to.
+    """
+
+    day: date | None
+    path: str
+    visits: int
+    visitors: int
+    names: tuple[str, ...] = ()
+    session: str = ""
+    """An id of the visitor, if the file has a row for each visit: visitors are counted by it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,4 +118,11 @@ def path_of(line: int, text: str, context: Context) -> str:
 
 
 def list_names(*pairs: tuple[str, str]) -> tuple[str, ...]:
-    return tuple(f"{kind}:{cut(name)}" for kind, name in pairs if name.strip())
+    """The names of lists, without those that are empty."""
+    plain = ((kind, cut(CONTROL.sub(" ", our_name(kind, name)))) for kind, name in pairs)
+    return tuple(f"{kind}:{name}" for kind, name in plain if name)
+
+
+def base_name(member: str) -> str:
+    """The name of a ZIP's member without its folders."""
+    return member.rpartition("/")[2]

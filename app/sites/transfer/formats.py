@@ -5,14 +5,14 @@ in READERS.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import date
 
 from app.sites.hit import screen_class
 from app.sites.page_address import CONTROL
-from app.sites.referrers import cut, referrer_name
+from app.sites.referrers import cut
 from app.sites.transfer.cells import (
     Context,
+    Row,
+    base_name,
     day_of_moment,
     day_of_text,
     documents,
@@ -21,23 +21,8 @@ from app.sites.transfer.cells import (
     path_of,
     table_rows,
 )
+from app.sites.transfer.goatcounter import goatcounter
 from app.sites.transfer.unpack import BadFile, Upload
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """Counts of a page on a day. Without a path they are the site's visitors of the day; `names` are the lists
-    (`<list>:<name>`) that they belong to.
-    """
-
-    day: date | None
-    path: str
-    visits: int
-    visitors: int
-    names: tuple[str, ...] = ()
-    session: str = ""
-    """An id of the visitor, if the file has a row for each visit: visitors are counted by it."""
-
 
 UMAMI_MEMBERS = frozenset({"pages.csv", "website_event.csv"})
 LISTS = frozenset("rcbswle")
@@ -49,11 +34,11 @@ Cells = Mapping[str, str]
 def detect(upload: Upload) -> str:
     """The name of the format. Raises BadFile."""
     if upload.names != [""]:
-        if any(_base(name).startswith("imported_") for name in upload.names):
+        if any(base_name(name).startswith("imported_") for name in upload.names):
             return "plausible"
-        if any(_base(name) == "paths.jsonl" for name in upload.names):
+        if any(base_name(name) == "paths.jsonl" for name in upload.names):
             return "goatcounter"
-        if any(_base(name) in UMAMI_MEMBERS for name in upload.names):
+        if any(base_name(name) in UMAMI_MEMBERS for name in upload.names):
             return "umami"
         raise BadFile("the ZIP is no export that is known")
     _, first = next(upload.lines(""), (0, ""))
@@ -76,34 +61,11 @@ def plain(upload: Upload, context: Context) -> Iterator[Row]:
         yield _plain_row(number, cells, context)
 
 
-def goatcounter(upload: Upload, context: Context) -> Iterator[Row]:
-    """Its CSV, a page view a row; or the ZIP of JSON lines of newer versions."""
-    if upload.names != [""]:
-        yield from _goatcounter_zip(upload, context)
-        return
-    for number, cells in table_rows(upload, "", ("Path", "Date"), version=True):
-        if cells.get("Bot", "0") not in {"", "0"}:
-            continue
-        path, day = cells["Path"], day_of_moment(number, cells["Date"], context)
-        if cells.get("Event", "0") == "1":
-            yield Row(day, "", 0, 0, (f"e:{cut(path)}",))
-            continue
-        first = 1 if cells.get("FirstVisit", "1") == "1" else 0
-        names = list_names(
-            ("r", _goatcounter_referrer(cells)),
-            ("b", _family(cells.get("Browser", ""))),
-            ("s", _family(cells.get("System", ""))),
-            ("c", cells.get("Location", "")[:2]),
-            ("w", screen_class(cells.get("Screen size", ""))),
-        )
-        yield Row(day, path_of(number, path, context), 1, first, names, cells.get("Session", ""))
-
-
 def umami(upload: Upload, context: Context) -> Iterator[Row]:
     """Its cloud's CSV, an event a row, also in a ZIP; or the ZIP of a self-hosted one: visitors only, no days."""
-    member = next((name for name in upload.names if not name or _base(name) == "website_event.csv"), None)
+    member = next((name for name in upload.names if not name or base_name(name) == "website_event.csv"), None)
     if member is None:
-        name = next((name for name in upload.names if _base(name) == "pages.csv"), None)
+        name = next((name for name in upload.names if base_name(name) == "pages.csv"), None)
         if name is None:
             raise BadFile("the ZIP has no pages.csv and no website_event.csv")
         for number, cells in table_rows(upload, name, ("x", "y")):
@@ -113,7 +75,7 @@ def umami(upload: Upload, context: Context) -> Iterator[Row]:
     for number, cells in table_rows(upload, member, ("url_path", "event_type", "created_at", "session_id")):
         day = day_of_moment(number, cells["created_at"], context)
         if cells["event_type"] == "2":
-            yield Row(day, "", 0, 0, (f"e:{cut(cells.get('event_name', '') or 'event')}",))
+            yield Row(day, "", 0, 0, list_names(("e", cells.get("event_name", "") or "event")))
         elif cells["event_type"] == "1":
             query = cells.get("url_query", "")
             path = path_of(number, cells["url_path"] + (f"?{query.lstrip('?')}" if query else ""), context)
@@ -130,7 +92,7 @@ def umami(upload: Upload, context: Context) -> Iterator[Row]:
 
 def plausible(upload: Upload, context: Context) -> Iterator[Row]:
     """The tables of its ZIP: pages, the days' visitors, and the lists."""
-    tables = {_base(name).removeprefix("imported_").rsplit("_", 2)[0]: name for name in upload.names}
+    tables = {base_name(name).removeprefix("imported_").rsplit("_", 2)[0]: name for name in upload.names}
     if "pages" not in tables:
         raise BadFile("the ZIP has no imported_pages_... .csv")
     for number, cells in table_rows(upload, tables["pages"], ("date", "page", "pageviews", "visitors")):
@@ -193,7 +155,7 @@ def _json_rows(upload: Upload, context: Context) -> Iterator[Row]:
             if cells["list"] not in LISTS or not cells["name"].strip() or CONTROL.search(cells["name"]):
                 raise BadFile(f"line {number}: list and name are no name of a list")
             visits, visitors = (number_of(number, key, cells[key]) for key in ("visits", "visitors"))
-            names = list_names((cells["list"], cells["name"]))
+            names = (f"{cells['list']}:{cut(cells['name'])}",)
             yield Row(day_of_text(number, cells["date"]), "", visits, visitors, names, "list")
         else:
             yield _plain_row(number, _members(number, document, "path", "visits"), context)
@@ -207,43 +169,3 @@ def _members(number: int, document: Mapping[str, object], *needed: str) -> Cells
         raise BadFile(f"line {number}: {min(wrong)} is missing or no text")
     values = {name: document.get(name) for name in ("list", "name", "path", "date", "visits", "visitors")}
     return {name: "" if value is None else str(value) for name, value in values.items()}
-
-
-def _goatcounter_zip(upload: Upload, context: Context) -> Iterator[Row]:
-    members = {_base(name): name for name in upload.names}
-    paths: dict[str, str] = {}
-    for number, document in documents(upload, members["paths.jsonl"]):
-        if not document.get("event"):
-            key = _member(number, document, "id", "path_id")
-            paths[key] = path_of(number, _member(number, document, "path"), context)
-    stats = next((members[name] for name in members if name.startswith(("hit_stats", "hit_counts"))), None)
-    if stats is None:
-        raise BadFile("the ZIP has no hit_stats.jsonl")
-    for number, document in documents(upload, stats):
-        path = paths.get(_member(number, document, "path_id"))
-        if path is not None:
-            count = number_of(number, "count", _member(number, document, "count", "total"))
-            yield Row(day_of_moment(number, _member(number, document, "hour"), context), path, count, count)
-
-
-def _member(number: int, document: Mapping[str, object], *names: str) -> str:
-    """The first of these members that is there. Raises BadFile."""
-    value = next((document[name] for name in names if name in document), None)
-    if not isinstance(value, str | int):
-        raise BadFile(f"line {number}: {names[0]} is missing")
-    return str(value)
-
-
-def _base(name: str) -> str:
-    return name.rpartition("/")[2]
-
-
-def _family(text: str) -> str:
-    """`Chrome 86` is Chrome."""
-    words = text.split()
-    return " ".join(word for word in words if not word[0].isdigit())
-
-
-def _goatcounter_referrer(cells: Cells) -> str:
-    referrer = cells.get("Referrer", "")
-    return referrer_name(f"https://{referrer}") if cells.get("Referrer scheme") == "h" else referrer

@@ -3,6 +3,7 @@
 import asyncio
 import tempfile
 import zlib
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,8 +29,8 @@ ROWS_PER_CALL = 400
 UNDO_SECONDS = 30 * 86_400
 """Seconds after which an import cannot be undone any more."""
 MAX_IMPORTS = 200
-MAX_FILES = 16
-"""Files that one worker holds on its disk at the same time; more are refused."""
+MAX_FILES, MAX_FILES_OF_USER = 16, 4
+"""Files that one worker holds on its disk at the same time, of all users and of one; more are refused."""
 T = TypeVar("T")
 
 
@@ -41,12 +42,23 @@ class Summary:
     pages: int
 
 
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A file as it arrives."""
+
+    user_id: str
+    """Who sends it."""
+    pieces: AsyncIterator[bytes]
+    format: str | None = None
+    """None: detected."""
+
+
 class Gone(Exception):
     """The site or the import has been removed meanwhile, or the import is being undone."""
 
 
 class TooManyFiles(Exception):
-    """MAX_FILES are being imported."""
+    """As many files as allowed are being imported."""
 
 
 class Importer:
@@ -59,21 +71,22 @@ class Importer:
         self._most = most_bytes
         self._turns = asyncio.Semaphore(2)
         """Files that are read at the same time: each takes a thread."""
-        self._files = 0
+        self._files: Counter[str] = Counter()
+        """Of each user who imports."""
 
-    async def preview(self, site: Site, pieces: AsyncIterator[bytes], kind: str | None, today: date) -> Summary:
+    async def preview(self, site: Site, file: Incoming, today: date) -> Summary:
         """Raises BadFile, TooMuch, TooManyFiles."""
-        with self._folder() as folder:
-            file = await self._save(pieces, folder)
+        with self._folder(file.user_id) as folder:
+            path = await self._save(file.pieces, folder)
             async with self._turns:
-                return (await asyncio.to_thread(self._read, site, file, kind, today))[0]
+                return (await asyncio.to_thread(self._read, site, path, file.format, today))[0]
 
-    async def run(self, site: Site, pieces: AsyncIterator[bytes], kind: str | None, today: date) -> Summary:
+    async def run(self, site: Site, file: Incoming, today: date) -> Summary:
         """The same file twice changes nothing. Raises BadFile, Gone, TooMuch, TooManyFiles."""
-        with self._folder() as folder:
-            file = await self._save(pieces, folder)
+        with self._folder(file.user_id) as folder:
+            path = await self._save(file.pieces, folder)
             async with self._turns:
-                summary, staged = await asyncio.to_thread(self._read, site, file, kind, today)
+                summary, staged = await asyncio.to_thread(self._read, site, path, file.format, today)
                 if await self._imports_key_has(site, summary.id):
                     if not await self._is_unfinished(site, summary.id):
                         return summary
@@ -100,16 +113,16 @@ class Importer:
         return [{"id": name.decode(), **orjson.loads(told)} for name, told in reply.items()]
 
     @contextmanager
-    def _folder(self) -> Iterator[Path]:
-        """A folder for one file. Raises TooManyFiles."""
-        if self._files >= MAX_FILES:
+    def _folder(self, user_id: str) -> Iterator[Path]:
+        """A folder for one file of the user. Raises TooManyFiles."""
+        if self._files.total() >= MAX_FILES or self._files[user_id] >= MAX_FILES_OF_USER:
             raise TooManyFiles
-        self._files += 1
+        self._files[user_id] += 1
         try:
             with tempfile.TemporaryDirectory(prefix="tallygate-import-") as folder:
                 yield Path(folder)
         finally:
-            self._files -= 1
+            self._files -= Counter([user_id])  # drops users who import nothing any more
 
     async def _save(self, pieces: AsyncIterator[bytes], folder: Path) -> Path:
         """Writes the upload to a file as it arrives."""

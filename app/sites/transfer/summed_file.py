@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 from app.lazy import LazyModule
 from app.sites.counting_script import MAX_OF_LIST, PACKED
 from app.sites.site_calendar import compact, from_compact
-from app.sites.transfer.formats import Row
+from app.sites.transfer.cells import Row
 from app.sites.transfer.unpack import BadFile
 
 if TYPE_CHECKING:

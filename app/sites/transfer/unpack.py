@@ -6,6 +6,7 @@ import io
 import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -13,6 +14,8 @@ CHUNK_BYTES = 65_536
 MAX_MEMBERS = 200
 MAX_LINE_BYTES = 65_536
 GZIP, ZIP = b"\x1f\x8b", b"PK"
+METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
+"""What members of a ZIP may be packed with: what all exports use."""
 
 
 class BadFile(ValueError):
@@ -60,15 +63,20 @@ class Upload:
 
     def lines(self, name: str) -> Iterator[tuple[int, str]]:
         """(number, line) of a member. Raises BadFile."""
-        with self._path.open("rb") as file:
-            if self._magic == GZIP:
-                with gzip.GzipFile(fileobj=file) as unpacked:
-                    yield from _lines(cast(IO[bytes], unpacked), self._most)
-            elif self._magic == ZIP:
-                with zipfile.ZipFile(file) as archive, archive.open(name) as member:
-                    yield from _lines(member, self._most)
-            else:
-                yield from _lines(file, self._most)
+        with ExitStack() as stack:
+            yield from _lines(self._open(name, stack), self._most)
+
+    def _open(self, name: str, stack: ExitStack) -> IO[bytes]:
+        """A member, unpacked, which `stack` closes. Raises BadFile."""
+        file = stack.enter_context(self._path.open("rb"))
+        if self._magic == GZIP:
+            return cast(IO[bytes], stack.enter_context(gzip.GzipFile(fileobj=file)))
+        if self._magic != ZIP:
+            return file
+        try:
+            return stack.enter_context(stack.enter_context(zipfile.ZipFile(file)).open(name))
+        except (zipfile.BadZipFile, OSError, RuntimeError):  # the directory is read, but not true to the members
+            raise BadFile("the file is damaged") from None
 
     def _digest(self) -> str:
         """Also refuses a bomb before its rows are read, which takes minutes; a ZIP says how large it is."""
@@ -90,6 +98,8 @@ class Upload:
             raise TooMuch("the file is too large")
         if any(member.flag_bits & 1 for member in members):
             raise BadFile("the ZIP is encrypted")
+        if any(member.compress_type not in METHODS for member in members):
+            raise BadFile("the ZIP is packed with another method than deflate")
         return [member.filename for member in members]
 
 
