@@ -1,7 +1,7 @@
 """The profiles of users and their groups in Redis."""
 
 import asyncio
-from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from app.accounts.models import User
@@ -137,16 +137,22 @@ class UserStore(BaseStore):
         return sorted(one.decode() for one in await self._store.idempotent("SMEMBERS", keys.group(group)))
 
     async def remove_group(self, name: str) -> bool:
-        """Takes all members out and removes the group. Returns whether there was one."""
+        """Takes all members out and removes the group, which is listed until it has none: so this can be repeated after
+        StoreUnavailable. Returns whether there was one.
+        """
         if not await self._store.idempotent("HEXISTS", keys.ACCOUNT_GROUPS, name):
             return False
+        while members := await self.members(name):
+            for user_id in members:
+                await self._leave(user_id, name)
         await self._store.idempotent("HDEL", keys.ACCOUNT_GROUPS, name)
-        for user_id in await self.members(name):
-            await self._leave(user_id, name)
         return True
 
     async def _leave(self, user_id: str, group: str) -> None:
         fields = await self._store.idempotent("HGETALL", keys.user(user_id))
-        if fields:
-            kept: Iterable[str] = (each for each in User.from_hash(user_id, fields).groups if each != group)
-            await self.set_groups(user_id, tuple(kept))
+        groups = User.from_hash(user_id, fields).groups if fields else ()
+        if group in groups:
+            with suppress(NoSuchUser):  # removed meanwhile
+                await self.set_groups(user_id, tuple(each for each in groups if each != group))
+        else:
+            await self._store.idempotent("SREM", keys.group(group), user_id)

@@ -1,10 +1,13 @@
 """The API of the administration."""
 
 from typing import Any
+from unittest.mock import AsyncMock
 
 import httpx
 import pytest
 
+from app.accounts.users.profile_store import UserStore
+from app.store.client import StoreUnavailable
 from tests.accounts.conftest import Start
 from tests.helpers.api import problem, program, token_for, true_to_the_document
 from tests.helpers.cast import Cast, make_cast, signed_in
@@ -120,6 +123,17 @@ async def test_groups_are_created_once_and_removed(alice: httpx.AsyncClient, cas
     assert (await alice.delete("/api/groups/ops")).status_code == 204
     problem(await alice.delete("/api/groups/ops"), 404)
     assert (await alice.get(f"/api/users/{cast.bob.id}")).json()["groups"] == ["dev"]
+
+
+async def test_removal_of_a_group_that_redis_interrupts_can_be_repeated(
+    alice: httpx.AsyncClient, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await alice.patch(f"/api/users/{cast.bob.id}", json={"groups": ["ops"]})
+    with monkeypatch.context() as patch:
+        patch.setattr(UserStore, "set_groups", AsyncMock(side_effect=StoreUnavailable("away", sent=False)))
+        assert (await alice.delete("/api/groups/ops")).status_code == 503
+    assert (await alice.delete("/api/groups/ops")).status_code == 204
+    assert (await alice.get(f"/api/users/{cast.bob.id}")).json()["groups"] == []
 
 
 async def test_administrator_creates_a_reset_link(service: Running, alice: httpx.AsyncClient, cast: Cast) -> None:
