@@ -10,12 +10,15 @@ import structlog
 
 from app.events.catalogue import EVENTS
 from app.events.event import Record
+from app.hooks.function_threads import FunctionThreads
 from app.settings import SettingsError
 
 MAX_CALLS = 1000
 """Queued and running calls; further ones are dropped with a warning."""
 CALL_TIMEOUT = 30.0
 BEFORE_TIMEOUT = 2.0
+MAX_THREADS = 16
+"""Plain functions that run at once after events, and as many before steps."""
 EVENTS_ATTRIBUTE = "__tallygate_hooks__"
 STEPS = ("sign_in",)
 F = TypeVar("F", bound=Callable[..., Any])
@@ -51,6 +54,7 @@ class InProcess:
         self._on: dict[str, list[Callable[..., Any]]] = {}
         self._before: dict[str, list[Callable[..., Any]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._on_threads, self._before_threads = FunctionThreads(MAX_THREADS), FunctionThreads(MAX_THREADS)
         self._log = structlog.get_logger("app")
         for module in modules:
             self._add(module)
@@ -81,7 +85,7 @@ class InProcess:
         """Calls the functions for a step. Raises Refused."""
         for function in self._before.get(step, ()):
             try:
-                await asyncio.wait_for(_run(function, record), BEFORE_TIMEOUT)
+                await asyncio.wait_for(_run(function, record, self._before_threads), BEFORE_TIMEOUT)
             except Refused:
                 raise
             except Exception as error:  # noqa: BLE001 - a hook may raise anything
@@ -96,14 +100,17 @@ class InProcess:
 
     async def _call(self, function: Callable[..., Any], record: Record) -> None:
         try:
-            await asyncio.wait_for(_run(function, record), CALL_TIMEOUT)
+            await asyncio.wait_for(_run(function, record, self._on_threads), CALL_TIMEOUT)
         except Exception as error:  # noqa: BLE001 - a hook may raise anything
             self._log.error("a hook has failed", type=record.type, hook=function.__qualname__, reason=repr(error))
 
 
-async def _run(function: Callable[..., Any], record: Record) -> None:
+async def _run(function: Callable[..., Any], record: Record, threads: FunctionThreads) -> None:
     """Runs a plain function in a thread, so that it does not block requests."""
-    if inspect.iscoroutinefunction(function):
-        await function(record)
-    else:
-        await asyncio.to_thread(function, record)
+    try:
+        if inspect.iscoroutinefunction(function):
+            await function(record)
+        else:
+            await threads.run(function, record)
+    except SystemExit as error:  # in a task it would end the worker
+        raise RuntimeError(f"exit({error.code})") from None

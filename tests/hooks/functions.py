@@ -1,11 +1,14 @@
 """A module of hooks, as a user of the service writes one."""
 
 import asyncio
+import threading
 from typing import Any
 
 from app.hooks import Refused, before, on
 
 calls: list[tuple[str, dict[str, Any]]] = []
+hang = threading.Event()
+"""Ends the functions that hang."""
 
 
 @on("session.began")
@@ -29,3 +32,9 @@ def no_charlie(event: Any) -> None:
 async def late(event: Any) -> None:
     if event.data["name"] == "bob":
         await asyncio.sleep(60)
+
+
+@on("sign_in.refused")
+def hanging(event: Any) -> None:
+    calls.append((event.type, event.data))
+    hang.wait(60)

@@ -3,15 +3,19 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from app.events.event import Record
 from app.hooks import in_process
-from app.hooks.in_process import InProcess
+from app.hooks.in_process import MAX_THREADS, InProcess
 from app.settings import Settings, SettingsError
 from tests.helpers.api import problem
 from tests.helpers.cast import PASSWORD, make_cast, signed_in
 from tests.helpers.service import Running, running
+from tests.helpers.sockets import PATIENCE
+from tests.helpers.waiting import eventually
 from tests.hooks import functions
 
 BOB = {"username": "bob", "password": PASSWORD}
@@ -78,3 +82,36 @@ def test_bad_module_stops_the_start_in_one_line(
     with pytest.raises(SettingsError, match=told) as refused:
         InProcess([name], "refuse")
     assert "\n" not in str(refused.value)
+
+
+async def test_plain_functions_that_hang_delay_neither_requests_nor_the_stop(
+    make_settings: Callable[..., Settings],
+) -> None:
+    functions.calls.clear()
+    functions.hang.clear()
+    try:
+        async with running(make_settings(hooks=("tests.hooks.functions",))) as service:
+            for number in range(2 * MAX_THREADS):
+                await service.client.post("/api/session", json={"username": f"nobody{number}", "password": PASSWORD})
+            await eventually(lambda: len(functions.calls) == MAX_THREADS)
+            async with asyncio.timeout(PATIENCE):
+                await asyncio.to_thread(len, "")  # what the rest of the service shares is free
+                await make_cast(service)
+                problem(await service.client.post("/api/session", json=CHARLIE), 403)
+    finally:
+        functions.hang.set()
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), StopIteration(), KeyError("x")])
+async def test_whatever_a_function_raises_is_logged(error: BaseException, capsys: pytest.CaptureFixture[str]) -> None:
+    hooks = InProcess([], "refuse")
+
+    def plain(_: Any) -> None:
+        raise error
+
+    async def coroutine(_: Any) -> None:
+        raise error
+
+    for function in (plain, coroutine):
+        await hooks._call(function, Record("evt_1", "user.created", 0, {}))
+    assert capsys.readouterr().err.count("a hook has failed") == 2
