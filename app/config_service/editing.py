@@ -187,10 +187,10 @@ class Editor:
         return self._secret_values.decrypt(item.value) if item.secret else item.value
 
     async def _latest(self, name: str) -> Namespace:
-        namespace = await self._store.read(name)
-        if namespace is None:
+        snapshot = await self._namespaces.read(name)
+        if snapshot is None:
             raise NotFound
-        return self._namespaces.keep(namespace).namespace
+        return snapshot.namespace
 
     async def _require(self, now: Namespace, condition: Condition) -> None:
         if condition.is_missing(now):

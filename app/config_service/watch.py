@@ -97,25 +97,35 @@ class Namespaces:
         if known is not None:
             return known
         try:
-            namespace = await self._config_store.read(name)
+            return await self.read(name)
         except StoreUnavailable:
             if name in self._known:
                 return self._known[name]
             raise
-        if namespace is None:
-            self._known.pop(name, None)
-            return None
-        return self.keep(namespace)
+
+    async def read(self, name: str) -> Snapshot | None:
+        """The namespace as Redis has it now, or as a write has left it meanwhile. Raises StoreUnavailable."""
+        known = self._known.get(name)
+        namespace = await self._config_store.read(name)
+        if namespace is not None:
+            return self.keep(namespace, over=known)
+        self._known.pop(name, None)
+        self._outdated.discard(name)
+        return None
 
     def age(self) -> int | None:
         """Seconds since Redis was last reachable; None while it is."""
         return None if self._store.up else max(0, int(self._clock() - self._up_at))
 
-    def keep(self, namespace: Namespace) -> Snapshot:
-        """Caches a namespace unless a newer one is cached, and wakes the requests that wait for it."""
+    def keep(self, namespace: Namespace, over: Snapshot | None = None) -> Snapshot:
+        """Caches a namespace unless a newer one is cached, and wakes the requests that wait for it.
+
+        `over` was cached when the namespace was read: it is replaced by an older one as well, since Redis has gone
+        back (a failover to a replica that lagged, a restored back-up).
+        """
         self._outdated.discard(namespace.name)
         known = self._known.get(namespace.name)
-        if known is not None and known.namespace.revision >= namespace.revision:
+        if known is not None and not _replaces(namespace, known, read_after=known is over):
             return known
         if known is None and len(self._known) >= MAX_CACHED:
             idle = next((name for name in self._known if name != OWN and not self._waiting.get(name)), None)
@@ -124,7 +134,7 @@ class Namespaces:
         snapshot = self._known[namespace.name] = Snapshot(namespace, self._secret_values)
         for call in self.on_change:
             call(namespace)
-        if known is None or known.namespace.version != namespace.version:
+        if known is None or known.namespace.items != namespace.items:
             self._wake(namespace.name, snapshot)
         return snapshot
 
@@ -172,13 +182,15 @@ class Namespaces:
             if name in self._known or name == OWN:
                 self._outdated.add(name)
                 with suppress(StoreUnavailable, ResponseError):
-                    namespace = await self._config_store.read(name)
-                    if namespace is not None:
-                        self.keep(namespace)
+                    await self.read(name)
 
     def _wake(self, name: str, snapshot: Snapshot | None) -> None:
         for future in self._waiting.pop(name, ()):
             _finish(future, snapshot)
+
+
+def _replaces(namespace: Namespace, known: Snapshot, *, read_after: bool) -> bool:
+    return namespace.revision > known.namespace.revision or (read_after and namespace != known.namespace)
 
 
 def _finish(future: "asyncio.Future[Snapshot | None]", snapshot: Snapshot | None) -> None:

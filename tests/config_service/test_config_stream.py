@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import AsyncMock
 
+import httpx
 import orjson
 import pytest
 
@@ -14,13 +15,15 @@ from app.config_service.store import ConfigStore
 from app.config_service.watch import Namespaces
 from app.settings import Settings
 from app.store.client import StoreUnavailable
+from app.store.keys import config_history, config_namespace
 from tests.config_service.conftest import PATCH, Office
 from tests.helpers.api import program, token_for
 from tests.helpers.cast import make_cast, signed_in
 from tests.helpers.event_streams import stream
 from tests.helpers.service import running
 from tests.helpers.sockets import PATIENCE
-from tests.helpers.valkey import valkey
+from tests.helpers.valkey import Valkey, valkey
+from tests.helpers.waiting import eventually
 
 
 async def test_every_worker_follows_a_change(make_settings: Callable[..., Settings], office: Office) -> None:
@@ -56,6 +59,38 @@ async def test_redis_away_reads_go_on_with_their_age_and_writes_do_not(
             assert (one.json(), "x-config-age" in one.headers) == (1, True)
             assert (await alice.patch("/api/config/shop", json={"a": 2}, headers=PATCH)).status_code == 503
             assert (await service.another_client().get("/api/config/shop")).status_code == 401
+
+
+async def test_workers_follow_a_store_that_has_gone_back(
+    make_settings: Callable[..., Settings], office: Office, server: Valkey
+) -> None:
+    """As after a failover to a replica that lagged, or once a back-up is restored."""
+    path = await office.namespace()
+    await office.patch(path, {"a": 1})
+    async with running(make_settings(), office.clock) as other:
+        reader = program(other, await token_for(office.alice))
+        assert (await reader.get(path)).json() == {"a": 1}
+        with server.client as redis:
+            names = [config_namespace("shop"), config_history("shop")]
+            before = {name: redis.dump(name) for name in names}
+            for value in (2, 3):
+                await office.patch(path, {"a": value})
+            await eventually(lambda: holds(reader, path, {"a": 3}))
+            tag = (await reader.get(path)).headers["etag"]
+            for name, dump in before.items():
+                redis.restore(name, 0, dump, replace=True)
+        waiting = asyncio.create_task(reader.get(f"{path}?wait=30", headers={"If-None-Match": tag}))
+        while not other.state["config_namespaces"].waiting:
+            await asyncio.sleep(0.01)
+        written = await office.patch(path, {"b": 5})
+        assert (written.status_code, written.json()) == (200, {"version": 3, "changed": ["b"]})
+        assert (await waiting).json() == {"a": 1, "b": 5}
+        for client in (office.alice, reader):
+            assert await holds(client, path, {"a": 1, "b": 5})
+
+
+async def holds(client: httpx.AsyncClient, path: str, values: Any) -> bool:
+    return bool((await client.get(path)).json() == values)
 
 
 async def test_a_stream_of_visits_leaves_no_room_for_a_long_poll(make_settings: Callable[..., Settings]) -> None:
