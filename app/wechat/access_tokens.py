@@ -2,7 +2,8 @@
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 
 import structlog
 
@@ -16,6 +17,8 @@ MARGIN = 300
 """Seconds before its expiry at which a token is refreshed."""
 WAIT, LOOK_AGAIN = 3.0, 0.05
 """Seconds that a caller without a valid token waits for the holder of the lock; seconds between two reads."""
+RENEW_INTERVAL, MAX_RENEWALS = 0.5, 30
+"""Seconds between two renewals of the lock; after so many it expires, even if WeChat has not answered."""
 RETRY_INTERVAL = 60
 """Seconds until the next attempt after a permanent refusal."""
 AHEAD_PAUSE = 10
@@ -129,14 +132,30 @@ class TokenCache:
         before = await self._store.read(fresh=True)  # the holder before may have refreshed it
         if not fence:
             return before if self._good(before, failed, 0) else None
-        try:
+        async with self._holding(holder):
             if self._good(before, failed, self._margin_of(before)):
                 return before
             if before.paused > self._clock():
                 raise NoToken(self.account, before.errcode)
             return await self._fetched(before, failed, fence)
+
+    @asynccontextmanager
+    async def _holding(self, holder: str) -> AsyncIterator[None]:
+        """Renews the lock during the block, and releases it afterwards."""
+        renewing = asyncio.create_task(self._renew(holder))
+        try:
+            yield
         finally:
-            await self._released(holder)
+            renewing.cancel()
+            await asyncio.gather(renewing, return_exceptions=True)
+            with suppress(StoreUnavailable):  # it expires
+                await self._store.release(holder)
+
+    async def _renew(self, holder: str) -> None:
+        for _ in range(MAX_RENEWALS):
+            await asyncio.sleep(RENEW_INTERVAL)
+            with suppress(StoreUnavailable):
+                await self._store.renew(holder)
 
     async def _fetched(self, before: StoredToken, failed: str, fence: int) -> StoredToken:
         try:
@@ -165,9 +184,3 @@ class TokenCache:
             structlog.get_logger("wechat").warning("a token could not be stored", account=self.account)
         self._last = token
         return token
-
-    async def _released(self, holder: str) -> None:
-        try:
-            await self._store.release(holder)
-        except StoreUnavailable:  # it expires
-            return

@@ -9,8 +9,8 @@ from app.store.keys import wechat as wechat_keys
 from app.store.scripts import Script
 from app.store.tracking import Fields, TrackedHashes, Tracking
 
-LOCK_MILLISECONDS = 15_000
-"""After this time the lock of a dead holder is free."""
+LOCK_MILLISECONDS = 2_000
+"""After this time the lock of a dead holder is free. A holder that lives renews it."""
 FORCED_A_DAY, FORCED_APART, DAY = 20, 30, 86_400
 """WeChat's bounds of forced refreshes, the latter two in seconds."""
 
@@ -23,6 +23,7 @@ if held then return 0 end
 redis.call('SET', lock, ARGV[1], 'PX', ARGV[2])
 return redis.call('INCR', fence)
 """)
+RENEW = Script("if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end")
 RELEASE = Script("if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end")
 SAVE = Script("""
 if tonumber(redis.call('HGET', KEYS[1], 'fence') or 0) > tonumber(ARGV[1]) then return 0 end
@@ -96,6 +97,9 @@ class TokenStore:
     async def acquire(self, holder: str) -> int:
         """The fencing token; 0 while another holder has the lock."""
         return int(await ACQUIRE.run(self._store, self._names, holder, LOCK_MILLISECONDS))
+
+    async def renew(self, holder: str) -> None:
+        await RENEW.run(self._store, self._names[:1], holder, LOCK_MILLISECONDS)
 
     async def release(self, holder: str) -> None:
         await RELEASE.run(self._store, self._names[:1], holder)
