@@ -1,8 +1,10 @@
 """Libraries that are imported at their first use."""
 
+import asyncio
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -38,7 +40,8 @@ async def test_patterns_of_browsers_are_loaded_only_where_there_is_a_site(
         raise Looked
 
     agents = UserAgents()
-    monkeypatch.setattr("app.sites.lifespan.asyncio.sleep", pause)
+    # Not asyncio.sleep itself: servers of other tests run in threads, and sleep.
+    monkeypatch.setattr("app.sites.lifespan.asyncio", SimpleNamespace(sleep=pause, to_thread=asyncio.to_thread))
     if sites:
         await _load(agents, Store())  # type: ignore[arg-type]
     else:
