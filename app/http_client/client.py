@@ -1,8 +1,8 @@
 """Outgoing HTTP: bounded in time and size, no redirects, no cookies, private addresses only if allowed."""
 
 import asyncio
+import ssl
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from app.http_client.public_only import PrivateAddress
 from app.http_client.tls import trusted_when_used
-from app.lazy import LazyModule
+from app.lazy import LazyModule, imported
 
 if TYPE_CHECKING:
     import httpx
@@ -63,11 +63,20 @@ class SafeHttpClient:
         self._private = private
         self._proxy = proxy.get_secret_value() if proxy is not None else None
         self._tls = trusted_when_used(ca_file)
+        self._client: httpx.AsyncClient | None = None
+        self._opening = asyncio.Lock()
 
-    @cached_property
-    def _client(self) -> "httpx.AsyncClient":
+    async def _opened(self) -> "httpx.AsyncClient":
+        """The client, made at the first request: its libraries and the authorities take 0.1 s, in threads."""
+        async with self._opening:
+            if self._client is None:
+                await imported("app.http_client.transport")
+                self._client = self._made(await self._tls())
+        return self._client
+
+    def _made(self, tls: ssl.SSLContext) -> "httpx.AsyncClient":
         return httpx.AsyncClient(
-            transport=transport.Transport(self._tls(), private=self._private, proxy=self._proxy),
+            transport=transport.Transport(tls, private=self._private, proxy=self._proxy),
             timeout=self._timeout,
             trust_env=False,
             follow_redirects=False,
@@ -79,15 +88,17 @@ class SafeHttpClient:
         return self
 
     async def __aexit__(self, *_: Any) -> None:
-        if "_client" in vars(self):
+        if self._client is not None:
             await self._client.aclose()
 
     async def request(self, method: str, url: str, **options: Any) -> HttpResponse:
         """Sends the request once. `options` are httpx's. Raises Unreachable, TimedOut, BadResponse."""
         name = f"{method} {url.partition('?')[0]}"
         try:
-            async with asyncio.timeout(self._timeout), self._client.stream(method, url, **options) as response:
-                body = await _body(response, name)
+            async with asyncio.timeout(self._timeout):
+                client = self._client or await self._opened()
+                async with client.stream(method, url, **options) as response:
+                    body = await _body(response, name)
         except TimeoutError:
             raise TimedOut(f"{name}: no answer within {self._timeout:g} s") from None
         except httpx.ConnectError as error:  # its text names the error of a certificate

@@ -1,7 +1,8 @@
 """The certificate authorities that outgoing requests trust."""
 
+import asyncio
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,8 +30,13 @@ def trusted(ca_file: Path | None) -> ssl.SSLContext:
     return context
 
 
-def trusted_when_used(ca_file: Path | None) -> Callable[[], ssl.SSLContext]:
+async def trusted_in_thread(ca_file: Path | None) -> ssl.SSLContext:
+    """`trusted`, without holding up the event loop. Raises SettingsError."""
+    return await asyncio.to_thread(trusted, ca_file)
+
+
+def trusted_when_used(ca_file: Path | None) -> Callable[[], Awaitable[ssl.SSLContext]]:
     """The context is made at its first use; only a file is read at once. Raises SettingsError."""
     if ca_file is not None:
         trusted(ca_file)
-    return partial(trusted, ca_file)
+    return partial(trusted_in_thread, ca_file)

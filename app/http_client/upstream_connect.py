@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from urllib.parse import unquote, urlsplit
@@ -39,7 +39,7 @@ class Connector:
     """`tls` returns the context of connections; `private` allows private addresses. A proxy resolves names itself."""
 
     def __init__(
-        self, tls: Callable[[], ssl.SSLContext], *, private: bool, timeout: float, proxy: str | None = None
+        self, tls: Callable[[], Awaitable[ssl.SSLContext]], *, private: bool, timeout: float, proxy: str | None = None
     ) -> None:
         self._tls = tls
         self._private = private
@@ -63,7 +63,7 @@ class Connector:
     async def _open(self, address: Address, *, private: bool) -> UpstreamConnection:
         loop = asyncio.get_running_loop()
         addresses = await checked_addresses(address.host, address.port, private=private)
-        context, name = (self._tls(), address.host) if address.secure else (None, None)
+        context, name = (await self._tls(), address.host) if address.secure else (None, None)
 
         async def connect(ip_address: str) -> UpstreamConnection:
             make = partial(UpstreamConnection, self._timeout)
@@ -84,4 +84,4 @@ class Connector:
         if connection.status != 200:
             raise BrokenConnection
         if upstream.secure:
-            await connection.start_tls(self._tls(), upstream.host)
+            await connection.start_tls(await self._tls(), upstream.host)

@@ -5,8 +5,8 @@ import ssl
 from email.utils import format_datetime, localtime, make_msgid, parseaddr
 from typing import TYPE_CHECKING
 
-from app.http_client.tls import trusted
-from app.lazy import LazyModule
+from app.http_client.tls import trusted_in_thread
+from app.lazy import LazyModule, imported
 from app.mail.models import Mail
 from app.settings import Settings
 from app.settings.smtp_url import SmtpServer
@@ -35,7 +35,9 @@ async def send(settings: Settings, mail: Mail) -> None:
         raise MailError("smtp_url is not set", final=True)
     try:
         async with asyncio.timeout(settings.smtp_timeout):
-            await _send(server, _message(settings.mail_from, mail), trusted(settings.oauth_ca_file))
+            await imported("aiosmtplib")
+            context = await trusted_in_thread(settings.oauth_ca_file)
+            await _send(server, _message(settings.mail_from, mail), context)
     except aiosmtplib.SMTPResponseException as error:
         raise MailError(_said(error.code, error.message), final=_final(error)) from None
     except aiosmtplib.SMTPRecipientsRefused as error:
