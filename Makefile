@@ -87,7 +87,7 @@ docs: $(VENV)/dev.done ## Write docs/settings.md from the settings
 
 messages: $(VENV)/dev.done ## Collect the sentences of the pages, and compile the translations
 	$(BIN)/pybabel --quiet extract --mapping babel.cfg --keywords N_ --no-location --omit-header --output $(VENV)/messages.pot .
-	$(BIN)/pybabel --quiet update --input-file $(VENV)/messages.pot --output-dir app/locale --no-fuzzy-matching --ignore-pot-creation-date
+	$(BIN)/pybabel --quiet update --input-file $(VENV)/messages.pot --output-dir app/locale --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date
 	$(BIN)/pybabel --quiet compile --directory app/locale
 
 clean: ## Remove the environments and what tools left (never ./data)

@@ -16,7 +16,7 @@ EFFECTS = {
 NOT_ALLOWED = N_("the rule does not allow this visitor")
 NOT_SIGNED_IN = N_("no user is signed in, and the rule requires one")
 TOO_LONG_AGO = N_("the visitor signed in more than %(value)s seconds ago")
-NO_RULE = N_("no rule is for this request")
+NO_RULE = N_("no rule matches this request")
 NO_HOST = N_("no rule names the host %(value)s")
 
 

@@ -33,7 +33,7 @@ from app.web.language import remember
 from app.web.policy import IN_POPUP, PolicyRoute
 
 AuthorizeRequest = Request[OAuthServerState]
-GONE = N_("This sign-in has waited too long, or was started in another browser. Please start again at the service.")
+GONE = N_("This sign-in has expired, or was started in another browser. Please start again at the service.")
 MAX_HINT_LENGTH = 100
 
 

@@ -25,7 +25,7 @@ DeviceRequest = Request[OAuthServerState]
 PAGE = "/device"
 CODE_LIMIT = Rule("device-code", 10, 300)
 ADDRESS_LIMIT = Rule("device-code-address", 50, 300)
-UNKNOWN_CODE = N_("There is no such code, or it is too old. Compare it with the one that the device shows.")
+UNKNOWN_CODE = N_("There is no such code, or it has expired. Compare it with the one that the device shows.")
 
 
 @oauth_endpoint

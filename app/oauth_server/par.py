@@ -16,7 +16,7 @@ from app.web.responses import json_response
 
 URN = "urn:ietf:params:oauth:request_uri:"
 LIFETIME = 90
-GONE = N_("This sign-in has waited too long. Please start again at the service.")
+GONE = N_("This sign-in has expired. Please start again at the service.")
 CREDENTIALS = frozenset({"client_secret", "client_assertion", "client_assertion_type"})
 
 

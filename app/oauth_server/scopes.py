@@ -10,7 +10,7 @@ from app.oauth_server.models import Client
 from app.web.i18n import N_
 
 SCOPES = {
-    "openid": N_("Know that it is you"),
+    "openid": N_("Verify your identity"),
     "profile": N_("See your name and language"),
     "email": N_("See your e-mail address"),
     "groups": N_("See which groups you are in"),

@@ -56,7 +56,7 @@ async def test_forms_of_a_namespace_that_wants_if_match_say_what_was_seen(office
         form = {"key": "a", "value": value, "seen": seen}
         answer = await office.alice.post("/config/shop", data=form, headers=PAGE, follow_redirects=True)
         assert shown in answer.text, seen
-    for seen, shown in (("2", "Another change came first"), ("3", "brought back")):
+    for seen, shown in (("2", "Another change came first"), ("3", "restored")):
         form = {"version": "2", "seen": seen}
         answer = await office.alice.post("/config/shop/rollback", data=form, headers=PAGE, follow_redirects=True)
         assert shown in answer.text, seen

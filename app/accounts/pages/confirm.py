@@ -59,7 +59,7 @@ async def resume_form(request: Request[AccountState], user: User) -> Response:
     """`GET /confirm/resume?form=`: sends the form that waited, by a button or at once by script."""
     waiting = await request.state["waiting_forms"].find(request.query_params.get("form", ""), user.id)
     if waiting is None:
-        raise NotFound(N_("This form has waited too long. Please fill it in again."))
+        raise NotFound(N_("This form has expired. Please fill it in again."))
     return await page(request, "accounts/resume.html", action=waiting.action, values=waiting.fields)
 
 

@@ -36,7 +36,7 @@ REASON = N_("You are about to change what a service may do.")
 REVOKE = Question(N_("Revoke the token “%(name)s”?"), N_("Programs that use it are refused at once."), N_("Revoke"))
 REMOVE = Question(
     N_("Remove %(name)s?"),
-    N_("The service loses its grants, and its tokens are dead at once."),
+    N_("The service loses its grants, and its tokens stop working at once."),
     N_("Remove the service"),
     typed=N_("Type the service's name to confirm"),
 )

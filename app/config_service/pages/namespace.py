@@ -88,7 +88,7 @@ async def roll_back(request: Request[ConfigState]) -> Response:
         )
     except REFUSED as problem:
         return await _page(request, snapshot.namespace, right, error=problem.detail)
-    return await _saved(request, N_("The version has been brought back."))
+    return await _saved(request, N_("The version has been restored."))
 
 
 def _seen(fields: Mapping[str, str]) -> Condition:

@@ -69,8 +69,7 @@ def _explained(request: Request[GatewayState], asked: dict[str, str], subject: S
         return explain(gateway.rules, asked["url"], asked["method"], subject, gateway.clock())
     except (BadOriginalRequest, BadPath):
         raise BadRequest(
-            N_("Such a request gets 400: the address must be an absolute http or https URL, and the method HTTP's."),
-            field="url",
+            N_("Such a request gets 400: it needs an absolute http or https URL, and an HTTP method."), field="url"
         ) from None
 
 

@@ -64,7 +64,7 @@ async def authorize(request: Request[GatewayState]) -> Response:
     handoff_id = request.query_params.get("id", "")
     handoff = await gateway.store.handoff(handoff_id) if SECRET.fullmatch(handoff_id) else None
     if handoff is None:
-        raise BadRequest(N_("This link to sign in is too old: open the page again."), field="id")
+        raise BadRequest(N_("This link to sign in has expired: open the page again."), field="id")
     fragment = request.query_params.get("fragment", "")
     back = f"/gateway/authorize?id={handoff_id}" + (f"&fragment={quote(fragment)}" if fragment else "")
     if await request.state["current_user"].get(request.scope) is None:
