@@ -1,6 +1,8 @@
 """The authorization endpoint: validates the request, signs the user in, asks for consent, and returns a code."""
 
 import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from urllib.parse import urlencode, urlsplit
 
@@ -12,7 +14,7 @@ from app.accounts.models import User
 from app.accounts.secret import digest
 from app.audit.log import Event
 from app.oauth_server.authorization import checked, redirect_uri_of
-from app.oauth_server.authorization_response import answer, fail, with_query
+from app.oauth_server.authorization_response import answer, fail, refuse
 from app.oauth_server.endpoint import BROWSERS, form_as_query, issuer_of
 from app.oauth_server.errors import BadRedirect, OAuthError
 from app.oauth_server.lifespan import OAuthServerState
@@ -20,10 +22,11 @@ from app.oauth_server.models import AuthorizationRequest, Client, Family, Grant
 from app.oauth_server.par import pushed, use_up
 from app.oauth_server.parameters import Parameters, parsed
 from app.oauth_server.scopes import SCOPES
-from app.oauth_server.store import REQUEST_LIFETIME
+from app.oauth_server.store import REQUEST_LIFETIME, OAuthStore
 from app.oauth_server.tokens import new_family_id, sid_of
 from app.sessions.session import Session
 from app.signing_keys.key_ring import BadToken
+from app.store.client import StoreUnavailable
 from app.web.body import form_fields
 from app.web.cookies import cookie_header, full_name, read_cookie, set_cookie
 from app.web.errors import BadRequest, NotFound
@@ -80,14 +83,15 @@ async def go_on(request: AuthorizeRequest) -> Response:
 
 
 async def decide(request: AuthorizeRequest) -> Response:
-    """`POST /oauth2/consent` with `request` and `answer` (allow or deny)."""
+    """`POST /oauth2/consent` with `request` and `answer` (allow or deny); any other answer shows the question again."""
     fields = await form_fields(request, "request", "answer")
     client, waiting = await _stored_request(request, fields["request"])
-    user = await request.state["current_user"].get(request.scope)
-    if user is None or fields["answer"] != "allow":
+    if fields["answer"] == "deny":
         await request.state["oauth_server"].store.take_request(fields["request"])
         return await fail(request, waiting, OAuthError("access_denied", "the user did not agree"), after_form=True)
-    agreed = replace(waiting, consented=user.id == waiting.shown_to)  # another user may have signed in since
+    user = await request.state["current_user"].get(request.scope)
+    shown = user is not None and user.id == waiting.shown_to  # another user may have signed in since
+    agreed = replace(waiting, consented=shown and fields["answer"] == "allow")
     try:
         return await _proceed(request, client, agreed, fields["request"])
     except OAuthError as error:
@@ -129,26 +133,43 @@ async def _proceed(
     if not client.may_be_used_by(user.groups):
         if silent:
             raise OAuthError("access_denied", "the user may not use this client")
-        return await _refused(request, client, waiting)
+        return await refuse(request, waiting, client)
     grant = await provider.issuing.grant(user.id, client)
     if not waiting.consented and _needs_consent(client, waiting, grant):
         if silent:
             raise OAuthError("consent_required", "the user has to agree")
         return await _consent_page(request, client, replace(waiting, shown_to=user.id), request_id)
-    response = await _finish(request, client, waiting, user, session, grant, after_form=request_id is not None)
-    if request_id is not None and not await provider.store.take_request(request_id):  # another tab was faster
+    if request_id is None:
+        return await _finish(request, client, waiting, user, session, grant, after_form=False)
+    async with _answered_once(provider.store, request_id):
+        return await _finish(request, client, waiting, user, session, grant, after_form=True)
+
+
+@asynccontextmanager
+async def _answered_once(store: OAuthStore, request_id: str) -> AsyncIterator[None]:
+    """Uses up a stored request, unless the block raises. Raises BadRequest for a second click, or another tab."""
+    if not await store.claim_request(request_id):
         raise BadRequest(GONE, field="request")
-    return response
+    try:
+        yield
+    except StoreUnavailable:
+        await store.release_request(request_id)
+        raise
+    if not await store.take_request(request_id):
+        raise BadRequest(GONE, field="request")
 
 
 async def _must_sign_in(
     request: AuthorizeRequest, client: Client, waiting: AuthorizationRequest, user: User, session: Session
 ) -> bool:
+    """Raises OAuthError if the user signed in as another one than the hint names (OpenID Connect Core 3.1.2.1)."""
+    since = session.key != waiting.known_session or session.auth_time > waiting.known_auth_time
     if waiting.hint_subject is not None:
         subject = await request.state["oauth_server"].issuing.subject(user.id, client)
+        if subject != waiting.hint_subject and since:
+            raise OAuthError("login_required", "another user than the one of id_token_hint signed in")
         if subject != waiting.hint_subject:
             return True
-    since = session.key != waiting.known_session or session.auth_time > waiting.known_auth_time
     if "login" in waiting.prompt and not since:
         return True
     if waiting.max_age is None or since:
@@ -205,12 +226,6 @@ def _set_language(request: AuthorizeRequest, response: Response, waiting: Author
         return False
     remember(response, request.scope, waiting.locale, REQUEST_LIFETIME)
     return True
-
-
-async def _refused(request: AuthorizeRequest, client: Client, waiting: AuthorizationRequest) -> Response:
-    error = {"error": "access_denied", "error_description": "the user may not use this client"}
-    url = with_query(waiting, error, request.state["oauth_server"].issuer)
-    return await page(request, "oauth_server/refused.html", status_code=403, client=client, back=url)
 
 
 async def _finish(

@@ -23,13 +23,15 @@ else:
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ASSERTION_ALGORITHMS = ["ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "Ed25519"]
+AUTHENTICATED = ("token", "par", "device_authorization", "introspect", "revoke")
+"""The endpoints below `/oauth2/` that authenticate clients: an assertion may be meant for any of them (RFC 9126, 2)."""
 MAX_ASSERTION_LIFETIME = 3600
 LEEWAY = 60
 MAX_ASSERTION_LENGTH = 8192
 
 
 class ClientAuthentication:
-    """`audiences` are what assertions may be meant for: the issuer, the token endpoint, pushed requests."""
+    """`audiences` are what assertions may be meant for: the issuer and the endpoints."""
 
     def __init__(self, clients: Clients, audiences: frozenset[str], clock: Callable[[], float]) -> None:
         self._clients = clients
@@ -68,7 +70,7 @@ class ClientAuthentication:
         if claims.get("iss") != client.id or claims.get("sub") != client.id:
             raise InvalidClient("iss and sub of the assertion must be the client_id")
         if not any(isinstance(each, str) and each in self._audiences for each in audiences):
-            raise InvalidClient("aud of the assertion must be the issuer or the token endpoint")
+            raise InvalidClient("aud of the assertion must be the issuer or one of its endpoints")
         if (
             not isinstance(expires, (int, float))
             or not now < expires + LEEWAY <= now + MAX_ASSERTION_LIFETIME + 2 * LEEWAY

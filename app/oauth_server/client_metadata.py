@@ -17,8 +17,10 @@ THEIRS = {ours: name for name, ours in (TEXTS | URIS).items()} | {"scopes": "sco
 """The name in the metadata of each field that has another name in the table."""
 
 
-def table_of(metadata: dict[str, Any]) -> dict[str, Any]:
-    """The table of a registration. Unknown members are ignored (RFC 7591, 2). Raises BadClient."""
+def table_of(metadata: dict[str, Any], granted: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The table of a registration. Unknown members are ignored (RFC 7591, 2). `granted` are scopes that an
+    administrator has granted. Raises BadClient.
+    """
     for name, known in (("grant_types", GRANTS), ("response_types", ("code",))):
         value = metadata.get(name, ())
         if not isinstance(value, (list, tuple)) or not all(each in known for each in value):
@@ -34,7 +36,7 @@ def table_of(metadata: dict[str, Any]) -> dict[str, Any]:
     table |= {
         "redirect_uris": metadata.get("redirect_uris", ()),
         "public": method == "none",
-        "scopes": _scopes(metadata),
+        "scopes": _scopes(metadata, granted),
     }
     if method == "private_key_jwt":
         if "jwks" not in metadata:
@@ -63,8 +65,8 @@ def metadata_of(client: Client) -> dict[str, Any]:
     return metadata | {name: value for name, value in optional.items() if value is not None}
 
 
-def _scopes(metadata: Mapping[str, Any]) -> list[str]:
+def _scopes(metadata: Mapping[str, Any], granted: tuple[str, ...]) -> list[str]:
     scope = metadata.get("scope", "openid profile email")
     if not isinstance(scope, str):
         raise BadClient("scope", "must be a text")
-    return [each for each in dict.fromkeys(scope.split()) if each in SCOPES]
+    return [each for each in dict.fromkeys(scope.split()) if each in {*SCOPES, *granted}]

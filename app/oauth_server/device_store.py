@@ -18,6 +18,7 @@ INTERVAL = 5
 ALPHABET = "BCDFGHJKLMNPQRSTVWXZ"
 """Without vowels, so that no code is a word (RFC 8628, 6.1)."""
 CODE_LENGTH = 8
+DEVICE_CODE = re.compile("[A-Za-z0-9_-]{43}")
 BEGIN = Script("""
 redis.call('HSET', KEYS[1], 's', 'waiting', 'i', ARGV[1], 'd', ARGV[2])
 redis.call('EXPIRE', KEYS[1], ARGV[3])

@@ -27,7 +27,9 @@ MAX_QUERY_LENGTH = 12_000
 OTHER_SITES = RoutePolicy(cross_site=True)
 """For endpoints that use no cookies, or ask for confirmation."""
 BROWSERS = RoutePolicy(cross_site=True, in_popup=True)
-FOR_PROGRAMS = ((b"access-control-allow-origin", b"*"), (b"pragma", b"no-cache"))
+ANY_ORIGIN = (b"access-control-allow-origin", b"*")
+NO_CACHE = (b"pragma", b"no-cache")
+"""Beside `Cache-Control: no-store` (RFC 6749, 5.1)."""
 PREFLIGHT = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE",
@@ -61,7 +63,9 @@ def oauth_endpoint(handler: Handler) -> Handler:
         except StoreUnavailable:
             response = json_response({"error": "temporarily_unavailable"}, 503)
             response.headers["Retry-After"] = RETRY_AFTER
-        response.raw_headers += FOR_PROGRAMS
+        response.raw_headers.append(ANY_ORIGIN)
+        if response.headers.get("cache-control") == "no-store":
+            response.raw_headers.append(NO_CACHE)
         return response
 
     return guarded

@@ -11,7 +11,7 @@ import structlog
 from app.accounts.lifespan import Accounts, AccountState
 from app.http_client.client import SafeHttpClient
 from app.oauth_server.backchannel import TIMEOUT, BackChannel
-from app.oauth_server.client_auth import ClientAuthentication
+from app.oauth_server.client_auth import AUTHENTICATED, ClientAuthentication
 from app.oauth_server.client_store import ClientStore
 from app.oauth_server.clients import Clients, client_errors, configured_clients
 from app.oauth_server.device_store import DeviceStore
@@ -65,7 +65,7 @@ async def open_oauth_server(
     for error in client_errors(settings):
         structlog.get_logger("app").error("a client is left out", why=error)
     clients = Clients(ClientStore(web["store"], web["tracking"]), configured_clients(settings)[0])
-    audiences = frozenset({issuer, f"{issuer}/oauth2/token", f"{issuer}/oauth2/par"} if issuer else ())  # RFC 9126, 2
+    audiences = frozenset({issuer, *(f"{issuer}/oauth2/{path}" for path in AUTHENTICATED)} if issuer else ())
     issuing = Issuing(
         issuer or "", store, clients, accounts, signing["signing_keys"], TokenFormat(signing_keys(settings)), clock
     )

@@ -28,6 +28,8 @@ from app.web.responses import json_response
 
 RegistrationRequest = Request[OAuthServerState]
 PATH = "/oauth2/register"
+ADMINISTRATORS = ("groups", "first_party", "pkce", "device", "introspect", "access_token_format")
+"""Fields that no metadata changes: administrators set them."""
 
 
 class RegistrationToken(ResponseModel):
@@ -85,12 +87,13 @@ async def change(request: RegistrationRequest) -> Response:
         raise OAuthError("invalid_client_metadata", "client_id: must be the one of the address")
     if "client_secret" in metadata and digest(str(metadata["client_secret"])) not in before.secrets:
         raise OAuthError("invalid_client_metadata", "client_secret: must be the one that was issued")
-    after = _client(request, metadata, before.id)
+    after = _client(request, metadata, before.id, before.scopes)
     secret = None
     if after.auth == "secret":
         secret = None if before.secrets else new_secret()
         after = replace(after, secrets=before.secrets if secret is None else (digest(secret),))
-    after = replace(after, registration_token=before.registration_token, created=before.created, groups=before.groups)
+    theirs = {name: getattr(before, name) for name in ADMINISTRATORS}
+    after = replace(after, registration_token=before.registration_token, created=before.created, **theirs)
     await audit(request, Event.CLIENT_CHANGED, user="", detail=f"{after.id} (registered)")
     await request.state["oauth_server"].clients.store.save(after)
     return _json(request, after, bearer_of(request), secret)
@@ -122,11 +125,13 @@ async def _metadata(request: RegistrationRequest) -> dict[str, Any]:
     return {name: value for name, value in sent.items() if value is not None}
 
 
-def _client(request: RegistrationRequest, metadata: dict[str, Any], client_id: str) -> Client:
-    """The client of the metadata. Raises OAuthError."""
+def _client(
+    request: RegistrationRequest, metadata: dict[str, Any], client_id: str, granted: tuple[str, ...] = ()
+) -> Client:
+    """The client of the metadata; `granted` are scopes that it has already. Raises OAuthError."""
     any_http = not request.state["settings"].production
     try:
-        return client_of(client_id, table_of(metadata), any_http=any_http, source="registration")
+        return client_of(client_id, table_of(metadata, granted), any_http=any_http, source="registration")
     except BadClient as bad:
         code = "invalid_redirect_uri" if bad.field == "redirect_uris" else "invalid_client_metadata"
         raise OAuthError(code, f"{THEIRS.get(bad.field, bad.field)}: {bad.reason}") from None

@@ -23,6 +23,8 @@ REFRESH_LIFETIME = 30 * DAY
 REFRESH_GRACE = 10
 """Seconds in which the former refresh token still returns the current one: a response may be lost."""
 REQUEST_LIFETIME = 900
+CLAIM_LIFETIME = 3
+"""Seconds for which a second click does not answer a request again. Short: a worker may die before it has answered."""
 GRANT_USE_INTERVAL = 60
 """Seconds between two writes of a grant's last use: a write invalidates every worker's cache."""
 MAX_NEW_FAMILIES = 1000
@@ -199,6 +201,14 @@ class OAuthStore:
         fields = orjson.loads(value)
         fields |= {name: tuple(fields[name]) for name in ("scopes", "asked", "prompt")}
         return AuthorizationRequest(**fields)
+
+    async def claim_request(self, request_id: str) -> bool:
+        """Whether nobody else answers the request at present."""
+        return bool(await self._store.once("SET", keys.claim(digest(request_id)), b"", "NX", "EX", CLAIM_LIFETIME))
+
+    async def release_request(self, request_id: str) -> None:
+        """Lets the browser ask again, after an answer that failed."""
+        await self._store.idempotent("DEL", keys.claim(digest(request_id)))
 
     async def take_request(self, request_id: str) -> bool:
         """Deletes the request. Returns whether it was still stored: it is used once."""

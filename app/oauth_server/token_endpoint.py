@@ -5,6 +5,7 @@ from starlette.responses import Response
 
 from app.accounts.models import User
 from app.accounts.secret import digest
+from app.oauth_server.device_store import DEVICE_CODE
 from app.oauth_server.discovery import DEVICE_GRANT
 from app.oauth_server.endpoint import authorization_of, form_parameters, oauth_endpoint, open_routes
 from app.oauth_server.errors import OAuthError
@@ -62,7 +63,10 @@ async def _by_device_code(provider: Provider, client: Client, parameters: Parame
     """RFC 8628, 3.5. A second use is refused, and does not revoke the tokens of the first: devices poll."""
     if not client.device:
         raise OAuthError("unauthorized_client", "the client may not use the device grant")
-    device_id = digest(required(parameters, "device_code"))
+    device_code = required(parameters, "device_code")
+    if not DEVICE_CODE.fullmatch(device_code):
+        raise OAuthError("invalid_grant", BAD_GRANT)
+    device_id = digest(device_code)
     device = await provider.devices.get(device_id)
     if device is not None and device.client != client.id:
         raise OAuthError("invalid_grant", BAD_GRANT)

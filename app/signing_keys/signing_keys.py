@@ -65,8 +65,13 @@ class SigningKeys:
         return [alg for alg in ALGORITHMS if not any(key.signs_from <= self._clock() for key in ring.of(alg))]
 
     async def rotate(self, *, at_once: bool = False) -> list[SigningKey]:
-        """Adds a key for each algorithm that signs in a day, or at once. Returns the keys that sign next."""
-        await self.ring()
+        """Adds a key for each algorithm that signs in a day, or at once. Returns the keys that sign next.
+
+        At once: a key that waits to sign is removed, because it may have leaked with the one that signs.
+        """
+        ring = await self.ring()
+        if at_once and (waiting := [key.name for key in ring.keys if key.signs_from > self._clock()]):
+            await self._store.remove(waiting)
         signs_from = self._clock() + (0 if at_once else PUBLISHED_BEFORE)
         await asyncio.gather(*(self._create(alg, signs_from) for alg in ALGORITHMS))
         ring = await self._store.read()

@@ -112,6 +112,14 @@ async def test_discovery_has_all_required_members(app: RelyingParty) -> None:
     assert all({"kid", "kty", "use", "alg"} <= key.keys() and "d" not in key for key in keys)
 
 
+async def test_public_documents_may_be_cached_and_tokens_not(app: RelyingParty) -> None:
+    for path in ("/.well-known/openid-configuration", "/oauth2/jwks.json"):
+        headers = (await app.browser.get(path)).headers
+        assert (headers["cache-control"], headers.get("pragma")) == ("public, max-age=300", None)
+    for response in (await app.redeem(await app.code()), await app.redeem("wrong")):
+        assert (response.headers["cache-control"], response.headers["pragma"]) == ("no-store", "no-cache")
+
+
 # the plan form_post
 
 

@@ -62,6 +62,7 @@ async def test_device_code_is_denied_or_expired(app: RelyingParty, clock: Clock,
     await app.browser.post("/device", data={"user_code": begun["user_code"], "answer": "deny"})
     assert (await poll(app, begun)).json()["error"] == "access_denied"
     assert (await app.token(grant_type=GRANT, device_code="x" * 43)).json()["error"] == "expired_token"
+    assert (await app.token(grant_type=GRANT, device_code="no code")).json()["error"] == "invalid_grant"
     assert (await app.token(grant_type=GRANT)).json()["error"] == "invalid_request"
 
 

@@ -89,6 +89,27 @@ async def test_client_registers_reads_changes_and_removes_itself(
     assert (await program.get(path, headers=own)).status_code == 401
 
 
+async def test_what_an_administrator_gave_a_registered_client_survives_its_changes(
+    service: Running, app: RelyingParty
+) -> None:
+    admin = await signed_in(service, "alice")
+    token = (await admin.post("/api/registration-tokens")).json()["token"]
+    program = service.another_client(headers={"Authorization": f"Bearer {token}"})
+    client = (await program.post("/oauth2/register", json=METADATA)).json()
+    given = {
+        "first_party": True, "pkce": False, "device": True, "introspect": True, "groups": ["staff"],
+        "access_token_format": "jwt", "scopes": ["openid", "groups"],
+    }  # fmt: skip
+    path = f"/api/clients/{client['client_id']}"
+    assert (await admin.patch(path, json=given)).status_code == 200
+    own = {"Authorization": f"Bearer {client['registration_access_token']}"}
+    change = METADATA | {"client_id": client["client_id"], "scope": "openid groups wechat"}
+    changed = await program.put(f"/oauth2/register/{client['client_id']}", json=change, headers=own)
+    assert changed.json()["scope"] == "openid groups"
+    shown = (await admin.get(path)).json()
+    assert {name: shown[name] for name in given} == given
+
+
 @pytest.mark.parametrize(
     ("changes", "error"),
     [

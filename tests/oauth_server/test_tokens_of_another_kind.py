@@ -114,6 +114,12 @@ async def test_private_key_jwt_takes_one_assertion_once(app: RelyingParty, clock
     assert await asked(assertion()) == 200
     assert await asked(assertion()) == 401
     assert await asked(assertion(jti="2", aud=["http://tallygate.test/oauth2/token", "x"])) == 200
-    assert await asked(assertion(jti="3", aud="http://tallygate.test/oauth2/par")) == 200  # RFC 9126, 2
+    for path in (
+        "par",
+        "introspect",
+        "revoke",
+        "device_authorization",
+    ):  # RFC 9126, 2, and libraries name their endpoint
+        assert await asked(assertion(jti=path, aud=f"http://tallygate.test/oauth2/{path}")) == 200
     with_secret = await app.browser.post("/oauth2/introspect", data={"token": "x"}, auth=("signs", SECRET))
     assert with_secret.status_code == 401

@@ -83,6 +83,17 @@ async def test_a_new_key_is_published_a_day_before_it_signs(signing: SigningKeys
     assert _kid(late) == following
 
 
+async def test_a_rotation_at_once_drops_the_key_that_waits(signing: SigningKeys, clock: Clock) -> None:
+    (first,) = await kids(signing, "ES256")
+    await signing.rotate()
+    waiting = (await kids(signing, "ES256"))[0]
+    made = await signing.rotate(at_once=True)
+    assert [key.signs_from for key in made] == [clock()] * 2
+    clock.move(2 * DAY)
+    assert _kid(await signing.sign({})) == made[0].kid not in {first, waiting}
+    assert waiting not in await kids(signing, "ES256")
+
+
 async def test_old_key_stays_published_until_its_tokens_expire(signing: SigningKeys, clock: Clock) -> None:
     (first,) = await kids(signing, "RS256")
     token = await signing.sign({}, alg="RS256")

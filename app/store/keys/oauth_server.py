@@ -13,6 +13,7 @@
 | `{oauth-logout}:messages` | hash | an id -> client, user, sid, tries | an hour |
 | `oauth-server:logout-failed:<client>` | string | when the client last did not take a logout, and why | 30 days |
 | `oauth-server:request:<hash>` | string | an authorization request that waits for its user | 15 min |
+| `oauth-server:claim:<hash>` | string | such a request is being answered | 3 s |
 | `oauth-server:pushed:<hash>` | string | parameters of a pushed authorization request | 90 s |
 | `oauth-server:device:<hash>` | hash | a device that waits: client, scopes, state, family, polls | 10 min |
 | `oauth-server:user-code:<code>` | string | the hash of the device that shows this code | 10 min |
@@ -35,6 +36,7 @@ users = Key("oauth-server:users:<client>")
 signed_in = Key("oauth-server:signed-in:<root>")
 logout_failed = Key("oauth-server:logout-failed:<client>")
 request = Key("oauth-server:request:<hash>")
+claim = Key("oauth-server:claim:<hash>")
 assertion = Key("oauth-server:assertion:<hash>")
 pushed = Key("oauth-server:pushed:<hash>")
 device = Key("oauth-server:device:<hash>")

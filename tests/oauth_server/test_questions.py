@@ -1,0 +1,83 @@
+"""The pages between a request and its response: consent, and what a user sees who may not go on."""
+
+import asyncio
+
+import httpx
+import pytest
+
+from tests.helpers.cast import PASSWORD, Cast, signed_in
+from tests.helpers.forms import Forms
+from tests.helpers.service import Running
+from tests.oauth_server.conftest import BACK, RelyingParty, answer
+
+
+@pytest.fixture
+async def app(service: Running, cast: Cast) -> RelyingParty:
+    return RelyingParty(await signed_in(service, "bob"), "asks")
+
+
+def waiting(page: httpx.Response) -> str:
+    (form,) = (form for form in Forms(page.text).forms if form.action == "/oauth2/consent")
+    return form.fields["request"]
+
+
+async def decide(app: RelyingParty, request_id: str, **fields: str) -> httpx.Response:
+    return await app.browser.post("/oauth2/consent", data={"request": request_id} | fields)
+
+
+async def test_a_double_click_on_allow_is_one_consent(service: Running, app: RelyingParty) -> None:
+    request_id = waiting(await app.authorize())
+    clicks = await asyncio.gather(*(decide(app, request_id, answer="allow") for _ in range(3)))
+    assert sorted(click.status_code for click in clicks) == [200, 400, 400]
+    (one,) = (click for click in clicks if click.status_code == 200)
+    assert (await app.redeem(one.text.split("code=")[1].partition("&")[0])).status_code == 200
+    entries = (await service.state["audit"].page()).entries
+    assert [each.event for each in entries].count("consent_given") == 1
+
+
+@pytest.mark.parametrize("fields", [{}, {"answer": ""}, {"answer": "Allow"}, {"answer": "x"}])
+async def test_an_answer_that_is_neither_allow_nor_deny_shows_the_question_again(
+    app: RelyingParty, fields: dict[str, str]
+) -> None:
+    again = await decide(app, waiting(await app.authorize()), **fields)
+    assert again.status_code == 200
+    assert (await app.browser.get("/api/account/grants")).json() == []
+    assert "code=" in (await decide(app, waiting(again), answer="allow")).text
+
+
+async def test_allow_after_the_session_has_ended_asks_to_sign_in(app: RelyingParty) -> None:
+    request_id = waiting(await app.authorize())
+    assert (await app.browser.delete("/api/session")).status_code == 204
+    asked = await decide(app, request_id, answer="allow")
+    assert asked.headers["location"].startswith("/sign-in?")
+    form = {"username": "bob", "password": PASSWORD, "next": httpx.URL(asked.headers["location"]).params["next"]}
+    back = await app.browser.post("/sign-in", data=form)
+    assert waiting(await app.browser.get(back.headers["location"])) == request_id
+
+
+async def test_a_sign_in_as_another_user_than_the_hint_names_is_an_error(service: Running, app: RelyingParty) -> None:
+    app.client = "app"
+    hint = (await app.sign_in())["id_token"]
+    other = RelyingParty(await signed_in(service, "charlie"))
+    asked = await other.authorize(id_token_hint=hint)
+    assert asked.headers["location"].startswith("/sign-in?")
+    form = {"username": "charlie", "password": PASSWORD, "next": httpx.URL(asked.headers["location"]).params["next"]}
+    back = await other.browser.post("/sign-in", data=form)
+    page = await other.browser.get(back.headers["location"])
+    assert f"{BACK}?error=login_required" in page.text
+    asked = await other.authorize(id_token_hint=hint)
+    form |= {"username": "bob", "next": httpx.URL(asked.headers["location"]).params["next"]}
+    back = await other.browser.post("/sign-in", data=form)
+    assert "code=" in (await other.browser.get(back.headers["location"])).text
+
+
+async def test_refusal_goes_back_as_the_client_asked(app: RelyingParty, cast: Cast) -> None:
+    app.client = "staff"
+    page = await app.authorize(response_mode="form_post")
+    assert page.status_code == 403
+    (form,) = (form for form in Forms(page.text).forms if form.action == BACK)
+    assert form.fields.pop("error_description")
+    assert form.fields == {"error": "access_denied", "state": "s t&ate", "iss": "http://tallygate.test"}
+    assert "form-action 'self' https://app.example.com;" in page.headers["content-security-policy"]
+    assert f"{BACK}?" not in page.text
+    assert answer(await app.authorize(response_mode="query", prompt="none"))["error"] == "access_denied"
