@@ -103,3 +103,13 @@ async def test_file_of_another_format_than_named_is_refused(desk: Desk, kind: st
         for body in files[name]:
             assert problem(await send(desk, site, body, format=kind), 400)["field"] == "body"
     assert (await desk.stats(site, **ALL))["visits"] == 0
+
+
+@pytest.mark.parametrize(
+    ("domain", "listed"),
+    [("t.co", "twitter.com"), ("www.news.example", "news.example"), ("www.blog.example", None), ("[x", None)],
+)
+async def test_referrers_of_umami_have_the_names_of_hits(desk: Desk, domain: str, listed: str | None) -> None:
+    site = await desk.site()
+    assert (await send(desk, site, UMAMI.replace("news.example", domain))).status_code == 201
+    assert [row[0] for row in await desk.top(site, "referrers", **ALL)] == ([listed] if listed else [])

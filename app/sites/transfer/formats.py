@@ -7,8 +7,8 @@ in READERS.
 from collections.abc import Callable, Iterator, Mapping
 
 from app.sites.hit import screen_class
-from app.sites.page_address import CONTROL
-from app.sites.referrers import cut
+from app.sites.page_address import CONTROL, host_of
+from app.sites.referrers import cut, referrer_name
 from app.sites.transfer.cells import (
     Context,
     Row,
@@ -80,7 +80,7 @@ def umami(upload: Upload, context: Context) -> Iterator[Row]:
             query = cells.get("url_query", "")
             path = path_of(number, cells["url_path"] + (f"?{query.lstrip('?')}" if query else ""), context)
             names = list_names(
-                ("r", cells.get("referrer_domain", "").removeprefix("www.")),
+                ("r", _umami_referrer(cells)),
                 ("b", cells.get("browser", "")),
                 ("s", cells.get("os", "")),
                 ("l", cells.get("language", "").partition("-")[0]),
@@ -169,3 +169,8 @@ def _members(number: int, document: Mapping[str, object], *needed: str) -> Cells
         raise BadFile(f"line {number}: {min(wrong)} is missing or no text")
     values = {name: document.get(name) for name in ("list", "name", "path", "date", "visits", "visitors")}
     return {name: "" if value is None else str(value) for name, value in values.items()}
+
+
+def _umami_referrer(cells: Cells) -> str:
+    domain = cells.get("referrer_domain", "")
+    return referrer_name(f"https://{domain}", [host_of(f"https://{cells.get('hostname', '')}")]) if domain else ""
