@@ -29,7 +29,7 @@ CROSS_ORIGIN: tuple[RawHeader, ...] = (
     (b"access-control-allow-origin", b"*"),
     (b"access-control-expose-headers", b"X-Tally-Error"),
     (b"cross-origin-resource-policy", b"cross-origin"),
-    (b"content-security-policy", b"default-src 'none'"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors *"),
 )
 NO_STORE = (b"cache-control", b"no-store, no-cache, must-revalidate, max-age=0")
 GIF_TYPE, JSON_TYPE = (b"content-type", b"image/gif"), (b"content-type", b"application/json")
@@ -59,9 +59,9 @@ class Collect(FastEndpoint):
         site_id, _, rest = scope["path"].split("/", 2)[2].partition("/")
         state: SitesState = scope["state"]
         site = state["known_sites"].cached(site_id)
-        if site is None or scope["method"] != "GET" or (rest and _is_special(rest)):
-            return None
         counter, headers = state["hit_counter"], headers_of(scope)
+        if site is None or scope["method"] != "GET" or (rest and _is_special(rest)) or not counter.is_ready:
+            return None
         try:
             report = counter.query_report(site, scope["query_string"], headers)
         except BadHit:
@@ -100,6 +100,7 @@ class Collect(FastEndpoint):
             return GIF_HEADERS, GIF
         headers = headers_of(scope)
         want_totals = _wants_totals(headers)
+        await state["hit_counter"].ready()
         try:
             report = state["hit_counter"].query_report(site, scope["query_string"], headers)
         except BadHit as error:
@@ -133,7 +134,7 @@ class Collect(FastEndpoint):
         except StoreUnavailable:
             _postpone(state, scope, site_id, values)
             return _totals_response(None) if want_totals else (EMPTY_HEADERS, b"")
-        report = state["hit_counter"].report(site, hit, headers)
+        report = await state["hit_counter"].report(site, hit, headers)
         totals = await (await state["hit_counter"].count(report, _address(scope), want_totals=want_totals))
         return _totals_response(totals) if want_totals else (EMPTY_HEADERS, b"")
 
@@ -184,7 +185,8 @@ def _script(site_id: str, headers: dict[bytes, bytes]) -> FastResponse:
     """The script of a site; only the id differs between sites."""
     text, tag = script_of(site_id)
     common = ((b"etag", tag), SCRIPT_CACHE, *CROSS_ORIGIN)
-    if tag in headers.get(b"if-none-match", b""):
+    known = headers.get(b"if-none-match", b"")
+    if tag in known or known == b"*":
         return StaticHeaders(*common, status=304), b""
     return StaticHeaders(SCRIPT_TYPE, *common), text
 

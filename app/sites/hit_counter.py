@@ -71,18 +71,30 @@ class HitCounter:
         self._number = 0
         self._reports: dict[ReportKey, Report] = {}
 
+    @property
+    def is_ready(self) -> bool:
+        return self._agents.is_loaded
+
+    async def ready(self) -> None:
+        """Waits until hits can be classified without holding up the event loop."""
+        await self._agents.ready()
+
     def query_report(self, site: Site, query: bytes, headers: Headers) -> Report:
-        """The report in a request's query and headers. Raises BadHit."""
+        """The report in a request's query and headers; after `ready`. Raises BadHit."""
         key = (site.id, query, *map(headers.get, REPORT_HEADERS))
         report = self._reports.get(key)
         if report is None or report.site is not site:
             hit = hit_of(query_values(query), site, headers.get(b"referer", b""), headers.get(b"origin", b""))
-            report = self.report(site, hit, headers)
+            report = self._report(site, hit, headers)
             if sum(len(part) for part in key if part is not None) <= MAX_CACHED_BYTES:
                 self._cache(key, report)
         return report
 
-    def report(self, site: Site, hit: Hit, headers: Headers) -> Report:
+    async def report(self, site: Site, hit: Hit, headers: Headers) -> Report:
+        await self.ready()
+        return self._report(site, hit, headers)
+
+    def _report(self, site: Site, hit: Hit, headers: Headers) -> Report:
         agent = headers.get(b"user-agent", b"")
         known = self._agents.classify(agent)
         is_private = asks_for_privacy(headers)

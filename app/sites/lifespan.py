@@ -91,11 +91,11 @@ async def open_sites(web: WebState, metrics: Metrics, clock: Callable[[], float]
 
 
 async def _load(agents: UserAgents, store: SiteStore) -> None:
-    """Loads the patterns as soon as there is a site: with its first hit, every request would wait for them."""
+    """Loads the patterns as soon as there is a site, so that its first hit need not wait for them."""
     while True:
         with suppress(StoreUnavailable, ResponseError):
             if await store.all_sites("", 1):
-                await asyncio.to_thread(agents.load)
+                await agents.ready()
                 return
         await asyncio.sleep(PENDING_INTERVAL)
 

@@ -77,5 +77,5 @@ class PostponedHits:
             hit = waiting.hit(waiting.values, site, waiting.headers)
         except BadHit:
             return
-        report = self._counter.report(site, hit, waiting.headers)
+        report = await self._counter.report(site, hit, waiting.headers)
         await self._counter.count(report, waiting.address, waiting.at)

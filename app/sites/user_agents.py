@@ -1,5 +1,6 @@
 """Classifies browsers, systems and bots by User-Agent, with a bounded cache."""
 
+import asyncio
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -50,6 +51,8 @@ class UserAgents:
     def __init__(self, limit: int = MAX_CACHED_AGENTS) -> None:
         self._limit = limit
         self._cached: dict[bytes, Agent] = {}
+        self._loading = asyncio.Lock()
+        self.is_loaded = False
 
     @cached_property
     def _crawlers(self) -> "crawlerdetect.CrawlerDetect":
@@ -64,6 +67,14 @@ class UserAgents:
         """Loads the patterns. Takes half a second: run it in a thread."""
         self._crawlers.is_crawler("")
         self._parser.parse_os("")
+        self.is_loaded = True
+
+    async def ready(self) -> None:
+        """Loads the patterns in a thread, once: in the event loop, every request would wait for them."""
+        if not self.is_loaded:
+            async with self._loading:
+                if not self.is_loaded:
+                    await asyncio.to_thread(self.load)
 
     def __len__(self) -> int:
         return len(self._cached)

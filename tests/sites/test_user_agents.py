@@ -1,8 +1,12 @@
 """Browsers, systems and bots by their User-Agent."""
 
+import asyncio
+import threading
+
 import pytest
 
 from app.sites.user_agents import MAX_AGENT_BYTES, Agent, UserAgents
+from tests.sites.conftest import Desk
 
 CHROME = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
 SAFARI = (
@@ -65,3 +69,26 @@ def test_cache_of_agents_is_bounded_and_long_agents_are_cut() -> None:
     assert len(agents) <= 100
     agents.classify(CHROME.encode() + b"x" * 100_000)
     assert all(len(header) <= MAX_AGENT_BYTES for header in agents._cached)
+
+
+async def test_first_hits_wait_for_the_patterns_which_a_thread_loads(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site, visitor = await desk.site(), desk.visitor(Referer="https://blog.example/a")
+    threads, load = [], UserAgents.load
+
+    def recorded(agents: UserAgents) -> None:
+        threads.append(threading.current_thread())
+        load(agents)
+
+    monkeypatch.setattr(UserAgents, "load", recorded)
+    answers = await asyncio.gather(
+        visitor.get(f"/c/{site}"),
+        visitor.post(f"/c/{site}", content="p=/a"),
+        visitor.get(f"/g/{site}/count?p=/a"),
+        visitor.get("/busuanzi?jsonpCallback=f"),
+    )
+    assert [answer.status_code for answer in answers] == [200, 204, 200, 200]
+    assert len(threads) == 1
+    assert threads[0] is not threading.current_thread()
+    assert await desk.top(site, "browsers") == [("Chrome", 4, 1)]

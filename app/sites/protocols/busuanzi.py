@@ -116,7 +116,7 @@ async def _count(request: Request[SitesState], referer: str) -> tuple[HitTotals 
     hit = _page_hit(values, site, headers)
     if request.method == "HEAD":
         return None, hit, site
-    report = state["hit_counter"].report(site, hit, headers)
+    report = await state["hit_counter"].report(site, hit, headers)
     return await (await state["hit_counter"].count(report, address, want_totals=True)), hit, site
 
 
