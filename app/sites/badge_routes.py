@@ -10,6 +10,7 @@ from app.sites.badges import MAX_LABEL_LENGTH, STYLES, badge, color_code, endpoi
 from app.sites.lifespan import SitesState
 from app.sites.models import Site
 from app.sites.page_address import CONTROL
+from app.sites.protocols import cross_origin
 from app.sites.stats import Figures
 from app.sites.stats_api import path_of
 from app.sites.top_lists import Range
@@ -17,18 +18,13 @@ from app.store.client import StoreUnavailable
 from app.web.errors import BadRequest, NotFound
 
 PERIODS = {"today": 1, "7d": 7, "30d": 30}
-HEADERS = {
-    "Cache-Control": "max-age=0, no-cache, no-store, must-revalidate",
-    "Access-Control-Allow-Origin": "*",
-    "Cross-Origin-Resource-Policy": "cross-origin",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors *",
-}
+HEADERS = cross_origin.HEADERS | {"Cache-Control": "max-age=0, no-cache, no-store, must-revalidate"}
 
 
 async def show(request: Request[SitesState]) -> Response:
     """A public site's badge; a private site's is 404, also for its owner: badges stand on public pages."""
     site_id, _, kind = request.path_params["name"].rpartition(".")
-    site = await request.state["known_sites"].get(site_id) if kind in {"svg", "json"} else None
+    site = await request.state["known_sites"].get_to_count(site_id) if kind in {"svg", "json"} else None
     if site is None or not site.public:
         raise NotFound
     query = request.query_params

@@ -12,6 +12,7 @@ from app.sites.collect import Collect
 from app.sites.lifespan import SitesState
 from app.sites.pages import dashboard, manage
 from app.sites.protocols import busuanzi, countapi, goatcounter
+from app.sites.protocols.cross_origin import CROSS_ORIGIN
 from app.sites.site_settings import NewSite, SiteChanges
 from app.sites.stats import INTERVALS
 from app.sites.stats_api import MAX_LIMIT
@@ -20,7 +21,7 @@ from app.sites.transfer.formats import READERS
 from app.web.openapi import ApiRoute, Operation, Query
 from app.web.policy import PolicyRoute, RoutePolicy
 
-FROM_ANYWHERE = RoutePolicy(cross_site=True)
+FROM_ANYWHERE = RoutePolicy(cross_site=True, error_headers=CROSS_ORIGIN)
 LARGE_BODY = RoutePolicy(max_body_bytes=2**40)
 """The importer has a limit of its own: `max_import_bytes`."""
 SITE = "/api/sites/{id}"
@@ -193,5 +194,5 @@ routes: list[BaseRoute] = [
     Route("/sites/{id}/{action}", manage.ask_to_run_action, methods=["GET"]),
     Route("/sites/{id}/{action}", manage.run_action, methods=["POST"]),
     Route("/events/sites/{id}", dashboard.site_events),
-    Route("/badge/{name}", badge_routes.show, methods=["GET"]),
+    PolicyRoute("/badge/{name}", badge_routes.show, methods=["GET"], policy=FROM_ANYWHERE),
 ]

@@ -226,6 +226,7 @@ class RequestCycle:
                 raise  # too late for another answer: the server closes the connection
             header = {} if problem.status == 503 or prefers_json(scope) else await self._header()
             response = problem_response(problem, scope, middleware._pages, self._id, header)
+            response.headers.update(self._policy.error_headers)
             await response(scope, receive, self._answer)
         finally:
             middleware._note(scope, self._started, self._status, self._size, self._id)

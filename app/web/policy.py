@@ -1,7 +1,7 @@
 """Exceptions of the middleware for routes that other sites' pages or proxies use."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.routing import Route
@@ -17,6 +17,8 @@ class RoutePolicy:
     """Responses get those of every response; otherwise those alone that the endpoint sets."""
     in_popup: bool = False
     """Services open the page in a pop-up, which keeps its opener only if no page on its way cuts it off."""
+    error_headers: Mapping[str, str] = field(default_factory=dict)
+    """Headers of error responses: those of the endpoint itself are for its own responses only."""
     max_body_bytes: int | None = None
     """The largest body, where it is not `max_body_bytes` of the settings; the route reads it in pieces."""
 

@@ -25,7 +25,7 @@ async def test_hits_are_answered_during_an_outage_and_counted_later(
         async with running(make_settings(redis_url=server.url), Clock()) as service:
             await make_cast(service)
             desk = Desk(service, await signed_in(service, "bob"), Clock())
-            site = await desk.site()
+            site = await desk.site(public=True)
             visitor = desk.visitor()
             busuanzi = {"jsonpCallback": "cb"}
             assert (await visitor.get("/busuanzi", params=busuanzi, headers=PAGE)).status_code == 200
@@ -39,6 +39,7 @@ async def test_hits_are_answered_during_an_outage_and_counted_later(
             assert jsonp.text == "try{cb(null);}catch(e){}"
             assert (await visitor.get(f"/g/{site}/count?p=/a")).status_code == 200
             assert (await visitor.get(f"/c/{site}.js")).status_code == 200
+            assert (await visitor.get(f"/badge/{site}.json")).json()["message"] == "?"
             assert (await desk.owner.get(f"/api/sites/{site}/stats")).status_code == 503
             server.start()
             await eventually(lambda: service.state["hit_counter"].senders.waiting == 0, what="the hits to be counted")
@@ -66,6 +67,7 @@ async def test_hits_of_a_site_that_the_worker_has_not_seen_are_counted_later(
             assert (await visitor.get("/busuanzi", params={"jsonpCallback": "cb"}, headers=PAGE)).status_code == 200
             assert (await visitor.get(f"/g/{site}/count?p=/a")).status_code == 200
             assert (await visitor.get(f"/g/{site}/count?p=/a&q=%00")).status_code == 200
+            assert (await visitor.get(f"/g/{site}/count.js")).status_code == 200
             assert (await visitor.get("/c/zzzzzzzzzz?p=/a")).status_code == 200
             assert len(other.state["postponed_hits"]) == 7
             server.start()

@@ -11,11 +11,11 @@ from app.sites.lifespan import SitesState
 from app.store.client import StoreUnavailable
 from app.web.errors import Problem
 
-HEADERS = {
+CROSS_ORIGIN = {"Access-Control-Allow-Origin": "*", "Cross-Origin-Resource-Policy": "cross-origin"}
+"""Pages of every site may load the response and read it."""
+HEADERS = CROSS_ORIGIN | {
     "Cache-Control": "no-store, no-cache, must-revalidate, max-age=0",
-    "Access-Control-Allow-Origin": "*",
-    "Cross-Origin-Resource-Policy": "cross-origin",
-    "Content-Security-Policy": "default-src 'none'",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors *",
 }
 Handler = Callable[[Request[SitesState]], Awaitable[Response]]
 
