@@ -1,5 +1,6 @@
 """Request bodies: form fields and JSON members, checked by name, so that a 400 names the wrong one."""
 
+import re
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -73,6 +74,8 @@ MESSAGES = {
     "dict_type": "must be an object",
 }
 
+SUBJECT = re.compile("^(?:Input|String|List|Dictionary|Tuple) should")
+
 
 async def json_body(request: Request[Any], model: type[B]) -> B:
     """The JSON body as a model. Raises BadRequest, which names the first wrong member."""
@@ -91,9 +94,7 @@ def validated(model: type[B], document: dict[str, Any]) -> B:
 def first_mistake(error: ValidationError) -> tuple[str, str]:
     """(the first wrong member, what is wrong with it)."""
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    message = MESSAGES.get(first["type"]) or first["msg"].replace("Input should", "must").replace(
-        "String should", "must"
-    )
+    message = MESSAGES.get(first["type"]) or SUBJECT.sub("must", first["msg"]).replace(" after validation", "")
     return ".".join(str(part) for part in first["loc"])[:64], message.removeprefix("Value error, ")
 
 

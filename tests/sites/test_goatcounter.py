@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from app.sites.protocols.goatcounter import FRAME_STYLE
 from tests.sites.conftest import Desk
 
 
@@ -27,12 +28,19 @@ async def test_goatcounters_count_is_a_pixel(desk: Desk) -> None:
         assert answer.headers["access-control-allow-origin"] == "*"
     assert await desk.top(site, "pages") == [("/a.html", 2, 1)]
     assert await desk.top(site, "screens") == [("desktop", 2, 1)]
-    await desk.visitor().get(f"/g/{site}/count", params={"p": "download", "e": "true"})
-    assert await desk.top(site, "events") == [("download", 1, 1)]
+    for name in ("download", "/download"):
+        await desk.visitor().get(f"/g/{site}/count", params={"p": name, "e": "true"})
+    assert await desk.top(site, "events") == [("download", 2, 1)]
     await desk.visitor().get(f"/g/{site}/count", params={"p": "/a.html", "b": "150"})
     assert (await desk.stats(site))["left_out"]["bots"] == 1
-    await desk.visitor().get(f"/g/{site}/count", params={"p": "/b", "q": "?utm_source=letter"})
-    assert ("letter", 1, 0) in await desk.top(site, "referrers")
+    for referrer, campaign, name in (
+        ("", "?utm_source=letter", "letter"),
+        ("https://mail.example/", "utm_source=post", "post"),
+        ("https://mail.example/", "ref=https%3A%2F%2Fwww.paper.example%2Fx", "paper.example"),
+        ("https://mail.example/", "id=7", "mail.example"),
+    ):
+        await desk.visitor().get(f"/g/{site}/count", params={"p": "/b", "r": referrer, "q": campaign})
+        assert (name, 1, 0) in await desk.top(site, "referrers")
 
 
 @pytest.mark.parametrize(
@@ -67,7 +75,7 @@ async def test_goatcounters_visitor_counter(desk: Desk) -> None:
     visitor = desk.visitor()
     for path in ("%2Fa%2Fb.html.json", "TOTAL.json"):
         answer = await visitor.get(f"/g/{site}/counter/{path}")
-        assert answer.json() == {"count": "1\u202f234", "count_unique": "1\u202f234"}
+        assert answer.text == '{"count_unique":"1\u202f234", "count":"1\u202f234"}'
     assert (await visitor.get(f"/g/{site}/counter/%2Fa%2Fb.html.json?start=week")).json()["count"] == "1"
     unknown = await visitor.get(f"/g/{site}/counter/%2Fnone.json")
     assert (unknown.status_code, unknown.json()["count"]) == (404, "0")
@@ -76,6 +84,11 @@ async def test_goatcounters_visitor_counter(desk: Desk) -> None:
     html = await visitor.get(f"/g/{site}/counter/%2Fa%2Fb.html.html", params={"style": style})
     assert "1\u202f234" in html.text
     assert "div > b" in html.text
+    assert '<span id="gcvc-for">Views for this page:</span>' in html.text
+    assert "gcvc-by" in html.text
+    total = await visitor.get(f"/g/{site}/counter/TOTAL.html?no_branding=1")
+    assert "for this site" in total.text
+    assert "gcvc-by" not in total.text.replace(FRAME_STYLE, "")
     assert "<script>" not in html.text
     assert "frame-ancestors *" in html.headers["content-security-policy"]
 
@@ -136,7 +149,8 @@ async def test_goatcounter_api_counts_hits_of_servers(desk: Desk) -> None:
     assert await desk.top(site, "events") == [("buy", 1, 1)]
     many = {"hits": [{"path": "/a"}] * 501}
     assert (await program.post(f"/g/{site}/api/v0/count", json=many)).status_code == 413
-    assert (await desk.visitor().post(f"/g/{site}/api/v0/count", json={"hits": hits})).status_code == 401
+    refused = await desk.visitor().post(f"/g/{site}/api/v0/count", json={"hits": hits})
+    assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
 
 
 @pytest.mark.parametrize(
@@ -157,12 +171,26 @@ async def test_goatcounters_api_tells_visitors_apart_by_session(
     assert (stats["visits"], stats["visitors"]) == (3, visitors)
 
 
+@pytest.mark.parametrize(
+    ("fields", "visits", "named"), [({}, 1, "1"), ({"filter": ["ip"]}, 1, "1"), ({"filter": []}, 2, None)]
+)
+async def test_goatcounters_api_leaves_out_own_addresses_unless_it_is_told_otherwise(
+    desk: Desk, fields: dict[str, Any], visits: int, named: str | None
+) -> None:
+    program, site = await program_of(desk), await desk.site(ignore=["198.51.100.7"])
+    hits = [{"path": "/a", "ip": "198.51.100.8"}, {"path": "/a", "ip": "198.51.100.7"}]
+    answer = await program.post(f"/g/{site}/api/v0/count", json={"hits": hits} | fields)
+    assert (answer.status_code, answer.headers.get("x-goatcounter-filter")) == (202, named)
+    assert (await desk.stats(site))["visits"] == visits
+
+
 WRONG_HITS = [
     (b"", "body: "),
     (b"[1]", "body: "),
     (b"{}", "hits"),
     (b'{"hits": "x"}', "hits"),
-    (b'{"hits": []}', "hits"),
+    (b'{"hits": []}', "hits: must have at least 1 item"),
+    (b'{"hits": [{"path": "/a"}], "filter": ["agent"]}', "filter.0"),
     (b'{"hits": [{}]}', "hits.0.path"),
     (b'{"hits": [{"path": ""}]}', "hits.0.path"),
     (b'{"hits": [{"path": 1}]}', "hits.0.path"),

@@ -88,12 +88,38 @@
 
   own.visit_count = function (more) {
     more = Object.assign({ type: "html", append: "body" }, more);
-    var parent = document.querySelector(more.append);
-    var path = more.path || own.get_data({ path: more.path }).p;
-    var frame = document.createElement(more.type === "html" ? "iframe" : "img");
-    frame.src = endpoint() + "er/" + encodeURIComponent(path) + "." + (more.type === "html" ? "html" : "svg");
-    if (parent) parent.appendChild(frame);
+    var html = more.type === "html";
+    var frame = document.createElement(html ? "iframe" : "img");
+    var attributes = Object.assign(html ? { frameborder: 0, scrolling: "no" } : {},
+      more.attr || (html ? { width: 200, height: more.no_branding ? 60 : 80 } : {}));
+    var query = new URLSearchParams();
+    ["no_branding", "style", "start", "end"].forEach(function (name) {
+      if (more[name]) query.set(name, more[name]);
+    });
+    attributes.src = endpoint() + "er/" + encodeURIComponent(more.path || own.get_data({}).p) +
+      (html ? ".html?" : ".svg?") + query;
+    Object.keys(attributes).forEach(function (name) {
+      frame.setAttribute(name, attributes[name]);
+    });
+
+    function append() {
+      var parent = document.querySelector(more.append);
+      if (parent) parent.appendChild(frame);
+    }
+    if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", append, { once: true });
+    else append();
   };
+
+  function toggle() {
+    try {
+      var off = window.localStorage.skipgc !== "t";
+      if (off) window.localStorage.skipgc = "t";
+      else window.localStorage.removeItem("skipgc");
+      window.alert("Visits of this browser are " + (off ? "not " : "") + "counted.");
+    } catch (error) {
+      window.console.error("goatcounter: " + error);
+    }
+  }
 
   function start() {
     if (!own.no_onload) {
@@ -106,6 +132,7 @@
     if (!own.no_events) own.bind_events();
   }
 
+  if (window.location.hash === "#toggle-goatcounter") toggle();
   if (document.body === null) document.addEventListener("DOMContentLoaded", start, { once: true });
   else start();
 })();

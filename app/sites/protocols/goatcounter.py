@@ -1,11 +1,12 @@
 """GoatCounter's protocol: its count.js, its visitor counter and its API work with the host changed."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import Request
@@ -20,6 +21,7 @@ from app.sites.models import Site
 from app.sites.page_address import BadAddress, asked_path, page_address
 from app.sites.protocols import cross_origin
 from app.sites.protocols.cross_origin import cross_origin_json, errors_as_json
+from app.sites.referrers import referrer_name
 from app.sites.site_calendar import parse_day
 from app.sites.top_lists import Range
 from app.store.client import StoreUnavailable
@@ -37,6 +39,11 @@ THIN_SPACE = "\u202f"
 PERIODS = {"week": 7, "month": 30, "year": 365}
 MAX_HITS = 500
 MAX_STYLE_LENGTH = 4096
+FRAME_STYLE = (
+    "body{margin:0}div{box-sizing:border-box;width:200px;padding:6px;border:2px solid #9a15a4;border-radius:2px;"
+    "font:bold 14px/1.3 sans-serif;text-align:center;color:#9a15a4;background:#fff}#gcvc-views{font-size:22px}"
+)
+"""Of the visitor counter, in a frame of 200 x 80 pixels; the page's own `style` comes after it."""
 SENT_BY_API = b"Mozilla/5.0 (API)"
 Values = Mapping[str, str]
 
@@ -61,6 +68,8 @@ class ApiHits(BaseModel):
     hits: Annotated[list[ApiHit], Field(min_length=1)]
     no_sessions: bool | None = None
     """Counts only visits, not visitors."""
+    filter: list[Literal["ip"]] | None = None
+    """`ip`, the default, leaves out the site's own addresses; an empty list counts them."""
 
 
 async def count(request: Request[SitesState]) -> Response:
@@ -81,7 +90,7 @@ async def count(request: Request[SitesState]) -> Response:
             request.state["postponed_hits"].add(partial(known.get, site_id), _people_hit, values, headers, address)
         return _pixel()
     if counts:
-        report = request.state["hit_counter"].report(site, hit, headers)
+        report = await request.state["hit_counter"].report(site, hit, headers)
         if is_bot:
             report = replace(report, exclusion=Exclusion.BOTS)
         await (await request.state["hit_counter"].count(report, address))
@@ -102,22 +111,25 @@ async def counter(request: Request[SitesState]) -> Response:
     shown = f"{number or 0:,}".replace(",", THIN_SPACE)
     status = 200 if number is not None else 404
     if kind == "json":
-        return cross_origin_json({"count_unique": shown, "count": shown}, status)
+        text = f'{{"count_unique":"{shown}", "count":"{shown}"}}'
+        return Response(text, status, HEADERS, media_type="application/json")
     if kind == "svg":
         return Response(badge("visitors", shown, "#9a15a4", "flat"), status, HEADERS, media_type="image/svg+xml")
     style = request.query_params.get("style", "")[:MAX_STYLE_LENGTH].replace("<", r"\3c ")
-    brand = "" if request.query_params.get("no_branding") else "<small>Tallygate</small>"
+    brand = "" if request.query_params.get("no_branding") else '<br><span id="gcvc-by">stats by Tallygate</span>'
+    what = "site" if text == "TOTAL" else "page"
     html = (
-        f'<!doctype html><meta charset="utf-8"><title>Visitors</title><style>{style}</style>'
-        f'<div id="gcvc-for"><span id="gcvc-views">{shown}</span> <span id="gcvc-by">visitors</span>{brand}</div>'
+        f'<!doctype html><meta charset="utf-8"><title>Visits</title><style>{FRAME_STYLE}{style}</style>'
+        f'<div><span id="gcvc-for">Views for this {what}:</span><br><span id="gcvc-views">{shown}</span>{brand}</div>'
     )
     return Response(html, status, HEADERS, media_type="text/html")
 
 
 @errors_as_json
 async def script(request: Request[SitesState]) -> Response:
-    if await request.state["known_sites"].get_to_count(request.path_params["site"]) is None:
-        raise NotFound("there is no such site")
+    with suppress(StoreUnavailable):
+        if await request.state["known_sites"].get_to_count(request.path_params["site"]) is None:
+            raise NotFound("there is no such site")
     headers = HEADERS | {"Cache-Control": "public, max-age=3600"}
     return Response(SCRIPT, media_type="text/javascript; charset=utf-8", headers=headers)
 
@@ -127,7 +139,7 @@ async def api_count(request: Request[SitesState]) -> Response:
     """`POST /g/{site}/api/v0/count` with a user's API token: up to 500 hits, also of former days; 202."""
     site = await _site_of_token(request)
     if site is None:
-        return cross_origin_json({"error": "the API token is missing or wrong"}, 401)
+        return cross_origin_json({"error": "the API token is missing or wrong"}, 401, {"WWW-Authenticate": "Bearer"})
     try:
         body = ApiHits.model_validate_json(await request.body())
     except ValidationError as error:
@@ -135,10 +147,12 @@ async def api_count(request: Request[SitesState]) -> Response:
         raise BadRequest(f"{name or 'body'}: {message}", field=name or "body") from None
     if len(body.hits) > MAX_HITS:
         raise TooLarge(f"hits: must be at most {MAX_HITS}")
+    if body.filter == []:
+        site = replace(site, networks=())
     parsed = [_api_hit(number, each, site) for number, each in enumerate(body.hits)]
     counter, numbers = request.state["hit_counter"], []
     for hit, each in zip(parsed, body.hits, strict=True):
-        report = counter.report(site, hit, {b"user-agent": (each.user_agent or "").encode() or SENT_BY_API})
+        report = await counter.report(site, hit, {b"user-agent": (each.user_agent or "").encode() or SENT_BY_API})
         address = each.ip or ""
         if each.session:
             report = replace(report, agent=b"session " + each.session.encode())
@@ -148,7 +162,8 @@ async def api_count(request: Request[SitesState]) -> Response:
         numbers.append(await counter.count(report, address, _timestamp(each.created_at)))
     for future in numbers:
         await future
-    return cross_origin_json({"status": "ok"}, 202)
+    left_out = [str(number) for number, each in enumerate(body.hits) if site.ignores(each.ip or "")]
+    return cross_origin_json({"status": "ok"}, 202, {"X-Goatcounter-Filter": ", ".join(left_out)} if left_out else None)
 
 
 def _hit(values: Values, site: Site, headers: Mapping[bytes, bytes]) -> tuple[Hit, bool]:
@@ -166,13 +181,13 @@ def _hit(values: Values, site: Site, headers: Mapping[bytes, bytes]) -> tuple[Hi
     fields = {"p": "/" if is_event else path, "r": values.get("r", ""), "w": values.get("s", "")}
     hit = hit_of(fields, site, headers.get(b"referer", b""), headers.get(b"origin", b""))
     if is_event:
-        hit = replace(hit, event=event_name(path[:200]))
-    if not hit.referrer and values.get("q"):
+        hit = replace(hit, event=event_name((path.lstrip("/") or path)[:200]))
+    elif values.get("q"):
         try:
             campaign = page_address("/?" + values["q"].lstrip("?")[:2000], site.rules).campaign
         except BadAddress as bad:
             raise BadHit(f"q: {bad}") from None
-        hit = replace(hit, referrer=campaign[:56])
+        hit = replace(hit, referrer=referrer_name(campaign, site.compare_hosts) or hit.referrer)
     return hit, int(code) != 0
 
 
