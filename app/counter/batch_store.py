@@ -66,7 +66,7 @@ class BatchStore(Generic[R]):
         """The sequence number of the worker's last applied batch."""
         return int(await self._store.idempotent("HGET", self.worker_key(worker), "seq") or 0)
 
-    async def facts(self) -> ServerInfo:
+    async def server_info(self) -> ServerInfo:
         try:
             info: bytes = await self._store.idempotent("INFO", "persistence", "replication", "memory", near=self._near)
         except ResponseError:  # INFO is forbidden: the barriers are tried all the same

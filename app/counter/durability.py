@@ -23,15 +23,15 @@ class Durability:
 
     async def look(self) -> None:
         """Asks the server again. Raises StoreUnavailable."""
-        facts = await self._store.facts()
+        info = await self._store.server_info()
         now = time.monotonic()
-        if facts.replicas:
+        if info.replicas:
             self._replica_seen = now
-        if not facts.history or facts.history != self.info.history:
+        if not info.history or info.history != self.info.history:
             self._since = now
-        if facts.evicts and facts.evicts != self.info.evicts:
-            self._evicting(facts.evicts)
-        self.info, self._looked = facts, now
+        if info.evicts and info.evicts != self.info.evicts:
+            self._evicting(info.evicts)
+        self.info, self._looked = info, now
 
     async def settled(self, worker: str) -> tuple[int, bool]:
         """(the worker's last applied batch, whether the server has made it durable). Raises StoreUnavailable."""

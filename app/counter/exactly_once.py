@@ -125,7 +125,7 @@ class ExactSender(Generic[R]):
             self._fail()  # no request can get a response any more
 
     async def flush(self, seconds: float) -> None:
-        """Waits until all hits are acknowledged, at most for `timeout` seconds; logs how many are lost after that."""
+        """Waits until all hits are acknowledged, for at most `seconds`; logs how many are lost after that."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while self.waiting:  # noqa: ASYNC110  happens once, at the end

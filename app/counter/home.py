@@ -33,7 +33,7 @@ class Home(FastEndpoint):
     """`GET /`: counts the visit and responds with its number."""
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[Pages, str, User | None, str], Pieces] = {}
+        self._cached: dict[tuple[Pages, str, User | None, str], Pieces] = {}
 
     def try_fast(self, scope: Scope) -> Deferred | None:
         """A counted visit without a session or with a cached one; a page only if it is cached."""
@@ -53,7 +53,7 @@ class Home(FastEndpoint):
             return Deferred((state["tally"].hit(HOME), partial(_json, user)))
         locale = choose(cookies, headers.get(b"accept-language", b""))
         announcement = state["settings"].announcement
-        if flash or (state["pages"], locale, user, announcement) not in self._kept:
+        if flash or (state["pages"], locale, user, announcement) not in self._cached:
             return None
         return Deferred((state["tally"].hit(HOME), partial(self._page, state["pages"], locale, user, announcement)))
 
@@ -82,21 +82,23 @@ class Home(FastEndpoint):
         self, pages: Pages, locale: str, user: User | None, announcement: str, number: int | None
     ) -> FastResponse:
         """The page of a counted visit: rendered once with a placeholder, which the number then replaces."""
-        pieces = self._kept.get((pages, locale, user, announcement)) or self._keep(pages, locale, user, announcement)
+        pieces = self._cached.get((pages, locale, user, announcement)) or self._cache_pieces(
+            pages, locale, user, announcement
+        )
         if number is None or pieces is None:
             return HTML_HEAD, _render(pages, locale, number, user, announcement, None, counted=True).encode()
         start, middle, end = pieces
         return HTML_HEAD, f"{start}{number}{middle}{number:,}{end}".encode()
 
-    def _keep(self, pages: Pages, locale: str, user: User | None, announcement: str) -> Pieces | None:
+    def _cache_pieces(self, pages: Pages, locale: str, user: User | None, announcement: str) -> Pieces | None:
         """The parts around the numbers; None where a name or the announcement contains the placeholder."""
         parts = _render(pages, locale, EXAMPLE, user, announcement, None, counted=True).split(str(EXAMPLE))
         rest = parts[-1].split(f"{EXAMPLE:,}")
         if len(parts) != 2 or len(rest) != 2:
             return None
-        if len(self._kept) >= MAX_CACHED_RESPONSES:
-            self._kept.clear()
-        pieces = self._kept[pages, locale, user, announcement] = (parts[0], rest[0], rest[1])
+        if len(self._cached) >= MAX_CACHED_RESPONSES:
+            self._cached.clear()
+        pieces = self._cached[pages, locale, user, announcement] = (parts[0], rest[0], rest[1])
         return pieces
 
 

@@ -26,9 +26,9 @@ class JournalEntry:
 
 
 class Journal:
-    def __init__(self, most: int = MAX_JOURNAL_BATCHES) -> None:
+    def __init__(self, limit: int = MAX_JOURNAL_BATCHES) -> None:
         self._entries: deque[JournalEntry] = deque()
-        self._most = most
+        self._limit = limit
         self._parts = 0
 
     def __len__(self) -> int:
@@ -38,7 +38,7 @@ class Journal:
         entry = JournalEntry(sequence, arguments, now)
         self._entries.append(entry)
         self._parts += entry.parts
-        while self._parts > self._most:
+        while self._parts > self._limit:
             self._drop_first()
 
     def after(self, sequence: int) -> list[JournalEntry]:

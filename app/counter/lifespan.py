@@ -39,7 +39,7 @@ async def open_counter(web: WebState, metrics: Metrics) -> AsyncIterator[Counter
         counter = CounterStore(store, barrier, web["settings"].counter_reached)
         web["health"].add("redis", counter.failure)
         live = Live(web["tracking"], counter, COUNTERS)
-        tally = Tally(counter, most_waiting=web["settings"].max_queued_hits, changed=live.changed)
+        tally = Tally(counter, max_queued=web["settings"].max_queued_hits, changed=live.changed)
         web["streams"].counts.append(lambda: live.watchers)
         web["health"].add_warning(tally.eviction_warning)
         metrics.add(*_readings(tally))

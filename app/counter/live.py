@@ -29,7 +29,7 @@ class Live:
         self._stale = asyncio.Event()
         self._changed = asyncio.Event()
         self._announce = asyncio.Event()
-        self._farewell: asyncio.Task[None] | None = None
+        self._stop_waker: asyncio.Task[None] | None = None
         self.watchers = 0
 
     def changed(self) -> None:
@@ -46,8 +46,8 @@ class Live:
         There is no queue: a slow reader gets the newest total.
         """
         self.watchers += 1
-        if self._farewell is None:
-            self._farewell = asyncio.create_task(self._wake_at(stopping))
+        if self._stop_waker is None:
+            self._stop_waker = asyncio.create_task(self._wake_at(stopping))
         if self._totals is None:
             self._stale.set()
         try:

@@ -68,17 +68,17 @@ class Hits:
 class Tally(ExactSender[Sequence[int]]):
     """The counters as one worker adds to them."""
 
-    def __init__(self, store: CounterStore, *, most_waiting: int, changed: Callable[[], None]) -> None:
+    def __init__(self, store: CounterStore, *, max_queued: int, changed: Callable[[], None]) -> None:
         self._pending = Hits()
         super().__init__(store, self._pending, changed=changed, evicting=self._warn_of_eviction)
         self._counters = store
-        self._most_waiting = most_waiting
+        self._max_queued = max_queued
         self.dropped = 0
 
     def hit(self, name: str) -> asyncio.Future[int | None]:
         """Counts a hit. The future resolves to its number, or to None after REPLY_TIMEOUT."""
         future: asyncio.Future[int | None] = self._loop.create_future()
-        if self.waiting >= self._most_waiting:
+        if self.waiting >= self._max_queued:
             self.dropped += 1
             future.set_result(None)
             return future

@@ -82,7 +82,7 @@ class GatewayStore:
         return await self._sessions.read(keys.gateway_session(key))
 
     def cached_session(self, key: str) -> HostSession | None:
-        return self._sessions.kept(keys.gateway_session(key))
+        return self._sessions.cached(keys.gateway_session(key))
 
     def pin(self, key: str) -> Pin | None:
         """Shows whether a cached session of a host is still the present one."""

@@ -92,8 +92,8 @@ class DeliveryLoop:
         """How many attempts may begin for each webhook; free capacity is divided evenly."""
         room, free = self._attempts.room, {}
         for webhook_id in self._due:
-            most = 1 if webhook_id in self._failing else MAX_PER_WEBHOOK
-            count = min(most - self._attempts.to[webhook_id], max(room // len(self._due), 1), room)
+            limit = 1 if webhook_id in self._failing else MAX_PER_WEBHOOK
+            count = min(limit - self._attempts.running[webhook_id], max(room // len(self._due), 1), room)
             if count > 0:
                 free[webhook_id] = count
                 room -= count

@@ -60,7 +60,7 @@ class BackChannel:
 
     async def _start_due(self) -> None:
         for message_id, message in await self.store.claim(self._clock(), LEASE, self._attempts.room):
-            if self._attempts.to[message.client] >= MAX_PER_CLIENT:
+            if self._attempts.running[message.client] >= MAX_PER_CLIENT:
                 await self.store.retry(message_id, message, self._clock() + TIMEOUT)
             else:
                 self._attempts.start(message.client, partial(self._deliver, message_id, message))

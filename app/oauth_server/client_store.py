@@ -22,7 +22,7 @@ class ClientStore:
         self._clients = TrackedHashes(tracking, _parse_client)
 
     def cached(self, client_id: str) -> Client | None:
-        return self._clients.kept(keys.client(client_id))
+        return self._clients.cached(keys.client(client_id))
 
     async def use_assertion(self, client_id: str, jti: str, lifetime: int) -> bool:
         """Whether the assertion is new."""

@@ -76,8 +76,8 @@ class ResponseCache:
     def _holds(self, response: CachedResponse) -> bool:
         if self._clock() >= response.until or self._users.must_enroll(response.user):
             return False
-        for kept, key, value in response.pins:
-            if kept(key) is not value:
+        for current, key, value in response.pins:
+            if current(key) is not value:
                 return False
         cached = self._clients.cached
         return all(cached(client.id) is client for client in response.clients)

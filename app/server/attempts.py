@@ -12,25 +12,25 @@ Attempt = Callable[[], Awaitable[None]]
 
 
 class Attempts:
-    """At most `most` run at once; `to` counts those of each receiver."""
+    """At most `limit` run at once; `running` counts those of each receiver."""
 
-    def __init__(self, most: int) -> None:
-        self.to: Counter[str] = Counter()
-        self._most = most
+    def __init__(self, limit: int) -> None:
+        self.running: Counter[str] = Counter()
+        self._limit = limit
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def room(self) -> int:
         """How many more may start."""
-        return self._most - len(self._tasks)
+        return self._limit - len(self._tasks)
 
     def wake(self) -> None:
         """Starts due attempts now."""
         self._wake.set()
 
     def start(self, receiver: str, attempt: Attempt) -> None:
-        self.to[receiver] += 1
+        self.running[receiver] += 1
         task = asyncio.create_task(self._watched(receiver, attempt))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -66,7 +66,7 @@ class Attempts:
             with suppress(StoreUnavailable, ResponseError):  # made again after the lease
                 await attempt()
         finally:
-            self.to[receiver] -= 1
-            if not self.to[receiver]:
-                del self.to[receiver]
+            self.running[receiver] -= 1
+            if not self.running[receiver]:
+                del self.running[receiver]
             self.wake()

@@ -69,7 +69,7 @@ class RedisSessions(SessionStore):
         return await self.by_key(key) if key else None
 
     def cached(self, key: str) -> Session | None:
-        return self._alive(self._cache.kept(keys.session(key)))
+        return self._alive(self._cache.cached(keys.session(key)))
 
     async def by_key(self, key: str) -> Session | None:
         return self._alive(await self._cache.read(keys.session(key))) if len(key) == KEY_LENGTH else None
@@ -78,7 +78,7 @@ class RedisSessions(SessionStore):
         return self._cache.pin(keys.session(session.key)), self._timeouts.expiry(session)
 
     def cached_by_root(self, root: str) -> Session | None:
-        return self.cached(root) or self.cached(self._current.kept(keys.session_current(root)) or "")
+        return self.cached(root) or self.cached(self._current.cached(keys.session_current(root)) or "")
 
     async def by_root(self, root: str) -> Session | None:
         first = await self.by_key(root)

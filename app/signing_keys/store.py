@@ -30,7 +30,7 @@ class KeyStore:
 
     def cached(self) -> KeyRing | None:
         """The keys if they are cached: takes no round trip."""
-        return None if self._cache is None else self._cache.kept(keys.SIGNING_KEYS)
+        return None if self._cache is None else self._cache.cached(keys.SIGNING_KEYS)
 
     async def read(self) -> KeyRing:
         if self._cache is not None:

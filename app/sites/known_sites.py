@@ -20,7 +20,7 @@ class KnownSites:
 
     def cached(self, site_id: str) -> Site | None:
         """The cached site; None if it is not cached, or does not exist."""
-        return self._tracked.kept(site_key(site_id)) if len(site_id) == 10 else None
+        return self._tracked.cached(site_key(site_id)) if len(site_id) == 10 else None
 
     async def get(self, site_id: str) -> Site | None:
         """The site; None when there is none. Raises StoreUnavailable."""

@@ -38,15 +38,15 @@ SETTLE = Script("redis.call('HDEL', KEYS[2], ARGV[1]) redis.call('ZREM', KEYS[1]
 
 
 class DelayedQueue:
-    """`keys`: a sorted set of ids by when they are due (Unix seconds), and a hash of the jobs, `most` at most.
+    """`keys`: a sorted set of ids by when they are due (Unix seconds), and a hash of the jobs, `limit` at most.
 
     Coroutines raise StoreUnavailable.
     """
 
-    def __init__(self, store: Store, keys: Sequence[str], most: int) -> None:
+    def __init__(self, store: Store, keys: Sequence[str], limit: int) -> None:
         self._store = store
         self._keys = keys
-        self._most = most
+        self._limit = limit
 
     @staticmethod
     def new_id() -> str:
@@ -54,7 +54,7 @@ class DelayedQueue:
 
     async def enqueue(self, job_id: str, job: Argument, at: float) -> bool:
         """Returns whether there was room."""
-        return bool(await ENQUEUE.run(self._store, self._keys, self._most, at, job_id, job))
+        return bool(await ENQUEUE.run(self._store, self._keys, self._limit, at, job_id, job))
 
     async def claim(self, now: float, lease: float, count: int) -> list[tuple[str, bytes]]:
         """Jobs that are due, with their ids; they are due again after `lease` seconds."""

@@ -79,7 +79,7 @@ class Embedded:
         """Starts a supervisor if none runs: the first, or the next after one was killed. Does not wait for it."""
         lock = supervisor.lock_file(self._folder / "supervisor.lock")
         try:
-            if not supervisor.taken(lock):
+            if not supervisor.try_lock(lock):
                 return
         finally:
             os.close(lock)

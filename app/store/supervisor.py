@@ -35,14 +35,14 @@ NEXT_COMMAND = re.compile(rb"\r\n\*\d+\r\n\$\d+\r\n")
 
 def main(folder: Path, server: str) -> int:
     os.umask(0o077)
-    if not taken(lock_file(folder / "supervisor.lock"), within=4 * TICK):
+    if not try_lock(lock_file(folder / "supervisor.lock"), within=4 * TICK):
         return 0  # another supervisor was faster; `revive` holds this lock only for a moment
     users, data = lock_file(folder / "users.lock"), lock_file(folder / "server.lock")
     (folder / "failed").unlink(missing_ok=True)
-    while not taken(data, within=TICK):
+    while not try_lock(data, within=TICK):
         # The server of a killed supervisor has to end before another one uses its files.
-        ask_to_leave(folder)
-        if deserted(users):
+        request_shutdown(folder)
+        if unused(users):
             return 0
     return keep(folder, server, users, data)
 
@@ -50,15 +50,15 @@ def main(folder: Path, server: str) -> int:
 def keep(folder: Path, server: str, users: int, data: int) -> int:
     """Runs the server until it has no users (returns 0) or cannot run (returns 1)."""
     load_torn = False
-    while not deserted(users):
-        said = log_size(folder)
+    while not unused(users):
+        offset = log_size(folder)
         try:
             child = start(folder, server, data, load_torn=load_torn)
         except OSError as error:
             fail(folder, f"{server}: {error.strerror}")
             return 1
         while child.poll() is None:
-            if deserted(users):
+            if unused(users):
                 child.terminate()  # the server finishes writing its file before it exits
                 child.wait()
                 return 0
@@ -69,7 +69,7 @@ def keep(folder: Path, server: str, users: int, data: int) -> int:
             cut_padding(folder)
             load_torn = True
         else:
-            fail(folder, last_words(folder, said))
+            fail(folder, last_warning(folder, offset))
             return 1
     return 0
 
@@ -93,7 +93,7 @@ def start(folder: Path, server: str, data: int, *, load_torn: bool) -> "subproce
         cwd=folder,
         stdin=subprocess.DEVNULL,
         pass_fds=[data],
-        preexec_fn=partial(die_with, os.getpid(), libc_prctl()) if ON_LINUX else None,
+        preexec_fn=partial(die_with_parent, os.getpid(), libc_prctl()) if ON_LINUX else None,
     )
 
 
@@ -102,14 +102,14 @@ def libc_prctl() -> Callable[[int, int], int]:
     return prctl
 
 
-def die_with(supervisor: int, prctl: Callable[[int, int], int]) -> None:  # pragma: no cover  (between fork and exec)
+def die_with_parent(supervisor: int, prctl: Callable[[int, int], int]) -> None:  # pragma: no cover  (after the fork)
     """Has the kernel stop the server when the supervisor is killed."""
     prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != supervisor:
         os._exit(0)  # the supervisor died before prctl took effect
 
 
-def ask_to_leave(folder: Path) -> None:
+def request_shutdown(folder: Path) -> None:
     """Asks a running server to shut down."""
     with suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(TICK)
@@ -118,10 +118,10 @@ def ask_to_leave(folder: Path) -> None:
         connection.recv(64)
 
 
-def deserted(users: int) -> bool:
+def unused(users: int) -> bool:
     """Whether the server had no user for LINGER seconds. Then the lock is held; new users wait for its release."""
     deadline = time.monotonic() + LINGER
-    while taken(users):
+    while try_lock(users):
         if time.monotonic() >= deadline:
             return True
         fcntl.flock(users, fcntl.LOCK_UN)
@@ -133,7 +133,7 @@ def lock_file(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
 
 
-def taken(lock: int, within: float = 0) -> bool:
+def try_lock(lock: int, within: float = 0) -> bool:
     """Takes the exclusive lock; False if another process holds it for longer than `within` seconds."""
     deadline = time.monotonic() + within
     while True:
@@ -158,7 +158,7 @@ def log_size(folder: Path) -> int:
     return log.stat().st_size if log.exists() else 0
 
 
-def last_words(folder: Path, offset: int) -> str:
+def last_warning(folder: Path, offset: int) -> str:
     """The last warning that the server logged past the offset (bytes)."""
     log = folder / "valkey.log"
     text = log.read_bytes()[offset:].decode("utf-8", "replace") if log.exists() else ""

@@ -23,7 +23,7 @@ Slots = tuple[int, int, str]
 Make = Callable[..., AbstractConnection]
 
 
-OTHERS = 0.1
+STRAGGLER_WAIT = 0.1
 """Seconds for which the other nodes of a cluster are waited for once one has answered."""
 
 
@@ -229,12 +229,12 @@ async def _epoch_and_slots(connection: AbstractConnection) -> tuple[int, Any]:
 
 
 async def _newest(attempts: Iterable[Coroutine[Any, Any, tuple[int, T]]]) -> T:
-    """The result of the highest epoch among the first one and those that come within OTHERS after it: one stale node
-    is not believed. Raises the last error if all fail.
+    """The result of the highest epoch among the first one and those that come within STRAGGLER_WAIT after it: one stale
+    node is not believed. Raises the last error if all fail.
     """
     async with _running(attempts) as tasks:
         await _first_of(tasks)
-        await asyncio.wait(tasks, timeout=OTHERS)
+        await asyncio.wait(tasks, timeout=STRAGGLER_WAIT)
         found = [task.result() for task in tasks if task.done() and task.exception() is None]
     return max(found, key=lambda result: result[0])[1]
 

@@ -1,4 +1,4 @@
-"""A cache of Redis hashes kept right by client-side tracking: a hit costs no round trip and is never stale.
+"""A cache of Redis hashes kept consistent by client-side tracking: a hit costs no round trip and is never stale.
 
 The server remembers which keys a connection has read, and pushes an invalidation down the same connection when one
 changes (CLIENT TRACKING). Replies and invalidations arrive in order, so a late reply cannot undo a newer invalidation;
@@ -62,9 +62,9 @@ class Tracking:
 
 
 class Pin(NamedTuple):
-    """A cached value as it was: `kept(key) is value` until the hash changes or leaves the cache."""
+    """A cached value as it was: `cached(key) is value` until the hash changes or leaves the cache."""
 
-    kept: Callable[[str], Any]
+    cached: Callable[[str], Any]
     key: str
     value: Any
 
@@ -79,23 +79,23 @@ class TrackedHashes(Generic[T]):
         self._store, self._tracked = tracking.store, tracking.tracked
         self._parse = parse
         self._limit = limit
-        self._kept: dict[str, T | None] = {}
+        self._cached: dict[str, T | None] = {}
         self._reading: dict[str, int] = {}
         self._outdated: set[str] = set()
 
-    def kept(self, key: str) -> T | None:
+    def cached(self, key: str) -> T | None:
         """The cached hash; None if it is not cached or does not exist."""
-        return self._kept.get(key)
+        return self._cached.get(key)
 
     def pin(self, key: str) -> Pin | None:
         """A Pin of the cached hash; None if it is not cached or does not exist."""
-        value = self._kept.get(key)
-        return Pin(self._kept.get, key, value) if value is not None else None
+        value = self._cached.get(key)
+        return Pin(self._cached.get, key, value) if value is not None else None
 
     async def read(self, key: str) -> T | None:
         """The hash, from the cache or from Redis; None if it does not exist. Raises StoreUnavailable."""
-        if key in self._kept:
-            return self._kept[key]
+        if key in self._cached:
+            return self._cached[key]
         self._reading[key] = self._reading.get(key, 0) + 1
         try:
             try:
@@ -105,7 +105,7 @@ class TrackedHashes(Generic[T]):
                 reply = await self._store.idempotent("HGETALL", key)
             value = self._parsed(key, reply) if reply else None
             if key not in self._outdated and self._tracked.up:
-                self._keep(key, value)
+                self._add(key, value)
             return value
         finally:
             self._reading[key] -= 1
@@ -115,12 +115,12 @@ class TrackedHashes(Generic[T]):
 
     def forget(self, key: str) -> None:
         """Drops the key from the cache: its writer need not wait for the invalidation message."""
-        self._kept.pop(key, None)
+        self._cached.pop(key, None)
         if key in self._reading:
             self._outdated.add(key)
 
     def clear(self) -> None:
-        self._kept.clear()
+        self._cached.clear()
         self._outdated.update(self._reading)
 
     def _parsed(self, key: str, fields: Fields) -> T | None:
@@ -129,8 +129,8 @@ class TrackedHashes(Generic[T]):
         except (KeyError, ValueError):
             return None
 
-    def _keep(self, key: str, value: T | None) -> None:
-        if len(self._kept) >= self._limit:
-            for oldest in list(self._kept)[: self._limit // 10]:
-                del self._kept[oldest]
-        self._kept[key] = value
+    def _add(self, key: str, value: T | None) -> None:
+        if len(self._cached) >= self._limit:
+            for oldest in list(self._cached)[: self._limit // 10]:
+                del self._cached[oldest]
+        self._cached[key] = value

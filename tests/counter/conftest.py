@@ -29,11 +29,11 @@ async def stores(url: str, barrier_url: str | None = None) -> AsyncIterator[tupl
 
 @asynccontextmanager
 async def counting(
-    url: str, *, barrier_url: str | None = None, most_waiting: int = 100_000, kind: type[CounterStore] = CounterStore
+    url: str, *, barrier_url: str | None = None, max_queued: int = 100_000, kind: type[CounterStore] = CounterStore
 ) -> AsyncIterator[Tally]:
     """A tally that runs until the end of the block."""
     async with stores(url, barrier_url) as (store, barrier):
-        tally = Tally(kind(store, barrier), most_waiting=most_waiting, changed=lambda: None)
+        tally = Tally(kind(store, barrier), max_queued=max_queued, changed=lambda: None)
         running = asyncio.create_task(tally.run())
         try:
             yield tally

@@ -43,7 +43,7 @@ async def test_durability_is_read_from_the_node_of_the_counters(nodes: Nodes, ke
     async with stores(nodes.url) as (store, barrier):
         counter = CounterStore(store, barrier)
         with keeper.client as client:
-            assert (await counter.facts()).history == client.info("replication")["master_replid"]
+            assert (await counter.server_info()).history == client.info("replication")["master_replid"]
         keeper.ask("CONFIG SET", "appendfsync", "always")
         await counter.apply("w", 1, ["home", 1])
         assert await eventually(lambda: held(counter), what="connections to every node asked, and a written file")

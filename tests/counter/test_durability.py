@@ -42,12 +42,12 @@ async def follow(replica: Valkey, port: int) -> None:
 
 
 async def test_server_info_gives_its_durability(counter: CounterStore, own_server: Valkey, replica: Valkey) -> None:
-    alone = await counter.facts()
+    alone = await counter.server_info()
     assert alone == ServerInfo(file=True, replicas=False, history=alone.history)
     assert len(alone.history) == 40
     async with proxy(own_server.socket) as link:
         await follow(replica, link.port)
-        assert (await counter.facts()).replicas
+        assert (await counter.server_info()).replicas
 
 
 async def test_server_without_a_run_id_is_not_the_same(counter: CounterStore, own_server: Valkey) -> None:
@@ -57,7 +57,7 @@ async def test_server_without_a_run_id_is_not_the_same(counter: CounterStore, ow
     assert await server.same_since(acknowledged)
     with own_server.client as client:
         client.execute_command("ACL", "SETUSER", "default", "-info")
-    assert await counter.facts() == ServerInfo(file=True, replicas=False, history="")
+    assert await counter.server_info() == ServerInfo(file=True, replicas=False, history="")
     assert not await server.same_since(acknowledged)
     assert not await server.same_since(time.monotonic())
 
@@ -121,7 +121,7 @@ async def test_a_server_without_a_file_is_believed_at_once(short_folder: Path) -
         async with stores(plain.url) as (store, barrier):
             counter = CounterStore(store, barrier)
             await counter.apply("w", 1, ["home", 1])
-            assert (await counter.facts()).file is False
+            assert (await counter.server_info()).file is False
             assert await Durability(counter).settled("w") == (1, True)
             assert await counter.settled("w", file=True, replicas=False) == (1, True), "it refuses WAITAOF"
 

@@ -55,7 +55,7 @@ def test_new_worker_name_restarts_the_numbering() -> None:
 
 
 def test_journal_is_bounded_and_drops_the_oldest() -> None:
-    journal = Journal(most=10)
+    journal = Journal(limit=10)
     for sequence in range(1, 8):
         journal.append(sequence, ["home", 1], 100)
     assert kept(journal) == [3, 4, 5, 6, 7]

@@ -100,7 +100,7 @@ async def test_visit_during_an_outage_is_counted_later(
 
 
 async def test_visits_past_the_bound_are_dropped_and_said_to_be(own_server: Valkey) -> None:
-    async with counting(own_server.url, most_waiting=5) as tally:
+    async with counting(own_server.url, max_queued=5) as tally:
         assert await tally.hit("home") == 1
         own_server.kill()
         hits = [tally.hit("home") for _ in range(8)]

@@ -48,12 +48,12 @@ def tracking_clients(server: Valkey) -> list[int]:
 async def test_cached_hash_costs_no_command(pair: tuple[Store, Tracked], server: Valkey) -> None:
     store, tracked = pair
     await store.idempotent("HSET", "k", "n", 1)
-    assert tracked.kept("k") is None
+    assert tracked.cached("k") is None
     assert await tracked.read("k") == 1
     with server.client as client:
         before = client.info("commandstats")["cmdstat_hgetall"]["calls"]
         for _ in range(20):
-            assert await tracked.read("k") == tracked.kept("k") == 1
+            assert await tracked.read("k") == tracked.cached("k") == 1
         assert client.info("commandstats")["cmdstat_hgetall"]["calls"] == before
 
 
@@ -77,7 +77,7 @@ async def test_every_change_invalidates(pair: tuple[Store, Tracked], command: tu
     await store.idempotent("HSET", "k", "n", 1)
     assert await tracked.read("k") == 1
     await store.idempotent(*command)
-    await eventually(lambda: tracked.kept("k") is None)
+    await eventually(lambda: tracked.cached("k") is None)
     assert await tracked.read("k") == (2 if command[0] == "HSET" else None)
 
 
@@ -108,8 +108,8 @@ async def test_a_hash_that_is_invalidated_while_it_is_read_is_not_cached(
         await asyncio.sleep(0)
         invalidate(tracking)
         assert [*await reading] == [1, 1]
-        assert first.kept("k") is second.kept("k") is None
-        assert await first.read("k") == first.kept("k") == 1
+        assert first.cached("k") is second.cached("k") is None
+        assert await first.read("k") == first.cached("k") == 1
 
 
 async def test_unparseable_hash_is_none(pair: tuple[Store, Tracked]) -> None:
@@ -123,9 +123,9 @@ async def test_cache_is_bounded(server: Valkey) -> None:
         for number in range(50):
             await store.idempotent("HSET", f"k{number}", "n", number)
             assert await tracked.read(f"k{number}") == number
-            assert len(tracked._kept) <= 20
-        assert tracked.kept("k49") == 49
-        assert tracked.kept("k0") is None
+            assert len(tracked._cached) <= 20
+        assert tracked.cached("k49") == 49
+        assert tracked.cached("k0") is None
 
 
 async def test_cancelled_read_leaves_nothing_behind(pair: tuple[Store, Tracked]) -> None:
@@ -138,7 +138,7 @@ async def test_cancelled_read_leaves_nothing_behind(pair: tuple[Store, Tracked])
     await asyncio.gather(reading, return_exceptions=True)
     assert not tracked._reading
     assert not tracked._outdated
-    assert await tracked.read("k") == tracked.kept("k") == 1
+    assert await tracked.read("k") == tracked.cached("k") == 1
 
 
 async def test_nothing_is_cached_without_the_tracking_connection(server: Valkey) -> None:
@@ -149,18 +149,18 @@ async def test_nothing_is_cached_without_the_tracking_connection(server: Valkey)
         with server.client as client:
             (connection,) = tracking_clients(server)
             client.client_kill_filter(_id=connection)
-            await eventually(lambda: tracked.kept("k") is None)
+            await eventually(lambda: tracked.cached("k") is None)
             client.hset("k", "n", 2)
         assert await tracked.read("k") == 2
         await eventually(lambda: tracking_clients(server))
 
         async def kept_again() -> bool:
             await tracked.read("k")
-            return tracked.kept("k") == 2
+            return tracked.cached("k") == 2
 
         await eventually(kept_again)
         await store.idempotent("HSET", "k", "n", 3)
-        await eventually(lambda: tracked.kept("k") is None)
+        await eventually(lambda: tracked.cached("k") is None)
 
 
 async def test_a_store_without_tracking_is_read_each_time(server: Valkey) -> None:
@@ -172,7 +172,7 @@ async def test_a_store_without_tracking_is_read_each_time(server: Valkey) -> Non
             for number in range(3):
                 await store.idempotent("HSET", "k", "n", number)
                 assert await tracked.read("k") == number
-                assert tracked.kept("k") is None
+                assert tracked.cached("k") is None
     finally:
         with server.client as client:
             client.acl_deluser("plain")
@@ -185,7 +185,7 @@ async def test_silent_network_leaves_no_stale_values(server: Valkey) -> None:
         await store.idempotent("HSET", "k", "n", 1)
         assert await tracked.read("k") == 1
         between.freeze()
-        await eventually(lambda: tracked.kept("k") is None)
+        await eventually(lambda: tracked.cached("k") is None)
         with pytest.raises(StoreUnavailable):
             await tracked.read("k")
         with server.client as client:
@@ -194,7 +194,7 @@ async def test_silent_network_leaves_no_stale_values(server: Valkey) -> None:
 
         async def kept_again() -> bool:
             try:
-                return await tracked.read("k") == tracked.kept("k") == 2
+                return await tracked.read("k") == tracked.cached("k") == 2
             except StoreUnavailable:
                 return False
 
@@ -208,7 +208,7 @@ async def test_a_quiet_connection_stays(server: Valkey) -> None:
         with server.client as client:
             pings = client.info("commandstats")["cmdstat_ping"]["calls"]
             await eventually(lambda: client.info("commandstats")["cmdstat_ping"]["calls"] >= pings + 2)
-        assert tracked.kept("k") == 1
+        assert tracked.cached("k") == 1
 
 
 class Storm:
@@ -258,7 +258,7 @@ async def test_many_changes_leave_no_stale_values(server: Valkey, disturbed: boo
         await asyncio.gather(*work, *([storm.disturb(server)] if disturbed else []))
         for _, tracked in pairs:
             for key in keys:
-                await eventually(lambda k=key, t=tracked: t.kept(k) in {None, storm.written[k]})
+                await eventually(lambda k=key, t=tracked: t.cached(k) in {None, storm.written[k]})
             # What is left after the last message was kept after the last change, so it stays right.
             assert [await tracked.read(key) for key in keys] == [storm.written[key] for key in keys]
             assert not tracked._reading

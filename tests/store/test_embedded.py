@@ -228,7 +228,7 @@ def test_a_server_that_never_answers_is_given_up(folder: Path, tmp_path: Path, m
 def test_wait_for_a_stopping_server_has_a_deadline(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder.mkdir()
     lock = supervisor.lock_file(folder / "users.lock")
-    assert supervisor.taken(lock)  # as a supervisor does it
+    assert supervisor.try_lock(lock)  # as a supervisor does it
     with User(folder).process as late, monkeypatch.context() as patch:
         patch.setattr(embedded_module, "START_LIMIT", 0.2)
         with pytest.raises(EmbeddedError, match="is stopping, and does not end"):

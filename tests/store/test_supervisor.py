@@ -202,7 +202,7 @@ def test_supervisor_repairs_restarts_and_exits_after_the_last_user(folder: Path)
 def test_supervisor_without_users_exits(folder: Path, original: Path) -> None:
     """Also one that waits for a server to end."""
     data = supervisor.lock_file(original / "server.lock")
-    assert supervisor.taken(data)
+    assert supervisor.try_lock(data)
     both = run_supervisor(folder), run_supervisor(original)
     assert [running.wait(PATIENCE) for running in both] == [0, 0]
     assert not (folder / "valkey.log").exists()
@@ -227,7 +227,7 @@ def test_a_second_supervisor_leaves_at_once(folder: Path) -> None:
 def test_a_server_that_outlived_its_supervisor_is_asked_to_leave(folder: Path) -> None:
     """Where the kernel does not end it for us, as on macOS."""
     data = supervisor.lock_file(folder / "server.lock")
-    assert supervisor.taken(data)
+    assert supervisor.try_lock(data)
     server = supervisor.start(folder, server_binary(), data, load_torn=False)
     os.close(data)
     until(partial(answered, folder))

@@ -141,7 +141,7 @@ class ApiTokens:
 
     def cached(self, secret: str) -> TokenInfo | None:
         """The token if it is cached and not expired; None otherwise."""
-        return self._unless_expired(self._cache.kept(keys.token(digest(secret)))) if self._cache is not None else None
+        return self._unless_expired(self._cache.cached(keys.token(digest(secret)))) if self._cache is not None else None
 
     def cached_use(self, secret: str) -> TokenInfo | None:
         """As `cached`, for a use; None also if `use` has something to note."""

@@ -183,7 +183,7 @@ class Services:
         token = self.tokens.cached(secret)
         if token is None:
             return self._configured_tokens.get(digest(secret))
-        return self._services.kept(keys.service(token.user_id))
+        return self._services.cached(keys.service(token.user_id))
 
     async def authenticate(self, secret: str) -> Service | None:
         """The service of a token; None if the token is unknown, revoked or expired. Usually without a round trip."""

@@ -53,7 +53,7 @@ class CurrentUser:
     def cached(self, scope: Scope, cookies: bytes) -> tuple[User, Session] | None:
         """The user and the session of a raw Cookie header if both are cached; None otherwise."""
         session = self._sessions.cached(scope, cookies)
-        user = self._able(self._users.kept(keys.user(session.user))) if session is not None else None
+        user = self._able(self._users.cached(keys.user(session.user))) if session is not None else None
         return (user, session) if user is not None and session is not None else None
 
     async def by_id(self, user_id: str) -> User | None:
@@ -62,7 +62,7 @@ class CurrentUser:
 
     def cached_by_id(self, user_id: str) -> User | None:
         """The user if it is cached and not disabled; None otherwise."""
-        return self._able(self._users.kept(keys.user(user_id)))
+        return self._able(self._users.cached(keys.user(user_id)))
 
     def pin(self, user_id: str) -> Pin | None:
         """Detects a change of a cached user."""
