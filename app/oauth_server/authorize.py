@@ -1,6 +1,5 @@
 """The authorization endpoint: validates the request, signs the user in, asks for consent, and returns a code."""
 
-import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -15,6 +14,7 @@ from app.accounts.secret import digest
 from app.audit.log import Event
 from app.oauth_server.authorization import checked, redirect_uri_of
 from app.oauth_server.authorization_response import answer, fail, refuse
+from app.oauth_server.browser_cookies import Headers, bind, bound_value, new_value, unbind
 from app.oauth_server.endpoint import BROWSERS, form_as_query, issuer_of
 from app.oauth_server.errors import BadRedirect, OAuthError
 from app.oauth_server.lifespan import OAuthServerState
@@ -28,7 +28,7 @@ from app.sessions.session import Session
 from app.signing_keys.key_ring import BadToken
 from app.store.client import StoreUnavailable
 from app.web.body import form_fields
-from app.web.cookies import cookie_header, full_name, read_cookie, set_cookie
+from app.web.cookies import cookie_header, read_cookie
 from app.web.errors import BadRequest, NotFound
 from app.web.i18n import COOKIE as LANGUAGE
 from app.web.i18n import N_
@@ -88,7 +88,9 @@ async def decide(request: AuthorizeRequest) -> Response:
     client, waiting = await _stored_request(request, fields["request"])
     if fields["answer"] == "deny":
         await request.state["oauth_server"].store.take_request(fields["request"])
-        return await fail(request, waiting, OAuthError("access_denied", "the user did not agree"), after_form=True)
+        denied = await fail(request, waiting, OAuthError("access_denied", "the user did not agree"), after_form=True)
+        denied.raw_headers += unbind(request, fields["request"])
+        return denied
     user = await request.state["current_user"].get(request.scope)
     shown = user is not None and user.id == waiting.shown_to  # another user may have signed in since
     agreed = replace(waiting, consented=shown and fields["answer"] == "allow")
@@ -142,7 +144,9 @@ async def _proceed(
     if request_id is None:
         return await _finish(request, client, waiting, user, session, grant, after_form=False)
     async with _answered_once(provider.store, request_id):
-        return await _finish(request, client, waiting, user, session, grant, after_form=True)
+        response = await _finish(request, client, waiting, user, session, grant, after_form=True)
+        response.raw_headers += unbind(request, request_id)
+        return response
 
 
 @asynccontextmanager
@@ -186,12 +190,12 @@ def _needs_consent(client: Client, waiting: AuthorizationRequest, grant: Grant |
 async def _sign_in(
     request: AuthorizeRequest, waiting: AuthorizationRequest, request_id: str | None, *, again: bool
 ) -> Response:
-    request_id, cookie = await _store_request(request, waiting, request_id)
+    request_id, cookies = await _store_request(request, waiting, request_id)
     query = {"next": f"/oauth2/continue?request={request_id}"} | ({"again": "1"} if again else {})
     if waiting.login_hint is not None:
         query["username"] = waiting.login_hint[:MAX_HINT_LENGTH]
     response = see_other(f"/sign-in?{urlencode(query)}")
-    response.raw_headers.append(cookie)
+    response.raw_headers += cookies
     _set_language(request, response, waiting)
     return response
 
@@ -199,10 +203,10 @@ async def _sign_in(
 async def _consent_page(
     request: AuthorizeRequest, client: Client, waiting: AuthorizationRequest, request_id: str | None
 ) -> Response:
-    first, (request_id, cookie) = request_id is None, await _store_request(request, waiting, request_id)
+    first, (request_id, cookies) = request_id is None, await _store_request(request, waiting, request_id)
     going_on = f"/oauth2/continue?request={request_id}"
     response = see_other(going_on)
-    response.raw_headers.append(cookie)
+    response.raw_headers += cookies
     if first and _set_language(request, response, waiting):  # the page is reloaded in that language
         return response
     pages = request.state["pages"]
@@ -216,7 +220,7 @@ async def _consent_page(
         request_id=request_id,
         again=f"/sign-in?{urlencode({'again': '1', 'next': going_on})}",
     )
-    response.raw_headers.append(cookie)
+    response.raw_headers += cookies
     return response
 
 
@@ -252,37 +256,27 @@ async def _finish(
 
 async def _store_request(
     request: AuthorizeRequest, waiting: AuthorizationRequest, request_id: str | None
-) -> tuple[str, tuple[bytes, bytes]]:
-    """Stores the request. Returns (its id, the cookie that binds it to this browser)."""
+) -> tuple[str, Headers]:
+    """Stores the request. Returns (its id, the headers that bind it to this browser)."""
     store = request.state["oauth_server"].store
-    browser = _browser(request) or secrets.token_urlsafe(16)
-    cookie = set_cookie(request.scope, _cookie_name(request), browser, REQUEST_LIFETIME)
+    browser = (bound_value(request, request_id) if request_id is not None else None) or new_value()
     bound = replace(waiting, browser=digest(browser))
     if request_id is None:
-        return await store.keep_request(bound), cookie
-    await store.update_request(request_id, bound)
-    return request_id, cookie
+        request_id = await store.keep_request(bound)
+    else:
+        await store.update_request(request_id, bound)
+    return request_id, bind(request, request_id, browser)
 
 
 async def _stored_request(request: AuthorizeRequest, request_id: str) -> tuple[Client, AuthorizationRequest]:
     """(the client, its stored request), if this browser started it. Raises NotFound."""
     issuer_of(request)
-    provider, browser = request.state["oauth_server"], _browser(request)
+    provider, browser = request.state["oauth_server"], bound_value(request, request_id)
     waiting = await provider.store.request(request_id)
     client = await provider.clients.find(waiting.client) if waiting is not None else None
     if waiting is None or client is None or browser is None or waiting.browser != digest(browser):
         raise NotFound(GONE)
     return client, waiting
-
-
-def _browser(request: AuthorizeRequest) -> str | None:
-    name = full_name(_cookie_name(request), request.scope)
-    value = read_cookie(cookie_header(request.scope), name.encode())
-    return value if value and len(value) <= 64 else None
-
-
-def _cookie_name(request: AuthorizeRequest) -> str:
-    return f"{request.state['settings'].session_cookie}-authorize"
 
 
 routes = [

@@ -45,6 +45,26 @@ async def test_an_answer_that_is_neither_allow_nor_deny_shows_the_question_again
     assert "code=" in (await decide(app, waiting(again), answer="allow")).text
 
 
+async def test_tabs_that_start_at_once_in_a_new_browser_all_finish(service: Running, cast: Cast) -> None:
+    app = RelyingParty(service.another_client(), "app")
+    asked = [await RelyingParty(service.another_client(), "app").authorize(state=state) for state in "abc"]
+    for response in asked:  # each was sent before the browser had a cookie of another
+        app.browser.cookies.update(response.cookies)
+    form = {"username": "bob", "password": PASSWORD, "next": "/"}
+    assert (await app.browser.post("/sign-in", data=form)).status_code == 303
+    for response, state in zip(asked, "abc", strict=True):
+        page = await app.browser.get(httpx.URL(response.headers["location"]).params["next"])
+        assert f"state={state}" in page.text
+    assert not [name for name in app.browser.cookies if "authorize" in name]
+
+
+async def test_a_browser_keeps_the_latest_requests(app: RelyingParty) -> None:
+    first, *others = [waiting(await app.authorize()) for _ in range(12)]
+    assert len([name for name in app.browser.cookies if "authorize" in name]) == 10
+    assert (await decide(app, first, answer="allow")).status_code == 404
+    assert (await decide(app, others[-1], answer="allow")).status_code == 200
+
+
 async def test_allow_after_the_session_has_ended_asks_to_sign_in(app: RelyingParty) -> None:
     request_id = waiting(await app.authorize())
     assert (await app.browser.delete("/api/session")).status_code == 204
