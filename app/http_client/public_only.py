@@ -5,10 +5,10 @@ import socket
 
 GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
 """IPv6's global unicast. Outside it are site-local addresses and IPv4 addresses in translated forms."""
-
-
 SPECIAL = ipaddress.ip_network("192.0.0.0/24")
 """IETF protocol assignments (IANA); a cloud's metadata is at 192.0.0.192. Python 3.11 treats most of it as global."""
+DOCUMENTATION = ipaddress.ip_network("3fff::/20")
+"""RFC 9637; Python 3.11 treats it as global."""
 
 
 class PrivateAddress(Exception):
@@ -21,7 +21,10 @@ def is_public(address: str) -> bool:
     if isinstance(parsed, ipaddress.IPv6Address) and parsed in ipaddress.ip_network("64:ff9b::/96"):
         embedded = ipaddress.IPv4Address(int(parsed) & 0xFFFFFFFF)
     checked = embedded or parsed
-    given_out = checked not in SPECIAL if checked.version == 4 else checked in GLOBAL_UNICAST
+    if checked.version == 4:
+        given_out = checked not in SPECIAL
+    else:
+        given_out = checked in GLOBAL_UNICAST and checked not in DOCUMENTATION
     return bool(given_out and checked.is_global and not checked.is_multicast)
 
 

@@ -6,7 +6,7 @@ import hmac
 import re
 import time
 from collections.abc import Callable
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 
 import orjson
 from itsdangerous import BadData, URLSafeSerializer
@@ -30,6 +30,8 @@ DUPLICATE_WAIT = 10.0
 STATE = re.compile("[0-9a-f]{32}")
 MAX_STATE_COOKIE_BYTES = 4096
 """Of all state cookies of one browser: every request carries them."""
+MAX_NEXT_IN_COOKIE = 512
+"""Characters of `next`; a longer one waits in Redis, so that it neither exceeds the cookie nor evicts other tabs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +58,12 @@ class AuthRequests:
             signing_keys(settings), salt="tallygate.oauth", signer_kwargs={"digest_method": hashlib.sha256}
         )
 
-    def begin(self, scope: Scope, auth_request: AuthRequest) -> RawHeaders:
+    async def begin(self, scope: Scope, auth_request: AuthRequest) -> RawHeaders:
         """Set-Cookie headers that store the request in the browser, and delete the oldest unfinished ones."""
+        if len(auth_request.next) > MAX_NEXT_IN_COOKIE:
+            key = keys.oauth_next(digest(auth_request.state))
+            await self._store.idempotent("SET", key, auth_request.next, "EX", LIFETIME)
+            auth_request = replace(auth_request, next="")
         cookie = set_cookie(scope, self._name(auth_request.state), self._dump(auth_request), LIFETIME)
         headers, room = [cookie], MAX_STATE_COOKIE_BYTES - len(cookie[1])
         for name, size in reversed(self._present(scope)):  # browsers send the oldest first (RFC 6265, 5.4)
@@ -66,7 +72,7 @@ class AuthRequests:
                 headers.append(delete_cookie(scope, name))
         return headers
 
-    def find(self, scope: Scope, state: str) -> AuthRequest | None:
+    async def find(self, scope: Scope, state: str) -> AuthRequest | None:
         """The request with this state, if this browser started it within LIFETIME."""
         value = read_cookie(cookie_header(scope), full_name(self._name(state), scope).encode("utf-8", "replace"))
         try:
@@ -75,7 +81,13 @@ class AuthRequests:
             return None
         if not hmac.compare_digest(auth_request.state.encode(), state.encode("utf-8", "replace")):
             return None
-        return auth_request if self.now() < auth_request.at + LIFETIME else None
+        if self.now() >= auth_request.at + LIFETIME:
+            return None
+        return auth_request if auth_request.next else replace(auth_request, next=await self._long_next(state))
+
+    async def _long_next(self, state: str) -> str:
+        kept = await self._store.idempotent("GET", keys.oauth_next(digest(state)))
+        return kept.decode() if kept else "/"
 
     def forget(self, scope: Scope, state: str) -> RawHeaders:
         """The headers that delete the request's cookie; none for a malformed state, which must not reach a header."""

@@ -10,7 +10,7 @@ from app.accounts.helpers import address_of, flash_message, raise_if_limited
 from app.accounts.models import User
 from app.accounts.secret import digest, looks_like_secret
 from app.oauth_client import provisioning
-from app.oauth_client.auth_requests import Outcome
+from app.oauth_client.auth_requests import MAX_NEXT_IN_COOKIE, Outcome
 from app.oauth_client.errors import (
     BadCallback,
     BadProviderResponse,
@@ -51,7 +51,8 @@ async def start(
     user: User | None = None,
     brief: bool = False,
 ) -> tuple[str, RawHeaders]:
-    """(the authorization URL, the headers that bind the request to the browser). Raises OAuthProblem, StoreUnavailable.
+    """(the authorization URL, the headers that bind the request to the browser). Raises OAuthProblem, TooMany,
+    StoreUnavailable.
 
     With a `user` the request links an identity.
     """
@@ -65,12 +66,14 @@ async def start(
         again=user is None and await request.state["current_user"].get(request.scope) is not None,
         brief=brief,
     )
+    if len(auth_request.next) > MAX_NEXT_IN_COOKIE:  # Redis keeps it
+        raise_if_limited(await request.state["limits"].provider_sign_in(address_of(request)))
     try:
         url = await provider.authorization_url(auth_request, client_info(request, provider))
     except OAuthProblem as problem:
         log_failure(request, provider, problem)
         raise
-    return url, attempts.begin(request.scope, auth_request)
+    return url, await attempts.begin(request.scope, auth_request)
 
 
 async def finish(request: Request[OAuthState]) -> tuple[str, RawHeaders]:
@@ -89,7 +92,7 @@ async def _finish(
     request: Request[OAuthState], provider: Provider, answer: Mapping[str, str]
 ) -> tuple[str, RawHeaders]:
     attempts, state = request.state["auth_requests"], answer.get("state", "")
-    auth_request = attempts.find(request.scope, state)
+    auth_request = await attempts.find(request.scope, state)
     if auth_request is None:
         return await _callback_without_cookie(request, state), []
     if auth_request.provider != provider.name:
@@ -118,7 +121,7 @@ async def _restart_with_login(
     attempts = request.state["auth_requests"]
     second = AuthRequest(provider.name, auth_request.next, int(attempts.now()), again=True, login=True)
     url = await provider.authorization_url(second, client_info(request, provider))
-    return url, attempts.begin(request.scope, second)
+    return url, await attempts.begin(request.scope, second)
 
 
 async def _complete(

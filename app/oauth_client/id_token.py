@@ -19,6 +19,8 @@ def check_id_token(
 ) -> None:
     """`nonce` is None for a token from a refresh (Core 12.2). Raises BadToken."""
     check_common(claims, issuer=issuer, client_id=client_id, now=now)
+    if isinstance(claims["aud"], list) and len(claims["aud"]) > 1 and "azp" not in claims:
+        raise BadToken("is for several audiences, and does not say for which one it was issued (azp)")
     if _number(claims, "exp") <= now - LEEWAY:
         raise BadToken("has expired")
     if not text(claims, "sub"):
@@ -63,7 +65,7 @@ def check_common(claims: dict[str, Any], *, issuer: str, client_id: str, now: fl
     audiences = audience if isinstance(audience, list) else [audience]
     if client_id not in audiences:
         raise BadToken("is for another audience")
-    if "azp" in claims and claims["azp"] != client_id:  # with several audiences, it may be missing (Core 3.1.3.7)
+    if "azp" in claims and claims["azp"] != client_id:
         raise BadToken("is for another party (azp)")
     if _number(claims, "iat") > now + LEEWAY:
         raise BadToken("was issued in the future")

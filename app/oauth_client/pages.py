@@ -70,9 +70,9 @@ async def callback(request: Request[OAuthState]) -> Response:
     try:
         target, cookies = await flow.finish(request)
     except (Conflict, OAuthProblem) as problem:
-        return _with(await _failed(request, problem, _target(request, state)), forget)
+        return _with(await _failed(request, problem, await _target(request, state)), forget)
     except NeedsSecondFactor as needed:
-        return _with(await _second_step(request, needed, safe_path(_target(request, state))), forget)
+        return _with(await _second_step(request, needed, safe_path(await _target(request, state))), forget)
     enrolling = await request.state["current_user"].enrolling(request.scope)
     if enrolling is not None:
         target = await landing(request, enrolling, target)
@@ -160,8 +160,8 @@ async def back_channel_logout(request: Request[OAuthState]) -> Response:
     return json_response({})
 
 
-def _target(request: Request[OAuthState], state: str) -> str | None:
-    auth_request = request.state["auth_requests"].find(request.scope, state)
+async def _target(request: Request[OAuthState], state: str) -> str | None:
+    auth_request = await request.state["auth_requests"].find(request.scope, state)
     return auth_request.next if auth_request is not None else None
 
 

@@ -12,7 +12,8 @@ from app.settings import Settings
 
 __all__ = ["Hosts", "RawHeader", "RawHeaders", "content_type", "headers_of"]
 
-HOST = re.compile(rb"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?")
+HOST = re.compile(rb"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::(?P<port>\d{1,5}))?")
+MAX_PORT = 65_535
 
 
 def headers_of(scope: Scope) -> dict[bytes, bytes]:
@@ -43,7 +44,9 @@ class Hosts:
 
     def _check(self, host: bytes) -> bool:
         match = HOST.fullmatch(host)
-        if match is None or (self._allowed and match["name"].lower() not in self._allowed):
+        if match is None or not 0 < int(match["port"] or 80) <= MAX_PORT:
+            return False
+        if self._allowed and match["name"].lower() not in self._allowed:
             return False
         if len(self._good) < 64:  # clients choose the values: the cache is bounded
             self._good.add(host)

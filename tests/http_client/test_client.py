@@ -16,7 +16,7 @@ PRIVATE = [
     "127.0.0.1", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1",
     "255.255.255.255", "::", "::1", "fe80::1%eth0", "fd00::1", "ff02::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1",
     "2002:7f00:1::", "192.0.2.1", "fec0::1", "::127.0.0.1", "64:ff9b:1::7f00:1", "::ffff:0:127.0.0.1",
-    "192.0.0.192", "2002:c000:c0::1",
+    "192.0.0.192", "2002:c000:c0::1", "2001:db8::1", "3fff::1", "3fff:fff:ffff::1",
 ]  # fmt: skip
 
 
@@ -25,7 +25,7 @@ def test_an_address_is_private(address: str) -> None:
     assert not is_public(address)
 
 
-@pytest.mark.parametrize("address", ["1.1.1.1", "140.82.121.4", "2606:4700:4700::1111", "64:ff9b::101:101"])
+@pytest.mark.parametrize("address", ["1.1.1.1", "140.82.121.4", "2606:4700:4700::1111", "64:ff9b::101:101", "3ffe::1"])
 def test_an_address_is_public(address: str) -> None:
     assert is_public(address)
 

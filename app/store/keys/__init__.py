@@ -47,6 +47,7 @@ A part in braces is a Redis Cluster hash tag: keys that one script touches share
 | `oauth:document:<hash>` | string | a provider's metadata document (by URL) and when it was fetched | 30 days |
 | `oauth:refetch:<hash>` | string | the document was fetched again for an unknown key | 1 min |
 | `oauth:attempt:<hash>` | string | the outcome of an authorization request | 15 min |
+| `oauth:next:<hash>` | string | the path of an authorization request that is too long for its cookie | 10 min |
 | `oauth:logout:<hash>` | string | a logout token that was obeyed, so that a replay is refused | 10 min |
 | `oauth:session:<hash>` | string | a provider's session -> the user | absolute timeout |
 | `oauth:refreshing:<session>` | string | the lock of the worker that is refreshing the tokens | a minute or two |
@@ -146,6 +147,7 @@ identities_of = Key("{accounts}:identities:<user>")
 oauth_document = Key("oauth:document:<hash>")
 oauth_refetch = Key("oauth:refetch:<hash>")
 oauth_attempt = Key("oauth:attempt:<hash>")
+oauth_next = Key("oauth:next:<hash>")
 oauth_logout = Key("oauth:logout:<hash>")
 oauth_session = Key("oauth:session:<hash>")
 oauth_away = Key("oauth:away:<provider>")
