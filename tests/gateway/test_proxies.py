@@ -166,6 +166,21 @@ def test_client_cannot_skip_the_question(anybody: httpx.Client) -> None:
     assert anybody.get(f"{WIKI}/secret", headers=cookie).status_code == 401
 
 
+def test_no_upgrade_but_websocket_reaches_the_application(proxy: Front) -> None:
+    """An application that takes h2c would read requests from the connection that no rule has seen."""
+    head = "GET /public/x HTTP/1.1\r\nHost: wiki.example.com\r\nConnection: Upgrade\r\nUpgrade: "
+    for upgrade in (
+        "h2c",
+        "websocket, h2c",
+        "h2c, websocket",
+        "h2c\r\nUpgrade: websocket",
+        "websocket\r\nUpgrade: h2c",
+    ):
+        status, body = proxy.raw(f"{head}{upgrade}\r\n\r\n")
+        reached = json.loads(body)["headers"] if status == 200 else []
+        assert [value for name, value in reached if name == "upgrade" and value != "websocket"] == [], upgrade
+
+
 def test_odd_paths_pass_only_where_every_reading_may(proxy: Front) -> None:
     targets = (
         "/secret#/public/", "/public/../secret", "/public/..%2fsecret", "/public/%2e%2e/secret", "/public/..;/secret",
