@@ -1,5 +1,6 @@
 """Real reverse proxies with the examples of deploy/gateway, in front of a service and an application that echoes."""
 
+import asyncio
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -20,10 +22,12 @@ from playwright.sync_api import Page, sync_playwright
 from starlette.types import Receive, Scope, Send
 from websockets.sync.client import connect
 
+from app.settings import Settings
 from tests.browser.conftest import CHROMIUMS, MILLISECONDS, QUIET
-from tests.helpers.cast import PASSWORD
-from tests.helpers.service import ROOT
+from tests.helpers.cast import PASSWORD, make_cast
+from tests.helpers.service import ROOT, process, running
 from tests.helpers.sockets import PATIENCE, free_ports
+from tests.helpers.valkey import Valkey
 from tests.helpers.waiting import until
 
 PORTAL, WIKI, FILES = "https://sign-in.example.org", "https://wiki.example.com", "https://files.example.net"
@@ -210,6 +214,26 @@ def _answers(found: Front, running: "subprocess.Popen[bytes]", log: Path) -> boo
 def sign_in(client: httpx.Client, name: str) -> None:
     answer = client.post(f"{PORTAL}/api/session", json={"username": name, "password": PASSWORD})
     assert answer.status_code == 200, answer.text
+
+
+def token_of_bob(store: Valkey) -> str:
+    """An API token of bob's; makes the cast."""
+
+    async def prepare() -> str:
+        async with running(Settings(redis_url=store.url, redis_timeout=PATIENCE / 2)) as service:
+            cast = await make_cast(service)
+            secret: str = (await service.state["tokens"].create(cast.bob.id, "git"))[0]
+            return secret
+
+    return asyncio.run(prepare())
+
+
+@contextmanager
+def gateway_process(folder: Path, store: Valkey, rules: list[dict[str, Any]]) -> Iterator[str]:
+    """The address of a service with these rules, which trusts the proxy."""
+    settings = {"redis_url": store.url, "public_url": PORTAL, "trusted_proxies": "127.0.0.1"}
+    with process(folder, port="0", rules=json.dumps(rules), **settings) as service:
+        yield urlsplit(service.url()).netloc
 
 
 def told(answer: httpx.Response) -> dict[str, list[str]]:

@@ -1,6 +1,5 @@
 """Sites behind real proxies: the shipped examples of deploy/gateway, with a service and an application behind them."""
 
-import asyncio
 import json
 from collections.abc import Iterator
 from contextlib import suppress
@@ -13,7 +12,6 @@ import pytest
 from playwright.sync_api import Page
 from websockets.exceptions import InvalidStatus
 
-from app.settings import Settings
 from dev.serving import served
 from tests.gateway.front import (
     COMMANDS,
@@ -25,13 +23,13 @@ from tests.gateway.front import (
     browser_tab,
     echo,
     front,
+    gateway_process,
     sign_in,
+    token_of_bob,
     told,
     websocket_told,
 )
-from tests.helpers.cast import PASSWORD, make_cast
-from tests.helpers.service import process, running
-from tests.helpers.sockets import PATIENCE
+from tests.helpers.cast import PASSWORD
 from tests.helpers.valkey import Valkey, valkey
 from tests.helpers.waiting import until
 
@@ -53,27 +51,13 @@ def store(short_folder: Path) -> Iterator[Valkey]:
 
 @pytest.fixture(scope="module")
 def token(store: Valkey) -> str:
-    """An API token of bob's; makes the cast."""
-
-    async def prepare() -> str:
-        async with running(Settings(redis_url=store.url, redis_timeout=PATIENCE / 2)) as service:
-            cast = await make_cast(service)
-            secret: str = (await service.state["tokens"].create(cast.bob.id, "git"))[0]
-            return secret
-
-    return asyncio.run(prepare())
+    return token_of_bob(store)
 
 
 @pytest.fixture(scope="module")
 def service(short_folder: Path, store: Valkey, token: str) -> Iterator[str]:
-    settings = {
-        "redis_url": store.url,
-        "public_url": PORTAL,
-        "trusted_proxies": "127.0.0.1",
-        "rules": json.dumps(RULES),
-    }
-    with process(short_folder / "gateway", port="0", **settings) as service:
-        yield urlsplit(service.url()).netloc
+    with gateway_process(short_folder / "gateway", store, RULES) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
