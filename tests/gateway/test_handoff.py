@@ -23,6 +23,7 @@ async def test_each_host_gets_its_own_cookie(browser: Browser) -> None:
     assert cookie.startswith("__Host-tallygate-site=")
     assert {"Secure", "HttpOnly", "SameSite=Lax", "Path=/"} <= set(cookie.split("; "))
     assert "Domain" not in cookie
+    assert (entered.headers["cache-control"], entered.headers["vary"]) == ("no-store", "Cookie")
 
 
 async def test_host_cookie_is_refused_at_other_hosts_and_the_portal(browser: Browser) -> None:

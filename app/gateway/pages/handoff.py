@@ -160,7 +160,7 @@ def _follows_a_form(headers: Headers, own: str) -> bool:
 
 
 def _redirect(url: str) -> Response:
-    response = Response(status_code=302, headers={"Cache-Control": "no-store"})
+    response = Response(status_code=302, headers={"Cache-Control": "no-store", "Vary": "Cookie"})
     response.raw_headers.append((b"location", url.encode()))  # byte for byte: RedirectResponse would quote it
     return response
 
