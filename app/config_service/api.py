@@ -1,5 +1,6 @@
 """The API of the configuration service."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -8,6 +9,7 @@ from starlette.responses import Response
 
 from app.accounts.guards import admin_required
 from app.accounts.models import User
+from app.accounts.secret import digest
 from app.config_service.bodies import Access, NewNamespace, Rollback
 from app.config_service.editing import Values
 from app.config_service.lifespan import ConfigState
@@ -121,8 +123,9 @@ async def put_config_schema(request: Request[ConfigState]) -> Response:
 
 async def config_access(request: Request[ConfigState]) -> Response:
     snapshot, _, _ = await allowed(request, Role.MANAGE)
-    response = json_response({"users": await people(request, snapshot.namespace)})
-    response.headers.update(etag(snapshot.namespace.tags[1]))
+    users = await people(request, snapshot.namespace)
+    response = json_response({"users": users})
+    response.headers.update(etag(f"{snapshot.namespace.tags[1]}.{mark_of(users)}"))
     return response
 
 
@@ -130,8 +133,13 @@ async def put_config_access(request: Request[ConfigState]) -> Response:
     """`PUT /api/config/{ns}/access`: replaces all roles."""
     snapshot, _, _ = await allowed(request, Role.MANAGE)
     given = await json_body(request, Access)
-    namespace = await set_access(request, snapshot.namespace.name, given, condition_of(request))
-    return Response(status_code=204, headers=etag(namespace.tags[1]))
+    condition = condition_of(request)
+    if condition.if_match is not None:
+        mark = mark_of(await people(request, snapshot.namespace))
+        condition = replace(condition, if_match=condition.if_match.replace(f'.{mark}"', '"'))
+    namespace = await set_access(request, snapshot.namespace.name, given, condition)
+    mark = mark_of(await people(request, namespace))
+    return Response(status_code=204, headers=etag(f"{namespace.tags[1]}.{mark}"))
 
 
 async def set_access(request: Request[ConfigState], name: str, given: Access, condition: Condition) -> Namespace:
@@ -145,10 +153,15 @@ async def set_access(request: Request[ConfigState], name: str, given: Access, co
     return await request.state["config_editor"].update(name, lambda now: replace(now, access=access), condition)
 
 
+def mark_of(names: Iterable[str]) -> str:
+    """The part of an entity tag that changes with the names, which are in the order of the users' ids."""
+    return digest("\0".join(names))[:8]
+
+
 async def people(request: Request[ConfigState], namespace: Namespace) -> dict[str, dict[str, object]]:
-    """Roles by the users' names."""
+    """Roles by the users' names, in the order of their ids."""
     found = {}
-    for user_id, right in namespace.access.items():
+    for user_id, right in sorted(namespace.access.items()):
         user = await request.state["accounts"].by_id(user_id)
         if user is not None:
             found[user.name] = right.dump()

@@ -1,7 +1,8 @@
 """If-Match and If-None-Match (RFC 9110, 13.1) of a namespace.
 
-The entity tag of values is the version, `"12"`. That of the schema and the access is `"12.15"`, with the revision: they
-change without a new version. Either may stand in If-Match.
+The entity tag of values is the version, `"12"`. That of the schema is `"12.15"`, with the revision: it changes without
+a new version. That of the access is `"12.15.4f1e2c90"`, with a mark of the names: a renamed user changes it, too.
+Each may stand in If-Match.
 """
 
 import re

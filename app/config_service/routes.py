@@ -66,7 +66,11 @@ PUT_VALUE = _change(
 DELETE_VALUE = _edit("Remove one value", query=WHY)
 SCHEMA = _get("The JSON Schema, or null", ANY, returns="The schema; ETag is the version and the revision.")
 PUT_SCHEMA = _manage("Set the schema, which every later change has to fit", body=ANY)
-ACCESS = _config("Roles by the users' names", AccessModel, returns="The roles; ETag is the version and the revision.")
+ACCESS = _config(
+    "Roles by the users' names",
+    AccessModel,
+    returns="The roles; ETag is the version, the revision, and a mark of the names.",
+)
 PUT_ACCESS = _manage("Replace all roles", body=Access)
 HISTORY = _config(
     "The versions, newest first",

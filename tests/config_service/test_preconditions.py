@@ -55,6 +55,21 @@ async def test_schema_and_access_heed_if_match(office: Office, part: str, one: A
     assert (refused["version"], refused["changed"]) == (2, ["a"])
 
 
+async def test_roles_of_a_renamed_user_have_another_tag(office: Office) -> None:
+    path = await office.namespace()
+    await office.grant(path, "manage")
+    first = await office.alice.get(f"{path}/access")
+    accounts = office.service.state["accounts"]
+    for name, new in (("bob", "robert"), ("charlie", "bob")):
+        await accounts.rename((await accounts.by_name(name)).id, new)
+    stale = {"If-Match": first.headers["etag"]}
+    problem(await office.alice.put(f"{path}/access", json=first.json(), headers=stale), 412)
+    second = await office.alice.get(f"{path}/access")
+    assert [*second.json()["users"]] == ["robert"]
+    fresh = {"If-Match": second.headers["etag"]}
+    assert (await office.alice.put(f"{path}/access", json=second.json(), headers=fresh)).status_code == 204
+
+
 async def test_concurrent_schemas_with_one_tag_are_taken_once(office: Office) -> None:
     path = await office.namespace()
     tag = {"If-Match": (await office.alice.get(f"{path}/schema")).headers["etag"]}
