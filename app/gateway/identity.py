@@ -1,7 +1,7 @@
 """The identity of a user as the application behind the proxy sees it: header values and JWT claims. Pure."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,18 +33,15 @@ class Identity:
     email: str = ""
     groups: tuple[str, ...] = ()
 
-    def claims(self, groups: Sequence[str] | None, userinfo: str) -> dict[str, Any]:
-        """The user's claims. Without `groups` they refer to `userinfo` (OpenID Connect Core 1.0, section 5.6.2)."""
+    def claims(self) -> dict[str, Any]:
+        """All claims of the user."""
         claims: dict[str, Any] = {
             "sub": self.user_id,
             "name": self.display_name or self.name,
             "preferred_username": self.name,
+            "groups": list(self.groups),
         }
-        if self.email:
-            claims |= {"email": self.email, "email_verified": True}
-        if groups is None:
-            return claims | {"_claim_names": {"groups": "u"}, "_claim_sources": {"u": {"endpoint": userinfo}}}
-        return claims | {"groups": list(groups)}
+        return claims | ({"email": self.email, "email_verified": True} if self.email else {})
 
 
 def encoded(text: str) -> bytes:
@@ -65,6 +62,13 @@ def identity_headers(identity: Identity | None, groups: Sequence[str], token: by
     truncated = b"true" if len(groups) < len(identity.groups) else b"false"
     name = encoded(identity.display_name or identity.name)
     return list(zip(NAMES, (user, name, email, names, user, user, email, names, truncated, token), strict=True))
+
+
+def referring(claims: Mapping[str, Any], userinfo: str, names: Collection[str]) -> dict[str, Any]:
+    """The claims, of which these refer to `userinfo` (OpenID Connect Core 1.0, section 5.6.2)."""
+    kept = {name: value for name, value in claims.items() if name not in names}
+    away = {name: "u" for name in claims if name in names}
+    return kept | {"_claim_names": away, "_claim_sources": {"u": {"endpoint": userinfo}}}
 
 
 def size_of(headers: Sequence[tuple[bytes, bytes]]) -> int:

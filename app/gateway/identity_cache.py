@@ -1,6 +1,6 @@
 """Caches the identity headers of callers while their identity token is fresh."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from app.gateway.identity import (
     Identity,
     fitting,
     identity_headers,
+    referring,
     size_of,
 )
 from app.gateway.rules import Subject
@@ -83,19 +84,24 @@ class IdentityCache:
         return known
 
     def _headers(self, identity: Identity, host: str, ring: KeyRing) -> Sequence[tuple[bytes, bytes]]:
-        """All identity headers, with as many groups as fit into nginx's buffer."""
-        headers = identity_headers(identity, identity.groups, self._token(identity, host, identity.groups, ring))
+        """All identity headers, with as many groups as fit into nginx's buffer. Very long names are left out, too."""
+        claims, userinfo = identity.claims(), f"{self._issuer}/oauth2/userinfo"
+        headers = identity_headers(identity, identity.groups, self._token(claims, host, ring))
         if size_of(headers) <= MAX_HEAD_BYTES:
             return headers
-        token = self._token(identity, host, None, ring)
+        token = self._token(referring(claims, userinfo, {"groups"}), host, ring)
         room = MAX_HEAD_BYTES - size_of(identity_headers(identity, (), token))
-        return identity_headers(identity, fitting(identity.groups, room // 2), token)
+        if room >= 0:
+            return identity_headers(identity, fitting(identity.groups, room // 2), token)
+        token = self._token(referring(claims, userinfo, claims.keys() - {"sub"}), host, ring)
+        headers = identity_headers(identity, (), token)
+        too_large = size_of(headers) > MAX_HEAD_BYTES
+        return [(name, b"" if too_large and name == b"remote-name" else value) for name, value in headers]
 
-    def _token(self, identity: Identity, host: str, groups: Sequence[str] | None, ring: KeyRing) -> bytes:
+    def _token(self, claims: Mapping[str, Any], host: str, ring: KeyRing) -> bytes:
         now = int(self._clock())
-        claims: dict[str, Any] = {"iss": self._issuer, "aud": host, "iat": now, "exp": now + TOKEN_LIFETIME}
-        claims |= identity.claims(groups, f"{self._issuer}/oauth2/userinfo")
-        return ring.sign(claims, "ES256", "JWT", self._clock()).encode()
+        of_token = {"iss": self._issuer, "aud": host, "iat": now, "exp": now + TOKEN_LIFETIME}
+        return ring.sign(of_token | dict(claims), "ES256", "JWT", self._clock()).encode()
 
 
 def identity_of(caller: Caller) -> Identity:
