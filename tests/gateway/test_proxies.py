@@ -91,8 +91,9 @@ def bob(proxy: Front) -> Iterator[httpx.Client]:
         yield client
 
 
-def test_deep_link_comes_back_from_the_portal_as_it_was(anybody: httpx.Client) -> None:
-    page = f"{WIKI}/wiki/Caf%C3%A9/a%20b/@x?q=1&r=%2F&s=a+b"
+@pytest.mark.parametrize("link", ["/wiki/Caf%C3%A9/a%20b/@x?q=1&r=%2F&s=a+b", "/?" + 800 * "%E4%BD%A0&"])
+def test_deep_link_comes_back_from_the_portal_as_it_was(link: str, anybody: httpx.Client) -> None:
+    page = f"{WIKI}{link}"
     refused = anybody.get(page)
     assert refused.status_code == 302
     assert refused.headers["location"].startswith(f"{WIKI}/.tallygate/start?next=")
