@@ -205,18 +205,6 @@ async def test_next_stays_on_this_site(target: str, flow: OAuthFlow) -> None:
     assert (await flow.sign_in(next=target)).headers["location"] == "/"
 
 
-@pytest.mark.parametrize("length", [512, 513, 3000, 8192])
-async def test_a_long_next_comes_back_byte_for_byte_in_both_tabs(
-    length: int, flow: OAuthFlow, provider: FakeOpenId
-) -> None:
-    first, second = (f"/account?{token_urlsafe(length)}"[:length] for _ in range(2))  # random: it does not compress
-    begun = [await flow.start(next=first), await flow.start(next=second)]
-    provider.callback = {"error": "access_denied", "code": GONE}
-    assert value_of(await flow.callback(await flow.authorize(begun[0])), "next") == first
-    provider.callback = {}
-    assert (await flow.callback(await flow.authorize(begun[1]))).headers["location"] == second
-
-
 async def test_an_unknown_provider_is_not_found(flow: OAuthFlow) -> None:
     for path in ("/oauth/nobody/start", "/oauth/nobody/callback?state=x&code=y"):
         assert (await flow.browser.get(path)).status_code == 404

@@ -1,7 +1,12 @@
 """Signing in with an OpenID provider: the way there and back."""
 
+from secrets import token_urlsafe
 from urllib.parse import parse_qsl, urlsplit
 
+import pytest
+
+from tests.accounts.pages.reading import value_of
+from tests.fakes.noted import GONE
 from tests.fakes.openid import CLIENT_ID, FakeOpenId
 from tests.helpers.oauth_flow import OAuthFlow
 from tests.helpers.service import Running
@@ -48,3 +53,15 @@ async def test_language_of_the_account_follows_to_the_next_device(flow: OAuthFlo
     assert '<html lang="zh"' in (await phone.browser.get("/account")).text
     await phone.browser.post("/sign-out")
     assert '<html lang="zh"' in (await phone.browser.get("/sign-in")).text
+
+
+@pytest.mark.parametrize("length", [512, 513, 3000, 8192])
+async def test_a_long_next_comes_back_byte_for_byte_in_both_tabs(
+    length: int, flow: OAuthFlow, provider: FakeOpenId
+) -> None:
+    first, second = (f"/account?{token_urlsafe(length)}"[:length] for _ in range(2))  # random: it does not compress
+    begun = [await flow.start(next=first), await flow.start(next=second)]
+    provider.callback = {"error": "access_denied", "code": GONE}
+    assert value_of(await flow.callback(await flow.authorize(begun[0])), "next") == first
+    provider.callback = {}
+    assert (await flow.callback(await flow.authorize(begun[1]))).headers["location"] == second
