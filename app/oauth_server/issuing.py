@@ -11,7 +11,7 @@ from app.oauth_server.clients import Clients
 from app.oauth_server.models import Client, Family, Grant
 from app.oauth_server.scopes import subject_of, user_claims, wechat_claim
 from app.oauth_server.store import OAuthStore
-from app.oauth_server.tokens import ACCESS, REFRESH, TokenFormat
+from app.oauth_server.tokens import ACCESS, REFRESH, TokenFormat, at_hash
 from app.signing_keys.key_ring import BadToken
 from app.signing_keys.signing_keys import SigningKeys
 
@@ -96,7 +96,7 @@ class Issuing:
             answer |= {"access_token": access_token, "expires_in": ACCESS_TOKEN_LIFETIME}
         answer["refresh_token"] = self.tokens.refresh(family.id, generation)
         if "openid" in scopes:
-            answer["id_token"] = await self._id_token(family, client, user, scopes, now)
+            answer["id_token"] = await self._id_token(family, client, user, scopes, now, answer["access_token"])
         return answer
 
     async def claims(self, user: User, client: Client, scopes: tuple[str, ...]) -> dict[str, Any]:
@@ -112,9 +112,12 @@ class Issuing:
         salt = await self._store.salt() if client.subject == "pairwise" else ""
         return subject_of(user_id, client, salt)
 
-    async def _id_token(self, family: Family, client: Client, user: User, scopes: tuple[str, ...], now: int) -> str:
+    async def _id_token(
+        self, family: Family, client: Client, user: User, scopes: tuple[str, ...], now: int, access_token: str
+    ) -> str:
         claims = await self.claims(user, client, scopes)
         claims |= {"iss": self.issuer, "aud": client.id, "iat": now, "exp": now + ID_TOKEN_LIFETIME, "sid": family.sid}
+        claims["at_hash"] = at_hash(access_token)
         if family.auth_time:
             claims["auth_time"] = int(family.auth_time)
         if family.amr:

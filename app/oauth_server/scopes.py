@@ -19,7 +19,7 @@ SCOPES = {
 }
 """All scopes, each with its sentence on the consent page."""
 CLAIMS = (
-    "sub", "iss", "aud", "exp", "iat", "auth_time", "amr", "sid", "nonce",
+    "sub", "iss", "aud", "exp", "iat", "auth_time", "amr", "sid", "nonce", "at_hash",
     "name", "preferred_username", "locale", "email", "email_verified", "groups", "wechat",
 )  # fmt: skip
 

@@ -69,5 +69,10 @@ def sid_of(root: str) -> str:
     return hashlib.sha256(f"tallygate.sid:{root}".encode()).hexdigest()[:32]
 
 
+def at_hash(access_token: str) -> str:
+    """The claim that ties an ID token to its access token, where SHA-256 signs it (OpenID Connect Core 3.1.3.6)."""
+    return urlsafe_b64encode(hashlib.sha256(access_token.encode()).digest()[:16]).decode().rstrip("=")
+
+
 def _mac(key: bytes, plain: bytes) -> str:
     return urlsafe_b64encode(hmac.digest(key, plain, "sha256")).decode().rstrip("=")

@@ -1,5 +1,7 @@
 """The OpenID Foundation's OP plans, module by module, where no other test has them."""
 
+import base64
+import hashlib
 import html
 import re
 from typing import Any
@@ -85,6 +87,16 @@ async def test_a_refreshed_id_token_is_of_the_same_sign_in(service: Running, app
     first, second = [await claims_of(app, each["id_token"]) for each in (tokens, again)]
     same = ("iss", "sub", "aud", "sid", "auth_time", "amr")  # OpenID Connect Core 12.2
     assert [first[name] for name in same] == [second[name] for name in same]
+
+
+@pytest.mark.parametrize("client", ["app", "jwt"])
+async def test_id_tokens_name_their_access_token(app: RelyingParty, client: str) -> None:
+    app.client = client
+    tokens = await app.sign_in()
+    for each in (tokens, (await app.refresh(tokens["refresh_token"])).json()):
+        half = hashlib.sha256(each["access_token"].encode()).digest()[:16]  # OpenID Connect Core 3.1.3.6
+        at_hash = base64.urlsafe_b64encode(half).decode().rstrip("=")
+        assert (await claims_of(app, each["id_token"]))["at_hash"] == at_hash
 
 
 async def test_code_reused_after_thirty_seconds_revokes_tokens(app: RelyingParty, clock: Clock) -> None:
