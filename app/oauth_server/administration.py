@@ -57,7 +57,7 @@ async def change(request: AdminRequest, admin: User, table: dict[str, Any]) -> C
     before = await find_editable(request)
     after = _checked(
         request, before.id, to_table(before) | table, source=before.source, created=before.created,
-        secrets=before.secrets, registration_token=before.registration_token,
+        secrets=before.secrets, registration_token=before.registration_token, secret_method=before.secret_method,
     )  # fmt: skip
     if after.auth == "secret" and not after.secrets:
         raise BadRequest("public: the client has no secret yet, create it anew", field="public")

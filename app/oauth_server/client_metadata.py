@@ -8,7 +8,8 @@ from app.oauth_server.models import Client
 
 SCOPES = ("openid", "profile", "email", "offline_access")
 """Scopes of clients that register themselves; an administrator can grant more."""
-METHODS = ("client_secret_basic", "client_secret_post", "private_key_jwt", "none")
+SECRET_METHODS = ("client_secret_basic", "client_secret_post")
+METHODS = (*SECRET_METHODS, "private_key_jwt", "none")
 GRANTS = ("authorization_code", "refresh_token")
 TEXTS = {"client_name": "name", "id_token_signed_response_alg": "id_token_alg", "subject_type": "subject"}
 URIS = {"backchannel_logout_uri": "logout_uri", "post_logout_redirect_uris": "post_logout_redirect_uris"}
@@ -28,7 +29,7 @@ def table_of(metadata: dict[str, Any], granted: tuple[str, ...] = ()) -> dict[st
     for name, instead in UNSUPPORTED.items():
         if name in metadata:
             raise BadClient(name, f"is not supported: {instead}")
-    method = metadata.get("token_endpoint_auth_method", "client_secret_basic")
+    method = metadata.get("token_endpoint_auth_method", SECRET_METHODS[0])
     if method not in METHODS:
         raise BadClient("token_endpoint_auth_method", f"must be one of {', '.join(METHODS)}")
     metadata = {"id_token_signed_response_alg": "RS256"} | metadata  # OpenID Connect Registration, 2
@@ -47,7 +48,7 @@ def table_of(metadata: dict[str, Any], granted: tuple[str, ...] = ()) -> dict[st
 
 def metadata_of(client: Client) -> dict[str, Any]:
     """The client's metadata, without its secret."""
-    methods = {"none": "none", "secret": "client_secret_basic", "private_key_jwt": "private_key_jwt"}
+    methods = {"none": "none", "secret": client.secret_method, "private_key_jwt": "private_key_jwt"}
     metadata: dict[str, Any] = {
         "client_id": client.id,
         "client_id_issued_at": int(client.created),

@@ -9,7 +9,10 @@ ClientAuth = Literal["none", "secret", "private_key_jwt"]
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """A relying party. `secrets` are SHA-256 digests, two at most: the previous one stays valid."""
+    """A relying party. `secrets` are SHA-256 digests, two at most: the previous one stays valid.
+
+    `secret_method` is how it said at its registration that it sends one: both ways are accepted.
+    """
 
     id: str
     name: str
@@ -32,6 +35,7 @@ class Client:
     source: str = "file"
     created: float = 0.0
     registration_token: str | None = None
+    secret_method: str = "client_secret_basic"  # noqa: S105 - a method
 
     @property
     def auth(self) -> ClientAuth:

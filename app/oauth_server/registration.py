@@ -14,7 +14,7 @@ from app.accounts.models import User
 from app.accounts.secret import digest, looks_like_secret, new_secret
 from app.audit.log import Event
 from app.oauth_server.client_config import BadClient, client_of
-from app.oauth_server.client_metadata import THEIRS, metadata_of, table_of
+from app.oauth_server.client_metadata import SECRET_METHODS, THEIRS, metadata_of, table_of
 from app.oauth_server.client_store import REGISTRATION_LIFETIME
 from app.oauth_server.clients_api import BACK
 from app.oauth_server.endpoint import bearer_of, issuer_of, oauth_endpoint, open_routes
@@ -131,10 +131,12 @@ def _client(
     """The client of the metadata; `granted` are scopes that it has already. Raises OAuthError."""
     any_http = not request.state["settings"].production
     try:
-        return client_of(client_id, table_of(metadata, granted), any_http=any_http, source="registration")
+        client = client_of(client_id, table_of(metadata, granted), any_http=any_http, source="registration")
     except BadClient as bad:
         code = "invalid_redirect_uri" if bad.field == "redirect_uris" else "invalid_client_metadata"
         raise OAuthError(code, f"{THEIRS.get(bad.field, bad.field)}: {bad.reason}") from None
+    method = metadata.get("token_endpoint_auth_method")
+    return replace(client, secret_method=method) if method in SECRET_METHODS else client
 
 
 def _json(

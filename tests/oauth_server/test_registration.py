@@ -103,9 +103,17 @@ async def test_what_an_administrator_gave_a_registered_client_survives_its_chang
     path = f"/api/clients/{client['client_id']}"
     assert (await admin.patch(path, json=given)).status_code == 200
     own = {"Authorization": f"Bearer {client['registration_access_token']}"}
-    change = METADATA | {"client_id": client["client_id"], "scope": "openid groups wechat"}
+    assert client["token_endpoint_auth_method"] == "client_secret_basic"
+    change = METADATA | {
+        "client_id": client["client_id"], "scope": "openid groups wechat",
+        "token_endpoint_auth_method": "client_secret_post",
+    }  # fmt: skip
     changed = await program.put(f"/oauth2/register/{client['client_id']}", json=change, headers=own)
     assert changed.json()["scope"] == "openid groups"
+    assert changed.json()["token_endpoint_auth_method"] == "client_secret_post"
+    assert (await admin.patch(path, json={"name": "Renamed"})).status_code == 200
+    read = await program.get(f"/oauth2/register/{client['client_id']}", headers=own)
+    assert (read.json()["client_name"], read.json()["token_endpoint_auth_method"]) == ("Renamed", "client_secret_post")
     shown = (await admin.get(path)).json()
     assert {name: shown[name] for name in given} == given
 
