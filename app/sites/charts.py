@@ -1,69 +1,88 @@
-"""Charts as SVG: drawn on the server, coloured by the style sheet. Pure."""
+"""Charts as SVG: drawn on the server, coloured by the style sheet. Pure.
 
-from collections.abc import Sequence
+The drawing is stretched over the place that the page has; labels stand beside it, in the page's own size.
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-WIDTH, HEIGHT = 720, 220
-LEFT, RIGHT, TOP, BOTTOM = 48, 12, 12, 26
+WIDTH, HEIGHT = 1000, 200
 SPARK_WIDTH, SPARK_HEIGHT = 160, 32
 STEPS = (1, 2, 5)
+MAX_STEPS = 4
+"""Of the scale beside a chart."""
 LABELS = 6
 """Maximum number of labels under a chart."""
+MAX_BARS = 62
+"""More bars than that have no gaps between them."""
+BAR = 0.74
+"""The part of a point's place that its bar takes, of few points less."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tick:
     at: float
+    """Per cent of the width or the height."""
     label: str
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A chart for a template: areas as SVG paths, lines and labels with their places."""
+    """A chart for a template: bars as SVG paths, lines and labels with their places."""
 
     visits: str
     visitors: str
     rows: Sequence[Tick]
     columns: Sequence[Tick]
-    points: Sequence[tuple[float, str, int, int]]
-    """(x, label, visits, visitors) of each point, for its tooltip."""
+    points: Sequence[tuple[str, int, int]]
+    """(at, visits, visitors) of each point, for its tooltip."""
     width: int = WIDTH
     height: int = HEIGHT
-    left: int = LEFT
-    right: int = WIDTH - RIGHT
 
 
-def chart(labels: Sequence[str], visits: Sequence[int], visitors: Sequence[int]) -> Chart:
-    top = scale_top(max(visits, default=0))
-    xs = _places(len(labels))
-    base = HEIGHT - BOTTOM
-
-    def y(value: float) -> float:
-        return round(base - value / top * (base - TOP), 1)
-
-    rows = [Tick(y(value), short(value)) for value in _ticks(top)]
-    every = max(1, -(-len(labels) // LABELS))
-    columns = [Tick(x, label) for number, (x, label) in enumerate(zip(xs, labels, strict=True)) if number % every == 0]
-    points = list(zip(xs, labels, visits, visitors, strict=True))
-    return Chart(_area(xs, [y(v) for v in visits], base), _line(xs, [y(v) for v in visitors]), rows, columns, points)
+def chart(
+    times: Sequence[str], visits: Sequence[int], visitors: Sequence[int], label: Callable[[str], str] = str
+) -> Chart:
+    step = scale_step(max((*visits, *visitors), default=0))
+    top = step * max(1, -(-max((*visits, *visitors), default=0) // step))
+    rows = [Tick(round(100 - 100 * value / top, 2), short(value)) for value in range(0, top + 1, step)]
+    every, place = max(1, -(-len(times) // LABELS)), 100 / max(1, len(times))
+    columns = [Tick(round((at + 0.5) * place, 2), label(times[at])) for at in range(0, len(times), every)]
+    return Chart(
+        bars(visits, top, WIDTH, HEIGHT),
+        bars(visitors, top, WIDTH, HEIGHT),
+        rows,
+        columns,
+        list(zip(times, visits, visitors, strict=True)),
+    )
 
 
 def sparkline(values: Sequence[int]) -> str:
     """The path of a small chart without axes."""
-    top = max(values, default=0) or 1
-    step = SPARK_WIDTH / max(1, len(values) - 1)
-    return _line(
-        [round(number * step, 1) for number in range(len(values))],
-        [round(SPARK_HEIGHT - 2 - value / top * (SPARK_HEIGHT - 4), 1) for value in values],
+    return bars(values, max(values, default=0) or 1, SPARK_WIDTH, SPARK_HEIGHT)
+
+
+def bars(values: Sequence[int], top: int, width: int, height: int) -> str:
+    """The path of bars that stand on the bottom of the drawing."""
+    place = width / max(1, len(values))
+    heights = [f"{height - height * value / top:.4g}" for value in values]
+    if len(values) > MAX_BARS:  # one outline, which takes half of the bytes
+        steps = "".join(f"V{y}H{(at + 1) * place:.5g}" for at, y in enumerate(heights))
+        return f"M0 {height}{steps}V{height}Z"
+    bar = min(place * BAR, width / 12)
+    return "".join(
+        f"M{(at + 0.5) * place - bar / 2:.5g} {height}V{y}h{bar:.4g}V{height}Z"
+        for at, (y, value) in enumerate(zip(heights, values, strict=True))
+        if value
     )
 
 
-def scale_top(most: int) -> int:
-    """The smallest round number that is at least `most`."""
+def scale_step(most: int) -> int:
+    """The smallest round number of which MAX_STEPS make at least `most`."""
     power = 1
     while True:
         for step in STEPS:
-            if step * power >= max(most, 1):
+            if step * power * MAX_STEPS >= most:
                 return step * power
         power *= 10
 
@@ -74,25 +93,3 @@ def short(value: float) -> str:
         if value >= size:
             return f"{value / size:.3g}{unit}"
     return f"{value:.3g}"
-
-
-def _ticks(top: int) -> list[float]:
-    return [0, top / 2, top] if top > 1 else [0, 1]
-
-
-def _places(count: int) -> list[float]:
-    if count == 1:
-        return [round((LEFT + WIDTH - RIGHT) / 2, 1)]
-    step = (WIDTH - LEFT - RIGHT) / max(1, count - 1)
-    return [round(LEFT + number * step, 1) for number in range(count)]
-
-
-def _line(xs: Sequence[float], ys: Sequence[float]) -> str:
-    return "".join(f"{'L' if number else 'M'}{x:g} {y:g}" for number, (x, y) in enumerate(zip(xs, ys, strict=True)))
-
-
-def _area(xs: Sequence[float], ys: Sequence[float], base: float) -> str:
-    if len(xs) == 1:  # a single value is a bar
-        x, y = xs[0], ys[0]
-        return f"M{x - 20:g} {base:g}V{y:g}H{x + 20:g}V{base:g}Z"
-    return f"{_line(xs, ys)}V{base:g}H{xs[0]:g}Z" if xs else ""

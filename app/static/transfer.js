@@ -1,10 +1,19 @@
-// Sends the file to import as it is, and shows how much of it has been sent.
+// Sends the file to import as it is, shows how much of it has been sent, and the import in the list.
 "use strict";
 
 const form = document.getElementById("upload");
 
 function fill(text, values) {
   return text.replace(/\{(\w+)\}/g, (_, name) => Number(values[name]).toLocaleString());
+}
+
+// Shows the new import among those that can be undone.
+async function refresh() {
+  const response = await fetch(location.href).catch(() => null);
+  if (!response?.ok) return;
+  const fresh = new DOMParser().parseFromString(await response.text(), "text/html").getElementById("imported");
+  document.getElementById("imported")?.remove();
+  if (fresh) form.closest("section").after(document.adoptNode(fresh));
 }
 
 form.addEventListener("submit", (event) => {
@@ -24,6 +33,7 @@ form.addEventListener("submit", (event) => {
     const answer = request.response || {};
     if (request.status >= 400) status.textContent = answer.detail || form.dataset.failed;
     else status.textContent = fill(preview ? form.dataset.found : form.dataset.done, answer);
+    if (!preview && request.status < 400) refresh();
   };
   request.onerror = () => {
     bar.hidden = true;

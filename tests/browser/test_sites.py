@@ -58,10 +58,54 @@ def test_site_pages_are_accessible(meet: Callable[..., Visitor], fresh: Process,
     page.emulate_media(media="print", color_scheme="dark")
     page.goto(f"{fresh.url()}/sites/{site}")
     expect(page.locator(".chart")).to_be_visible()
-    for part in (".periods", ".tabs", ".bar nav", "footer"):
+    for part in (".periods", ".tabs", ".bar nav", "footer", ".figures .live", ".newest"):
         expect(page.locator(part)).to_be_hidden()
     expect(page.locator("body")).to_have_css("background-color", "rgb(255, 255, 255)")
     expect(page.locator("h1")).to_have_css("color", "rgb(20, 36, 28)")
+
+
+def test_first_visit_appears_without_a_reload(meet: Callable[..., Visitor], fresh: Process) -> None:
+    page = meet().tab(link_of(fresh))
+    page.locator("#username").fill("alice")
+    page.locator("#password").fill(PASSWORD)
+    page.get_by_role("main").get_by_role("button").click()
+    request = page.context.request
+    made = request.post(f"{fresh.url()}/api/sites", data={"name": "Garden", "hosts": ["garden.example"]}).json()
+    page.goto(f"{fresh.url()}/sites/{made['id']}")
+    today = page.locator(".figures .live strong")
+    expect(today).to_have_text("0")
+    assert request.get(made["hit"], params={"p": "/a"}, headers={"User-Agent": CHROME}).ok
+    expect(today).to_have_text("1")
+    for number in page.locator(".figures strong").all():
+        expect(number).to_have_text("1")
+    expect(page.locator(".chart")).to_be_visible()
+    expect(page.locator("[data-part=pages] tbody")).to_contain_text("/a")
+    expect(page.locator("[data-nothing]")).to_have_count(0)
+
+
+def test_range_that_is_drawn_over_is_shown(meet: Callable[..., Visitor], fresh: Process) -> None:
+    page = meet().tab(link_of(fresh))
+    page.locator("#username").fill("alice")
+    page.locator("#password").fill(PASSWORD)
+    page.get_by_role("main").get_by_role("button").click()
+    request = page.context.request
+    made = request.post(
+        f"{fresh.url()}/api/sites", data={"name": "Garden", "hosts": ["garden.example"], "public": True}
+    ).json()
+    file = "path,visits,date\n" + "".join(f"/a,{day},2026-03-{day:02}\n" for day in range(1, 11))
+    assert request.post(f"{fresh.url()}/api/sites/{made['id']}/imports", data=file).ok
+    page.goto(f"{fresh.url()}/sites/{made['id']}?from=2026-03-01&to=2026-03-10&path=/a")
+    box = page.locator(".chart").bounding_box()
+    assert box is not None
+    middle = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + box["width"] * 0.25, middle)
+    expect(page.locator(".told")).to_contain_text("3 Mar 2026 · Visits 3")
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.45, middle)
+    expect(page.locator(".told")).to_contain_text("Visits 12")
+    page.mouse.up()
+    page.wait_for_url("**/sites/*?from=2026-03-03&to=2026-03-05&path=/a")
+    expect(page.locator(".figures strong").first).to_have_text("12")
 
 
 def test_a_file_is_looked_at_and_imported_by_the_page(
@@ -83,6 +127,7 @@ def test_a_file_is_looked_at_and_imported_by_the_page(
     expect(page.locator("#upload [role=status]")).to_contain_text("1,234 visits of 1 pages would be added.")
     page.get_by_role("button", name="Import", exact=True).click()
     expect(page.locator("#upload [role=status]")).to_contain_text("1,234 visits have been added.")
+    expect(page.locator("#imported")).to_contain_text("1,234 visits of 1 pages")
     file.write_text("path,visits\n/a,many\n")
     page.locator("#file").set_input_files(file)
     page.get_by_role("button", name="Preview").click()

@@ -58,9 +58,49 @@ async def test_page_of_a_site_shows_figures_chart_and_lists(desk: Desk, query: s
     await desk.visitor("198.51.100.8").get(f"/c/{site}?p=/first")
     page = await desk.owner.get(f"/sites/{site}{query}", headers=BROWSER)
     assert page.status_code == 200
-    for part in ("<strong>2</strong>", 'class="chart"', "/first", "news.example", "Chrome", "desktop"):
+    for part in ("<strong>2</strong>", 'class="chart"', "/first", "news.example", "Chrome", "Desktop"):
         assert part in page.text, part
     assert not re.search(r"style=|<script(?! src)|onclick", page.text)
+
+
+async def test_names_are_in_the_readers_language(desk: Desk) -> None:
+    site = await desk.site()
+    names = (("c", "DE"), ("l", "en"), ("w", "phone"))
+    entry = '{"list": "%s", "name": "%s", "visits": 2, "visitors": 1, "date": "2026-02-01"}\n'
+    file = '{"path": "/a", "visits": 2, "date": "2026-02-01"}\n' + "".join(entry % name for name in names)
+    assert (await desk.owner.post(f"/api/sites/{site}/imports", content=file)).status_code == 201
+    days = f"/sites/{site}?from=2026-01-01&to=2026-02-28"
+    for headers, words in (
+        (BROWSER, ("Germany", "English", "Phone", "31 Jan")),
+        (CHINESE, ("德国", "英语", "手机", "1月31日")),
+    ):
+        page = (await desk.owner.get(days, headers=headers)).text
+        for word in words:
+            assert f">{word}<" in page, word
+
+
+async def test_page_of_a_range_with_today_adds_what_comes_to_what_was(desk: Desk) -> None:
+    site = await desk.site()
+    await desk.visitor().get(f"/c/{site}?p=/a")
+    desk.clock.move(86_400)
+    for _ in range(2):
+        await desk.visitor().get(f"/c/{site}?p=/a")
+    for query, others in ("?period=7d", "1"), ("?from=all", "1"), ("?period=today", "0"):
+        page = (await desk.owner.get(f"/sites/{site}{query}")).text
+        assert f'<p data-live="visits" data-others="{others}">' in page
+        assert f'<p data-live="visitors" data-others="{others}">' in page
+    for query in ("?from=2026-01-01&to=2026-01-31", "?path=/a"):
+        assert "data-others" not in (await desk.owner.get(f"/sites/{site}{query}")).text
+
+
+async def test_page_without_visits_has_the_line_to_paste_instead_of_a_chart(desk: Desk) -> None:
+    site = await desk.site(public=True)
+    page = (await desk.owner.get(f"/sites/{site}")).text
+    assert "Paste this line" in page
+    assert "<svg class" not in page
+    page = (await desk.service.another_client().get(f"/sites/{site}", headers=BROWSER)).text
+    assert "Nothing was counted in these days." in page
+    assert ".js&gt;" not in page
 
 
 async def test_page_can_be_filtered_by_page_and_by_referrer(desk: Desk) -> None:
@@ -77,6 +117,8 @@ async def test_page_can_be_filtered_by_page_and_by_referrer(desk: Desk) -> None:
     page = (await desk.owner.get(f"/sites/{site}?referrer=other.example")).text
     assert "/second" in page
     assert ">/first<" not in page
+    assert "<strong>1</strong>" in page, "the referrer's visits, not the site's"
+    assert "data-points" not in page
 
 
 async def test_visitors_are_sent_to_sign_in_and_other_users_get_404(desk: Desk) -> None:
@@ -96,6 +138,9 @@ async def test_public_or_shared_page_is_framed_where_the_owner_says_so(desk: Des
     assert "frame-ancestors https://intranet.example" in page.headers["content-security-policy"]
     assert len(page.headers.get_list("content-security-policy")) == 1
     assert "Settings" not in page.text
+    private = await desk.site(frame=["https://intranet.example"])
+    page = await desk.owner.get(f"/sites/{private}?share=none", headers=BROWSER)
+    assert "frame-ancestors 'none'" in page.headers["content-security-policy"]
     other = await desk.site(public=True)
     page = await desk.service.another_client().get(f"/sites/{other}", headers=BROWSER)
     assert "frame-ancestors 'none'" in page.headers["content-security-policy"]

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,14 +14,16 @@ from app.accounts.guards import sign_in_required
 from app.accounts.helpers import page
 from app.accounts.models import User
 from app.server.security_headers import CONTENT_SECURITY_POLICY
-from app.sites.access import Right, address, right_of, visible_site
+from app.sites.access import Right, address, right_of, share_hash, visible_site
 from app.sites.api import sites_of
 from app.sites.charts import SPARK_HEIGHT, SPARK_WIDTH, Chart, chart, sparkline
 from app.sites.lifespan import SitesState
 from app.sites.models import Site
+from app.sites.pages.words import SCREENS, shown_name, time_label
 from app.sites.site_calendar import days
 from app.sites.stats import Figures, SiteStats
 from app.sites.stats_api import path_of, range_of
+from app.sites.stats_store import Count
 from app.sites.top_lists import Range, TopList
 from app.web.errors import NotFound, SignInRequired
 from app.web.i18n import N_
@@ -105,6 +108,7 @@ async def show_site(request: Request[SitesState]) -> Response:
     path, referrer = path_of(request, site), request.query_params.get("referrer") or None
     figures = await stats.figures(site, span, "day" if path and interval == "hour" else interval, path)
     share = request.query_params.get("share", "")
+    locale = request.state["pages"].locale_of(request.scope)
     response = await page(
         request,
         "sites/site.html",
@@ -116,10 +120,13 @@ async def show_site(request: Request[SitesState]) -> Response:
         span=span,
         figures=figures,
         interval=interval,
-        chart=_chart(figures, interval),
+        chart=_chart(figures, interval, locale),
+        shown=partial(shown_name, locale),
+        others=await _others(stats, site, span, figures, filtered=bool(path or referrer)),
         change=_change(figures),
         lists=await _lists(stats, site, span, path, referrer),
         names=LIST_NAMES,
+        screens=SCREENS,
         reasons=REASONS,
         left_out=[(reason, number) for reason, number in figures.left_out.items() if number],
         filter_path=path,
@@ -129,7 +136,7 @@ async def show_site(request: Request[SitesState]) -> Response:
         full=await stats.store.known_paths(site) > site.max_paths,
         script=address(request, f"/{request.state['settings'].collect_path}/{site.id}.js"),
     )
-    if site.frame and (site.public or share):
+    if site.frame and (site.public or share_hash(share) in site.shares):
         _may_be_framed(response, site)
     return response
 
@@ -143,9 +150,21 @@ async def _visible_or_sign_in(request: Request[SitesState]) -> tuple[Site, User 
         raise
 
 
-def _chart(figures: Figures, interval: str) -> Chart:
-    labels = [_label(point.at, interval) for point in figures.series]
-    return chart(labels, [point.visits for point in figures.series], [point.visitors for point in figures.series])
+def _chart(figures: Figures, interval: str, locale: str) -> Chart:
+    series = figures.series
+    times, visits = [point.at for point in series], [point.visits for point in series]
+    return chart(times, visits, [point.visitors for point in series], partial(time_label, locale, interval))
+
+
+async def _others(
+    stats: SiteStats, site: Site, span: Range, figures: Figures, *, filtered: bool
+) -> tuple[int, int] | None:
+    """Visits and visitors of the range but today's, to which the page adds today's as they come; None without today."""
+    today = stats.today(site)
+    if filtered or not span.first <= today <= span.last:
+        return None
+    count = (await stats.store.days(site, today, today)).get(today, Count())
+    return max(0, figures.visits - count.visits), max(0, figures.visitors - count.visitors)
 
 
 async def site_events(request: Request[SitesState]) -> Response:
@@ -179,11 +198,6 @@ def _interval(span: Range) -> str:
     if span.length == 1:
         return "hour"
     return "day" if span.length <= MAX_DAY_POINTS else "month"
-
-
-def _label(at: str, interval: str) -> str:
-    """A label under the chart: `14:00`, `11-28`, `2026-11`."""
-    return at[11:16] if interval == "hour" and len(at) > 10 else at if interval == "month" else at[5:]
 
 
 def _change(figures: Figures) -> int | None:
