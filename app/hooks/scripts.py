@@ -150,7 +150,20 @@ return 1
 
 TRIM = Script(f"""
 local least, most = ARGV[1], tonumber(ARGV[2])
-local oldest = redis.call('ZRANGE', '{keys.HOOKS_PENDING}', 0, 0, 'WITHSCORES')[2]
+local oldest
+for _ = 1, 1000 do
+  local first = redis.call('ZRANGE', '{keys.HOOKS_PENDING}', 0, 0, 'WITHSCORES')
+  oldest = first[2]
+  if not oldest then break end
+  local webhook = string.match(first[1], '^(.*):')
+  local text = redis.call('HGET', '{keys.HOOKS_WEBHOOKS}', webhook)
+  if text and cjson.decode(text).enabled then break end
+  redis.call('ZREM', '{keys.HOOKS_PENDING}', first[1])
+  if not text then
+    redis.call('DEL', '{DUE}' .. webhook)
+    redis.call('HDEL', '{keys.HOOKS_SEQUENCES}', webhook)
+  end
+end
 local over = redis.call('XLEN', KEYS[1]) - most
 if over > 0 then
   local entries = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', math.min(over, 1000))
@@ -160,4 +173,6 @@ end
 if oldest and tonumber(oldest) < tonumber(least) then least = oldest end
 return redis.call('XTRIM', KEYS[1], 'MINID', '~', least, 'LIMIT', 1000)
 """)
-"""Trims the log in small steps, by age and number, but keeps events with pending deliveries."""
+"""Trims the log in small steps, by age and number, but keeps events with pending deliveries. Those of a webhook that is
+disabled or removed do not count: it may have been while the event was taken.
+"""

@@ -36,31 +36,20 @@ class HooksStore:
         return {name.decode(): Webhook.load(text) for name, text in found.items()}
 
     async def save(self, webhook: Webhook) -> None:
-        """Announces the change to every worker. Due deliveries of a disabled webhook do not keep events from being
-        trimmed: it may stay disabled for ever.
-        """
+        """Announces the change to every worker."""
         await self.store.idempotent("HSET", keys.HOOKS_WEBHOOKS, webhook.id, webhook.dump())
         await self._announce()
-        if not webhook.enabled:
-            await self._release(webhook.id)
 
     async def remove(self, webhook_id: str) -> None:
         """Drops due deliveries; the others expire."""
         await self.store.idempotent("HDEL", keys.HOOKS_WEBHOOKS, webhook_id)
         await self._announce()
-        await self._release(webhook_id)
         await self.store.idempotent("DEL", keys.hooks_due(webhook_id))
         for name in (keys.HOOKS_FAILING, keys.HOOKS_SEQUENCES):
             await self.store.idempotent("HDEL", name, webhook_id)
 
     async def _announce(self) -> None:
         await self.store.idempotent("PUBLISH", keys.HOOKS_CHANGED, "", near=keys.HOOKS_WEBHOOKS)
-
-    async def _release(self, webhook_id: str) -> None:
-        pending = await self.store.idempotent("ZRANGE", keys.hooks_due(webhook_id), 0, -1)
-        for start in range(0, len(pending), 500):
-            members = [f"{webhook_id}:{number.decode()}" for number in pending[start : start + 500]]
-            await self.store.idempotent("ZREM", keys.HOOKS_PENDING, *members)
 
     async def raised(self, part: str, consumer: str) -> tuple[list[Entry], int]:
         """(raised events that no worker has claimed, how many were trimmed before they were taken)."""

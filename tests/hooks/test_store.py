@@ -7,6 +7,7 @@ from unittest.mock import AsyncMock
 import pytest
 from structlog.testing import capture_logs
 
+from app.events.event import Record
 from app.events.stream import MAX_RAISED, RAISE
 from app.hooks import store as hooks_store
 from app.settings import Settings
@@ -71,3 +72,13 @@ async def test_events_are_for_webhooks_that_the_worker_has_not_loaded_yet(
     await delivery.reload()
     delivery.wake()
     await desk.settled(webhook, "delivered")
+
+
+async def test_webhook_that_is_removed_while_an_event_is_taken_keeps_no_event(desk: Desk, server: Valkey) -> None:
+    store = desk.service.state["hooks_store"]
+    webhook = (await desk.webhook())["id"]
+    assert (await desk.alice.delete(f"/api/webhooks/{webhook}")).status_code == 204
+    assert await store.take(Record("evt_1", "config.changed", desk.clock(), {}), [webhook], desk.clock())
+    await store.trim(desk.clock())
+    with server.client as client:
+        assert (client.zcard(keys.HOOKS_PENDING), client.exists(keys.hooks_due(webhook))) == (0, 0)
