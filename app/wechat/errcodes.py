@@ -9,10 +9,11 @@ import orjson
 DEAD_TOKEN = frozenset({40001, 40014, 42001})
 BUSY = -1
 QUOTA = frozenset({45009, 45011})
-NO_SECOND_TRY = QUOTA | {40013, 40125, 40164, 61004, 61005, 61006, 61007, 61023, 89503}
-"""Of the token APIs: quotas, a wrong appid or secret, an address that is not on the white list, a wrong ticket, an
-authorization that was withdrawn.
-"""
+NO_TICKET, NOT_GRANTED = 61005, 61007
+BAD_TICKET = frozenset({NO_TICKET, 61006})
+BAD_AUTHORIZATION = frozenset({NOT_GRANTED, 61023})
+NO_SECOND_TRY = QUOTA | BAD_TICKET | BAD_AUTHORIZATION | {40013, 40125, 40164, 61004, 89503}
+"""Of the token APIs: also a wrong appid or secret, an address that is not on the white list."""
 
 LENIENT = json.JSONDecoder(strict=False)
 

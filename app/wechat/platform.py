@@ -4,10 +4,11 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
+from app.store.client import StoreUnavailable
 from app.web.i18n import N_
 from app.wechat.access_tokens import Refused, TokenCache
 from app.wechat.api_calls import WeChatApi, good, token_of, with_token
-from app.wechat.errcodes import errcode_of
+from app.wechat.errcodes import BAD_AUTHORIZATION, BAD_TICKET, NO_TICKET, NOT_GRANTED, errcode_of
 from app.wechat.errors import NoToken, WeChatProblem
 from app.wechat.models import NAME, WeChatPlatform
 from app.wechat.platform_store import Authorization, PlatformStore
@@ -16,9 +17,6 @@ from app.wechat.store import StoredTokens
 MAX_FUNCTIONS = 200
 MARGIN = 600
 """Seconds before its expiry at which a component token is refreshed: WeChat recommends 1 h 50 min after its issue."""
-NO_TICKET = 61005
-"""WeChat's errcode of an expired ticket; here also of a missing one."""
-NOT_GRANTED = 61007
 
 
 class Platform:
@@ -36,14 +34,22 @@ class Platform:
         self.api = api
         self.store = store
         self._clock = clock
-        own = tokens.of(f"platform:{name}", "access_token")
-        self.access_token = TokenCache(f"platform {name}", own, self._fetch, clock, MARGIN)
+        self._tokens = tokens
+        self._own_token = tokens.of(f"platform:{name}", "access_token")
+        self.access_token = TokenCache(f"platform {name}", self._own_token, self._fetch, clock, MARGIN)
+        self._unsaved: dict[str, str] = {}
+        """Refresh tokens that could not be stored, by the one that each replaces."""
 
     async def token(self) -> str:
         return (await self.access_token.get()).value
 
     async def close(self) -> None:
         await self.access_token.close()
+
+    async def save_ticket(self, ticket: str, created: int) -> None:
+        """Raises StoreUnavailable."""
+        if await self.store.save_ticket(ticket, created):
+            await self._own_token.unpause(BAD_TICKET)
 
     async def consent_url(self, redirect_uri: str) -> str:
         """WeChat's page on which the owner of an account authorises this platform. Raises WeChatProblem."""
@@ -62,22 +68,28 @@ class Platform:
         if not isinstance(appid, str) or not NAME.fullmatch(appid) or not isinstance(refresh_token, str):
             raise WeChatProblem(N_("WeChat's response is not usable."))
         await self.store.add(Authorization(appid, refresh_token, self._clock(), _functions(info.get("func_info"))))
+        await self._tokens.of(appid, "access_token").unpause(BAD_AUTHORIZATION)
         return appid
 
     async def fetch_token(self, appid: str, _: bool) -> tuple[str, float]:
         """An access token of an account; the refresh token that comes with it replaces the former one.
 
-        Raises Refused, WeChatProblem.
+        Raises Refused, WeChatProblem, StoreUnavailable.
         """
         account = await self.store.fresh(appid)
         if account is None:
             raise Refused(NOT_GRANTED)
-        who = {"authorizer_appid": appid, "authorizer_refresh_token": account.refresh_token}
+        former = self._unsaved.get(account.refresh_token, account.refresh_token)
+        who = {"authorizer_appid": appid, "authorizer_refresh_token": former}
         answer = await self._call("api_authorizer_token", who)
         found = token_of(answer, "authorizer_access_token")
         refresh_token = answer.get("authorizer_refresh_token")
         if isinstance(refresh_token, str) and refresh_token:
-            await self.store.save_refresh_token(appid, refresh_token)
+            try:
+                await self.store.save_refresh_token(appid, refresh_token)
+                self._unsaved.pop(account.refresh_token, None)
+            except StoreUnavailable:  # the access token is good all the same
+                self._unsaved[account.refresh_token] = refresh_token
         return found
 
     async def _fetch(self, _: bool) -> tuple[str, float]:

@@ -33,7 +33,7 @@ async def receive(request: Request[WeChatState]) -> Response:
         match fields.get("InfoType"):
             case "component_verify_ticket":
                 created = _created(fields, request.state["wechat_clock"]())
-                await platform.store.save_ticket(filled(fields, "ComponentVerifyTicket"), created)
+                await platform.save_ticket(filled(fields, "ComponentVerifyTicket"), created)
             case "authorized" | "updateauthorized":
                 await _authorize(platform, filled(fields, "AuthorizationCode"))
             case "unauthorized" if NAME.fullmatch(filled(fields, "AuthorizerAppid")):

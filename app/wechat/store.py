@@ -1,5 +1,6 @@
 """Tokens in Redis: encrypted, with a lock and a fencing token, so that an older one never replaces a newer one."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from app.accounts.secret import digest
@@ -32,6 +33,12 @@ return 1
 """)
 EXPIRE = Script("""
 if redis.call('HGET', KEYS[1], 'digest') == ARGV[1] then redis.call('HSET', KEYS[1], 'expires', '0') end
+""")
+UNPAUSE = Script("""
+local errcode = redis.call('HGET', KEYS[1], 'errcode')
+for _, mended in ipairs(ARGV) do
+  if errcode == mended then redis.call('HSET', KEYS[1], 'paused', '0') end
+end
 """)
 # The times of the last forced refreshes, newest first. A retry after a lost reply counts twice, which is only stricter.
 FORCE = Script("""
@@ -123,6 +130,11 @@ class TokenStore:
     async def expire(self, value: str) -> None:
         """Expires the token if it has not been replaced."""
         await EXPIRE.run(self._store, [self._key], digest(value))
+        self._cache.forget(self._key)
+
+    async def unpause(self, errcodes: Collection[int]) -> None:
+        """Ends the pause after one of these errcodes: its reason is gone."""
+        await UNPAUSE.run(self._store, [self._key], *errcodes)
         self._cache.forget(self._key)
 
     async def remove(self) -> None:

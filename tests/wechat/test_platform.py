@@ -1,9 +1,10 @@
 """A third-party platform: tickets, consent, the tokens and messages of accounts that authorised it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from html import unescape
 from typing import Any
+from unittest.mock import AsyncMock
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -11,6 +12,8 @@ import pytest
 from starlette.applications import Starlette
 
 from app.settings import Settings
+from app.store.client import StoreUnavailable
+from app.wechat.platform_store import PlatformStore
 from dev.serving import served
 from dev.wechat.api import WeChatApi
 from dev.wechat.platform import Platform
@@ -129,6 +132,47 @@ async def test_refused_authorization_is_asked_for_once_a_minute(
     answers = [await program.get(INFO) for _ in range(2)]
     assert [(answer.status_code, answer.json()["errcode"]) for answer in answers] == [(503, errcode)] * 2
     assert wechat.count(path) == 1
+
+
+@pytest.mark.parametrize(
+    ("call", "refusal", "other", "mend"),
+    [("api_authorizer_token", 61023, 45009, authorize), ("api_component_token", 61005, 40164, push_ticket)],
+)
+async def test_new_authorization_or_ticket_ends_the_pause_of_the_former(
+    service: Running,
+    there: Platform,
+    program: httpx.AsyncClient,
+    wechat: WeChatApi,
+    clock: Clock,
+    call: str,
+    refusal: int,
+    other: int,
+    mend: Callable[[Running, Platform, Clock], Awaitable[object]],
+) -> None:
+    await authorize(service, there, clock)
+    clock.move(7201)
+    wechat.errors[f"/cgi-bin/component/{call}"] = [refusal, other]
+    assert (await program.get(INFO)).json()["errcode"] == refusal
+    await mend(service, there, clock)
+    for _ in range(2):  # another try, and no third one
+        assert (await program.get(INFO)).json()["errcode"] == other
+        await mend(service, there, clock)
+    clock.move(61)
+    assert (await program.get(INFO)).json()["openid"] == "o1"
+
+
+async def test_refresh_token_that_cannot_be_stored_is_used_again(
+    service: Running, there: Platform, program: httpx.AsyncClient, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await authorize(service, there, clock)
+    with monkeypatch.context() as away:
+        away.setattr(PlatformStore, "save_refresh_token", AsyncMock(side_effect=StoreUnavailable("away", sent=False)))
+        assert (await program.get(INFO)).json()["openid"] == "o1"
+        clock.move(7201)
+        assert (await program.get(INFO)).json()["openid"] == "o1"
+    for _ in range(2):
+        clock.move(7201)
+        assert (await program.get(INFO)).json()["openid"] == "o1"
 
 
 @pytest.mark.parametrize("errcode", [61005, 61006])
