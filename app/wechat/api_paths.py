@@ -27,11 +27,16 @@ def is_safe(raw_path: str) -> bool:
     return len(raw_path) <= 200 and SAFE.fullmatch(raw_path) is not None
 
 
-def is_allowed(path: str, granted: Sequence[str] | None) -> bool:
-    """Whether a grant covers the path; without granted paths the default list applies."""
-    never = path != TICKET and _covers(ALWAYS_REFUSED, path.lower())
-    return not never and _covers(DEFAULT if granted is None else granted, path)
+def is_allowed(path: str, granted: Sequence[str] | None, method: str = "GET") -> bool:
+    """Whether a grant covers the call; without granted paths the default list applies."""
+    if path != TICKET and any(_covers(pattern, path.lower()) for pattern in ALWAYS_REFUSED):
+        return False
+    return any(_covers(pattern, path, method) for pattern in (DEFAULT if granted is None else granted))
 
 
-def _covers(patterns: Sequence[str], path: str) -> bool:
-    return any(path.startswith(each[:-1]) if each.endswith("*") else path == each for each in patterns)
+def _covers(pattern: str, path: str, method: str = "") -> bool:
+    """`*` at the end stands for the rest of a path. `POST:` before it limits the pattern to that method."""
+    limited_to, _, form = pattern.rpartition(":")
+    if limited_to not in {"", method}:
+        return False
+    return path.startswith(form[:-1]) if form.endswith("*") else path == form

@@ -71,7 +71,7 @@ async def _respond(request: Request[WeChatState]) -> Response:
         raise NotFound
     if path in TOKEN_PATHS:
         return await _own_token(hub, grant, request, query, beginning)
-    await check_grant(request, service, hub, path)
+    await check_grant(request, service, hub, path, request.method)
     if path == TICKET:
         return await _own_ticket(request, hub, query)
     return await _forward(request, hub, path, query, body)

@@ -133,7 +133,7 @@ async def _granted(request: Request[WeChatState], path: str) -> Hub:
         raise SignInRequired
     grant_of(service, request.path_params["account"])
     hub = await found_hub(request)
-    await check_grant(request, service, hub, path)
+    await check_grant(request, service, hub, path, request.method)
     return hub
 
 

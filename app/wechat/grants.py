@@ -20,11 +20,13 @@ def grant_of(service: Service, account: str) -> WeChatGrant:
     return grant
 
 
-async def check_grant(request: Request[WeChatState], service: Service, hub: Hub, path: str) -> None:
-    """Raises Forbidden without a grant that covers the path, and TooMany beyond its limits."""
+async def check_grant(
+    request: Request[WeChatState], service: Service, hub: Hub, path: str, method: str = "GET"
+) -> None:
+    """Raises Forbidden without a grant that covers the call of WeChat's API, and TooMany beyond its limits."""
     grant = grant_of(service, hub.name)
-    if not is_allowed(path, grant.paths):
-        raise Forbidden(f"the grant wechat.{hub.name} does not cover the path {path}")
+    if not is_allowed(path, grant.paths, method):
+        raise Forbidden(f"the grant wechat.{hub.name} does not cover the path {path} by {method}")
     limits = ((grant.per_minute, "wechat-minute", MINUTE), (grant.per_day, "wechat-day", DAY))
     spent = [(Rule(name, times, seconds), f"{service.id}:{hub.name}") for times, name, seconds in limits if times]
     wait = await request.state["rate_limiter"].spend(*spent) if spent else 0

@@ -12,7 +12,7 @@ from app.settings import Settings
 from dev.wechat.api import WeChatApi
 from tests.helpers.clock import Clock
 from tests.helpers.service import Running, running
-from tests.wechat.conftest import APPID, LIMITED, NARROW, RAW, SECRET, TOKEN
+from tests.wechat.conftest import APPID, RAW, SECRET, TOKEN
 
 INFO = "/wechat/shop/cgi-bin/user/info?openid=o1"
 
@@ -125,16 +125,6 @@ async def test_calls_are_counted_for_all_workers(
     token = ("cgi-bin/stable_token", "0")
     info = {("cgi-bin/user/info", "45009"): 1, ("cgi-bin/user/info", "0"): 1}
     assert found == {token: 1, ("cgi-bin/tags/get", "502"): 1, **info}
-
-
-async def test_ticket_needs_a_grant(service: Running, wechat: WeChatApi) -> None:
-    path = "/wechat/shop/cgi-bin/ticket/getticket?type=jsapi"
-    for token, status in ((RAW, 200), (NARROW, 403)):
-        answer = await service.client.get(path, headers={"Authorization": f"Bearer {token}"})
-        assert answer.status_code == status, answer.text
-    assert wechat.count("/cgi-bin/ticket/getticket") == 1
-    other = await service.client.get(f"{path}&type=wx_card", headers={"Authorization": f"Bearer {RAW}"})
-    assert other.status_code == 400
 
 
 async def test_html_is_a_bad_gateway(program: httpx.AsyncClient, wechat: WeChatApi) -> None:
@@ -270,21 +260,6 @@ async def test_tokens_are_in_no_log(wechat_settings: Settings, wechat: WeChatApi
     raw = {query["access_token"] for _, query in wechat.asked if "access_token" in query}
     assert raw
     assert not any(secret in written for secret in {TOKEN, SECRET, *raw})
-
-
-@pytest.mark.parametrize("token", ["", "tgs_" + "x" * 43, "tgt_" + "x" * 43])
-async def test_proxy_needs_a_services_token(service: Running, wechat: WeChatApi, token: str) -> None:
-    answer = await service.client.get(INFO, headers={"Authorization": f"Bearer {token}"} if token else {})
-    assert answer.status_code in {400, 401}
-    assert not wechat.asked
-
-
-async def test_service_has_a_limit(service: Running) -> None:
-    headers = {"Authorization": f"Bearer {LIMITED}"}
-    assert (await service.client.get(INFO, headers=headers)).status_code == 200
-    answer = await service.client.get(INFO, headers=headers)
-    assert answer.status_code == 429
-    assert int(answer.headers["retry-after"]) > 0
 
 
 async def test_token_is_encrypted_in_redis(program: httpx.AsyncClient, wechat: WeChatApi, service: Running) -> None:

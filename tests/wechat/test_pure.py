@@ -87,8 +87,10 @@ def test_paths_are_denied_by_default() -> None:
     assert not is_allowed("cgi-bin/menu/create", None)
     assert is_allowed("cgi-bin/menu/create", ["cgi-bin/menu/*"])
     assert not is_allowed("cgi-bin/user/info", ["cgi-bin/menu/*"])
+    assert not is_allowed("cgi-bin/tags/get", ["POST:cgi-bin/tags/*"], "GET")
+    assert is_allowed("cgi-bin/tags/create", ["POST:cgi-bin/tags/*"], "POST")
     for never in NEVER.split():
-        assert not is_allowed(never, ["cgi-bin/*", "sns/*", "component/*", never])
+        assert not is_allowed(never, ["cgi-bin/*", "sns/*", "component/*", never, f"GET:{never}"])
 
 
 @pytest.mark.parametrize("path", HARMLESS.split())

@@ -25,7 +25,7 @@ MAX_SERVICES = 1000
 NAME = re.compile("[a-z0-9]+([_-][a-z0-9]+)*")
 MAX_NAME_LENGTH = 64
 Name = Annotated[str, Field(pattern=f"^{NAME.pattern}$", max_length=MAX_NAME_LENGTH)]
-Path = Annotated[str, Field(pattern=r"^[A-Za-z0-9_./-]+\*?$", max_length=200)]
+Path = Annotated[str, Field(pattern=r"^((GET|POST):)?[A-Za-z0-9_./-]+\*?$", max_length=200)]
 Hash = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Role = Literal["read", "write", "manage"]
 Grant = ConfigDict(extra="forbid", frozen=True)
@@ -56,7 +56,9 @@ return redis.call('DEL', service)
 
 
 class WeChatGrant(BaseModel):
-    """A service's rights at one WeChat account. Without `paths` the default list of paths holds."""
+    """A service's rights at one WeChat account. Without `paths` the default list of paths holds. `POST:` before a path
+    limits it to that method.
+    """
 
     model_config = Grant
 
