@@ -17,6 +17,7 @@ import logging
 import os
 import random
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -115,9 +116,12 @@ class Config(Mapping[str, Any]):
         pause = RETRY_FIRST
         while True:
             try:
+                asked = time.monotonic()
                 if await self._poll(wait=WAIT):
                     # Many clients are told at once: they do not all come back in the same millisecond.
                     await asyncio.sleep(random.uniform(0, 0.05))
+                elif time.monotonic() - asked < RETRY_FIRST:  # it did not wait: Tallygate stops, or a proxy answered
+                    await asyncio.sleep(RETRY_FIRST * random.uniform(0.5, 1))
                 pause = RETRY_FIRST
             except (httpx.HTTPError, ValueError) as error:
                 log.warning("configuration is not up to date: %s", error)

@@ -76,6 +76,7 @@ class Namespaces:
         self._clock = clock
         self._known: dict[str, Snapshot] = {}
         self._waiting: dict[str, set[asyncio.Future[Snapshot | None]]] = {}
+        self._stopping = False
         self._listening = False
         self._outdated: set[str] = set()
         self._up_at = clock()
@@ -139,8 +140,9 @@ class Namespaces:
         return snapshot
 
     def wait(self, name: str, seconds: float) -> "asyncio.Future[Snapshot | None]":
-        """The namespace at its next version; None after `seconds`."""
+        """The namespace at its next version; None after `seconds`, and at once while the server stops."""
         loop = asyncio.get_running_loop()
+        seconds = 0 if self._stopping else seconds
         future: asyncio.Future[Snapshot | None] = loop.create_future()
         waiting = self._waiting.setdefault(name, set())
         waiting.add(future)
@@ -172,8 +174,9 @@ class Namespaces:
             await self._refresh([*self._known])
 
     async def end_waits(self, stopping: asyncio.Event) -> None:
-        """Ends all waits when the server stops."""
+        """Ends all waits when the server stops. A client that comes back on its connection finds no other."""
         await stopping.wait()
+        self._stopping = True
         for name in list(self._waiting):
             self._wake(name, None)
 

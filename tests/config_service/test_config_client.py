@@ -60,3 +60,16 @@ async def test_refused_token_is_reported_even_with_a_file(office: Office, tmp_pa
     await (await opened(office, await token_for(office.alice), cache)).close()
     with pytest.raises(httpx.HTTPStatusError):
         await opened(office, "tgt_wrong", cache)
+
+
+async def test_client_does_not_ask_again_and_again_where_nothing_waits() -> None:
+    asked: list[httpx.Request] = []
+
+    def unchanged(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        return httpx.Response(200, json={}, headers={"ETag": '"1"'}) if len(asked) == 1 else httpx.Response(304)
+
+    client = httpx.AsyncClient(transport=httpx.MockTransport(unchanged), base_url="http://tallygate.test")
+    async with await Config.open("http://tallygate.test", "tgs_x", "shop", client=client):
+        await asyncio.sleep(0.2)
+    assert len(asked) == 2

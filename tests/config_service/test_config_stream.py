@@ -177,6 +177,15 @@ async def test_stream_tells_changes_as_they_come(office: Office) -> None:
     assert (await office.bob.get("/events/config/shop", headers={"Accept": "application/json"})).status_code == 404
 
 
+async def test_wait_ends_at_once_while_the_server_stops(office: Office) -> None:
+    path = await office.namespace()
+    office.service.state["lifecycle"].stopping.set()
+    for _ in range(2):  # the second one comes on the same connection, and would hold up the stop
+        async with asyncio.timeout(PATIENCE / 2):
+            answer = await office.alice.get(f"{path}?wait=60", headers={"If-None-Match": '"1"'})
+        assert answer.status_code == 304
+
+
 async def test_more_streams_and_waits_than_allowed_are_refused(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     path = await office.namespace()
     monkeypatch.setattr(Namespaces, "waiting", 10_000)
