@@ -132,7 +132,7 @@ class DeliveryLoop:
         webhook = self.webhooks.get(webhook_id)
         if webhook is not None and webhook.enabled:
             self._log.warning("a webhook is switched off", webhook=webhook_id, why=why)
-            await self._store.save(replace(webhook, enabled=False, off_why=why))
+            await self._store.replace(replace(webhook, enabled=False, off_why=why))
             await self.reload()
             await self._tell_owner(webhook, why)
 

@@ -33,7 +33,8 @@ async def create(request: Request[HooksState], owner: User, new: NewWebhook) -> 
     encrypted = _encrypted(request, webhook_id, secret)
     made = Webhook(webhook_id, "", (), owner.id, request.state["hooks_clock"](), encrypted)
     webhook = _changed(request, made, new)
-    await save(request, webhook)
+    await request.state["hooks_store"].create(webhook)
+    await request.state["hooks_delivery"].reload()
     return webhook, secret
 
 
@@ -44,7 +45,7 @@ async def change(request: Request[HooksState], changes: WebhookChange) -> Webhoo
     if webhook.enabled and not before.enabled:
         webhook = replace(webhook, off_why="")
         await request.state["hooks_store"].forget_failing(webhook.id)
-    await save(request, webhook)
+    await _replace(request, webhook)
     return webhook
 
 
@@ -57,7 +58,7 @@ async def remove(request: Request[HooksState]) -> None:
 async def new_key(request: Request[HooksState]) -> str:
     """Adds a new secret. Both secrets sign until the old one is removed."""
     webhook, secret = await find(request), new_secret()
-    await save(request, replace(webhook, secret=_encrypted(request, webhook.id, secret), old_secret=webhook.secret))
+    await _replace(request, replace(webhook, secret=_encrypted(request, webhook.id, secret), old_secret=webhook.secret))
     return secret
 
 
@@ -65,7 +66,7 @@ async def remove_old_key(request: Request[HooksState]) -> None:
     webhook = await find(request)
     if not webhook.old_secret:
         raise NotFound
-    await save(request, replace(webhook, old_secret=""))
+    await _replace(request, replace(webhook, old_secret=""))
 
 
 async def test(request: Request[HooksState]) -> str:
@@ -92,8 +93,10 @@ async def find(request: Request[HooksState]) -> Webhook:
     return webhook
 
 
-async def save(request: Request[HooksState], webhook: Webhook) -> None:
-    await request.state["hooks_store"].save(webhook)
+async def _replace(request: Request[HooksState], webhook: Webhook) -> None:
+    """Raises NotFound."""
+    if not await request.state["hooks_store"].replace(webhook):
+        raise NotFound
     await request.state["hooks_delivery"].reload()
 
 

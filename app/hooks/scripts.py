@@ -8,6 +8,13 @@ DUE = keys.hooks_due("")
 WHILE_DUE = 86_400
 """Seconds for which a delivery is kept after its next attempt is due, at least."""
 
+REPLACE = Script("""
+if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+return 1
+""")
+"""Replaces a webhook: a late write must not bring back a removed one."""
+
 READ = Script("""
 local stream, removed = unpack(KEYS)
 local known = redis.call('GET', removed)

@@ -35,10 +35,15 @@ class HooksStore:
         found = await self.store.idempotent("HGETALL", keys.HOOKS_WEBHOOKS)
         return {name.decode(): Webhook.load(text) for name, text in found.items()}
 
-    async def save(self, webhook: Webhook) -> None:
-        """Announces the change to every worker."""
+    async def create(self, webhook: Webhook) -> None:
         await self.store.idempotent("HSET", keys.HOOKS_WEBHOOKS, webhook.id, webhook.dump())
         await self._announce()
+
+    async def replace(self, webhook: Webhook) -> bool:
+        """Returns False if it has been removed meanwhile. Announces the change to every worker."""
+        replaced = await scripts.REPLACE.run(self.store, [keys.HOOKS_WEBHOOKS], webhook.id, webhook.dump())
+        await self._announce()
+        return bool(replaced)
 
     async def remove(self, webhook_id: str) -> None:
         """Drops due deliveries; the others expire."""

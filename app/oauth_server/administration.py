@@ -48,7 +48,7 @@ async def create(request: AdminRequest, admin: User, table: dict[str, Any]) -> t
     secret = new_secret() if client.auth == "secret" else None
     client = replace(client, secrets=(digest(secret),) if secret is not None else ())
     await audit(request, Event.CLIENT_CREATED, user="", by=admin, detail=client.id)
-    await provider.clients.store.save(client)
+    await provider.clients.store.create(client)
     return client, secret
 
 
@@ -62,7 +62,7 @@ async def change(request: AdminRequest, admin: User, table: dict[str, Any]) -> C
     if after.auth == "secret" and not after.secrets:
         raise BadRequest("public: the client has no secret yet, create it anew", field="public")
     await audit(request, Event.CLIENT_CHANGED, user="", by=admin, detail=after.id)
-    await request.state["oauth_server"].clients.store.save(after)
+    await _replace(request, after)
     return after
 
 
@@ -73,9 +73,7 @@ async def add_secret(request: AdminRequest, admin: User) -> str:
         raise Conflict(N_("This client has no secret."))
     secret = new_secret()
     await audit(request, Event.CLIENT_SECRET_CREATED, user="", by=admin, detail=client.id)
-    await request.state["oauth_server"].clients.store.save(
-        replace(client, secrets=(digest(secret), *client.secrets[:1]))
-    )
+    await _replace(request, replace(client, secrets=(digest(secret), *client.secrets[:1])))
     return secret
 
 
@@ -84,6 +82,11 @@ async def remove(request: AdminRequest, admin: User) -> None:
     client = await find_editable(request)
     await audit(request, Event.CLIENT_REMOVED, user="", by=admin, detail=client.id)
     await request.state["oauth_server"].clients.store.remove(client.id)
+
+
+async def _replace(request: AdminRequest, client: Client) -> None:
+    if not await request.state["oauth_server"].clients.store.replace(client):
+        raise NotFound
 
 
 def _checked(request: AdminRequest, client_id: str, table: dict[str, Any], **other: Any) -> Client:

@@ -10,10 +10,17 @@ from app.accounts.secret import digest
 from app.oauth_server.models import Client
 from app.store.client import Store
 from app.store.keys import oauth_server as keys
+from app.store.scripts import Script
 from app.store.tracking import Fields, TrackedHashes, Tracking
 
 REGISTRATION_LIFETIME = 7 * 86_400
 """Seconds for which clients may register with a token."""
+# A late write must not bring back a removed client.
+REPLACE = Script("""
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+redis.call('HSET', KEYS[1], 'client', ARGV[1])
+return 1
+""")
 
 
 class ClientStore:
@@ -41,11 +48,18 @@ class ClientStore:
         found = await asyncio.gather(*(self.find(each.decode()) for each in ids))
         return [client for client in found if client is not None], total
 
-    async def save(self, client: Client) -> None:
+    async def create(self, client: Client) -> None:
         name = keys.client(client.id)
         await self._store.idempotent("ZADD", keys.CLIENTS, client.created, client.id)
         await self._store.idempotent("HSET", name, "client", orjson.dumps(asdict(client)))
         self._clients.forget(name)
+
+    async def replace(self, client: Client) -> bool:
+        """Returns False if it has been removed meanwhile."""
+        name = keys.client(client.id)
+        replaced = bool(await REPLACE.run(self._store, [name], orjson.dumps(asdict(client))))
+        self._clients.forget(name)
+        return replaced
 
     async def remove(self, client_id: str) -> None:
         await self._store.idempotent("DEL", keys.client(client_id))

@@ -70,7 +70,7 @@ async def register(request: RegistrationRequest) -> Response:
         created=request.state["oauth_server"].clock(),
     )
     await audit(request, Event.CLIENT_CREATED, user="", detail=f"{client.id} (registered)")
-    await store.save(client)
+    await store.create(client)
     return _json(request, client, management, secret, status=201)
 
 
@@ -95,7 +95,8 @@ async def change(request: RegistrationRequest) -> Response:
     theirs = {name: getattr(before, name) for name in ADMINISTRATORS}
     after = replace(after, registration_token=before.registration_token, created=before.created, **theirs)
     await audit(request, Event.CLIENT_CHANGED, user="", detail=f"{after.id} (registered)")
-    await request.state["oauth_server"].clients.store.save(after)
+    if not await request.state["oauth_server"].clients.store.replace(after):
+        raise _refused()
     return _json(request, after, bearer_of(request), secret)
 
 

@@ -82,3 +82,11 @@ async def test_webhook_that_is_removed_while_an_event_is_taken_keeps_no_event(de
     await store.trim(desk.clock())
     with server.client as client:
         assert (client.zcard(keys.HOOKS_PENDING), client.exists(keys.hooks_due(webhook))) == (0, 0)
+
+
+async def test_webhook_that_is_removed_during_a_change_stays_removed(desk: Desk) -> None:
+    store, webhook = desk.service.state["hooks_store"], (await desk.webhook())["id"]
+    before = (await store.webhooks())[webhook]
+    assert (await desk.alice.delete(f"/api/webhooks/{webhook}")).status_code == 204
+    assert not await store.replace(before)
+    assert await store.webhooks() == {}

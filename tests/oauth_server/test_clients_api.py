@@ -2,6 +2,7 @@
 
 import pytest
 
+from app.oauth_server import administration
 from tests.helpers.cast import Cast, signed_in
 from tests.helpers.service import Running
 from tests.oauth_server.conftest import BACK, VERIFIER, RelyingParty
@@ -26,6 +27,21 @@ async def test_administrator_makes_changes_and_removes_a_client(service: Running
     assert (await admin.delete("/api/clients/wiki")).status_code == 204
     assert (await app.userinfo(tokens.json()["access_token"])).status_code == 401
     assert (await app.authorize()).status_code == 400
+
+
+@pytest.mark.parametrize(("method", "path"), [("PATCH", "/api/clients/wiki"), ("POST", "/api/clients/wiki/secrets")])
+async def test_client_that_is_removed_during_a_change_stays_removed(
+    service: Running, cast: Cast, monkeypatch: pytest.MonkeyPatch, method: str, path: str
+) -> None:
+    admin = await signed_in(service, "alice")
+    await admin.post("/api/clients", json={"id": "wiki", "name": "Wiki", "redirect_uris": [BACK]})
+
+    async def meanwhile(*_: object, **__: object) -> None:
+        await service.state["oauth_server"].clients.store.remove("wiki")
+
+    monkeypatch.setattr(administration, "audit", meanwhile)
+    assert (await admin.request(method, path, json={})).status_code == 404
+    assert (await admin.get("/api/clients/wiki")).status_code == 404
 
 
 @pytest.mark.parametrize(
