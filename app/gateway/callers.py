@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from itsdangerous import BadSignature
 from starlette.types import Scope
 
+from app.accounts.api_tokens.scopes import READ_METHODS
 from app.accounts.api_tokens.tokens import PREFIX, ApiTokens
 from app.accounts.models import User
 from app.accounts.secret import digest
 from app.accounts.sign_in.current_user import CurrentUser
 from app.gateway.models import HostSession
+from app.gateway.responses import OutOfScope
 from app.gateway.store import GatewayStore
 from app.sessions.legacy.cookies import LEGACY_METHODS
 from app.sessions.service import Sessions
@@ -61,12 +63,14 @@ class Callers:
             return False
         return not cookies or (self._cookie.encode() not in cookies and self._sessions.absent(scope, cookies))
 
-    def cached(self, scope: Scope, headers: Mapping[bytes, bytes], cookies: bytes, host: str) -> Caller | None:
+    def cached(
+        self, scope: Scope, headers: Mapping[bytes, bytes], cookies: bytes, host: str, method: str
+    ) -> Caller | None:
         """The caller of a token or raw cookies, without Redis; None if `find` has to be used."""
         secret = secret_of(headers)
         if secret is not None:
             token = self._tokens.cached_use(secret)
-            allowed = token is not None and token.allows("gateway", write=False)
+            allowed = token is not None and token.allows("gateway", write=method not in READ_METHODS)
             user = self._users.cached_by_id(token.user_id) if token is not None and allowed else None
             return Caller(user, None) if user is not None else None
         if not cookies:
@@ -92,11 +96,11 @@ class Callers:
         pins = tuple(pin for pin in every if pin is not None)
         return pins, until if len(pins) == len(every) else 0.0
 
-    async def find(self, scope: Scope, headers: Mapping[bytes, bytes], host: str) -> Caller | None:
-        """The caller; None without valid cookies. Raises BadCredentials, StoreUnavailable."""
+    async def find(self, scope: Scope, headers: Mapping[bytes, bytes], host: str, method: str = "GET") -> Caller | None:
+        """The caller; None without valid cookies. Raises BadCredentials, OutOfScope, StoreUnavailable."""
         secret = secret_of(headers)
         if secret is not None:
-            return await self._of_token(secret, scope["client"][0] if scope["client"] else "")
+            return await self._of_token(secret, scope["client"][0] if scope["client"] else "", method)
         cookies = cookie_header(scope)
         key = self.host_key(scope, cookies, host)
         session = await self._of_host(key, host) if key is not None else None
@@ -144,12 +148,14 @@ class Callers:
             else None
         )
 
-    async def _of_token(self, secret: str, address: str) -> Caller:
+    async def _of_token(self, secret: str, address: str, method: str) -> Caller:
         token = await self._tokens.use(secret, address)
-        allowed = token is not None and token.allows("gateway", write=False)
-        user = await self._users.by_id(token.user_id) if token is not None and allowed else None
-        if user is None:
+        user = await self._users.by_id(token.user_id) if token is not None else None
+        if token is None or user is None:
             raise BadCredentials
+        write = method not in READ_METHODS
+        if not token.allows("gateway", write=write):
+            raise OutOfScope(scope=f"gateway:{'write' if write else 'read'}")
         return Caller(user, None)
 
     def _cache(self, place: tuple[bytes, str, str], key: str) -> None:

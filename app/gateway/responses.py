@@ -41,6 +41,10 @@ class NotAllowed(Problem):
     detail = N_("Your account may not see this page.")
 
 
+class OutOfScope(NotAllowed):
+    detail = N_("This token lacks the scope that is needed.")
+
+
 class BadAddress(Problem):
     status = 400
     title = N_("Bad request")

@@ -95,7 +95,7 @@ class Gateway:
         """The verdict if it does not need Redis; None otherwise. Raises BadPath."""
         headers = headers_of(scope)
         cookies = headers.get(b"cookie", b"") if len(headers) == len(scope["headers"]) else cookie_header(scope)
-        caller = self.callers.cached(scope, headers, cookies, original.host)
+        caller = self.callers.cached(scope, headers, cookies, original.host, original.method)
         if caller is None:
             is_anonymous = self.callers.is_anonymous(scope, headers, cookies)
             return self._verdict(scope, original, None, None) if is_anonymous else None
@@ -103,8 +103,8 @@ class Gateway:
         return None if known is None else self._verdict(scope, original, caller, known)
 
     async def judge(self, scope: Scope, original: OriginalRequest) -> Verdict:
-        """Raises BadPath, BadCredentials, StoreUnavailable."""
-        caller = await self.callers.find(scope, headers_of(scope), original.host)
+        """Raises BadPath, BadCredentials, OutOfScope, StoreUnavailable."""
+        caller = await self.callers.find(scope, headers_of(scope), original.host, original.method)
         known = await self.identities.find(caller, original.host) if caller is not None else None
         return self._verdict(scope, original, caller, known)
 

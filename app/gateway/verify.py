@@ -17,7 +17,7 @@ from app.gateway.original_request import (
     split_authority,
 )
 from app.gateway.readings import BadPath
-from app.gateway.responses import BadAddress, NotSignedIn, challenge, is_navigation, problem, refused
+from app.gateway.responses import BadAddress, NotSignedIn, OutOfScope, challenge, is_navigation, problem, refused
 from app.gateway.rules import Effect
 from app.gateway.service import Gateway, RequestKey
 from app.store.client import StoreUnavailable
@@ -95,6 +95,8 @@ class Verify(FastEndpoint):
             return problem(scope, state["pages"], BadAddress(f"path: {error}", field="path"))
         except BadCredentials:
             return problem(scope, state["pages"], NotSignedIn(), challenge(scope))
+        except OutOfScope as error:
+            return problem(scope, state["pages"], error)
         except StoreUnavailable:
             return problem(scope, state["pages"], Unavailable(UNAVAILABLE), page=self._shows_pages(scope))
 

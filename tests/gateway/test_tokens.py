@@ -28,6 +28,19 @@ async def test_token_stands_for_a_session(browser: Browser, service: Running, ca
     assert answer.status_code == 401
 
 
+async def test_scopes_of_a_token_say_what_it_may_do_at_a_host(browser: Browser, service: Running, cast: Cast) -> None:
+    for scopes, reads, writes in (
+        (["gateway:read"], 200, 403), (["read", "sites:write"], 200, 403), (["gateway:write"], 200, 200),
+        (["write"], 200, 200), (["sites:write", "account:read"], 403, 403),
+    ):  # fmt: skip
+        secret, _ = await service.state["tokens"].create(cast.bob.id, "git", scopes=scopes)
+        for method, expected in [("GET", reads), ("POST", writes), ("PROPFIND", writes), ("GET", reads)]:
+            answer = await browser.verify("/", method=method, Authorization=f"Bearer {secret}", Accept="*/*")
+            assert answer.status_code == expected, (scopes, method)
+            if expected == 403:
+                assert answer.json()["scope"] == ("gateway:read" if method == "GET" else "gateway:write")
+
+
 async def test_use_of_a_token_is_noted(browser: Browser, service: Running, cast: Cast, clock: Clock) -> None:
     tokens = service.state["tokens"]
     secret, _ = await tokens.create(cast.bob.id, "git")
