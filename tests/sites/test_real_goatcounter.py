@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, expect
+from playwright.sync_api import BrowserContext, Dialog, expect
 
 from tests.sites.test_real_pages import chromium, context, counted, counter, event_counted, web
 from tests.sites.web import Web
@@ -46,9 +46,33 @@ def test_goatcounters_attributes_work_with_our_script(web: Web, context: Browser
     at = f"{web.counter}/g/{web.site}/count"
     tag = f'<script data-goatcounter="{at}" async src="{at}.js"></script>'
     page = context.new_page()
-    page.goto(web.page("a.html", tag + '<button data-goatcounter-click="buy">Buy</button>'))
+    page.goto(web.page("a.html", tag + '<button data-goatcounter-click="buy">Buy</button><p></p>'))
     counted(web, a_html=1)
     page.click("button")
     event_counted(web, "buy")
     page.evaluate("goatcounter.visit_count()")
     expect(page.frame_locator("iframe").locator("#gcvc-views")).to_have_text("1")
+    page.evaluate("goatcounter.visit_count({append: 'p', no_branding: 1, style: '#gcvc-for { display: none }'})")
+    styled = page.frame_locator("p iframe")
+    expect(styled.locator("#gcvc-views")).to_have_text("1")
+    expect(styled.locator("#gcvc-for")).to_be_hidden()
+    expect(styled.locator("#gcvc-by")).to_have_count(0)
+    expect(page.locator("p iframe")).to_have_attribute("height", "60")
+
+
+def test_goatcounters_opt_out_works_with_our_script(web: Web, context: BrowserContext) -> None:
+    at = f"{web.counter}/g/{web.site}/count"
+    address = web.page("a.html", f'<script data-goatcounter="{at}" async src="{at}.js"></script>')
+    said: list[str] = []
+
+    def hears(dialog: Dialog) -> None:
+        said.append(dialog.message)
+        dialog.accept()
+
+    for visits in ({}, {"a_html": 1}):
+        page = context.new_page()
+        page.on("dialog", hears)
+        page.goto(f"{address}#toggle-goatcounter")
+        page.wait_for_function("!!window.goatcounter.visit_count")
+        counted(web, **visits)
+    assert [text.partition(" are ")[2] for text in said] == ["not counted.", "counted."]

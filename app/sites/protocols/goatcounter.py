@@ -40,7 +40,7 @@ PERIODS = {"week": 7, "month": 30, "year": 365}
 MAX_HITS = 500
 MAX_STYLE_LENGTH = 4096
 FRAME_STYLE = (
-    "body{margin:0}div{box-sizing:border-box;width:200px;padding:6px;border:2px solid #9a15a4;border-radius:2px;"
+    "body{margin:0}div{box-sizing:border-box;width:200px;padding:2px;border:2px solid #9a15a4;border-radius:2px;"
     "font:bold 14px/1.3 sans-serif;text-align:center;color:#9a15a4;background:#fff}#gcvc-views{font-size:22px}"
 )
 """Of the visitor counter, in a frame of 200 x 80 pixels; the page's own `style` comes after it."""
@@ -114,7 +114,7 @@ async def counter(request: Request[SitesState]) -> Response:
         text = f'{{"count_unique":"{shown}", "count":"{shown}"}}'
         return Response(text, status, HEADERS, media_type="application/json")
     if kind == "svg":
-        return Response(badge("visitors", shown, "#9a15a4", "flat"), status, HEADERS, media_type="image/svg+xml")
+        return Response(badge("views", shown, "#9a15a4", "flat"), status, HEADERS, media_type="image/svg+xml")
     style = request.query_params.get("style", "")[:MAX_STYLE_LENGTH].replace("<", r"\3c ")
     brand = "" if request.query_params.get("no_branding") else '<br><span id="gcvc-by">stats by Tallygate</span>'
     what = "site" if text == "TOTAL" else "page"
