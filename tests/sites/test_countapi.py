@@ -55,10 +55,12 @@ async def test_countapi_value_needs_the_key(visitor: httpx.AsyncClient) -> None:
     assert (await visitor.get(f"/countapi/update/shop/sold?amount=3&token={token}")).json()["value"] == 10
     assert (await visitor.post("/countapi/reset/shop/sold", headers=key)).json()["value"] == 0
     info = (await visitor.get("/countapi/info/shop/sold")).json()
-    assert (info["value"], info["full_key"], info["is_genuine"], info["exists"]) == (0, "shop:sold", True, True)
+    assert (info["value"], info["full_key"], info["is_genuine"], info["exists"]) == (0, "shop:sold", False, True)
     assert (await visitor.post("/countapi/delete/shop/sold", headers=key)).json() == {"status": "ok"}
-    assert (await visitor.get("/countapi/info/shop/sold")).json()["exists"] is False
+    removed = await visitor.get("/countapi/info/shop/sold")
+    assert (removed.status_code, removed.json()["exists"], removed.json()["value"]) == (200, False, -1)
     await visitor.get("/countapi/hit/shop/free")
+    assert (await visitor.get("/countapi/info/shop/free")).json()["is_genuine"] is True
     assert (await visitor.post("/countapi/set/shop/free?value=1", headers=key)).status_code == 403
 
 

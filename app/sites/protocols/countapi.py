@@ -115,19 +115,20 @@ async def _value(request: Request[SitesState], what: str, counter: str, *, shiel
 
 
 async def _info(request: Request[SitesState], counter: str) -> Response:
+    """As abacus answers: a value is genuine if nobody has a key to change it."""
     found = await request.state["countapi"].info(counter)
-    value, expires, is_genuine = found or (-1, -1, False)
+    value, expires, has_key = found or (-1, -1, False)
     namespace, _, name = counter.partition(":")
     told = {
         "value": value,
         "full_key": counter,
         "namespace": namespace,
         "key": name,
-        "is_genuine": is_genuine,
+        "is_genuine": not has_key,
         "expires_in": expires,
         "exists": found is not None,
     }
-    return _json(request, 200 if found else 404, told)
+    return _json(request, 200, told)
 
 
 async def _create(request: Request[SitesState], counter: str) -> Response:
