@@ -193,6 +193,7 @@ def configure_logging(settings: Settings, file: LogFile) -> None:
         logging.getLogger(name).propagate = True
     for name in ("httpx", "httpcore"):  # they log every URL of outgoing requests, and received cookies
         logging.getLogger(name).setLevel(max(root.level, logging.WARNING))
+    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # clients' mistakes, which are answered 400
     logging.getLogger("uvicorn.access").disabled = True
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
