@@ -125,7 +125,7 @@ def query_values(query: bytes) -> Mapping[str, str]:
             continue
         name, _, value = part.partition(b"=")
         key = _text(name, "the name of a field")
-        values.setdefault(key, _text(value, key[:20]))
+        values.setdefault(key, _text(value, _shown(key)))
     return MappingProxyType(values)
 
 
@@ -156,7 +156,7 @@ def _multipart_values(body: bytes, content_type: bytes) -> Mapping[str, str]:
     values: dict[str, str] = {}
     for field in fields[:MAX_FIELDS]:
         name = _decoded(field.field_name or b"", "the name of a field")
-        values.setdefault(name, _decoded(field.value or b"", name[:20]))
+        values.setdefault(name, _decoded(field.value or b"", _shown(name)))
     return values
 
 
@@ -166,6 +166,11 @@ def _member(name: str, value: object) -> str:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
     raise BadHit(f"{name}: must be a text")
+
+
+def _shown(name: str) -> str:
+    """The name of a field for an error, which is sent as a header: a line break in it would end the header."""
+    return name[:20] if name.isascii() and name.isprintable() else "a field"
 
 
 def _text(raw: bytes, name: str) -> str:

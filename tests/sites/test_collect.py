@@ -122,11 +122,36 @@ async def test_malformed_hit_is_refused_with_the_reason_and_stores_nothing(desk:
         ),
     ],
 )
-async def test_malformed_body_is_refused(desk: Desk, body: bytes, kind: str) -> None:
+async def test_malformed_body_is_refused(
+    desk: Desk, capsys: pytest.CaptureFixture[str], body: bytes, kind: str
+) -> None:
     site = await desk.site()
     answer = await desk.visitor().post(f"/c/{site}", content=body, headers={"Content-Type": kind})
     assert answer.status_code == 400
     assert answer.headers["x-tally-error"]
+    await desk.service.client.get("/live")
+    assert '"level":"error"' not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("rest", "rest"), ("a%0D%0AX-Evil:%201", "a field"), ("%C3%A9", "a field"), ("a" * 50, "a" * 20)],
+)
+async def test_name_of_a_field_is_no_part_of_a_header(desk: Desk, name: str, shown: str) -> None:
+    site = await desk.site()
+    multipart = f'--x\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n'.encode() + b"\xff\r\n--x--\r\n"
+    query, visitor = f"{name}=%FF", desk.visitor()
+    for answer in (
+        await visitor.get(f"/c/{site}?{query}"),
+        await visitor.get(f"/g/{site}/count?{query}"),
+        await visitor.post(f"/c/{site}", content=query, headers={"Content-Type": "text/plain"}),
+        await visitor.post(
+            f"/c/{site}", content=multipart, headers={"Content-Type": "multipart/form-data; boundary=x"}
+        ),
+    ):
+        assert answer.status_code == 400
+        reason = answer.headers.get("x-tally-error") or answer.headers["x-goatcounter"]
+        assert reason in {f"{shown}: must be in UTF-8", f"{name[:20]}: must be in UTF-8"}
 
 
 @pytest.mark.parametrize("site", ["abcdefghij", "short", "ABCDEFGHIJ", "a" * 500, "..a", "%00"])
