@@ -247,8 +247,7 @@ async def _finish(
         nonce=waiting.nonce, redirect_uri=waiting.redirect_uri, challenge=waiting.challenge,
         offline="offline_access" in waiting.scopes, created=now,
     )  # fmt: skip
-    if client.logout_uri is not None and session.root:
-        await provider.backchannel.store.sign_in(session.root, client.id)
+    await provider.backchannel.session_signs_in(session, client)
     await provider.store.use_grant(user.id, client.id, waiting.scopes, grant)
     await provider.store.begin(family)
     return await answer(request, waiting, {"code": provider.issuing.tokens.code(family.id)}, after_form=after_form)

@@ -43,6 +43,11 @@ class BackChannel:
         self._attempts = Attempts(MAX_ATTEMPTS)
         self._log = structlog.get_logger("app")
 
+    async def session_signs_in(self, session: Session, client: Client) -> None:
+        """Notes that the client is to be told of the session's end. Raises StoreUnavailable."""
+        if client.logout_uri is not None and session.root:
+            await self.store.sign_in(session.root, client.id)
+
     async def session_ends(self, session: Session) -> None:
         """Queues a message for each client that the session signed in to. Raises StoreUnavailable."""
         clients = await self.store.signed_in(session.root) if session.root else []

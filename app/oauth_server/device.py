@@ -109,6 +109,7 @@ async def _allow(request: DeviceRequest, user: User, client: Client, device: Dev
         offline="offline_access" in device.scopes, created=now,
     )  # fmt: skip
     await audit(request, Event.CONSENT_GIVEN, user=user, detail=f"{client.id}: {' '.join(device.scopes)}")
+    await provider.backchannel.session_signs_in(session, client)
     await provider.store.use_grant(user.id, client.id, device.scopes, grant)
     await provider.store.begin(family, DEVICE_LIFETIME)
     if await provider.devices.decide(device, family.id):

@@ -47,7 +47,8 @@ async def _by_code(provider: Provider, client: Client, parameters: Parameters) -
     family = await _family(provider, client, required(parameters, "code"), CODE)
     if not family.generation:
         redirect_uri = parameters.get("redirect_uri")
-        if redirect_uri is None and family.challenge is None and "openid" in family.scopes:
+        named = "openid" in family.scopes or len(client.redirect_uris) > 1  # where it could not be left out before
+        if redirect_uri is None and family.challenge is None and named:
             raise OAuthError("invalid_request", "redirect_uri is required")  # RFC 6749, 4.1.3: nothing else binds it
         if redirect_uri not in (None, family.redirect_uri):
             raise OAuthError("invalid_grant", "redirect_uri differs from the one of the authorization request")

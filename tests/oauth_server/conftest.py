@@ -29,6 +29,7 @@ def clients() -> dict[str, dict[str, Any]]:
         "asks": app | {"first_party": False},
         "staff": app | {"groups": ["staff"]},
         "old": app | {"pkce": False, "id_token_alg": "RS256"},
+        "older": app | {"pkce": False, "redirect_uris": [BACK, f"{BACK}/2"]},
         "jwt": app | {"access_token_format": "jwt"},
         "private": app | {"subject": "pairwise"},
         "both": app | {"device": True},

@@ -16,7 +16,7 @@ from tests.helpers.clock import Clock
 from tests.helpers.receiver import Receiver, receiving
 from tests.helpers.service import Running, running
 from tests.helpers.waiting import eventually
-from tests.oauth_server.conftest import RelyingParty, clients
+from tests.oauth_server.conftest import SECRET, RelyingParty, clients
 
 REFUSES = b"HTTP/1.1 501 Not Implemented\r\nContent-Length: 0\r\n\r\n"
 
@@ -30,7 +30,8 @@ async def receiver() -> AsyncIterator[Receiver]:
 @pytest.fixture
 async def service(make_settings: Callable[..., Settings], clock: Clock, receiver: Receiver) -> AsyncIterator[Running]:
     tables = clients()
-    tables["app"] |= {"logout_uri": f"{receiver.url}?logout=backchannel"}
+    for client in ("app", "tv"):
+        tables[client] |= {"logout_uri": f"{receiver.url}?logout=backchannel"}
     async with running(make_settings(public_url="http://tallygate.test", clients=tables), clock) as service:
         await make_cast(service)
         yield service
@@ -67,6 +68,22 @@ async def test_sign_out_notifies_clients_with_the_sid_of_the_id_token(
     assert claims["iat"] == int(clock()) < claims["exp"]
     assert "nonce" not in claims
     assert claims["jti"]
+
+
+async def test_a_device_is_told_of_the_end_of_the_session_that_allowed_it(
+    service: Running, app: RelyingParty, receiver: Receiver
+) -> None:
+    app.client = "tv"
+    asked = await app.browser.post("/oauth2/device_authorization", data={"scope": "openid"}, auth=("tv", SECRET))
+    form = {"user_code": asked.json()["user_code"], "answer": "allow"}
+    assert (await app.browser.post("/device", data=form)).status_code == 200
+    grant = "urn:ietf:params:oauth:grant-type:device_code"
+    tokens = (await app.token(grant_type=grant, device_code=asked.json()["device_code"])).json()
+    keys = KeySet.import_key_set((await service.client.get("/oauth2/jwks.json")).json())
+    sid = jwt.decode(tokens["id_token"], keys, algorithms=["ES256"]).claims["sid"]
+    await app.browser.delete("/api/session")
+    claims = await told(service, receiver)
+    assert (claims["aud"], claims["sid"]) == ("tv", sid)
 
 
 @pytest.mark.parametrize("way", ["disabled", "devices", "stranger", "server"])

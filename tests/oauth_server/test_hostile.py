@@ -129,9 +129,10 @@ async def test_verifier_without_a_challenge_is_refused(app: RelyingParty) -> Non
     assert (await app.redeem(code, code_verifier=VERIFIER)).json()["error"] == "invalid_grant"
 
 
-async def test_a_code_without_pkce_needs_its_redirect_uri(app: RelyingParty) -> None:
-    app.client = "old"
-    code = await app.code(code_challenge=None, code_challenge_method=None)
+@pytest.mark.parametrize(("client", "scope"), [("old", "openid"), ("older", "profile")])
+async def test_a_code_without_pkce_needs_its_redirect_uri(app: RelyingParty, client: str, scope: str) -> None:
+    app.client = client
+    code = await app.code(code_challenge=None, code_challenge_method=None, scope=scope)
     refused = await app.token(grant_type="authorization_code", code=code)
     assert (refused.status_code, refused.json()["error"]) == (400, "invalid_request")
     assert "redirect_uri" in refused.json()["error_description"]
