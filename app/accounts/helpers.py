@@ -63,8 +63,10 @@ def translated(request: Request[S], sentence: str) -> str:
 
 
 async def redirect_page(request: Request[S], url: str) -> Response:
-    """A page that redirects to another site: CSP's form-action forbids a redirect after a form."""
-    return await page(request, "accounts/onward.html", url=url, site=urlsplit(url).hostname)
+    """A page that redirects to another site, or to an app by its scheme: CSP's form-action forbids a redirect after a
+    form.
+    """
+    return await page(request, "accounts/onward.html", url=url, site=urlsplit(url).hostname or urlsplit(url).scheme)
 
 
 def in_the_language_of(user: User, response: Response, scope: Scope) -> None:

@@ -36,6 +36,7 @@ def clients() -> dict[str, dict[str, Any]]:
         "tv": {"name": "Television", "secret": SECRET, "device": True},
         "tv2": {"secret": SECRET, "device": True},
         "gateway": {"secret": SECRET, "introspect": True},
+        "native": {"public": True, "redirect_uris": ["com.example.app:/cb"]},
         "spa": {"public": True, "redirect_uris": ["http://127.0.0.1:1234/cb"], "first_party": True},
     }
 

@@ -65,6 +65,13 @@ async def test_a_browser_keeps_the_latest_requests(app: RelyingParty) -> None:
     assert (await decide(app, others[-1], answer="allow")).status_code == 200
 
 
+async def test_an_app_is_called_by_its_scheme(app: RelyingParty) -> None:
+    app.client, app.back = "native", "com.example.app:/cb"
+    page = await decide(app, waiting(await app.authorize()), answer="allow")
+    assert '<h1 class="name">Continue to com.example.app</h1>' in page.text
+    assert "url=com.example.app:/cb?code=" in page.text
+
+
 async def test_allow_after_the_session_has_ended_asks_to_sign_in(app: RelyingParty) -> None:
     request_id = waiting(await app.authorize())
     assert (await app.browser.delete("/api/session")).status_code == 204
