@@ -163,10 +163,14 @@ async def save_changes(request: Request[SitesState], site: Site, changes: SiteCh
 
 
 async def remove(request: Request[SitesState], site: Site) -> None:
-    """Removes the site and all its counts: its record first, so that a late batch counts nothing."""
+    """Removes all counts first, so that this can be repeated after StoreUnavailable, and once more without the record,
+    because batches may have come in between.
+    """
+    now = request.state["clock"]()
+    await remove_counts(request.state["store"], site, now)
     await request.state["site_store"].remove(site)
     request.state["known_sites"].forget(site)
-    await remove_counts(request.state["store"], site, request.state["clock"]())
+    await remove_counts(request.state["store"], site, now)
 
 
 async def reset(request: Request[SitesState], site: Site) -> None:

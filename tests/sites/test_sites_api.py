@@ -2,11 +2,13 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest.mock import AsyncMock
 
 import httpx
 import pytest
 
 from app.sites import api, people_api
+from app.store.client import StoreUnavailable
 from tests.helpers.api import problem
 from tests.helpers.cast import signed_in
 from tests.sites.conftest import JSON, Desk
@@ -58,6 +60,17 @@ async def test_site_is_made_with_defaults_and_the_line_to_paste(desk: Desk) -> N
 async def test_wrong_field_is_named(desk: Desk, fields: dict[str, Any], field: str) -> None:
     assert problem(await desk.owner.post("/api/sites", json=fields), 400)["field"] == field
     assert (await desk.owner.get("/api/sites")).json() == {"sites": []}
+
+
+async def test_removal_of_a_site_that_redis_interrupts_can_be_repeated(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = await desk.site()
+    with monkeypatch.context() as patch:
+        patch.setattr(api, "remove_counts", AsyncMock(side_effect=StoreUnavailable("away", sent=False)))
+        problem(await desk.owner.delete(f"/api/sites/{site}"), 503)
+    assert (await desk.owner.delete(f"/api/sites/{site}")).status_code == 204
+    problem(await desk.owner.get(f"/api/sites/{site}"), 404)
 
 
 async def test_changed_settings_apply_together_to_later_hits(desk: Desk) -> None:
