@@ -128,13 +128,13 @@ class DeliveryLoop:
 
     async def _disable(self, webhook_id: str, why: str) -> None:
         """Disables a webhook, and tells its owner. The reason is shown on its page."""
+        changed = await self._store.update(
+            webhook_id, lambda now: replace(now, enabled=False, off_why=why) if now.enabled else now
+        )
         await self.reload()
-        webhook = self.webhooks.get(webhook_id)
-        if webhook is not None and webhook.enabled:
+        if changed is not None and changed[0].enabled:
             self._log.warning("a webhook is switched off", webhook=webhook_id, why=why)
-            await self._store.replace(replace(webhook, enabled=False, off_why=why))
-            await self.reload()
-            await self._tell_owner(webhook, why)
+            await self._tell_owner(changed[1], why)
 
     def secrets_of(self, webhook: Webhook) -> list[str]:
         found = (self._encryption.decrypt(each, webhook.id) for each in (webhook.secret, webhook.old_secret) if each)

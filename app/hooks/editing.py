@@ -3,6 +3,7 @@
 import ipaddress
 import re
 import secrets
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -32,7 +33,7 @@ async def create(request: Request[HooksState], owner: User, new: NewWebhook) -> 
     secret, webhook_id = new_secret(), f"wh_{secrets.token_hex(8)}"
     encrypted = _encrypted(request, webhook_id, secret)
     made = Webhook(webhook_id, "", (), owner.id, request.state["hooks_clock"](), encrypted)
-    webhook = _changed(request, made, new)
+    webhook = replace(made, **_checked(request, new))
     await request.state["hooks_store"].create(webhook)
     await request.state["hooks_delivery"].reload()
     return webhook, secret
@@ -40,13 +41,16 @@ async def create(request: Request[HooksState], owner: User, new: NewWebhook) -> 
 
 async def change(request: Request[HooksState], changes: WebhookChange) -> Webhook:
     """Raises BadRequest, NotFound."""
-    before = await find(request)
-    webhook = _changed(request, before, changes)
-    if webhook.enabled and not before.enabled:
-        webhook = replace(webhook, off_why="")
-        await request.state["hooks_store"].forget_failing(webhook.id)
-    await _replace(request, webhook)
-    return webhook
+    given = _checked(request, changes)
+
+    def changed(before: Webhook) -> Webhook:
+        after = replace(before, **given)
+        return replace(after, off_why="") if after.enabled and not before.enabled else after
+
+    before, after = await update(request, changed)
+    if after.enabled and not before.enabled:
+        await request.state["hooks_store"].forget_failing(after.id)
+    return after
 
 
 async def remove(request: Request[HooksState]) -> None:
@@ -57,16 +61,19 @@ async def remove(request: Request[HooksState]) -> None:
 
 async def new_key(request: Request[HooksState]) -> str:
     """Adds a new secret. Both secrets sign until the old one is removed."""
-    webhook, secret = await find(request), new_secret()
-    await _replace(request, replace(webhook, secret=_encrypted(request, webhook.id, secret), old_secret=webhook.secret))
+    secret = new_secret()
+
+    def changed(now: Webhook) -> Webhook:
+        return replace(now, secret=_encrypted(request, now.id, secret), old_secret=now.secret)
+
+    await update(request, changed)
     return secret
 
 
 async def remove_old_key(request: Request[HooksState]) -> None:
-    webhook = await find(request)
-    if not webhook.old_secret:
+    before, _ = await update(request, lambda now: replace(now, old_secret=""))
+    if not before.old_secret:
         raise NotFound
-    await _replace(request, replace(webhook, old_secret=""))
 
 
 async def test(request: Request[HooksState]) -> str:
@@ -93,24 +100,27 @@ async def find(request: Request[HooksState]) -> Webhook:
     return webhook
 
 
-async def _replace(request: Request[HooksState], webhook: Webhook) -> None:
-    """Raises NotFound."""
-    if not await request.state["hooks_store"].replace(webhook):
+async def update(request: Request[HooksState], change: Callable[[Webhook], Webhook]) -> tuple[Webhook, Webhook]:
+    """The webhook before and after the change. Raises NotFound."""
+    changed = await request.state["hooks_store"].update(request.path_params["id"], change)
+    if changed is None:
         raise NotFound
     await request.state["hooks_delivery"].reload()
+    return changed
 
 
 def _encrypted(request: Request[HooksState], webhook_id: str, secret: str) -> str:
     return request.state["hooks_encryption"].encrypt(secret.encode(), webhook_id)
 
 
-def _changed(request: Request[HooksState], webhook: Webhook, changes: WebhookChange) -> Webhook:
+def _checked(request: Request[HooksState], changes: WebhookChange) -> dict[str, Any]:
+    """The fields that change. Raises BadRequest."""
     given: dict[str, Any] = changes.model_dump(exclude_none=True)
     if changes.url is not None:
         given["url"] = checked_url(changes.url, private=not request.state["settings"].production)
     for name in {"events", "wechat"} & given.keys():
         given[name] = tuple(dict.fromkeys(given[name]))
-    return replace(webhook, **given)
+    return given
 
 
 def checked_url(url: str, *, private: bool) -> str:

@@ -22,6 +22,6 @@ def personal_webhooks(store: HooksStore) -> PersonalData:
 
     async def forget(user_id: str) -> None:
         for webhook in await made_by(user_id):
-            await store.replace(replace(webhook, owner=""))
+            await store.update(webhook.id, lambda now: replace(now, owner=""))
 
     return PersonalData(export, forget)

@@ -8,13 +8,6 @@ DUE = keys.hooks_due("")
 WHILE_DUE = 86_400
 """Seconds for which a delivery is kept after its next attempt is due, at least."""
 
-REPLACE = Script("""
-if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 then return 0 end
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
-return 1
-""")
-"""Replaces a webhook: a late write must not bring back a removed one."""
-
 READ = Script("""
 local stream, removed = unpack(KEYS)
 local known = redis.call('GET', removed)
@@ -53,6 +46,15 @@ local taken = redis.call('XACK', KEYS[1], 'hooks', unpack(ARGV))
 redis.call('XDEL', KEYS[1], unpack(ARGV))
 redis.call('INCRBY', KEYS[2], taken)
 """)
+
+# A retry after a lost reply finds what it has written.
+REPLACE = Script("""
+local now = redis.call('HGET', KEYS[1], ARGV[1])
+if now ~= ARGV[2] then return now == ARGV[3] and 1 or 0 end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+return 1
+""")
+"""Replaces a webhook unless it was changed or removed meanwhile."""
 
 ADD_DELIVERY = f"""
 local function add_delivery(webhook, log_id, event, kind, now, lifetime, most)

@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import orjson
 
@@ -36,14 +36,19 @@ class HooksStore:
         return {name.decode(): Webhook.load(text) for name, text in found.items()}
 
     async def create(self, webhook: Webhook) -> None:
+        """Announces it to every worker, as `update` and `remove` do."""
         await self.store.idempotent("HSET", keys.HOOKS_WEBHOOKS, webhook.id, webhook.dump())
         await self._announce()
 
-    async def replace(self, webhook: Webhook) -> bool:
-        """Returns False if it has been removed meanwhile. Announces the change to every worker."""
-        replaced = await scripts.REPLACE.run(self.store, [keys.HOOKS_WEBHOOKS], webhook.id, webhook.dump())
-        await self._announce()
-        return bool(replaced)
+    async def update(self, webhook_id: str, change: Callable[[Webhook], Webhook]) -> tuple[Webhook, Webhook] | None:
+        """The webhook before and after the change, which is applied to its latest state; None if it was removed."""
+        while (text := await self.store.idempotent("HGET", keys.HOOKS_WEBHOOKS, webhook_id)) is not None:
+            before = Webhook.load(text)
+            after = change(before)
+            if await scripts.REPLACE.run(self.store, [keys.HOOKS_WEBHOOKS], webhook_id, text, after.dump()):
+                await self._announce()
+                return before, after
+        return None
 
     async def remove(self, webhook_id: str) -> None:
         """Drops due deliveries; the others expire."""
