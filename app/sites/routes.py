@@ -15,10 +15,10 @@ from app.sites.protocols import busuanzi, countapi, goatcounter
 from app.sites.protocols.cross_origin import CROSS_ORIGIN
 from app.sites.site_settings import NewSite, SiteChanges
 from app.sites.stats import INTERVALS
-from app.sites.stats_api import MAX_LIMIT
+from app.sites.stats_api import KINDS, MAX_LIMIT
 from app.sites.transfer import api as transfer
 from app.sites.transfer.formats import READERS
-from app.web.openapi import ApiRoute, Operation, Query
+from app.web.openapi import FILE, ApiRoute, Operation, Query
 from app.web.policy import PolicyRoute, RoutePolicy
 
 FROM_ANYWHERE = RoutePolicy(cross_site=True, error_headers=CROSS_ORIGIN)
@@ -80,7 +80,7 @@ _site = partial(
         "id": "The site's id.",
         "token": "The share's token, or its id.",
         "name": "A user's name.",
-        "kind": "pages, referrers, countries, browsers, systems, screens, languages, events",
+        "kind": _one_of("The list.", KINDS),
         "import": "The import's id.",
         "host": "A host name of the site.",
     },
@@ -139,6 +139,8 @@ IMPORT = _site(
     "Import a file, which is the body: an export of GoatCounter, Umami, Plausible or this service, plain or packed",
     bodies.NewImport,
     status=201,
+    body=FILE,
+    accepts="application/octet-stream",
     returns="The import; the same file again changes nothing.",
     other_responses={200: ("With `preview=1`: what would be added.", bodies.ImportPreview)},
     problems=[409],

@@ -24,7 +24,15 @@ HOST = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_][a-z0-9_
 PARAMETER = re.compile(r"[^\s&=#\x00-\x1f\x7f]{1,100}")
 LABEL = "[A-Za-z0-9_][A-Za-z0-9_-]{0,62}"
 NO_CONTROL = rf"\u0000-\u001f\u007f-\u009f\u2028\u2029{BIDI}"
+DOMAIN = rf"{LABEL}(\.{LABEL})*"
+PORT = ":(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3})"
 BYTE = "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+NETWORKS = (
+    {"type": "string", "pattern": rf"^{BYTE}(\.{BYTE}){{3}}(/(3[0-2]|[12]?[0-9]))?$"},
+    {"type": "string", "format": "ipv6"},
+    {"type": "string", "pattern": "^([0-9A-Fa-f]{1,4}:){1,6}:/(12[0-8]|1[01][0-9]|[1-9]?[0-9])$"},
+)
+"""JSON Schemas of addresses and networks."""
 TIME_ZONES = available_timezones() - {"localtime", "Factory"}
 """Without what depends on the machine: its own zone, and one that nobody has set."""
 RULES = ("keep_query", "trailing_slash", "lower_case")
@@ -43,11 +51,14 @@ def _list_of(check: Callable[[str], str], most: int, least: int = 0) -> BeforeVa
     return BeforeValidator(read)
 
 
-def _schema(pattern: str, most: int, description: str, least: int = 0) -> WithJsonSchema:
-    items = {"type": "string", "pattern": pattern}
+def _schema(each: dict[str, object], most: int, description: str, least: int = 0) -> WithJsonSchema:
     return WithJsonSchema(
-        {"type": "array", "items": items, "minItems": least, "maxItems": most, "description": description}
+        {"type": "array", "items": each, "minItems": least, "maxItems": most, "description": description}
     )
+
+
+def _text(pattern: str, most: int) -> dict[str, object]:
+    return {"type": "string", "pattern": f"^{pattern}$", "maxLength": most}
 
 
 def _name(text: str) -> str:
@@ -116,7 +127,7 @@ Name = Annotated[
 Hosts = Annotated[
     list[str],
     _list_of(_host, MAX_HOSTS, least=1),
-    _schema(rf"^{LABEL}(\.{LABEL}){{0,2}}$", MAX_HOSTS, "Host names, without scheme and port, also international.", 1),
+    _schema(_text(DOMAIN, 253), MAX_HOSTS, "Host names, without scheme and port, also international.", 1),
 ]
 TimeZone = Annotated[
     str,
@@ -126,17 +137,21 @@ TimeZone = Annotated[
 Parameters = Annotated[
     list[str],
     _list_of(_parameter, MAX_ENTRIES),
-    _schema(r"^[A-Za-z0-9_.*-]{1,100}$", MAX_ENTRIES, "Names of parameters that tell pages apart."),
+    _schema(
+        _text(r"[^\s&=#\u0000-\u001f\u007f\u0085\ufeff]+", 100),
+        MAX_ENTRIES,
+        "Names of parameters that tell pages apart.",
+    ),
 ]
 Origins = Annotated[
     list[str],
     _list_of(_origin, MAX_ENTRIES),
-    _schema(rf"^https?://{LABEL}(\.{LABEL}){{0,2}}$", MAX_ENTRIES, "Whose pages may frame the figures."),
+    _schema(_text(rf"https?://{DOMAIN}({PORT})?", 270), MAX_ENTRIES, "Whose pages may frame the figures."),
 ]
 Networks = Annotated[
     list[str],
     _list_of(_network, MAX_ENTRIES),
-    _schema(rf"^{BYTE}(\.{BYTE}){{3}}$", MAX_ENTRIES, "Addresses and networks such as 192.0.2.0/24, also of IPv6."),
+    _schema({"anyOf": NETWORKS}, MAX_ENTRIES, "Addresses and networks such as 192.0.2.0/24, also of IPv6."),
 ]
 WHOLE = BeforeValidator(_whole)
 

@@ -12,6 +12,9 @@ from app import __version__
 from app.web.policy import DEFAULT_POLICY, PolicyRoute, RoutePolicy
 
 Schema = dict[str, Any]
+TEXT: Schema = {"type": "string"}
+FILE: Schema = {"type": "string", "format": "binary"}
+"""A body that is a file: bytes of any form."""
 PROBLEM: Schema = {
     "type": "object",
     "required": ["type", "title", "status"],
@@ -54,7 +57,7 @@ class ResponseModel(BaseModel):
 
 @dataclass(frozen=True)
 class Query:
-    """An optional parameter of the query: its description and its JSON Schema."""
+    """A parameter: its description and its JSON Schema."""
 
     text: str
     schema: Schema
@@ -77,8 +80,8 @@ class Operation:
     body: Shape | None = None
     accepts: str = "application/json"
     """The type of the body."""
-    parameters: Mapping[str, str] = field(default_factory=dict)
-    """Descriptions of parameters of the path; may describe more than one path has."""
+    parameters: Mapping[str, str | Query] = field(default_factory=dict)
+    """Parameters of the path, those with a description alone are texts; may describe more than one path has."""
     query: Mapping[str, str | Query] = field(default_factory=dict)
     """Optional parameters of the query; those with a description alone are texts."""
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -110,7 +113,8 @@ class ApiRoute(PolicyRoute):
         super().__init__(path, endpoint, methods=[method], name=name, policy=policy)
         self.method = method
         self.operation = operation
-        self.parameters = {name: operation.parameters.get(name, "") for name in self.param_convertors}
+        self.parameters = {name: _query(operation.parameters.get(name, "")) for name in self.param_convertors}
+        self.query = {name: _query(parameter) for name, parameter in operation.query.items()}
 
 
 ALWAYS = (400, 413, 503)
@@ -202,17 +206,18 @@ def _describe(route: ApiRoute, schemas: dict[str, Schema]) -> dict[str, Any]:
 
 
 def _parameters(route: ApiRoute) -> list[Schema]:
-    text: Schema = {"type": "string"}
-    in_path: Schema = {"in": "path", "required": True, "schema": text | {"minLength": 1}}
-    queries = {name: Query(it, text) if isinstance(it, str) else it for name, it in route.operation.query.items()}
+    in_path = {name: Query(it.text, it.schema | {"minLength": 1}) for name, it in route.parameters.items()}
+    headers = {name: _query(about) for name, about in route.operation.headers.items()}
     return [
-        *({"name": name, "description": about} | in_path for name, about in route.parameters.items()),
-        *({"name": name, "in": "query", "description": it.text, "schema": it.schema} for name, it in queries.items()),
-        *(
-            {"name": name, "in": "header", "description": about, "schema": text}
-            for name, about in route.operation.headers.items()
-        ),
+        {"name": name, "in": where, "description": it.text, "schema": it.schema}
+        | ({"required": True} if where == "path" else {})
+        for where, parameters in (("path", in_path), ("query", route.query), ("header", headers))
+        for name, it in parameters.items()
     ]
+
+
+def _query(parameter: str | Query) -> Query:
+    return Query(parameter, TEXT) if isinstance(parameter, str) else parameter
 
 
 def _content(shape: Shape, schemas: dict[str, Schema], media: Sequence[str]) -> Schema:

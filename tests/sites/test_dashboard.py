@@ -239,6 +239,13 @@ async def test_badge_with_a_wrong_word_is_refused(desk: Desk) -> None:
             assert answer["field"] == query.partition("=")[0]
 
 
+async def test_errors_of_a_badge_in_json_are_json(desk: Desk) -> None:
+    site = await desk.site(public=True)
+    anybody = desk.service.another_client(headers={"Accept": "*/*"})
+    assert problem(await anybody.get(f"/badge/{site}.json?period=1y"), 400)["field"] == "period"
+    problem(await anybody.get("/badge/abcdefghij.json"), 404)
+
+
 async def test_private_site_has_no_badge_for_its_owner_either(desk: Desk) -> None:
     site = await desk.site()
     assert (await desk.owner.get(f"/badge/{site}.svg")).status_code == 404

@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Route
 
 from app.accounts.helpers import page
 from app.accounts.lifespan import AccountState
-from app.web.openapi import STANDARD, ApiRoute, Operation, Schema, Shape, document, problems, schema_of
+from app.web.openapi import FILE, STANDARD, ApiRoute, Operation, Schema, Shape, document, problems, schema_of
 from app.web.responses import json_response
 
 
@@ -72,7 +72,11 @@ def _operation(route: ApiRoute) -> dict[str, Any]:
         "method": route.method,
         "path": route.path,
         "summary": operation.summary,
-        "parameters": [Line(name, "path", "string", True, text) for name, text in route.parameters.items()],
+        "parameters": [
+            *(Line(name, "path", "string", True, it.text) for name, it in route.parameters.items()),
+            *(Line(name, "query", _type(it.schema), False, it.text) for name, it in route.query.items()),
+            *(Line(name, "header", "string", False, text) for name, text in operation.headers.items()),
+        ],
         "body": _members(schema_of(operation.body, {}, "validation")) if operation.body is not None else None,
         "responses": [
             {"status": status, "description": text, "shape": _shape(shape)}
@@ -95,7 +99,9 @@ def _curl(route: ApiRoute) -> str:
     parts = ["curl", *([] if route.method == "GET" else ["-X", route.method])]
     if route.operation.guarded:
         parts.append('-H "Authorization: Bearer $TOKEN"')
-    if route.operation.body is not None:
+    if route.operation.body is FILE:
+        parts.append("--data-binary @FILE")
+    elif route.operation.body is not None:
         example = orjson.dumps(_example(schema_of(route.operation.body, {}, "validation"))).decode()
         parts.append(f"-H 'Content-Type: {route.operation.accepts}' -d '{example}'")
     return " ".join([*parts, f"$ORIGIN{route.path}"])
