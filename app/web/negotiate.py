@@ -12,9 +12,7 @@ MAX_HEADER_BYTES = 1024
 
 
 def prefers_json(scope: Scope) -> bool:
-    """JSON for `/api/`, for what is called `.json`, for `Accept: application/json` without HTML, and for scripts in a page
-    (Fetch Metadata).
-    """
+    """JSON for `/api/`, `.json`, `Accept: application/json` without HTML, and scripts in a page (Fetch Metadata)."""
     path: str = scope["path"]
     return path.startswith("/api/") or path.endswith(".json") or asks_for_json(headers_of(scope))
 

@@ -138,6 +138,11 @@ async def test_public_or_shared_page_is_framed_where_the_owner_says_so(desk: Des
     assert "frame-ancestors https://intranet.example" in page.headers["content-security-policy"]
     assert len(page.headers.get_list("content-security-policy")) == 1
     assert "Settings" not in page.text
+    assert "<header" in page.text
+    framed = BROWSER | {"Sec-Fetch-Dest": "iframe"}
+    page = await desk.service.another_client().get(f"/sites/{site}", headers=framed)
+    for part in ("<header", "<footer", "/sign-in"):
+        assert part not in page.text, part
     private = await desk.site(frame=["https://intranet.example"])
     page = await desk.owner.get(f"/sites/{private}?share=none", headers=BROWSER)
     assert "frame-ancestors 'none'" in page.headers["content-security-policy"]

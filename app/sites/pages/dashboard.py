@@ -132,6 +132,7 @@ async def show_site(request: Request[SitesState]) -> Response:
         filter_path=path,
         filter_referrer=referrer,
         share=share,
+        framed=request.headers.get("sec-fetch-dest") == "iframe",
         stream=f"/events/sites/{site.id}" + (f"?share={share}" if share else ""),
         full=await stats.store.known_paths(site) > site.max_paths,
         script=address(request, f"/{request.state['settings'].collect_path}/{site.id}.js"),
