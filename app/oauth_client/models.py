@@ -100,6 +100,9 @@ class ExternalProfile:
     """When the provider authenticated the user (Unix seconds); 0 if it does not say."""
     former_subjects: tuple[str, ...] = ()
     """Subjects by which the provider named the same user before."""
+    app: str = ""
+    app_subject: str = ""
+    """What the provider calls the user in its app `app`, where that differs by app."""
 
 
 @dataclass(frozen=True, slots=True)

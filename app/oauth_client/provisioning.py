@@ -208,4 +208,6 @@ def _identity(provider: Provider, profile: ExternalProfile) -> Identity:
         provider.name,
         name=profile.name or profile.email or "",
         picture=profile.picture,
+        app=profile.app,
+        app_subject=profile.app_subject,
     )

@@ -104,7 +104,7 @@ class Issuing:
         wechat = None
         if "wechat" in scopes:
             identities = await self._accounts["identities"].of_user(user.id)
-            found = (wechat_claim(each.provider, each.subject) for each in identities)
+            found = (wechat_claim(each.subject, each.app, each.app_subject) for each in identities)
             wechat = next((claim for claim in found if claim is not None), None)
         return {"sub": await self.subject(user.id, client), **user_claims(user, scopes, wechat)}
 

@@ -62,12 +62,12 @@ def subject_of(user_id: str, client: Client, salt: str) -> str:
     return hashlib.sha256(f"{sector}\n{user_id}\n{salt}".encode()).hexdigest()
 
 
-def wechat_claim(provider: str, subject: str) -> dict[str, str] | None:
-    """The claim of a WeChat identity's subject: `unionid:<id>` or `openid:<account>:<id>`; None for any other."""
-    match subject.split(":"):
-        case ["unionid", unionid]:
-            return {"unionid": unionid, "account": provider}
-        case ["openid", account, openid]:
-            return {"openid": openid, "account": account}
-        case _:
-            return None
+def wechat_claim(subject: str, account: str, openid: str) -> dict[str, str] | None:
+    """The claim of a WeChat identity, whose subject is `unionid:<id>` where WeChat gives one; None for any other.
+
+    `account` is that of the last sign-in with WeChat, `openid` is the user's there.
+    """
+    if not openid:
+        return None
+    kind, _, unionid = subject.partition(":")
+    return {"openid": openid, "account": account} | ({"unionid": unionid} if kind == "unionid" else {})

@@ -28,7 +28,7 @@ return 'linked'
 """)
 SEEN = Script("""
 local owner = redis.call('HGET', KEYS[1], 'user')
-if owner then redis.call('HSET', KEYS[1], 'name', ARGV[1], 'picture', ARGV[2]) end
+if owner then redis.call('HSET', KEYS[1], unpack(ARGV)) end
 return owner
 """)
 # Does nothing if the former identity is gone, or the new one is another user's.
@@ -91,6 +91,7 @@ class LastWayIn(Exception):
 class Identity:
     """`provider` is the name in the settings; `name` and `picture` come from the provider; `linked` is Unix time.
 
+    `app_subject` is what the provider called the user at the last sign-in in its app `app`, where that differs by app.
     `id` is a hash of issuer and subject, which reveals neither.
     """
 
@@ -99,6 +100,8 @@ class Identity:
     provider: str
     name: str = ""
     picture: str = ""
+    app: str = ""
+    app_subject: str = ""
     linked: float = 0.0
 
     @property
@@ -117,7 +120,8 @@ class Identity:
         return [part.encode("utf-8", "replace").decode() for pair in named.items() for part in pair]
 
 
-TEXTS = ("issuer", "subject", "provider", "name", "picture")
+OF_SIGN_IN = ("name", "picture", "app", "app_subject")
+TEXTS = ("issuer", "subject", "provider", *OF_SIGN_IN)
 
 
 class Identities:
@@ -133,8 +137,9 @@ class Identities:
         return owner.decode() if owner is not None else None
 
     async def seen(self, identity: Identity) -> str | None:
-        """The id of the identity's user at a sign-in: also updates the identity's name and picture."""
-        owner = await SEEN.run(self._store, [keys.identity(identity.id)], identity.name, identity.picture)
+        """The id of the identity's user at a sign-in: also updates what is of this sign-in."""
+        fields = [part for name in OF_SIGN_IN for part in (name, getattr(identity, name))]
+        owner = await SEEN.run(self._store, [keys.identity(identity.id)], *fields)
         return owner.decode() if owner is not None else None
 
     async def move(self, former: Identity, identity: Identity) -> None:

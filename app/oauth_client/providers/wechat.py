@@ -146,6 +146,8 @@ class WeChat(Provider):
             # The unionid is the same for all apps of a company, and may come later; an openid belongs to one app.
             subject=f"unionid:{unionid}" if unionid else of_app,
             former_subjects=(of_app,) if unionid else (),
+            app=self._account(client) or appid,
+            app_subject=openid,
             # Outside WeChat each sign-in is confirmed on the phone.
             auth_time=0.0 if _inside(client) and not self._settings.assume_fresh else self._clock(),
             names=(nickname,) if nickname else (),
@@ -169,6 +171,11 @@ class WeChat(Provider):
         if _inside(client) and settings.inside_appid:
             return settings.inside_appid, settings.inside_secret.get_secret_value()
         return settings.appid, settings.secret.get_secret_value()
+
+    def _account(self, client: ClientInfo) -> str:
+        """The table `[wechat.<account>]` of the app, if the settings name one."""
+        inside = _inside(client) and self._settings.inside_appid
+        return self._settings.inside_account if inside else self._settings.account
 
     def _is_component(self, appid: str) -> bool:
         """Whether the platform signs in on behalf of the account."""

@@ -42,7 +42,7 @@ A part in braces is a Redis Cluster hash tag: keys that one script touches share
 | `{accounts}:waiting-form:<hash>` | string | a form, sealed, whose user authenticates at a provider | 15 min |
 | `{accounts}:reset-link:<hash>` | hash | user, stamp (of the former password), expires, email | 1 day at most |
 | `{accounts}:audit` | stream | the audit log: the last 10,000 entries | for ever |
-| `{accounts}:identity:<hash>` | hash | user, issuer, subject, provider, name, picture, linked | for ever |
+| `{accounts}:identity:<hash>` | hash | the fields of an `Identity`, and its `user` | for ever |
 | `{accounts}:identities:<user>` | set | hashes of a user's linked identities | for ever |
 | `oauth:document:<hash>` | string | a provider's metadata document (by URL) and when it was fetched | 30 days |
 | `oauth:refetch:<hash>` | string | the document was fetched again for an unknown key | 1 min |
