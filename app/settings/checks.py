@@ -11,6 +11,12 @@ EMAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9]([A-Za-z0-
 """The addresses of HTML's `<input type=email>`: none can add a header to a message."""
 SENDER_NAME = re.compile(r'[^\x00-\x1f\x7f-\x9f<>",;\\@\u2028\u2029]{0,100}')
 PROVIDER_NAME = re.compile(r"(?=.{1,32}$)[a-z0-9]+([_-][a-z0-9]+)*")
+TAKEN_PATHS = frozenset([
+    "account", "admin", "api", "badge", "busuanzi", "config", "confirm", "countapi", "device", "events",
+    "forgot-password", "g", "gateway", "js", "language", "live", "logo", "metrics", "oauth", "oauth2", "ready", "reset",
+    "setup", "sign-in", "sign-out", "sign-up", "sites", "static", "verify", "verify-email", "wechat", "welcome",
+])  # fmt: skip
+"""First parts of the service's own addresses."""
 
 
 def host_names(value: tuple[str, ...]) -> tuple[str, ...]:
@@ -56,6 +62,13 @@ def provider_names(value: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]
             raise ValueError(
                 f"{name[:64]}: a provider's name has 1 to 32 small letters and digits, with single - or _ between"
             )
+    return value
+
+
+def free_path(value: str) -> str:
+    """A first part of addresses that the service's own do not have: those would lead elsewhere."""
+    if value in TAKEN_PATHS:
+        raise ValueError(f"/{value}/ is taken by the service's own addresses")
     return value
 
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from app.settings.checks import domain, host_names, networks, provider_names
+from app.settings.checks import domain, free_path, host_names, networks, provider_names
 from app.settings.hook_fields import HookSettings
 from app.settings.mail_fields import MailSettings
 from app.settings.page_fields import PageSettings
@@ -170,7 +170,7 @@ class Settings(SessionSettings, HookSettings, MailSettings, PageSettings, Runtim
         le=1_000_000_000,
         description="Visits a worker keeps while Redis is away; more are dropped, and metrics say so.",
     )
-    collect_path: str = Field(
+    collect_path: Annotated[str, AfterValidator(free_path)] = Field(
         "c",
         pattern="^[A-Za-z0-9_-]{1,32}$",
         description="First part of the addresses that pages of counted sites load: another one where blockers know it.",

@@ -1,12 +1,17 @@
 """Hits that pages report: what they are answered, and what they count as."""
 
 import asyncio
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
+from starlette.routing import Mount, Route
 
+from app.routes import all_routes
 from app.settings import Settings
+from app.settings.checks import TAKEN_PATHS
 from tests.helpers.cast import make_cast, signed_in
 from tests.helpers.clock import Clock
 from tests.helpers.service import running
@@ -224,6 +229,14 @@ async def test_prefix_can_be_renamed(make_settings: Callable[..., Settings], clo
         assert (await desk.visitor().get(f"{made['hit']}?p=/a")).status_code == 200
         assert (await desk.visitor().get(f"/c/{made['id']}?p=/a")).status_code == 404
         assert (await desk.stats(made["id"]))["visits"] == 1
+
+
+def test_prefix_is_none_of_the_services_own() -> None:
+    pattern = re.compile("[A-Za-z0-9_-]+")
+    parts = {route.path.split("/")[1] for route in all_routes() if isinstance(route, (Route, Mount))} | {"metrics"}
+    assert {part for part in parts if pattern.fullmatch(part)} - {"c"} == TAKEN_PATHS
+    with pytest.raises(ValidationError, match="/static/ is taken"):
+        Settings(collect_path="static")
 
 
 async def test_spam_referrers_can_be_named(make_settings: Callable[..., Settings], clock: Clock) -> None:
