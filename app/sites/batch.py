@@ -45,6 +45,7 @@ class HitTotals:
     """The totals after a hit: visits of the page, visits of the site, visitors of the site."""
 
     page: int
+    """0 for a page beyond the site's limit, which is not counted by itself."""
     site: int
     visitors: int
 
@@ -167,7 +168,7 @@ class SlotCounts:
             if is_counted:
                 site_next += 1
                 page_next[path] += 1
-                totals = HitTotals(page_next[path], site_next, visitors)
+                totals = HitTotals(max(page_next[path], 0), site_next, visitors)
             else:
                 totals = HitTotals(after.get(path, 0), total, visitors)
             if not future.done():

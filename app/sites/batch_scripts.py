@@ -43,7 +43,8 @@ local function take(head, text)
   local totals, answer = call('HMGET', p .. 'totals', 'visits', 'visitors'), {}
   for i, path in ipairs(report[12]) do
     local number = ids[path]
-    answer[i] = number and call('HGET', p .. 'pt:' .. floor(number / IN_BLOCK), number % IN_BLOCK * 2) or '0'
+    local counted = number and number > 0  -- 0 are all pages beyond the site's limit
+    answer[i] = counted and call('HGET', p .. 'pt:' .. floor(number / IN_BLOCK), number % IN_BLOCK * 2) or '0'
   end
   return (totals[1] or '0') .. ' ' .. (totals[2] or '0') .. ' ' .. table.concat(answer, ' ')
 end

@@ -191,8 +191,8 @@ async def test_script_is_small_tagged_and_works_under_any_name(desk: Desk) -> No
 
 async def test_paths_beyond_the_most_are_counted_as_other(desk: Desk) -> None:
     site = await desk.site(max_paths=2)
-    for path in ("/1", "/2", "/3", "/4", "/1"):
-        await desk.visitor().get(f"/c/{site}?p={path}")
+    hits = [desk.visitor().get(f"/c/{site}?p={path}", headers=JSON) for path in ("/1", "/2", "/3", "/4", "/1")]
+    assert [answer.json()["page"] for answer in await asyncio.gather(*hits)] == [1, 1, 0, 0, 2]
     answer = await desk.owner.get(f"/api/sites/{site}/top/pages")
     assert {row["name"]: row["visits"] for row in answer.json()["rows"]} == {"/1": 2, "/2": 1}
     assert answer.json()["other"] == 2
