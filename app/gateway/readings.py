@@ -1,8 +1,9 @@
 """All readings of a path: the paths that applications may decode it to. Pure.
 
 Servers and frameworks disagree on dot segments, encoded slashes, doubled slashes, backslashes, path parameters (`;`)
-and repeated decoding. A rule that looks at one reading can be passed by a path that the application reads in another
-(CVE-2021-43798, GHSA-6jwx, GHSA-pxq7), so rules look at every reading, and the strictest effect counts.
+and repeated decoding; some take what follows a leading `//` for a host. A rule that looks at one reading can be
+passed by a path that the application reads in another (CVE-2021-43798, GHSA-6jwx, GHSA-pxq7), so rules look at every
+reading, and the strictest effect counts.
 """
 
 import re
@@ -67,11 +68,17 @@ def _variants(path: bytes) -> list[bytes]:
         _without_dot_segments(path),
         path.partition(b"#")[0],
         path.partition(b"?")[0],
+        _without_authority(path),
     ]
     if ESCAPE.search(path):
         variants.append(decoded(path))
         variants.append(HARMLESS_ESCAPE.sub(lambda escape: unquote_to_bytes(escape.group()), path))
     return [variant or b"/" for variant in variants]
+
+
+def _without_authority(path: bytes) -> bytes:
+    """`//x/secret` as a URL without a scheme, which is what `new URL(path, base)` and `urlsplit` take it for."""
+    return b"/" + path.lstrip(b"/").partition(b"/")[2] if path.startswith(b"//") else path
 
 
 def _without_dot_segments(path: bytes) -> bytes:

@@ -160,7 +160,13 @@ def test_path_that_may_lead_into_a_refused_part_is_refused(path: str) -> None:
     assert ask(rules, path, NOBODY) == Effect.SIGN_IN
 
 
-@pytest.mark.parametrize("path", ["//secret", "/./secret", "/x/../secret", "/secret;a=b", "/%2fsecret", "/;/secret"])
+SPELLINGS = [
+    "//secret", "/./secret", "/x/../secret", "/secret;a=b", "/%2fsecret", "/;/secret",
+    "//x/secret", "///x/secret", "/\\x/secret", "/%5cx/secret", "//u@x:1/secret", "/%2fx%2fsecret/y",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", SPELLINGS)
 def test_prefix_that_is_refused_is_found_in_every_spelling(path: str) -> None:
     rules = rules_of({"paths": ["/secret"], "allow": {"users": ["bob"]}}, {"allow": "signed-in"})
     assert ask(rules, path) == Effect.REFUSE
