@@ -14,14 +14,18 @@ MAX_READINGS = 64
 MAX_AMBIGUOUS_BYTES = 8192
 CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 AMBIGUOUS = re.compile(
-    rb"//|/\.{1,2}(?=/|$|;)|[\\;#?]|%(?:2[35eEfF]|3[bBfF]|5[cC])",
+    rb"//|/\.{1,2}(?=/|$|;)|[\\;#?]|%(?:2[35eEfF]|3[bBfF]|5[cC])|%20$",
 )
-"""Doubled slashes, dot segments, backslash, `;`, `#`, and the escapes of `# % . / ; ? \\`."""
+"""Doubled slashes, dot segments, backslash, `;`, `#`, the escapes of `# % . / ; ? \\`, and a space at the end."""
 ESCAPE = re.compile(rb"%[0-9a-fA-F]{2}")
 HARMLESS_ESCAPE = re.compile(rb"%(?!2[35fF]|3[bBfF]|5[cC])[0-9a-fA-F]{2}")
 """The escapes that Traefik and Envoy decode, which keep encoded slashes."""
 PARAMETERS = re.compile(rb";[^/]*")
 DOUBLED = re.compile(rb"//+")
+LEADING_SEGMENT = re.compile(rb"^//+[^/]*/?")
+"""`//x/secret` is a URL without a scheme for JavaScript's `new URL(path, base)` and Python's `urlsplit`."""
+LEADING_HOST = re.compile(rb"^//+(?:[^/]*@)?[^/;%<>\"`{}|\\^' ]*/?")
+"""Likewise for Node's `url.parse`, whose host ends at a character that no host has: `//u@x%73ecret` is `/%73ecret`."""
 
 
 class BadPath(Exception):
@@ -68,17 +72,14 @@ def _variants(path: bytes) -> list[bytes]:
         _without_dot_segments(path),
         path.partition(b"#")[0],
         path.partition(b"?")[0],
-        _without_authority(path),
+        path.rstrip(b" "),
+        LEADING_SEGMENT.sub(b"/", path),
+        LEADING_HOST.sub(b"/", path),
     ]
     if ESCAPE.search(path):
         variants.append(decoded(path))
         variants.append(HARMLESS_ESCAPE.sub(lambda escape: unquote_to_bytes(escape.group()), path))
     return [variant or b"/" for variant in variants]
-
-
-def _without_authority(path: bytes) -> bytes:
-    """`//x/secret` as a URL without a scheme, which is what `new URL(path, base)` and `urlsplit` take it for."""
-    return b"/" + path.lstrip(b"/").partition(b"/")[2] if path.startswith(b"//") else path
 
 
 def _without_dot_segments(path: bytes) -> bytes:

@@ -163,6 +163,7 @@ def test_path_that_may_lead_into_a_refused_part_is_refused(path: str) -> None:
 SPELLINGS = [
     "//secret", "/./secret", "/x/../secret", "/secret;a=b", "/%2fsecret", "/;/secret",
     "//x/secret", "///x/secret", "/\\x/secret", "/%5cx/secret", "//u@x:1/secret", "/%2fx%2fsecret/y",
+    "//u@x%73ecret", "/secret%20",
 ]  # fmt: skip
 
 
