@@ -33,7 +33,8 @@ BY_NAME = "dns:"
 def networks(value: tuple[str, ...]) -> tuple[str, ...]:
     for place in value:
         if place.startswith(BY_NAME):
-            if not HOST_NAME.fullmatch(place.removeprefix(BY_NAME)):
+            name = place.removeprefix(BY_NAME)
+            if not HOST_NAME.fullmatch(name) or not all(0 < len(label) < 64 for label in name.split(".")):
                 raise ValueError(f"{place[:64]}: a host name has to follow {BY_NAME}")
         elif place != "unix":
             ip_network(place, strict=False)

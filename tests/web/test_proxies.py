@@ -173,7 +173,7 @@ async def test_the_service_looks_its_proxies_up(make_settings: Callable[..., Set
             await asyncio.sleep(0.02)
 
 
-@pytest.mark.parametrize("wrong", ["dns:", "dns:two words", "dns:http://nginx", "nginx"])
+@pytest.mark.parametrize("wrong", ["dns:", "dns:two words", "dns:http://nginx", "nginx", "dns:a..b", f"dns:{64 * 'a'}"])
 def test_bad_proxy_name_is_refused(make_settings: Callable[..., Settings], wrong: str) -> None:
     with pytest.raises(ValueError, match="trusted_proxies"):
         make_settings(trusted_proxies=wrong)
