@@ -17,11 +17,11 @@ class Durability:
         self._store = store
         self._evicting = evicting
         self.info = ServerInfo(file=True, replicas=False, history="")
-        self._looked = -CHECK_INTERVAL
+        self._checked_at = -CHECK_INTERVAL
         self._replica_seen = -REPLICA_MEMORY
         self._since = -1.0
 
-    async def look(self) -> None:
+    async def refresh(self) -> None:
         """Asks the server again. Raises StoreUnavailable."""
         info = await self._store.server_info()
         now = time.monotonic()
@@ -31,12 +31,12 @@ class Durability:
             self._since = now
         if info.evicts and info.evicts != self.info.evicts:
             self._evicting(info.evicts)
-        self.info, self._looked = info, now
+        self.info, self._checked_at = info, now
 
     async def settled(self, worker: str) -> tuple[int, bool]:
         """(the worker's last applied batch, whether the server has made it durable). Raises StoreUnavailable."""
-        if time.monotonic() - self._looked >= CHECK_INTERVAL:
-            await self.look()
+        if time.monotonic() - self._checked_at >= CHECK_INTERVAL:
+            await self.refresh()
         replicas = time.monotonic() - self._replica_seen < REPLICA_MEMORY
         return await self._store.settled(worker, file=self.info.file, replicas=replicas)
 
@@ -44,5 +44,5 @@ class Durability:
         """Whether the server still has all that it acknowledged since `moment` (monotonic clock): there was no restart
         and no fail-over.
         """
-        await self.look()
+        await self.refresh()
         return self._since <= moment

@@ -91,7 +91,7 @@ class OneWriteProtocol(LimitedProtocol):
         if self.pipeline:
             self._start_asgi_task(*cast(tuple[Cycle, ASGI3Application], self.pipeline.pop()))
         else:
-            self._rest()
+            self._begin_idle()
 
     def _goes_on(self, began: object, received: int) -> bool:
         """Whether only more of the unfinished head, or of its trailers, arrived."""
@@ -182,7 +182,7 @@ class OneWriteProtocol(LimitedProtocol):
         if self.parser.should_upgrade():
             return
         if self.cycle.response_complete:  # the application did not wait for the body
-            self._rest()
+            self._begin_idle()
             return
         self.cycle.end_body()
         if self._held is not None:

@@ -11,13 +11,13 @@ from app.server.cycle import Cycle
 from app.server.security_headers import SECURITY_HEADERS
 
 CLIENT_LIMIT = 30
-"""Seconds between two looks at whether the client is stuck: whether it withholds its request, or reads no response."""
+"""Seconds between two checks for a stalled client: one that withholds its request (Slowloris), or reads no response."""
 CLIENT_LIMIT_AT_STOP = 2
 """Likewise for a server that stops. It does not wait longer for the rest of a request."""
 
 
 class Progress(NamedTuple):
-    """What a connection has done until a look."""
+    """What a connection has done until a check."""
 
     scope: object
     """The last request that has begun."""
@@ -30,7 +30,7 @@ class Progress(NamedTuple):
 
 
 class LimitedProtocol(HttpToolsProtocol):
-    """Closes idle connections, and those of stuck clients, which uvicorn waits for for ever."""
+    """Closes idle connections, and those of stalled clients, which uvicorn waits for for ever."""
 
     cycle: Cycle
     _answering: Cycle | None = None
@@ -38,13 +38,13 @@ class LimitedProtocol(HttpToolsProtocol):
     _received = 0
     _drained = 0
     _idle_since: float | None = None
-    _look: asyncio.TimerHandle | None = None
+    _stall_check: asyncio.TimerHandle | None = None
     _stopping = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         super().connection_made(transport)
-        self._rest()  # a new connection may be as idle as one that is kept alive
-        self._look_after(CLIENT_LIMIT)
+        self._begin_idle()  # a new connection may be as idle as one that is kept alive
+        self._schedule_stall_check(CLIENT_LIMIT)
 
     def data_received(self, data: bytes) -> None:
         """Notes that the connection is not idle; the subclass reads the data."""
@@ -59,7 +59,7 @@ class LimitedProtocol(HttpToolsProtocol):
         super().resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_looking()
+        self._cancel_stall_check()
         if self._answering is not None and not self._answering.response_complete:  # uvicorn tells only the last one
             self._answering.disconnected = True
             self._answering.wake()
@@ -69,10 +69,10 @@ class LimitedProtocol(HttpToolsProtocol):
     def shutdown(self) -> None:
         super().shutdown()
         self._stopping = True
-        self._stop_looking()
-        self._look_after(CLIENT_LIMIT_AT_STOP)
+        self._cancel_stall_check()
+        self._schedule_stall_check(CLIENT_LIMIT_AT_STOP)
 
-    def _rest(self) -> None:
+    def _begin_idle(self) -> None:
         """Notes that nothing is under way."""
         self._idle_since = self.loop.time()
         if self.timeout_keep_alive_task is None:
@@ -81,7 +81,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def _close_if_idle(self) -> None:
         self.timeout_keep_alive_task = None
         if self._idle_since is None:
-            return  # the next rest sets it again
+            return  # it is set again when the connection is idle
         left = self._idle_since + self.timeout_keep_alive - self.loop.time()
         if left > 0:
             self.timeout_keep_alive_task = self.loop.call_later(left, self._close_if_idle)
@@ -93,28 +93,28 @@ class LimitedProtocol(HttpToolsProtocol):
         unsent = self.transport.get_write_buffer_size() if nothing_added else 0
         return Progress(self.scope, self._received, self._drained, unsent)
 
-    def _look_after(self, seconds: float) -> None:
-        self._look = self.loop.call_later(seconds, self._end_if_stuck, seconds, self._progress())
+    def _schedule_stall_check(self, seconds: float) -> None:
+        self._stall_check = self.loop.call_later(seconds, self._check_for_stall, seconds, self._progress())
 
-    def _stop_looking(self) -> None:
-        if self._look is not None:
-            self._look.cancel()
+    def _cancel_stall_check(self) -> None:
+        if self._stall_check is not None:
+            self._stall_check.cancel()
 
-    def _end_if_stuck(self, seconds: float, before: Progress) -> None:
-        """Disconnects a client that has made no progress since the last look."""
+    def _check_for_stall(self, seconds: float, before: Progress) -> None:
+        """Disconnects a client that has made no progress since the last check."""
         now = self._progress()
         if now.drained == before.drained and 0 < before.unsent <= now.unsent:
             self.transport.abort()
             return
         if not self.transport.is_closing():
-            self._end_if_withheld(now, before)
-        self._look_after(seconds)
+            self._check_for_withheld_request(now, before)
+        self._schedule_stall_check(seconds)
 
-    def _end_if_withheld(self, now: Progress, before: Progress) -> None:
+    def _check_for_withheld_request(self, now: Progress, before: Progress) -> None:
         """Disconnects a client whose request's head is still not whole, or that has sent nothing of its body."""
         cycle = cast(Cycle | None, self.cycle)
         if now.scope is not before.scope:
-            return  # this request has begun since the last look: many clients send its body by itself
+            return  # this request has begun since the last check: many clients send its body by itself
         if cycle is None or cycle.response_complete:
             if self._idle_since is None:
                 self.transport.close()

@@ -67,9 +67,9 @@ class Store:
         self._nodes: dict[str, NodeConnection] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._past_commands = self._past_connections = 0
-        self._look: asyncio.Task[None] | None = None
-        self._looked = float("-inf")
-        self._unknown = "no node is known yet"
+        self._refreshing: asyncio.Task[None] | None = None
+        self._refreshed_at = float("-inf")
+        self._no_node = "no node is known yet"
         self._closed = False
         self._loop = asyncio.get_running_loop()
 
@@ -80,7 +80,7 @@ class Store:
 
     async def __aexit__(self, *_: object) -> None:
         self._closed = True
-        tasks = [*self._tasks.values()] + ([self._look] if self._look else [])
+        tasks = [*self._tasks.values()] + ([self._refreshing] if self._refreshing else [])
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -236,23 +236,23 @@ class Store:
         try:
             return self._topology.locate(key)
         except KeyError:
-            raise StoreUnavailable(self._unknown, sent=False) from None
+            raise StoreUnavailable(self._no_node, sent=False) from None
 
     async def _refresh(self) -> None:
         """Refreshes the topology: one refresh for all concurrent callers, at most one per RETRY_INTERVAL."""
-        if self._look is None or self._look.done():
-            if self._loop.time() - self._looked < RETRY_INTERVAL:
+        if self._refreshing is None or self._refreshing.done():
+            if self._loop.time() - self._refreshed_at < RETRY_INTERVAL:
                 return
-            self._look = asyncio.create_task(self._look_around())
-        await asyncio.wait([self._look])
+            self._refreshing = asyncio.create_task(self._refresh_now())
+        await asyncio.wait([self._refreshing])
 
-    async def _look_around(self) -> None:
+    async def _refresh_now(self) -> None:
         try:
             await self._topology.refresh()
-            self._unknown = "no node has this key"
+            self._no_node = "no node has this key"
         except (RedisError, OSError) as error:
-            self._unknown = str(error) or "finding the nodes took too long"
-        self._looked = self._loop.time()
+            self._no_node = str(error) or "finding the nodes took too long"
+        self._refreshed_at = self._loop.time()
         nodes = self._topology.nodes()
         for node, connection in self._nodes.items():
             if connection.failing and node not in nodes:

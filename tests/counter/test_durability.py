@@ -52,7 +52,7 @@ async def test_server_info_gives_its_durability(counter: CounterStore, own_serve
 
 async def test_server_without_a_run_id_is_not_the_same(counter: CounterStore, own_server: Valkey) -> None:
     server = Durability(counter)
-    await server.look()
+    await server.refresh()
     acknowledged = time.monotonic()
     assert await server.same_since(acknowledged)
     with own_server.client as client:
@@ -65,7 +65,7 @@ async def test_server_without_a_run_id_is_not_the_same(counter: CounterStore, ow
 async def test_a_server_is_the_same_until_it_is_started_again(counter: CounterStore, own_server: Valkey) -> None:
     server = Durability(counter)
     before = time.monotonic()
-    await server.look()
+    await server.refresh()
     assert not await server.same_since(before), "what it was before the first look nobody knows"
     acknowledged = time.monotonic()
     assert await server.same_since(acknowledged)

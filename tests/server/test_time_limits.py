@@ -37,7 +37,7 @@ class Connection:
 
     def look(self, before: Progress) -> None:
         """What happens at a look, when this was the connection's progress at the one before."""
-        self.protocol._end_if_stuck(CLIENT_LIMIT, before)
+        self.protocol._check_for_stall(CLIENT_LIMIT, before)
 
     @property
     def closing(self) -> bool:
