@@ -51,6 +51,7 @@ from app.sites.personal import personal_sites
 from app.store.client import Store
 from app.store.connection import NodeConnection
 from app.store.rate_limit import RateLimiter
+from app.store.reencryption import Encrypted, reencrypt_for_ever
 from app.store.tracking import Tracking
 from app.web.lifespan import WebState
 from app.web.middleware import Middleware
@@ -197,6 +198,15 @@ async def _run_in_background(parts: Parts, state: State, stack: contextlib.Async
         parts.proxies.follow_names(),
         print_setup_link(state["accounts"], state["settings"]),
     )
+    if state["settings"].old_secret_keys:
+        platforms = [platform.store for platform in state["wechat"].platforms.values()]
+        encrypted: list[Encrypted] = [
+            state["second_factors"],
+            state["config_editor"],
+            state["hooks_delivery"],
+            *platforms,
+        ]
+        await stack.enter_async_context(background(state["lifecycle"], *map(reencrypt_for_ever, encrypted)))
     await stack.enter_async_context(background(state["lifecycle"], *work))
 
 

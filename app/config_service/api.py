@@ -188,7 +188,8 @@ async def version_json(
     changes: list[dict[str, Any]] = []
     for change in version.changes:
         secret = change.key in namespace.secret_keys
-        if secret and not right.secrets:
+        readable = right.secrets and editor.is_readable(change.before) and editor.is_readable(change.after)
+        if secret and not readable:
             changes.append({"key": change.key, "secret": True})
         else:
             change_json = {"key": change.key, "before": side(change.before), "after": side(change.after)}

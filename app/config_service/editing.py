@@ -149,6 +149,24 @@ class Editor:
             return new
         raise PreconditionFailed
 
+    async def reencrypt(self) -> None:
+        """The secret values of all namespaces; what former versions hold stays as it was written."""
+        for name in await self._store.names():
+            while (now := await self._store.read(name)) is not None:
+                items = {key: self._reencrypted(item) for key, item in now.items.items()}
+                try:
+                    if items != now.items:
+                        await self._store.write(
+                            replace(now, items=items, revision=now.revision + 1), replaces=now.revision
+                        )
+                    break
+                except Stale:
+                    continue
+
+    def _reencrypted(self, item: Item) -> Item:
+        renewed = self._secret_values.renewed(item.value) if item.secret else None
+        return Item(renewed, secret=True) if renewed is not None else item
+
     def with_schema(self, namespace: Namespace, document: Any) -> Namespace:
         """Raises BadRequest for a bad schema, Unprocessable if present values do not match it."""
         new = replace(namespace, schema=document)
@@ -184,7 +202,14 @@ class Editor:
         return item if item.secret else Item(self._secret_values.encrypt(item.value), secret=True)
 
     def value(self, item: Item) -> Any:
-        return self._secret_values.decrypt(item.value) if item.secret else item.value
+        """Raises Problem for a secret that no key decrypts."""
+        try:
+            return self._secret_values.decrypt(item.value) if item.secret else item.value
+        except CannotDecrypt:
+            raise Problem(N_("A secret value cannot be decrypted: its key is not in old_secret_keys.")) from None
+
+    def is_readable(self, item: Item | None) -> bool:
+        return item is None or not item.secret or self._secret_values.can_decrypt(item.value)
 
     async def _latest(self, name: str) -> Namespace:
         snapshot = await self._namespaces.read(name)
@@ -205,13 +230,7 @@ class Editor:
         return PreconditionFailed(version=now.version, changed=changed)
 
     def _plain(self, items: Items) -> Values:
-        values = {}
-        for key, item in items.items():
-            try:
-                values[key] = self.value(item)
-            except CannotDecrypt:
-                raise Problem(N_("A secret value cannot be decrypted: its key is not in old_secret_keys.")) from None
-        return values
+        return {key: self.value(item) for key, item in items.items()}
 
     def _items(self, now: Namespace, before: Values, after: Values, secrets: frozenset[str]) -> dict[str, Item]:
         """The new items. An unchanged secret keeps its encrypted text."""

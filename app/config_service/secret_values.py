@@ -18,6 +18,13 @@ class SecretValues:
     def encrypt(self, value: Any) -> str:
         return self._encryption.encrypt(orjson.dumps(value))
 
+    def renewed(self, text: str) -> str | None:
+        """As `Encryption.renewed`."""
+        return self._encryption.renewed(text)
+
+    def can_decrypt(self, text: str) -> bool:
+        return self._encryption.decrypt(text) is not None
+
     def decrypt(self, text: str) -> Any:
         """Raises CannotDecrypt."""
         plain = self._encryption.decrypt(text)

@@ -24,6 +24,7 @@ LEASE = 15.0
 """Seconds after the timeout of an attempt until another worker takes it over."""
 DISABLE_AFTER = 5 * 86_400
 """Seconds without a success after which a webhook is disabled."""
+UNREADABLE_SECRET = "not sent: the webhook's secret was encrypted with a secret_key that is not in old_secret_keys"  # noqa: S105  a sentence
 
 TellOwner = Callable[[Webhook, str], Awaitable[None]]
 """Tells the owner of a webhook that it was switched off, and why."""
@@ -104,7 +105,11 @@ class DeliveryLoop:
         if webhook is None:
             return
         record, now = Record.load(claimed.record), self._clock()
-        attempt = await self._sender.post(webhook.url, record, claimed.sequence, self.secrets_of(webhook), now)
+        secrets = self.secrets_of(webhook)
+        if secrets:
+            attempt = await self._sender.post(webhook.url, record, claimed.sequence, secrets, now)
+        else:
+            attempt = Attempt(now, None, 0, {}, UNREADABLE_SECRET)
         if attempt.succeeded:
             self.delivered += 1
             self._failing.discard(webhook.id)
@@ -135,6 +140,19 @@ class DeliveryLoop:
         if changed is not None and changed[0].enabled:
             self._log.warning("a webhook is switched off", webhook=webhook_id, why=why)
             await self._tell_owner(changed[1], why)
+
+    async def reencrypt(self) -> None:
+        """The secrets of all webhooks."""
+
+        def renewed(webhook: Webhook) -> Webhook:
+            secret, old_secret = (
+                self._encryption.renewed(each, webhook.id) or each for each in (webhook.secret, webhook.old_secret)
+            )
+            return replace(webhook, secret=secret, old_secret=old_secret)
+
+        for webhook in (await self._store.webhooks()).values():
+            if renewed(webhook) != webhook:
+                await self._store.update(webhook.id, renewed)
 
     def secrets_of(self, webhook: Webhook) -> list[str]:
         found = (self._encryption.decrypt(each, webhook.id) for each in (webhook.secret, webhook.old_secret) if each)

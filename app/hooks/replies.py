@@ -26,6 +26,8 @@ class Replies:
         for webhook in self.webhooks().values():
             if webhook.reply and webhook.enabled and webhook.wants(record.type, record.data):
                 secrets, now = self.secrets_of(webhook), self.clock()
+                if not secrets:
+                    return None
                 attempt = await self.sender.post(webhook.url, record, 0, secrets, now, max_body=MAX_REPLY)
                 return attempt.body if attempt.succeeded else None
         return None

@@ -57,6 +57,11 @@ class Encryption:
         except (KeyError, exceptions.InvalidTag, ValueError):
             return None
 
+    def renewed(self, value: str | bytes, name: str = "") -> str | None:
+        """The value under the current key; None if it is already, or no key decrypts it."""
+        plain = self.decrypt(value, name)
+        return self.encrypt(plain, name) if plain is not None and self.is_outdated(value) else None
+
     def is_outdated(self, value: str | bytes) -> bool:
         """Whether a former secret key encrypted the value."""
         return urlsafe_b64decode(value)[:ID_BYTES] != self._current

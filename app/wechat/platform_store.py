@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from app.accounts.secret import digest
 from app.store.encryption import Encryption
 from app.store.keys import wechat as wechat_keys
+from app.store.reencryption import reencrypt_field
 from app.store.scripts import Script
 from app.store.tracking import Fields, TrackedHashes, Tracking
 
@@ -118,6 +119,12 @@ class PlatformStore:
 
     async def appids(self) -> list[str]:
         return sorted(appid.decode() for appid in await self._store.idempotent("SMEMBERS", self._accounts))
+
+    async def reencrypt(self) -> None:
+        """The refresh tokens of all accounts."""
+        for appid in await self.appids():
+            key = wechat_keys.wechat_account(self._name, appid)
+            await reencrypt_field(self._store, self._encryption, key, "refresh_token")
 
     def _parse(self, appid: str, fields: Fields) -> Authorization | None:
         opened = self._encryption.decrypt(fields[b"refresh_token"])

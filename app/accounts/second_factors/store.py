@@ -3,6 +3,7 @@
 The field `second_factors` of a user's hash names the kinds that the user has. The scripts keep it right.
 """
 
+import asyncio
 import secrets
 import time
 from collections.abc import Callable
@@ -18,12 +19,14 @@ from app.store import keys
 from app.store.client import Store
 from app.store.encryption import Encryption
 from app.store.keys import accounts as own_keys
+from app.store.reencryption import reencrypt_field
 from app.store.scripts import Script
 
 CHALLENGE_LIFETIME = 300
 PENDING_LIFETIME = 600
 """Seconds for which a sign-in waits for its second factor."""
 MAX_PASSKEYS = 20
+REENCRYPTED_AT_ONCE = 200
 # Every script that changes factors has the same four keys. Without a factor, recovery codes have no use.
 CHANGES = """
 local user, totp, passkeys, codes = unpack(KEYS)
@@ -199,6 +202,20 @@ class SecondFactors:
     def opened(self, user_id: str, sealed: str | bytes) -> str | None:
         secret = self._encryption.decrypt(sealed, user_id)
         return secret.decode() if secret is not None else None
+
+    async def reencrypt(self) -> None:
+        """The TOTP secrets of all users."""
+        cursor = b"0"
+        while True:
+            cursor, found = await self._store.idempotent(
+                "HSCAN", keys.ACCOUNT_NAMES, cursor, "COUNT", REENCRYPTED_AT_ONCE
+            )
+            users = [user_id.decode() for user_id in found[1::2]]
+            await asyncio.gather(
+                *(reencrypt_field(self._store, self._encryption, own_keys.totp(user), "secret", user) for user in users)
+            )
+            if cursor == b"0":
+                return
 
     async def use_step(self, user_id: str, step: int) -> bool:
         """Whether no code of this step or a later one was used."""

@@ -136,7 +136,8 @@ async def compare_versions(request: Request[ConfigState]) -> Response:
     before, after = [await editor.at(namespace, version) for version in (one, other)]
     changes = []
     for each in difference(before, after):
-        hidden = each.key in namespace.secret_keys and not right.secrets
+        readable = right.secrets and editor.is_readable(each.before) and editor.is_readable(each.after)
+        hidden = each.key in namespace.secret_keys and not readable
         sides = ["" if item is None or hidden else _text(editor.value(item)) for item in (each.before, each.after)]
         changes.append({"key": each.key, "before": sides[0], "after": sides[1], "secret": hidden})
     return await page(

@@ -1,0 +1,40 @@
+"""What is kept for long is encrypted anew under the current secret key, so that a former one can be removed."""
+
+import asyncio
+from typing import Protocol
+
+import structlog
+
+from app.store.client import ResponseError, Store, StoreUnavailable
+from app.store.encryption import Encryption
+from app.store.scripts import Script
+
+INTERVAL, RETRY = 3600.0, 5.0
+"""Seconds: during a rolling update a worker of the former key may still encrypt."""
+SWAP = Script("""
+if redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then redis.call('HSET', KEYS[1], ARGV[1], ARGV[3]) end
+""")
+
+
+class Encrypted(Protocol):
+    async def reencrypt(self) -> None:
+        """Encrypts anew what a former secret key encrypted. Raises StoreUnavailable."""
+
+
+async def reencrypt_for_ever(part: Encrypted) -> None:
+    while True:
+        try:
+            await part.reencrypt()
+        except (StoreUnavailable, ResponseError) as error:
+            structlog.get_logger("app").warning("what a former secret key encrypted waits for Redis", why=str(error))
+            await asyncio.sleep(RETRY)
+        else:
+            await asyncio.sleep(INTERVAL)
+
+
+async def reencrypt_field(store: Store, encryption: Encryption, key: str, field: str, name: str = "") -> None:
+    """Of a hash, unless the field changes meanwhile. `name` is that of its encryption. Raises StoreUnavailable."""
+    value = await store.idempotent("HGET", key, field)
+    renewed = encryption.renewed(value, name) if value is not None else None
+    if renewed is not None:
+        await SWAP.run(store, [key], field, value, renewed)
