@@ -100,6 +100,6 @@ class BackChannel:
         claims = {
             "iss": self._issuing.issuer, "aud": client.id, "iat": now, "exp": now + TOKEN_LIFETIME,
             "jti": secrets.token_urlsafe(16), "sub": await self._issuing.subject(message.user, client),
-            "sid": message.sid, "events": {EVENT: {}},
+            "sid": await self._issuing.sid(message.sid, client), "events": {EVENT: {}},
         }  # fmt: skip
         return await self._issuing.keys.sign(claims, alg=client.id_token_alg, typ="logout+jwt")

@@ -62,12 +62,12 @@ async def introspect(request: Request[OAuthServerState]) -> Response:
         "client_id": live.client.id,
         "aud": live.client.id,
         "sub": await provider.issuing.subject(live.user.id, live.client),
-        "username": live.user.name,
         "scope": " ".join(live.scopes),
         "iat": live.issued,
         "token_type": "Bearer" if live.expires is not None else "refresh_token",
     }
     answer |= {"exp": live.expires} if live.expires is not None else {}
+    answer |= {"username": live.user.name} if "profile" in live.scopes else {}
     if caller.auth == "secret":  # an assertion is accepted once
         provider.response_cache.add(_cache_key(request.scope, await request.body()), live, orjson.dumps(answer), caller)
     return json_response(answer)

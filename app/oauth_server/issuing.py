@@ -112,12 +112,16 @@ class Issuing:
         salt = await self._store.salt() if client.subject == "pairwise" else ""
         return subject_of(user_id, client, salt)
 
+    async def sid(self, sid: str, client: Client) -> str:
+        """`sid` as the client gets it: pairwise, too, because it tells else which users of two clients are one."""
+        return await self.subject(sid, client)
+
     async def _id_token(
         self, family: Family, client: Client, user: User, scopes: tuple[str, ...], now: int, access_token: str
     ) -> str:
         claims = await self.claims(user, client, scopes)
-        claims |= {"iss": self.issuer, "aud": client.id, "iat": now, "exp": now + ID_TOKEN_LIFETIME, "sid": family.sid}
-        claims["at_hash"] = at_hash(access_token)
+        claims |= {"iss": self.issuer, "aud": client.id, "iat": now, "exp": now + ID_TOKEN_LIFETIME}
+        claims |= {"sid": await self.sid(family.sid, client), "at_hash": at_hash(access_token)}
         if family.auth_time:
             claims["auth_time"] = int(family.auth_time)
         if family.amr:

@@ -32,6 +32,7 @@ def clients() -> dict[str, dict[str, Any]]:
         "older": app | {"pkce": False, "redirect_uris": [BACK, f"{BACK}/2"]},
         "jwt": app | {"access_token_format": "jwt"},
         "private": app | {"subject": "pairwise"},
+        "discreet": app | {"subject": "pairwise", "redirect_uris": ["https://other.example.com/callback"]},
         "both": app | {"device": True},
         "tv": {"name": "Television", "secret": SECRET, "device": True},
         "tv2": {"secret": SECRET, "device": True},

@@ -30,7 +30,7 @@ async def receiver() -> AsyncIterator[Receiver]:
 @pytest.fixture
 async def service(make_settings: Callable[..., Settings], clock: Clock, receiver: Receiver) -> AsyncIterator[Running]:
     tables = clients()
-    for client in ("app", "tv"):
+    for client in ("app", "tv", "private"):
         tables[client] |= {"logout_uri": f"{receiver.url}?logout=backchannel"}
     async with running(make_settings(public_url="http://tallygate.test", clients=tables), clock) as service:
         await make_cast(service)
@@ -54,15 +54,17 @@ async def told(service: Running, receiver: Receiver, number: int = 0) -> dict[st
     return dict(decoded.claims)
 
 
+@pytest.mark.parametrize("client", ["app", "private"])
 async def test_sign_out_notifies_clients_with_the_sid_of_the_id_token(
-    service: Running, app: RelyingParty, receiver: Receiver, clock: Clock
+    service: Running, app: RelyingParty, receiver: Receiver, clock: Clock, client: str
 ) -> None:
+    app.client = client
     tokens = await app.sign_in()
     keys = KeySet.import_key_set((await service.client.get("/oauth2/jwks.json")).json())
     id_token = jwt.decode(tokens["id_token"], keys, algorithms=["ES256"]).claims
     await app.browser.delete("/api/session")
     claims = await told(service, receiver)
-    assert (claims["sub"], claims["sid"], claims["aud"]) == (id_token["sub"], id_token["sid"], "app")
+    assert (claims["sub"], claims["sid"], claims["aud"]) == (id_token["sub"], id_token["sid"], client)
     assert claims["events"] == {EVENT: {}}
     assert claims["iss"] == "http://tallygate.test"
     assert claims["iat"] == int(clock()) < claims["exp"]

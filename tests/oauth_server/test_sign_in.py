@@ -199,9 +199,22 @@ async def test_jwt_access_tokens_and_pairwise_subjects(service: Running, app: Re
     tokens = await app.sign_in()
     assert tokens["access_token"].count(".") == 2
     assert (await app.userinfo(tokens["access_token"])).json()["sub"] == cast.bob.id
+    public = await claims_of(service, tokens["id_token"])
     app.client = "private"
     claims = await claims_of(service, (await app.sign_in())["id_token"])
     assert claims["sub"] not in {cast.bob.id, ""}
+    app.client, app.back = "discreet", "https://other.example.com/callback"
+    others = await claims_of(service, (await app.sign_in())["id_token"])
+    for name in ("sub", "sid"):
+        assert len({public[name], claims[name], others[name]}) == 3
+
+
+async def test_introspection_tells_no_name_without_the_scope_profile(app: RelyingParty) -> None:
+    for scope, known in (("openid profile", True), ("openid", False)):
+        form = {"token": (await app.sign_in(scope=scope))["access_token"]}
+        for client in ("app", "gateway"):
+            said = (await app.browser.post("/oauth2/introspect", data=form, auth=(client, SECRET))).json()
+            assert (said["active"], "username" in said) == (True, known)
 
 
 async def test_grants_are_listed_and_withdrawn(app: RelyingParty) -> None:
