@@ -21,6 +21,12 @@ form.addEventListener("submit", (event) => {
   const preview = event.submitter && event.submitter.value;
   const bar = form.querySelector("progress");
   const status = form.querySelector("[role=status]");
+  const buttons = form.querySelectorAll("button");
+  const file = document.getElementById("file").files[0];
+  if (file.size > Number(form.dataset.most)) {
+    status.textContent = form.dataset.large;
+    return;
+  }
   const request = new XMLHttpRequest();
   request.open("POST", form.dataset.to + (preview ? "?preview=1" : ""));
   request.responseType = "json";
@@ -28,16 +34,23 @@ form.addEventListener("submit", (event) => {
     bar.hidden = false;
     bar.value = sent.lengthComputable ? sent.loaded / sent.total : 0;
   };
-  request.onload = () => {
+  request.upload.onload = () => bar.removeAttribute("value"); // it is read now, for as long as that takes
+  request.onloadend = () => {
     bar.hidden = true;
+    for (const button of buttons) button.disabled = false;
+  };
+  request.onload = () => {
     const answer = request.response || {};
-    if (request.status >= 400) status.textContent = answer.detail || form.dataset.failed;
-    else status.textContent = fill(preview ? form.dataset.found : form.dataset.done, answer);
+    if (request.status >= 400) {
+      const reason = answer.field === "body" ? answer.detail.replace(/^body: /, "") : (answer.detail ?? "");
+      status.textContent = `${form.dataset.failed} ${reason}`;
+    } else status.textContent = fill(preview ? form.dataset.found : form.dataset.done, answer);
     if (!preview && request.status < 400) refresh();
   };
   request.onerror = () => {
-    bar.hidden = true;
     status.textContent = form.dataset.failed;
   };
-  request.send(document.getElementById("file").files[0]);
+  for (const button of buttons) button.disabled = true;
+  status.textContent = "";
+  request.send(file);
 });

@@ -64,6 +64,18 @@ def test_site_pages_are_accessible(meet: Callable[..., Visitor], fresh: Process,
     expect(page.locator("h1")).to_have_css("color", "rgb(20, 36, 28)")
 
 
+def test_new_site_has_the_time_zone_of_the_browser(meet: Callable[..., Visitor], fresh: Process) -> None:
+    page = meet(timezone_id="Asia/Shanghai").tab(link_of(fresh))
+    page.locator("#username").fill("alice")
+    page.locator("#password").fill(PASSWORD)
+    page.get_by_role("main").get_by_role("button").click()
+    page.goto(f"{fresh.url()}/sites")
+    page.locator("#name").fill("Garden")
+    page.locator("#hosts").fill("garden.example")
+    page.locator("form.form button").click()
+    expect(page.locator("#time_zone")).to_have_value("Asia/Shanghai")
+
+
 def test_first_visit_appears_without_a_reload(meet: Callable[..., Visitor], fresh: Process) -> None:
     page = meet().tab(link_of(fresh))
     page.locator("#username").fill("alice")
@@ -133,3 +145,6 @@ def test_a_file_is_looked_at_and_imported_by_the_page(
     page.get_by_role("button", name="Preview").click()
     expect(page.locator("#upload [role=status]")).to_contain_text("line 2")
     forgive(alice, 400)
+    page.locator("#upload").evaluate("form => { form.dataset.most = 5 }")
+    page.get_by_role("button", name="Preview").click()
+    expect(page.locator("#upload [role=status]")).to_have_text("A file may have at most 256 MB.")

@@ -139,7 +139,8 @@ async def change_member(request: Request[SitesState]) -> Response:
 
 async def show_transfer(request: Request[SitesState]) -> Response:
     site, _ = await site_for(request, Right.EDIT)
-    return await page(request, "sites/transfer.html", site=site, imports=await request.state["importer"].list(site))
+    imports, most = await request.state["importer"].list(site), request.state["settings"].max_import_bytes
+    return await page(request, "sites/transfer.html", site=site, imports=imports, most=most)
 
 
 async def ask_to_undo_import(request: Request[SitesState]) -> Response:
