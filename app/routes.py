@@ -53,7 +53,7 @@ def all_routes(collect_path: str = "c") -> list[BaseRoute]:
     ]
     # the API's manual: /api/openapi.json, /api
     document, page = manual_routes(routes)
-    return [*routes, document, sites.heir_or(page)]
+    return [*routes, document, sites.manual_or_busuanzi(page)]
 
 
 def with_metrics(routes: list[BaseRoute], metrics: Metrics, settings: Settings) -> list[BaseRoute]:

@@ -33,11 +33,11 @@ def collect_routes(collect_path: str) -> list[BaseRoute]:
     return [PolicyRoute(f"/{collect_path}/{{hit:path}}", Collect(), methods=methods, policy=FROM_ANYWHERE)]
 
 
-def heir_or(page: Route) -> Route:
-    """`GET /api` is the API's manual; with the header of Busuanzi's heirs it is their endpoint."""
+def manual_or_busuanzi(page: Route) -> Route:
+    """`GET /api` is the API's manual; with the header of Busuanzi's successors it is their endpoint."""
 
     async def answer(request: Request[SitesState]) -> Response:
-        wanted = busuanzi.heir if "x-bsz-referer" in request.headers else page.endpoint
+        wanted = busuanzi.successor_api if "x-bsz-referer" in request.headers else page.endpoint
         response: Response = await wanted(request)
         return response
 
@@ -50,9 +50,11 @@ def _one_of(text: str, words: Iterable[str]) -> Query:
 
 protocol_routes: list[BaseRoute] = [
     PolicyRoute("/busuanzi", busuanzi.jsonp, methods=["GET"], policy=FROM_ANYWHERE),
-    PolicyRoute("/busuanzi/api", busuanzi.heir, methods=["GET", "POST", "PUT", "OPTIONS"], policy=FROM_ANYWHERE),
-    PolicyRoute("/api", busuanzi.heir, methods=["POST", "PUT", "OPTIONS"], policy=FROM_ANYWHERE),
-    PolicyRoute("/js", busuanzi.heirs_script, methods=["GET"], policy=FROM_ANYWHERE),
+    PolicyRoute(
+        "/busuanzi/api", busuanzi.successor_api, methods=["GET", "POST", "PUT", "OPTIONS"], policy=FROM_ANYWHERE
+    ),
+    PolicyRoute("/api", busuanzi.successor_api, methods=["POST", "PUT", "OPTIONS"], policy=FROM_ANYWHERE),
+    PolicyRoute("/js", busuanzi.successor_script, methods=["GET"], policy=FROM_ANYWHERE),
     PolicyRoute("/busuanzi/2.3/busuanzi.pure.mini.js", busuanzi.script, methods=["GET"], policy=FROM_ANYWHERE),
     PolicyRoute("/countapi/{what}", countapi.answer, methods=["GET", "POST", "OPTIONS"], policy=FROM_ANYWHERE),
     PolicyRoute(

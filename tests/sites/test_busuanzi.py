@@ -1,4 +1,4 @@
-"""Busuanzi's protocol and its heirs', as themes and tools speak them."""
+"""Busuanzi's protocol and its successors', as themes and tools speak them."""
 
 import asyncio
 import re
@@ -135,6 +135,6 @@ async def test_busuanzis_heirs_script_is_at_js_and_the_manual_stays_at_api(desk:
 
 
 def test_scripts_stay_within_their_size() -> None:
-    for script in (busuanzi.SCRIPT, busuanzi.HEIRS_SCRIPT):
+    for script in (busuanzi.SCRIPT, busuanzi.SUCCESSOR_SCRIPT):
         assert len(script) < 4096
         assert not re.search(rb"localStorage|cookie", script)

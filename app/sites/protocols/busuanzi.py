@@ -1,4 +1,6 @@
-"""Busuanzi's protocol, byte for byte, because tools read its responses by position; and that of its heirs."""
+"""Busuanzi's protocol, byte for byte, because tools read its responses by position; and that of its successors
+(soxft's busuanzi, Vercount).
+"""
 
 import re
 from collections.abc import Mapping
@@ -19,7 +21,7 @@ from app.store.client import StoreUnavailable
 
 CALLBACK = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]{0,63}")
 SCRIPT_TYPE = "text/javascript; charset=utf-8"
-SCRIPT, HEIRS_SCRIPT = ((Path(__file__).parent / name).read_bytes() for name in ("busuanzi.js", "busuanzi_heir.js"))
+SCRIPT, SUCCESSOR_SCRIPT = ((Path(__file__).parent / name).read_bytes() for name in ("busuanzi.js", "busuanzi_heir.js"))
 PREFLIGHT = HEADERS | {
     "Access-Control-Allow-Methods": "GET, POST, PUT",
     "Access-Control-Allow-Headers": "x-bsz-referer, Authorization, Content-Type",
@@ -50,14 +52,14 @@ async def jsonp(request: Request[SitesState]) -> Response:
     return _script(f"try{{{callback}({values});}}catch(e){{}}")
 
 
-async def heir(request: Request[SitesState]) -> Response:
+async def successor_api(request: Request[SitesState]) -> Response:
     """`/api` and `/busuanzi/api` with the header `x-bsz-referer`, as soxft's busuanzi has them: `GET`, `POST` and `PUT`
     count a visit, `PUT` tells no numbers.
     """
     if request.method == "OPTIONS":
         return Response(status_code=204, headers=PREFLIGHT)
     try:
-        totals, page_visitors = await _heirs_totals(request, request.headers.get("x-bsz-referer", ""))
+        totals, page_visitors = await _totals(request, request.headers.get("x-bsz-referer", ""))
     except (BadHit, StoreUnavailable):
         totals, page_visitors = None, 0
     if request.method == "PUT":
@@ -78,12 +80,12 @@ async def script(_: Request[SitesState]) -> Response:
     return _script(SCRIPT, "public, max-age=3600")
 
 
-async def heirs_script(_: Request[SitesState]) -> Response:
-    """`/js`, the script of the heirs' themes."""
-    return _script(HEIRS_SCRIPT, "public, max-age=3600")
+async def successor_script(_: Request[SitesState]) -> Response:
+    """`/js`, the script of their themes."""
+    return _script(SUCCESSOR_SCRIPT, "public, max-age=3600")
 
 
-async def _heirs_totals(request: Request[SitesState], referer: str) -> tuple[HitTotals | None, int]:
+async def _totals(request: Request[SitesState], referer: str) -> tuple[HitTotals | None, int]:
     """The numbers of a counted visit, and the page's visitors. Raises BadHit, StoreUnavailable."""
     found = await _count(request, referer or request.headers.get("referer", ""))
     if found is None or found[0] is None:

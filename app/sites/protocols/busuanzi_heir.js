@@ -1,4 +1,4 @@
-// What themes load of Busuanzi's heirs at /js (soxft's busuanzi, vercount), with the numbers of this service. A page that
+// What themes load of Busuanzi's successors at /js (soxft's busuanzi, vercount), with the numbers of this service. A page that
 // is prerendered or in the background is counted when it is seen. Attributes: data-api, data-prefix, pjax.
 (function (window, document) {
   "use strict";
