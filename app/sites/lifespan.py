@@ -15,6 +15,7 @@ from app.sites.known_sites import KnownSites, SitesOfHosts
 from app.sites.live import LiveSites
 from app.sites.postponed import PostponedHits
 from app.sites.protocols.countapi_store import CountApiStore
+from app.sites.referrers import spam_hosts
 from app.sites.salts import Salts
 from app.sites.stats import SiteStats
 from app.sites.stats_store import StatsStore
@@ -62,7 +63,7 @@ async def open_sites(web: WebState, metrics: Metrics, clock: Callable[[], float]
         senders = HitSenders(store, barrier, max_queued=settings.max_queued_hits, reached=settings.site_reached)
         salts = Salts(site_store)
         agents = UserAgents()
-        counter = HitCounter(senders, salts, agents, countries, frozenset(settings.referrer_spam), clock)
+        counter = HitCounter(senders, salts, agents, countries, spam_hosts(settings.referrer_spam), clock)
         postponed = PostponedHits(counter, clock)
         stats = SiteStats(StatsStore(store), clock)
         live = LiveSites(stats, site_store)

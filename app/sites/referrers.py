@@ -66,6 +66,11 @@ def referrer_name(referrer: str, own_hosts: Iterable[str] = ()) -> str:
     return SAME_AS.get(host) or _engine(host) or host[-MAX_NAME_BYTES:]
 
 
+def spam_hosts(names: Iterable[str]) -> frozenset[str]:
+    """The hosts of `is_spam`, however they are written: with `www.`, in capitals, as URLs."""
+    return frozenset(host_of(name if "//" in name else f"https://{name}") for name in names) - {""}
+
+
 def is_spam(name: str, more: frozenset[str] = frozenset()) -> bool:
     """Whether the host or a domain above it is on the list of spammers."""
     while name:

@@ -239,8 +239,9 @@ def test_prefix_is_none_of_the_services_own() -> None:
         Settings(collect_path="static")
 
 
-async def test_spam_referrers_can_be_named(make_settings: Callable[..., Settings], clock: Clock) -> None:
-    async with running(make_settings(referrer_spam="bad.example"), clock) as service:
+@pytest.mark.parametrize("name", ["bad.example", "www.BAD.example", "https://bad.example/"])
+async def test_spam_referrers_can_be_named(make_settings: Callable[..., Settings], clock: Clock, name: str) -> None:
+    async with running(make_settings(referrer_spam=f"worse.example,{name}"), clock) as service:
         await make_cast(service)
         desk = Desk(service, await signed_in(service, "bob"), clock)
         site = await desk.site()
