@@ -162,8 +162,8 @@ class ApiTokens:
         return revoked
 
     async def _note_use(self, token: TokenInfo, address: str) -> None:
-        """Notes when and from where the token was used, every ten minutes at most."""
-        if self._clock() - token.used >= USE_INTERVAL or token.used_from != address:
+        """Notes when and from where the token was used, every ten minutes at most: a note invalidates every cache."""
+        if self._clock() - token.used >= USE_INTERVAL:
             key = keys.token(token.id)
             await NOTE_USE.run(self._store, [key], repr(self._clock()), address)
             if self._cache is not None:

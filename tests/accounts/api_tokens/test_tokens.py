@@ -45,6 +45,14 @@ async def test_malformed_token_is_refused(tokens: ApiTokens, secret: str) -> Non
     assert await tokens.by_secret(secret) is None
 
 
+async def test_use_is_noted_once_in_ten_minutes_from_whatever_address(tokens: ApiTokens, clock: Clock) -> None:
+    secret, _ = await tokens.create("alice", "backup")
+    for seconds, address, noted in ((0, "192.0.2.1", "192.0.2.1"), (1, "192.0.2.2", "192.0.2.1"), (600, "::1", "::1")):
+        clock.move(seconds)
+        assert await tokens.use(secret, address)
+        assert [each.used_from for each in await tokens.list("alice")] == [noted]
+
+
 async def test_a_token_id_is_not_its_secret(tokens: ApiTokens) -> None:
     _, token = await tokens.create("alice", "backup")
     assert await tokens.by_secret(token.id) is None
