@@ -9,7 +9,6 @@ from app.events.catalogue import EVENTS
 from app.hooks import editing
 from app.hooks.bodies import DeliveryModel, NewWebhook, SendSince, WebhookChange, WebhookModel
 from app.hooks.lifespan import HooksState
-from app.hooks.models import Webhook
 from app.web.body import json_body
 from app.web.errors import NotFound
 from app.web.query import query_number, whole_number
@@ -36,7 +35,7 @@ async def create_webhook(request: Request[HooksState], user: User) -> Response:
 @admin_required
 async def list_webhooks(request: Request[HooksState], _: User) -> Response:
     found = await request.state["hooks_store"].webhooks()
-    return json_response({"webhooks": [WebhookModel.model_validate(each) for each in in_order(found)]})
+    return json_response({"webhooks": [WebhookModel.model_validate(each) for each in found.values()]})
 
 
 @admin_required
@@ -101,7 +100,3 @@ async def send_again(request: Request[HooksState], name: str) -> None:
     if sequence is None or not await store.send_again(webhook.id, sequence, request.state["hooks_clock"]()):
         raise NotFound
     request.state["hooks_delivery"].wake()
-
-
-def in_order(webhooks: dict[str, Webhook]) -> list[Webhook]:
-    return sorted(webhooks.values(), key=lambda each: (each.created, each.id))

@@ -20,7 +20,7 @@ class Replies:
     clock: Callable[[], float]
 
     async def ask(self, record: Record) -> str | None:
-        """The reply of the first webhook with `reply` that wants the event; None if there is no such webhook, or it
+        """The reply of the oldest webhook with `reply` that wants the event; None if there is no such webhook, or it
         does not answer 2xx.
         """
         for webhook in self.webhooks().values():

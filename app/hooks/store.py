@@ -32,8 +32,10 @@ class HooksStore:
         self._max_deliveries = max_deliveries
 
     async def webhooks(self) -> dict[str, Webhook]:
-        found = await self.store.idempotent("HGETALL", keys.HOOKS_WEBHOOKS)
-        return {name.decode(): Webhook.load(text) for name, text in found.items()}
+        """By their ids, oldest first."""
+        found = await self.store.idempotent("HVALS", keys.HOOKS_WEBHOOKS)
+        webhooks = sorted(map(Webhook.load, found), key=lambda webhook: (webhook.created, webhook.id))
+        return {webhook.id: webhook for webhook in webhooks}
 
     async def create(self, webhook: Webhook) -> None:
         """Announces it to every worker, as `update` and `remove` do."""

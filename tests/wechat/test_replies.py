@@ -107,3 +107,12 @@ async def test_repeat_is_not_asked_again(service: Running, shop: Shop, clock: Cl
     assert answers == [REPLY, "success"]
     (listed,) = await service.state["wechat_messages"].last()
     assert listed.repeats == 1
+
+
+async def test_oldest_of_several_webhooks_replies(service: Running, shop: Shop, clock: Clock) -> None:
+    alice = await signed_in(service, "alice")
+    for number in range(8):  # Redis returns so many in any order
+        clock.move(1)
+        silent = {"url": f"http://127.0.0.1:1/{number}", "events": ["wechat.message"], "reply": True}
+        assert (await alice.post("/api/webhooks", json=silent)).status_code == 201
+    assert await push(service, PLAIN, clock) == REPLY

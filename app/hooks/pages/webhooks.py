@@ -12,7 +12,7 @@ from app.accounts.shown_once import redirect_with_secret, shown_secret
 from app.accounts.sign_in.reauthentication import confirm
 from app.events.catalogue import EVENTS
 from app.hooks import editing
-from app.hooks.api import in_order, send_again
+from app.hooks.api import send_again
 from app.hooks.bodies import NewWebhook, WebhookChange
 from app.hooks.lifespan import HooksState
 from app.web.body import form_fields, validated
@@ -136,7 +136,7 @@ async def _list_page(request: Request[HooksState], error: str | None = None) -> 
         request,
         "hooks/webhooks.html",
         error=error,
-        webhooks=in_order(await store.webhooks()),
+        webhooks=list((await store.webhooks()).values()),
         events=list(EVENTS),
         kept=count,
         kilobytes=size // 1024,
