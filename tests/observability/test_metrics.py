@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -94,6 +95,14 @@ async def test_visit_metrics_are_exported(make_settings: Callable[..., Settings]
     assert found["tallygate_redis_connections_total", ()] >= 1
     assert found["tallygate_streams", ()] == 0
     assert [labels for name, labels in found if name == "tallygate_build_info"]
+
+
+async def test_every_metric_is_in_the_manual(make_settings: Callable[..., Settings]) -> None:
+    wechat = {"shop": {"appid": "wx-shop", "secret": "secret"}}
+    async with running(make_settings(metrics_token=TOKEN, wechat=wechat)) as service:
+        exported = (await service.client.get("/metrics", headers=WITH_TOKEN)).text
+    manual = (ROOT / "docs/operations.md").read_text("utf-8")
+    assert [name for name in re.findall(r"^# TYPE (\S+)", exported, re.MULTILINE) if f"`{name}" not in manual] == []
 
 
 @pytest.mark.parametrize(
