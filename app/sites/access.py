@@ -8,9 +8,13 @@ from starlette.requests import Request
 
 from app.accounts.guards import user_of
 from app.accounts.models import User
+from app.accounts.sign_in.current_user import USER
+from app.sessions.context import SESSION_CONTEXT
 from app.sites.lifespan import SitesState
 from app.sites.models import May, Site
+from app.store.client import StoreUnavailable
 from app.web.errors import Forbidden, NotFound
+from app.web.headers import headers_of
 from app.web.i18n import N_
 
 
@@ -52,11 +56,39 @@ async def visible_site(request: Request[SitesState]) -> tuple[Site, User | None]
     if site is None:
         raise NotFound
     user: User | None = await request.state["current_user"].get(request.scope)
-    share = request.query_params.get("share", "")
-    if site.public or right_of(user, site) or (share and share_hash(share) in site.shares):
+    if is_open(request, site) or right_of(user, site):
         await request.state["site_store"].count_pending(site)
         return site, user
     raise NotFound
+
+
+def is_open(request: Request[SitesState], site: Site) -> bool:
+    """Whether everybody, or everybody with the request's `share`, may see the figures."""
+    share = request.query_params.get("share", "")
+    return site.public or bool(share and share_hash(share) in site.shares)
+
+
+async def still_visible(request: Request[SitesState]) -> bool:
+    """Asked while a stream is open: the site may be removed, the link withdrawn, the session ended.
+
+    While Redis is away nothing can be revoked.
+    """
+    try:
+        site = await request.state["known_sites"].get(request.path_params["id"])
+        if site is None or is_open(request, site):
+            return site is not None
+        return right_of(await _present_user(request), site) >= Right.VIEW
+    except StoreUnavailable:
+        return True
+
+
+async def _present_user(request: Request[SitesState]) -> User | None:
+    """Not the one whom the request knew when it began."""
+    current = request.state["current_user"]
+    cached = current.cached(request.scope, headers_of(request.scope).get(b"cookie", b""))
+    if cached is not None:
+        return cached[0]
+    return await current.get({k: v for k, v in request.scope.items() if k not in {USER, SESSION_CONTEXT}})
 
 
 def share_hash(token: str) -> str:

@@ -35,6 +35,7 @@ class LiveSites:
     async def watch(self, site: Site, stopping: asyncio.Event) -> AsyncGenerator[bytes | None]:
         """The figures as JSON: now, and after each change; None as a heartbeat."""
         watch = self._watches.setdefault(site.id, Watch(site))
+        watch.site = site  # the time zone may have changed
         watch.watchers += 1
         self.watchers += 1
         if watch.task is None:

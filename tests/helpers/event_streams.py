@@ -1,7 +1,7 @@
 """Event streams of an application in this process; httpx's transport for it would wait for their end."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -44,7 +44,13 @@ class Stream:
 
 
 @asynccontextmanager
-async def stream(service: Running, path: str = "/events/visits", method: str = "GET") -> AsyncIterator[Stream]:
+async def stream(
+    service: Running,
+    path: str = "/events/visits",
+    method: str = "GET",
+    query: str = "",
+    headers: Sequence[tuple[bytes, bytes]] = (),
+) -> AsyncIterator[Stream]:
     """A reader of a stream, who leaves at the end of the block."""
     reader = Stream()
     scope = {
@@ -56,8 +62,8 @@ async def stream(service: Running, path: str = "/events/visits", method: str = "
         "path": path,
         "raw_path": path.encode(),
         "root_path": "",
-        "query_string": b"",
-        "headers": [(b"host", b"tallygate.test")],
+        "query_string": query.encode(),
+        "headers": [(b"host", b"tallygate.test"), *headers],
         "client": ("192.0.2.1", 50000),
         "server": ("tallygate.test", 80),
         "state": service.state.copy(),

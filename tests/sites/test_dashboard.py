@@ -1,16 +1,12 @@
 """The pages of sites."""
 
-import asyncio
 import re
 from html import unescape
 
-import httpx
 import pytest
 
-from app.sites import live
 from tests.helpers.api import problem
 from tests.helpers.cast import signed_in
-from tests.helpers.sockets import PATIENCE
 from tests.sites.conftest import Desk
 
 BROWSER = {"Accept": "text/html", "Sec-Fetch-Mode": "navigate"}
@@ -256,28 +252,3 @@ async def test_private_site_has_no_badge_for_its_owner_either(desk: Desk) -> Non
     assert (await desk.owner.get(f"/badge/{site}.svg")).status_code == 404
     assert (await desk.owner.get("/badge/abcdefghij.json")).status_code == 404
     assert (await desk.owner.get(f"/badge/{site}.png")).status_code == 404
-
-
-async def test_stream_sends_new_visits(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "INTERVAL", 0.05)
-    site_id = await desk.site()
-    site = await desk.service.state["known_sites"].get(site_id)
-    stopping = asyncio.Event()
-    news = desk.service.state["live_sites"].watch(site, stopping)
-    async with asyncio.timeout(PATIENCE):
-        first = await anext(news)
-        while not first:
-            first = await anext(news)
-        assert b'"visits":0' in first
-        await desk.visitor().get(f"/c/{site_id}?p=/a")
-        while b'"visits":1' not in first:
-            first = await anext(news) or b""
-    assert b'"path":"/a"' in first
-    await news.aclose()
-
-
-async def test_stream_needs_the_right_to_view(desk: Desk) -> None:
-    site = await desk.site()
-    anybody: httpx.AsyncClient = desk.service.another_client()
-    assert (await anybody.head(f"/events/sites/{site}")).status_code == 404
-    assert (await desk.owner.head(f"/events/sites/{site}")).status_code == 200

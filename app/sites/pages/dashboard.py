@@ -14,7 +14,7 @@ from app.accounts.guards import sign_in_required
 from app.accounts.helpers import page
 from app.accounts.models import User
 from app.server.security_headers import CONTENT_SECURITY_POLICY
-from app.sites.access import Right, address, right_of, share_hash, visible_site
+from app.sites.access import Right, address, is_open, right_of, still_visible, visible_site
 from app.sites.api import sites_of
 from app.sites.charts import SPARK_HEIGHT, SPARK_WIDTH, Chart, chart, sparkline
 from app.sites.lifespan import SitesState
@@ -137,7 +137,7 @@ async def show_site(request: Request[SitesState]) -> Response:
         full=await stats.store.known_paths(site) > site.max_paths,
         script=address(request, f"/{request.state['settings'].collect_path}/{site.id}.js"),
     )
-    if site.frame and (site.public or share_hash(share) in site.shares):
+    if site.frame and is_open(request, site):
         _may_be_framed(response, site)
     return response
 
@@ -179,6 +179,8 @@ async def _events(request: Request[SitesState], site: Site) -> AsyncIterator[byt
     yield b"retry: 2000\n\n"
     async with aclosing(request.state["live_sites"].watch(site, request.state["lifecycle"].stopping)) as news:
         async for each in news:
+            if not await still_visible(request):
+                break
             yield b": still here\n\n" if each is None else b"event: site\ndata: %b\n\n" % each
     yield b"event: bye\ndata: {}\n\n"
 
