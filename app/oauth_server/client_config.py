@@ -142,6 +142,10 @@ def from_toml(client_id: str, table: Mapping[str, Any], *, any_http: bool = Fals
         if not isinstance(secret, str) or not 16 <= len(secret) <= MAX_SECRET_LENGTH:
             raise BadClient("secret", "must have 16 to 256 characters")
     client = client_of(client_id, rest, any_http=any_http, secrets=tuple(map(digest, secrets)))
+    if "secret" in table and "secrets" in table:
+        raise BadClient("secrets", "excludes secret")
+    if client.jwks and secrets:
+        raise BadClient("secret", "excludes jwks")
     if client.auth == "secret" and not secrets:
         raise BadClient("secret", "is missing (or public = true, or jwks)")
     return client

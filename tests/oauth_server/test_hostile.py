@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from joserfc.jwk import ECKey
 
 from app.oauth_server.client_config import BadClient, from_toml
 from app.oauth_server.pkce import verifies
@@ -17,6 +18,7 @@ from tests.helpers.forms import Forms
 from tests.helpers.service import Running, running
 from tests.oauth_server.conftest import BACK, CHALLENGE, SECRET, VERIFIER, RelyingParty, answer
 
+KEYS = {"keys": [ECKey.generate_key("P-256").as_dict(private=False)]}
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"response_type": None}, "invalid_request"),
     ({"response_type": "token"}, "unsupported_response_type"),
@@ -226,6 +228,8 @@ def test_pkce_accepts_s256_only() -> None:
         ({"redirect_uris": [BACK], "secret": SECRET, "id_token_alg": "none"}, "id_token_alg"),
         ({"redirect_uris": [BACK], "secret": SECRET, "public": True}, "public"),
         ({"redirect_uris": [BACK], "jwks": {"keys": [{"kty": "oct", "k": "A" * 43}]}}, "jwks"),
+        ({"redirect_uris": [BACK], "jwks": KEYS, "secret": SECRET}, "secret"),
+        ({"redirect_uris": [BACK], "secret": SECRET, "secrets": [SECRET]}, "secrets"),
         ({"secret": SECRET}, "redirect_uris"),
     ],
 )
