@@ -11,11 +11,14 @@ q=o[k]
 function fill(j){
 d.querySelectorAll("[data-tally]").forEach(function(e){var v=j[e.getAttribute("data-tally")];if(v!=null)e.textContent=v})
 }
+function load(x,y){
+w.fetch(x,y).then(function(x){return x.json()}).then(fill,function(){})
+}
 function send(r,e){
-if(q||l.protocol.indexOf("http"))return;
-var b="u="+encodeURIComponent(l.href.split("#")[0])+"&r="+encodeURIComponent(r)+"&w="+w.innerWidth+(e?"&e="+encodeURIComponent(e):"");
-if(w.fetch&&d.querySelector("[data-tally]"))
-w.fetch(a,{method:"POST",body:b,headers:{"Content-Type":"text/plain",Accept:"application/json"},credentials:"omit",keepalive:true}).then(function(x){return x.json()}).then(fill,function(){});
+if(l.protocol.indexOf("http"))return;
+var v="u="+encodeURIComponent(l.href.split("#")[0]),b=v+"&r="+encodeURIComponent(r)+"&w="+w.innerWidth+(e?"&e="+encodeURIComponent(e):""),t=w.fetch&&d.querySelector("[data-tally]");
+if(q)t&&!e&&load(s.src.split(i)[0]+i+"/count?"+v,{credentials:"omit"});
+else if(t)load(a,{method:"POST",body:b,headers:{"Content-Type":"text/plain",Accept:"application/json"},credentials:"omit",keepalive:true});
 else if(!n.sendBeacon||!n.sendBeacon(a,b))new Image().src=a+"?"+b
 }
 function page(again){

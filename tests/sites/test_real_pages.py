@@ -141,8 +141,8 @@ def test_opted_out_visitor_is_not_counted_until_opting_in(web: Web, context: Bro
     address = web.page("a.html", script(web))
     page.goto(address + "#tally-off")
     page.wait_for_function("localStorage['tally-off']")
-    page.goto(web.page("b.html", script(web)))
-    page.wait_for_function("window.tally")
+    page.goto(web.page("b.html", NUMBERS + script(web, "/main.js")))
+    expect(page.locator("p")).to_have_text("page 0 site 0 visitors 0")
     assert pages(web) == {}
     page.goto(address + "#tally-off")
     until(lambda: len(said) == 2)
