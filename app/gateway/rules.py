@@ -1,7 +1,7 @@
 """The rules of access. The first rule that matches decides; a request that no rule matches is refused. Pure."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from functools import cached_property, lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
@@ -74,6 +74,10 @@ class PathPattern:
         if self.exact or not reading.startswith(self.path):
             return False
         return self.path.endswith(b"/") or reading[len(self.path)] == 0x2F
+
+    def folded(self) -> "PathPattern":
+        """Without regard to case, for a path in lower case."""
+        return PathPattern(self.path.lower(), self.exact)
 
     def covers(self, other: "PathPattern") -> bool:
         return self == other or (not self.exact and self.matches(other.path))
@@ -154,6 +158,10 @@ class Rule:
             return False
         return self.paths is EVERY_PATH or any(path.matches(reading) for path in self.paths)
 
+    def folded(self) -> "Rule":
+        """The rule without regard to the case of its paths."""
+        return self if self.paths is EVERY_PATH else replace(self, paths=tuple(path.folded() for path in self.paths))
+
     def effect(self, subject: Subject, now: float) -> Effect:
         if self.allow.reason(subject) is None:
             return Effect.SIGN_IN if subject.name is None and self.allow.by_user else Effect.REFUSE
@@ -186,31 +194,50 @@ class Decision:
 NumberedRule = tuple[int, Rule]
 
 
+class HostRules(NamedTuple):
+    """The rules of a host, with their numbers; and without regard to the case of paths, the same object if equal."""
+
+    rules: tuple[NumberedRule, ...]
+    folded: tuple[NumberedRule, ...]
+
+
 @dataclass(frozen=True)
 class Rules:
     """All rules, in their order."""
 
     rules: Sequence[Rule]
-    _by_host: dict[tuple[str, int | None], tuple[NumberedRule, ...]] = field(default_factory=dict)
+    _by_host: dict[tuple[str, int | None], HostRules] = field(default_factory=dict)
 
     def of_host(self, host: str, port: int | None) -> tuple[NumberedRule, ...]:
         """The rules of a host, with their numbers; empty if no rule names it."""
+        return self._of_host(host, port).rules
+
+    def _of_host(self, host: str, port: int | None) -> HostRules:
         found = self._by_host.get((host, port))
         if found is None:
-            found = tuple(
+            rules = tuple(
                 (number, rule)
                 for number, rule in enumerate(self.rules, 1)
                 if any(pattern.matches(host, port) for pattern in rule.hosts)
             )
+            folded = tuple((number, rule.folded()) for number, rule in rules)
+            found = HostRules(rules, rules if folded == rules else folded)
             if len(self._by_host) >= MAX_CACHED_HOSTS:
                 self._by_host.clear()
             self._by_host[host, port] = found
         return found
 
     def decide(self, host: str, port: int | None, method: str, path: bytes, subject: Subject, now: float) -> Decision:
-        """The strictest effect over all readings of the path. Raises BadPath."""
-        rules = self.of_host(host, port)
-        decisions = [first_match(rules, method, reading, subject, now) for reading in readings(path)]
+        """The strictest effect over all readings of the path, with their case and without it: many applications ignore
+        the case of a path (Express does). Raises BadPath.
+        """
+        rules, folded = self._of_host(host, port)
+        decisions = []
+        for reading in readings(path):
+            decisions.append(first_match(rules, method, reading, subject, now))
+            lower = reading.lower()
+            if lower != reading or folded is not rules:
+                decisions.append(first_match(folded, method, lower, subject, now))
         return max(decisions, key=lambda decision: (decision.effect, decision.rule, decision.reading))
 
     def unreachable(self) -> list[tuple[int, int]]:

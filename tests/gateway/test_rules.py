@@ -163,7 +163,7 @@ def test_path_that_may_lead_into_a_refused_part_is_refused(path: str) -> None:
 SPELLINGS = [
     "//secret", "/./secret", "/x/../secret", "/secret;a=b", "/%2fsecret", "/;/secret",
     "//x/secret", "///x/secret", "/\\x/secret", "/%5cx/secret", "//u@x:1/secret", "/%2fx%2fsecret/y",
-    "//u@x%73ecret", "/secret%20",
+    "//u@x%73ecret", "/secret%20", "/Secret", "/%53ECRET/x", "/x/../SECRET",
 ]  # fmt: skip
 
 
@@ -171,6 +171,14 @@ SPELLINGS = [
 def test_prefix_that_is_refused_is_found_in_every_spelling(path: str) -> None:
     rules = rules_of({"paths": ["/secret"], "allow": {"users": ["bob"]}}, {"allow": "signed-in"})
     assert ask(rules, path) == Effect.REFUSE
+
+
+def test_case_makes_no_rule_milder() -> None:
+    rules = rules_of({"paths": ["/Public/"], "allow": "everybody"}, {"paths": ["/Ops"], "allow": {"users": ["bob"]}},
+                     {"allow": "signed-in"})  # fmt: skip
+    assert ask(rules, "/Public/x", NOBODY) == Effect.ALLOW
+    assert ask(rules, "/public/x", NOBODY) == ask(rules, "/PUBLIC/x", NOBODY) == Effect.SIGN_IN
+    assert ask(rules, "/Ops") == ask(rules, "/ops/x") == ask(rules, "/OPS") == Effect.REFUSE
 
 
 @pytest.mark.parametrize("path", ["/a%00", "/a%0d%0a", "/%ff", "/%c0%ae%c0%ae/", "/a%2500", "/a\x01", "/%ed%a0%80"])
