@@ -8,6 +8,7 @@ from typing import Any, Self
 import orjson
 
 from app.events.event import Record
+from app.store.records import from_stored
 
 MAX_WEBHOOKS = 200
 MAX_URL = 2000
@@ -41,7 +42,7 @@ class Webhook:
     @classmethod
     def load(cls, text: bytes) -> Self:
         fields = orjson.loads(text)
-        return cls(**fields | {"events": tuple(fields["events"]), "wechat": tuple(fields["wechat"])})
+        return from_stored(cls, fields | {"events": tuple(fields["events"]), "wechat": tuple(fields["wechat"])})
 
     def wants(self, event: str, data: Mapping[str, Any]) -> bool:
         """Whether the event is for this webhook. `*` stands for all events but tests."""

@@ -17,6 +17,7 @@ from app.store.client import Store
 from app.store.delayed_queue import DelayedQueue
 from app.store.encryption import Encryption
 from app.store.keys import mail as keys
+from app.store.records import from_stored
 
 MAX_JOBS = 10_000
 """Queued mails; further ones are dropped."""
@@ -108,4 +109,4 @@ class MailQueue:
         if plain is None:
             self._log.warning("a mail is dropped: it cannot be decrypted with the secret keys of now")
         fields: dict[str, Any] | None = None if plain is None else orjson.loads(plain)
-        return None if fields is None else Job(**fields)
+        return None if fields is None else from_stored(Job, fields)

@@ -18,6 +18,7 @@ from app.sessions.signing import signing_keys
 from app.settings import Settings
 from app.store import keys
 from app.store.client import Store
+from app.store.records import from_stored
 from app.web.cookies import cookie_header, delete_cookie, full_name, read_cookie, set_cookie
 from app.web.headers import RawHeaders
 
@@ -114,7 +115,7 @@ class AuthRequests:
             if asyncio.get_running_loop().time() > deadline:
                 return None
             await asyncio.sleep(0.05)
-        return Outcome(**orjson.loads(kept)) if kept else None
+        return from_stored(Outcome, orjson.loads(kept)) if kept else None
 
     def _dump(self, auth_request: AuthRequest) -> str:
         return str(self._serializer.dumps(astuple(auth_request)))

@@ -10,6 +10,7 @@ from app.accounts.secret import digest
 from app.oauth_server.models import Client
 from app.store.client import Store
 from app.store.keys import oauth_server as keys
+from app.store.records import from_stored
 from app.store.scripts import Script
 from app.store.tracking import Fields, TrackedHashes, Tracking
 
@@ -81,4 +82,4 @@ def _parse_client(_: str, fields: Fields) -> Client | None:
         return None
     table: Any = orjson.loads(fields[b"client"])
     given: dict[str, Any] = {name: tuple(each) if isinstance(each, list) else each for name, each in table.items()}
-    return Client(**given)
+    return from_stored(Client, given)

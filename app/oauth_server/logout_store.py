@@ -8,6 +8,7 @@ import orjson
 from app.store.client import Store
 from app.store.delayed_queue import DelayedQueue
 from app.store.keys import oauth_server as keys
+from app.store.records import from_stored
 
 MAX_MESSAGES = 100_000
 """Messages that wait; further ones are dropped."""
@@ -58,7 +59,7 @@ class LogoutStore:
     async def claim(self, now: float, lease: float, count: int) -> list[tuple[str, LogoutMessage]]:
         """Messages that are due, with their ids; they are due again after `lease` seconds."""
         found = await self._queue.claim(now, lease, count)
-        return [(message_id, LogoutMessage(**orjson.loads(text))) for message_id, text in found]
+        return [(message_id, from_stored(LogoutMessage, orjson.loads(text))) for message_id, text in found]
 
     async def retry(self, message_id: str, message: LogoutMessage, at: float) -> None:
         await self._queue.retry(message_id, orjson.dumps(asdict(message)), at)
@@ -77,4 +78,4 @@ class LogoutStore:
 
     async def failure(self, client_id: str) -> LogoutFailure | None:
         text: Any = await self._store.idempotent("GET", keys.logout_failed(client_id))
-        return None if text is None else LogoutFailure(**orjson.loads(text))
+        return None if text is None else from_stored(LogoutFailure, orjson.loads(text))

@@ -13,6 +13,7 @@ from app.oauth_server.models import AuthorizationRequest, Family, Grant
 from app.oauth_server.parameters import Parameters
 from app.store.client import Store
 from app.store.keys import oauth_server as keys
+from app.store.records import from_stored
 from app.store.scripts import Call, Script, run_together
 from app.store.tracking import Fields, Pin, TrackedHashes, Tracking
 
@@ -200,7 +201,7 @@ class OAuthStore:
             return None
         fields = orjson.loads(value)
         fields |= {name: tuple(fields[name]) for name in ("scopes", "asked", "prompt")}
-        return AuthorizationRequest(**fields)
+        return from_stored(AuthorizationRequest, fields)
 
     async def claim_request(self, request_id: str) -> bool:
         """Whether nobody else answers the request at present."""

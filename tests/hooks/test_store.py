@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from unittest.mock import AsyncMock
 
+import orjson
 import pytest
 from structlog.testing import capture_logs
 
@@ -89,3 +90,11 @@ async def test_webhook_that_is_removed_during_a_change_stays_removed(desk: Desk)
     assert (await desk.alice.delete(f"/api/webhooks/{webhook}")).status_code == 204
     assert await store.update(webhook, lambda now: now) is None
     assert await store.webhooks() == {}
+
+
+async def test_webhook_of_a_newer_version_is_read(desk: Desk, server: Valkey) -> None:
+    webhook, store = (await desk.webhook())["id"], desk.service.state["hooks_store"]
+    with server.client as client:
+        stored = orjson.loads(client.hget(keys.HOOKS_WEBHOOKS, webhook))
+        client.hset(keys.HOOKS_WEBHOOKS, webhook, orjson.dumps(stored | {"colour": "red"}))
+    assert list(await store.webhooks()) == [webhook]

@@ -1,10 +1,13 @@
 """Administrators make clients."""
 
+import orjson
 import pytest
 
 from app.oauth_server import administration
+from app.store.keys import oauth_server as keys
 from tests.helpers.cast import Cast, signed_in
 from tests.helpers.service import Running
+from tests.helpers.valkey import Valkey
 from tests.oauth_server.conftest import BACK, VERIFIER, RelyingParty, clients
 
 
@@ -27,6 +30,15 @@ async def test_administrator_makes_changes_and_removes_a_client(service: Running
     assert (await admin.delete("/api/clients/wiki")).status_code == 204
     assert (await app.userinfo(tokens.json()["access_token"])).status_code == 401
     assert (await app.authorize()).status_code == 400
+
+
+async def test_client_of_a_newer_version_is_read(service: Running, cast: Cast, server: Valkey) -> None:
+    admin = await signed_in(service, "alice")
+    await admin.post("/api/clients", json={"id": "wiki", "name": "Wiki", "redirect_uris": [BACK]})
+    with server.client as client:
+        stored = orjson.loads(client.hget(keys.client("wiki"), "client"))
+        client.hset(keys.client("wiki"), "client", orjson.dumps(stored | {"colour": "red"}))
+    assert (await admin.get("/api/clients/wiki")).json()["name"] == "Wiki"
 
 
 @pytest.mark.parametrize(("method", "path"), [("PATCH", "/api/clients/wiki"), ("POST", "/api/clients/wiki/secrets")])

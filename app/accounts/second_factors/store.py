@@ -19,6 +19,7 @@ from app.store import keys
 from app.store.client import Store
 from app.store.encryption import Encryption
 from app.store.keys import accounts as own_keys
+from app.store.records import from_stored
 from app.store.reencryption import reencrypt_field
 from app.store.scripts import Script
 
@@ -277,7 +278,7 @@ class SecondFactors:
             return None
         found = await self._store.idempotent("GET", own_keys.pending_sign_in(digest(secret)))
         try:
-            return PendingSignIn(**orjson.loads(found)) if found is not None else None
+            return from_stored(PendingSignIn, orjson.loads(found)) if found is not None else None
         except TypeError:
             return None  # of another version, during a rolling update: the user signs in again
 
@@ -288,4 +289,4 @@ class SecondFactors:
 def _passkey(text: bytes) -> Passkey:
     record = orjson.loads(text)
     record.pop("by", None)
-    return Passkey(**record | {"count": int(record["count"])})
+    return from_stored(Passkey, record | {"count": int(record["count"])})
