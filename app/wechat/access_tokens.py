@@ -49,12 +49,16 @@ class TokenCache:
         fetch: Fetch,
         clock: Callable[[], float],
         margin: float = MARGIN,
+        *,
+        classic: bool = False,
     ) -> None:
+        """`classic`: each fetch gives another token, and costs quota."""
         self.account = account
         self._store = store
         self._fetch = fetch
         self._clock = clock
         self._margin = margin
+        self._classic = classic
         self._last = StoredToken()
         self._flight: SingleFlight[StoredToken] = SingleFlight()
         self._ahead: set[asyncio.Task[None]] = set()
@@ -74,10 +78,18 @@ class TokenCache:
             return token
         return await self._flight.join("wait", self._wait)
 
-    async def replace(self, failed: str) -> StoredToken:
+    async def replace(self, failed: str, *, by_hand: bool = False) -> StoredToken:
         """Another token than the one that failed on a call; joined by all callers of this worker."""
+        return await self._flight.join(f"replace {failed}", lambda: self._replaced(failed, by_hand))
+
+    async def _replaced(self, failed: str, by_hand: bool) -> StoredToken:
+        token = await self._store.read(fresh=True)
+        if self._good(token, failed, 0):
+            return token
+        if self._classic and not by_hand and not await self._store.may_replace_classic(self._clock()):
+            raise NoToken(self.account, forced_too_often=True)  # what fails is perhaps not the token
         await self._store.expire(failed)
-        return await self._flight.join(f"replace {failed}", lambda: self._wait(failed))
+        return await self._wait(failed)
 
     def _margin_of(self, token: StoredToken) -> float:
         """Half the lifetime of a token that lives shorter than two margins: else each call would refresh it."""

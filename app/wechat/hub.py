@@ -29,7 +29,8 @@ class Hub:
         self.account = account
         self._api = api
         self._counts = counts
-        self.access_token = TokenCache(name, stores[0], fetch_token or self._fetch_token, clock)
+        classic = fetch_token is None and account.token_api == "classic"  # noqa: S105  the name of an API
+        self.access_token = TokenCache(name, stores[0], fetch_token or self._fetch_token, clock, classic=classic)
         self.jsapi_ticket = TokenCache(f"{name} ticket", stores[1], self._fetch_ticket, clock)
 
     def count(self, path: str, errcode: int) -> None:

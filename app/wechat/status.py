@@ -51,7 +51,7 @@ async def found_hub(request: Request[WeChatState]) -> Hub:
 
 async def refresh_by_hand(hub: Hub) -> None:
     """Replaces the access token. Raises WeChatProblem, NoToken."""
-    await hub.access_token.replace((await hub.access_token.status()).value)
+    await hub.access_token.replace((await hub.access_token.status()).value, by_hand=True)
 
 
 async def _status(request: Request[WeChatState], hub: Hub, totals: dict[Call, int]) -> AccountStatus:

@@ -14,6 +14,8 @@ LOCK_MILLISECONDS = 2_000
 """After this time the lock of a dead holder is free. A holder that lives renews it."""
 FORCED_A_DAY, FORCED_APART, DAY = 20, 30, 86_400
 """WeChat's bounds of forced refreshes, the latter two in seconds."""
+CLASSIC_REPLACED, CLASSIC_WINDOW = 10, 600
+"""Tokens of the classic API that failed calls may replace in so many seconds: 1,440 a day, where WeChat gives 2,000."""
 
 # The same holder gets the same number again after a lost reply.
 ACQUIRE = Script("""
@@ -124,8 +126,14 @@ class TokenStore:
 
     async def may_force(self, now: float) -> bool:
         """Whether a refresh may be forced now; counts it, for all workers."""
-        forced = await FORCE.run(self._store, [f"{self._key}:forced"], repr(now), FORCED_A_DAY, FORCED_APART, DAY)
-        return bool(forced)
+        return await self._is_within(now, FORCED_A_DAY, FORCED_APART, DAY)
+
+    async def may_replace_classic(self, now: float) -> bool:
+        """Whether a call that failed may cost another token of the classic API; counts it, for all workers."""
+        return await self._is_within(now, CLASSIC_REPLACED, 0, CLASSIC_WINDOW)
+
+    async def _is_within(self, now: float, *bounds: int) -> bool:
+        return bool(await FORCE.run(self._store, [f"{self._key}:forced"], repr(now), *bounds))
 
     async def expire(self, value: str) -> None:
         """Expires the token if it has not been replaced."""
