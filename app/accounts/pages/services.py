@@ -76,12 +76,12 @@ async def set_grant(request: Request[AccountState], admin: User) -> Response:
     service = await changeable(request)
     fields = await form_fields(request, "account", "paths", "raw_token", "per_minute", "per_day", "remove")
     try:
-        grants = _granted(service.grants, fields)
+        changed = await request.state["services"].change(service, lambda now: _granted(now, fields))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         field = str(first["loc"][0]) if first["loc"] else "account"
         return await _page(request, admin, service, N_("This value cannot be used."), field, fields)
-    if not await request.state["services"].change(service, grants):
+    if changed is None:
         raise NotFound
     await audit(request, Event.SERVICE_CHANGED, user="", by=admin, detail=service.name)
     return await redirect_with_message(request, f"{SERVICES}/{service.id}", N_("Saved."))

@@ -90,14 +90,12 @@ async def change_service(request: Request[AccountState], admin: User) -> Respons
     """`PATCH /api/services/{id}`: replaces the grants of each feature that is given."""
     service = await changeable(request)
     body = await json_body(request, ServiceChange)
-    grants = Grants(
-        wechat=service.grants.wechat if body.wechat is None else body.wechat,
-        config=service.grants.config if body.config is None else body.config,
-    )
-    if not await request.state["services"].change(service, grants):
+    given = {name: value for name, value in (("wechat", body.wechat), ("config", body.config)) if value is not None}
+    changed = await request.state["services"].change(service, lambda now: now.model_copy(update=given))
+    if changed is None:
         raise NotFound
     await audit(request, Event.SERVICE_CHANGED, user="", by=admin, detail=service.name)
-    return json_response(await _model(request, service.model_copy(update={"grants": grants})))
+    return json_response(await _model(request, changed))
 
 
 @admin_required

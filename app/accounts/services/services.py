@@ -41,9 +41,11 @@ redis.call('HSET', names, name, id)
 redis.call('HSET', service, unpack(ARGV, 4))
 return 1
 """)
+# A retry after a lost reply finds what it has written.
 CHANGE = Script("""
-if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
-redis.call('HSET', KEYS[1], 'grants', ARGV[1])
+local now = redis.call('HGET', KEYS[1], 'grants')
+if now ~= ARGV[1] then return now == ARGV[2] and 1 or 0 end
+redis.call('HSET', KEYS[1], 'grants', ARGV[2])
 return 1
 """)
 # The record goes first in any order: a token without a service authenticates nothing.
@@ -161,12 +163,15 @@ class Services:
     async def get(self, service_id: str) -> Service | None:
         return self._configured.get(service_id) or await self._services.read(keys.service(service_id))
 
-    async def change(self, service: Service, grants: Grants) -> bool:
-        """Replaces the grants. Returns whether the service still exists."""
+    async def change(self, service: Service, change: Callable[[Grants], Grants]) -> Service | None:
+        """The service after the change, which is applied to its latest grants; None if it was removed."""
         key = keys.service(service.id)
-        changed = bool(await CHANGE.run(self._store, [key], grants.model_dump_json()))
-        self._services.forget(key)
-        return changed
+        while (text := await self._store.idempotent("HGET", key, "grants")) is not None:
+            grants = change(Grants.model_validate_json(text))
+            if await CHANGE.run(self._store, [key], text, grants.model_dump_json()):
+                self._services.forget(key)
+                return service.model_copy(update={"grants": grants})
+        return None
 
     async def remove(self, service: Service) -> bool:
         """Removes the service and revokes its tokens at once. Returns whether it existed."""

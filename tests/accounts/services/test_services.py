@@ -1,5 +1,6 @@
 """Services, their tokens and grants."""
 
+import asyncio
 import hashlib
 from typing import Any
 
@@ -38,6 +39,17 @@ async def test_a_service_has_grants_and_a_token(alice: httpx.AsyncClient, elsewh
     assert secret not in str(listed)
     assert listed["wechat"]["shop"]["per_minute"] == 5
     assert (await alice.get(f"/api/services/{service_id}")).json() == listed
+
+
+async def test_changes_of_grants_at_once_lose_none(alice: httpx.AsyncClient) -> None:
+    service_id, *_ = await created(alice)
+    path = f"/api/services/{service_id}"
+    withdrawn: dict[str, Any] = {"wechat": {}}
+    given = {"config": {"a": "write"}}
+    answers = await asyncio.gather(*(alice.patch(path, json=fields) for fields in (withdrawn, given)))
+    assert [answer.status_code for answer in answers] == [200, 200]
+    told = (await alice.get(path)).json()
+    assert (told["wechat"], told["config"]) == ({}, {"a": "write"})
 
 
 async def test_a_token_of_a_service_is_no_user(alice: httpx.AsyncClient, service: Running) -> None:
