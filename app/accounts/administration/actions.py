@@ -1,6 +1,6 @@
 """Actions of administrators, the same for pages and the API; each writes its audit entry."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from app.accounts.invitations.invitations import Invitation
 from app.accounts.lifespan import AccountState
 from app.accounts.models import User
 from app.accounts.users.profile import BadProfile, email_of, groups_of, note_of
+from app.accounts.users.profile_store import Groups
 from app.accounts.users.store import LastAdmin, NoSuchUser
 from app.audit.log import Event
 from app.web.errors import NotFound
@@ -40,7 +41,7 @@ async def change(request: Request[AccountState], admin: User, user: User, fields
         await request.state["users"].set_display_name(user.id, fields["display_name"])
         await audit(request, Event.PROFILE_CHANGED, user=user, by=admin, detail="display_name")
     if "groups" in fields:
-        await set_groups(request, admin, user, fields["groups"])
+        await change_groups(request, admin, user, lambda _: fields["groups"])
 
 
 async def set_email(request: Request[AccountState], admin: User, user: User, fields: Mapping[str, Any]) -> None:
@@ -67,9 +68,11 @@ async def set_admin(request: Request[AccountState], admin: User, user: User, is_
     await audit(request, Event.ROLE_CHANGED, user=user, by=admin, detail=detail)
 
 
-async def set_groups(request: Request[AccountState], admin: User, user: User, groups: tuple[str, ...]) -> None:
-    before = await request.state["users"].set_groups(user.id, groups)
-    changes = [f"+{name}" for name in groups if name not in before] + [f"-{x}" for x in before if x not in groups]
+async def change_groups(
+    request: Request[AccountState], admin: User, user: User, change: Callable[[Groups], Groups]
+) -> None:
+    before, after = await request.state["users"].change_groups(user.id, change)
+    changes = [f"+{name}" for name in after if name not in before] + [f"-{x}" for x in before if x not in after]
     if changes:
         await audit(request, Event.GROUPS_CHANGED, user=user, by=admin, detail=" ".join(changes))
 
@@ -105,9 +108,9 @@ async def change_many(
 async def _change_one(request: Request[AccountState], admin: User, user: User, change: BulkChange) -> None:
     if change.disabled is not None and change.disabled != user.disabled:
         await set_disabled(request, admin, user, change.disabled)
-    groups = (set(user.groups) | {change.join or ""}) - {change.leave or "", ""}
-    if groups != set(user.groups):
-        await set_groups(request, admin, user, groups_of(sorted(groups)))
+    await change_groups(
+        request, admin, user, lambda now: groups_of(sorted({*now, change.join or ""} - {change.leave or "", ""}))
+    )
 
 
 async def invite(

@@ -1,6 +1,7 @@
 """The profiles of users and their groups in Redis."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -56,6 +57,9 @@ if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], 'signed_i
 """)
 
 
+Groups = tuple[str, ...]
+
+
 class EmailTaken(Conflict):
     detail = N_("Another account has verified this e-mail address.")
 
@@ -101,13 +105,21 @@ class UserStore(BaseStore):
         owner = await self._store.idempotent("HGET", keys.ACCOUNT_EMAILS, email_key(email))
         return owner.decode() if owner is not None else None
 
-    async def set_groups(self, user_id: str, groups: tuple[str, ...]) -> tuple[str, ...]:
-        """Returns the groups before; a group is made at its first use. Raises NoSuchUser."""
+    async def set_groups(self, user_id: str, groups: tuple[str, ...]) -> None:
+        """Raises NoSuchUser."""
+        await self.change_groups(user_id, lambda _: groups)
+
+    async def change_groups(self, user_id: str, change: Callable[[Groups], Groups]) -> tuple[Groups, Groups]:
+        """Returns the groups before and after. Concurrent changes are all kept; a group is made at its first use.
+
+        Raises NoSuchUser.
+        """
         while True:
             fields = await self._store.idempotent("HGETALL", keys.user(user_id))
             if not fields:
                 raise NoSuchUser
             before = User.from_hash(user_id, fields).groups
+            groups = change(before)
             joined, left = sorted(set(groups) - set(before)), sorted(set(before) - set(groups))
             touched = (keys.user(user_id), keys.ACCOUNT_GROUPS, *map(keys.group, (*joined, *left)))
             outcome = await SET_GROUPS.run(
@@ -117,7 +129,7 @@ class UserStore(BaseStore):
             match outcome:
                 case b"set" | b"same":
                     self._changed(keys.user(user_id))
-                    return before
+                    return before, groups
                 case b"unknown":
                     raise NoSuchUser
 
@@ -149,10 +161,8 @@ class UserStore(BaseStore):
         return True
 
     async def _leave(self, user_id: str, group: str) -> None:
-        fields = await self._store.idempotent("HGETALL", keys.user(user_id))
-        groups = User.from_hash(user_id, fields).groups if fields else ()
-        if group in groups:
-            with suppress(NoSuchUser):  # removed meanwhile
-                await self.set_groups(user_id, tuple(each for each in groups if each != group))
-        else:
+        before: Groups = ()
+        with suppress(NoSuchUser):
+            before, _ = await self.change_groups(user_id, lambda now: tuple(each for each in now if each != group))
+        if group not in before:
             await self._store.idempotent("SREM", keys.group(group), user_id)

@@ -130,7 +130,7 @@ async def test_removal_of_a_group_that_redis_interrupts_can_be_repeated(
 ) -> None:
     await alice.patch(f"/api/users/{cast.bob.id}", json={"groups": ["ops"]})
     with monkeypatch.context() as patch:
-        patch.setattr(UserStore, "set_groups", AsyncMock(side_effect=StoreUnavailable("away", sent=False)))
+        patch.setattr(UserStore, "change_groups", AsyncMock(side_effect=StoreUnavailable("away", sent=False)))
         assert (await alice.delete("/api/groups/ops")).status_code == 503
     assert (await alice.delete("/api/groups/ops")).status_code == 204
     assert (await alice.get(f"/api/users/{cast.bob.id}")).json()["groups"] == []

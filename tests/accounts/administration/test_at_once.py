@@ -80,3 +80,17 @@ async def test_a_removal_that_was_interrupted_can_be_finished_but_not_undone(
     assert (await ACTS["promote"](alice, cast.bob.id)).status_code == 404
     assert (await ACTS["remove"](alice, cast.bob.id)).status_code == 303
     assert await service.state["accounts"].by_id(cast.bob.id) is None
+
+
+async def test_concurrent_changes_of_groups_are_all_kept(
+    both: tuple[httpx.AsyncClient, httpx.AsyncClient], cast: Cast
+) -> None:
+    names = [f"g{number}" for number in range(10)]
+    body = {"users": [cast.bob.id]}
+    await asyncio.gather(
+        *(
+            browser.patch("/api/users", json=body | {"join": name})
+            for name, browser in zip(names, 5 * both, strict=True)
+        )
+    )
+    assert (await both[0].get(f"/api/users/{cast.bob.id}")).json()["groups"] == names
