@@ -54,7 +54,7 @@ class Issuing:
         user = await self._accounts["current_user"].by_id(family.user)
         if user is None or int(family.created) < int(client.created) or not client.may_be_used_by(user.groups):
             return None
-        bound = not family.offline and self._accounts["sessions"].revocable
+        bound = not family.outlives_session(client) and self._accounts["sessions"].revocable
         if bound and await self._session_ended(family.session):
             return None
         return user
@@ -157,7 +157,8 @@ class Issuing:
         user = await self.user_of(family, client) if client is not None else None
         if client is None or user is None:
             return None
-        return LiveToken(family, client, user, family.scopes if scopes is None else scopes, issued, expires)
+        allowed = client.allowed(family.scopes if scopes is None else scopes)
+        return LiveToken(family, client, user, allowed, issued, expires)
 
     async def _session_ended(self, root: str) -> bool:
         sessions = self._accounts["sessions"]

@@ -43,6 +43,10 @@ class Client:
             return "none"
         return "private_key_jwt" if self.jwks is not None else "secret"
 
+    def allowed(self, scopes: tuple[str, ...]) -> tuple[str, ...]:
+        """The scopes that the client may have: an administrator may have taken one away since they were granted."""
+        return tuple(scope for scope in scopes if scope in self.scopes)
+
     def may_be_used_by(self, groups: tuple[str, ...]) -> bool:
         """Whether a user in these groups may sign in to the client. The only place of this decision."""
         return self.groups is None or not set(self.groups).isdisjoint(groups)
@@ -104,6 +108,9 @@ class Family:
     generation: int = 0
     not_before: float = 0.0
     created: float = 0.0
+
+    def outlives_session(self, client: Client) -> bool:
+        return self.offline and "offline_access" in client.scopes
 
 
 @dataclass(frozen=True, slots=True)

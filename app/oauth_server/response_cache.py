@@ -58,7 +58,7 @@ class ResponseCache:
         if family is None or family.value is not live.family or user is None or user.value is not live.user:
             return (), 0.0
         until = live.expires or 0.0
-        if live.family.offline or not self._sessions.revocable:
+        if live.family.outlives_session(live.client) or not self._sessions.revocable:
             return (family, user), until
         session = self._sessions.cached_by_root(live.family.session)
         pin, due = self._sessions.pin(session) if session is not None else (None, 0.0)

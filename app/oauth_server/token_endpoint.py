@@ -54,7 +54,7 @@ async def _by_code(provider: Provider, client: Client, parameters: Parameters) -
             raise OAuthError("invalid_grant", "redirect_uri differs from the one of the authorization request")
         _check_verifier(family, parameters.get("code_verifier"))
     user = await _user(provider, family, client)
-    answer = await provider.issuing.token_response(family, client, user, family.scopes, 1)
+    answer = await provider.issuing.token_response(family, client, user, client.allowed(family.scopes), 1)
     if not await provider.store.redeem(family):
         raise OAuthError("invalid_grant", BAD_GRANT)
     return answer
@@ -86,7 +86,7 @@ async def _by_device_code(provider: Provider, client: Client, parameters: Parame
     if family is None or family.generation:
         raise OAuthError("invalid_grant", BAD_GRANT)
     user = await _user(provider, family, client)
-    answer = await provider.issuing.token_response(family, client, user, family.scopes, 1)
+    answer = await provider.issuing.token_response(family, client, user, client.allowed(family.scopes), 1)
     if not await provider.store.redeem(family, replayed="keep"):
         raise OAuthError("invalid_grant", BAD_GRANT)
     return answer
@@ -104,7 +104,7 @@ async def _by_refresh_token(provider: Provider, client: Client, parameters: Para
     text = required(parameters, "refresh_token")
     family = await _family(provider, client, text, REFRESH)
     presented = provider.issuing.tokens.read(text)
-    scopes = _narrowed(family, parameters.get("scope"))
+    scopes = _narrowed(family, client, parameters.get("scope"))
     user = await _user(provider, family, client)
     answer = await provider.issuing.token_response(family, client, user, scopes, family.generation)
     generation = await provider.store.rotate(family, presented.number if presented else 0)
@@ -113,12 +113,10 @@ async def _by_refresh_token(provider: Provider, client: Client, parameters: Para
     return answer | {"refresh_token": provider.issuing.tokens.refresh(family.id, generation)}
 
 
-def _narrowed(family: Family, scope: str | None) -> tuple[str, ...]:
+def _narrowed(family: Family, client: Client, scope: str | None) -> tuple[str, ...]:
     """The scopes of a refresh. Clients may repeat the requested scopes, even if not all were granted."""
-    if scope is None:
-        return family.scopes
-    asked = split(scope)
-    scopes = tuple(each for each in family.scopes if each in asked)
+    asked = family.scopes if scope is None else split(scope)
+    scopes = tuple(each for each in client.allowed(family.scopes) if each in asked)
     if not set(asked) <= {*family.asked, *family.scopes} or not scopes:
         raise OAuthError("invalid_scope", "scope exceeds what was granted")
     return scopes

@@ -1,5 +1,7 @@
 """Administrators make clients."""
 
+from typing import Any
+
 import orjson
 import pytest
 
@@ -39,6 +41,39 @@ async def test_client_of_a_newer_version_is_read(service: Running, cast: Cast, s
         stored = orjson.loads(client.hget(keys.client("wiki"), "client"))
         client.hset(keys.client("wiki"), "client", orjson.dumps(stored | {"colour": "red"}))
     assert (await admin.get("/api/clients/wiki")).json()["name"] == "Wiki"
+
+
+@pytest.mark.parametrize("access_token_format", ["opaque", "jwt"])
+async def test_a_scope_that_is_taken_from_a_client_is_gone_from_its_tokens(
+    service: Running, cast: Cast, access_token_format: str
+) -> None:
+    admin, app = await signed_in(service, "alice"), RelyingParty(await signed_in(service, "bob"), "wiki")
+    scopes = ["openid", "profile", "offline_access"]
+    table = {"id": "wiki", "redirect_uris": [BACK], "first_party": True, "scopes": scopes}
+    table |= {"access_token_format": access_token_format}
+    auth = ("wiki", (await admin.post("/api/clients", json=table)).json()["secret"])
+
+    async def send(path: str, **form: str) -> dict[str, Any]:
+        response = await app.browser.post(f"/oauth2/{path}", data=form, auth=auth)
+        assert response.status_code == 200, response.text
+        return dict(response.json())
+
+    asked = " ".join(scopes)
+    code = await app.code(scope=asked)
+    tokens = await send("token", grant_type="authorization_code", code=code, code_verifier=VERIFIER, redirect_uri=BACK)
+    for _ in range(2):  # the second response is cached
+        assert (await send("introspect", token=tokens["access_token"]))["scope"] == asked
+        assert (await app.userinfo(tokens["access_token"])).json()["name"] == "bob"
+    assert (await admin.patch("/api/clients/wiki", json={"scopes": ["openid"]})).status_code == 200
+    for _ in range(2):
+        assert (await send("introspect", token=tokens["access_token"]))["scope"] == "openid"
+        assert (await app.userinfo(tokens["access_token"])).json() == {"sub": cast.bob.id}
+    for changes in ({}, {"scope": asked}):
+        refreshed = await send("token", grant_type="refresh_token", refresh_token=tokens["refresh_token"], **changes)
+        assert refreshed["scope"] == "openid"
+        assert (await app.userinfo(refreshed["access_token"])).json() == {"sub": cast.bob.id}
+    assert (await app.browser.delete("/api/session")).status_code == 204  # which the tokens outlived until now
+    assert (await app.userinfo(refreshed["access_token"])).status_code == 401
 
 
 @pytest.mark.parametrize(("method", "path"), [("PATCH", "/api/clients/wiki"), ("POST", "/api/clients/wiki/secrets")])
