@@ -47,7 +47,7 @@ START = _session(
     returns="The URL to send the browser to; it returns to `next`, signed in.",
     parameters={"provider": "The provider's name."},
     body=Start,
-    problems=[502],
+    problems=[429, 502],
 )
 
 routes = [

@@ -5,6 +5,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
+from app.store.rate_limit import Rule
 from tests.accounts.pages.reading import value_of
 from tests.fakes.noted import GONE
 from tests.fakes.openid import CLIENT_ID, FakeOpenId
@@ -65,3 +66,16 @@ async def test_a_long_next_comes_back_byte_for_byte_in_both_tabs(
     assert value_of(await flow.callback(await flow.authorize(begun[0])), "next") == first
     provider.callback = {}
     assert (await flow.callback(await flow.authorize(begun[1]))).headers["location"] == second
+
+
+async def test_long_nexts_are_limited_because_redis_keeps_them(flow: OAuthFlow, service: Running) -> None:
+    service.state["rate_limiter"].changed = {"elsewhere": Rule("elsewhere", 1, 300)}
+    long = {"next": "/account?" + "x" * 600}
+    await flow.start(**long)
+    for answer in (
+        await flow.browser.get("/oauth/corp/start", params=long),
+        await flow.browser.post("/api/oauth/corp/start", json=long),
+    ):
+        assert answer.status_code == 429
+        assert int(answer.headers["retry-after"]) > 0
+    await flow.start(next="/account")
