@@ -10,6 +10,7 @@ from app.config_service.lifespan import ConfigState
 from app.config_service.models import Namespace, Role
 from app.config_service.requests import allowed
 from app.config_service.watch import Namespaces, Snapshot
+from app.web.errors import Forbidden, SignInRequired
 from app.web.query import whole_number
 from app.web.streams import admit, event_stream
 
@@ -60,8 +61,11 @@ async def _may_read(request: Request[ConfigState], snapshot: Snapshot) -> bool:
     principals = request.state["config_principals"]
     principal = principals.cached(request.scope)
     if principal is None:
-        request.scope.pop("tallygate.user", None)
-        principal = await principals.get(request.scope)
+        request.state["current_user"].forget(request.scope)
+        try:
+            principal = await principals.get(request.scope)
+        except (SignInRequired, Forbidden):
+            return False
     return principal.right(snapshot.namespace).role >= Role.READ
 
 

@@ -70,7 +70,7 @@ class ConfigValues(FastEndpoint):
         namespaces, name = request.state["config_namespaces"], snapshot.namespace.name
         admit(request)
         await namespaces.wait(name, seconds)
-        request.scope.pop("tallygate.user", None)
+        request.state["current_user"].forget(request.scope)
         snapshot, _, right = await allowed(request, Role.READ)
         return snapshot, right
 

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from starlette.types import Scope
+
 from app.sessions.session import Session
 from app.web.headers import RawHeader
 
@@ -17,3 +19,10 @@ class SessionContext:
     opened: bool = False
     committed: bool = False
     cookies: dict[str, RawHeader] = field(default_factory=dict)
+
+
+def forget_session(scope: Scope) -> None:
+    """For a request that lasts: its session is opened anew, it may have ended meanwhile."""
+    context: SessionContext | None = scope.get(SESSION_CONTEXT)
+    if context is not None:
+        context.session, context.opened = None, False

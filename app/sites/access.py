@@ -8,8 +8,6 @@ from starlette.requests import Request
 
 from app.accounts.guards import user_of
 from app.accounts.models import User
-from app.accounts.sign_in.current_user import USER
-from app.sessions.context import SESSION_CONTEXT
 from app.sites.lifespan import SitesState
 from app.sites.models import May, Site
 from app.store.client import StoreUnavailable
@@ -77,18 +75,13 @@ async def still_visible(request: Request[SitesState]) -> bool:
         site = await request.state["known_sites"].get(request.path_params["id"])
         if site is None or is_open(request, site):
             return site is not None
-        return right_of(await _present_user(request), site) >= Right.VIEW
+        current, cookies = request.state["current_user"], headers_of(request.scope).get(b"cookie", b"")
+        if (cached := current.cached(request.scope, cookies)) is not None:
+            return right_of(cached[0], site) >= Right.VIEW
+        current.forget(request.scope)
+        return right_of(await current.get(request.scope), site) >= Right.VIEW
     except StoreUnavailable:
         return True
-
-
-async def _present_user(request: Request[SitesState]) -> User | None:
-    """Not the one whom the request knew when it began."""
-    current = request.state["current_user"]
-    cached = current.cached(request.scope, headers_of(request.scope).get(b"cookie", b""))
-    if cached is not None:
-        return cached[0]
-    return await current.get({k: v for k, v in request.scope.items() if k not in {USER, SESSION_CONTEXT}})
 
 
 def share_hash(token: str) -> str:

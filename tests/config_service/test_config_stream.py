@@ -177,6 +177,23 @@ async def test_stream_tells_changes_as_they_come(office: Office) -> None:
     assert (await office.bob.get("/events/config/shop", headers={"Accept": "application/json"})).status_code == 404
 
 
+async def test_stream_and_wait_end_without_news_for_a_user_who_signed_out(office: Office) -> None:
+    path = await office.namespace()
+    alice = await signed_in(office.service, "alice")
+    cookie = f"tallygate={alice.cookies['tallygate']}".encode()
+    async with stream(office.service, "/events/config/shop", headers=[(b"cookie", cookie)]) as reader:
+        await reader.says('"version":1')
+        waiting = asyncio.create_task(alice.get(f"{path}?wait=30", headers={"If-None-Match": '"1"'}))
+        while office.service.state["config_namespaces"].waiting < 2:
+            await asyncio.sleep(0.01)
+        leaving = office.service.another_client(cookies=alice.cookies)
+        assert (await leaving.delete("/api/session")).status_code == 204
+        await office.patch(path, {"price": 1})
+        await eventually(lambda: reader.ended, what="the end of the stream")
+        assert '"version":2' not in reader.text
+        assert (await waiting).status_code == 401
+
+
 async def test_wait_ends_at_once_while_the_server_stops(office: Office) -> None:
     path = await office.namespace()
     office.service.state["lifecycle"].stopping.set()

@@ -8,6 +8,7 @@ from starlette.types import Scope
 from app.accounts.api_tokens.scopes import needed
 from app.accounts.api_tokens.tokens import ApiTokens, TokenInfo
 from app.accounts.models import User
+from app.sessions.context import forget_session
 from app.sessions.service import Sessions
 from app.sessions.session import Session
 from app.settings.live import LiveSettings
@@ -44,6 +45,11 @@ class CurrentUser:
             scope[USER] = self._able(await self._users.read(keys.user(user_id))) if user_id else None
         user: User | None = scope[USER]
         return user
+
+    def forget(self, scope: Scope) -> None:
+        """For a request that lasts: `get` finds out anew, the session may have ended meanwhile."""
+        scope.pop(USER, None)
+        forget_session(scope)
 
     async def error_header(self, scope: Scope) -> dict[str, Any]:
         """The user's name and menu for the header of an error page. Raises StoreUnavailable."""
