@@ -7,10 +7,13 @@ from app.store.client import Store
 from app.store.connection import Argument
 from app.store.scripts import Script
 
+# A retry after a lost reply finds its own job.
 ENQUEUE = Script("""
 local due, jobs = KEYS[1], KEYS[2]
+if redis.call('HEXISTS', jobs, ARGV[3]) == 1 then return 1 end
 if redis.call('HLEN', jobs) >= tonumber(ARGV[1]) then return 0 end
-if redis.call('HSETNX', jobs, ARGV[3], ARGV[4]) == 1 then redis.call('ZADD', due, ARGV[2], ARGV[3]) end
+redis.call('HSET', jobs, ARGV[3], ARGV[4])
+redis.call('ZADD', due, ARGV[2], ARGV[3])
 return 1
 """)
 # A claimed job is due again after the lease: the worker may have died.

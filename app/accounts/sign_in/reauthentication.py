@@ -29,7 +29,7 @@ PROOFS = frozenset({PREFIX + "password", PREFIX + "code", PREFIX + "passkey"})
 
 
 @dataclass(frozen=True, slots=True)
-class Wrong:
+class ProofFailure:
     """What is wrong with a proof: the field, without PREFIX, and a sentence, or that there were too many."""
 
     field: str = ""
@@ -37,7 +37,7 @@ class Wrong:
     limited: TooMany | None = None
 
 
-NO_MISTAKE = Wrong()
+NO_PROOF = ProofFailure()
 """No proof was sent."""
 
 
@@ -66,18 +66,18 @@ async def confirmation(request: Request[S], user: User, reason: str, back: str =
         raise FreshSignInRequired(back)
     fields = await kept_fields(request)
     password, code, passkey = (fields.pop(PREFIX + name, [""])[0] for name in ("password", "code", "passkey"))
-    wrong: Wrong | None = NO_MISTAKE
+    failure: ProofFailure | None = NO_PROOF
     try:
         if passkey:
-            wrong = await _wrong_passkey(request, user, passkey)
+            failure = await _passkey_failure(request, user, passkey)
         elif password:
-            wrong = await _wrong_password(request, user, password, code)
+            failure = await _password_failure(request, user, password, code)
     except TooMany as limited:
-        wrong = Wrong(limited=limited)
-    if wrong is None:
+        failure = ProofFailure(limited=limited)
+    if failure is None:
         return None
     values = [(name, value) for name, all_of_it in fields.items() for value in all_of_it]
-    return await form(request, user, reason, request.url.path, values, back=back, wrong=wrong)
+    return await form(request, user, reason, request.url.path, values, back=back, failure=failure)
 
 
 async def form(
@@ -88,16 +88,16 @@ async def form(
     values: Sequence[tuple[str, str]],
     *,
     back: str = "/account",
-    wrong: Wrong = NO_MISTAKE,
+    failure: ProofFailure = NO_PROOF,
 ) -> Response:
     """The page that asks for a proof."""
     response = await page(
         request,
         "accounts/confirm.html",
         status_code=401,
-        error=wrong.reason,
-        field=wrong.field,
-        wait=wrong.limited.wait if wrong.limited is not None else 0,
+        error=failure.reason,
+        field=failure.field,
+        wait=failure.limited.wait if failure.limited is not None else 0,
         reason=translated(request, reason),
         action=action,
         user=user,
@@ -106,7 +106,7 @@ async def form(
         providers=await providers_of(request, user),
         passkeys="passkey" in user.second_factors and relying_party(request).possible,
     )
-    return with_limit(request, wrong.limited, response) if wrong.limited is not None else response
+    return with_limit(request, failure.limited, response) if failure.limited is not None else response
 
 
 async def providers_of(request: Request[S], user: User) -> list[SignInOption]:
@@ -127,31 +127,31 @@ async def kept_fields(request: Request[Any]) -> dict[str, list[str]]:
     return {name: value for name, value in fields.items() if name in PROOFS or not name.startswith(PREFIX)}
 
 
-async def _wrong_password(request: Request[S], user: User, password: str, code: str) -> Wrong | None:
+async def _password_failure(request: Request[S], user: User, password: str, code: str) -> ProofFailure | None:
     """Checks the password, and the code of a user with a second factor. Raises TooMany."""
     state = request.state
     raise_if_limited(await state["limits"].confirming(user.id))
     stored = await state["accounts"].password_hash(user.id)
     if not await state["passwords"].verify(stored, password):
         await audit(request, Event.SIGN_IN_FAILED, user=user, detail="confirm")
-        return Wrong("password", N_("The password is wrong."))
+        return ProofFailure("password", N_("The password is wrong."))
     method: Method = "password"
     if user.second_factors:
         try:
             method = await check_code(request, user, code)
         except WrongCode as wrong:
-            return Wrong("code", wrong.detail)
+            return ProofFailure("code", wrong.detail)
     await state["limits"].confirmed(user.id)
     await _confirmed(request, user, method)
     return None
 
 
-async def _wrong_passkey(request: Request[S], user: User, credential: str) -> Wrong | None:
+async def _passkey_failure(request: Request[S], user: User, credential: str) -> ProofFailure | None:
     """Checks the passkey. Raises TooMany."""
     raise_if_limited(await request.state["limits"].confirming(user.id))
     owner, _ = await verified_passkey(request, credential)
     if owner is None or owner.id != user.id:
-        return Wrong("passkey", N_("This passkey was not accepted."))
+        return ProofFailure("passkey", N_("This passkey was not accepted."))
     await request.state["limits"].confirmed(user.id)
     await _confirmed(request, user, "passkey")
     return None
