@@ -10,8 +10,9 @@ import pytest
 from app.counter import exactly_once
 from app.settings import Settings
 from app.sites import batch
+from app.sites.counting_script import COUNTER_LIFETIME
 from tests.helpers.service import running
-from tests.helpers.valkey import valkey
+from tests.helpers.valkey import Valkey, valkey
 from tests.helpers.waiting import eventually
 
 
@@ -36,6 +37,16 @@ async def test_hits_make_and_count_a_name(visitor: httpx.AsyncClient) -> None:
     assert (await visitor.get("/countapi/get/default/alone")).json() == {"value": 1}
     assert (await visitor.get("/countapi/hit/blog/first?img")).content.startswith(b"GIF89a")
     assert "<svg" in (await visitor.get("/countapi/get/blog/first/shield")).text
+
+
+async def test_counter_that_is_only_read_is_kept(visitor: httpx.AsyncClient, server: Valkey) -> None:
+    await visitor.get("/countapi/hit/blog/first")
+    with server.client as client:
+        (key,) = client.keys("*:countapi:blog:first")
+        for left, kept in ((60, COUNTER_LIFETIME), (COUNTER_LIFETIME - 3600, COUNTER_LIFETIME - 3600)):
+            client.expire(key, left)
+            assert (await visitor.get("/countapi/get/blog/first")).json() == {"value": 1}
+            assert kept - 10 <= client.ttl(key) <= kept
 
 
 async def test_countapi_value_needs_the_key(visitor: httpx.AsyncClient) -> None:

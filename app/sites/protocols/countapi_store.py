@@ -31,6 +31,14 @@ redis.call('EXPIRE', KEYS[1], ARGV[5])
 return {tonumber(old or '0'), tonumber(redis.call('HGET', KEYS[1], 'value'))}
 """)
 
+# A read prolongs the lifetime, at most once a day. ARGV: the lifetime, and from what on it is prolonged.
+READ = Script("""
+local value = redis.call('HGET', KEYS[1], 'value')
+if value and redis.call('TTL', KEYS[1]) < tonumber(ARGV[2]) then redis.call('EXPIRE', KEYS[1], ARGV[1]) end
+return value
+""")
+DAY = 86_400
+
 
 class CountApiStore:
     """Raises StoreUnavailable when Redis does not answer; `hit` answers None then, and counts later."""
@@ -47,7 +55,7 @@ class CountApiStore:
         return self._senders.hit_named(bucket_of(counter), counter)
 
     async def get(self, counter: str) -> int | None:
-        reply = await self._store.idempotent("HGET", _key(counter), "value")
+        reply = await READ.run(self._store, [_key(counter)], COUNTER_LIFETIME, COUNTER_LIFETIME - DAY)
         return None if reply is None else int(reply)
 
     async def info(self, counter: str) -> tuple[int, int, bool] | None:
