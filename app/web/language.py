@@ -5,6 +5,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import Scope
 
+from app.server.security_headers import KEEPS_OPENER
 from app.web.body import form_of
 from app.web.cookies import secure
 from app.web.errors import BadRequest
@@ -25,6 +26,8 @@ async def switch(request: Request[WebState]) -> Response:
     # A query in Chinese is no safe path: go back to the page without it.
     response = RedirectResponse(safe_path(back, safe_path(back.partition("?")[0])), 303)
     remember(response, request.scope, locale)
+    if back:  # the page decides about its opener: that of a redirect would be cut off before
+        response.raw_headers.append(KEEPS_OPENER)
     return response
 
 

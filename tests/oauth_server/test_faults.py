@@ -173,8 +173,10 @@ async def test_pages_on_the_way_to_a_service_keep_the_opener_of_a_popup(
     async with running(make_settings(registration="open", public_url="http://tallygate.test")) as service:
         for path in (
             "/sign-in", "/sign-up", "/sign-in/second-factor", "/confirm", "/account/security", "/account/passkeys/new",
-            "/oauth/corp/start", "/oauth2/authorize", "/oauth2/continue", "/oauth2/end-session",
+            "/oauth/corp/start", "/oauth2/authorize", "/oauth2/continue", "/oauth2/end-session", "/forgot-password",
         ):  # fmt: skip
             response = await service.client.get(path)
             assert response.headers["cross-origin-opener-policy"] == "unsafe-none", path
+        switched = await service.client.post("/language", data={"locale": "zh", "next": "/sign-in"})
+        assert switched.headers["cross-origin-opener-policy"] == "unsafe-none"  # browsers look at redirects, too
         assert (await service.client.get("/")).headers["cross-origin-opener-policy"] == "same-origin"

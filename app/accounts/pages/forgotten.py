@@ -2,7 +2,6 @@
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from app.accounts.email.mails import NO_MAIL
 from app.accounts.helpers import address_of, page, raise_if_limited, see_other
@@ -13,6 +12,7 @@ from app.web.body import Body, Text, form_fields, json_body
 from app.web.errors import BadRequest, Conflict
 from app.web.i18n import N_
 from app.web.openapi import ApiRoute, Operation
+from app.web.policy import IN_POPUP, PolicyRoute
 
 BAD_LOGIN = N_("This is neither a username nor an e-mail address.")
 PATH = "/forgot-password"
@@ -108,6 +108,6 @@ ASK = Operation(
 
 routes = [
     ApiRoute("POST", "/api/password-reset", send_reset_link_by_api, ASK),
-    Route(PATH, show_forgotten_password, methods=["GET"]),
-    Route(PATH, send_reset_link, methods=["POST"]),
+    PolicyRoute(PATH, show_forgotten_password, methods=["GET"], policy=IN_POPUP),
+    PolicyRoute(PATH, send_reset_link, methods=["POST"], policy=IN_POPUP),
 ]
