@@ -133,24 +133,27 @@ async def put_config_access(request: Request[ConfigState]) -> Response:
     """`PUT /api/config/{ns}/access`: replaces all roles."""
     snapshot, _, _ = await allowed(request, Role.MANAGE)
     given = await json_body(request, Access)
-    condition = condition_of(request)
-    if condition.if_match is not None:
-        mark = mark_of(await people(request, snapshot.namespace))
-        condition = replace(condition, if_match=condition.if_match.replace(f'.{mark}"', '"'))
-    namespace = await set_access(request, snapshot.namespace.name, given, condition)
+    namespace = await set_access(request, snapshot.namespace, given, condition_of(request))
     mark = mark_of(await people(request, namespace))
     return Response(status_code=204, headers=etag(f"{namespace.tags[1]}.{mark}"))
 
 
-async def set_access(request: Request[ConfigState], name: str, given: Access, condition: Condition) -> Namespace:
+async def set_access(
+    request: Request[ConfigState], namespace: Namespace, given: Access, condition: Condition
+) -> Namespace:
     """Raises BadRequest, Conflict, PreconditionFailed, PreconditionNeeded."""
+    if condition.if_match is not None:  # a tag with another mark matches nothing
+        mark = mark_of(await people(request, namespace))
+        condition = replace(condition, if_match=condition.if_match.replace(f'.{mark}"', '"'))
     access = {}
     for user, grant in given.users.items():
         person = await request.state["accounts"].by_name(user)
         if person is None:
             raise BadRequest(f"users: {user[:64]}: there is no such user", field="users")
         access[person.id] = right_of(grant)
-    return await request.state["config_editor"].update(name, lambda now: replace(now, access=access), condition)
+    return await request.state["config_editor"].update(
+        namespace.name, lambda now: replace(now, access=access), condition
+    )
 
 
 def mark_of(names: Iterable[str]) -> str:

@@ -157,6 +157,22 @@ async def test_schema_and_roles_are_edited(office: Office) -> None:
     assert (await office.alice.get(f"{path}/access")).json()["users"] == {}
 
 
+async def test_role_is_not_given_to_who_took_the_name_that_the_page_shows(office: Office) -> None:
+    path = await office.namespace()
+    await office.grant(path, "read")
+    shown = (await office.alice.get("/config/shop", headers=PAGE)).text
+    seen = re.findall(r'name="seen" value="([0-9]+\.[0-9]+\.[0-9a-f]{8})"', shown)[-1]
+    role = {"user": "bob", "role": "manage", "seen": seen}
+    assert (await office.alice.post("/config/shop/access", data=role, headers=PAGE)).status_code == 303
+    shown = (await office.alice.get("/config/shop", headers=PAGE)).text
+    role["seen"] = re.findall(r'name="seen" value="([0-9]+\.[0-9]+\.[0-9a-f]{8})"', shown)[-1]
+    accounts = office.service.state["accounts"]
+    for name, new in (("bob", "robert"), ("charlie", "bob")):
+        await accounts.rename((await accounts.by_name(name)).id, new)
+    assert (await office.alice.post("/config/shop/access", data=role, headers=PAGE)).status_code == 400
+    assert [*(await office.alice.get(f"{path}/access")).json()["users"]] == ["robert"]
+
+
 async def test_locked_settings_are_shown_as_locked(make_settings: Callable[..., Settings]) -> None:
     async with running(make_settings(registration="open")) as service:
         await make_cast(service)

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from app.accounts.helpers import page, redirect_with_message
-from app.config_service.api import people, set_access, version_json
+from app.config_service.api import mark_of, people, set_access, version_json
 from app.config_service.bodies import Access
 from app.config_service.editing import Values
 from app.config_service.lifespan import ConfigState
@@ -122,7 +122,7 @@ async def save_access(request: Request[ConfigState]) -> Response:
         users[fields["user"]] = {"role": fields["role"], "secrets": bool(fields["secrets"])}
     try:
         given = validated(Access, {"users": users})
-        await set_access(request, snapshot.namespace.name, given, _seen(fields))
+        await set_access(request, snapshot.namespace, given, _seen(fields))
     except REFUSED as problem:
         return await _page(request, snapshot.namespace, right, error=problem.detail, typed=fields)
     return await _saved(request, N_("The roles have been saved."))
@@ -163,6 +163,7 @@ async def _page(
         for key, item in sorted(namespace.items.items())
     ]
     may_manage = right.role >= Role.MANAGE and namespace.name != OWN
+    users = await people(request, namespace) if may_manage else {}
     return await page(
         request,
         "config_service/namespace.html",
@@ -176,7 +177,8 @@ async def _page(
         may_write=right.role >= Role.WRITE,
         may_manage=may_manage,
         schema="" if namespace.schema is None else orjson.dumps(namespace.schema, option=orjson.OPT_INDENT_2).decode(),
-        people=sorted((await people(request, namespace)).items()) if may_manage else [],
+        people=sorted(users.items()),
+        names_mark=mark_of(users),
         versions=[_shown(await version_json(request, namespace, each, right)) for each in versions],
     )
 
