@@ -158,7 +158,12 @@ function tellPoints(plot) {
       show(event);
     });
     chart.addEventListener("pointerup", zoom);
-    chart.addEventListener("pointerleave", leave);
+    chart.addEventListener("pointerleave", (event) => {
+      if (event.pointerType !== "touch") leave(); // a finger has left when it was lifted: the numbers stay
+    });
+    document.addEventListener("pointerdown", (event) => {
+      if (!plot.contains(event.target)) leave();
+    });
   }
 }
 

@@ -96,7 +96,7 @@ def test_first_visit_appears_without_a_reload(meet: Callable[..., Visitor], fres
 
 
 def test_range_that_is_drawn_over_is_shown(meet: Callable[..., Visitor], fresh: Process) -> None:
-    page = meet().tab(link_of(fresh))
+    page = meet(has_touch=True).tab(link_of(fresh))
     page.locator("#username").fill("alice")
     page.locator("#password").fill(PASSWORD)
     page.get_by_role("main").get_by_role("button").click()
@@ -112,6 +112,11 @@ def test_range_that_is_drawn_over_is_shown(meet: Callable[..., Visitor], fresh: 
     middle = box["y"] + box["height"] / 2
     page.mouse.move(box["x"] + box["width"] * 0.25, middle)
     expect(page.locator(".told")).to_contain_text("3 Mar 2026 · Visits 3")
+    page.locator("h1").hover()
+    expect(page.locator(".told")).to_have_count(0)
+    page.touchscreen.tap(box["x"] + box["width"] * 0.15, middle)
+    expect(page.locator(".told")).to_contain_text("2 Mar 2026 · Visits 2")
+    page.mouse.move(box["x"] + box["width"] * 0.25, middle)
     page.mouse.down()
     page.mouse.move(box["x"] + box["width"] * 0.45, middle)
     expect(page.locator(".told")).to_contain_text("Visits 12")

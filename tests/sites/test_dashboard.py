@@ -99,6 +99,16 @@ async def test_page_without_visits_has_the_line_to_paste_instead_of_a_chart(desk
     assert ".js&gt;" not in page
 
 
+async def test_visits_without_a_day_are_told_without_a_chart(desk: Desk) -> None:
+    site = await desk.site()
+    await desk.owner.put(f"/api/sites/{site}/values", json={"path": "/a", "visits": 50})
+    page = (await desk.owner.get(f"/sites/{site}?from=all")).text
+    for part in ("<strong>50</strong>", "have no day", ">/a<"):
+        assert part in page, part
+    assert "data-points" not in page
+    assert "Paste this line" not in page
+
+
 async def test_page_can_be_filtered_by_page_and_by_referrer(desk: Desk) -> None:
     site = await desk.site()
     await desk.visitor().get(f"/c/{site}?p=/first&r=https://news.example/")
