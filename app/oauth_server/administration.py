@@ -1,5 +1,6 @@
 """Changes of clients by administrators, for pages and the API; each writes its audit entry."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -54,16 +55,19 @@ async def create(request: AdminRequest, admin: User, table: dict[str, Any]) -> t
 
 async def change(request: AdminRequest, admin: User, table: dict[str, Any]) -> Client:
     """Changes the given fields. Raises NotFound, BadRequest, Conflict."""
-    before = await find_editable(request)
-    after = _checked(
-        request, before.id, to_table(before) | table, source=before.source, created=before.created,
-        secrets=before.secrets, registration_token=before.registration_token, secret_method=before.secret_method,
-    )  # fmt: skip
-    if after.auth == "secret" and not after.secrets:
-        raise BadRequest("public: the client has no secret yet, create it anew", field="public")
-    await audit(request, Event.CLIENT_CHANGED, user="", by=admin, detail=after.id)
-    await _replace(request, after)
-    return after
+
+    def changed(now: Client) -> Client:
+        after = _checked(
+            request, now.id, to_table(now) | table, source=now.source, created=now.created, secrets=now.secrets,
+            registration_token=now.registration_token, secret_method=now.secret_method,
+        )  # fmt: skip
+        if after.auth == "secret" and not after.secrets:
+            raise BadRequest("public: the client has no secret yet, create it anew", field="public")
+        return after
+
+    before = changed(await find_editable(request))  # refused changes have no audit entry
+    await audit(request, Event.CLIENT_CHANGED, user="", by=admin, detail=before.id)
+    return await _change(request, before.id, changed)
 
 
 async def add_secret(request: AdminRequest, admin: User) -> str:
@@ -73,7 +77,7 @@ async def add_secret(request: AdminRequest, admin: User) -> str:
         raise Conflict(N_("This client has no secret."))
     secret = new_secret()
     await audit(request, Event.CLIENT_SECRET_CREATED, user="", by=admin, detail=client.id)
-    await _replace(request, replace(client, secrets=(digest(secret), *client.secrets[:1])))
+    await _change(request, client.id, lambda now: replace(now, secrets=(digest(secret), *now.secrets[:1])))
     return secret
 
 
@@ -84,9 +88,11 @@ async def remove(request: AdminRequest, admin: User) -> None:
     await request.state["oauth_server"].clients.store.remove(client.id)
 
 
-async def _replace(request: AdminRequest, client: Client) -> None:
-    if not await request.state["oauth_server"].clients.store.replace(client):
+async def _change(request: AdminRequest, client_id: str, change: Callable[[Client], Client]) -> Client:
+    client = await request.state["oauth_server"].clients.store.change(client_id, change)
+    if client is None:
         raise NotFound
+    return client
 
 
 def _checked(request: AdminRequest, client_id: str, table: dict[str, Any], **other: Any) -> Client:

@@ -1,6 +1,7 @@
 """Clients, used assertions and registration tokens in Redis. Coroutines raise StoreUnavailable."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -16,10 +17,11 @@ from app.store.tracking import Fields, TrackedHashes, Tracking
 
 REGISTRATION_LIFETIME = 7 * 86_400
 """Seconds for which clients may register with a token."""
-# A late write must not bring back a removed client.
-REPLACE = Script("""
-if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
-redis.call('HSET', KEYS[1], 'client', ARGV[1])
+# A retry after a lost reply finds what it has written.
+CHANGE = Script("""
+local now = redis.call('HGET', KEYS[1], 'client')
+if now ~= ARGV[1] then return now == ARGV[2] and 1 or 0 end
+redis.call('HSET', KEYS[1], 'client', ARGV[2])
 return 1
 """)
 
@@ -55,12 +57,15 @@ class ClientStore:
         await self._store.idempotent("HSET", name, "client", orjson.dumps(asdict(client)))
         self._clients.forget(name)
 
-    async def replace(self, client: Client) -> bool:
-        """Returns False if it has been removed meanwhile."""
-        name = keys.client(client.id)
-        replaced = bool(await REPLACE.run(self._store, [name], orjson.dumps(asdict(client))))
-        self._clients.forget(name)
-        return replaced
+    async def change(self, client_id: str, change: Callable[[Client], Client]) -> Client | None:
+        """The client after the change, which is applied to its latest state; None if it has been removed."""
+        name = keys.client(client_id)
+        while (text := await self._store.idempotent("HGET", name, "client")) is not None:
+            client = change(_client(text))
+            if await CHANGE.run(self._store, [name], text, orjson.dumps(asdict(client))):
+                self._clients.forget(name)
+                return client
+        return None
 
     async def remove(self, client_id: str) -> None:
         await self._store.idempotent("DEL", keys.client(client_id))
@@ -78,8 +83,10 @@ class ClientStore:
 
 
 def _parse_client(_: str, fields: Fields) -> Client | None:
-    if b"client" not in fields:
-        return None
-    table: Any = orjson.loads(fields[b"client"])
+    return _client(fields[b"client"]) if b"client" in fields else None
+
+
+def _client(text: bytes) -> Client:
+    table: Any = orjson.loads(text)
     given: dict[str, Any] = {name: tuple(each) if isinstance(each, list) else each for name, each in table.items()}
     return from_stored(Client, given)

@@ -87,17 +87,21 @@ async def change(request: RegistrationRequest) -> Response:
         raise OAuthError("invalid_client_metadata", "client_id: must be the one of the address")
     if "client_secret" in metadata and digest(str(metadata["client_secret"])) not in before.secrets:
         raise OAuthError("invalid_client_metadata", "client_secret: must be the one that was issued")
-    after = _client(request, metadata, before.id, before.scopes)
-    secret = None
-    if after.auth == "secret":
-        secret = None if before.secrets else new_secret()
-        after = replace(after, secrets=before.secrets if secret is None else (digest(secret),))
-    theirs = {name: getattr(before, name) for name in ADMINISTRATORS}
-    after = replace(after, registration_token=before.registration_token, created=before.created, **theirs)
-    await audit(request, Event.CLIENT_CHANGED, user="", detail=f"{after.id} (registered)")
-    if not await request.state["oauth_server"].clients.store.replace(after):
+    secret = new_secret()
+
+    def changed(now: Client) -> Client:
+        after = _client(request, metadata, now.id, now.scopes)
+        secrets = (now.secrets or (digest(secret),)) if after.auth == "secret" else ()
+        theirs = {name: getattr(now, name) for name in ADMINISTRATORS}
+        after = replace(after, registration_token=now.registration_token, created=now.created, secrets=secrets)
+        return replace(after, **theirs)
+
+    changed(before)  # a refused change has no audit entry
+    await audit(request, Event.CLIENT_CHANGED, user="", detail=f"{before.id} (registered)")
+    after = await request.state["oauth_server"].clients.store.change(before.id, changed)
+    if after is None:
         raise _refused()
-    return _json(request, after, bearer_of(request), secret)
+    return _json(request, after, bearer_of(request), secret if digest(secret) in after.secrets else None)
 
 
 @oauth_endpoint

@@ -1,10 +1,12 @@
 """Administrators make clients."""
 
+import asyncio
 from typing import Any
 
 import orjson
 import pytest
 
+from app.accounts.secret import digest
 from app.oauth_server import administration
 from app.store.keys import oauth_server as keys
 from tests.helpers.cast import Cast, signed_in
@@ -32,6 +34,19 @@ async def test_administrator_makes_changes_and_removes_a_client(service: Running
     assert (await admin.delete("/api/clients/wiki")).status_code == 204
     assert (await app.userinfo(tokens.json()["access_token"])).status_code == 401
     assert (await app.authorize()).status_code == 400
+
+
+async def test_concurrent_changes_of_a_client_are_all_kept(service: Running, cast: Cast) -> None:
+    admin = await signed_in(service, "alice")
+    await admin.post("/api/clients", json={"id": "wiki", "name": "Wiki", "redirect_uris": [BACK]})
+    fields = ("first_party", "device", "introspect", "disabled")
+    changes = (admin.patch("/api/clients/wiki", json={name: True}) for name in fields)
+    made, *_ = await asyncio.gather(admin.post("/api/clients/wiki/secrets"), *changes)
+    now = (await admin.get("/api/clients/wiki")).json()
+    assert [now[name] for name in fields] == [True] * 4
+    stored = await service.state["oauth_server"].clients.get("wiki")
+    assert stored is not None
+    assert digest(made.json()["secret"]) in stored.secrets
 
 
 async def test_client_of_a_newer_version_is_read(service: Running, cast: Cast, server: Valkey) -> None:
