@@ -47,8 +47,8 @@ async def _events(request: Request[ConfigState], namespace: Namespace, seen: int
             yield _event(seen := snapshot.namespace.version, keys)
             continue
         await change
-        now = namespaces.fresh(namespace.name)
-        if now is not None and now.namespace.version == seen:
+        now = namespaces.fresh(namespace.name)  # None while Redis is away: proxies want a sign of life all the same
+        if now is None or now.namespace.version == seen:
             yield b": \n\n"
 
 

@@ -11,6 +11,7 @@ import httpx
 import orjson
 import pytest
 
+from app.config_service import stream as config_stream
 from app.config_service.store import ConfigStore
 from app.config_service.watch import Namespaces
 from app.settings import Settings
@@ -192,6 +193,19 @@ async def test_stream_and_wait_end_without_news_for_a_user_who_signed_out(office
         await eventually(lambda: reader.ended, what="the end of the stream")
         assert '"version":2' not in reader.text
         assert (await waiting).status_code == 401
+
+
+@pytest.mark.parametrize("away", [False, True])
+async def test_quiet_stream_has_heartbeats(office: Office, monkeypatch: pytest.MonkeyPatch, away: bool) -> None:
+    await office.namespace()
+    monkeypatch.setattr(config_stream, "HEARTBEAT", 0.05)
+    cookies = "; ".join(f"{name}={value}" for name, value in office.alice.cookies.items())
+    async with stream(office.service, "/events/config/shop", headers=[(b"cookie", cookies.encode())]) as reader:
+        if away:
+            monkeypatch.setattr(Namespaces, "fresh", lambda namespaces, name: None)
+        await eventually(lambda: reader.text.count(": \n\n") >= 3)
+        assert reader.headers["x-accel-buffering"] == "no"
+        assert reader.text.count("data:") == 1
 
 
 async def test_wait_ends_at_once_while_the_server_stops(office: Office) -> None:
