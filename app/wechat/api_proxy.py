@@ -4,7 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -186,7 +186,8 @@ async def _call(
     content: Body,
 ) -> ProxiedResponse:
     """Buffers a small JSON response, streams any other. Raises WeChatProblem, WeChatTimeout."""
-    target = f"/{path}?{urlencode([('access_token', token), *query])}"
+    # A space is %20: `+` is one in forms only
+    target = f"/{path}?{urlencode([('access_token', token), *query], quote_via=quote, safe='')}"
     headers = {name: request.headers[name] for name in FORWARDED_REQUEST_HEADERS if name in request.headers}
     state = request.state
     try:

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -252,6 +253,19 @@ async def test_token_for_another_appid_is_refused(service: Running, wechat: WeCh
 async def test_query_keeps_its_values(program: httpx.AsyncClient, wechat: WeChatApi) -> None:
     await program.get(f"{INFO}&remark=%E6%9D%8E%3Ba=b%26")
     assert wechat.asked[-1][1]["remark"] == "李;a=b&"
+
+
+async def test_space_is_no_plus(program: httpx.AsyncClient, service: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    send, targets = service.state["wechat_http"].send, []
+
+    async def noted(method: str, origin: str, target: str, *more: Any) -> Any:
+        targets.append(target)
+        return await send(method, origin, target, *more)
+
+    monkeypatch.setattr(service.state["wechat_http"], "send", noted)
+    for spelling in ("a%20b%2Bc", "a+b%2Bc"):
+        await program.get(f"{INFO}&remark={spelling}")
+    assert [target.rpartition("=")[2] for target in targets] == ["a%20b%2Bc"] * 2
 
 
 async def test_small_body_of_unknown_length_is_repeated(program: httpx.AsyncClient, wechat: WeChatApi) -> None:
