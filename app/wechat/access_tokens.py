@@ -174,6 +174,7 @@ class TokenCache:
             value, seconds = await self._fetch(False)
             if value == failed:
                 if not await self._store.may_force(self._clock()):
+                    await self._saved(StoredToken(value, self._clock() + seconds, self._clock()), fence)
                     raise NoToken(self.account, forced_too_often=True)
                 value, seconds = await self._fetch(True)
         except Refused as refused:

@@ -62,34 +62,6 @@ async def test_dead_token_is_replaced_by_force_once(program: httpx.AsyncClient, 
     assert (answer.status_code, answer.json()["errcode"]) == (200, 40001)  # within 30 s no second time
 
 
-async def test_classic_token_is_asked_for_anew(wechat_settings: Settings, wechat: WeChatApi) -> None:
-    account = wechat_settings.wechat["shop"] | {"token_api": "classic"}
-    settings = wechat_settings.model_copy(update={"wechat": {"shop": account}})
-    async with running(settings, wechat.clock) as service:
-        headers = {"Authorization": f"Bearer {TOKEN}"}
-        for _ in range(2):
-            assert (await service.client.get(INFO, headers=headers)).json()["openid"] == "o1"
-            wechat.expire()
-    assert (wechat.count("/cgi-bin/token"), wechat.count("/cgi-bin/stable_token")) == (2, 0)
-
-
-async def test_call_that_always_fails_does_not_use_up_the_quota_of_classic_tokens(
-    wechat_settings: Settings, wechat: WeChatApi, clock: Clock
-) -> None:
-    account = wechat_settings.wechat["shop"] | {"token_api": "classic"}
-    wechat.errors["/cgi-bin/user/info"] = [40001] * 1000
-    async with running(wechat_settings.model_copy(update={"wechat": {"shop": account}}), clock) as service:
-        program = service.another_client(headers={"Authorization": f"Bearer {TOKEN}"})
-        for _ in range(50):
-            answer = await program.get(INFO)
-            assert (answer.status_code, answer.json()["errcode"]) == (200, 40001)
-        assert wechat.count("/cgi-bin/token") == 11
-        assert "tags" in (await program.get("/wechat/shop/cgi-bin/tags/get")).json()
-        clock.move(601)
-        await program.get(INFO)
-        assert wechat.count("/cgi-bin/token") == 12
-
-
 @pytest.mark.parametrize("errcode", [40001, 40014, 42001])
 async def test_call_is_repeated_once(program: httpx.AsyncClient, wechat: WeChatApi, errcode: int) -> None:
     wechat.errors["/cgi-bin/user/info"] = [errcode] * 2

@@ -9,7 +9,11 @@ from app.store.encryption import Encryption
 from app.wechat import access_tokens
 from app.wechat.store import LOCK_MILLISECONDS, StoredToken, StoredTokens, TokenStore
 from dev.wechat.api import WeChatApi
-from tests.helpers.service import Running
+from tests.helpers.clock import Clock
+from tests.helpers.service import Running, running
+from tests.wechat.conftest import TOKEN
+
+INFO = "/wechat/shop/cgi-bin/user/info?openid=o1"
 
 
 @pytest.fixture
@@ -74,3 +78,41 @@ async def test_a_holder_that_does_not_end_is_waited_for_3_s_at_most(
     answer = await program.get("/wechat/shop/cgi-bin/user/info?openid=o1")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
     assert not wechat.asked
+
+
+async def test_call_that_always_fails_costs_other_calls_no_token(program: httpx.AsyncClient, wechat: WeChatApi) -> None:
+    wechat.errors["/cgi-bin/user/info"] = [40001] * 100
+    for _ in range(5):
+        assert (await program.get("/wechat/shop/cgi-bin/user/info?openid=o1")).json()["errcode"] == 40001
+        before = wechat.count("/cgi-bin/stable_token")
+        for _ in range(2):
+            assert "tags" in (await program.get("/wechat/shop/cgi-bin/tags/get")).json()
+        assert wechat.count("/cgi-bin/stable_token") == before
+
+
+async def test_classic_token_is_asked_for_anew(wechat_settings: Settings, wechat: WeChatApi) -> None:
+    account = wechat_settings.wechat["shop"] | {"token_api": "classic"}
+    settings = wechat_settings.model_copy(update={"wechat": {"shop": account}})
+    async with running(settings, wechat.clock) as service:
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        for _ in range(2):
+            assert (await service.client.get(INFO, headers=headers)).json()["openid"] == "o1"
+            wechat.expire()
+    assert (wechat.count("/cgi-bin/token"), wechat.count("/cgi-bin/stable_token")) == (2, 0)
+
+
+async def test_call_that_always_fails_does_not_use_up_the_quota_of_classic_tokens(
+    wechat_settings: Settings, wechat: WeChatApi, clock: Clock
+) -> None:
+    account = wechat_settings.wechat["shop"] | {"token_api": "classic"}
+    wechat.errors["/cgi-bin/user/info"] = [40001] * 1000
+    async with running(wechat_settings.model_copy(update={"wechat": {"shop": account}}), clock) as service:
+        program = service.another_client(headers={"Authorization": f"Bearer {TOKEN}"})
+        for _ in range(50):
+            answer = await program.get(INFO)
+            assert (answer.status_code, answer.json()["errcode"]) == (200, 40001)
+        assert wechat.count("/cgi-bin/token") == 11
+        assert "tags" in (await program.get("/wechat/shop/cgi-bin/tags/get")).json()
+        clock.move(601)
+        await program.get(INFO)
+        assert wechat.count("/cgi-bin/token") == 12
