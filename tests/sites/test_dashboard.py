@@ -196,6 +196,20 @@ async def test_share_is_made_shown_once_and_withdrawn_by_forms(desk: Desk) -> No
     assert (await anybody.get(link, headers=BROWSER)).status_code != 200
 
 
+async def test_language_changes_on_the_page_that_is_looked_at(desk: Desk) -> None:
+    site = await desk.site()
+    token = (await desk.owner.post(f"/api/sites/{site}/shares")).json()["token"]
+    anybody = desk.service.another_client(headers=BROWSER)
+    page = (await anybody.get(f"/sites/{site}?share={token}&period=7d&path=/a%26b")).text
+    back = unescape(re.findall(r'name="next" value="(/sites/[^"]+)"', page)[0])
+    switched = await anybody.post("/language", data={"locale": "zh", "next": back})
+    page = (await anybody.get(switched.headers["location"])).text
+    assert 'lang="zh"' in page
+    assert "/a&amp;b" in page
+    assert "period=7d&amp;path=/a%26b" in page
+    assert f"share={token}" in page
+
+
 async def test_people_are_added_and_taken_away_by_forms(desk: Desk) -> None:
     site = await desk.site()
     add = await desk.owner.post(f"/sites/{site}/people", data={"name": "charlie", "may": "view"})

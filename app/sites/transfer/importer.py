@@ -142,7 +142,10 @@ class Importer:
         upload = Upload(path, self._most())
         kind = kind or detect(upload)
         with SummedFile(path.with_name("summed")) as summed:
-            summed.add(READERS[kind](upload, Context(site.rules, cached_zone(site.time_zone))))
+            try:
+                summed.add(READERS[kind](upload, Context(site.rules, cached_zone(site.time_zone))))
+            except BadFile as error:
+                raise type(error)(f"{upload.reading}, {error}" if upload.reading else str(error)) from None
             visits, pages = summed.totals()
             staged = path.with_name("staged")
             oldest = today - timedelta(days=site.retention_days) if site.retention_days else date.min

@@ -58,11 +58,14 @@ class Upload:
         with path.open("rb") as file:
             self._magic = file.read(2)
         self.names = self._zip_names() if self._magic == ZIP else [""]
+        self.reading = ""
+        """The member of a ZIP that is read, for messages."""
         self.digest = self._digest()
         """Of what is in it: a file and its gzip are the same."""
 
     def lines(self, name: str) -> Iterator[tuple[int, str]]:
         """(number, line) of a member. Raises BadFile."""
+        self.reading = name.rpartition("/")[2]
         with ExitStack() as stack:
             yield from _lines(self._open(name, stack), self._most)
 
