@@ -45,9 +45,9 @@ async def change(request: Request[AccountState], admin: User, user: User, fields
 
 
 async def set_email(request: Request[AccountState], admin: User, user: User, fields: Mapping[str, Any]) -> None:
-    """An address that changes is not verified, unless the administrator says so."""
+    """An administrator who names an address vouches for it, unless `email_verified` is false."""
     email = fields.get("email", user.email)
-    verified = fields.get("email_verified", user.email_verified and email == user.email)
+    verified = fields.get("email_verified", bool(email) if "email" in fields else user.email_verified)
     if (email, verified) != (user.email, user.email_verified):
         await request.state["users"].set_email(user.id, email, verified=verified)
         await audit(request, Event.EMAIL_CHANGED, user=user, by=admin)

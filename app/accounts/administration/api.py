@@ -54,7 +54,7 @@ class ChangeUser(Body):
 
     display_name: Annotated[Text, AfterValidator(display_name_of)] | None = None
     email: Annotated[Text, AfterValidator(email_of), Field(description="Empty: none.")] | None = None
-    email_verified: Annotated[bool, Field(description="Whether the address is the user's.")] | None = None
+    email_verified: Annotated[bool, Field(description="Left out: true where `email` is given.")] | None = None
     groups: Groups | None = None
     is_admin: bool | None = None
     disabled: bool | None = None

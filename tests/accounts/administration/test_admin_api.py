@@ -26,7 +26,7 @@ async def test_an_administrator_changes_groups_and_address(alice: httpx.AsyncCli
     answer = await alice.patch(f"/api/users/{cast.bob.id}", json={"groups": ["ops", "dev"], "email": "bob@example.com"})
     assert answer.status_code == 200
     assert answer.json()["groups"] == ["dev", "ops"]
-    assert (answer.json()["email"], answer.json()["email_verified"]) == ("bob@example.com", False)
+    assert (answer.json()["email"], answer.json()["email_verified"]) == ("bob@example.com", True)
     assert [(each["name"], each["members"]) for each in (await alice.get("/api/groups")).json()] == [
         ("dev", 1),
         ("ops", 1),
@@ -43,11 +43,19 @@ async def test_the_user_sees_its_own_profile(service: Running, alice: httpx.Asyn
         assert (seen["display_name"], seen["email_verified"], seen["groups"]) == ("Bob Lee", True, ["ops"])
 
 
-async def test_a_changed_address_is_not_verified(alice: httpx.AsyncClient, cast: Cast) -> None:
+async def test_an_administrator_vouches_for_an_address_unless_email_verified_is_false(
+    alice: httpx.AsyncClient, cast: Cast
+) -> None:
     path = f"/api/users/{cast.bob.id}"
-    await alice.patch(path, json={"email": "bob@example.com", "email_verified": True})
-    answer = await alice.patch(path, json={"email": "robert@example.com"})
-    assert answer.json()["email_verified"] is False
+
+    async def verified(change: dict[str, object]) -> object:
+        return (await alice.patch(path, json=change)).json()["email_verified"]
+
+    assert await verified({"email": "bob@example.com"}) is True
+    assert await verified({"groups": ["ops"]}) is True
+    assert await verified({"email": ""}) is False
+    assert await verified({"email": "robert@example.com", "email_verified": False}) is False
+    assert await verified({"groups": []}) is False
     # The former address is free for others.
     other = f"/api/users/{cast.charlie.id}"
     assert (await alice.patch(other, json={"email": "BOB@example.com", "email_verified": True})).status_code == 200
