@@ -48,14 +48,6 @@ redis.call('INCRBY', KEYS[2], taken)
 """)
 
 # A retry after a lost reply finds what it has written.
-REPLACE = Script("""
-local now = redis.call('HGET', KEYS[1], ARGV[1])
-if now ~= ARGV[2] then return now == ARGV[3] and 1 or 0 end
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
-return 1
-""")
-"""Replaces a webhook unless it was changed or removed meanwhile."""
-
 ADD_DELIVERY = f"""
 local function add_delivery(webhook, log_id, event, kind, now, lifetime, most)
   local number = redis.call('HINCRBY', '{keys.HOOKS_SEQUENCES}', webhook, 1)

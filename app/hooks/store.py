@@ -11,6 +11,7 @@ from app.hooks import scripts
 from app.hooks.models import Attempt, Claimed, Delivery, State, Webhook, body_of
 from app.store import keys
 from app.store.client import Store
+from app.store.compare_and_set import compare_and_set
 
 BATCH = 100
 RECLAIM_AFTER = 30_000
@@ -47,7 +48,7 @@ class HooksStore:
         while (text := await self.store.idempotent("HGET", keys.HOOKS_WEBHOOKS, webhook_id)) is not None:
             before = Webhook.load(text)
             after = change(before)
-            if await scripts.REPLACE.run(self.store, [keys.HOOKS_WEBHOOKS], webhook_id, text, after.dump()):
+            if await compare_and_set(self.store, keys.HOOKS_WEBHOOKS, webhook_id, text, after.dump()):
                 await self._announce()
                 return before, after
         return None

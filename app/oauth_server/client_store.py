@@ -10,20 +10,13 @@ import orjson
 from app.accounts.secret import digest
 from app.oauth_server.models import Client
 from app.store.client import Store
+from app.store.compare_and_set import compare_and_set
 from app.store.keys import oauth_server as keys
 from app.store.records import from_stored
-from app.store.scripts import Script
 from app.store.tracking import Fields, TrackedHashes, Tracking
 
 REGISTRATION_LIFETIME = 7 * 86_400
 """Seconds for which clients may register with a token."""
-# A retry after a lost reply finds what it has written.
-CHANGE = Script("""
-local now = redis.call('HGET', KEYS[1], 'client')
-if now ~= ARGV[1] then return now == ARGV[2] and 1 or 0 end
-redis.call('HSET', KEYS[1], 'client', ARGV[2])
-return 1
-""")
 
 
 class ClientStore:
@@ -62,7 +55,7 @@ class ClientStore:
         name = keys.client(client_id)
         while (text := await self._store.idempotent("HGET", name, "client")) is not None:
             client = change(_client(text))
-            if await CHANGE.run(self._store, [name], text, orjson.dumps(asdict(client))):
+            if await compare_and_set(self._store, name, "client", text, orjson.dumps(asdict(client))):
                 self._clients.forget(name)
                 return client
         return None

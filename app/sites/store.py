@@ -11,6 +11,7 @@ from app.sites.counting_script import SETTLED_AT_ONCE
 from app.sites.models import BUCKETS, May, Site, bucket_of, settings_of
 from app.store import keys
 from app.store.client import ResponseError, Store
+from app.store.compare_and_set import compare_and_set
 from app.store.scripts import Script
 
 Reply = Sequence[Sequence[int] | None]
@@ -20,12 +21,6 @@ for a site that is gone.
 
 REWRITE_SECONDS = 20 * 3600
 
-# Changes the settings only if nobody else has meanwhile, and never brings a removed site back.
-REPLACE_SETTINGS = Script("""
-if redis.call('HGET', KEYS[1], 'settings') ~= ARGV[1] then return 0 end
-redis.call('HSET', KEYS[1], 'settings', ARGV[2])
-return 1
-""")
 SET_FIELD = Script("""
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
@@ -103,7 +98,7 @@ class SiteStore:
     async def replace_settings(self, old: Site, new: Site) -> bool:
         """Returns False if they have changed since `old` was read, or the site is removed."""
         key, after = keys.site(old.bucket, old.id), orjson.dumps(settings_of(new))
-        return bool(await REPLACE_SETTINGS.run(self.store, [key], old.stored_settings, after))
+        return await compare_and_set(self.store, key, "settings", old.stored_settings, after)
 
     async def set_field(self, site: Site, name: str, value: str) -> bool:
         return bool(await SET_FIELD.run(self.store, [keys.site(site.bucket, site.id)], name, value))

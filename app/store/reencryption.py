@@ -6,14 +6,11 @@ from typing import Protocol
 import structlog
 
 from app.store.client import ResponseError, Store, StoreUnavailable
+from app.store.compare_and_set import compare_and_set
 from app.store.encryption import Encryption
-from app.store.scripts import Script
 
 INTERVAL, RETRY = 3600.0, 5.0
 """Seconds: during a rolling update a worker of the former key may still encrypt."""
-SWAP = Script("""
-if redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then redis.call('HSET', KEYS[1], ARGV[1], ARGV[3]) end
-""")
 
 
 class Encrypted(Protocol):
@@ -37,4 +34,4 @@ async def reencrypt_field(store: Store, encryption: Encryption, key: str, field:
     value = await store.idempotent("HGET", key, field)
     renewed = encryption.renewed(value, name) if value is not None else None
     if renewed is not None:
-        await SWAP.run(store, [key], field, value, renewed)
+        await compare_and_set(store, key, field, value, renewed)

@@ -14,6 +14,7 @@ from app.accounts.secret import digest, looks_like_secret
 from app.settings import Settings, SettingsError
 from app.store import keys
 from app.store.client import Store
+from app.store.compare_and_set import compare_and_set
 from app.store.scripts import Script
 from app.store.tracking import TrackedHashes, Tracking
 from app.web.errors import Conflict
@@ -39,13 +40,6 @@ if owner then return owner == id and 1 or 0 end
 if redis.call('HLEN', names) >= tonumber(most) then return 2 end
 redis.call('HSET', names, name, id)
 redis.call('HSET', service, unpack(ARGV, 4))
-return 1
-""")
-# A retry after a lost reply finds what it has written.
-CHANGE = Script("""
-local now = redis.call('HGET', KEYS[1], 'grants')
-if now ~= ARGV[1] then return now == ARGV[2] and 1 or 0 end
-redis.call('HSET', KEYS[1], 'grants', ARGV[2])
 return 1
 """)
 # The record goes first in any order: a token without a service authenticates nothing.
@@ -168,7 +162,7 @@ class Services:
         key = keys.service(service.id)
         while (text := await self._store.idempotent("HGET", key, "grants")) is not None:
             grants = change(Grants.model_validate_json(text))
-            if await CHANGE.run(self._store, [key], text, grants.model_dump_json()):
+            if await compare_and_set(self._store, key, "grants", text, grants.model_dump_json()):
                 self._services.forget(key)
                 return service.model_copy(update={"grants": grants})
         return None

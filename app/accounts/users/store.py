@@ -8,6 +8,7 @@ from app.accounts.models import User
 from app.accounts.users.base_store import BaseStore
 from app.accounts.users.names import BadName, compare_key, normal
 from app.store import keys
+from app.store.compare_and_set import compare_and_set
 from app.store.scripts import Script
 from app.web.errors import Conflict, NotFound
 from app.web.i18n import N_
@@ -82,11 +83,6 @@ if redis.call('HGET', names, key) == id then
 end
 redis.call('DEL', user)
 return groups or ''
-""")
-REPLACE = Script("""
-local now = redis.call('HGET', KEYS[1], 'password')
-if now == ARGV[1] then redis.call('HSET', KEYS[1], 'password', ARGV[2]) end
-return (now == ARGV[1] or now == ARGV[2]) and 1 or 0
 """)
 NONCE = Script("""
 local admins, nonce = unpack(KEYS)
@@ -193,7 +189,7 @@ class AccountStore(BaseStore):
     async def replace_password(self, user_id: str, old: str, new: str) -> bool:
         """Replaces the old hash; False, with nothing changed, if another request replaced it meanwhile."""
         name = keys.user(user_id)
-        replaced = bool(await REPLACE.run(self._store, [name], old, new))
+        replaced = await compare_and_set(self._store, name, "password", old, new)
         self._changed(name)
         return replaced
 

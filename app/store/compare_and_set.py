@@ -1,0 +1,19 @@
+"""Replaces a hash's field unless another request has changed it meanwhile."""
+
+from app.store.client import Store
+from app.store.connection import Argument
+from app.store.scripts import Script
+
+# A retry after a lost reply finds what it has written.
+COMPARE_AND_SET = Script("""
+local field, old, new = unpack(ARGV)
+local now = redis.call('HGET', KEYS[1], field)
+if now ~= old then return now == new and 1 or 0 end
+redis.call('HSET', KEYS[1], field, new)
+return 1
+""")
+
+
+async def compare_and_set(store: Store, key: str, field: str, old: Argument, new: Argument) -> bool:
+    """Whether the field was `old` and is `new`; else nothing has changed. Raises StoreUnavailable."""
+    return bool(await COMPARE_AND_SET.run(store, [key], field, old, new))
