@@ -9,11 +9,13 @@ import orjson
 DEAD_TOKEN = frozenset({40001, 40014, 42001})
 BUSY = -1
 QUOTA = frozenset({45009, 45011})
+NOT_ON_WHITE_LIST = frozenset({40164, 61004, 89503})
+"""This service's address is not on the white list of the account or platform: an administrator has to act."""
 NO_TICKET, NOT_GRANTED = 61005, 61007
 BAD_TICKET = frozenset({NO_TICKET, 61006})
 BAD_AUTHORIZATION = frozenset({NOT_GRANTED, 61023})
-NO_SECOND_TRY = QUOTA | BAD_TICKET | BAD_AUTHORIZATION | {40013, 40125, 40164, 61004, 89503}
-"""Of the token APIs: also a wrong appid or secret, an address that is not on the white list."""
+NO_SECOND_TRY = QUOTA | NOT_ON_WHITE_LIST | BAD_TICKET | BAD_AUTHORIZATION | {40013, 40125}
+"""Of the token APIs: also a wrong appid or secret."""
 
 LENIENT = json.JSONDecoder(strict=False)
 

@@ -3,13 +3,18 @@
 from collections.abc import Callable
 from typing import Any
 
+import structlog
+
 from app.wechat.access_tokens import Fetch, TokenCache
 from app.wechat.api_calls import WeChatApi, token_of, with_token
 from app.wechat.call_counts import CallCounts
-from app.wechat.errcodes import errcode_of
+from app.wechat.errcodes import NOT_ON_WHITE_LIST, errcode_of
 from app.wechat.errors import WeChatProblem
 from app.wechat.models import WeChatAccount
 from app.wechat.store import TokenStore
+
+ALERT_INTERVAL = 60
+"""Seconds between two log lines about the white list."""
 
 
 class Hub:
@@ -29,12 +34,20 @@ class Hub:
         self.account = account
         self._api = api
         self._counts = counts
+        self._clock = clock
+        self._alert_at = 0.0
         classic = fetch_token is None and account.token_api == "classic"  # noqa: S105  the name of an API
         self.access_token = TokenCache(name, stores[0], fetch_token or self._fetch_token, clock, classic=classic)
         self.jsapi_ticket = TokenCache(f"{name} ticket", stores[1], self._fetch_ticket, clock)
 
     def count(self, path: str, errcode: int) -> None:
+        """Logs, once a minute, that WeChat refuses this service's address."""
         self._counts.add(self.name, path, errcode)
+        if errcode in NOT_ON_WHITE_LIST and self._clock() >= self._alert_at:
+            self._alert_at = self._clock() + ALERT_INTERVAL
+            structlog.get_logger("wechat").error(
+                "this service's address is not on WeChat's white list", account=self.name, errcode=errcode
+            )
 
     async def call(self, method: str, path: str, document: Any = None, **query: str) -> dict[str, Any]:
         """A call of the API with a JSON response. Raises WeChatProblem, NoToken."""

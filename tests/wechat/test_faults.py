@@ -4,9 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from app.settings import Settings
+from dev.wechat.api import WeChatApi
 from dev.wechat.pushes import Receiver, message, signed
 from tests.helpers.clock import Clock
 from tests.helpers.service import Running, running
@@ -128,3 +131,15 @@ async def test_encrypted_push_that_is_not_wechats_is_refused(service: Running, c
         assert 400 <= answer.status_code < 500
     assert await service.state["wechat_messages"].last() == []
     assert (await service.client.post(SEALED.url, params=query, content=body)).text == "success"
+
+
+async def test_address_that_is_not_on_the_white_list_is_logged_once_a_minute(
+    program: httpx.AsyncClient, wechat: WeChatApi, clock: Clock
+) -> None:
+    wechat.errors["/cgi-bin/user/info"] = [40164] * 3
+    with capture_logs() as lines:
+        for seconds in (0, 0, 61):
+            clock.move(seconds)
+            assert (await program.get("/wechat/shop/cgi-bin/user/info?openid=o1")).json()["errcode"] == 40164
+    told = [(line["account"], line["errcode"]) for line in lines if "white list" in line["event"]]
+    assert told == [("shop", 40164)] * 2
