@@ -61,6 +61,12 @@ class Valkey:
         assert self._process is not None
         self._process.send_signal(number)
 
+    def sync(self) -> None:
+        """Waits until the disk has everything: during a sync, even an acknowledged write may be in memory alone."""
+        with self.client as client:
+            client.set("synced", 1)
+            client.waitaof(1, 0, int(PATIENCE * 500))
+
     def kill(self) -> None:
         """Kill -9: nothing is written to the end."""
         self._end(signal.SIGKILL)

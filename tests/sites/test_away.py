@@ -29,6 +29,7 @@ async def test_hits_are_answered_during_an_outage_and_counted_later(
             visitor = desk.visitor()
             busuanzi = {"jsonpCallback": "cb"}
             assert (await visitor.get("/busuanzi", params=busuanzi, headers=PAGE)).status_code == 200
+            server.sync()
             server.kill()
             pixel = await visitor.get(f"/c/{site}?p=/a")
             assert (pixel.status_code, len(pixel.content)) == (200, 43)
@@ -58,6 +59,7 @@ async def test_hits_of_a_site_that_the_worker_has_not_seen_are_counted_later(
             desk = Desk(service, await signed_in(service, "bob"), Clock())
             site = await desk.site()
             visitor = other.another_client(headers={"User-Agent": CHROME})
+            server.sync()
             server.kill()
             assert (await visitor.get(f"/c/{site}?p=/a")).status_code == 200
             assert (await visitor.post(f"/c/{site}", content="p=/a")).status_code == 204
@@ -90,6 +92,7 @@ async def test_flood_on_one_site_leaves_room_for_the_others(
             flooded, quiet = await desk.site(), await desk.site()
             for site in (flooded, quiet):
                 await desk.visitor().get(f"/c/{site}?p=/a")
+            server.sync()
             server.kill()
             for _ in range(30):
                 assert (await desk.visitor().get(f"/c/{flooded}?p=/a")).status_code == 200

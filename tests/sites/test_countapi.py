@@ -143,6 +143,7 @@ async def test_hits_while_redis_is_away_have_no_value_and_are_counted_later(
         async with running(make_settings(countapi=True, redis_url=server.url)) as service:
             visitor = service.client
             made = (await visitor.get("/countapi/create/blog/first?initializer=1")).json()
+            server.sync()
             server.kill()
             for path, text in (
                 ("blog/first", '{"value":null}'),
@@ -170,6 +171,7 @@ async def test_counters_that_wait_for_redis_are_bounded(
     with valkey(short_folder / "many") as server:
         async with running(make_settings(countapi=True, redis_url=server.url)) as service:
             await service.client.get("/countapi/hit/blog/first")
+            server.sync()
             server.kill()
             for number in range(8):
                 assert (await service.client.get(f"/countapi/hit/blog/{number:03}")).json() == {"value": None}
