@@ -12,6 +12,7 @@ from app.accounts.secret import digest
 from app.oauth_server.models import AuthorizationRequest, Family, Grant
 from app.oauth_server.parameters import Parameters
 from app.store.client import Store
+from app.store.conditional_writes import set_if_exists
 from app.store.keys import oauth_server as keys
 from app.store.records import from_stored
 from app.store.scripts import Call, Script, run_together
@@ -69,9 +70,6 @@ local index, family, now, lifetime = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
 redis.call('ZADD', index, now, family)
 redis.call('ZREMRANGEBYSCORE', index, '-inf', now - lifetime - 1)
 redis.call('EXPIRE', index, 2 * lifetime)
-""")
-REVOKE_ACCESS = Script("""
-if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], 'b', ARGV[1]) end
 """)
 
 
@@ -135,7 +133,7 @@ class OAuthStore:
 
     async def revoke_access(self, family: Family) -> None:
         """Revokes the access tokens that were issued until now."""
-        await REVOKE_ACCESS.run(self._store, [keys.family(family.id)], int(self._clock()))
+        await set_if_exists(self._store, keys.family(family.id), "b", int(self._clock()))
         self._families.forget(keys.family(family.id))
 
     async def families_of(self, user_id: str) -> list[Family]:

@@ -11,7 +11,7 @@ from app.sites.counting_script import SETTLED_AT_ONCE
 from app.sites.models import BUCKETS, May, Site, bucket_of, settings_of
 from app.store import keys
 from app.store.client import ResponseError, Store
-from app.store.compare_and_set import compare_and_set
+from app.store.conditional_writes import compare_and_set, set_if_exists
 from app.store.scripts import Script
 
 Reply = Sequence[Sequence[int] | None]
@@ -21,11 +21,6 @@ for a site that is gone.
 
 REWRITE_SECONDS = 20 * 3600
 
-SET_FIELD = Script("""
-if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
-return 1
-""")
 MAX_SITES_OF_HOST = 100
 # A host belongs to the first of the sites that name it, in the order in which they came to do so.
 # KEYS: all hosts. ARGV: the site, its place for these hosts (first, last, none), most sites, hosts.
@@ -101,7 +96,7 @@ class SiteStore:
         return await compare_and_set(self.store, key, "settings", old.stored_settings, after)
 
     async def set_field(self, site: Site, name: str, value: str) -> bool:
-        return bool(await SET_FIELD.run(self.store, [keys.site(site.bucket, site.id)], name, value))
+        return await set_if_exists(self.store, keys.site(site.bucket, site.id), name, value)
 
     async def delete_field(self, site: Site, name: str) -> bool:
         return bool(await self.store.idempotent("HDEL", keys.site(site.bucket, site.id), name))

@@ -6,7 +6,7 @@ from typing import Protocol
 import structlog
 
 from app.store.client import ResponseError, Store, StoreUnavailable
-from app.store.compare_and_set import compare_and_set
+from app.store.conditional_writes import compare_and_set
 from app.store.encryption import Encryption
 
 INTERVAL, RETRY = 3600.0, 5.0

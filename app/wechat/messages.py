@@ -10,6 +10,7 @@ from app.events.event import Record, new_record
 from app.events.stream import RAISE
 from app.store import keys
 from app.store.client import Store
+from app.store.conditional_writes import set_if_exists
 from app.store.encryption import Encryption
 from app.store.keys import wechat as wechat_keys
 from app.store.scripts import Script
@@ -41,9 +42,6 @@ end
 return 1
 """
 )
-OUTCOME = Script("""
-if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], 'outcome', ARGV[1]) end
-""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +78,7 @@ class Messages:
         return record if added else None
 
     async def set_outcome(self, message_id: str, outcome: str) -> None:
-        await OUTCOME.run(self._store, [wechat_keys.wechat_message(message_id)], outcome)
+        await set_if_exists(self._store, wechat_keys.wechat_message(message_id), "outcome", outcome)
 
     async def last(self) -> list[Message]:
         ids = await self._store.idempotent("LRANGE", wechat_keys.WECHAT_MESSAGES, 0, MAX_LISTED - 1)

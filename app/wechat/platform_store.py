@@ -4,6 +4,7 @@ import secrets
 from dataclasses import dataclass, field
 
 from app.accounts.secret import digest
+from app.store.conditional_writes import set_if_exists
 from app.store.encryption import Encryption
 from app.store.keys import wechat as wechat_keys
 from app.store.reencryption import reencrypt_field
@@ -22,11 +23,6 @@ return 1
 ADD = Script("""
 redis.call('SADD', KEYS[1], ARGV[1])
 redis.call('HSET', KEYS[2], unpack(ARGV, 2))
-""")
-SAVE_REFRESH = Script("""
-if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
-redis.call('HSET', KEYS[1], 'refresh_token', ARGV[1])
-return 1
 """)
 # A retry after a lost reply finds its own mark.
 CLAIM = Script("""
@@ -98,7 +94,7 @@ class PlatformStore:
 
     async def save_refresh_token(self, appid: str, refresh_token: str) -> None:
         key = wechat_keys.wechat_account(self._name, appid)
-        await SAVE_REFRESH.run(self._store, [key], self._encryption.encrypt(refresh_token.encode()))
+        await set_if_exists(self._store, key, "refresh_token", self._encryption.encrypt(refresh_token.encode()))
         self._cache.forget(key)
 
     async def remove(self, appid: str) -> bool:

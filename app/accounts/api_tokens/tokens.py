@@ -12,6 +12,7 @@ from app.accounts.api_tokens.scopes import allowed
 from app.accounts.secret import digest, looks_like_secret, new_secret
 from app.store import keys
 from app.store.client import Store, StoreUnavailable
+from app.store.conditional_writes import set_if_exists
 from app.store.scripts import Script
 from app.store.tracking import TrackedHashes
 
@@ -40,9 +41,6 @@ return redis.call('DEL', token)
 """)
 
 
-NOTE_USE = Script("""
-if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], 'used', ARGV[1], 'used_from', ARGV[2]) end
-""")
 USE_INTERVAL = 600
 """Seconds between two notes of a token's use."""
 
@@ -165,7 +163,7 @@ class ApiTokens:
         """Notes when and from where the token was used, every ten minutes at most: a note invalidates every cache."""
         if self._clock() - token.used >= USE_INTERVAL:
             key = keys.token(token.id)
-            await NOTE_USE.run(self._store, [key], repr(self._clock()), address)
+            await set_if_exists(self._store, key, "used", repr(self._clock()), "used_from", address)
             if self._cache is not None:
                 self._cache.forget(key)
 

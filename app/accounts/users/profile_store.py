@@ -10,6 +10,7 @@ from app.accounts.users.base_store import BaseStore
 from app.accounts.users.profile import email_key
 from app.accounts.users.store import NoSuchUser
 from app.store import keys
+from app.store.conditional_writes import set_if_exists
 from app.store.scripts import Script
 from app.web.errors import Conflict
 from app.web.i18n import N_
@@ -45,16 +46,6 @@ redis.call('HSET', user, 'email', email, 'email_verified', verified)
 if verified == '1' then redis.call('HSET', emails, key, id) end
 return 'set'
 """)
-SET_NAME = Script("""
-if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
-redis.call('HSET', KEYS[1], 'display_name', ARGV[1])
-return 1
-""")
-
-
-SIGNED_IN = Script("""
-if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], 'signed_in', ARGV[1]) end
-""")
 
 
 Groups = tuple[str, ...]
@@ -80,12 +71,12 @@ class Group:
 class UserStore(BaseStore):
     async def signed_in(self, user_id: str) -> None:
         """Notes when the user signed in last."""
-        await SIGNED_IN.run(self._store, [keys.user(user_id)], f"{self._clock():.3f}")
+        await set_if_exists(self._store, keys.user(user_id), "signed_in", f"{self._clock():.3f}")
         self._changed(keys.user(user_id))
 
     async def set_display_name(self, user_id: str, name: str) -> None:
         """Raises NoSuchUser."""
-        if not await SET_NAME.run(self._store, [keys.user(user_id)], name):
+        if not await set_if_exists(self._store, keys.user(user_id), "display_name", name):
             raise NoSuchUser
         self._changed(keys.user(user_id))
 

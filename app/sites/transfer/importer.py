@@ -16,7 +16,6 @@ import orjson
 
 from app.sites.models import Site
 from app.sites.site_calendar import cached_zone
-from app.sites.store import SET_FIELD
 from app.sites.transfer.cells import Context
 from app.sites.transfer.formats import READERS, detect
 from app.sites.transfer.import_script import APPLY_PIECE, FORGET_IMPORT
@@ -24,6 +23,7 @@ from app.sites.transfer.summed_file import SummedFile, is_after
 from app.sites.transfer.unpack import BadFile, TooMuch, Upload
 from app.store import keys
 from app.store.client import Store
+from app.store.conditional_writes import set_if_exists
 
 ROWS_PER_CALL = 400
 UNDO_SECONDS = 30 * 86_400
@@ -98,7 +98,7 @@ class Importer:
     async def undo(self, site: Site, import_id: str) -> bool:
         """Undoes an import, also one that is being added; False if there is none, or it is older than UNDO_SECONDS."""
         meta, imports = self._meta(site, import_id), self._key(site, "imports")
-        if not await SET_FIELD.run(self._store, [meta], "undone", 1):  # from now on no piece is added
+        if not await set_if_exists(self._store, meta, "undone", 1):  # from now on no piece is added
             return False
         try:
             for piece in range(int(await self._store.idempotent("HGET", meta, "done") or 0), 0, -1):

@@ -1,4 +1,4 @@
-"""Replaces a hash's field unless another request has changed it meanwhile."""
+"""Writes to hashes that do nothing where another request was first: it has changed the field, or removed the record."""
 
 from app.store.client import Store
 from app.store.connection import Argument
@@ -12,8 +12,20 @@ if now ~= old then return now == new and 1 or 0 end
 redis.call('HSET', KEYS[1], field, new)
 return 1
 """)
+SET_IF_EXISTS = Script("""
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+redis.call('HSET', KEYS[1], unpack(ARGV))
+return 1
+""")
 
 
 async def compare_and_set(store: Store, key: str, field: str, old: Argument, new: Argument) -> bool:
     """Whether the field was `old` and is `new`; else nothing has changed. Raises StoreUnavailable."""
     return bool(await COMPARE_AND_SET.run(store, [key], field, old, new))
+
+
+async def set_if_exists(store: Store, key: str, *fields: Argument) -> bool:
+    """Sets fields (name, value, name, value ...) of a hash. Returns whether it exists: a late write must not bring back
+    a removed record. Raises StoreUnavailable.
+    """
+    return bool(await SET_IF_EXISTS.run(store, [key], *fields))
