@@ -1,15 +1,19 @@
 """Imports at the same time, and what comes between the pieces of one."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import httpx
 import pytest
 
+from app.sites.models import Site
 from app.sites.transfer import importer
 from app.store.client import StoreUnavailable
 from tests.helpers.api import problem
 from tests.helpers.cast import signed_in
+from tests.helpers.sockets import PATIENCE
 from tests.sites.conftest import Desk
 
 
@@ -57,6 +61,36 @@ async def test_one_user_does_not_keep_others_from_importing(desk: Desk) -> None:
         assert other.status_code == 201
         goes_on.set()
     assert (await desk.owner.post(url, content=b"path,visits\n/a,1\n")).status_code == 201
+
+
+async def test_large_files_of_one_user_are_read_one_after_the_other(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    charlie = await signed_in(desk.service, "charlie")
+    url = f"/api/sites/{await desk.site()}/imports"
+    other = (await charlie.post("/api/sites", json={"name": "C", "hosts": ["c.example"]})).json()["id"]
+    goes_on, saved = threading.Event(), asyncio.Semaphore(0)
+    read, save = importer.Importer._read, importer.Importer._save
+
+    def slowly(self: importer.Importer, site: Site, *arguments: Any) -> Any:
+        assert site.id == other or goes_on.wait(PATIENCE)
+        return read(self, site, *arguments)
+
+    async def telling(self: importer.Importer, *arguments: Any) -> Any:
+        path = await save(self, *arguments)
+        saved.release()
+        return path
+
+    monkeypatch.setattr(importer.Importer, "_read", slowly)
+    monkeypatch.setattr(importer.Importer, "_save", telling)
+    async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as tasks:
+        large = [tasks.create_task(desk.owner.post(url, content=b"path,visits\n/%d,1\n" % each)) for each in range(3)]
+        for _ in large:
+            await saved.acquire()
+        answer = await charlie.post(f"/api/sites/{other}/imports", content=b"path,visits\n/a,1\n")
+        assert answer.status_code == 201
+        goes_on.set()
+    assert [task.result().status_code for task in large] == [201] * 3
 
 
 Act = Callable[[str], Awaitable[httpx.Response]]

@@ -11,6 +11,7 @@ from datetime import date, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
+from weakref import WeakValueDictionary
 
 import orjson
 
@@ -71,6 +72,8 @@ class Importer:
         self._most = most_bytes
         self._turns = asyncio.Semaphore(2)
         """Files that are read at the same time: each takes a thread."""
+        self._turn_of: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        """One file of a user at a time, so that the others have the second thread."""
         self._files: Counter[str] = Counter()
         """Of each user who imports."""
 
@@ -78,14 +81,14 @@ class Importer:
         """Raises BadFile, TooMuch, TooManyFiles."""
         with self._folder(file.user_id) as folder:
             path = await self._save(file.pieces, folder)
-            async with self._turns:
+            async with self._turn_of.setdefault(file.user_id, asyncio.Lock()), self._turns:
                 return (await asyncio.to_thread(self._read, site, path, file.format, today))[0]
 
     async def run(self, site: Site, file: Incoming, today: date) -> Summary:
         """The same file twice changes nothing. Raises BadFile, Gone, TooMuch, TooManyFiles."""
         with self._folder(file.user_id) as folder:
             path = await self._save(file.pieces, folder)
-            async with self._turns:
+            async with self._turn_of.setdefault(file.user_id, asyncio.Lock()), self._turns:
                 summary, staged = await asyncio.to_thread(self._read, site, path, file.format, today)
                 if await self._imports_key_has(site, summary.id):
                     if not await self._is_unfinished(site, summary.id):
