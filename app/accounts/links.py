@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from app.accounts.secret import digest, looks_like_secret, new_secret
 from app.accounts.users.base_store import BaseStore
+from app.store import hashes
 
 KeyOf = Callable[[str], str]
 
@@ -16,8 +17,7 @@ class LinkStore(BaseStore):
         secret, expires = new_secret(), self._clock() + lifetime
         key = key_of(digest(secret))
         pairs = [text for pair in (fields | {"expires": repr(expires)}).items() for text in pair]
-        await self._store.idempotent("HSET", key, *pairs)
-        await self._store.idempotent("EXPIRE", key, lifetime)
+        await hashes.create(self._store, key, lifetime, *pairs)
         return secret, expires
 
     async def _read(self, key_of: KeyOf, secret: str, *fields: str) -> list[bytes | None]:

@@ -8,6 +8,7 @@ from contextlib import suppress
 
 from app.accounts.secret import digest
 from app.gateway.models import CODE_LIFETIME, HANDOFF_LIFETIME, Handoff, HostSession, TakenCode
+from app.store import hashes
 from app.store.client import Store, StoreUnavailable
 from app.store.keys import gateway as keys
 from app.store.scripts import Script
@@ -22,10 +23,6 @@ redis.call('HSETNX', KEYS[1], 'ticket', ARGV[1])
 redis.call('EXPIRE', KEYS[1], ARGV[2])
 return redis.call('HGETALL', KEYS[1])
 """)
-PUT = Script("""
-redis.call('HSET', KEYS[1], unpack(ARGV, 2))
-redis.call('EXPIRE', KEYS[1], ARGV[1])
-""")
 
 
 class GatewayStore:
@@ -39,7 +36,7 @@ class GatewayStore:
     async def begin(self, handoff: Handoff) -> str:
         """Stores a handoff. Returns its id."""
         handoff_id = secrets.token_urlsafe(24)
-        await PUT.run(self._store, [keys.gateway_handoff(digest(handoff_id))], HANDOFF_LIFETIME, *handoff.to_hash())
+        await hashes.create(self._store, keys.gateway_handoff(digest(handoff_id)), HANDOFF_LIFETIME, *handoff.to_hash())
         return handoff_id
 
     async def handoff(self, handoff_id: str) -> Handoff | None:
@@ -52,7 +49,7 @@ class GatewayStore:
         """Stores the response to a handoff. Returns its code, for single use."""
         code = secrets.token_urlsafe(24)
         fields = (*handoff.to_hash(), "state", state, "user", user, "session", session, "issued", repr(self._clock()))
-        await PUT.run(self._store, [keys.gateway_code(digest(code))], CODE_LIFETIME, *fields)
+        await hashes.create(self._store, keys.gateway_code(digest(code)), CODE_LIFETIME, *fields)
         return code
 
     async def take(self, code: str) -> TakenCode | None:
@@ -75,7 +72,7 @@ class GatewayStore:
         """Stores a host session. Returns its secret."""
         secret = secrets.token_urlsafe(24)
         fields = ("user", session.user, "parent", session.parent, "host", session.host)
-        await PUT.run(self._store, [keys.gateway_session(digest(secret))], seconds, *fields)
+        await hashes.create(self._store, keys.gateway_session(digest(secret)), seconds, *fields)
         return secret
 
     async def session(self, key: str) -> HostSession | None:

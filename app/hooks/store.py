@@ -11,7 +11,7 @@ from app.hooks import scripts
 from app.hooks.models import Attempt, Claimed, Delivery, State, Webhook, body_of
 from app.store import keys
 from app.store.client import Store
-from app.store.conditional_writes import compare_and_set
+from app.store.hashes import compare_and_set
 
 BATCH = 100
 RECLAIM_AFTER = 30_000

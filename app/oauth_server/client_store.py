@@ -10,7 +10,7 @@ import orjson
 from app.accounts.secret import digest
 from app.oauth_server.models import Client
 from app.store.client import Store
-from app.store.conditional_writes import compare_and_set
+from app.store.hashes import compare_and_set
 from app.store.keys import oauth_server as keys
 from app.store.records import from_stored
 from app.store.tracking import Fields, TrackedHashes, Tracking

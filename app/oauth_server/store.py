@@ -12,7 +12,7 @@ from app.accounts.secret import digest
 from app.oauth_server.models import AuthorizationRequest, Family, Grant
 from app.oauth_server.parameters import Parameters
 from app.store.client import Store
-from app.store.conditional_writes import set_if_exists
+from app.store.hashes import CREATE, set_if_exists
 from app.store.keys import oauth_server as keys
 from app.store.records import from_stored
 from app.store.scripts import Call, Script, run_together
@@ -61,10 +61,6 @@ end
 redis.call('DEL', family)
 return 0
 """)
-BEGIN = Script("""
-redis.call('HSET', KEYS[1], unpack(ARGV, 2))
-redis.call('EXPIRE', KEYS[1], ARGV[1])
-""")
 INDEX = Script("""
 local index, family, now, lifetime = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
 redis.call('ZADD', index, now, family)
@@ -99,7 +95,7 @@ class OAuthStore:
         await run_together(
             self._store,
             Call(INDEX, [index], [family.id, int(family.created), REFRESH_LIFETIME]),
-            Call(BEGIN, [name], [lifetime, *_family_fields(family)]),
+            Call(CREATE, [name], [lifetime, *_family_fields(family)]),
         )
         if len(self._new) >= MAX_NEW_FAMILIES:
             del self._new[next(iter(self._new))]

@@ -11,7 +11,7 @@ from app.sites.counting_script import SETTLED_AT_ONCE
 from app.sites.models import BUCKETS, May, Site, bucket_of, settings_of
 from app.store import keys
 from app.store.client import ResponseError, Store
-from app.store.conditional_writes import compare_and_set, set_if_exists
+from app.store.hashes import compare_and_set, set_if_exists
 from app.store.scripts import Script
 
 Reply = Sequence[Sequence[int] | None]

@@ -6,8 +6,8 @@ from typing import Protocol
 import structlog
 
 from app.store.client import ResponseError, Store, StoreUnavailable
-from app.store.conditional_writes import compare_and_set
 from app.store.encryption import Encryption
+from app.store.hashes import compare_and_set
 
 INTERVAL, RETRY = 3600.0, 5.0
 """Seconds: during a rolling update a worker of the former key may still encrypt."""

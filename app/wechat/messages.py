@@ -10,8 +10,8 @@ from app.events.event import Record, new_record
 from app.events.stream import RAISE
 from app.store import keys
 from app.store.client import Store
-from app.store.conditional_writes import set_if_exists
 from app.store.encryption import Encryption
+from app.store.hashes import set_if_exists
 from app.store.keys import wechat as wechat_keys
 from app.store.scripts import Script
 

@@ -4,8 +4,8 @@ import secrets
 from dataclasses import dataclass, field
 
 from app.accounts.secret import digest
-from app.store.conditional_writes import set_if_exists
 from app.store.encryption import Encryption
+from app.store.hashes import set_if_exists
 from app.store.keys import wechat as wechat_keys
 from app.store.reencryption import reencrypt_field
 from app.store.scripts import Script

@@ -12,7 +12,7 @@ from app.accounts.api_tokens.scopes import allowed
 from app.accounts.secret import digest, looks_like_secret, new_secret
 from app.store import keys
 from app.store.client import Store, StoreUnavailable
-from app.store.conditional_writes import set_if_exists
+from app.store.hashes import set_if_exists
 from app.store.scripts import Script
 from app.store.tracking import TrackedHashes
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from app.accounts.secret import digest, looks_like_secret, new_secret
-from app.store import keys
+from app.store import hashes, keys
 from app.store.client import Store
 
 MAX_LISTED_INVITATIONS = 100
@@ -93,11 +93,10 @@ class Invitations:
         made = Invitation(digest(secret), by, now, now + lifetime, email, note, is_admin, tuple(groups))
         key = keys.invitation(made.id)
         await self._store.idempotent("ZREMRANGEBYSCORE", keys.INVITATIONS, "-inf", repr(now))
-        await self._store.idempotent(
-            "HSET", key, "by", by, "created", repr(now), "email", email, "note", note, "admin", int(is_admin),
-            "groups", ",".join(made.groups), "expires", repr(made.expires),
+        await hashes.create(
+            self._store, key, lifetime, "by", by, "created", repr(now), "email", email, "note", note,
+            "admin", int(is_admin), "groups", ",".join(made.groups), "expires", repr(made.expires),
         )  # fmt: skip
-        await self._store.idempotent("EXPIRE", key, lifetime)
         await self._store.idempotent("ZADD", keys.INVITATIONS, repr(made.expires), made.id)
         return secret
 

@@ -14,7 +14,7 @@ from app.accounts.secret import digest, looks_like_secret
 from app.settings import Settings, SettingsError
 from app.store import keys
 from app.store.client import Store
-from app.store.conditional_writes import compare_and_set
+from app.store.hashes import compare_and_set
 from app.store.scripts import Script
 from app.store.tracking import TrackedHashes, Tracking
 from app.web.errors import Conflict

@@ -10,7 +10,7 @@ from app.accounts.users.base_store import BaseStore
 from app.accounts.users.profile import email_key
 from app.accounts.users.store import NoSuchUser
 from app.store import keys
-from app.store.conditional_writes import set_if_exists
+from app.store.hashes import set_if_exists
 from app.store.scripts import Script
 from app.web.errors import Conflict
 from app.web.i18n import N_

@@ -8,7 +8,7 @@ from app.accounts.models import User
 from app.accounts.users.base_store import BaseStore
 from app.accounts.users.names import BadName, compare_key, normal
 from app.store import keys
-from app.store.conditional_writes import compare_and_set
+from app.store.hashes import compare_and_set
 from app.store.scripts import Script
 from app.web.errors import Conflict, NotFound
 from app.web.i18n import N_

@@ -24,7 +24,7 @@ from app.sites.transfer.summed_file import SummedFile, is_after
 from app.sites.transfer.unpack import BadFile, TooMuch, Upload
 from app.store import keys
 from app.store.client import Store
-from app.store.conditional_writes import set_if_exists
+from app.store.hashes import set_if_exists
 
 ROWS_PER_CALL = 400
 UNDO_SECONDS = 30 * 86_400

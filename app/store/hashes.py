@@ -1,9 +1,13 @@
-"""Writes to hashes that do nothing where another request was first: it has changed the field, or removed the record."""
+"""Records in hashes: written whole, and changed only if no other request has changed or removed them meanwhile."""
 
 from app.store.client import Store
 from app.store.connection import Argument
 from app.store.scripts import Script
 
+CREATE = Script("""
+redis.call('HSET', KEYS[1], unpack(ARGV, 2))
+redis.call('EXPIRE', KEYS[1], ARGV[1])
+""")
 # A retry after a lost reply finds what it has written.
 COMPARE_AND_SET = Script("""
 local field, old, new = unpack(ARGV)
@@ -17,6 +21,13 @@ if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
 redis.call('HSET', KEYS[1], unpack(ARGV))
 return 1
 """)
+
+
+async def create(store: Store, key: str, seconds: int, *fields: Argument) -> None:
+    """Writes fields (name, value, name, value ...) of a hash that expires after so many seconds. Raises
+    StoreUnavailable.
+    """
+    await CREATE.run(store, [key], seconds, *fields)
 
 
 async def compare_and_set(store: Store, key: str, field: str, old: Argument, new: Argument) -> bool:
