@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 from playwright.sync_api import Page
-from websockets.exceptions import InvalidStatus
 
 from dev.serving import served
 from tests.gateway.front import (
@@ -204,9 +203,10 @@ def test_bodies_streams_and_sockets_pass(bob: httpx.Client, proxy: Front) -> Non
         assert next(events.iter_lines()) == "data: first"
     cookie = "; ".join(f"{name}={value}" for name, value in bob.cookies.items())
     assert "bob" in websocket_told(proxy, cookie)
-    with pytest.raises(InvalidStatus) as refused:
-        websocket_told(proxy, "a=b")
-    assert refused.value.response.status_code == 401
+    # Not with websockets' client: where the connection stays open behind a refusal, it may wait for ever.
+    shake = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: "
+    request = f"GET /socket HTTP/1.1\r\nHost: wiki.example.com\r\n{shake}x3JJHMbDL1EzLkh9GBhXDw==\r\n\r\n"
+    assert proxy.raw(request)[0] == 401
 
 
 def test_token_stands_for_a_session_and_stays_here(anybody: httpx.Client, token: str) -> None:
