@@ -21,7 +21,7 @@ from bench.arena import Server, arena
 from bench.command import run
 from bench.contestants import TALLYGATE_SESSION, Contestant
 from bench.load import load, require_wrk
-from bench.machine import ROOT
+from bench.machine import ROOT, BenchError
 
 SIGN_INS, ROUNDS = 300, 3
 SECONDS = 5
@@ -81,6 +81,8 @@ class RelyingParty:
 def main() -> int:
     """Print the CPU of a sign-in, of each in turn."""
     require_wrk()
+    if not (ROOT / "dev/oidc_provider/node_modules").exists():
+        raise BenchError("npm's oidc-provider is missing: run `npm ci` in dev/oidc_provider")
     with arena() as place:
         for _ in range(ROUNDS):
             spent = []
