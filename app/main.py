@@ -51,7 +51,7 @@ from app.sites.personal import personal_sites
 from app.store.client import Store
 from app.store.connection import NodeConnection
 from app.store.rate_limit import RateLimiter
-from app.store.reencryption import Encrypted, reencrypt_for_ever
+from app.store.reencryption import Encrypted, reencrypt_periodically
 from app.store.tracking import Tracking
 from app.web.lifespan import WebState
 from app.web.middleware import Middleware
@@ -206,7 +206,7 @@ async def _run_in_background(parts: Parts, state: State, stack: contextlib.Async
             state["hooks_delivery"],
             *platforms,
         ]
-        await stack.enter_async_context(background(state["lifecycle"], *map(reencrypt_for_ever, encrypted)))
+        await stack.enter_async_context(background(state["lifecycle"], *map(reencrypt_periodically, encrypted)))
     await stack.enter_async_context(background(state["lifecycle"], *work))
 
 

@@ -174,7 +174,7 @@ class Namespaces:
             await self._refresh([*self._known])
 
     async def end_waits(self, stopping: asyncio.Event) -> None:
-        """Ends all waits when the server stops. A client that comes back on its connection finds no other."""
+        """Ends all long polls when the server stops; one that begins after that is answered at once."""
         await stopping.wait()
         self._stopping = True
         for name in list(self._waiting):

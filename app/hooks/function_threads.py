@@ -13,10 +13,10 @@ from typing import Any
 
 
 class FunctionThreads:
-    """At most `most` functions run at once; a further call waits until one returns."""
+    """At most `limit` functions run at once; a further call waits until one returns, or its caller gives up."""
 
-    def __init__(self, most: int) -> None:
-        self._free = asyncio.Semaphore(most)
+    def __init__(self, limit: int) -> None:
+        self._free = asyncio.Semaphore(limit)
 
     async def run(self, function: Callable[[Any], Any], argument: Any) -> None:
         """Raises what the function raises. A cancelled call leaves its function running."""

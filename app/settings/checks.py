@@ -67,7 +67,7 @@ def provider_names(value: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]
 
 
 def free_path(value: str) -> str:
-    """A first part of addresses that the service's own do not have: those would lead elsewhere."""
+    """A first path segment that none of the service's own URLs begins with. Raises ValueError."""
     if value in TAKEN_PATHS:
         raise ValueError(f"/{value}/ is taken by the service's own addresses")
     return value

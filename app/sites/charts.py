@@ -77,12 +77,12 @@ def bars(values: Sequence[int], top: int, width: int, height: int) -> str:
     )
 
 
-def scale_step(most: int) -> int:
-    """The smallest round number of which MAX_STEPS make at least `most`."""
+def scale_step(greatest: int) -> int:
+    """The smallest round number of which MAX_STEPS make at least `greatest`."""
     power = 1
     while True:
         for step in STEPS:
-            if step * power * MAX_STEPS >= most:
+            if step * power * MAX_STEPS >= greatest:
                 return step * power
         power *= 10
 

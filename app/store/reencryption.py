@@ -1,4 +1,4 @@
-"""What is kept for long is encrypted anew under the current secret key, so that a former one can be removed."""
+"""Long-lived secrets are encrypted anew under the current secret key, so that a former key can be removed."""
 
 import asyncio
 from typing import Protocol
@@ -10,7 +10,7 @@ from app.store.encryption import Encryption
 from app.store.hashes import compare_and_set
 
 INTERVAL, RETRY = 3600.0, 5.0
-"""Seconds: during a rolling update a worker of the former key may still encrypt."""
+"""Seconds. It is repeated, since during a rolling update a worker with the former key may still encrypt."""
 
 
 class Encrypted(Protocol):
@@ -18,7 +18,7 @@ class Encrypted(Protocol):
         """Encrypts anew what a former secret key encrypted. Raises StoreUnavailable."""
 
 
-async def reencrypt_for_ever(part: Encrypted) -> None:
+async def reencrypt_periodically(part: Encrypted) -> None:
     while True:
         try:
             await part.reencrypt()
@@ -30,7 +30,10 @@ async def reencrypt_for_ever(part: Encrypted) -> None:
 
 
 async def reencrypt_field(store: Store, encryption: Encryption, key: str, field: str, name: str = "") -> None:
-    """Of a hash, unless the field changes meanwhile. `name` is that of its encryption. Raises StoreUnavailable."""
+    """Encrypts a field of a hash anew, unless it changes meanwhile. `name` is the one it was encrypted with.
+
+    Raises StoreUnavailable.
+    """
     value = await store.idempotent("HGET", key, field)
     renewed = encryption.renewed(value, name) if value is not None else None
     if renewed is not None:

@@ -141,7 +141,7 @@ class TokenStore:
         self._cache.forget(self._key)
 
     async def unpause(self, errcodes: Collection[int]) -> None:
-        """Ends the pause after one of these errcodes: its reason is gone."""
+        """Ends the pause, if one of these errcodes began it: its reason is gone."""
         await UNPAUSE.run(self._store, [self._key], *errcodes)
         self._cache.forget(self._key)
 

@@ -27,7 +27,7 @@ MAX_IDS = 1_000_000
 YES = frozenset({"1", "true"})
 """The first version writes words."""
 EVENT = "event:"
-"""Begins what is an event among paths, which begin with a slash."""
+"""The prefix of an event's name among the paths, which begin with a slash."""
 Document = Mapping[str, object]
 
 

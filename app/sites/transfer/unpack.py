@@ -15,7 +15,7 @@ MAX_MEMBERS = 200
 MAX_LINE_BYTES = 65_536
 GZIP, ZIP = b"\x1f\x8b", b"PK"
 METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
-"""What members of a ZIP may be packed with: what all exports use."""
+"""The compression methods that are read: other counters' exports use no others."""
 
 
 class BadFile(ValueError):
